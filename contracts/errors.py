@@ -1,0 +1,119 @@
+"""Every error Slatework raises on purpose.
+
+    SlateworkError
+    ├── SettingsError            params.yaml or an environment variable is wrong
+    ├── WorkspaceError           the checkout, SLATE_HOME or the machine is not as needed
+    │   ├── Busy                 another run holds the workspace
+    │   └── PortTaken            something else listens where we want to
+    ├── SourceError              data could not be fetched, opened or understood
+    │   ├── HashMismatch         what came is not what was asked for
+    │   └── DataTooSmall         too little data to split, fit or measure
+    ├── ValidationFailed         the data came in, and broke a rule
+    ├── UnknownId                a person or item nobody has heard of
+    ├── ShapeMismatch            arrays that must agree do not
+    ├── ArtefactError            a file of a model, index or bundle is damaged or not what it says
+    │   └── ReleaseMismatch      artefacts of different builds were put together
+    ├── StoreError               the online store said no
+    │   ├── StoreUnavailable     it could not be reached
+    │   ├── PublishIncomplete    what is stored is not what was published
+    │   └── PointerMoved         somebody else switched the release first
+    └── RegistryError            the model registry said no
+        ├── RegistryUnavailable  it could not be reached
+        └── PromotionRefused     a gate, or the state of the registry, forbids it
+
+Foreign errors are mapped to these once, at the edge where they enter.
+"""
+
+from __future__ import annotations
+
+
+class SlateworkError(Exception):
+    """An error whose message says where, what was found, what was expected, and what to do next.
+
+    problem: where, found and expected, one sentence or a few lines.
+    next_step: what to type or change next.
+    """
+
+    def __init__(self, problem: str, next_step: str) -> None:
+        super().__init__(problem, next_step)
+        self.problem = problem
+        self.next_step = next_step
+
+    def __str__(self) -> str:
+        return f"{self.problem}\n  {self.next_step}"
+
+
+class SettingsError(SlateworkError):
+    """params.yaml or an environment variable is missing, misspelt or out of range."""
+
+
+class WorkspaceError(SlateworkError):
+    """The checkout, SLATE_HOME or the machine is not as needed."""
+
+
+class Busy(WorkspaceError):
+    """Another run holds the workspace."""
+
+
+class PortTaken(WorkspaceError):
+    """Something else listens on a port that a service needs."""
+
+
+class SourceError(SlateworkError):
+    """Data could not be fetched, opened or understood."""
+
+
+class HashMismatch(SourceError):
+    """A file that came in is not the file that was asked for."""
+
+
+class DataTooSmall(SourceError):
+    """Too little data to split, fit or measure."""
+
+
+class ValidationFailed(SlateworkError):
+    """The data came in, and broke a rule that stops the run."""
+
+
+class UnknownId(SlateworkError):
+    """A person or item nobody has heard of."""
+
+
+class ShapeMismatch(SlateworkError):
+    """Arrays that must agree in shape do not."""
+
+
+class ArtefactError(SlateworkError):
+    """A file of a model, an index or a bundle is missing, damaged or not what it says."""
+
+
+class ReleaseMismatch(ArtefactError):
+    """Artefacts of different builds were put together."""
+
+
+class StoreError(SlateworkError):
+    """The online store said no."""
+
+
+class StoreUnavailable(StoreError):
+    """The online store could not be reached."""
+
+
+class PublishIncomplete(StoreError):
+    """What the online store holds is not what was published."""
+
+
+class PointerMoved(StoreError):
+    """Somebody else switched the release between our reading the pointer and moving it."""
+
+
+class RegistryError(SlateworkError):
+    """The model registry said no."""
+
+
+class RegistryUnavailable(RegistryError):
+    """The model registry could not be reached."""
+
+
+class PromotionRefused(RegistryError):
+    """A gate, or the state of the registry, forbids the promotion."""

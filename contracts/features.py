@@ -1,0 +1,145 @@
+"""What a feature is between the rooms: its schema, its rows, and whoever can read them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from contracts.fingerprint import fingerprint_json
+from contracts.ids import EpochSeconds, FloatArray, ItemId, ItemIdxArray, SessionId, UserId
+
+
+class Entity(StrEnum):
+    """What a feature describes."""
+
+    USER = "user"
+    ITEM = "item"
+
+
+@dataclass(frozen=True)
+class FeatureSpec:
+    """One feature: its name, the value that stands for a missing one (learnt in training), and when it grows old."""
+
+    name: str
+    default: float
+    ttl_days: float
+
+
+@dataclass(frozen=True)
+class FeatureSchema:
+    """The features of one entity, in the order of a row."""
+
+    entity: Entity
+    features: tuple[FeatureSpec, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(spec.name for spec in self.features)
+
+    @property
+    def defaults(self) -> FloatArray:
+        """(n_features,) what a missing value becomes."""
+        return np.array([spec.default for spec in self.features], dtype=np.float32)
+
+    @property
+    def fingerprint(self) -> str:
+        return fingerprint_json(self.to_json())
+
+    def to_json(self) -> dict[str, Any]:
+        return {"entity": str(self.entity), "features": [asdict(spec) for spec in self.features]}
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> FeatureSchema:
+        return cls(Entity(value["entity"]), tuple(FeatureSpec(**spec) for spec in value["features"]))
+
+
+class Freshness(StrEnum):
+    """The rung of the ladder a value stood on, best first."""
+
+    FRESH = "fresh"
+    STALE = "stale"
+    DEFAULT = "default"
+
+
+@dataclass(frozen=True)
+class FeatureRows:
+    """Feature values of several entities, defaults already filled in.
+
+    values: (n_entities, n_features) float32, columns in the schema's order.
+    known: (n_entities,) False where the entity had no row and the whole row is defaults.
+    """
+
+    values: FloatArray
+    known: npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class History:
+    """What one person did, oldest first; the arrays are aligned.
+
+    item_idx: (n_events,) dense ids of the release that reads them; event_ts: epoch seconds; values: ratings, NaN where none.
+    """
+
+    item_idx: ItemIdxArray
+    event_ts: EpochSeconds
+    values: FloatArray
+
+    def __len__(self) -> int:
+        return len(self.item_idx)
+
+    @classmethod
+    def empty(cls) -> History:
+        return cls(np.empty(0, np.int32), np.empty(0, np.int64), np.empty(0, np.float32))
+
+    def followed_by(self, later: History) -> History:
+        """This history, and then the later one."""
+        return History(
+            np.concatenate([self.item_idx, later.item_idx]),
+            np.concatenate([self.event_ts, later.event_ts]),
+            np.concatenate([self.values, later.values]),
+        )
+
+
+@dataclass(frozen=True)
+class Person:
+    """What the store knows of one person: one row of features, what they did before, what they did in this session."""
+
+    features: FeatureRows
+    history: History
+    session: History
+
+
+class FeatureReader(Protocol):
+    """Reads feature values of one generation. Implementations: online (Redis), offline (tables), degraded (defaults).
+
+    Raises StoreUnavailable when the store cannot be reached in time; an unknown id is not an error.
+    """
+
+    @property
+    def generation_id(self) -> str: ...
+
+    def read_person(self, user_id: UserId | None, session_id: SessionId | None, now: datetime) -> Person:
+        """One person's features, history and session in one round trip; defaults and empty where nothing is known."""
+        ...
+
+    def read_items(self, item_ids: Sequence[ItemId], now: datetime) -> FeatureRows:
+        """The items' feature rows in the order asked, in one round trip."""
+        ...
+
+
+def fill_missing(schema: FeatureSchema, values: FloatArray) -> FloatArray:
+    """Replace NaN by the schema's default of its column: the one rule for missing values, in training and serving."""
+    return np.where(np.isnan(values), schema.defaults, values).astype(np.float32, copy=False)
+
+
+def expire(schema: FeatureSchema, values: FloatArray, written: datetime, now: datetime) -> FloatArray:
+    """Turn values past their feature's TTL into NaN: old is missing, not zero."""
+    age = now - written
+    too_old = np.array([age > timedelta(days=spec.ttl_days) for spec in schema.features], dtype=bool)
+    return np.where(too_old, np.float32(np.nan), values).astype(np.float32, copy=False)

@@ -1,0 +1,97 @@
+"""Where state lives: everything under SLATE_HOME, as absolute paths, the same from every git worktree."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from contracts.errors import WorkspaceError
+
+
+@dataclass(frozen=True)
+class Home:
+    """The folders of SLATE_HOME."""
+
+    root: Path
+
+    @property
+    def mlflow_database(self) -> Path:
+        return self.root / "mlflow" / "mlflow.db"
+
+    @property
+    def mlflow_artifacts(self) -> Path:
+        return self.root / "mlflow" / "artifacts"
+
+    @property
+    def journal_database(self) -> Path:
+        return self.root / "journal.db"
+
+    @property
+    def redis(self) -> Path:
+        return self.root / "redis"
+
+    @property
+    def dvc_cache(self) -> Path:
+        return self.root / "dvc" / "cache"
+
+    @property
+    def dvc_remote(self) -> Path:
+        return self.root / "dvc" / "remote"
+
+    @property
+    def worktrees(self) -> Path:
+        return self.root / "worktrees"
+
+    @property
+    def bundles(self) -> Path:
+        return self.root / "bundles"
+
+    @property
+    def downloads(self) -> Path:
+        return self.root / "downloads"
+
+    @property
+    def runs(self) -> Path:
+        return self.root / "runs"
+
+    @property
+    def airflow(self) -> Path:
+        return self.root / "airflow"
+
+    @property
+    def services(self) -> Path:
+        return self.root / "services"
+
+
+def main_checkout(start: Path) -> Path:
+    """The main checkout that `start` belongs to, also when `start` is a worktree of it.
+
+    Raises WorkspaceError outside a git checkout.
+    """
+    try:
+        answer = subprocess.run(
+            ["git", "rev-parse", "--path-format=absolute", "--git-common-dir"],
+            cwd=start,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    except FileNotFoundError as error:
+        raise WorkspaceError("git is not on PATH.", "Install git, and try again.") from error
+    except subprocess.CalledProcessError as error:
+        raise WorkspaceError(
+            f"{start} is not in a git checkout: {error.stderr.strip()}",
+            "Clone the repository with git (a downloaded archive has no history to version with), "
+            "or set SLATE_HOME to the folder that holds the state.",
+        ) from error
+    return Path(answer.stdout.strip()).parent
+
+
+def find_home(start: Path | None = None) -> Home:
+    """SLATE_HOME when set, else `.slate/` of the main checkout around `start` (default: the current folder)."""
+    named = os.environ.get("SLATE_HOME")
+    if named:
+        return Home(Path(named).expanduser().absolute())
+    return Home(main_checkout(start or Path.cwd()) / ".slate")

@@ -1,0 +1,260 @@
+"""params.yaml as frozen, typed settings. A misspelt, missing or out-of-range parameter is an error that says which."""
+
+from __future__ import annotations
+
+import difflib
+from functools import reduce
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from contracts.errors import SettingsError
+
+
+class Group(BaseModel):
+    """A group of parameters: frozen, and nothing unknown in it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class IngestSettings(Group):
+    """source: where the data comes from; path: the folder or zip of source `movielens`, relative to the checkout."""
+
+    source: Literal["movielens-100k", "movielens"]
+    path: str | None = None
+
+    @model_validator(mode="after")
+    def _a_path_where_one_is_read(self) -> IngestSettings:
+        if self.source == "movielens" and not self.path:
+            raise ValueError("source `movielens` reads a local folder or zip: set `path` to it")
+        return self
+
+
+class ValidateSettings(Group):
+    """Shares are of the table's rows, 0 to 1. baseline: a JSON file of an earlier validation, or null."""
+
+    baseline: str | None = None
+    max_quarantine_share: float = Field(ge=0, le=1)
+    max_duplicate_share: float = Field(ge=0, le=1)
+    min_interactions: int = Field(ge=1)
+    min_volume_ratio: float = Field(ge=0, le=1)
+    max_volume_ratio: float = Field(ge=1)
+    min_value: float
+    max_value: float
+
+
+class FeatureSettings(Group):
+    """train_share and validation_share: shares of the interactions in time order; the rest is the test window.
+
+    n_snapshots: moments at which training rows are made; snapshot_step_share: share of interactions between two of them.
+    history_length: events kept per person, the latest.
+    """
+
+    train_share: float = Field(gt=0, lt=1)
+    validation_share: float = Field(gt=0, lt=1)
+    n_snapshots: int = Field(ge=2, le=50)
+    snapshot_step_share: float = Field(gt=0, lt=0.5)
+    history_length: int = Field(ge=1, le=10_000)
+
+    @model_validator(mode="after")
+    def _something_is_left_to_test_on(self) -> FeatureSettings:
+        if self.train_share + self.validation_share >= 1:
+            raise ValueError("train_share + validation_share must stay under 1: the rest is the test window")
+        return self
+
+
+class AlsSettings(Group):
+    """Hu, Koren and Volinsky 2008. factors: width of a vector; alpha: confidence of one event."""
+
+    factors: int = Field(ge=1, le=1024)
+    regularization: float = Field(ge=0)
+    alpha: float = Field(gt=0)
+    iterations: int = Field(ge=1, le=1000)
+
+
+class CovisitationSettings(Group):
+    """window_hours: two events of one person closer than this count; n_neighbours: kept per item;
+    popularity_damping: 0 counts, 1 divides by the neighbour's popularity; history_length: latest events looked at."""
+
+    window_hours: float = Field(gt=0)
+    n_neighbours: int = Field(ge=1, le=10_000)
+    popularity_damping: float = Field(ge=0, le=1)
+    history_length: int = Field(ge=1, le=10_000)
+
+
+class PopularSettings(Group):
+    """recent_days: the window of `popular_recent`; segment_smoothing: events of everybody mixed into a segment's own."""
+
+    recent_days: float = Field(gt=0)
+    segment_smoothing: float = Field(ge=0)
+
+
+class CandidateSettings(Group):
+    als: AlsSettings
+    covisitation: CovisitationSettings
+    popular: PopularSettings
+
+
+class IndexSettings(Group):
+    """exact_below: catalogues smaller than this are searched exactly; larger ones by HNSW.
+    min_recall: measured recall against exact search under which the stage fails, at `recall_k`."""
+
+    exact_below: int = Field(ge=1)
+    hnsw_links: int = Field(ge=4, le=128)
+    hnsw_ef_construction: int = Field(ge=8, le=2000)
+    hnsw_ef_search: int = Field(ge=8, le=2000)
+    recall_k: int = Field(ge=1, le=1000)
+    min_recall: float = Field(ge=0, le=1)
+
+
+class RankingSettings(Group):
+    """LightGBM LambdaRank; names as in LightGBM, spelt out."""
+
+    n_trees: int = Field(ge=1, le=10_000)
+    n_leaves: int = Field(ge=2, le=1024)
+    learning_rate: float = Field(gt=0, le=1)
+    min_rows_per_leaf: int = Field(ge=1)
+    feature_share: float = Field(gt=0, le=1)
+    row_share: float = Field(gt=0, le=1)
+    l2: float = Field(ge=0)
+    early_stopping_rounds: int = Field(ge=1)
+    n_threads: int = Field(ge=1, le=64)
+
+
+class RequestSettings(Group):
+    """How a release answers. quotas: candidates asked of each generator; n_ranked: most that are ranked;
+    personal_min_events: history that makes a person `personal`; relevance_weight: 1 keeps the ranker's order,
+    less trades it for diversity; exploration_share: chance that a position of the tail is drawn at random."""
+
+    quotas: dict[str, int]
+    n_ranked: int = Field(ge=10, le=5000)
+    personal_min_events: int = Field(ge=1)
+    relevance_weight: float = Field(gt=0, le=1)
+    exploration_share: float = Field(ge=0, lt=1)
+    max_k: int = Field(ge=1, le=500)
+
+    @model_validator(mode="after")
+    def _quotas_are_counts(self) -> RequestSettings:
+        for name, quota in self.quotas.items():
+            if not 0 <= quota <= 5000:
+                raise ValueError(f"quotas.{name} is {quota}; expected 0 to 5000")
+        return self
+
+
+class EvaluateSettings(Group):
+    """cutoffs: the k of NDCG@k and its kin; n_bootstrap: resamples behind an interval."""
+
+    cutoffs: list[int] = Field(min_length=1)
+    n_bootstrap: int = Field(ge=100, le=100_000)
+
+
+class ReleaseSettings(Group):
+    """n_golden_queries: requests whose answers travel with the release; golden_tolerance: largest score difference."""
+
+    n_golden_queries: int = Field(ge=1, le=200)
+    golden_tolerance: float = Field(ge=0)
+
+
+class PublishSettings(Group):
+    batch_size: int = Field(ge=1, le=100_000)
+
+
+class PromotionSettings(Group):
+    """after_training: what a scheduled training does with its release; max_ndcg_loss: how much NDCG@10 a challenger may
+    lose against the release in production; min_ndcg: floor where there is no champion."""
+
+    after_training: Literal["none", "staging", "production"]
+    max_ndcg_loss: float = Field(ge=0)
+    min_ndcg: float = Field(ge=0)
+
+
+class ServingSettings(Group):
+    """clock: `wall`, or `release` for data that ended long ago (now = as_of + time since the server started)."""
+
+    clock: Literal["wall", "release"]
+    poll_ms: int = Field(ge=10, le=60_000)
+    store_timeout_ms: int = Field(ge=1, le=60_000)
+    session_ttl_minutes: int = Field(ge=1, le=1440)
+    session_length: int = Field(ge=1, le=1000)
+
+
+class Settings(Group):
+    """All of params.yaml."""
+
+    app: str = Field(pattern=r"^[a-z][a-z0-9_-]{0,31}$")
+    seed: int = Field(ge=0)
+    ingest: IngestSettings
+    validate_: ValidateSettings = Field(alias="validate")
+    features: FeatureSettings
+    candidates: CandidateSettings
+    index: IndexSettings
+    ranking: RankingSettings
+    request: RequestSettings
+    evaluate: EvaluateSettings
+    release: ReleaseSettings
+    publish: PublishSettings
+    promotion: PromotionSettings
+    serving: ServingSettings
+
+
+def read_params(path: Path) -> dict[str, Any]:
+    """The raw mapping in a parameter file; raises SettingsError when it is missing or no YAML mapping."""
+    try:
+        values = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise SettingsError(
+            f"{path.absolute()} is missing.", "Run from the checkout's top folder, or `git checkout params.yaml`."
+        ) from error
+    except (YAMLError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path} is no valid YAML: {error}", "Mend the line named above.") from error
+    if not isinstance(values, dict):
+        raise SettingsError(
+            f"{path} holds {type(values).__name__}; expected a mapping of parameter groups.",
+            "Compare it with `git show HEAD:params.yaml`.",
+        )
+    return values
+
+
+def load_settings(path: Path = Path("params.yaml")) -> Settings:
+    """Read and check the parameters; raises SettingsError naming every parameter that is wrong."""
+    values = read_params(path)
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        problems = "\n".join(f"  {path}: {_describe(problem)}" for problem in error.errors())
+        raise SettingsError(
+            f"{error.error_count()} parameter(s) are wrong:\n{problems}",
+            f"Mend them in {path}; every parameter is explained in contracts/settings.py.",
+        ) from error
+
+
+def _describe(problem: Any) -> str:
+    where = ".".join(str(part) for part in problem["loc"]) or "(top)"
+    match problem["type"]:
+        case "extra_forbidden":
+            return f"`{where}` is unknown.{_did_you_mean(problem['loc'])}"
+        case "missing":
+            return f"`{where}` is missing."
+        case _:
+            return f"`{where}` is {problem['input']!r}: {problem['msg']}."
+
+
+def _did_you_mean(location: tuple[str | int, ...]) -> str:
+    *groups, name = (str(part) for part in location)
+    try:
+        group = reduce(_member, groups, Settings)
+    except KeyError:
+        return ""
+    known = [field.alias or key for key, field in group.model_fields.items()]
+    close = difflib.get_close_matches(name, known, n=1)
+    return f" Did you mean `{close[0]}`?" if close else f" Known here: {', '.join(known)}."
+
+
+def _member(group: type[BaseModel], name: str) -> type[BaseModel]:
+    for key, info in group.model_fields.items():
+        if (info.alias or key) == name and isinstance(info.annotation, type) and issubclass(info.annotation, BaseModel):
+            return info.annotation
+    raise KeyError(name)

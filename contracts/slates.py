@@ -1,0 +1,86 @@
+"""A question and its answer: what is asked of a release, and the slate that comes back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from contracts.ids import ItemId, SessionId, UserId
+
+
+class Tier(StrEnum):
+    """How much was known of the person; named in every answer."""
+
+    PERSONAL = "personal"
+    SESSION = "session"
+    ONBOARDED = "onboarded"
+    CONTEXTUAL = "contextual"
+    POPULAR = "popular"
+
+
+class Surface(StrEnum):
+    """Where the slate is shown."""
+
+    HOME = "home"
+    ITEM = "item"
+
+
+@dataclass(frozen=True)
+class Preferences:
+    """What a newcomer said they like: categories and items."""
+
+    categories: tuple[str, ...] = ()
+    item_ids: tuple[ItemId, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.categories or self.item_ids)
+
+
+@dataclass(frozen=True)
+class RecommendRequest:
+    """One question. `context` holds what is known of the moment or the person: age, gender, occupation, device...
+
+    seed: draws of exploration come from it and the request alone, so that the same request can be answered again.
+    """
+
+    request_id: str
+    user_id: UserId | None = None
+    session_id: SessionId | None = None
+    surface: Surface = Surface.HOME
+    item_id: ItemId | None = None
+    preferences: Preferences = Preferences()
+    context: dict[str, str] = field(default_factory=dict)
+    k: int = 10
+    seed: int = 0
+    explain: bool = False
+
+
+@dataclass(frozen=True)
+class SlateItem:
+    """One item at one position. source: the generator that proposed it first; propensity: the chance that the
+    policy shows it at this position; reasons: sentences for people, best first, empty unless asked."""
+
+    item_id: ItemId
+    title: str
+    position: int
+    score: float
+    source: str
+    propensity: float
+    reasons: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Slate:
+    """The answer: positions from 1, and which release, generation, tier and rung of the ladder it stands on.
+
+    degraded: what was missing or slow while answering, empty when all went well.
+    """
+
+    request_id: str
+    release_id: str
+    generation_id: str
+    tier: Tier
+    policy_id: str
+    degraded: tuple[str, ...]
+    items: tuple[SlateItem, ...]
+    timings_ms: dict[str, float]

@@ -1,0 +1,96 @@
+"""The canonical tables: everything after ingestion sees only these.
+
+Parquet; times are timezone-aware UTC; ids are strings. `interactions` is sorted by
+(event_ts, user_id, item_id, event_type), `items` by item_id, `users` by user_id.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from contracts.errors import ArtefactError
+
+UTC_TIME = pl.Datetime("us", "UTC")
+
+INTERACTIONS_SCHEMA = pl.Schema(
+    {
+        "user_id": pl.String(),
+        "item_id": pl.String(),
+        "event_type": pl.String(),
+        "event_ts": UTC_TIME,
+        "value": pl.Float64(),  # the rating, the price paid, the seconds read; null where the event has none
+        "session_id": pl.String(),  # null where the source knows no sessions
+        "request_id": pl.String(),  # the impression it answers; null where none is known
+    }
+)
+ITEMS_SCHEMA = pl.Schema(
+    {
+        "item_id": pl.String(),
+        "title": pl.String(),
+        "categories": pl.List(pl.String()),
+        "text": pl.String(),
+        "price": pl.Float64(),
+        "created_ts": UTC_TIME,
+        "release_year": pl.Int32(),  # an attribute that films, books and records have; null elsewhere
+    }
+)
+USERS_SCHEMA = pl.Schema(
+    {
+        "user_id": pl.String(),
+        "signup_ts": UTC_TIME,
+        "age": pl.Int32(),
+        "gender": pl.String(),
+        "occupation": pl.String(),
+    }
+)
+
+SCHEMAS = {"interactions": INTERACTIONS_SCHEMA, "items": ITEMS_SCHEMA, "users": USERS_SCHEMA}
+SORT_KEYS = {
+    "interactions": ["event_ts", "user_id", "item_id", "event_type"],
+    "items": ["item_id"],
+    "users": ["user_id"],
+}
+
+
+@dataclass(frozen=True)
+class CanonicalTables:
+    """The three tables in their canonical columns, types and order."""
+
+    interactions: pl.DataFrame
+    items: pl.DataFrame
+    users: pl.DataFrame
+
+    def save(self, folder: Path) -> None:
+        """Write `<name>.parquet` for each table; the bytes depend on the rows alone."""
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in SCHEMAS:
+            table: pl.DataFrame = getattr(self, name)
+            write_parquet(table.select(list(SCHEMAS[name])).sort(SORT_KEYS[name]), folder / f"{name}.parquet")
+
+    @classmethod
+    def load(cls, folder: Path) -> CanonicalTables:
+        """Read what `save` wrote; raises ArtefactError when a table is missing or damaged."""
+        return cls(*(read_parquet(folder / f"{name}.parquet") for name in SCHEMAS))
+
+
+def write_parquet(table: pl.DataFrame, path: Path) -> None:
+    """Write the table so that equal rows give equal bytes, and a killed writer leaves no half file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_suffix(".parquet.part")
+    table.write_parquet(unfinished, compression="zstd", statistics=True)
+    unfinished.replace(path)
+
+
+def read_parquet(path: Path) -> pl.DataFrame:
+    """Read one table; raises ArtefactError when the file is missing or damaged."""
+    try:
+        return pl.read_parquet(path)
+    except FileNotFoundError as error:
+        raise ArtefactError(f"{path} is missing.", "Run `dvc repro` to build it.") from error
+    except pl.exceptions.PolarsError as error:
+        raise ArtefactError(
+            f"{path} is no readable Parquet file: {error}", f"Remove {path.parent} and run `dvc repro`."
+        ) from error

@@ -1,0 +1,59 @@
+"""Runs one stage: settings in, errors out as one message, seconds and peak memory to SLATE_HOME/runs/.
+
+What varies from run to run never goes into a stage's outputs; it goes there, and from there to MLflow.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from contracts.errors import SlateworkError
+from contracts.home import find_home
+from contracts.settings import Settings, load_settings
+
+
+def run_stage(stage: str, run: Callable[[Settings], dict[str, Any] | None], cutoff: str | None = None) -> None:
+    """Run `run` with the checked settings and record what it cost; exits 1 with one message when it fails.
+
+    What `run` returns (JSON-like, or None) is kept beside seconds and memory.
+    """
+    started = time.perf_counter()
+    try:
+        notes = run(load_settings())
+    except SlateworkError as error:
+        sys.exit(f"{stage}: {type(error).__name__}: {error}")
+    except KeyboardInterrupt:
+        sys.exit(f"{stage}: interrupted. Nothing half-written is used: run the same command again to go on.")
+    except OSError as error:
+        sys.exit(
+            f"{stage}: {error.strerror or error} ({error.filename or 'no file named'}).\n"
+            "  Free disk space or mend the permissions, and run the same command again to go on."
+        )
+    seconds = time.perf_counter() - started
+    _record(stage, cutoff, seconds, notes or {})
+
+
+def _record(stage: str, cutoff: str | None, seconds: float, notes: dict[str, Any]) -> None:
+    name = f"{stage}@{cutoff}" if cutoff else stage
+    folder = run_folder()
+    folder.mkdir(parents=True, exist_ok=True)
+    record = {"stage": name, "seconds": round(seconds, 3), "peak_memory_mib": peak_memory_mib(), **notes}
+    (folder / f"{name}.json").write_text(json.dumps(record, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def run_folder() -> Path:
+    """Where this workspace keeps what varies from run to run: one folder per checkout or worktree."""
+    return find_home().runs / Path.cwd().name
+
+
+def peak_memory_mib() -> int:
+    """The most memory this process held, in MiB."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    bytes_per_unit = 1 if sys.platform == "darwin" else 1024
+    return round(peak * bytes_per_unit / 2**20)

@@ -1,0 +1,1 @@
+"""What should be shown? Candidates, ranking, metrics: arrays and tables in, arrays and tables out."""

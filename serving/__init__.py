@@ -1,0 +1,1 @@
+"""Who asks? The HTTP API and the event log."""

@@ -1,0 +1,1 @@
+"""What came in? Readers, the validation suites, quarantine."""

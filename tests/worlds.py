@@ -1,0 +1,68 @@
+"""Small made-up worlds for tests: canonical tables whose answers are known or easily seen."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import polars as pl
+
+from contracts.tables import INTERACTIONS_SCHEMA, ITEMS_SCHEMA, USERS_SCHEMA, CanonicalTables
+
+START = datetime(2020, 1, 1, tzinfo=UTC)
+GENRES = ("action", "comedy", "drama", "horror")
+
+
+def small_world(
+    n_users: int = 60, n_items: int = 40, n_events: int = 3000, n_days: int = 100, seed: int = 3
+) -> CanonicalTables:
+    """People with a favourite genre who mostly rate films of it, popular ones more often; rows in canonical order.
+
+    External ids never equal indices: items are `i1000`, `i1001`...; people `u500`, `u501`...
+    """
+    rng = np.random.default_rng(seed)
+    item_genre = np.arange(n_items) % len(GENRES)
+    user_genre = np.arange(n_users) % len(GENRES)
+    popularity = 1 / (1 + np.arange(n_items) // len(GENRES))
+    users = rng.integers(n_users, size=n_events)
+    affinity = np.where(item_genre[None, :] == user_genre[:, None], 8.0, 1.0) * popularity[None, :]
+    affinity /= affinity.sum(axis=1, keepdims=True)
+    items = np.array([rng.choice(n_items, p=affinity[user]) for user in users])
+    seconds = np.sort(rng.integers(n_days * 86_400, size=n_events))
+    interactions = pl.DataFrame(
+        {
+            "user_id": [f"u{500 + user}" for user in users],
+            "item_id": [f"i{1000 + item}" for item in items],
+            "event_type": ["rating"] * n_events,
+            "event_ts": [START + timedelta(seconds=int(second)) for second in seconds],
+            "value": np.where(item_genre[items] == user_genre[users], 5.0, 3.0),
+            "session_id": [None] * n_events,
+            "request_id": [None] * n_events,
+        },
+        schema=INTERACTIONS_SCHEMA,
+    ).unique(["user_id", "item_id"], keep="first", maintain_order=True)
+    return CanonicalTables(
+        interactions.sort("event_ts", "user_id", "item_id", "event_type"),
+        pl.DataFrame(
+            {
+                "item_id": [f"i{1000 + item}" for item in range(n_items)],
+                "title": [f"Film {item} ({GENRES[item_genre[item]]})" for item in range(n_items)],
+                "categories": [[GENRES[item_genre[item]]] for item in range(n_items)],
+                "text": [None] * n_items,
+                "price": [None] * n_items,
+                "created_ts": [None] * n_items,
+                "release_year": [1980 + item for item in range(n_items)],
+            },
+            schema=ITEMS_SCHEMA,
+        ),
+        pl.DataFrame(
+            {
+                "user_id": [f"u{500 + user}" for user in range(n_users)],
+                "signup_ts": [None] * n_users,
+                "age": [18 + user for user in range(n_users)],
+                "gender": ["F" if user % 2 else "M" for user in range(n_users)],
+                "occupation": ["writer" if user % 3 else "engineer" for user in range(n_users)],
+            },
+            schema=USERS_SCHEMA,
+        ),
+    )
