@@ -1,6 +1,7 @@
 """An artefact on disk: arrays and a `meta.json` that says what it is, what it was built with, and what its bytes are.
 
-    <folder>/meta.json        {"kind", "format_version", "built_with": {name: fingerprint}, "values": {...}, "files": {name: fingerprint}}
+    <folder>/meta.json        {"kind", "format_version", "built_with": {name: fingerprint}, "values": {...},
+                               "files": {name: fingerprint}}
     <folder>/<name>.npy       one per array; never pickled
     <folder>/<other files>    written by the artefact itself before `seal`, listed in "files" as well
 

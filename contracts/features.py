@@ -83,7 +83,8 @@ class FeatureRows:
 class History:
     """What one person did, oldest first; the arrays are aligned.
 
-    item_idx: (n_events,) dense ids of the release that reads them; event_ts: epoch seconds; values: ratings, NaN where none.
+    item_idx: (n_events,) dense ids of the release that reads them; event_ts: epoch seconds;
+    values: ratings, NaN where an event has none.
     """
 
     item_idx: ItemIdxArray

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-from functools import reduce
 from pathlib import Path
 from typing import Any, Literal
 
@@ -49,7 +48,7 @@ class ValidateSettings(Group):
 class FeatureSettings(Group):
     """train_share and validation_share: shares of the interactions in time order; the rest is the test window.
 
-    n_snapshots: moments at which training rows are made; snapshot_step_share: share of interactions between two of them.
+    n_snapshots: moments at which training rows are made; snapshot_step_share: share of interactions between two.
     history_length: events kept per person, the latest.
     """
 
@@ -86,13 +85,15 @@ class CovisitationSettings(Group):
 
 
 class PopularSettings(Group):
-    """recent_days: the window of `popular_recent`; segment_smoothing: events of everybody mixed into a segment's own."""
+    """recent_days: the window of `popular_recent`; segment_smoothing: everybody's events mixed into a segment's own."""
 
     recent_days: float = Field(gt=0)
     segment_smoothing: float = Field(ge=0)
 
 
 class CandidateSettings(Group):
+    """One group per family of generators; the two `popular` windows and the segments share theirs."""
+
     als: AlsSettings
     covisitation: CovisitationSettings
     popular: PopularSettings
@@ -159,6 +160,8 @@ class ReleaseSettings(Group):
 
 
 class PublishSettings(Group):
+    """batch_size: entities sent to the online store in one pipeline."""
+
     batch_size: int = Field(ge=1, le=100_000)
 
 
@@ -245,7 +248,9 @@ def _describe(problem: Any) -> str:
 def _did_you_mean(location: tuple[str | int, ...]) -> str:
     *groups, name = (str(part) for part in location)
     try:
-        group = reduce(_member, groups, Settings)
+        group: type[BaseModel] = Settings
+        for inner in groups:
+            group = _member(group, inner)
     except KeyError:
         return ""
     known = [field.alias or key for key, field in group.model_fields.items()]

@@ -66,9 +66,9 @@ class CanonicalTables:
     def save(self, folder: Path) -> None:
         """Write `<name>.parquet` for each table; the bytes depend on the rows alone."""
         folder.mkdir(parents=True, exist_ok=True)
-        for name in SCHEMAS:
+        for name, schema in SCHEMAS.items():
             table: pl.DataFrame = getattr(self, name)
-            write_parquet(table.select(list(SCHEMAS[name])).sort(SORT_KEYS[name]), folder / f"{name}.parquet")
+            write_parquet(table.select(list(schema)).sort(SORT_KEYS[name]), folder / f"{name}.parquet")
 
     @classmethod
     def load(cls, folder: Path) -> CanonicalTables:

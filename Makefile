@@ -1,0 +1,39 @@
+# Every command a line: `make help`.
+SHELL := /bin/bash
+PYTHON ?= python3
+BIN := $(CURDIR)/.venv/bin
+export PATH := $(BIN):$(PATH)
+NAME ?= all
+
+.DEFAULT_GOAL := help
+.PHONY: help env demo up down status test lint bench clean
+
+help: ## List the commands
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+env: ## Make the environment in .venv from the hashed lock
+	@$(PYTHON) bootstrap.py
+
+demo: env ## From nothing to slates on real data: build, register, promote, publish, serve, ask
+	@slate demo
+
+up: env ## Start Airflow, MLflow, Redis, the API and the promotion watch; print their addresses
+	@slate up
+
+down: env ## Stop what `make up` started
+	@slate down
+
+status: env ## Say what is running
+	@slate status
+
+test: env ## Run every test
+	@python -m pytest $(TESTS)
+
+lint: env ## Check style, types and which room imports which
+	@ruff check . && ruff format --check . && mypy && lint-imports
+
+bench: env ## Measure: all benchmarks, or one: make bench NAME=noop
+	@python -m bench.$(NAME)
+
+clean: env ## Remove what was built, after naming it and asking
+	@slate clean

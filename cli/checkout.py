@@ -1,0 +1,49 @@
+"""`slate setup` and `slate clean`: where this checkout keeps its state, and how to be rid of it."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import typer
+
+from contracts.errors import WorkspaceError
+from contracts.home import Home, find_home, main_checkout
+from pipelines.workspace import configure_dvc
+
+BUILT = ("data", "models", "reports", "build")
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the commands of this module."""
+    app.command()(setup)
+    app.command()(clean)
+
+
+def setup() -> None:
+    """Point DVC's cache and remote of this checkout at SLATE_HOME."""
+    home = find_home()
+    configure_dvc(Path.cwd(), home)
+    print(f"state lives in {home.root}")
+
+
+def clean(*, yes: bool = typer.Option(False, "--yes", help="Do not ask.")) -> None:
+    """Name what was built here and remove it, after asking: data, models, reports, and SLATE_HOME."""
+    doomed = [path for path in _what_exists(find_home()) if path.exists()]
+    if not doomed:
+        print("nothing to remove")
+        return
+    print("This removes, for good:")
+    for path in doomed:
+        print(f"  {path}")
+    if not yes:
+        typer.confirm("Remove them?", abort=True)
+    for path in doomed:
+        shutil.rmtree(path)
+
+
+def _what_exists(home: Home) -> list[Path]:
+    top = Path.cwd()
+    if main_checkout(top) != top.resolve():
+        raise WorkspaceError(f"{top} is not the top of the main checkout.", f"cd {main_checkout(top)}, and try again.")
+    return [top / name for name in BUILT] + [home.root]

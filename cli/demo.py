@@ -1,0 +1,169 @@
+"""`slate demo`: from nothing to slates on real data, and nothing left running."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from contracts.errors import SlateworkError, WorkspaceError
+from contracts.home import Home, find_home
+
+READY_WITHIN_SECONDS = 60  # the API loads a bundle and answers the golden queries; two busy cores need up to ten
+RIVALS = ("popular", "popular_recent")
+
+
+class StageFailed(SlateworkError):
+    """A stage of the graph failed; its own message stands above."""
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the command of this module."""
+    app.command()(demo)
+
+
+def demo() -> None:
+    """Build, register, promote, publish and serve a release, and print slates for three kinds of people."""
+    from cli.checkout import setup
+    from feature_store.embedded_redis import online_store
+
+    home = find_home()
+    setup()
+    with online_store(home) as url:
+        os.environ["REDIS_URL"] = url
+        _reproduce()
+        _promote(home)
+        with _api(home) as address:
+            _show_slates(address)
+    _show_costs()
+    _show_quality()
+    _show_next()
+
+
+def _reproduce() -> None:
+    done = subprocess.run([sys.executable, "-m", "dvc", "repro"], check=False)
+    if done.returncode:
+        raise StageFailed("`dvc repro` stopped; the reason stands above.", "Mend it, and run `make demo` again.")
+
+
+def _promote(home: Home) -> None:
+    """Register the release and put it into Production, unless it is what production serves already."""
+    from contracts.settings import load_settings
+    from feature_store.connection import connect
+    from feature_store.pointer import read_pointer
+
+    settings = load_settings()
+    built = json.loads(Path("build/release/manifest.json").read_bytes())
+    with connect(os.environ["REDIS_URL"]) as client:
+        pointer = read_pointer(client, settings.app)
+    if pointer and (pointer.release_id, pointer.generation_id) == (built["release_id"], built["generation_id"]):
+        print(f"release {pointer.release_id} is in production already")
+        return
+    from cli.releases import promote_built
+
+    promote_built(home, settings)
+
+
+@contextmanager
+def _api(home: Home) -> Iterator[str]:
+    """A running API on a free port; stopped at the end. Yields its address."""
+    port = _free_port()
+    address = f"http://127.0.0.1:{port}"
+    log = home.services / "demo-api.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("wb") as output:
+        server = subprocess.Popen(
+            [sys.executable, "-m", "cli.main", "serve", "--port", str(port)], stdout=output, stderr=subprocess.STDOUT
+        )
+    try:
+        _wait_until_ready(address, server, log)
+        yield address
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _wait_until_ready(address: str, server: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + READY_WITHIN_SECONDS
+    while time.monotonic() < deadline and server.poll() is None:
+        try:
+            with urllib.request.urlopen(f"{address}/readyz", timeout=2):  # noqa: S310 -- our own loopback address
+                return
+        except OSError:
+            time.sleep(0.05)
+    last = "\n".join(log.read_text(errors="replace").splitlines()[-5:])
+    raise WorkspaceError(f"The API did not become ready. Its last words:\n{last}", f"Read {log}, and try again.")
+
+
+def _post(address: str, path: str, body: dict[str, Any]) -> dict[str, Any]:
+    request = urllib.request.Request(  # noqa: S310 -- our own loopback address
+        address + path, json.dumps(body).encode(), {"content-type": "application/json"}
+    )
+    with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310 -- as above
+        reply: dict[str, Any] = json.load(answer)
+        return reply
+
+
+def _show_slates(address: str) -> None:
+    """Ask as three kinds of people would, over HTTP."""
+    person = _post(address, "/v1/recommend", {"user_id": "42", "k": 5, "explain": True})
+    _print_slate("Person 42, who has a history", person)
+    categories = ["Comedy", "Romance"]
+    newcomer = {"user_id": "newcomer", "preferences": {"categories": categories}, "k": 5, "explain": True}
+    _print_slate(f"A new person who likes {' and '.join(categories)}", _post(address, "/v1/recommend", newcomer))
+    visit = f"demo-{time.time_ns()}"
+    clicked = [item["item_id"] for item in person["items"][:2]]
+    events = [{"event_type": "click", "session_id": visit, "item_id": item_id} for item_id in clicked]
+    _post(address, "/v1/events", {"events": events})
+    visitor = _post(address, "/v1/recommend", {"session_id": visit, "k": 5, "explain": True})
+    titles = [item["title"] for item in person["items"][:2]]
+    _print_slate(f"An anonymous visitor, after clicks on {' and '.join(titles)}", visitor)
+
+
+def _print_slate(who: str, slate: dict[str, Any]) -> None:
+    total = sum(slate["timings_ms"].values()) if "total" not in slate["timings_ms"] else slate["timings_ms"]["total"]
+    print(f"\n{who}  [tier {slate['tier']}, release {slate['release_id']}, {total:.1f} ms]")
+    for item in slate["items"]:
+        reason = item["reasons"][0] if item["reasons"] else ""
+        print(f"  {item['position']:>2}  {item['title'][:44]:46}{item['score']:>8.3f}  {item['source']:16}{reason}")
+
+
+def _show_costs() -> None:
+    from pipelines.stage_run import run_folder
+
+    print(f"\n{'stage':18}{'seconds':>9}{'peak MiB':>10}")
+    records = [json.loads(path.read_bytes()) for path in run_folder().glob("*.json")]
+    for record in records:
+        if {"stage", "seconds", "peak_memory_mib"} <= record.keys():
+            print(f"{record['stage']:18}{record['seconds']:>9.1f}{record['peak_memory_mib']:>10}")
+
+
+def _show_quality() -> None:
+    measured = json.loads(Path("reports/evaluation/metrics.json").read_bytes())
+    print(json.dumps(measured, indent=1))
+
+
+def _show_next() -> None:
+    print(
+        "\nGo on with:\n"
+        "  make up                      Airflow, MLflow and the API, left running\n"
+        "  slate recommend --user 7     a slate on the command line (after `source .venv/bin/activate`)\n"
+        "  dvc metrics show             the figures behind the table"
+    )

@@ -1,0 +1,144 @@
+"""`slate doctor`: what is installed, what is reachable, what is missing, and what to do about it."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import shutil
+import sys
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+import typer
+
+from contracts.errors import SlateworkError
+
+State = Literal["ok", "missing", "optional"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing looked at. next_step: what to type, empty when all is well."""
+
+    name: str
+    state: State
+    found: str
+    next_step: str = ""
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the command of this module."""
+    app.command()(doctor)
+
+
+def doctor(*, as_json: bool = typer.Option(False, "--json", help="Print JSON.")) -> None:
+    """Look at the installation and say what is missing; exits 1 when something needed is."""
+    findings = [check() for check in CHECKS]
+    if as_json:
+        print(json.dumps([asdict(finding) for finding in findings], indent=1))
+    else:
+        for finding in findings:
+            print(f"{finding.state:9}{finding.name:22}{finding.found}")
+            if finding.next_step:
+                print(f"{'':31}{finding.next_step}")
+    if any(finding.state == "missing" for finding in findings):
+        raise typer.Exit(1)
+
+
+def _python() -> Finding:
+    found = ".".join(map(str, sys.version_info[:3]))
+    if sys.version_info[:2] == (3, 11):
+        return Finding("Python", "ok", found)
+    return Finding("Python", "missing", found, "Slatework needs 3.11: `make env PYTHON=python3.11`.")
+
+
+def _packages() -> Finding:
+    wanted = (
+        "apache-airflow",
+        "mlflow",
+        "dvc",
+        "great-expectations",
+        "lightgbm",
+        "faiss-cpu",
+        "redis",
+        "ibis-framework",
+    )
+    try:
+        versions = [f"{name} {importlib.metadata.version(name)}" for name in wanted]
+    except importlib.metadata.PackageNotFoundError as error:
+        return Finding("packages", "missing", f"{error.name} is not installed", "Run `make env`.")
+    return Finding("packages", "ok", ", ".join(versions))
+
+
+def _checkout() -> Finding:
+    from contracts.home import main_checkout
+
+    def look() -> str:
+        return str(main_checkout(Path.cwd()))
+
+    return _attempt("git checkout", look)
+
+
+def _home() -> Finding:
+    from contracts.home import find_home
+
+    def look() -> str:
+        root = find_home().root
+        existing = next(folder for folder in (root, *root.parents) if folder.exists())
+        free = shutil.disk_usage(existing).free / 2**30
+        return f"{root} ({free:.0f} GiB free)"
+
+    return _attempt("SLATE_HOME", look)
+
+
+def _params() -> Finding:
+    from contracts.settings import load_settings
+
+    return _attempt("params.yaml", lambda: f"application {load_settings().app}")
+
+
+def _redis() -> Finding:
+    from contracts.home import find_home
+    from feature_store.connection import connect
+    from feature_store.embedded_redis import running, server_binary
+
+    def look() -> str:
+        url = os.environ.get("REDIS_URL") or running(find_home())
+        if not url:
+            return f"embedded, not running now ({server_binary()})"
+        with connect(url) as client:
+            return f"reachable, {client.dbsize()} keys"
+
+    return _attempt("Redis", look)
+
+
+def _mlflow() -> Finding:
+    from contracts.home import find_home
+    from release.registry import Registry
+
+    def look() -> str:
+        registry = Registry(find_home())
+        registry.ping()
+        return f"reachable at {registry.tracking_uri}"
+
+    return _attempt("MLflow", look)
+
+
+def _java() -> Finding:
+    java = shutil.which("java")
+    if java:
+        return Finding("Java (for Spark)", "ok", java)
+    return Finding("Java (for Spark)", "optional", "not on PATH", "Everything but Spark works without it.")
+
+
+def _attempt(name: str, look: Callable[[], str]) -> Finding:
+    try:
+        return Finding(name, "ok", look())
+    except SlateworkError as error:
+        return Finding(name, "missing", error.problem, error.next_step)
+
+
+CHECKS = (_python, _packages, _checkout, _home, _params, _redis, _mlflow, _java)

@@ -1,0 +1,46 @@
+"""The `slate` command: parse, one call, print. Errors become one message here and nowhere else."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import typer
+
+from cli import checkout, demo, doctor, releases, services, serving, workspace
+from contracts.errors import SlateworkError
+
+app = typer.Typer(
+    name="slate",
+    help="Build, promote and serve multi-stage recommenders.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+for module in (demo, releases, serving, doctor, services, workspace, checkout):
+    module.add_to(app)
+
+
+@app.callback()
+def root(*, debug: bool = typer.Option(False, "--debug", help="Show the traceback of an error.")) -> None:
+    """Build, promote and serve multi-stage recommenders."""
+    if debug:
+        os.environ["SLATE_DEBUG"] = "1"
+
+
+def main() -> None:
+    """Run the command line; exits 1 with one message when something is wrong."""
+    try:
+        app()
+    except SlateworkError as error:
+        if os.environ.get("SLATE_DEBUG"):
+            raise
+        print(f"slate: {type(error).__name__}: {error}", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        print("slate: interrupted. Run the same command again to go on.", file=sys.stderr)
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()
