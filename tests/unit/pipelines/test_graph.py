@@ -1,0 +1,87 @@
+"""dvc.yaml, the stage modules and params.yaml say the same."""
+
+import ast
+import sys
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel
+from ruamel.yaml import YAML
+
+from contracts.settings import Settings
+
+TOP = Path(__file__).resolve().parents[3]
+ROOMS = ("contracts", "sources", "feature_store", "recommender", "release", "pipelines", "serving", "cli")
+GRAPH = YAML(typ="safe", pure=True).load((TOP / "dvc.yaml").read_text())["stages"]
+
+
+def settings_groups_read(module: Path) -> set[str]:
+    """The names after `settings.` in a module, as params.yaml spells them."""
+    names = {
+        node.attr
+        for node in ast.walk(ast.parse(module.read_text()))
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "settings"
+    }
+    return {name.rstrip("_") for name in names} & {info.alias or key for key, info in Settings.model_fields.items()}
+
+
+def leaf_parameters(group: type[BaseModel], prefix: str = "") -> dict[str, str]:
+    """Every parameter's dotted name, and the attribute it is read by."""
+    leaves = {}
+    for key, info in group.model_fields.items():
+        dotted = prefix + (info.alias or key)
+        if isinstance(info.annotation, type) and issubclass(info.annotation, BaseModel):
+            leaves |= leaf_parameters(info.annotation, dotted + ".")
+        else:
+            leaves[dotted] = key
+    return leaves
+
+
+@pytest.mark.parametrize("stage", GRAPH)
+def test_every_stage_runs_the_module_named_like_it(stage):
+    command = GRAPH[stage]["cmd"].split()
+    assert command[:3] == ["python", "-m", f"pipelines.{stage}"]
+    assert (TOP / "pipelines" / f"{stage}.py").is_file()
+
+
+@pytest.mark.parametrize("stage", GRAPH)
+def test_every_stage_says_in_a_sentence_what_it_does(stage):
+    assert len(GRAPH[stage]["desc"].split()) > 4
+
+
+@pytest.mark.parametrize("stage", GRAPH)
+def test_a_stage_declares_the_parameter_groups_it_reads_and_no_others(stage):
+    declared = {key.split(".")[0] for key in GRAPH[stage]["params"]}
+    assert declared == settings_groups_read(TOP / "pipelines" / f"{stage}.py"), f"stage {stage} of dvc.yaml"
+
+
+def test_every_parameter_is_read_somewhere_outside_its_declaration():
+    modules = [path for room in ROOMS for path in (TOP / room).rglob("*.py") if path.name != "settings.py"]
+    read = {
+        node.attr
+        for path in modules
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Attribute)
+    }
+    unread = [dotted for dotted, attribute in leaf_parameters(Settings).items() if attribute not in read]
+    assert unread == []
+
+
+@pytest.mark.parametrize("stage", GRAPH)
+def test_no_output_lies_inside_a_room(stage):
+    outputs = [out for key in ("outs", "metrics", "plots") for out in GRAPH[stage].get(key, [])]
+    names = [out if isinstance(out, str) else next(iter(out)) for out in outputs]
+    assert names
+    assert not [name for name in names if name.split("/")[0] in ROOMS]
+
+
+@pytest.mark.parametrize("stage", GRAPH)
+def test_a_stage_depends_on_every_room_its_module_imports(stage):
+    tree = ast.parse((TOP / "pipelines" / f"{stage}.py").read_text())
+    imported = {
+        node.module.split(".")[0] for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module
+    }
+    dependencies = {dep.split("/")[0] for dep in GRAPH[stage]["deps"]}
+    needed = (imported & set(ROOMS)) - {"pipelines", *sys.stdlib_module_names}
+    # publish depends on the bundle alone: it looks at Redis every time, and its code cannot change the bundle.
+    assert stage == "publish" or needed <= dependencies
