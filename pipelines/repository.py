@@ -1,0 +1,97 @@
+"""A git checkout, as far as runs need it: commits, worktrees and tags, with nothing asked of the user's git settings."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+from contracts.errors import WorkspaceError
+
+NAME = "Slatework"
+EMAIL = "slatework@localhost"
+IDENTITY = {
+    f"GIT_{role}_{what}": value
+    for role in ("AUTHOR", "COMMITTER")
+    for what, value in (("NAME", NAME), ("EMAIL", EMAIL))
+}
+# A person's hooks and signing keys belong to their own commits: a run has no terminal to ask on.
+UNATTENDED = ("-c", "core.hooksPath=/dev/null", "-c", "commit.gpgSign=false", "-c", "tag.gpgSign=false")
+
+
+class Repository:
+    """The checkout (or worktree) at `root`."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def commit_of(self, ref: str) -> str:
+        """The commit that a branch, tag or id names; raises WorkspaceError for a ref that names none."""
+        answer = self._run("rev-parse", "--verify", "--quiet", "--end-of-options", f"{ref}^{{commit}}")
+        if answer.returncode != 0:
+            raise WorkspaceError(
+                f"{ref!r} names no commit in {self.root}.",
+                "See `git branch --all` and `git tag`; what only a remote has comes with `git fetch`.",
+            )
+        return answer.stdout.strip()
+
+    def uncommitted(self) -> list[str]:
+        """Files that differ from the commit that is checked out, changed or new."""
+        lines = self._git("status", "--porcelain", "--untracked-files=all").splitlines()
+        return [line[3:] for line in lines]
+
+    def add_worktree(self, folder: Path, branch: str, commit: str) -> None:
+        """Check `commit` out in a new folder, on `branch`, which is moved there when it exists already."""
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        self._git("worktree", "prune")
+        self._git("worktree", "add", "--quiet", "--force", "-B", branch, str(folder), commit)
+
+    def remove_worktree(self, folder: Path) -> None:
+        """Remove a worktree and what is in it; its branch stays."""
+        # Twice: once for what is uncommitted in it, once for a lock left by a `worktree add` that was killed.
+        self._git("worktree", "remove", "--force", "--force", str(folder))
+
+    def has_worktree(self, folder: Path) -> bool:
+        """Whether git knows `folder` as a worktree."""
+        entries = self._git("worktree", "list", "--porcelain").splitlines()
+        return f"worktree {folder.resolve()}" in entries
+
+    def commit_files(self, names: Sequence[str], message: str) -> bool:
+        """Commit these files alone; False, and no empty commit, when none of them differs."""
+        self._git("add", "--force", "--", *names)
+        if self._run("diff", "--cached", "--quiet", "--", *names).returncode == 0:
+            return False
+        self._git("commit", "--quiet", "--only", "--message", message, "--", *names)
+        return True
+
+    def tag(self, name: str, commit: str, message: str) -> str:
+        """The commit that tag `name` stands at: `commit` when it is new, where it was when it exists."""
+        if self._run("rev-parse", "--verify", "--quiet", f"refs/tags/{name}").returncode != 0:
+            self._git("tag", "--annotate", "--message", message, "--", name, commit)
+        return self.commit_of(f"refs/tags/{name}")
+
+    def _git(self, *arguments: str) -> str:
+        answer = self._run(*arguments)
+        if answer.returncode != 0:
+            raise WorkspaceError(
+                f"`git {arguments[0]}` failed in {self.root}: {(answer.stderr or answer.stdout).strip()}",
+                "Mend what git names, and run the same command again.",
+            )
+        return answer.stdout
+
+    def _run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        environment = {**os.environ, **IDENTITY}
+        try:
+            return subprocess.run(
+                ["git", *UNATTENDED, *arguments],
+                cwd=self.root,
+                env=environment,
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+        except FileNotFoundError as error:
+            raise WorkspaceError(
+                f"git is not on PATH, or {self.root} is gone.", "Install git, and try again."
+            ) from error
