@@ -1,4 +1,4 @@
-"""A git checkout, as far as runs need it: commits, worktrees and tags, with nothing asked of the user's git settings."""
+"""A git checkout, as far as runs need it: commits, worktrees, tags, with nothing asked of the user's settings."""
 
 from __future__ import annotations
 
@@ -9,12 +9,11 @@ from pathlib import Path
 
 from contracts.errors import WorkspaceError
 
-NAME = "Slatework"
-EMAIL = "slatework@localhost"
 IDENTITY = {
-    f"GIT_{role}_{what}": value
-    for role in ("AUTHOR", "COMMITTER")
-    for what, value in (("NAME", NAME), ("EMAIL", EMAIL))
+    "GIT_AUTHOR_NAME": "Slatework",
+    "GIT_AUTHOR_EMAIL": "slatework@localhost",
+    "GIT_COMMITTER_NAME": "Slatework",
+    "GIT_COMMITTER_EMAIL": "slatework@localhost",
 }
 # A person's hooks and signing keys belong to their own commits: a run has no terminal to ask on.
 UNATTENDED = ("-c", "core.hooksPath=/dev/null", "-c", "commit.gpgSign=false", "-c", "tag.gpgSign=false")

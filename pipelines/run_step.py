@@ -32,9 +32,7 @@ def reproduce(workspace: Workspace, stage: str, pause: Callable[[], None] = lamb
             return
         if not any(message in tail for message in BUSY):
             raise failed(workspace, stage, code)
-        print(
-            f"waiting: the workspace of this run is held, see DVC's message above; `{stage}` is tried again", flush=True
-        )
+        print(f"`{stage}` waits: another process, named by DVC above, holds this workspace", flush=True)
         pause()
     raise Busy(
         f"{workspace.folder} stayed held by another process while `{stage}` waited:\n{tail}",
@@ -45,7 +43,7 @@ def reproduce(workspace: Workspace, stage: str, pause: Callable[[], None] = lamb
 def failed(workspace: Workspace, step: str, code: int) -> WorkspaceError:
     """The error of a step that ended with an exit status other than 0; what went wrong stands in its own output."""
     return WorkspaceError(
-        f"Step `{step}` ended with exit status {code}; the reason is in its output above. Workspace: {workspace.folder}",
+        f"Step `{step}` ended with exit status {code}; its output is above. Workspace: {workspace.folder}",
         "Mend it and run the step again (in Airflow: clear the task). The stages before it are not run again.",
     )
 

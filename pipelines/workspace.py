@@ -141,7 +141,7 @@ def configure_dvc(checkout: Path, home: Home, like: Path | None = None) -> None:
     like: the checkout whose own .dvc/config.local (a remote, its credentials) is taken over first.
     Written to .dvc/config.local, which git ignores; what else stands in that file stays.
     """
-    from dvc.config import Config
+    from dvc.config import Config  # noqa: PLC0415 - a second of imports that only runs need
 
     config = Config(dvc_dir=str(checkout / ".dvc"))
     with config.edit("local") as local:
