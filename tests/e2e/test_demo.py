@@ -1,0 +1,91 @@
+"""The demo, as a new user runs it: real data, real Redis, real MLflow, real HTTP."""
+
+import json
+import os
+import signal
+import subprocess
+
+import pytest
+
+from tests.e2e.conftest import make_checkout
+
+pytestmark = pytest.mark.slow
+
+SLATE = ("python", "-m", "cli.main")
+
+
+@pytest.fixture(scope="module")
+def first_output(built) -> str:
+    return (built.folder.parent / "demo.log").read_text()
+
+
+def processes_of(home) -> list[str]:
+    listed = subprocess.run(["ps", "-eo", "pid,args"], capture_output=True, text=True, check=True).stdout
+    return [line for line in listed.splitlines() if str(home) in line]
+
+
+def test_the_demo_shows_slates_for_three_kinds_of_people(first_output):
+    for tier in ("personal", "onboarded", "session"):
+        assert f"tier {tier}," in first_output
+
+
+def test_the_demo_names_every_stage_with_its_cost(built, first_output):
+    for stage in (
+        "ingest",
+        "validate",
+        "features",
+        "candidates@test",
+        "index@all",
+        "ranking@all",
+        "evaluate",
+        "release",
+    ):
+        assert f"\n{stage} " in first_output
+
+
+def test_the_chain_beats_both_popular_lists_for_people_with_a_history(built):
+    metrics = json.loads((built.folder / "reports/evaluation/metrics.json").read_bytes())
+    headline = metrics["headline"]
+    assert headline["n_people"] == 89
+    assert headline["ndcg_at_10"]["value"] > headline["popular"]["value"]
+    assert headline["ndcg_at_10"]["value"] > headline["popular_recent"]["value"]
+
+
+def test_the_demo_leaves_nothing_running(built, first_output):
+    assert processes_of(built.home) == []
+
+
+def test_a_second_demo_builds_nothing_and_publishes_nothing(built):
+    again = built.run(*SLATE, "demo")
+    assert again.returncode == 0, again.stderr
+    assert "is in production already" in again.stdout
+    assert "Running stage 'ranking" not in again.stdout + again.stderr
+
+
+def test_after_a_build_only_publish_counts_as_changed(built):
+    changed = json.loads(built.run("dvc", "status", "--json").stdout)
+    assert changed == {"publish": ["always changed"]}
+
+
+def test_a_stage_interrupted_in_the_middle_goes_on_at_the_next_run(tmp_path):
+    checkout = make_checkout(tmp_path)
+    process = subprocess.Popen(
+        ["dvc", "repro", "features"],
+        cwd=checkout.folder,
+        env=checkout.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    seen = []
+    for line in process.stdout:
+        seen.append(line)
+        if "Running stage 'features'" in line:
+            os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to everyone in the foreground
+            break
+    rest, _ = process.communicate()
+    assert process.returncode != 0, "".join(seen) + rest
+    assert "Traceback" not in rest
+    again = checkout.run("dvc", "repro", "features")
+    assert again.returncode == 0, again.stdout + again.stderr
