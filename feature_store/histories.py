@@ -1,0 +1,50 @@
+"""Histories of many people as three long arrays: what the offline reader slices and publishing packs."""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+
+from contracts.errors import ReleaseMismatch
+from contracts.features import History
+from contracts.id_map import UNKNOWN, IdMap
+
+
+class EventsByPerson:
+    """Everybody's events, dense ids inside.
+
+    histories: as `values.HISTORY_SCHEMA`. Raises ReleaseMismatch when they hold an item that `item_ids` does not know.
+    """
+
+    def __init__(self, histories: pl.DataFrame, item_ids: IdMap) -> None:
+        self.user_ids: list[str] = histories["user_id"].to_list()
+        lengths = histories["item_ids"].list.len().to_numpy().astype(np.int64)
+        ends = np.cumsum(lengths)
+        self._slices = {
+            user_id: slice(int(start), int(end))
+            for user_id, start, end in zip(self.user_ids, ends - lengths, ends, strict=True)
+        }
+        events = histories.explode("item_ids", "event_ts", "values", empty_as_null=False)
+        self._events = History(
+            item_ids.indices(events["item_ids"]),
+            events["event_ts"].to_numpy().astype(np.int64),
+            events["values"].to_numpy().astype(np.float32),
+        )
+        _check_known(events["item_ids"], self._events, item_ids)
+
+    def of(self, user_id: str) -> History:
+        """One person's events, oldest first; empty for somebody unknown."""
+        mine = self._slices.get(user_id)
+        if mine is None:
+            return History.empty()
+        return History(self._events.item_idx[mine], self._events.event_ts[mine], self._events.values[mine])
+
+
+def _check_known(names: pl.Series, events: History, item_ids: IdMap) -> None:
+    unknown = np.flatnonzero(events.item_idx == UNKNOWN)
+    if len(unknown):
+        raise ReleaseMismatch(
+            f"The histories hold {len(unknown)} events of items that the id map {item_ids.fingerprint} does not know, "
+            f"among them {names[int(unknown[0])]!r}.",
+            "Values and catalogue belong to different releases. Run `dvc repro`, or check out one release.",
+        )

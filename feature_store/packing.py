@@ -1,0 +1,150 @@
+"""How rows and histories are packed into bytes for the online store.
+
+Little-endian throughout. Every value starts with 16 bytes:
+
+    0   2  magic: b"SR" a feature row, b"SH" a history
+    2   1  format version: 1
+    3   1  zero
+    4   4  u32: when the values were true (`as_of` of the generation), epoch seconds
+    8   8  what the bytes after must be read with: of a row the layout's fingerprint, of a history the id map's
+
+    row:      then one f32 per feature, in the schema's order; NaN where the value is missing
+    history:  then per event, oldest first: i32 item_idx, u32 event time (epoch seconds), f32 value (NaN where none)
+
+A layout is an entity and its feature names in order. Defaults and TTL belong to the release that reads, not to the row.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import numpy as np
+import numpy.typing as npt
+
+from contracts.errors import ArtefactError, ReleaseMismatch
+from contracts.features import FeatureSchema, History
+from contracts.fingerprint import fingerprint_json
+from contracts.ids import FloatArray
+
+ROW_MAGIC = b"SR"
+HISTORY_MAGIC = b"SH"
+FORMAT_VERSION = 1
+HEADER = struct.Struct("<2sBxI8s")
+EVENT = np.dtype([("item_idx", "<i4"), ("event_ts", "<u4"), ("value", "<f4")])
+MAX_EPOCH = 2**32 - 1  # u32: until the year 2106
+
+
+@dataclass(frozen=True)
+class UnpackedRows:
+    """Rows out of the store, NaN where missing. written: (n,) epoch seconds, 0 where the row is not `known`."""
+
+    values: FloatArray
+    written: npt.NDArray[np.int64]
+    known: npt.NDArray[np.bool_]
+
+
+def layout_fingerprint(schema: FeatureSchema) -> str:
+    """What a packed row must be read with: the entity and the names in order."""
+    return fingerprint_json({"entity": str(schema.entity), "names": list(schema.names)})
+
+
+def epoch_seconds(moment: datetime) -> int:
+    """A moment as a row's header holds it: whole seconds, rounded down.
+
+    Raises ArtefactError outside 1970 to 2106.
+    """
+    seconds = int(moment.timestamp() // 1)
+    if not 0 <= seconds <= MAX_EPOCH:
+        raise ArtefactError(
+            f"{moment.isoformat()} cannot be packed: it is outside 1970 to 2106.", "Mend the times of the source."
+        )
+    return seconds
+
+
+def moment_of(seconds: int) -> datetime:
+    """The moment that a header's seconds stand for."""
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+def pack_rows(values: FloatArray, layout: str, written: int) -> list[bytes]:
+    """One packed row per row of `values` (n, n_features), in order."""
+    header = HEADER.pack(ROW_MAGIC, FORMAT_VERSION, written, bytes.fromhex(layout))
+    body = np.ascontiguousarray(values, dtype="<f4").tobytes()
+    width = 4 * values.shape[1]
+    return [header + body[start : start + width] for start in range(0, width * len(values), width)]
+
+
+def unpack_rows(packed: Sequence[bytes | None], schema: FeatureSchema) -> UnpackedRows:
+    """The rows in their order; a None stays unknown, its values NaN.
+
+    Raises ReleaseMismatch when a row was written with another layout, ArtefactError when it is no row at all.
+    """
+    known = np.array([row is not None for row in packed], dtype=bool)
+    present = [row for row in packed if row is not None]
+    values = np.full((len(packed), len(schema.features)), np.nan, dtype=np.float32)
+    written = np.zeros(len(packed), dtype=np.int64)
+    if present:
+        rows = _checked_rows(present, schema)
+        values[known], written[known] = rows["values"], rows["written"]
+    return UnpackedRows(values, written, known)
+
+
+def pack_history(history: History, id_map: str, written: int) -> bytes:
+    """One person's history."""
+    events = np.empty(len(history), dtype=EVENT)
+    events["item_idx"], events["event_ts"], events["value"] = history.item_idx, history.event_ts, history.values
+    return HEADER.pack(HISTORY_MAGIC, FORMAT_VERSION, written, bytes.fromhex(id_map)) + events.tobytes()
+
+
+def unpack_history(packed: bytes, id_map: str) -> History:
+    """The history as it was packed; raises like `unpack_rows`, here with the id map's fingerprint."""
+    _check_header(packed, HISTORY_MAGIC, id_map, "The history")
+    if (len(packed) - HEADER.size) % EVENT.itemsize:
+        raise _damaged(f"A history is {len(packed)} bytes, which is no whole number of events.")
+    events = np.frombuffer(packed, dtype=EVENT, offset=HEADER.size)
+    return History(
+        events["item_idx"].astype(np.int32), events["event_ts"].astype(np.int64), events["value"].astype(np.float32)
+    )
+
+
+def _checked_rows(packed: list[bytes], schema: FeatureSchema) -> npt.NDArray[np.void]:
+    layout = layout_fingerprint(schema)
+    row_type = _row_type(len(schema.features))
+    if {len(row) for row in packed} == {row_type.itemsize}:
+        rows = np.frombuffer(b"".join(packed), dtype=row_type)
+        expected = np.frombuffer(HEADER.pack(ROW_MAGIC, FORMAT_VERSION, 0, bytes.fromhex(layout)), dtype=_row_type(0))
+        if (rows["head"] == expected["head"]).all() and (rows["layout"] == expected["layout"]).all():
+            return rows
+    for row in packed:
+        _check_header(row, ROW_MAGIC, layout, f"The {schema.entity} row")
+    lengths = sorted({len(row) for row in packed})
+    raise _damaged(f"A {schema.entity} row is {lengths} bytes long; expected {row_type.itemsize}.")
+
+
+def _row_type(n_features: int) -> np.dtype[np.void]:
+    """A header (see HEADER) and the values; magic, version and the zero byte as one number."""
+    return np.dtype([("head", "<u4"), ("written", "<u4"), ("layout", "<u8"), ("values", "<f4", (n_features,))])
+
+
+def _check_header(packed: bytes, magic: bytes, expected: str, what: str) -> None:
+    if len(packed) < HEADER.size or packed[:2] != magic or packed[2] != FORMAT_VERSION:
+        raise _damaged(
+            f"{what} starts with {packed[: HEADER.size]!r}, not with {magic!r} and version {FORMAT_VERSION}."
+        )
+    found = packed[8:16].hex()
+    if found != expected:
+        raise ReleaseMismatch(
+            f"{what} in the online store was packed with {found}, but is read with {expected}.",
+            "They belong to different releases: promote the release that these values were published for, "
+            "or publish the values of the one that reads (`dvc repro publish`).",
+        )
+
+
+def _damaged(problem: str) -> ArtefactError:
+    return ArtefactError(
+        f"{problem} Something else wrote into the online store.",
+        "Publish again with `dvc repro publish`; it mends what differs.",
+    )
