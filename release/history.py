@@ -63,9 +63,7 @@ def open_intents(entries: Sequence[Entry], *actions: Action) -> list[Entry]:
     """Intents of these actions that nothing ended, oldest first: somebody is at it, or died over it."""
     ended = {entry.intent_id for entry in entries}
     return [
-        entry
-        for entry in entries
-        if entry.action in actions and entry.phase is Phase.INTENT and entry.id not in ended
+        entry for entry in entries if entry.action in actions and entry.phase is Phase.INTENT and entry.id not in ended
     ]
 
 

@@ -1,4 +1,4 @@
-"""MLflow's stages. They work in MLflow 3 but are deprecated; every call that will vanish with them is in this module."""
+"""MLflow's stages. They work in MLflow 3 but are deprecated: every call that will vanish with them is in here."""
 
 from __future__ import annotations
 

@@ -1,0 +1,102 @@
+"""How MLflow is reached: its address, quietly, and with its errors turned into ours. Importing MLflow takes seconds."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import ModuleType
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from contracts.errors import RegistryError, RegistryUnavailable
+from contracts.home import Home
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+REACH_TIMEOUT_S = 3.0  # a server that listens answers the first packet in milliseconds; a wrong address never does
+
+# MLflow reads these when it is used. Its own defaults retry for minutes and print over our progress bars.
+_DEFAULTS = {
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+}
+
+
+def tracking_uri(home: Home) -> str:
+    """MLFLOW_TRACKING_URI when set, else the SQLite database under SLATE_HOME, by its absolute path."""
+    named = os.environ.get("MLFLOW_TRACKING_URI")
+    return named or f"sqlite:///{home.mlflow_database.absolute()}"
+
+
+class RegistryConnection:
+    """One address of MLflow, and the client that speaks to it."""
+
+    def __init__(self, home: Home) -> None:
+        self.uri = tracking_uri(home)
+        self._client: MlflowClient | None = None
+        if not self.is_remote:
+            home.mlflow_database.parent.mkdir(parents=True, exist_ok=True)
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether a server stands between us and the database."""
+        return self.uri.startswith(("http://", "https://"))
+
+    @contextmanager
+    def speaking(self) -> Iterator[MlflowClient]:
+        """The client, with MLflow's errors mapped.
+
+        Raises RegistryUnavailable when the server does not answer, RegistryError when it says no.
+        """
+        if self._client is None:
+            self._check_reachable()
+            self._client = load_mlflow().MlflowClient(tracking_uri=self.uri, registry_uri=self.uri)
+        try:
+            yield self._client
+        except load_mlflow().exceptions.MlflowException as error:
+            self._check_reachable()
+            if error.error_code == "TEMPORARILY_UNAVAILABLE":
+                raise self._unavailable(error.message) from error
+            raise RegistryError(
+                f"MLflow at {self.uri} refused: {error.message}",
+                "Look at the model and its versions in the MLflow UI, mend what the message names, and try again.",
+            ) from error
+
+    def _check_reachable(self) -> None:
+        if not self.is_remote:
+            return
+        address = urlsplit(self.uri)
+        port = address.port or (443 if address.scheme == "https" else 80)
+        try:
+            socket.create_connection((address.hostname or "", port), REACH_TIMEOUT_S).close()
+        except OSError as error:
+            raise self._unavailable(str(error)) from error
+
+    def _unavailable(self, cause: str) -> RegistryUnavailable:
+        return RegistryUnavailable(
+            f"MLflow cannot be reached at {_without_password(self.uri)}: {cause}.",
+            "Start it (`make up`), or set MLFLOW_TRACKING_URI to where it runs; "
+            "serving and `slate rollback` go on without it.",
+        )
+
+
+def load_mlflow() -> ModuleType:
+    """MLflow, told to be quiet."""
+    for name, value in _DEFAULTS.items():
+        os.environ.setdefault(name, value)
+    import mlflow  # noqa: PLC0415 - takes seconds, and a rollback must not wait for it
+
+    for chatty in ("mlflow", "alembic"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
+    return mlflow
+
+
+def _without_password(uri: str) -> str:
+    address = urlsplit(uri)
+    return uri.replace(f":{address.password}@", ":***@") if address.password else uri
