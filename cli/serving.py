@@ -1,0 +1,101 @@
+"""`slate serve` and `slate recommend`: the release in production over HTTP, and in a terminal."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from contracts.home import find_home
+from contracts.ids import ItemId, SessionId, UserId
+from contracts.settings import load_settings
+from contracts.slates import Preferences, RecommendRequest, Slate, Surface
+
+if TYPE_CHECKING:
+    from serving.api import Api
+
+TITLE_WIDTH = 44
+SOURCE_WIDTH = 16
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the commands of this module."""
+    app.command()(serve)
+    app.command()(recommend)
+
+
+def serve(
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(envvar="SLATE_API_PORT", min=0, max=65535, help="0 takes a free one.")] = 8000,
+) -> None:
+    """Serve the release in production over HTTP, and follow it when it changes."""
+    _one_thread_each()
+    from feature_store.embedded_redis import online_store
+    from serving.server import build_api, listen, run
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    settings, home = load_settings(), find_home()
+    listening = listen(host, port)
+    port = listening.getsockname()[1]
+    with online_store(home):
+        api: Api = build_api(home, settings, spool_name=str(port))
+        print(f"{settings.app}: http://{host}:{port}/v1/recommend, documented at http://{host}:{port}/docs", flush=True)
+        run(api, listening)
+
+
+def recommend(
+    user: Annotated[str | None, typer.Option("--user", help="A person's id; left out: a newcomer.")] = None,
+    session: Annotated[str | None, typer.Option(help="A session whose clicks count.")] = None,
+    item: Annotated[str | None, typer.Option(help="Recommend beside this item.")] = None,
+    like: Annotated[list[str] | None, typer.Option(help="An item a newcomer likes; may be repeated.")] = None,
+    category: Annotated[list[str] | None, typer.Option(help="A category a newcomer likes; may be repeated.")] = None,
+    k: Annotated[int, typer.Option("-k", min=1, max=500, help="Items wanted.")] = 10,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the slate as JSON.")] = False,
+) -> None:
+    """Print a slate by the release in production, without a server."""
+    _one_thread_each()
+    from serving.one_answer import answer_once
+
+    settings, home = load_settings(), find_home()
+    request = RecommendRequest(
+        request_id="command-line",
+        user_id=None if user is None else UserId(user),
+        session_id=None if session is None else SessionId(session),
+        surface=Surface.HOME if item is None else Surface.ITEM,
+        item_id=None if item is None else ItemId(item),
+        preferences=Preferences(tuple(category or ()), tuple(ItemId(item_id) for item_id in like or ())),
+        k=k,
+        seed=settings.seed,
+        explain=True,
+    )
+    slate = answer_once(home, settings, request)
+    print(json.dumps(asdict(slate), indent=1) if as_json else _as_table(slate))
+
+
+def _as_table(slate: Slate) -> str:
+    missing = f", without {', '.join(slate.degraded)}" if slate.degraded else ""
+    head = f"release {slate.release_id}, generation {slate.generation_id}, tier {slate.tier}{missing}"
+    columns = f"{'#':>3}  {'title':{TITLE_WIDTH}}{'score':>9}  {'source':{SOURCE_WIDTH}}reasons"
+    rows = [
+        f"{item.position:>3}  {_shortened(item.title, TITLE_WIDTH - 2):{TITLE_WIDTH}}{item.score:>9.3f}  "
+        f"{item.source:{SOURCE_WIDTH}}{'; '.join(item.reasons)}"
+        for item in slate.items
+    ]
+    return "\n".join([head, columns, *rows])
+
+
+def _shortened(text: str, width: int) -> str:
+    return text if len(text) <= width else text[: width - 1] + "…"
+
+
+def _one_thread_each() -> None:
+    """One thread per call for the OpenMP and BLAS libraries, which read this when they are imported.
+
+    A request is too small to be worth a team of threads, and teams of several requests would fight for the cores.
+    """
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")

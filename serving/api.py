@@ -1,0 +1,123 @@
+"""What each route does: take the release served once, make one call, answer."""
+
+from __future__ import annotations
+
+import math
+import uuid
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from starlette.responses import Response
+
+from contracts.errors import StoreError
+from contracts.events import POSITIVE_EVENTS
+from contracts.ids import ItemId, SessionId
+from feature_store.sessions import SessionEvent
+from serving.answers import JsonAnswer, error_answer, error_fields
+from serving.event_log import EventLog
+from serving.known_ids import check_items, check_known
+from serving.live_release import STARTING, LiveRelease, Served
+from serving.metrics import Metrics
+from serving.production import Production
+from serving.records import events, impressions, when
+from serving.wire import EventBatch, Question, SentEvent, SentEvents
+
+CLOCK_SKEW = timedelta(minutes=5)  # clients' clocks run ahead by seconds, broken ones by hours
+METRICS_TYPE = "text/plain; version=1.0.0; charset=utf-8"
+
+
+@dataclass(frozen=True)
+class Api:
+    """The routes' functions. seed: of exploration, the same for every request of this server."""
+
+    live: LiveRelease
+    production: Production
+    log: EventLog
+    metrics: Metrics
+    seed: int
+
+    def recommend(self, question: Question) -> Response:
+        """A slate for a person, a session or a newcomer, by the release in production."""
+        served = self.live.current
+        if served is None:
+            return self._not_ready()
+        if question.k > served.release.request.max_k:
+            return _too_many(served)
+        request = question.to_request(uuid.uuid4().hex, self.seed)
+        check_known(served.release, request)
+        slate = served.answer(request)
+        self.metrics.slate_answered(slate)
+        self.log.append(impressions(request, slate, served.clock.now()))
+        return JsonAnswer(slate)
+
+    def take_events(self, sent: SentEvents) -> Response:
+        """Take what people did: into the log, and clicks also into their session, where the next request sees them."""
+        served = self.live.current
+        if served is None:
+            return self._not_ready()
+        batch = sent.events if isinstance(sent, EventBatch) else [sent]
+        now = served.clock.now()
+        if any(event.event_ts is not None and event.event_ts > now + CLOCK_SKEW for event in batch):
+            return _from_the_future(now)
+        check_items(served.release, (event.item_id for event in batch if event.item_id is not None))
+        degraded = self._extend_sessions(batch, now)
+        self.log.append(events(batch, now))
+        for event in batch:
+            self.metrics.events.labels(event.event_type).inc()
+        return JsonAnswer({"accepted": len(batch), "degraded": degraded}, 202)
+
+    async def healthz(self) -> Response:
+        """Whether the process is alive; it says nothing of what is served."""
+        return JsonAnswer({"status": "ok"})
+
+    async def readyz(self) -> Response:
+        """Whether a release is served whose golden queries were answered, and which; 503 with the reason until then."""
+        served = self.live.current
+        if served is None:
+            return self._not_ready()
+        problem = self.live.problem
+        return JsonAnswer(
+            {
+                "ready": True,
+                "release_id": served.pointer.release_id,
+                "generation_id": served.pointer.generation_id,
+                "epoch": served.pointer.epoch,
+                "degraded": [*([] if served.online else ["online_store"]), *served.missing],
+                "problem": None if problem is None else error_fields(problem),
+            }
+        )
+
+    def prometheus(self) -> Response:
+        """The metrics in Prometheus' text format."""
+        return Response(self.metrics.text(), media_type=METRICS_TYPE)
+
+    def _not_ready(self) -> Response:
+        return JsonAnswer(error_fields(self.live.problem or STARTING), 503)
+
+    def _extend_sessions(self, batch: Sequence[SentEvent], now: datetime) -> list[str]:
+        """Append what was wanted to the sessions; names `sessions` when Redis could not take it."""
+        by_session: defaultdict[SessionId, list[SessionEvent]] = defaultdict(list)
+        for event in batch:
+            if event.event_type in POSITIVE_EVENTS and event.session_id is not None and event.item_id is not None:
+                value = math.nan if event.value is None else event.value
+                seconds = int(when(event, now).timestamp())
+                by_session[SessionId(event.session_id)].append((ItemId(event.item_id), seconds, value))
+        try:
+            for session_id, done in by_session.items():
+                self.production.append_session(session_id, done)
+        except StoreError:
+            self.metrics.degraded.labels("sessions").inc()
+            return ["sessions"]
+        return []
+
+
+def _too_many(served: Served) -> Response:
+    most = served.release.request.max_k
+    return error_answer(422, "WrongInput", f"`k` is larger than {most}.", f"Ask for at most {most} items at once.")
+
+
+def _from_the_future(now: datetime) -> Response:
+    message = f"An `event_ts` is later than the server's now, {now.isoformat(timespec='seconds')}."
+    return error_answer(422, "WrongInput", message, "Mend the sender's clock, or leave `event_ts` out.")

@@ -1,0 +1,43 @@
+"""One answer by the release in production, without a server: what the command line prints."""
+
+from __future__ import annotations
+
+from contracts.errors import UnknownId
+from contracts.home import Home
+from contracts.settings import Settings
+from contracts.slates import RecommendRequest, Slate
+from feature_store.embedded_redis import online_store
+from serving.clocks import clock_maker
+from serving.known_ids import check_known
+from serving.live_release import NO_RELEASE, Served
+from serving.production import OnlineProduction
+
+
+def answer_once(home: Home, settings: Settings, request: RecommendRequest) -> Slate:
+    """The slate a server would answer.
+
+    Raises UnknownId also for a person the store has never heard of: on a command line that is a slip of the finger,
+    where a server answers as to a newcomer. Raises StoreError when nothing is in production, or Redis is away.
+    """
+    with online_store(home):
+        production = OnlineProduction(home, settings.app, settings.serving)
+        pointer = production.pointer()
+        if pointer is None:
+            raise NO_RELEASE
+        release = production.load(pointer.release_id)
+        reader = production.reader(release, pointer.generation_id)
+        served = Served(pointer, release, reader, clock_maker(settings.serving.clock)(release), online=True)
+        check_known(release, request)
+        _check_person(served, request)
+        return served.answer(request)
+
+
+def _check_person(served: Served, request: RecommendRequest) -> None:
+    if request.user_id is None:
+        return
+    person = served.reader.read_person(request.user_id, None, served.clock.now())
+    if not person.features.known.any() and not len(person.history):
+        raise UnknownId(
+            f"Release {served.release.release_id} knows no person {request.user_id!r}.",
+            "Send one from data/valid/users.parquet; for a newcomer leave --user out and say --like or --category.",
+        )

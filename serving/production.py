@@ -1,0 +1,118 @@
+"""What is in production, and how to reach it: the pointer and the values in Redis, the bundles on disk."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from contracts.errors import StoreUnavailable
+from contracts.features import FeatureReader, FeatureRows, Person
+from contracts.home import Home
+from contracts.ids import SessionId
+from contracts.settings import ServingSettings
+from feature_store.connection import connect
+from feature_store.embedded_redis import running
+from feature_store.online import RedisFeatureReader
+from feature_store.pointer import Pointer, read_pointer
+from feature_store.sessions import SessionEvent, append_session_events
+from release.bundle import Release, load_bundle
+from release.bundle_store import BundleStore
+from release.golden import check_golden
+
+if TYPE_CHECKING:
+    from redis import Redis
+
+
+class Production(Protocol):
+    """Where a server learns what to serve and what it needs for that. Raises StoreUnavailable when Redis is away."""
+
+    def pointer(self) -> Pointer | None:
+        """The pointer of record; None when there is none."""
+        ...
+
+    def load(self, release_id: str) -> Release:
+        """The release, checked, its golden queries answered; raises ArtefactError otherwise."""
+        ...
+
+    def reader(self, release: Release, generation_id: str) -> FeatureReader:
+        """Whoever reads this generation's values for this release."""
+        ...
+
+    def append_session(self, session_id: SessionId, events: Sequence[SessionEvent]) -> None:
+        """Add to what was done in a session, so that the next request sees it."""
+        ...
+
+
+class OnlineProduction:
+    """Production as it is: one application's keys in Redis, bundles under SLATE_HOME."""
+
+    def __init__(self, home: Home, app: str, settings: ServingSettings) -> None:
+        self._home = home
+        self._bundles = BundleStore(home)
+        self._app = app
+        self._settings = settings
+        self._client: Redis | None = None
+        self._connecting = threading.Lock()
+
+    def client(self) -> Redis:
+        """A client that was answered once; raises StoreUnavailable."""
+        with self._connecting:
+            if self._client is None:
+                self._client = connect(store_url(self._home), self._settings.store_timeout_ms)
+            return self._client
+
+    def pointer(self) -> Pointer | None:
+        try:
+            return read_pointer(self.client(), self._app)
+        except StoreUnavailable:
+            # Ask for the address anew next time: the embedded server may come back on another port.
+            self._client = None
+            raise
+
+    def load(self, release_id: str) -> Release:
+        release = load_bundle(self._bundles.path(release_id))
+        check_golden(release)
+        return release
+
+    def reader(self, release: Release, generation_id: str) -> FeatureReader:
+        return RedisFeatureReader(self.client(), self._app, generation_id, release.schemas, release.catalogue.ids)
+
+    def append_session(self, session_id: SessionId, events: Sequence[SessionEvent]) -> None:
+        append_session_events(
+            self.client(),
+            self._app,
+            session_id,
+            events,
+            length=self._settings.session_length,
+            ttl_minutes=self._settings.session_ttl_minutes,
+        )
+
+
+def store_url(home: Home) -> str:
+    """Where Redis is: REDIS_URL, else this home's embedded server; raises StoreUnavailable when that does not run."""
+    url = os.environ.get("REDIS_URL") or running(home)
+    if url is None:
+        raise StoreUnavailable(
+            f"The embedded Redis of {home.redis} does not run.", "Start it with `slate up`, or set REDIS_URL."
+        )
+    return url
+
+
+@dataclass(frozen=True)
+class StoreAway:
+    """The FeatureReader of a store known to be away: it refuses at once, so that no request waits for a timeout."""
+
+    generation_id: str
+    problem: str
+    next_step: str
+
+    def read_person(self, *_asked: object, **_named: object) -> Person:
+        """Raises StoreUnavailable."""
+        raise StoreUnavailable(self.problem, self.next_step)
+
+    def read_items(self, *_asked: object, **_named: object) -> FeatureRows:
+        """Raises StoreUnavailable."""
+        raise StoreUnavailable(self.problem, self.next_step)

@@ -1,0 +1,87 @@
+"""The server process: one application's routes on one socket, until it is told to stop."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import signal
+import socket
+import sys
+from types import FrameType
+
+import uvicorn
+
+from contracts.errors import PortTaken, WorkspaceError
+from contracts.home import Home
+from contracts.settings import Settings
+from serving.api import Api
+from serving.app import create_app
+from serving.clocks import clock_maker
+from serving.event_log import EventLog
+from serving.last_pointer import LastPointer
+from serving.live_release import LiveRelease
+from serving.metrics import Metrics
+from serving.production import OnlineProduction
+from serving.spool import Spool
+
+SPOOL_BYTES = 64 * 2**20  # about 200,000 impressions: half an hour without Redis at ten requests a second
+GRACE_S = 10  # for requests under way when told to stop; the slowest takes its Redis time limits, well under 1 s
+LOG = logging.getLogger(__name__)
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket bound to this address; port 0 takes a free one. Raises PortTaken when something else listens there."""
+    try:
+        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listening = socket.socket(family, socket.SOCK_STREAM)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(address)
+    except OSError as error:
+        raise _cannot_listen(host, port, error) from error
+    return listening
+
+
+def build_api(home: Home, settings: Settings, spool_name: str) -> Api:
+    """Everything one server is made of. spool_name: tells this server's spool from that of another one."""
+    metrics = Metrics()
+    production = OnlineProduction(home, settings.app, settings.serving)
+    last = LastPointer(home, settings.app)
+    live = LiveRelease(production, last, clock_maker(settings.serving.clock), metrics, settings.serving.poll_ms)
+    spool = Spool(home.root / "serving" / f"{settings.app}-{spool_name}.events.jsonl", SPOOL_BYTES)
+    log = EventLog(production.client, settings.app, spool, metrics)
+    return Api(live, production, log, metrics, settings.seed)
+
+
+def run(api: Api, listening: socket.socket) -> None:
+    """Answer on this socket until SIGTERM or Ctrl-C; then finish what is under way and return."""
+    _exit_quietly_on_sigterm()
+    config = uvicorn.Config(
+        create_app(api), log_config=None, access_log=False, log_level="warning", timeout_graceful_shutdown=GRACE_S
+    )
+    try:
+        uvicorn.Server(config).run(sockets=[listening])
+    except (KeyboardInterrupt, SystemExit):
+        LOG.info("Stopped.")
+    finally:
+        listening.close()
+
+
+def _exit_quietly_on_sigterm() -> None:
+    """uvicorn raises the signal again once it has stopped; by default that would skip whoever cleans up after us."""
+
+    def leave(_signal: int, _frame: FrameType | None) -> None:
+        sys.exit(0)
+
+    signal.signal(signal.SIGTERM, leave)
+
+
+def _cannot_listen(host: str, port: int, error: OSError) -> WorkspaceError:
+    if error.errno == errno.EADDRINUSE:
+        return PortTaken(
+            f"Port {port} on {host} is in use by something else.",
+            "Stop that, or serve on another port: set SLATE_API_PORT, or `slate serve --port`.",
+        )
+    return WorkspaceError(
+        f"{host}:{port} cannot be listened on: {error.strerror or error}.",
+        "Choose an address of this machine with `slate serve --host` and `--port`.",
+    )

@@ -1,0 +1,195 @@
+"""What travels over HTTP: questions and events coming in, typed and bounded, and the shapes of what goes out."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
+
+from contracts.ids import ItemId, SessionId, UserId
+from contracts.slates import Preferences, RecommendRequest, Surface
+
+MAX_BODY_BYTES = 256 * 1024  # a full batch of events with ids of ordinary length; longer ids mean smaller batches
+MAX_EVENTS = 500
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MAX_K = 500  # the most any release may be set to answer; each release has its own `request.max_k` below it
+
+Id = Annotated[str, Field(min_length=1, max_length=256)]
+ContextName = Annotated[str, Field(min_length=1, max_length=64)]
+ContextValue = Annotated[str, Field(max_length=256)]
+
+
+class Incoming(BaseModel):
+    """A body or a part of one: nothing unknown in it, and no type is converted silently."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+
+class StatedPreferences(Incoming):
+    """What a newcomer said they like."""
+
+    categories: list[Id] = Field(default=[], max_length=32)
+    item_ids: list[Id] = Field(default=[], max_length=100)
+
+
+class Question(Incoming):
+    """A question for a slate. Every field may be left out: nothing known gives what is popular."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"user_id": "42", "k": 10},
+                {"preferences": {"categories": ["Comedy"]}, "context": {"age": "34"}, "k": 5, "explain": True},
+                {"session_id": "s-7", "surface": "item", "item_id": "50", "k": 10},
+            ]
+        }
+    )
+
+    user_id: Id | None = Field(default=None, description="Somebody unknown is answered as a newcomer.")
+    session_id: Id | None = Field(default=None, description="The session whose clicks were sent to /v1/events.")
+    surface: Literal["home", "item"] = Field(default="home", description="Where the slate is shown.")
+    item_id: Id | None = Field(default=None, description="The item looked at; with surface `item`, and only there.")
+    preferences: StatedPreferences = StatedPreferences()
+    context: dict[ContextName, ContextValue] = Field(
+        default={}, max_length=16, description="Of the moment or the person: age, gender, occupation, device..."
+    )
+    k: int = Field(default=10, ge=1, le=MAX_K, description="Items wanted; the release may set a lower limit.")
+    explain: bool = Field(default=False, description="Give the reasons of each item.")
+
+    @model_validator(mode="after")
+    def _an_item_where_one_is_looked_at(self) -> Self:
+        if (self.item_id is not None) != (self.surface == "item"):
+            raise ValueError("surface `item` needs an `item_id`, and surface `home` takes none")
+        return self
+
+    def to_request(self, request_id: str, seed: int) -> RecommendRequest:
+        """The same question in the words of the request path."""
+        return RecommendRequest(
+            request_id=request_id,
+            user_id=None if self.user_id is None else UserId(self.user_id),
+            session_id=None if self.session_id is None else SessionId(self.session_id),
+            surface=Surface(self.surface),
+            item_id=None if self.item_id is None else ItemId(self.item_id),
+            preferences=Preferences(
+                tuple(self.preferences.categories), tuple(ItemId(item_id) for item_id in self.preferences.item_ids)
+            ),
+            context=dict(self.context),
+            k=self.k,
+            seed=seed,
+            explain=self.explain,
+        )
+
+
+class SentEvent(Incoming):
+    """One thing a person did. Impressions are not sent: the server logs what it shows."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"event_type": "click", "session_id": "s-7", "item_id": "50"},
+                {"event_type": "rating", "user_id": "42", "item_id": "50", "value": 4.0, "request_id": "5f0c..."},
+            ]
+        }
+    )
+
+    event_type: Literal["view", "click", "add_to_cart", "purchase", "rating", "share", "signup"]
+    user_id: Id | None = None
+    session_id: Id | None = None
+    item_id: Id | None = None
+    request_id: Id | None = Field(default=None, description="The answer that showed the item.")
+    event_ts: AwareDatetime | None = Field(
+        default=None, strict=False, description="ISO 8601 with its zone; the server's now when left out."
+    )
+    value: float | None = Field(default=None, ge=-1e9, le=1e9, description="Rating, price paid or seconds read.")
+
+    @field_validator("event_ts")
+    @classmethod
+    def _within_the_calendar(cls, event_ts: datetime | None) -> datetime | None:
+        if event_ts is not None and event_ts < EPOCH:
+            raise ValueError("before 1970; times are kept as seconds since then")
+        return event_ts
+
+    @model_validator(mode="after")
+    def _somebody_did_something(self) -> Self:
+        if self.user_id is None and self.session_id is None:
+            raise ValueError("send a `user_id`, a `session_id` or both: an event belongs to somebody")
+        if self.item_id is None and self.event_type != "signup":
+            raise ValueError(f"a {self.event_type} needs the `item_id` it was about")
+        return self
+
+
+class EventBatch(Incoming):
+    """Several events at once, oldest first; all are taken or none."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"events": [{"event_type": "view", "session_id": "s-7", "item_id": "50"}]}]}
+    )
+
+    events: list[SentEvent] = Field(min_length=1, max_length=MAX_EVENTS)
+
+
+def _one_or_batch(body: Any) -> str:
+    return "batch" if isinstance(body, EventBatch) or (isinstance(body, dict) and "events" in body) else "event"
+
+
+SentEvents = Annotated[
+    Annotated[SentEvent, Tag("event")] | Annotated[EventBatch, Tag("batch")], Discriminator(_one_or_batch)
+]
+
+
+class ShownItem(BaseModel):
+    """One item at one position of a slate."""
+
+    item_id: str
+    title: str
+    position: int = Field(description="From 1.")
+    score: float = Field(description="Higher is better.")
+    source: str = Field(description="The generator that proposed the item first.")
+    propensity: float = Field(description="The chance that the policy shows this item at this position.")
+    reasons: list[str]
+
+
+class SlateAnswer(BaseModel):
+    """The answer to a question: one release and one generation of feature values, from beginning to end."""
+
+    request_id: str
+    release_id: str
+    generation_id: str
+    tier: Literal["personal", "session", "onboarded", "contextual", "popular"]
+    policy_id: str
+    degraded: list[str] = Field(description="What was missing or slow; empty when all went well.")
+    items: list[ShownItem]
+    timings_ms: dict[str, float]
+
+
+class EventsAnswer(BaseModel):
+    """accepted: how many events were taken; degraded: what could not be done with them at once."""
+
+    accepted: int
+    degraded: list[str]
+
+
+class Health(BaseModel):
+    """The process is alive."""
+
+    status: Literal["ok"]
+
+
+class ErrorAnswer(BaseModel):
+    """What went wrong, in one sentence, and what to do next."""
+
+    error: str
+    message: str
+    next_step: str
+
+
+class Readiness(BaseModel):
+    """What is served, and what keeps the server from following the pointer, if anything does."""
+
+    ready: Literal[True]
+    release_id: str
+    generation_id: str
+    epoch: int
+    degraded: list[str]
+    problem: ErrorAnswer | None
