@@ -86,6 +86,9 @@ def _sentence(problem: Any) -> str:
 async def _refused(request: Request, error: HTTPException) -> Response:
     asked = f"{request.method} {request.url.path[:SHOWN_INPUT]}"
     match error.status_code:
+        case 400:
+            name, next_step = "MalformedJson", f"Send one JSON object. {SEE_SCHEMA}"
+            message = "The body is no readable JSON: it is not UTF-8, nested too deeply, or a number in it is too long."
         case 404:
             name, message, next_step = "NoSuchPath", f"There is no {asked}.", "The paths are in /openapi.json."
         case 405:

@@ -1,0 +1,57 @@
+"""A production that keeps the contract of `serving.production.Production` in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any
+
+from contracts.errors import ArtefactError, StoreUnavailable
+from contracts.ids import SessionId
+from feature_store.pointer import Pointer
+from feature_store.sessions import SessionEvent
+
+AS_OF = datetime(2020, 4, 10, tzinfo=UTC)
+
+
+def bare_release(release_id: str) -> Any:
+    """As much of a release as following the pointer needs."""
+    return SimpleNamespace(release_id=release_id, as_of=AS_OF)
+
+
+@dataclass
+class FakeProduction:
+    """Redis is away while `away`; `loaded` counts what it cost."""
+
+    now: Pointer | None = None
+    away: bool = False
+    releases: dict[str, Any] = field(default_factory=dict)
+    loaded: list[str] = field(default_factory=list)
+    sessions: dict[SessionId, list[SessionEvent]] = field(default_factory=dict)
+
+    def pointer(self) -> Pointer | None:
+        self._reach()
+        return self.now
+
+    def load(self, release_id: str) -> Any:
+        self.loaded.append(release_id)
+        release = self.releases.get(release_id)
+        if isinstance(release, Exception):
+            raise release
+        if release is None:
+            raise ArtefactError(f"release {release_id!r} is not held.", "Bring it back.")
+        return release
+
+    def reader(self, release: Any, generation_id: str) -> Any:
+        self._reach()
+        return SimpleNamespace(generation_id=generation_id, release_id=release.release_id)
+
+    def append_session(self, session_id: SessionId, events: Sequence[SessionEvent]) -> None:
+        self._reach()
+        self.sessions.setdefault(session_id, []).extend(events)
+
+    def _reach(self) -> None:
+        if self.away:
+            raise StoreUnavailable("Redis cannot be reached.", "Start it.")
