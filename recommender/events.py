@@ -1,0 +1,57 @@
+"""The interactions as aligned arrays in dense ids: what fitting looks at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from contracts.events import POSITIVE_EVENTS
+from contracts.features import History
+from contracts.id_map import IdMap
+from contracts.ids import EpochSeconds, FloatArray, ItemIdxArray, UserId
+
+
+@dataclass(frozen=True)
+class Events:
+    """Positive events of known items, sorted by person and then by time.
+
+    user_ids: sorted; user_idx: (n_events,) into it. bounds: (n_users + 1,) person u's events are bounds[u]:bounds[u+1].
+    item_idx, event_ts (epoch seconds), values (NaN where none): aligned with user_idx.
+    """
+
+    user_ids: tuple[UserId, ...]
+    user_idx: npt.NDArray[np.int32]
+    item_idx: ItemIdxArray
+    event_ts: EpochSeconds
+    values: FloatArray
+    bounds: npt.NDArray[np.int64]
+
+    @classmethod
+    def of(cls, interactions: pl.DataFrame, ids: IdMap) -> Events:
+        """The events of a canonical `interactions` table, whatever the order of its rows."""
+        rows = interactions.filter(
+            pl.col("event_type").is_in(POSITIVE_EVENTS), pl.col("item_id").is_in(list(ids.ids))
+        ).sort("user_id", "event_ts", "item_id", "event_type")
+        user_ids = rows.get_column("user_id").unique().sort().to_list()
+        position = {user_id: user_idx for user_idx, user_id in enumerate(user_ids)}
+        user_idx = np.array([position[user_id] for user_id in rows["user_id"]], np.int32)
+        return cls(
+            tuple(user_ids),
+            user_idx,
+            ids.indices(rows["item_id"]),
+            rows["event_ts"].dt.epoch("s").to_numpy(),
+            np.array(rows["value"].cast(pl.Float32).to_numpy(), np.float32),
+            np.searchsorted(user_idx, np.arange(len(user_ids) + 1)),
+        )
+
+    def __len__(self) -> int:
+        return len(self.item_idx)
+
+    def history(self, user_idx: int, start: int, end: int) -> History:
+        """What one person did at `start <= event_ts < end` (epoch seconds), oldest first."""
+        first, last = self.bounds[user_idx], self.bounds[user_idx + 1]
+        low, high = first + np.searchsorted(self.event_ts[first:last], [start, end])
+        return History(self.item_idx[low:high], self.event_ts[low:high], self.values[low:high])

@@ -1,0 +1,126 @@
+"""Implicit alternating least squares: items near the taste that a history tells of.
+
+Source: Hu, Koren and Volinsky, "Collaborative Filtering for Implicit Feedback Datasets", ICDM 2008.
+No person's vector is kept: it is folded in from the history at hand, so that one code serves people and sessions.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from contracts.artefact import Meta, check_built_with, fingerprint_array, load_array, load_meta, save_artefact
+from contracts.ids import FloatArray, ItemIdxArray
+from contracts.settings import AlsSettings
+from recommender.catalogue import Catalogue
+from recommender.events import Events
+from recommender.generators.base import Proposals, best_first
+from recommender.query import RetrievalQuery
+
+KIND = "generator-als"
+
+
+@dataclass(frozen=True)
+class AlsGenerator:
+    """item_factors: (n_items, factors), the paper's Y; zero for an item nobody had touched."""
+
+    item_factors: FloatArray
+    regularization: float
+    alpha: float
+    catalogue_fingerprint: str
+    name: str = "als"
+
+    @classmethod
+    def fit(cls, events: Events, catalogue: Catalogue, settings: AlsSettings, seed: int) -> AlsGenerator:
+        """Factorise who touched what; equal events, settings and seed give equal factors."""
+        # The server loads generators and never fits: it need not pay for these two.
+        from implicit.cpu.als import AlternatingLeastSquares  # noqa: PLC0415 see above
+        from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # noqa: PLC0415 see above
+
+        # More BLAS threads than one would split sums differently from machine to machine.
+        with threadpool_limits(1, "blas"):
+            model = AlternatingLeastSquares(
+                factors=settings.factors,
+                regularization=settings.regularization,
+                alpha=settings.alpha,
+                iterations=settings.iterations,
+                random_state=seed,
+                num_threads=1,
+            )
+            model.fit(_touched(events, len(catalogue)), show_progress=False)
+        item_factors = np.asarray(model.item_factors, np.float32)
+        return cls(item_factors, settings.regularization, settings.alpha, catalogue.ids.fingerprint)
+
+    @property
+    def embeddings_fingerprint(self) -> str:
+        """Of the item vectors; an index must have been built from these."""
+        return fingerprint_array(self.item_factors)
+
+    @cached_property
+    def _gram(self) -> npt.NDArray[np.float64]:
+        factors = self.item_factors.astype(np.float64)
+        gram: npt.NDArray[np.float64] = factors.T @ factors + self.regularization * np.eye(factors.shape[1])
+        return gram
+
+    def user_vector(self, query: RetrievalQuery) -> FloatArray | None:
+        """(factors,) the vector x of whoever has this taste; None where no item known to the factors speaks for it.
+
+        Solves (YtY + Yt(C - I)Y + reg I) x = YtCp (eq. 4) with p = 1 and C = alpha for the items of the taste.
+        """
+        items = query.taste_items()
+        touched = self.item_factors[items[items < len(self.item_factors)]].astype(np.float64)
+        touched = touched[touched.any(axis=1)]
+        if not len(touched):
+            return None
+        equation = self._gram + (self.alpha - 1) * (touched.T @ touched)
+        return np.linalg.solve(equation, self.alpha * touched.sum(axis=0)).astype(np.float32)
+
+    def propose(self, query: RetrievalQuery, k: int) -> Proposals:
+        vector = self.user_vector(query)
+        if vector is None:
+            return Proposals.none()
+        item_idx = np.arange(len(self.item_factors), dtype=np.int32)
+        return best_first(item_idx, self._scores(vector, item_idx), k, query.excluded)
+
+    def score(self, query: RetrievalQuery, item_idx: ItemIdxArray) -> FloatArray:
+        vector = self.user_vector(query)
+        if vector is None:
+            return np.full(len(item_idx), np.nan, np.float32)
+        return self._scores(vector, item_idx)
+
+    def _scores(self, vector: FloatArray, item_idx: ItemIdxArray) -> FloatArray:
+        factors = self.item_factors[item_idx]
+        return np.where(factors.any(axis=1), factors @ vector, np.nan).astype(np.float32)
+
+    def save(self, folder: Path) -> Meta:
+        return save_artefact(
+            folder,
+            KIND,
+            built_with={"catalogue ids": self.catalogue_fingerprint},
+            arrays={"item_factors": self.item_factors},
+            values={"regularization": self.regularization, "alpha": self.alpha},
+        )
+
+    @classmethod
+    def load(cls, folder: Path, catalogue: Catalogue) -> AlsGenerator:
+        """Read what `save` wrote; raises ReleaseMismatch when it was fitted on other item ids."""
+        meta = load_meta(folder, KIND)
+        check_built_with(f"generator {folder}", meta, "catalogue ids", catalogue.ids.fingerprint)
+        return cls(
+            np.array(load_array(folder, "item_factors")),
+            float(meta.values["regularization"]),
+            float(meta.values["alpha"]),
+            catalogue.ids.fingerprint,
+        )
+
+
+def _touched(events: Events, n_items: int) -> object:
+    from scipy.sparse import csr_matrix  # noqa: PLC0415 needed for fitting alone
+
+    pairs = np.unique(np.stack([events.user_idx, events.item_idx], axis=1), axis=0)
+    ones = np.ones(len(pairs), np.float32)
+    return csr_matrix((ones, (pairs[:, 0], pairs[:, 1])), shape=(len(events.user_ids), n_items))

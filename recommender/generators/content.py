@@ -1,0 +1,74 @@
+"""Items of the categories somebody likes, or says they like: what works before anybody has touched an item."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from contracts.artefact import Meta, check_built_with, load_array, load_meta, save_artefact
+from contracts.ids import FloatArray, ItemIdxArray
+from recommender.catalogue import Catalogue
+from recommender.events import Events
+from recommender.generators.base import Proposals, best_first
+from recommender.query import RetrievalQuery
+from recommender.taste import category_profile
+
+KIND = "generator-content"
+# Only the best known of each category compete: no request walks the catalogue.
+HEAD = 1000
+
+
+@dataclass(frozen=True)
+class ContentGenerator:
+    """appeal: (n_items,) what parts items of the same categories: 1 + log(1 + events)."""
+
+    catalogue: Catalogue
+    appeal: FloatArray
+    name: str = "content"
+
+    @classmethod
+    def fit(cls, events: Events, catalogue: Catalogue) -> ContentGenerator:
+        counts = np.bincount(events.item_idx, minlength=len(catalogue))
+        return cls(catalogue, (1 + np.log1p(counts)).astype(np.float32))
+
+    @property
+    def catalogue_fingerprint(self) -> str:
+        return self.catalogue.ids.fingerprint
+
+    @cached_property
+    def _heads(self) -> ItemIdxArray:
+        """The items that may be proposed: of each category, the HEAD with the most appeal."""
+        nobody = np.empty(0, np.int32)
+        heads = [nobody]
+        for members in self.catalogue.categories.T:
+            item_idx = np.flatnonzero(members).astype(np.int32)
+            heads.append(best_first(item_idx, self.appeal[item_idx], HEAD, nobody).item_idx)
+        return np.unique(np.concatenate(heads))
+
+    def propose(self, query: RetrievalQuery, k: int) -> Proposals:
+        if not self._has_taste(query):
+            return Proposals.none()
+        return best_first(self._heads, self.score(query, self._heads), k, query.excluded)
+
+    def score(self, query: RetrievalQuery, item_idx: ItemIdxArray) -> FloatArray:
+        if not self._has_taste(query):
+            return np.full(len(item_idx), np.nan, np.float32)
+        lift = category_profile(self.catalogue, query).lift(self.catalogue.unit_categories[item_idx])
+        return lift * self.appeal[item_idx]
+
+    def _has_taste(self, query: RetrievalQuery) -> bool:
+        return bool(query.preferred_categories.any() or len(self.catalogue.known(query.taste_items())))
+
+    def save(self, folder: Path) -> Meta:
+        built_with = {"catalogue": self.catalogue.fingerprint}
+        return save_artefact(folder, KIND, built_with=built_with, arrays={"appeal": self.appeal})
+
+    @classmethod
+    def load(cls, folder: Path, catalogue: Catalogue) -> ContentGenerator:
+        """Read what `save` wrote; raises ReleaseMismatch when it was fitted on another catalogue."""
+        meta = load_meta(folder, KIND)
+        check_built_with(f"generator {folder}", meta, "catalogue", catalogue.fingerprint)
+        return cls(catalogue, np.array(load_array(folder, "appeal")))

@@ -1,0 +1,54 @@
+"""ALS that proposes through a vector index instead of looking at every item."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from contracts.artefact import Meta
+from contracts.errors import ReleaseMismatch
+from contracts.ids import FloatArray, ItemIdxArray
+from recommender.generators.als import AlsGenerator
+from recommender.generators.base import Proposals
+from recommender.index import VectorIndex
+from recommender.query import RetrievalQuery
+
+
+@dataclass(frozen=True)
+class IndexedGenerator:
+    """The generator `als`, with the same scores; what it proposes is found in the index.
+
+    Raises ReleaseMismatch for an index that was built from other embeddings.
+    """
+
+    als: AlsGenerator
+    index: VectorIndex
+
+    def __post_init__(self) -> None:
+        embeddings = self.als.embeddings_fingerprint
+        if self.index.embeddings_fingerprint != embeddings:
+            raise ReleaseMismatch(
+                f"The index was built from embeddings {self.index.embeddings_fingerprint}, "
+                f"the generator holds {embeddings}.",
+                "They belong to different releases. Run `dvc repro index`, or check out one release: "
+                "`git checkout release/<id> && dvc checkout`.",
+            )
+
+    @property
+    def name(self) -> str:
+        return self.als.name
+
+    @property
+    def catalogue_fingerprint(self) -> str:
+        return self.als.catalogue_fingerprint
+
+    def propose(self, query: RetrievalQuery, k: int) -> Proposals:
+        vector = self.als.user_vector(query)
+        return Proposals.none() if vector is None else self.index.search(vector, k, query.excluded)
+
+    def score(self, query: RetrievalQuery, item_idx: ItemIdxArray) -> FloatArray:
+        return self.als.score(query, item_idx)
+
+    def save(self, folder: Path) -> Meta:
+        """Write the generator; the index is an artefact of its own."""
+        return self.als.save(folder)

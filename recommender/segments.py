@@ -1,0 +1,36 @@
+"""Segments of people: the coarse groups that popularity is counted in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import polars as pl
+
+ATTRIBUTES = ("age_band", "gender", "occupation")
+# The bands of MovieLens 1M; each is named by its ages.
+_BAND_STARTS = (0, 18, 25, 35, 45, 50, 56)
+_BAND_NAMES = ("under 18", "18-24", "25-34", "35-44", "45-49", "50-55", "56 and over")
+
+
+def age_band(age: int) -> str:
+    """The band an age in years falls into, named as people would say it."""
+    position = max(index for index, start in enumerate(_BAND_STARTS) if start <= max(age, 0))
+    return _BAND_NAMES[position]
+
+
+def segment_of(context: Mapping[str, object]) -> dict[str, str]:
+    """The segment that a request's context, or a row of `users`, tells of; what is not told is left out.
+
+    Reads `age` (a number, or its digits), `gender` and `occupation`; other keys are left alone.
+    """
+    told = {name: str(context[name]).strip() for name in ("gender", "occupation") if context.get(name) is not None}
+    segment = {name: value for name, value in told.items() if value}
+    age = str(context.get("age") or "").strip()
+    if age.isascii() and age.isdigit():
+        segment["age_band"] = age_band(int(age[:4]))
+    return segment
+
+
+def segments_of_users(users: pl.DataFrame) -> dict[str, dict[str, str]]:
+    """By user_id, the segment of each person of a canonical `users` table."""
+    return {row["user_id"]: segment_of(row) for row in users.iter_rows(named=True)}
