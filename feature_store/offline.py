@@ -1,0 +1,165 @@
+"""The offline store: feature values of any entity as of any moment, computed by Ibis on DuckDB.
+
+`as_of - reach <= event_ts < as_of`, strictly before: what happens at as_of itself is not known at as_of.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+import ibis
+import polars as pl
+
+from contracts.errors import ShapeMismatch
+from contracts.events import POSITIVE_EVENTS
+from contracts.features import Entity, FeatureSchema, FeatureSpec
+from contracts.tables import UTC_TIME, CanonicalTables
+from feature_store.definitions import features_of, views_of
+from feature_store.values import HISTORY_SCHEMA, FeatureValues
+from feature_store.views import Feature, FeatureView, Rows, Source
+
+MICROSECOND = timedelta(microseconds=1)
+# Values are summed in thousandths, and squared, inside 64 bits: larger ones would overflow.
+LARGEST_VALUE = 3_000_000.0
+
+
+def point_in_time_join(
+    spine: pl.DataFrame, tables: CanonicalTables, entity: Entity, n_threads: int | None = None
+) -> pl.DataFrame:
+    """The spine with every feature of the entity as it was known at each row's as_of.
+
+    spine: `<entity>_id`, `as_of` (UTC) and whatever else; its rows, their number, order and duplicates are kept.
+    n_threads: of the engine, None for all cores; values do not depend on it.
+    Returns f32 columns in the schema's order; null where missing.
+    """
+    key = f"{entity}_id"
+    keys = pl.DataFrame({"entity_id": spine[key].cast(pl.String), "as_of_us": _microseconds(spine["as_of"])})
+    known = _Tables(tables, keys.unique(), entity, n_threads)
+    joined = keys
+    for view in views_of(entity):
+        joined = joined.join(known.compute(view), on=keys.columns, how="left", maintain_order="left")
+    if joined.height != spine.height:
+        raise ShapeMismatch(
+            f"The join made {joined.height} rows of {spine.height}: a view gives more than one row per key.",
+            f"Mend the {entity} views in feature_store/definitions.py.",
+        )
+    return spine.hstack(joined.select(_column(feature) for feature, _ in features_of(entity)))
+
+
+def learn_schema(training: pl.DataFrame, entity: Entity) -> FeatureSchema:
+    """The entity's schema with its defaults: what a feature is when empty (0 for counts), else the median of training.
+
+    A feature without a single value gets 0.
+    """
+    specs = []
+    for feature, view in features_of(entity):
+        median = training[feature.name].median() if feature.when_empty is None else feature.when_empty
+        default = float(median) if isinstance(median, (int, float)) else 0.0
+        specs.append(FeatureSpec(feature.name, default, view.ttl / timedelta(days=1)))
+    return FeatureSchema(entity, tuple(specs))
+
+
+def values_as_of(
+    tables: CanonicalTables, as_of: datetime, history_length: int, n_threads: int | None = None
+) -> FeatureValues:
+    """What was known of everybody who did anything before as_of, and of every item of the catalogue.
+
+    history_length: events kept per person, the latest.
+    """
+    histories = _histories(tables.interactions, as_of, history_length)
+    rows = {
+        entity: point_in_time_join(
+            pl.DataFrame({f"{entity}_id": ids, "as_of": [as_of] * len(ids)}, schema_overrides={"as_of": UTC_TIME}),
+            tables,
+            entity,
+            n_threads,
+        ).drop("as_of")
+        for entity, ids in ((Entity.USER, histories["user_id"]), (Entity.ITEM, tables.items["item_id"]))
+    }
+    return FeatureValues(rows[Entity.USER], rows[Entity.ITEM], histories, as_of)
+
+
+def positive_events(interactions: pl.DataFrame) -> pl.DataFrame:
+    """The events that say somebody wanted something; features and histories are made of these."""
+    return interactions.filter(pl.col("event_type").is_in(POSITIVE_EVENTS))
+
+
+def _column(feature: Feature) -> pl.Expr:
+    column = pl.col(feature.name).cast(pl.Float32)
+    return column if feature.when_empty is None else column.fill_null(feature.when_empty)
+
+
+class _Tables:
+    """The canonical tables inside the engine, beside the keys (entity_id, as_of_us) to compute features for."""
+
+    def __init__(self, tables: CanonicalTables, keys: pl.DataFrame, entity: Entity, n_threads: int | None) -> None:
+        self._entity = entity
+        self._engine = ibis.duckdb.connect(**({} if n_threads is None else {"threads": n_threads}))
+        self._keys = _in_engine(keys)
+        self._items = _in_engine(tables.items.select("item_id", pl.col("release_year").cast(pl.Int64), "categories"))
+        self._users = _in_engine(tables.users.select("user_id", pl.col("age").cast(pl.Int64), female=_female()))
+        events = _in_engine(_event_columns(tables.interactions))
+        self._events = events.left_join(self._items, "item_id").drop("item_id_right")
+        self._events = self._events.left_join(self._users, "user_id").drop("user_id_right")
+
+    def compute(self, view: FeatureView) -> pl.DataFrame:
+        """One row per key that the view has anything for."""
+        rows = self._events_before(view) if view.source is Source.EVENTS else self._attributes()
+        names = [feature.name for feature in view.features]
+        answer: pl.DataFrame = self._engine.to_polars(view.expression(rows).select("entity_id", "as_of_us", *names))
+        return answer
+
+    def _events_before(self, view: FeatureView) -> Rows:
+        reach_us = view.reach // MICROSECOND
+        events = self._events.mutate(entity_id=self._events[f"{self._entity}_id"])
+        keys = self._keys
+        return keys.join(
+            events,
+            [
+                keys.entity_id == events.entity_id,
+                events.event_us < keys.as_of_us,
+                events.event_us >= keys.as_of_us - reach_us,
+            ],
+        ).drop("entity_id_right")
+
+    def _attributes(self) -> Rows:
+        table = self._users if self._entity is Entity.USER else self._items
+        return self._keys.join(table, self._keys.entity_id == table[f"{self._entity}_id"])
+
+
+def _in_engine(table: pl.DataFrame) -> Rows:
+    # Not `create_table`: with sqlglot from 30.18 on it fails on tables in memory (ibis issue 12124).
+    return ibis.memtable(table.to_arrow())
+
+
+def _event_columns(interactions: pl.DataFrame) -> pl.DataFrame:
+    value = pl.col("value").fill_nan(None).clip(-LARGEST_VALUE, LARGEST_VALUE)
+    return positive_events(interactions).select(
+        "user_id",
+        "item_id",
+        event_us=pl.col("event_ts").dt.epoch("us"),
+        value_milli=(value * 1000).round().cast(pl.Int64),
+    )
+
+
+def _female() -> pl.Expr:
+    return pl.col("gender").replace_strict({"F": 1, "M": 0}, default=None, return_dtype=pl.Int64)
+
+
+def _microseconds(times: pl.Series) -> pl.Series:
+    return times.cast(UTC_TIME).dt.epoch("us")
+
+
+def _histories(interactions: pl.DataFrame, as_of: datetime, length: int) -> pl.DataFrame:
+    events = positive_events(interactions).filter(pl.col("event_ts") < as_of)
+    return (
+        events.sort("event_ts", "item_id", "event_type")
+        .group_by("user_id")
+        .agg(
+            item_ids=pl.col("item_id").tail(length),
+            event_ts=pl.col("event_ts").dt.epoch("s").tail(length),
+            values=pl.col("value").tail(length),
+        )
+        .cast(HISTORY_SCHEMA)
+        .sort("user_id")
+    )

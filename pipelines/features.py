@@ -1,0 +1,98 @@
+"""Stage `features`: what was known of everybody and everything, as of the moments that training and serving ask about.
+
+    data/features/split.json                    the moments of the global time split, and counts
+    data/features/training/{user,item}.parquet  features at every snapshot: <entity>_id, as_of, one column per feature
+    data/features/schema.json                   names, order, TTL, and what stands for a missing value
+    data/features/latest/<cutoff>/              the values as of the cutoff's end (see feature_store.values)
+
+Defaults are learnt on the snapshots of cutoff `test` alone: nothing measured later has seen its own future.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from typing import Any
+
+import polars as pl
+from tqdm import tqdm
+
+from contracts.features import Entity
+from contracts.settings import Settings
+from contracts.tables import UTC_TIME, CanonicalTables, write_parquet
+from feature_store.offline import learn_schema, point_in_time_join, positive_events, values_as_of
+from feature_store.values import FeatureSchemas
+from pipelines.paths import FEATURES, VALID, Cutoff, feature_training, feature_values
+from pipelines.stage_run import run_stage
+from recommender.split import TimeSplit, time_split
+
+SPLIT = FEATURES / "split.json"
+
+
+def run(settings: Settings) -> dict[str, Any]:
+    """Write everything named above; returns the counts."""
+    tables = CanonicalTables.load(VALID)
+    split = time_split(tables.interactions, settings.features)
+    progress = tqdm(total=len(Entity) + len(Cutoff), desc="features", unit="table", disable=None)
+    with progress:
+        training = {}
+        for entity in Entity:
+            training[entity] = point_in_time_join(training_spine(tables, split, entity), tables, entity)
+            write_parquet(training[entity], feature_training() / f"{entity}.parquet")
+            progress.update()
+        schemas = _learn_schemas(training, split)
+        schemas.save(FEATURES)
+        for cutoff in Cutoff:
+            values = values_as_of(tables, split.end(cutoff), settings.features.history_length)
+            values.save(feature_values(cutoff))
+            progress.update()
+    counts = {
+        "n_interactions": tables.interactions.height,
+        **{f"n_{entity}_rows": rows.height for entity, rows in training.items()},
+        **{f"n_{entity}_features": len(schemas.of(entity).features) for entity in Entity},
+    }
+    _save_split(split, counts)
+    return counts
+
+
+def training_spine(tables: CanonicalTables, split: TimeSplit, entity: Entity) -> pl.DataFrame:
+    """(<entity>_id, as_of) for every snapshot of every cutoff, in this order: as_of, then id.
+
+    Items: the whole catalogue. People: whoever did something before the end of the snapshot's label window.
+    """
+    key = f"{entity}_id"
+    ends = _window_ends(split)
+    snapshots = pl.DataFrame(
+        {"as_of": list(ends), "end": list(ends.values())}, schema={"as_of": UTC_TIME, "end": UTC_TIME}
+    )
+    if entity is Entity.ITEM:
+        return (
+            snapshots.select("as_of")
+            .join(tables.items.select(key), how="cross")
+            .select(key, "as_of")
+            .sort("as_of", key)
+        )
+    first_seen = positive_events(tables.interactions).group_by(key).agg(first=pl.col("event_ts").min())
+    spine = snapshots.join(first_seen, how="cross").filter(pl.col("first") < pl.col("end"))
+    return spine.select(key, "as_of").sort("as_of", key)
+
+
+def _window_ends(split: TimeSplit) -> dict[datetime, datetime]:
+    """The end of each snapshot's label window; the later one where two cutoffs share a snapshot."""
+    windows = [window for cutoff in Cutoff for window in split.label_windows(cutoff)]
+    return {as_of: max(end for other, end in windows if other == as_of) for as_of, _ in windows}
+
+
+def _learn_schemas(training: dict[Entity, pl.DataFrame], split: TimeSplit) -> FeatureSchemas:
+    seen = pl.col("as_of").is_in(pl.Series(split.snapshots[Cutoff.TEST], dtype=UTC_TIME).implode())
+    learnt = {entity: learn_schema(rows.filter(seen), entity) for entity, rows in training.items()}
+    return FeatureSchemas(user=learnt[Entity.USER], item=learnt[Entity.ITEM])
+
+
+def _save_split(split: TimeSplit, counts: dict[str, int]) -> None:
+    content = {**split.to_json(), "counts": counts}
+    SPLIT.write_text(json.dumps(content, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    run_stage("features", run)
