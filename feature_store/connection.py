@@ -23,6 +23,8 @@ from redis.retry import Retry
 
 from contracts.errors import StoreError, StoreUnavailable
 
+Client = redis.Redis  # what other rooms hand around without speaking to redis themselves
+
 PATIENT_TIMEOUT_S = 30.0  # for stages: a batch of thousands of rows on a busy machine
 CONNECT_TIMEOUT_S = 5.0
 
@@ -66,7 +68,9 @@ def mapped_errors(where: str = "Redis") -> Iterator[None]:
 def _patience(timeout_ms: int | None) -> dict[str, object]:
     if timeout_ms is None:
         return {
-            "socket_timeout": PATIENT_TIMEOUT_S,
+            "socket_timeout": Client = redis.Redis  # what other rooms hand around without speaking to redis themselves
+
+PATIENT_TIMEOUT_S,
             "socket_connect_timeout": CONNECT_TIMEOUT_S,
             "retry": Retry(ExponentialBackoff(cap=0.5, base=0.05), 3),
         }

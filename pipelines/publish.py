@@ -1,0 +1,100 @@
+"""Stage `publish`: the release's feature values in the online store, and the receipt that says so.
+
+    build/receipt.json    {"release_id", "generation_id", "n_users", "n_items", "n_histories", "checksum"}
+
+It runs at every `dvc repro`, for no file tells whether somebody flushed the store. When the store holds the generation,
+only its receipt is read, and nothing that takes long to import is imported.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from contracts.errors import ArtefactError
+from contracts.home import find_home
+from contracts.settings import Settings
+from feature_store.connection import Client, connect
+from feature_store.embedded_redis import online_store
+from feature_store.receipt import Receipt, is_published, read_receipt
+from pipelines.paths import BUNDLE, RECEIPT
+from pipelines.stage_run import run_stage
+
+MANIFEST = BUNDLE / "manifest.json"
+
+
+@dataclass(frozen=True)
+class _Release:
+    app: str
+    release_id: str
+    generation_id: str
+
+
+def run(settings: Settings) -> dict[str, Any]:
+    """Publish the bundle's values unless they are there; the pointer stays where it is."""
+    release = _read_manifest()
+    with online_store(find_home()) as url, connect(url) as client:
+        receipt = _receipt_in_store(client, release)
+        written = receipt is None
+        if receipt is None:
+            receipt = _publish(client, release, settings.publish.batch_size)
+    _save(receipt)
+    return {"written": written, **receipt.to_json()}
+
+
+def _receipt_in_store(client: Client, release: _Release) -> Receipt | None:
+    """The receipt, when the store holds the generation and agrees with what was published from here before."""
+    before = _receipt_on_disk()
+    same = before is not None and (before.release_id, before.generation_id) == (
+        release.release_id,
+        release.generation_id,
+    )
+    if same and not is_published(client, release.app, before):
+        return None
+    return read_receipt(client, release.app, release.generation_id, release.release_id)
+
+
+def _publish(client: Client, release: _Release, batch_size: int) -> Receipt:
+    # Waits until it is needed: the usual run finds everything published.
+    from feature_store.publishing import publish  # noqa: PLC0415
+    from feature_store.values import FeatureValues, load_schemas  # noqa: PLC0415
+    from recommender.catalogue import Catalogue  # noqa: PLC0415
+
+    values = FeatureValues.load(BUNDLE / "values")
+    if values.generation_id != release.generation_id:
+        raise ArtefactError(
+            f"{BUNDLE / 'values'} holds generation {values.generation_id}; {MANIFEST} says {release.generation_id}.",
+            "Run `dvc repro release` to build the bundle again.",
+        )
+    schemas, item_ids = load_schemas(BUNDLE / "features"), Catalogue.load(BUNDLE / "catalogue").ids
+    return publish(client, release.app, values, schemas, item_ids, release.release_id, batch_size)
+
+
+def _read_manifest() -> _Release:
+    build = "Run `dvc repro release` to build it."
+    try:
+        content = json.loads(MANIFEST.read_bytes())
+        return _Release(content["app"], content["release_id"], content["generation_id"])
+    except FileNotFoundError as error:
+        raise ArtefactError(f"{MANIFEST} is missing: there is no release to publish.", build) from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise ArtefactError(f"{MANIFEST} is damaged: {error!r}.", build) from error
+
+
+def _receipt_on_disk() -> Receipt | None:
+    try:
+        return Receipt.from_json(json.loads(RECEIPT.read_bytes()))
+    except (FileNotFoundError, ValueError, TypeError):
+        return None  # not published from here yet, or cut short: the store is asked instead
+
+
+def _save(receipt: Receipt) -> None:
+    RECEIPT.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = RECEIPT.with_name(RECEIPT.name + ".part")
+    unfinished.write_text(json.dumps(receipt.to_json(), indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    unfinished.replace(RECEIPT)
+
+
+if __name__ == "__main__":
+    run_stage("publish", run)
