@@ -68,9 +68,7 @@ def mapped_errors(where: str = "Redis") -> Iterator[None]:
 def _patience(timeout_ms: int | None) -> dict[str, object]:
     if timeout_ms is None:
         return {
-            "socket_timeout": Client = redis.Redis  # what other rooms hand around without speaking to redis themselves
-
-PATIENT_TIMEOUT_S,
+            "socket_timeout": PATIENT_TIMEOUT_S,
             "socket_connect_timeout": CONNECT_TIMEOUT_S,
             "retry": Retry(ExponentialBackoff(cap=0.5, base=0.05), 3),
         }
