@@ -1,9 +1,9 @@
-"""Readers for the request path: the online store, and what is left when it is away."""
+"""Reads features from the online store, for the request path."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import cast
 
@@ -13,11 +13,14 @@ from contracts.features import FeatureRows, History, Person
 from contracts.id_map import IdMap
 from contracts.ids import ItemId, SessionId, UserId
 from feature_store.connection import mapped_errors
+from feature_store.default_reader import DefaultFeatureReader
 from feature_store.keys import history_key, item_key, session_key, user_key
 from feature_store.packing import unpack_history, unpack_rows
 from feature_store.rows import default_rows, unknown_person, usable_rows
 from feature_store.sessions import unpack_session
 from feature_store.values import FeatureSchemas
+
+__all__ = ["DefaultFeatureReader", "RedisFeatureReader"]
 
 
 class RedisFeatureReader:
@@ -78,19 +81,3 @@ class RedisFeatureReader:
 
     def _history(self, packed: bytes | None) -> History:
         return History.empty() if packed is None else unpack_history(packed, self._id_map_fingerprint)
-
-
-@dataclass(frozen=True)
-class DefaultFeatureReader:
-    """Knows nobody and nothing: the last rung of the ladder, when the store is away."""
-
-    generation_id: str
-    schemas: FeatureSchemas
-
-    def read_person(self, user_id: UserId | None, session_id: SessionId | None, now: datetime) -> Person:  # noqa: ARG002 - the reader's contract
-        """Defaults, no history, no session."""
-        return unknown_person(self.schemas.user)
-
-    def read_items(self, item_ids: Sequence[ItemId], now: datetime) -> FeatureRows:  # noqa: ARG002 - the reader's contract
-        """A row of defaults per item."""
-        return default_rows(self.schemas.item, len(item_ids))
