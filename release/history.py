@@ -11,7 +11,6 @@ from contracts.errors import PromotionRefused
 from release.journal import Action, Entry, Phase
 from release.registry_state import RegistryState
 
-SWITCHES = (Action.PROMOTE, Action.ROLLBACK, Action.REBUILD)
 SIGHTINGS = (Action.OBSERVE, Action.REGISTRY_WRITE)
 
 
@@ -43,12 +42,6 @@ def rollback_target(entries: Sequence[Entry], to: str | None = None) -> Entry:
             "A release goes into production for the first time by promotion: `slate promote VERSION`.",
         )
     return been[-1]
-
-
-def staged(entries: Sequence[Entry]) -> int | None:
-    """The version in Staging by our own decisions; None where there is none."""
-    last = next((entry for entry in reversed(entries) if entry.action is Action.STAGE), None)
-    return last.version if last else None
 
 
 def last_state(entries: Sequence[Entry]) -> RegistryState | None:

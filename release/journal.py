@@ -37,6 +37,7 @@ class Action(StrEnum):
     REFUSE = "refuse"  # a request was turned down
     REGISTRY_WRITE = "registry_write"  # what is true is written to the registry
     OBSERVE = "observe"  # the registry changed in a way that asks for nothing
+    RECORD = "record"  # the commit that gives a release back was made
 
 
 class Phase(StrEnum):
@@ -79,6 +80,11 @@ class Entry(Note):
     app: str
     previous_hash: str
     hash: str = ""
+
+    @property
+    def note(self) -> Note:
+        """What was noted, without what the journal put to it."""
+        return Note(**{part.name: getattr(self, part.name) for part in fields(Note)})
 
     def to_json(self) -> dict[str, Any]:
         return {**asdict(self), "ts": self.ts.isoformat()}

@@ -34,6 +34,7 @@ from release.registry import (
     DIRTY_TAG,
     GENERATION_TAG,
     RELEASE_TAG,
+    VERSION_TAGS,
     Registry,
     Version,
 )
@@ -76,6 +77,23 @@ def register(registry: Registry, sources: Sources) -> Version:
         return _Registration(registry, replace(sources, bundle=kept), manifest).run(progress)
 
 
+def register_again(registry: Registry, release_id: str) -> Version | None:
+    """Make a new version of a release whose version was deleted, from the run it was logged in.
+
+    Returns None where that run is gone as well.
+    """
+    with registry.connection.speaking() as client:
+        experiment = client.get_experiment_by_name(registry.app)
+    runs = _runs_of(registry, experiment.experiment_id, release_id) if experiment else []
+    for run in runs:
+        if MODEL_TAG in run.data.tags:
+            tags = {name: value for name, value in run.data.tags.items() if name in VERSION_TAGS}
+            source = run.data.tags[MODEL_TAG]
+            description = f"Release {release_id}, registered again: its version was deleted while it was served."
+            return registry.create_version(source=source, run_id=run.info.run_id, tags=tags, description=description)
+    return None
+
+
 class _Registration:
     """The steps of registering one release that is not registered yet."""
 
@@ -112,11 +130,11 @@ class _Registration:
 
     def _logged_before(self, experiment_id: str) -> tuple[str, str] | None:
         """The run and model that an earlier call logged wholly; what one left half-done is deleted."""
+        runs = _runs_of(self._registry, experiment_id, self._manifest.release_id)
+        whole = [run for run in runs if MODEL_TAG in run.data.tags]
+        if whole:
+            return whole[0].info.run_id, whole[0].data.tags[MODEL_TAG]
         with self._registry.connection.speaking() as client:
-            runs = client.search_runs([experiment_id], f"tags.`{RELEASE_TAG}` = '{self._manifest.release_id}'")
-            whole = [run for run in runs if MODEL_TAG in run.data.tags]
-            if whole:
-                return whole[0].info.run_id, whole[0].data.tags[MODEL_TAG]
             for run in runs:
                 client.delete_run(run.info.run_id)
         return None
@@ -149,6 +167,11 @@ class _Registration:
         for folder, name in ((self._sources.reports, "reports"), (self._sources.runs / "validation", "validation")):
             if folder.is_dir():
                 client.log_artifacts(run_id, str(folder), name)
+
+
+def _runs_of(registry: Registry, experiment_id: str, release_id: str) -> list[Run]:
+    with registry.connection.speaking() as client:
+        return list(client.search_runs([experiment_id], f"tags.`{RELEASE_TAG}` = '{release_id}'"))
 
 
 @contextmanager

@@ -1,0 +1,261 @@
+"""Promotion: a change of stage or alias in the registry is a request; gates decide; production follows, or the
+registry is put back to what is true.
+
+    settle what a killed process left -> rebuild a lost pointer -> finish pending writes to the registry
+    -> read requests -> decide and switch -> write back
+
+A request is a change against the registry as we last saw or wrote it, never a difference from what is served:
+otherwise a rollback made while the registry was away would be undone.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from contracts.clock import Clock, WallClock
+from contracts.errors import ArtefactError, PointerMoved
+from contracts.home import Home
+from contracts.settings import Settings
+from feature_store.pointer import Pointer
+from release.bundle_store import BundleStore
+from release.decision import Decision, Gate
+from release.gates import Candidate, evaluate_gates
+from release.history import last_state, served
+from release.journal import Action, Entry, Journal, Note, Phase
+from release.registration import register_again
+from release.registry import Registry, Version
+from release.registry_requests import Asked, Refusal, Request, read_requests
+from release.registry_state import RegistryState, Stage, settled
+from release.switch import Switch, open_switch
+from release.turns import turn
+from release.write_back import Write, finish_writes, plan_write
+
+AFTER_TRAINING = {"staging": Stage.STAGING, "production": Stage.PRODUCTION}
+BY_TRAINING = "training"
+BY_SLATE = "slate"
+
+
+@dataclass(frozen=True)
+class SyncReport:
+    """What one sync did. rebuilt: the pointer, where it had to be set anew from the journal."""
+
+    decisions: tuple[Decision, ...]
+    rebuilt: Pointer | None
+
+    @property
+    def refused(self) -> tuple[Decision, ...]:
+        return tuple(decision for decision in self.decisions if not decision.accepted)
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "decisions": [decision.to_json() for decision in self.decisions],
+            "rebuilt": self.rebuilt and self.rebuilt.__dict__,
+        }
+
+
+@dataclass(frozen=True)
+class Promoter:
+    """Decides what one application serves.
+
+    Its calls raise RegistryUnavailable or StoreUnavailable when one of the two is away: nothing is lost, the next sync
+    goes on. They raise Busy when another process keeps deciding.
+    """
+
+    settings: Settings
+    home: Home
+    registry: Registry
+    journal: Journal
+    clock: Clock
+
+    @classmethod
+    def open(cls, settings: Settings, home: Home, clock: Clock | None = None) -> Promoter:
+        """The promoter of the application that the settings name."""
+        clock = clock or WallClock()
+        return cls(settings, home, Registry(home, settings.app), Journal(home, settings.app, clock), clock)
+
+    def sync(self) -> SyncReport:
+        """Carry out or refuse everything that was asked for in the registry since the last time."""
+        with self._switch() as switch:
+            return self._sync(switch)
+
+    def promote(
+        self, number: int, stage: Stage = Stage.PRODUCTION, *, requester: str, allow_dirty: bool = False
+    ) -> Decision:
+        """Decide at once on one version, after everything that was asked for before.
+
+        Raises RegistryError when there is no such version.
+        """
+        with self._switch() as switch:
+            self._sync(switch)
+            self.registry.version(number)
+            request = Request(stage, number, requester, allow_dirty)
+            *_, decision = _Round(self, switch).decide(Asked((request,)))
+        return decision
+
+    def after_training(self, number: int) -> Decision | None:
+        """Do with a freshly trained version what `promotion.after_training` says.
+
+        Returns None where it says `none`, and where the version stands in a stage: a run that made the same release
+        again asks for nothing.
+        """
+        wanted = AFTER_TRAINING.get(self.settings.promotion.after_training)
+        if wanted is None or self.registry.version(number).stage is not Stage.NONE:
+            return None
+        return self.promote(number, wanted, requester=BY_TRAINING)
+
+    def record_commit(self, release_id: str, commit: str) -> None:
+        """Write the commit that gives a release back on its version and into the journal."""
+        version = self.registry.by_release(release_id)
+        if version is not None:
+            self.registry.annotate(version.number, {"slate.release_commit": commit}, version.description)
+        number = version.number if version else None
+        self.journal.append(
+            Note(Action.RECORD, Phase.DONE, release_id, None, number, requester=BY_SLATE, figures={"commit": commit})
+        )
+
+    def _sync(self, switch: Switch) -> SyncReport:
+        switch.settle()
+        rebuilt = switch.rebuild()
+        finish_writes(self.journal, self.registry)
+        this_round = _Round(self, switch)
+        return SyncReport(tuple(this_round.decide(this_round.read())), rebuilt)
+
+    @contextmanager
+    def _switch(self) -> Iterator[Switch]:
+        batch_size = self.settings.publish.batch_size
+        with turn(self.home), open_switch(self.home, self.settings.app, self.journal, batch_size) as switch:
+            yield switch
+
+
+class _Round:
+    """One look at the registry, the decisions that follow, and one write back."""
+
+    def __init__(self, promoter: Promoter, switch: Switch) -> None:
+        self._promoter = promoter
+        self._switch = switch
+        self._journal = promoter.journal
+        self._registry = promoter.registry
+        self._versions = {version.number: version for version in self._registry.versions()}
+        self._now = self._registry.state()
+        self._before = self._baseline()
+        self._staging = self._before.in_stage(Stage.STAGING)
+
+    def read(self) -> Asked:
+        """What was asked for since the last round."""
+        return read_requests(self._before, self._now, self._production(), self._staging)
+
+    def decide(self, asked: Asked) -> list[Decision]:
+        """Decide on everything, requests after plain refusals, and write back what is then true."""
+        if asked.left_staging:
+            self._staging = None
+            self._journal.append(Note(Action.STAGE, Phase.DONE, requester=BY_SLATE, reason="Taken out of Staging."))
+        decisions = [self._refuse(_refusal(self._versions, refusal)) for refusal in asked.refusals]
+        decisions += [self._decide(request) for request in asked.requests]
+        self._write_back(decisions)
+        return decisions
+
+    def _baseline(self) -> RegistryState:
+        """The registry as we last knew it; on first contact, everything in it is new."""
+        entries = self._journal.entries()
+        known = last_state(entries)
+        if known is not None:
+            return known
+        return self._now if served(entries) else RegistryState()
+
+    def _served(self) -> Entry | None:
+        return served(self._journal.entries())
+
+    def _production(self) -> int | None:
+        """The version whose release is served; None when nothing is, or when its version was deleted."""
+        entry = self._served()
+        if entry is None:
+            return None
+        holding = [number for number, version in self._versions.items() if version.release_id == entry.release_id]
+        return entry.version if entry.version in holding else max(holding, default=None)
+
+    def _decide(self, request: Request) -> Decision:
+        version = self._versions[request.version]
+        decision = Decision(
+            version.number, request.stage, False, "", version.release_id, version.generation_id, request.requester
+        )
+        if not version.release_id:
+            reason = "It was not made by `slate register`, so there is no release behind it."
+            return self._refuse(replace(decision, reason=reason))
+        if self._is_served(version):
+            asked_in_vain = replace(decision, reason="Its release is in production already.")
+            if request.stage is Stage.PRODUCTION:
+                return replace(asked_in_vain, accepted=True)
+            return self._refuse(asked_in_vain)
+        gates = self._gates(version, request)
+        reason = " ".join(gate.sentence for gate in gates if not gate.passed)
+        if reason:
+            return self._refuse(replace(decision, reason=reason, gates=gates))
+        return self._accept(replace(decision, accepted=True, reason="Every gate was passed.", gates=gates))
+
+    def _is_served(self, version: Version) -> bool:
+        entry = self._served()
+        return entry is not None and entry.release_id == version.release_id
+
+    def _gates(self, version: Version, request: Request) -> tuple[Gate, ...]:
+        try:
+            bundle = self._bundle(version)
+            entry = self._served()
+            champion = self._switch.bundles.path(str(entry.release_id)) if entry else None
+        except ArtefactError as error:
+            return (Gate("artefacts", passed=False, sentence=error.problem),)
+        candidate = Candidate(version, bundle, request.stage, champion, request.allow_dirty)
+        return evaluate_gates(candidate, self._promoter.settings)
+
+    def _bundle(self, version: Version) -> Path:
+        """The release's bundle from this machine, else as it was logged in the registry."""
+        store = BundleStore(self._promoter.home)
+        if version.release_id in store.release_ids():
+            return store.path(version.release_id)
+        with tempfile.TemporaryDirectory(dir=self._promoter.home.root, prefix=".download-") as scratch:
+            return store.keep(self._registry.download_bundle(version, Path(scratch)))
+
+    def _accept(self, decision: Decision) -> Decision:
+        if decision.stage is Stage.STAGING:
+            self._staging = decision.version
+            self._journal.append(decision.note(Action.STAGE, Phase.DONE))
+            return decision
+        try:
+            self._switch.move(decision.note(Action.PROMOTE, Phase.INTENT))
+        except PointerMoved:
+            reason = "The release was switched by somebody else while this was decided: ask again if still wanted."
+            return self._refuse(replace(decision, accepted=False, reason=reason))
+        return decision
+
+    def _refuse(self, decision: Decision) -> Decision:
+        self._journal.append(decision.note(Action.REFUSE, Phase.DONE))
+        return decision
+
+    def _write_back(self, decisions: list[Decision]) -> None:
+        production = self._production() or self._restored()
+        staging = None if self._staging == production else self._staging
+        after = settled(self._before, self._now, production, staging)
+        moment = self._promoter.clock.now()
+        remarks = {decision.version: decision.remark(moment) for decision in decisions}
+        reason = "; ".join(f"version {decision.version} {decision.verdict}" for decision in decisions)
+        plan_write(self._journal, Write(self._now, after, remarks), requester=BY_SLATE, reason=reason)
+        finish_writes(self._journal, self._registry)
+
+    def _restored(self) -> int | None:
+        """Register the release that is served again, where somebody deleted its version."""
+        entry = self._served()
+        version = register_again(self._registry, str(entry.release_id)) if entry else None
+        if version is None:
+            return None
+        self._now = RegistryState({**self._now.stages, version.number: Stage.NONE}, self._now.aliases)
+        return version.number
+
+
+def _refusal(versions: dict[int, Version], refusal: Refusal) -> Decision:
+    version = versions.get(refusal.version)
+    release_id, generation_id = (version.release_id, version.generation_id) if version else ("", "")
+    return Decision(refusal.version, refusal.stage, False, refusal.reason, release_id, generation_id, BY_SLATE)

@@ -1,0 +1,111 @@
+"""The switch: publishes a release's values and moves the pointer; the journal hears of it before and after.
+
+The pointer is the truth of what is served now, the journal of what was meant: when they disagree because Redis was
+flushed or restored from an old dump, the journal wins.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+from contracts.errors import PublishIncomplete, SlateworkError
+from contracts.home import Home
+from feature_store.connection import connect
+from feature_store.embedded_redis import online_store
+from feature_store.pointer import NO_POINTER_YET, Pointer, move_pointer, read_pointer
+from release.bundle_store import BundleStore
+from release.history import open_intents, served
+from release.journal import Action, Entry, Journal, Note, Phase
+from release.publication import publish_bundle
+
+MOVES = (Action.PROMOTE, Action.ROLLBACK, Action.REBUILD)
+
+
+@dataclass(frozen=True)
+class Switch:
+    """Moves what one application serves.
+
+    client: what `feature_store.connection.connect` returns; only that room speaks with it.
+    batch_size: entities sent to the store in one pipeline.
+    """
+
+    app: str
+    client: Any
+    journal: Journal
+    bundles: BundleStore
+    batch_size: int
+
+    def pointer(self) -> Pointer | None:
+        """What is served now; raises StoreUnavailable when nobody can tell."""
+        return read_pointer(self.client, self.app)
+
+    def move(self, note: Note, *, urgent: bool = False) -> Pointer:
+        """Serve the release and generation of this note.
+
+        Published (and checked) first; urgent: only where the store says that they are not there.
+        The journal gets the note as intent, and again as done or failed. Raises PointerMoved when somebody else
+        switched meanwhile, and whatever publishing raises; then what was served stays served.
+        """
+        pointer = self.pointer()
+        epoch = pointer.epoch if pointer else NO_POINTER_YET
+        intent = self.journal.append(replace(note, phase=Phase.INTENT, epoch=epoch))
+        try:
+            if not urgent:
+                self._publish(note)
+            moved = self._move_published(note, epoch)
+        except SlateworkError as error:
+            self.journal.append(note.ended(Phase.FAILED, intent, epoch=epoch, reason=error.problem))
+            raise
+        self.journal.append(note.ended(Phase.DONE, intent, epoch=moved.epoch))
+        return moved
+
+    def settle_moves(self) -> None:
+        """End as done the open intents that the pointer confirms: whoever moved it was killed before saying so."""
+        pointer = self.pointer()
+        for intent in open_intents(self.journal.entries(), *MOVES):
+            if pointer and pointer.epoch == (intent.epoch or 0) + 1 and _names(pointer, intent):
+                self.journal.append(intent.note.ended(Phase.DONE, intent, epoch=pointer.epoch))
+
+    def settle(self) -> None:
+        """End every open intent; call it only while nobody else can be at work on one, or a rollback at most."""
+        self.settle_moves()
+        for intent in open_intents(self.journal.entries(), *MOVES):
+            reason = "Interrupted before the pointer moved."
+            self.journal.append(intent.note.ended(Phase.FAILED, intent, reason=reason))
+
+    def rebuild(self) -> Pointer | None:
+        """Point at what the journal says is served, publishing it again if need be; None when that stands already."""
+        meant = served(self.journal.entries())
+        pointer = self.pointer()
+        if meant is None or (pointer and _names(pointer, meant)):
+            return None
+        found = f"it named {pointer.release_id}" if pointer else "it was gone"
+        reason = f"The pointer was not where the journal says: {found}."
+        return self.move(
+            Note(Action.REBUILD, Phase.INTENT, meant.release_id, meant.generation_id, meant.version, reason=reason)
+        )
+
+    def _move_published(self, note: Note, epoch: int) -> Pointer:
+        release_id, generation_id = str(note.release_id), str(note.generation_id)
+        try:
+            return move_pointer(self.client, self.app, release_id, generation_id, epoch)
+        except PublishIncomplete:
+            self._publish(note)
+            return move_pointer(self.client, self.app, release_id, generation_id, epoch)
+
+    def _publish(self, note: Note) -> None:
+        publish_bundle(self.client, self.app, self.bundles.path(str(note.release_id)), self.batch_size)
+
+
+def _names(pointer: Pointer, entry: Entry) -> bool:
+    return (pointer.release_id, pointer.generation_id) == (entry.release_id, entry.generation_id)
+
+
+@contextmanager
+def open_switch(home: Home, app: str, journal: Journal, batch_size: int) -> Iterator[Switch]:
+    """A switch on the store at REDIS_URL, or on the embedded one, which is started if nobody runs it."""
+    with online_store(home) as url, connect(url) as client:
+        yield Switch(app, client, journal, BundleStore(home), batch_size)

@@ -1,0 +1,107 @@
+"""Writing back: what is true goes into the registry, with an intent in the journal first.
+
+A write that could not be finished (the registry was away, the process was killed) stays open in the journal and is
+finished before anything else is read from the registry. Only what the write is about is touched: a change that
+somebody made elsewhere meanwhile is still there to be read as a request.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from contracts.errors import RegistryError
+from release.history import last_state, open_intents
+from release.journal import Action, Entry, Journal, Note, Phase
+from release.registry import Registry
+from release.registry_state import ALIASES, Difference, RegistryState, Stage
+
+DECISION_MARK = "\n\n**Decision** "  # what comes after it in a version's description is ours to replace
+
+
+@dataclass(frozen=True)
+class Remark:
+    """What is written on one version: tags, and the last paragraph of its description."""
+
+    tags: dict[str, str]
+    decision: str
+
+    def to_json(self) -> dict[str, Any]:
+        return {"tags": self.tags, "decision": self.decision}
+
+
+@dataclass(frozen=True)
+class Write:
+    """One write: the difference between two states, and remarks on versions."""
+
+    before: RegistryState
+    after: RegistryState
+    remarks: dict[int, Remark] = field(default_factory=dict)
+
+    @property
+    def difference(self) -> Difference:
+        return Difference.between(self.before, self.after)
+
+    def to_json(self) -> dict[str, Any]:
+        remarks = {str(version): remark.to_json() for version, remark in self.remarks.items()}
+        return {"before": self.before.to_json(), "after": self.after.to_json(), "remarks": remarks}
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> Write:
+        return cls(
+            RegistryState.from_json(value["before"]),
+            RegistryState.from_json(value["after"]),
+            {int(version): Remark(**remark) for version, remark in value["remarks"].items()},
+        )
+
+
+def plan_write(journal: Journal, write: Write, *, requester: str, reason: str) -> None:
+    """Note what is to be written; nothing is noted where nothing differs, and only the sight where we write nothing."""
+    if write.difference or write.remarks:
+        action, phase = Action.REGISTRY_WRITE, Phase.INTENT
+    elif write.after != last_state(journal.entries()):
+        action, phase = Action.OBSERVE, Phase.DONE
+    else:
+        return
+    journal.append(Note(action, phase, requester=requester, reason=reason, figures=write.to_json()))
+
+
+def is_pending(journal: Journal) -> bool:
+    """Whether something is noted that the registry does not say yet."""
+    return bool(open_intents(journal.entries(), Action.REGISTRY_WRITE))
+
+
+def finish_writes(journal: Journal, registry: Registry) -> None:
+    """Carry out every write that is noted, oldest first.
+
+    Raises RegistryUnavailable when the registry is away: what is left stays noted. Raises RegistryError when
+    the registry resolves Production to another version than the one written.
+    """
+    for intent in open_intents(journal.entries(), Action.REGISTRY_WRITE):
+        write = Write.from_json(intent.figures)
+        registry.write(write.difference)
+        _write_remarks(registry, write)
+        _finish(journal, intent)
+        _check_resolution(registry, write)
+
+
+def _finish(journal: Journal, intent: Entry) -> None:
+    journal.append(intent.note.ended(Phase.DONE, intent))
+
+
+def _write_remarks(registry: Registry, write: Write) -> None:
+    versions = {version.number: version for version in registry.versions()}
+    for number, remark in write.remarks.items():
+        if number in versions:
+            own_words = versions[number].description.partition(DECISION_MARK)[0]
+            registry.annotate(number, remark.tags, own_words + DECISION_MARK + remark.decision)
+
+
+def _check_resolution(registry: Registry, write: Write) -> None:
+    meant = write.after.aliases.get(ALIASES[Stage.PRODUCTION])
+    found = registry.resolved(Stage.PRODUCTION)
+    if found != meant and Difference.between(write.before, write.after).stages:
+        raise RegistryError(
+            f"models:/{registry.app}/Production is version {found}; version {meant} was written.",
+            "Somebody changed it in the same moment: run `slate sync` again, which decides on that change.",
+        )
