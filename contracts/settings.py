@@ -75,17 +75,20 @@ class AlsSettings(Group):
 
 
 class CovisitationSettings(Group):
-    """window_hours: two events of one person closer than this count; n_neighbours: kept per item;
-    popularity_damping: 0 counts, 1 divides by the neighbour's popularity; history_length: latest events looked at."""
+    """The item-to-item generators. decay_days: age at which an event counts 1/e; visit_gap_hours: a longer pause ends a
+    visit; n_neighbours: kept per item; popularity_damping: 0 divides by the popularity of the item of the history, 1 by
+    that of the neighbour; history_length: latest items of a history that are looked at."""
 
-    window_hours: float = Field(gt=0)
+    decay_days: float = Field(gt=0)
+    visit_gap_hours: float = Field(gt=0)
     n_neighbours: int = Field(ge=1, le=10_000)
     popularity_damping: float = Field(ge=0, le=1)
     history_length: int = Field(ge=1, le=10_000)
 
 
 class PopularSettings(Group):
-    """recent_days: the window of `popular_recent`; segment_smoothing: everybody's events mixed into a segment's own."""
+    """recent_days: the window of what is popular of late.
+    segment_smoothing: everybody's events mixed into a segment's own."""
 
     recent_days: float = Field(gt=0)
     segment_smoothing: float = Field(ge=0)

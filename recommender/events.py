@@ -7,11 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import polars as pl
+from scipy.sparse import csr_matrix
 
 from contracts.events import POSITIVE_EVENTS
 from contracts.features import History
 from contracts.id_map import IdMap
 from contracts.ids import EpochSeconds, FloatArray, ItemIdxArray, UserId
+
+SECONDS_PER_DAY = 86_400
 
 
 @dataclass(frozen=True)
@@ -55,3 +58,27 @@ class Events:
         first, last = self.bounds[user_idx], self.bounds[user_idx + 1]
         low, high = first + np.searchsorted(self.event_ts[first:last], [start, end])
         return History(self.item_idx[low:high], self.event_ts[low:high], self.values[low:high])
+
+    def ages(self, as_of: float) -> npt.NDArray[np.float64]:
+        """(n_events,) seconds between each event and as_of (epoch seconds)."""
+        return as_of - self.event_ts.astype(np.float64)
+
+    def returning(self) -> npt.NDArray[np.bool_]:
+        """(n_events,) True for what somebody did more than a day after the first thing they ever did."""
+        first_ts = self.event_ts[self.bounds[:-1]]
+        return np.asarray(self.event_ts - first_ts[self.user_idx] > SECONDS_PER_DAY)
+
+    def visit_starts(self, gap_seconds: float) -> npt.NDArray[np.bool_]:
+        """(n_events,) True where a visit begins: with somebody's first event, or after a pause longer than the gap."""
+        starts = np.diff(self.user_idx, prepend=-1) != 0
+        starts |= np.diff(self.event_ts, prepend=0) > gap_seconds
+        return np.asarray(starts)
+
+    def touched(self, n_items: int, weights: npt.NDArray[np.float64]) -> csr_matrix:
+        """(n_users, n_items) the largest weight of each person's events with each item; weights: (n_events,) > 0."""
+        order = np.lexsort((weights, self.item_idx, self.user_idx))
+        user_idx, item_idx = self.user_idx[order], self.item_idx[order]
+        last = np.ones(len(order), bool)
+        last[:-1] = (np.diff(user_idx) != 0) | (np.diff(item_idx) != 0)
+        shape = (len(self.user_ids), n_items)
+        return csr_matrix((weights[order][last], (user_idx[last], item_idx[last])), shape=shape)

@@ -51,7 +51,7 @@ class AlsGenerator:
                 random_state=seed,
                 num_threads=1,
             )
-            model.fit(_touched(events, len(catalogue)), show_progress=False)
+            model.fit(events.touched(len(catalogue), np.ones(len(events))).astype(np.float32), show_progress=False)
         item_factors = np.asarray(model.item_factors, np.float32)
         return cls(item_factors, settings.regularization, settings.alpha, catalogue.ids.fingerprint)
 
@@ -116,11 +116,3 @@ class AlsGenerator:
             float(meta.values["alpha"]),
             catalogue.ids.fingerprint,
         )
-
-
-def _touched(events: Events, n_items: int) -> object:
-    from scipy.sparse import csr_matrix  # noqa: PLC0415 needed for fitting alone
-
-    pairs = np.unique(np.stack([events.user_idx, events.item_idx], axis=1), axis=0)
-    ones = np.ones(len(pairs), np.float32)
-    return csr_matrix((ones, (pairs[:, 0], pairs[:, 1])), shape=(len(events.user_ids), n_items))

@@ -1,4 +1,4 @@
-"""What is popular: over all time, of late, and among people alike."""
+"""What is popular: over all time, of late, among newcomers, among people who come back, among people alike."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +18,6 @@ from recommender.events import Events
 from recommender.generators.base import Proposals, best_first
 from recommender.query import RetrievalQuery
 
-SECONDS_PER_DAY = 86_400
 # Only the most popular of each segment compete: more than anybody has seen, and no request walks the catalogue.
 HEAD = 2000
 
@@ -31,9 +31,11 @@ class PopularGenerator:
     catalogue_fingerprint: str
 
     @classmethod
-    def fit(cls, name: str, events: Events, catalogue: Catalogue, since: float = -np.inf) -> PopularGenerator:
-        """Count the events at or after `since` (epoch seconds)."""
-        counts = np.bincount(events.item_idx[events.event_ts >= since], minlength=len(catalogue))
+    def fit(
+        cls, name: str, events: Events, catalogue: Catalogue, weights: npt.NDArray[np.float64] | None = None
+    ) -> PopularGenerator:
+        """Count the events, each by its weight: (n_events,), 0 leaves one out; None counts all alike."""
+        counts = np.bincount(events.item_idx, weights, minlength=len(catalogue))
         return cls(name, _share(counts), catalogue.ids.fingerprint)
 
     @cached_property
@@ -131,8 +133,8 @@ class PopularSegmentGenerator:
         return cls(segments, np.array(load_array(folder, "shares")), catalogue.ids.fingerprint)
 
 
-def _share(counts: npt.NDArray[np.int64]) -> FloatArray:
-    return np.asarray(counts / max(counts.sum(), 1), np.float32)
+def _share(counts: npt.NDArray[np.number[Any]]) -> FloatArray:
+    return np.asarray(counts / (counts.sum() or 1), np.float32)
 
 
 def _kind(name: str) -> str:

@@ -9,21 +9,29 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
+from functools import partial
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 
 from contracts.artefact import Meta, load_meta, save_artefact
 from contracts.errors import ReleaseMismatch
-from contracts.settings import CandidateSettings
+from contracts.settings import CandidateSettings, PopularSettings
 from contracts.tables import CanonicalTables
 from recommender.catalogue import Catalogue
-from recommender.events import Events
+from recommender.events import SECONDS_PER_DAY, Events
 from recommender.generators.als import AlsGenerator
 from recommender.generators.base import Generator
 from recommender.generators.content import ContentGenerator
-from recommender.generators.covisitation import CovisitationGenerator
+from recommender.generators.item_to_item import (
+    ItemToItemGenerator,
+    fit_covisitation,
+    fit_covisitation_max,
+    fit_next_visit,
+)
+from recommender.generators.new_arrivals import NewArrivalsGenerator
 from recommender.generators.popular import PopularGenerator, PopularSegmentGenerator
 from recommender.segments import segments_of_users
 
@@ -33,11 +41,17 @@ CATALOGUE = "catalogue"
 _LOADERS: dict[str, Callable[[Path, Catalogue], Generator]] = {
     "als": AlsGenerator.load,
     "content": ContentGenerator.load,
-    "covisitation": CovisitationGenerator.load,
-    "popular": lambda folder, catalogue: PopularGenerator.load(folder, catalogue, "popular"),
-    "popular_recent": lambda folder, catalogue: PopularGenerator.load(folder, catalogue, "popular_recent"),
+    "covisitation": partial(ItemToItemGenerator.load, name="covisitation"),
+    "covisitation_max": partial(ItemToItemGenerator.load, name="covisitation_max"),
+    "new_arrivals": NewArrivalsGenerator.load,
+    "next_visit": partial(ItemToItemGenerator.load, name="next_visit"),
+    "popular": partial(PopularGenerator.load, name="popular"),
+    "popular_newcomers": partial(PopularGenerator.load, name="popular_newcomers"),
+    "popular_recent": partial(PopularGenerator.load, name="popular_recent"),
+    "popular_returning": partial(PopularGenerator.load, name="popular_returning"),
     "popular_segment": PopularSegmentGenerator.load,
 }
+GENERATOR_NAMES = tuple(_LOADERS)
 
 
 @dataclass(frozen=True)
@@ -54,18 +68,38 @@ def fit_generators(
 ) -> dict[str, Generator]:
     """Fit every generator on what happened strictly before `as_of`."""
     events = Events.of(tables.interactions.filter(pl.col("event_ts") < as_of), catalogue.ids)
-    since = (as_of - timedelta(days=settings.popular.recent_days)).timestamp()
-    segments = segments_of_users(tables.users)
-    smoothing = settings.popular.segment_smoothing
+    now = as_of.timestamp()
     generators: list[Generator] = [
         AlsGenerator.fit(events, catalogue, settings.als, seed),
         ContentGenerator.fit(events, catalogue),
-        CovisitationGenerator.fit(events, catalogue, settings.covisitation),
-        PopularGenerator.fit("popular", events, catalogue),
-        PopularGenerator.fit("popular_recent", events, catalogue, since),
-        PopularSegmentGenerator.fit(events, catalogue, segments, since, smoothing),
+        fit_covisitation(events, catalogue, now, settings.covisitation),
+        fit_covisitation_max(events, catalogue, settings.covisitation),
+        NewArrivalsGenerator.fit(events, catalogue, now),
+        fit_next_visit(events, catalogue, now, settings.covisitation),
+        *_fit_popular(events, catalogue, now, settings.popular),
+        PopularSegmentGenerator.fit(
+            events,
+            catalogue,
+            segments_of_users(tables.users),
+            since=now - settings.popular.recent_days * SECONDS_PER_DAY,
+            smoothing=settings.popular.segment_smoothing,
+        ),
     ]
     return {generator.name: generator for generator in generators}
+
+
+def _fit_popular(
+    events: Events, catalogue: Catalogue, as_of: float, settings: PopularSettings
+) -> list[PopularGenerator]:
+    days = events.ages(as_of) / SECONDS_PER_DAY
+    recent = (days <= settings.recent_days).astype(np.float64)
+    returning = events.returning()
+    return [
+        PopularGenerator.fit("popular", events, catalogue),
+        PopularGenerator.fit("popular_newcomers", events, catalogue, recent * ~returning),
+        PopularGenerator.fit("popular_recent", events, catalogue, recent),
+        PopularGenerator.fit("popular_returning", events, catalogue, np.exp(-days / settings.recent_days) * returning),
+    ]
 
 
 def save_generators(folder: Path, catalogue: Catalogue, generators: Mapping[str, Generator]) -> Meta:

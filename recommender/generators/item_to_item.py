@@ -1,0 +1,208 @@
+"""Item to item: what goes with the items of a history. One way to propose, three ways to learn the neighbours.
+
+covisitation        people who touched this touched that, of late; the mean over the history
+covisitation_max    the same over all time; the one item of the history that speaks most for a candidate
+next_visit          people who touched this came back for that
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from scipy.sparse import csr_matrix
+
+from contracts.artefact import Meta, check_built_with, load_array, load_meta, save_artefact
+from contracts.ids import FloatArray, ItemIdxArray
+from contracts.settings import CovisitationSettings
+from recommender.catalogue import Catalogue
+from recommender.events import SECONDS_PER_DAY, Events
+from recommender.generators.base import Proposals, best_first
+from recommender.query import RetrievalQuery
+
+# Mass added to an item's own: the few visits of a rare item would otherwise outshine everything.
+SHRINKAGE = 5.0
+NEXT_VISIT_SHRINKAGE = 10.0
+# A pair in a long history says less than one in a short one: it is divided by the length to this power.
+RECENT_LENGTH_POWER = 0.3
+LASTING_LENGTH_POWER = 0.5
+
+
+class Pooling(StrEnum):
+    """How the items of a history speak together."""
+
+    MEAN = "mean"
+    MAX = "max"
+
+
+@dataclass(frozen=True)
+class ItemToItemGenerator:
+    """The neighbours of item i, in the order of their index, are neighbours[starts[i]:starts[i+1]]; weights > 0."""
+
+    name: str
+    starts: npt.NDArray[np.int64]
+    neighbours: ItemIdxArray
+    weights: FloatArray
+    pooling: Pooling
+    history_length: int
+    catalogue_fingerprint: str
+
+    @classmethod
+    def of_pairs(
+        cls, name: str, pairs: csr_matrix, pooling: Pooling, catalogue: Catalogue, settings: CovisitationSettings
+    ) -> ItemToItemGenerator:
+        """Keep the nearest neighbours of each row of pairs: (n_items, n_items), row i holds what i speaks for."""
+        kept = _nearest(pairs, settings.n_neighbours)
+        return cls(
+            name,
+            kept.indptr.astype(np.int64),
+            kept.indices.astype(np.int32),
+            kept.data.astype(np.float32),
+            pooling,
+            settings.history_length,
+            catalogue.ids.fingerprint,
+        )
+
+    def propose(self, query: RetrievalQuery, k: int) -> Proposals:
+        scores = self._pooled(self._taste(query))
+        near = np.flatnonzero(scores).astype(np.int32)
+        return best_first(near, scores[near], k, query.excluded)
+
+    def score(self, query: RetrievalQuery, item_idx: ItemIdxArray) -> FloatArray:
+        taste = self._taste(query)
+        if not len(taste):
+            return np.full(len(item_idx), np.nan, np.float32)
+        return self._pooled(taste)[item_idx]
+
+    def because(self, query: RetrievalQuery, item_idx: int) -> int | None:
+        """The item of the history that speaks most for the item given; the latest of equals, None where none does."""
+        best, best_weight = None, 0.0
+        for source in self._taste(query):
+            span = slice(self.starts[source], self.starts[source + 1])
+            at = int(np.searchsorted(self.neighbours[span], item_idx))
+            if at < len(self.neighbours[span]) and self.neighbours[span][at] == item_idx:
+                weight = float(self.weights[span][at])
+                if weight >= best_weight:
+                    best, best_weight = int(source), weight
+        return best
+
+    def _taste(self, query: RetrievalQuery) -> ItemIdxArray:
+        items = query.taste_items(self.history_length)
+        return items[items < len(self.starts) - 1]
+
+    def _pooled(self, taste: ItemIdxArray) -> FloatArray:
+        """(n_items,) what the items of the taste say together, 0 where they say nothing."""
+        n_items = len(self.starts) - 1
+        spans = [slice(self.starts[item], self.starts[item + 1]) for item in taste]
+        if not spans:
+            return np.zeros(n_items, np.float32)
+        near = np.concatenate([self.neighbours[span] for span in spans])
+        weights = np.concatenate([self.weights[span] for span in spans])
+        if self.pooling is Pooling.MEAN:
+            return (np.bincount(near, weights, n_items) / len(taste)).astype(np.float32)
+        pooled = np.zeros(n_items, np.float32)
+        np.maximum.at(pooled, near, weights)
+        return pooled
+
+    def save(self, folder: Path) -> Meta:
+        return save_artefact(
+            folder,
+            f"generator-{self.name}",
+            built_with={"catalogue ids": self.catalogue_fingerprint},
+            arrays={"starts": self.starts, "neighbours": self.neighbours, "weights": self.weights},
+            values={"history_length": self.history_length, "pooling": self.pooling},
+        )
+
+    @classmethod
+    def load(cls, folder: Path, catalogue: Catalogue, name: str) -> ItemToItemGenerator:
+        """Read what `save` wrote; raises ReleaseMismatch when it was fitted on other item ids."""
+        meta = load_meta(folder, f"generator-{name}")
+        check_built_with(f"generator {folder}", meta, "catalogue ids", catalogue.ids.fingerprint)
+        return cls(
+            name,
+            np.array(load_array(folder, "starts")),
+            np.array(load_array(folder, "neighbours")),
+            np.array(load_array(folder, "weights")),
+            Pooling(meta.values["pooling"]),
+            int(meta.values["history_length"]),
+            catalogue.ids.fingerprint,
+        )
+
+
+def fit_covisitation(
+    events: Events, catalogue: Catalogue, as_of: float, settings: CovisitationSettings
+) -> ItemToItemGenerator:
+    """Neighbours are what the same people touched; an event of `decay_days` before as_of counts 1/e."""
+    touched = events.touched(len(catalogue), np.exp(-events.ages(as_of) / (settings.decay_days * SECONDS_PER_DAY)))
+    pairs = _similarity(touched, RECENT_LENGTH_POWER, settings.popularity_damping)
+    return ItemToItemGenerator.of_pairs("covisitation", pairs, Pooling.MEAN, catalogue, settings)
+
+
+def fit_covisitation_max(events: Events, catalogue: Catalogue, settings: CovisitationSettings) -> ItemToItemGenerator:
+    """Neighbours are what the same people ever touched."""
+    touched = events.touched(len(catalogue), np.ones(len(events)))
+    pairs = _similarity(touched, LASTING_LENGTH_POWER, settings.popularity_damping)
+    return ItemToItemGenerator.of_pairs("covisitation_max", pairs, Pooling.MAX, catalogue, settings)
+
+
+def fit_next_visit(
+    events: Events, catalogue: Catalogue, as_of: float, settings: CovisitationSettings
+) -> ItemToItemGenerator:
+    """Neighbours are what people touched when they came back after a pause of `visit_gap_hours` or more."""
+    n_items = len(catalogue)
+    now, before = _visits(events, as_of, settings, n_items)
+    pairs = csr_matrix(before.T @ now)
+    popularity = np.bincount(events.item_idx, minlength=n_items) + NEXT_VISIT_SHRINKAGE
+    pairs = csr_matrix(pairs.multiply(1 / popularity[:, None]))
+    return ItemToItemGenerator.of_pairs("next_visit", pairs, Pooling.MEAN, catalogue, settings)
+
+
+def _visits(
+    events: Events, as_of: float, settings: CovisitationSettings, n_items: int
+) -> tuple[csr_matrix, csr_matrix]:
+    """(n_visits, n_items) twice: what each visit touched, and what the person had touched before it, weighted.
+
+    A visit's weight falls with its age, and is shared among the earlier items by the root of their number.
+    """
+    starts = events.visit_starts(settings.visit_gap_hours * 3600)
+    visit = np.cumsum(starts) - 1
+    n_visits = int(visit[-1]) + 1 if len(visit) else 0
+    now = csr_matrix((np.ones(len(events)), (visit, events.item_idx)), shape=(n_visits, n_items))
+    ages = np.bincount(visit, events.ages(as_of), n_visits) / np.maximum(np.bincount(visit, minlength=n_visits), 1)
+    first_event = np.flatnonzero(starts)
+    n_before = first_event - events.bounds[events.user_idx[first_event]]
+    rows = np.repeat(np.arange(n_visits), n_before)
+    # The events before a visit are those between the person's first and the visit's first.
+    earlier = np.arange(len(rows)) - np.repeat(np.cumsum(n_before) - first_event, n_before)
+    weight = np.exp(-ages / (settings.decay_days * SECONDS_PER_DAY)) / np.sqrt(np.maximum(n_before, 1))
+    before = csr_matrix((weight[rows], (rows, events.item_idx[earlier])), shape=(n_visits, n_items))
+    return now, before
+
+
+def _similarity(touched: csr_matrix, length_power: float, popularity_damping: float) -> csr_matrix:
+    """(n_items, n_items) co-occurrence, divided by the length of histories and the mass of both items; no diagonal.
+
+    popularity_damping: how much of the division falls on the neighbour, the rest on the item it goes with.
+    """
+    length = np.maximum(np.diff(touched.indptr), 1)
+    pairs = csr_matrix(touched.T @ touched.multiply(1 / length[:, None] ** length_power))
+    mass = np.asarray(touched.multiply(touched).sum(axis=0)).ravel() + SHRINKAGE
+    pairs = pairs.multiply(1 / mass[:, None] ** (1 - popularity_damping)).multiply(1 / mass**popularity_damping)
+    return csr_matrix(pairs)
+
+
+def _nearest(pairs: csr_matrix, n_neighbours: int) -> csr_matrix:
+    """Each row's n_neighbours largest weights, equal ones in the order of the index; no diagonal, columns sorted."""
+    pairs.setdiag(0)
+    pairs.data = pairs.data.astype(np.float32)
+    pairs.eliminate_zeros()
+    rows = np.repeat(np.arange(pairs.shape[0]), np.diff(pairs.indptr))
+    order = np.lexsort((pairs.indices, -pairs.data, rows))
+    place = np.arange(len(order)) - pairs.indptr[rows[order]]
+    kept = order[place < n_neighbours]
+    nearest = csr_matrix((pairs.data[kept], (rows[kept], pairs.indices[kept])), shape=pairs.shape)
+    nearest.sort_indices()
+    return nearest
