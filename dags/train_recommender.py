@@ -86,7 +86,7 @@ with DAG(
             type="string",
             minLength=1,
             title="Git ref",
-            description="Branch, tag or commit to train. HEAD is what the checkout stands on, without uncommitted edits.",
+            description="Branch, tag or commit to train. HEAD: what the checkout stands on, less uncommitted edits.",
         ),
         "source": Param(
             FROM_PARAMS,

@@ -1,0 +1,108 @@
+"""`slate workspace`: the steps of one run in a git worktree of its own; what the tasks of the training DAG call."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from contracts.errors import SettingsError
+from contracts.home import find_home, main_checkout
+from pipelines import run_step, workspace
+from pipelines.repository import Repository
+
+SHOWN_EDITS = 10  # enough to recognise what was left out; the count says the rest
+REGISTER = "register"  # the one step of a run that is no DVC stage
+
+RunId = Annotated[str, typer.Option("--run-id", help="The run's name: any text, such as an Airflow run id.")]
+Ref = Annotated[str, typer.Option(help="Branch, tag or commit to run.")]
+Source = Annotated[str, typer.Option(help="Replaces ingest.source; empty: as in params.yaml.")]
+Overrides = Annotated[str, typer.Option(help='Dotted parameters as JSON: {"ranking.n_trees": 200}.')]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+commands = typer.Typer(name="workspace", help="The steps of one run, in a worktree of its own.", no_args_is_help=True)
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the commands of this module."""
+    app.add_typer(commands)
+
+
+@commands.command()
+def prepare(run_id: RunId, ref: Ref = "HEAD", source: Source = "", overrides: Overrides = "{}") -> None:
+    """Make the run's worktree at REF with the overrides in its params.yaml; the last line printed is its path."""
+    repository = _repository()
+    asked = _parse_overrides(overrides) | ({"ingest.source": source} if source else {})
+    made = workspace.prepare(repository, find_home(), run_id, ref, asked)
+    commit = repository.commit_of(ref)
+    print(f"{ref} is {commit[:12]}; overrides: {json.dumps(asked) if asked else 'none'}; branch {made.branch}")
+    _say_what_is_left_out(repository)
+    print(made.folder)
+
+
+@commands.command()
+def run(step: str, run_id: RunId) -> None:
+    """Run one DVC stage, or `register`, in the run's worktree."""
+    place = workspace.find(find_home(), run_id)
+    if step != REGISTER:
+        run_step.reproduce(place, step)
+        return
+    code, _ = run_step.run_in(place, ["-m", "cli.main", REGISTER])
+    if code != 0:
+        raise run_step.failed(place, REGISTER, code)
+
+
+@commands.command()
+def record(run_id: RunId) -> None:
+    """Commit what the run made, tag it with its release, push its data, and remove the worktree."""
+    from pipelines.record import record_run
+
+    for sentence in record_run(_repository(), find_home(), run_id):
+        print(sentence)
+
+
+@commands.command(name="list")
+def list_workspaces(*, as_json: AsJson = False) -> None:
+    """The worktrees that are there: of runs under way, and of runs that failed."""
+    found = workspace.kept(find_home())
+    rows = [{"run_id": place.request and place.request.run_id, "folder": str(place.folder)} for place in found]
+    if as_json:
+        print(json.dumps(rows))
+        return
+    for row in rows:
+        print(f"{row['run_id']}  {row['folder']}")
+    if not rows:
+        print("no workspaces")
+
+
+@commands.command()
+def remove(run_id: RunId) -> None:
+    """Remove the run's worktree; what it committed stays on its branch."""
+    place = workspace.find(find_home(), run_id)
+    workspace.remove(_repository(), place)
+    print(f"removed {place.folder}; branch {place.branch} stays")
+
+
+def _repository() -> Repository:
+    return Repository(main_checkout(Path.cwd()))
+
+
+def _parse_overrides(text: str) -> dict[str, Any]:
+    advice = 'Write a JSON object with dotted keys, such as {"ranking.n_trees": 200}.'
+    try:
+        value = json.loads(text or "{}")
+    except ValueError as error:
+        raise SettingsError(f"The overrides are no JSON: {error}; found {text!r:.200}", advice) from error
+    if not isinstance(value, dict):
+        raise SettingsError(f"The overrides are {type(value).__name__}; expected an object: {text!r:.200}", advice)
+    return value
+
+
+def _say_what_is_left_out(repository: Repository) -> None:
+    edits = repository.uncommitted()
+    if edits:
+        shown = ", ".join(edits[:SHOWN_EDITS]) + (", ..." if len(edits) > SHOWN_EDITS else "")
+        print(f"{len(edits)} uncommitted edit(s) in {repository.root} are not in this run: {shown}", file=sys.stderr)
