@@ -20,6 +20,7 @@ class CandidateSet:
 
     scores: (n, n_generators) each generator's score, NaN where it has no opinion.
     ranks: (n, n_generators) 1 for a generator's best proposal, its quota + 1 where it did not propose the item.
+    proposed: (n, n_generators) True where a generator proposed the item.
     sources: (n,) column of the generator that placed the item best, the first one where several did.
     Rows are in the order of their best rank, and then of item_idx.
     """
@@ -27,6 +28,7 @@ class CandidateSet:
     item_idx: ItemIdxArray
     scores: FloatArray
     ranks: FloatArray
+    proposed: npt.NDArray[np.bool_]
     sources: npt.NDArray[np.int32]
     names: tuple[str, ...]
 
@@ -51,23 +53,25 @@ def gather(
     quota = {name: quotas.get(name, 0) for name in names}
     proposals = [generators[name].propose(query, quota[name]) if quota[name] else Proposals.none() for name in names]
     union = np.unique(np.concatenate([np.empty(0, np.int32), *(found.item_idx for found in proposals)]))
-    ranks = np.tile(np.array([quota[name] + 1 for name in names], np.float32), (len(union), 1))
+    outside = np.array([quota[name] + 1 for name in names], np.float32)
+    ranks = np.tile(outside, (len(union), 1))
     for column, found in enumerate(proposals):
         ranks[np.searchsorted(union, found.item_idx), column] = np.arange(1, len(found) + 1)
-    kept, sources = _best_placed(ranks, [quota[name] for name in names], n_ranked)
+    proposed = ranks < outside
+    kept, sources = _best_placed(ranks, proposed, n_ranked)
     item_idx = union[kept].astype(np.int32, copy=False)
     scores = [generators[name].score(query, item_idx) for name in names]
-    return CandidateSet(item_idx, _columns(scores, len(item_idx)), ranks[kept], sources, names)
+    return CandidateSet(item_idx, _columns(scores, len(item_idx)), ranks[kept], proposed[kept], sources, names)
 
 
 def _best_placed(
-    ranks: FloatArray, quotas: list[int], n_kept: int
+    ranks: FloatArray, proposed: npt.NDArray[np.bool_], n_kept: int
 ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.int32]]:
     if not ranks.size:
         return np.empty(0, np.intp), np.empty(0, np.int32)
-    proposed = np.where(ranks <= np.array(quotas), ranks, np.inf)
-    kept = np.argsort(proposed.min(axis=1), kind="stable")[:n_kept]
-    return kept, proposed[kept].argmin(axis=1).astype(np.int32)
+    place = np.where(proposed, ranks, np.inf)
+    kept = np.argsort(place.min(axis=1), kind="stable")[:n_kept]
+    return kept, place[kept].argmin(axis=1).astype(np.int32)
 
 
 def _columns(columns: list[FloatArray], n_rows: int) -> FloatArray:

@@ -107,7 +107,7 @@ def _pair_features(catalogue: Catalogue, query: RetrievalQuery, candidates: Cand
         "pair_release_age_years": 1970 + query.now / SECONDS_PER_YEAR - years,
         "pair_release_year_gap_all": years - mean_release_year(catalogue, items),
         "pair_release_year_gap_latest": years - mean_release_year(catalogue, items[-LATEST:]),
-        "pair_rank_best": candidates.ranks.min(axis=1, initial=np.inf),
+        "pair_rank_best": np.where(candidates.proposed, candidates.ranks, np.inf).min(axis=1, initial=np.inf),
     }
     values = np.empty((len(candidates), len(PAIR_FEATURES)), np.float32)
     for column, name in enumerate(PAIR_FEATURES):
