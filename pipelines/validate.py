@@ -1,0 +1,64 @@
+"""Stage `validate`: `data/raw/` -> `data/valid/`, `data/quarantine/`, `reports/validation.json`.
+
+Bad rows go to quarantine with their reasons; where too many are bad, or a rule about a whole table breaks, the stage
+fails. Either way a report (every rule, its counts, the bad rows) is left in SLATE_HOME/runs/<workspace>/validation/.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from contracts.clock import Clock, WallClock
+from contracts.settings import Settings
+from contracts.tables import CanonicalTables
+from pipelines.paths import QUARANTINE, RAW, VALID, VALIDATION_RESULT
+from pipelines.stage_run import run_folder, run_stage
+from sources.baseline import read_baseline
+from sources.data_docs import write_docs
+from sources.folders import whole_folder
+from sources.validation import Validation, examine
+
+
+def run(settings: Settings, clock: Clock | None = None) -> dict[str, Any]:
+    """Validate `data/raw/`; returns the counts. clock: says what is in the future, by default the wall's."""
+    baseline = read_baseline(settings.validate_.baseline)
+    now = (clock or WallClock()).now()
+    validation = examine(CanonicalTables.load(RAW), settings.validate_, baseline=baseline, now=now)
+    report = run_folder() / "validation"
+    with whole_folder(report) as folder:
+        _write_report(validation, folder)
+    validation.raise_failures(report)
+    _write_outputs(validation)
+    counts = {
+        name: {"valid": len(one.valid), "quarantined": len(one.quarantine)} for name, one in validation.tables.items()
+    }
+    for name, count in counts.items():
+        print(f"{name}: {count['valid']:,} valid, {count['quarantined']:,} in quarantine")
+    return {"tables": counts, "report": str(report)}
+
+
+def _write_report(validation: Validation, folder: Path) -> None:
+    write_docs(validation.runs, folder)
+    validation.save_quarantine(folder / "quarantine")
+    _write_json(validation.result, folder / "validation.json")
+
+
+def _write_outputs(validation: Validation) -> None:
+    with whole_folder(VALID) as folder:
+        validation.valid.save(folder)
+    with whole_folder(QUARANTINE) as folder:
+        validation.save_quarantine(folder)
+    _write_json(validation.result, VALIDATION_RESULT)
+
+
+def _write_json(result: dict[str, Any], path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(path.name + ".part")
+    unfinished.write_text(json.dumps(result, indent=1, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")
+    unfinished.replace(path)
+
+
+if __name__ == "__main__":
+    run_stage("validate", run)

@@ -1,0 +1,242 @@
+"""The rules of the canonical tables, as Great Expectations suites, beside the schema they belong to.
+
+A row-level rule sends the rows that break it to quarantine; a table-level rule that breaks stops the run.
+Importing this takes Great Expectations' seconds: only the validate stage does.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+
+import great_expectations.expectations as gxe
+import polars as pl
+from great_expectations.expectations.expectation import Expectation
+from great_expectations.expectations.row_conditions import Column
+
+from contracts.events import EventType
+from contracts.settings import ValidateSettings
+
+# Columns that `sources.validation` adds for what one table alone, or one cell alone, cannot say.
+USER_KNOWN = "user_known"
+ITEM_KNOWN = "item_known"
+REPEATED = "repeated"
+KEPT = "kept"
+QUARANTINED = "quarantined"
+
+# Nobody logged clicks before there was a web; what is older is a broken clock or a wrong unit.
+EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)
+OLDEST_WORK_YEAR = 1000
+ANNOUNCED_YEARS = 10
+OLDEST_PERSON_YEARS = 120
+
+
+class Level(StrEnum):
+    """What breaks with a rule: single rows, or the table."""
+
+    ROW = "row"
+    TABLE = "table"
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One rule. says: what holds when it is kept, for people; suspects: the column that marks rows worth showing."""
+
+    name: str
+    level: Level
+    says: str
+    expectation: Expectation
+    suspects: str | None = None
+
+
+def _row(name: str, says: str, kind: type[Expectation], **terms: Any) -> Rule:
+    return Rule(name, Level.ROW, says, kind(**terms, description=says, meta={"rule": name}))
+
+
+def _table(name: str, says: str, kind: type[Expectation], suspects: str | None = None, **terms: Any) -> Rule:
+    return Rule(name, Level.TABLE, says, kind(**terms, description=says, meta={"rule": name}), suspects)
+
+
+def layout_rules(schema: pl.Schema, found: Sequence[str]) -> list[Rule]:
+    """Columns and types, as rules over one row that holds each column's type by the column's name.
+
+    found: the columns that are there; only they have a type.
+    """
+    columns = _table(
+        "columns",
+        f"the columns are {', '.join(schema)}, in this order",
+        gxe.ExpectTableColumnsToMatchOrderedList,
+        column_list=list(schema),
+    )
+    types = [
+        _table(
+            f"{name}_type",
+            f"{name} is of type {dtype}",
+            gxe.ExpectColumnValuesToBeInSet,
+            column=name,
+            value_set=[str(dtype)],
+        )
+        for name, dtype in schema.items()
+        if name in found
+    ]
+    return [columns, *types]
+
+
+def interaction_rules(settings: ValidateSettings, now: datetime, *, users_are_known: bool) -> list[Rule]:
+    """What holds of each interaction. users_are_known: False where the source knows nobody, only their ids."""
+    known_user = _row(
+        "user_is_known", "user_id stands in users", gxe.ExpectColumnValuesToBeInSet, column=USER_KNOWN, value_set=[True]
+    )
+    words = sorted(EventType)
+    bounds = f"{settings.min_value:g} and {settings.max_value:g}"
+    return [
+        *_present("user_id", "item_id", "event_type", "event_ts"),
+        *([known_user] if users_are_known else []),
+        _row(
+            "item_is_known",
+            "item_id stands in items",
+            gxe.ExpectColumnValuesToBeInSet,
+            column=ITEM_KNOWN,
+            value_set=[True],
+        ),
+        _row(
+            "event_type_is_known",
+            f"event_type is one of {', '.join(words)}",
+            gxe.ExpectColumnValuesToBeInSet,
+            column="event_type",
+            value_set=[str(word) for word in words],
+        ),
+        _in_time("event_ts", now),
+        _row(
+            "value_in_range",
+            f"value lies between {bounds}, or is not given",
+            gxe.ExpectColumnValuesToBeBetween,
+            column="value",
+            min_value=settings.min_value,
+            max_value=settings.max_value,
+        ),
+        _row(
+            "rating_has_value",
+            "an event of type rating has a value",
+            gxe.ExpectColumnValuesToNotBeNull,
+            column="value",
+            row_condition=Column("event_type") == str(EventType.RATING),
+        ),
+        _not_repeated("an interaction (user, item, type and time)"),
+        _table(
+            "duplicate_share",
+            f"at most a share of {settings.max_duplicate_share:g} repeats an earlier interaction",
+            gxe.ExpectColumnMeanToBeBetween,
+            suspects=REPEATED,
+            column=REPEATED,
+            max_value=settings.max_duplicate_share,
+        ),
+    ]
+
+
+def item_rules(now: datetime) -> list[Rule]:
+    """What holds of each item."""
+    return [
+        *_present("item_id", "title"),
+        _not_blank("item_id"),
+        _not_repeated("an item_id"),
+        _in_time("created_ts", now),
+        _between("price", 0, None),
+        _between("release_year", OLDEST_WORK_YEAR, now.year + ANNOUNCED_YEARS),
+    ]
+
+
+def user_rules(now: datetime) -> list[Rule]:
+    """What holds of each person."""
+    return [
+        *_present("user_id"),
+        _not_blank("user_id"),
+        _not_repeated("a user_id"),
+        _in_time("signup_ts", now),
+        _between("age", 0, OLDEST_PERSON_YEARS),
+    ]
+
+
+def outcome_rules(settings: ValidateSettings, *, n_rows: int, least_rows: int, baseline_rows: int) -> list[Rule]:
+    """What holds of the table as a whole once its bad rows are in quarantine.
+
+    least_rows: valid rows that must be left; baseline_rows: rows that came in earlier, 0 where nothing is known.
+    """
+    rules = []
+    if n_rows:
+        rules.append(_quarantine_share(settings.max_quarantine_share))
+    if least_rows:
+        rules.append(_enough_rows(least_rows))
+    if baseline_rows:
+        least, most = settings.min_volume_ratio * baseline_rows, settings.max_volume_ratio * baseline_rows
+        rules.append(_volume(math.ceil(least), math.floor(most), baseline_rows))
+    return rules
+
+
+def _quarantine_share(most: float) -> Rule:
+    return _table(
+        "quarantine_share",
+        f"at most a share of {most:g} is in quarantine",
+        gxe.ExpectColumnMeanToBeBetween,
+        suspects=QUARANTINED,
+        column=QUARANTINED,
+        max_value=most,
+    )
+
+
+def _enough_rows(least: int) -> Rule:
+    says = f"at least {least:,} valid rows are left"
+    return _table("enough_rows", says, gxe.ExpectColumnSumToBeBetween, column=KEPT, min_value=least)
+
+
+def _volume(least: int, most: int, baseline_rows: int) -> Rule:
+    return _table(
+        "volume_against_baseline",
+        f"there are {least:,} to {most:,} rows (the baseline has {baseline_rows:,})",
+        gxe.ExpectTableRowCountToBeBetween,
+        min_value=least,
+        max_value=most,
+    )
+
+
+def _present(*columns: str) -> Sequence[Rule]:
+    return [
+        _row(f"{name}_present", f"{name} is given", gxe.ExpectColumnValuesToNotBeNull, column=name) for name in columns
+    ]
+
+
+def _not_blank(column: str) -> Rule:
+    says = f"{column} is more than blanks"
+    return _row(f"{column}_not_blank", says, gxe.ExpectColumnValuesToMatchRegex, column=column, regex=r"\S")
+
+
+def _not_repeated(what: str) -> Rule:
+    says = f"{what} occurs once (the first is kept)"
+    return _row("not_repeated", says, gxe.ExpectColumnValuesToBeInSet, column=REPEATED, value_set=[False])
+
+
+def _in_time(column: str, now: datetime) -> Rule:
+    return _row(
+        f"{column}_in_range",
+        f"{column} lies between {EARLIEST:%Y-%m-%d} and now",
+        gxe.ExpectColumnValuesToBeBetween,
+        column=column,
+        min_value=EARLIEST,
+        max_value=now,
+    )
+
+
+def _between(column: str, least: float, most: float | None) -> Rule:
+    bounds = f"at least {least:g}" if most is None else f"between {least:g} and {most:g}"
+    return _row(
+        f"{column}_in_range",
+        f"{column} is {bounds}, or is not given",
+        gxe.ExpectColumnValuesToBeBetween,
+        column=column,
+        min_value=least,
+        max_value=most,
+    )
