@@ -15,7 +15,7 @@ N_PLOTTED = 25
 
 
 def write_ranker_report(folder: Path, ranker: Ranker) -> None:
-    """Write importance (JSON, CSV, plot) and, of a ranker just trained, the learning curve; equal rankers, equal bytes."""
+    """Write importance (JSON, CSV, plot) and, of a ranker just trained, the learning curve."""
     folder.mkdir(parents=True, exist_ok=True)
     importance = ranker.importance()
     (folder / IMPORTANCE_JSON).write_bytes(canonical_json(importance) + b"\n")

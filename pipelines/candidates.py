@@ -1,0 +1,29 @@
+"""Stage `candidates`: fit the generators on what happened before the cutoff.
+
+data/valid, data/features/split.json -> models/candidates/<cutoff>/
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from contracts.settings import Settings
+from contracts.tables import CanonicalTables
+from pipelines.matrix_run import emptied, load_split, run_matrix_stage
+from pipelines.paths import CANDIDATES, VALID, Cutoff
+from recommender.catalogue import Catalogue
+from recommender.generators import fit_generators, save_generators
+
+
+def run(settings: Settings, cutoff: Cutoff) -> dict[str, Any]:
+    """Write catalogue and generators; returns how many items and generators there are."""
+    tables = CanonicalTables.load(VALID)
+    catalogue = Catalogue.from_items(tables.items)
+    as_of = load_split().end(cutoff)
+    generators = fit_generators(tables, catalogue, as_of, settings.candidates, settings.seed)
+    meta = save_generators(emptied(CANDIDATES / cutoff), catalogue, generators)
+    return {"n_items": len(catalogue), "n_generators": len(generators), "fingerprint": meta.fingerprint}
+
+
+if __name__ == "__main__":
+    run_matrix_stage("candidates", run)

@@ -1,0 +1,71 @@
+"""Stage `ranking`: train the ranker on what the generators would have proposed before the labels happened.
+
+data/valid, data/features, models/candidates/<cutoff> -> models/ranking/<cutoff>/
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+from tqdm import tqdm
+
+from contracts.features import Entity
+from contracts.settings import Settings
+from contracts.tables import CanonicalTables, read_parquet
+from feature_store.values import FeatureSchemas, load_schemas
+from pipelines.matrix_run import emptied, load_split, run_matrix_stage
+from pipelines.paths import CANDIDATES, FEATURES, RANKING, VALID, Cutoff, feature_training
+from recommender.catalogue import Catalogue
+from recommender.generators import Generator, GeneratorSet, fit_generators, load_generators
+from recommender.ranker import Ranker
+from recommender.ranker_report import write_ranker_report
+from recommender.ranking_data import PointInTimeRows, TrainingWorld, build_ranking_rows
+
+
+def run(settings: Settings, cutoff: Cutoff) -> dict[str, Any]:
+    """Write the ranker and its report; returns the sizes of what it learnt from."""
+    generators, schemas = load_generators(CANDIDATES / cutoff), load_schemas(FEATURES)
+    world = training_world(settings, CanonicalTables.load(VALID), generators, schemas)
+    windows = load_split().label_windows(cutoff)
+    rows = build_ranking_rows(world, tqdm(windows, desc=f"ranking@{cutoff}", unit="snapshot", disable=None))
+    built_with = {"generators": generators.fingerprint, "feature schemas": schemas.fingerprint}
+    ranker = Ranker.fit(rows, settings.ranking, settings.seed, built_with)
+    folder = emptied(RANKING / cutoff)
+    write_ranker_report(folder, ranker)
+    ranker.save(folder)
+    return {
+        "n_queries": len(rows.group_sizes),
+        "n_rows": len(rows.labels),
+        "n_wanted": int(rows.labels.sum()),
+        "n_trees": ranker.n_trees,
+    }
+
+
+def training_world(
+    settings: Settings, tables: CanonicalTables, generators: GeneratorSet, schemas: FeatureSchemas
+) -> TrainingWorld:
+    """What the training rows are made of; the generators shipped only lend their catalogue, never their knowledge."""
+    return TrainingWorld(
+        tables=tables,
+        catalogue=generators.catalogue,
+        users=PointInTimeRows(read_parquet(feature_training() / f"{Entity.USER}.parquet"), schemas.user),
+        items=PointInTimeRows(read_parquet(feature_training() / f"{Entity.ITEM}.parquet"), schemas.item),
+        schemas=schemas,
+        fit_generators=partial(_fit_before, settings, tables, generators.catalogue),
+        quotas=settings.request.quotas,
+        n_ranked=settings.request.n_ranked,
+        history_length=settings.features.history_length,
+    )
+
+
+def _fit_before(
+    settings: Settings, tables: CanonicalTables, catalogue: Catalogue, moment: datetime
+) -> Mapping[str, Generator]:
+    return fit_generators(tables, catalogue, moment, settings.candidates, settings.seed)
+
+
+if __name__ == "__main__":
+    run_matrix_stage("ranking", run)
