@@ -132,6 +132,7 @@ with DAG(
         env=RUN,
         append_env=True,
         cwd=REPOSITORY,
+        do_xcom_push=False,
         retries=2,  # it speaks to git, the DVC remote and MLflow, and may be repeated at any point
         execution_timeout=timedelta(hours=1),  # the push of a large bundle to a slow remote
     )
