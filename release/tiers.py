@@ -1,0 +1,91 @@
+"""How much is known of a person, and what follows from it: who proposes, and who puts the candidates in order."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+import numpy as np
+
+from contracts.ids import FloatArray
+from contracts.slates import Surface, Tier
+from recommender.candidates import CandidateSet
+from recommender.query import RetrievalQuery
+
+# What keeps one first place from outweighing two second ones; the value of the paper named below.
+FUSION_CONSTANT: Final = 60
+# A filler comes after everything that was proposed for a reason: its first place is worth less than any other's last.
+FILLER_WEIGHT: Final = 1e-4
+
+
+class Scorer(StrEnum):
+    """Who puts the candidates in order."""
+
+    RANKER = "ranker"
+    FUSION = "fusion"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a tier is served. weights: of the generators that propose, in the fusion of their ranks.
+
+    None: all of them propose, as many as the quotas say, and weigh alike.
+    """
+
+    scorer: Scorer
+    weights: Mapping[str, float] | None = None
+
+
+_RANKED: Final = Plan(Scorer.RANKER)
+_ANCHORED: Final = Plan(
+    Scorer.FUSION, {"covisitation": 1.0, "als": 0.5, "content": 0.5, "popular_recent": FILLER_WEIGHT}
+)
+_PLANS: Final[Mapping[Tier, Plan]] = {
+    Tier.PERSONAL: _RANKED,
+    Tier.SESSION: _RANKED,
+    Tier.ONBOARDED: Plan(
+        Scorer.FUSION,
+        {"content": 1.0, "covisitation": 1.0, "als": 0.5, "popular_recent": 0.5, "popular": FILLER_WEIGHT},
+    ),
+    Tier.CONTEXTUAL: Plan(Scorer.FUSION, {"popular_segment": 1.0, "popular": FILLER_WEIGHT}),
+    Tier.POPULAR: Plan(Scorer.FUSION, {"popular_recent": 1.0, "popular": FILLER_WEIGHT}),
+}
+
+
+def identify_tier(query: RetrievalQuery, *, has_account: bool, personal_min_events: int) -> Tier:
+    """The best tier that what is known allows: deeds before statements, statements before circumstances.
+
+    has_account: False for an anonymous visitor, whose clicks make a session however many they are.
+    """
+    if has_account and len(query.history) >= personal_min_events:
+        return Tier.PERSONAL
+    if len(query.history):
+        return Tier.SESSION
+    if query.preferred_categories.any() or len(query.preferred_items):
+        return Tier.ONBOARDED
+    return Tier.CONTEXTUAL if query.segment else Tier.POPULAR
+
+
+def plan_for(tier: Tier, surface: Surface) -> Plan:
+    """How this tier is served on this surface; beside an item, what goes with it outweighs who looks at it."""
+    return _ANCHORED if surface is Surface.ITEM else _PLANS[tier]
+
+
+def plan_quotas(plan: Plan, quotas: Mapping[str, int], k: int) -> dict[str, int]:
+    """How many candidates each generator is asked for: its quota, and at least k where the plan names it."""
+    if plan.weights is None:
+        return dict(quotas)
+    return {name: max(quotas[name], k) for name in plan.weights if name in quotas}
+
+
+def fuse_by_rank(candidates: CandidateSet, weights: Mapping[str, float] | None) -> FloatArray:
+    """(n,) weighted reciprocal rank fusion of what the generators proposed; without weights all weigh 1.
+
+    Source: Cormack, Clarke and Buettcher, SIGIR 2009.
+    """
+    weight = [1.0 if weights is None else weights.get(name, 0.0) for name in candidates.names]
+    points = np.where(candidates.proposed, np.array(weight) / (FUSION_CONSTANT + candidates.ranks), 0.0)
+    fused: FloatArray = points.sum(axis=1).astype(np.float32)
+    return fused
