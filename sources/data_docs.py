@@ -21,7 +21,7 @@ th, td { text-align: left; padding: .35rem .6rem; border-bottom: 1px solid #dde3
 th { background: #f3f6f9; }
 td.count { text-align: right; font-variant-numeric: tabular-nums; }
 .passed { color: #14733b; } .broken { color: #b3261e; font-weight: 600; }
-.text-success::before { content: "kept"; color: #14733b; } .text-danger::before { content: "broken"; color: #b3261e; }
+i.text-success::before { content: "kept"; color: #14733b; } i.text-danger::before { content: "broken"; color: #b3261e; }
 details { margin: 0 0 2rem; } summary { cursor: pointer; color: #45566b; }
 """
 HEAD = "<tr><th>Verdict</th><th>Rule</th><th>What must hold</th><th>Rows that break it</th><th>Measured</th></tr>"

@@ -133,27 +133,26 @@ def _check_columns(path: Path, names: Sequence[str], columns: Mapping[str, Colum
 
 
 def _read_text(path: Path, content: Path | bytes, names: Sequence[str], dialect: Dialect) -> pl.DataFrame:
-    first_row = 1 if dialect.names else 2
     try:
         table = pl.read_csv(
             content,
             separator=_single(dialect),
             quote_char=dialect.quote,
+            # The line of names is read as a row: it tells polars how wide the table is, and line n is row n.
             has_header=False,
-            skip_rows=first_row - 1,
             schema=dict.fromkeys(names, pl.String()),
         )
     except pl.exceptions.NoDataError:
         return pl.DataFrame(schema={**dict.fromkeys(names, pl.String()), _LINE: pl.UInt32()})
     except pl.exceptions.PolarsError as error:
         raise SourceError(_where_it_breaks(path, content, len(names), dialect, error), GET_IT_AGAIN) from error
-    return table.with_row_index(_LINE, offset=first_row)
+    return table.with_row_index(_LINE, offset=1).slice(0 if dialect.names else 1)
 
 
 def _where_it_breaks(path: Path, content: Path | bytes, n_columns: int, dialect: Dialect, error: Exception) -> str:
     with suppress(csv.Error):
         for line, row in _rows(content, dialect):
-            if len(row) > n_columns:
+            if row and len(row) != n_columns:
                 return f"{path}, line {line}: found {len(row)} fields; expected {n_columns}."
     return f"{path} cannot be read as a table of {n_columns} columns in UTF-8: {error}"
 
