@@ -17,8 +17,6 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Any
 
-import ibis
-
 from contracts.features import Entity
 
 MICROSECONDS_PER_DAY = 86_400_000_000
@@ -92,8 +90,8 @@ def standard_deviation(column: Column) -> Column:
     """The standard deviation over the whole group (divided by n) of an integer column; null where it has no value."""
     mean_of_squares = (column * column).sum().cast("float64") / column.count().nullif(0)
     variance = mean_of_squares - mean(column) * mean(column)
-    # Rounding can leave a hair below zero.
-    return ibis.greatest(variance, 0.0).sqrt()
+    # Rounding can leave a hair below zero. Not `greatest`, which makes a missing value 0.
+    return variance.clip(lower=0.0).sqrt()
 
 
 def days_before(as_of_us: Column, event_us: Column) -> Column:

@@ -1,0 +1,134 @@
+import json
+from dataclasses import replace
+from datetime import timedelta
+
+import numpy as np
+import polars as pl
+import pytest
+
+from contracts.errors import ArtefactError, ReleaseMismatch
+from contracts.features import Entity, FeatureSchema
+from feature_store.histories import EventsByPerson
+from feature_store.values import FeatureValues, load_schemas
+from tests.unit.feature_store.worlds import AS_OF, SCHEMAS, generation, ids_of
+
+
+def test_what_is_saved_is_loaded(tmp_path):
+    values = generation()
+    values.save(tmp_path)
+    loaded = FeatureValues.load(tmp_path)
+    for name in ("users", "items", "histories"):
+        assert getattr(loaded, name).equals(getattr(values, name))
+    assert loaded.as_of == AS_OF
+    assert loaded.generation_id == values.generation_id
+
+
+def test_equal_values_in_another_order_are_the_same_generation_and_the_same_bytes(tmp_path):
+    values = generation()
+    shuffled = FeatureValues(values.users.reverse(), values.items.reverse(), values.histories.reverse(), AS_OF)
+    assert shuffled.generation_id == values.generation_id
+    values.save(tmp_path / "one")
+    shuffled.save(tmp_path / "two")
+    for path in (tmp_path / "one").iterdir():
+        assert path.read_bytes() == (tmp_path / "two" / path.name).read_bytes()
+
+
+def test_null_and_nan_are_one_missing_value():
+    values = generation()
+    with_nan = FeatureValues(
+        values.users.with_columns(pl.col(pl.Float32).fill_null(float("nan"))), values.items, values.histories, AS_OF
+    )
+    assert with_nan.generation_id == values.generation_id
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda values: replace(values, as_of=AS_OF + timedelta(seconds=1)),
+        lambda values: replace(values, users=values.users.with_columns(user_ever=pl.col("user_ever") + 1)),
+        lambda values: replace(values, items=values.items.rename({"item_day": "item_hour"})),
+        lambda values: replace(values, items=values.items.with_columns(item_id=pl.col("item_id") + "x")),
+        lambda values: replace(values, histories=values.histories.head(3)),
+        lambda values: replace(
+            values, histories=values.histories.with_columns(event_ts=pl.col("event_ts").list.eval(pl.element() + 1))
+        ),
+    ],
+    ids=["as_of", "a value", "a name", "an id", "fewer histories", "times"],
+)
+def test_another_content_is_another_generation(change):
+    assert change(generation()).generation_id != generation().generation_id
+
+
+def test_unfinished_values_are_refused(tmp_path):
+    generation().save(tmp_path)
+    (tmp_path / "values.json").unlink()
+    with pytest.raises(ArtefactError, match=r"values\.json is missing"):
+        FeatureValues.load(tmp_path)
+
+
+def test_values_that_are_not_what_was_written_are_refused_with_both_generations(tmp_path):
+    values, other = generation(), generation(seed=6)
+    values.save(tmp_path)
+    other.users.write_parquet(tmp_path / "user.parquet")
+    with pytest.raises(ArtefactError) as refused:
+        FeatureValues.load(tmp_path)
+    assert values.generation_id in str(refused.value)
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"as_of": 3, "generation_id": "x"}', '{"generation_id": "x"}'])
+def test_a_damaged_values_file_is_refused(tmp_path, content):
+    generation().save(tmp_path)
+    (tmp_path / "values.json").write_text(content)
+    with pytest.raises(ArtefactError, match="damaged"):
+        FeatureValues.load(tmp_path)
+
+
+def test_schemas_come_back_with_the_same_fingerprint(tmp_path):
+    SCHEMAS.save(tmp_path)
+    assert load_schemas(tmp_path) == SCHEMAS
+    assert load_schemas(tmp_path).fingerprint == SCHEMAS.fingerprint
+
+
+@pytest.mark.parametrize("content", ["", "{}", json.dumps({"user": {}, "item": {}})])
+def test_damaged_schemas_are_refused(tmp_path, content):
+    (tmp_path / "schema.json").write_text(content)
+    with pytest.raises(ArtefactError, match="damaged"):
+        load_schemas(tmp_path)
+
+
+def test_the_matrix_is_refused_when_the_columns_are_not_the_schemas():
+    swapped = FeatureSchema(Entity.USER, SCHEMAS.user.features[::-1])
+    with pytest.raises(ReleaseMismatch, match="user_week"):
+        generation().matrix(swapped)
+
+
+def test_the_matrix_has_the_rows_in_the_order_of_the_ids():
+    values = generation()
+    row = values.users.filter(pl.col("user_id") == "u10").row(0)[1:]
+    found = values.matrix(SCHEMAS.user)[values.ids(Entity.USER).index("u10")]
+    np.testing.assert_array_equal(found, np.array(row, dtype=np.float32))
+
+
+def test_everybodys_events_are_their_own():
+    values = generation()
+    ids = ids_of(values)
+    events = EventsByPerson(values.histories, ids)
+    for user_id, item_ids, event_ts, ratings in values.histories.iter_rows():
+        mine = events.of(user_id)
+        assert ids.external(mine.item_idx) == item_ids
+        assert mine.event_ts.tolist() == event_ts
+        np.testing.assert_array_equal(mine.values, np.array(ratings, dtype=np.float32))
+    assert len(events.of("nobody")) == 0
+
+
+def test_an_item_that_the_release_does_not_know_is_refused_in_a_history():
+    values = generation()
+    fewer = ids_of(replace(values, items=values.items.head(3)))
+    with pytest.raises(ReleaseMismatch, match="does not know"):
+        EventsByPerson(values.histories, fewer)
+
+
+def test_nobody_has_a_history_at_first():
+    values = generation()
+    assert len(EventsByPerson(values.histories.clear(), ids_of(values)).of("u3")) == 0
+    assert replace(values, histories=values.histories.clear()).generation_id != values.generation_id
