@@ -1,0 +1,127 @@
+"""The ingest stage: from a source to data/raw/, the same bytes each time, whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import subprocess
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from contracts.errors import SourceError, WorkspaceError
+from contracts.home import Home
+from contracts.settings import Settings, load_settings
+from contracts.tables import SCHEMAS, CanonicalTables
+from pipelines import ingest
+from pipelines.paths import RAW
+from sources.downloads import MOVIELENS_100K
+
+CHECKOUT = Path(__file__).parents[2]
+LATEST_SMALL = CHECKOUT.parent / "shared" / "data" / "ml-latest-small.zip"
+WHEEL = CHECKOUT / ".slate" / "downloads" / MOVIELENS_100K.wheel
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, home: Home, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty git checkout that is the current folder."""
+    folder = tmp_path / "checkout"
+    subprocess.run(["git", "init", "--quiet", str(folder)], check=True)
+    monkeypatch.chdir(folder)
+    return folder
+
+
+def settings_for(path: Path | str) -> Settings:
+    settings = load_settings(CHECKOUT / "params.yaml")
+    source = settings.ingest.model_copy(update={"source": "movielens", "path": str(path)})
+    return settings.model_copy(update={"ingest": source})
+
+
+def make_set(folder: Path) -> Path:
+    folder.mkdir(parents=True)
+    (folder / "ratings.csv").write_text("userId,movieId,rating,timestamp\n9,7,3.0,881250949\n12,7,4.0,881250950\n")
+    (folder / "movies.csv").write_text("movieId,title,genres\n7,Toy Story (1995),Animation|Comedy\n")
+    return folder
+
+
+def digests() -> dict[str, str]:
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in RAW.iterdir()}
+
+
+def test_the_three_tables_are_written(workspace: Path) -> None:
+    notes = ingest.run(settings_for(make_set(workspace / "ml")))
+    tables = CanonicalTables.load(RAW)
+    assert notes == {"rows": {"interactions": 2, "items": 1, "users": 0}}
+    assert {name: getattr(tables, name).schema for name in SCHEMAS} == SCHEMAS
+
+
+def test_equal_sources_give_equal_bytes(workspace: Path) -> None:
+    folder = make_set(workspace / "ml")
+    ingest.run(settings_for(folder))
+    before = digests()
+    head, *lines = (folder / "ratings.csv").read_text().splitlines()
+    (folder / "ratings.csv").write_text("\n".join([head, *reversed(lines)]) + "\n")
+    ingest.run(settings_for(folder))
+    assert digests() == before
+
+
+def test_a_source_that_cannot_be_read_leaves_data_raw_as_it_was(workspace: Path) -> None:
+    folder = make_set(workspace / "ml")
+    ingest.run(settings_for(folder))
+    before = digests()
+    (folder / "ratings.csv").write_text("userId,movieId,rating,timestamp\n9,7,three,881250949\n")
+    with pytest.raises(SourceError, match="found 'three'"):
+        ingest.run(settings_for(folder))
+    assert digests() == before
+    assert [path.name for path in RAW.parent.iterdir()] == ["raw"]
+
+
+@pytest.mark.parametrize("place", ["the current folder", "the main checkout", "the downloads"])
+def test_a_relative_path_is_found(workspace: Path, home: Home, place: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    inside = workspace / "below"
+    inside.mkdir()
+    monkeypatch.chdir(inside)
+    make_set(
+        {"the current folder": inside, "the main checkout": workspace, "the downloads": home.downloads}[place] / "ml"
+    )
+    assert ingest.run(settings_for("ml"))["rows"]["interactions"] == 2
+
+
+def test_a_path_that_is_nowhere_lists_where_it_was_looked_for(workspace: Path, home: Home) -> None:
+    with pytest.raises(SourceError) as caught:
+        ingest.run(settings_for("gone.zip"))
+    assert str(workspace / "gone.zip") in caught.value.problem
+    assert str(home.downloads / "gone.zip") in caught.value.problem
+    assert not RAW.exists()
+
+
+def test_a_folder_that_is_no_checkout_is_told_so(tmp_path: Path, home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(WorkspaceError, match="not in a git checkout"):
+        ingest.run(settings_for("gone.zip"))
+
+
+@pytest.mark.skipif(not LATEST_SMALL.is_file(), reason="ml-latest-small.zip is not beside this checkout")
+def test_the_real_ml_latest_small_is_read(workspace: Path) -> None:
+    notes = ingest.run(settings_for(LATEST_SMALL))
+    assert notes["rows"] == {"interactions": 100_836, "items": 9_742, "users": 0}
+    tables = CanonicalTables.load(RAW)
+    assert tables.interactions["user_id"].n_unique() == 610
+    assert tables.items.row(by_predicate=pl.col("item_id") == "122896", named=True)["categories"] == []
+    quoted = tables.items.row(by_predicate=pl.col("item_id") == "7789", named=True)
+    assert (quoted["title"], quoted["release_year"]) == ("11'09\"01 - September 11", 2002)
+    assert tables.items["release_year"].null_count() == 12  # counted in movies.csv: titles that end in no year
+
+
+@pytest.mark.skipif(not WHEEL.is_file(), reason="MovieLens 100K was not fetched into this checkout's .slate/ yet")
+def test_the_real_movielens_100k_is_read(workspace: Path, home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    home.downloads.mkdir(parents=True)
+    shutil.copy(WHEEL, home.downloads)
+    notes = ingest.run(load_settings(CHECKOUT / "params.yaml"))
+    assert notes["rows"] == {"interactions": 100_000, "items": 1_682, "users": 943}
+    items = CanonicalTables.load(RAW).items
+    assert items["categories"].explode(empty_as_null=False, keep_nulls=False).n_unique() == 18
+    assert items.row(by_predicate=pl.col("item_id") == "1", named=True)["title"] == "Toy Story"
+    assert items.filter(pl.col("release_year").is_null())["item_id"].to_list() == ["267"]
