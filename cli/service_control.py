@@ -28,7 +28,7 @@ from contracts.fingerprint import fingerprint_bytes
 from contracts.home import Home
 
 STOP_SECONDS = 60  # Airflow ends its tasks, Redis saves its data
-FAILED_STATES = frozenset({"FATAL", "EXITED", "UNKNOWN"})
+FAILED_STATES = frozenset({"BACKOFF", "EXITED", "FATAL", "UNKNOWN"})
 
 
 @dataclass(frozen=True)

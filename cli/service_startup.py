@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from cli.service_control import ServiceControl
+from cli.service_control import ServiceControl, Status
 from cli.service_plan import Plan, Service
 from contracts.errors import WorkspaceError
 
@@ -18,34 +18,42 @@ def bring_up(control: ServiceControl, plan: Plan, within_seconds: float = UP_WIT
     When one does not, all are stopped again and WorkspaceError says which, with the end of its log.
     """
     control.launch(plan)
+    pids: dict[str, int] = {}
     try:
         for wave in plan.waves:
             for service in wave:
                 control.start(service)
-            _wait_until_up(control, wave, within_seconds)
+            _wait_until_up(control, wave, pids, within_seconds)
     except BaseException:
         control.stop()
         raise
 
 
-def _wait_until_up(control: ServiceControl, wave: list[Service], within_seconds: float) -> None:
+def _wait_until_up(control: ServiceControl, wave: list[Service], pids: dict[str, int], within_seconds: float) -> None:
     started = time.monotonic()
     waiting = list(wave)
     while waiting:
         seconds = time.monotonic() - started
-        states = {status.name: status for status in control.statuses()}
-        failed = [service for service in waiting if states[service.name].has_failed]
-        if failed or seconds > within_seconds:
-            raise _not_up(control, (failed or waiting)[0], seconds)
-        for service in [service for service in waiting if states[service.name].is_running and service.answers()]:
+        statuses = {status.name: status for status in control.statuses()}
+        for status in statuses.values():
+            if _has_crashed(status, pids):
+                raise _not_up(control, status.name, "ended")
+        if seconds > within_seconds:
+            raise _not_up(control, waiting[0].name, f"did not answer within {seconds:.0f} s")
+        for service in [service for service in waiting if statuses[service.name].is_running and service.answers()]:
             print(f"  {service.name:8} up after {seconds:3.0f} s", flush=True)
             waiting.remove(service)
         time.sleep(POLL_SECONDS if waiting else 0)
 
 
-def _not_up(control: ServiceControl, service: Service, seconds: float) -> WorkspaceError:
+def _has_crashed(status: Status, pids: dict[str, int]) -> bool:
+    """Whether a service ended since it was started, even if the process manager has started it again meanwhile."""
+    restarted = status.pid > 0 and pids.setdefault(status.name, status.pid) != status.pid
+    return status.has_failed or restarted
+
+
+def _not_up(control: ServiceControl, name: str, what: str) -> WorkspaceError:
     return WorkspaceError(
-        f"The service {service.name} did not come up within {seconds:.0f} s; all were stopped again. Its last words:\n"
-        f"{control.last_words(service.name)}",
-        f"Read {control.log(service.name)}, mend what it names, and run `slate up` again.",
+        f"The service {name} {what}; everything was stopped again. Its last words:\n{control.last_words(name)}",
+        f"Read {control.log(name)}, mend what it names, and run `slate up` again.",
     )

@@ -7,7 +7,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
+from ruamel.yaml import YAML, RoundTripRepresenter
 
 from contracts.errors import SettingsError
 from contracts.settings import load_settings, read_params
@@ -20,9 +20,7 @@ def write_overrides(path: Path, overrides: Mapping[str, Any]) -> None:
     """
     read_params(path)  # says in one sentence what is wrong with a file that cannot be read
     before = path.read_bytes()
-    yaml = YAML()
-    yaml.preserve_quotes = True
-    yaml.width = 4096  # a long line stays one line
+    yaml = _yaml()
     params = yaml.load(before)
     for key, value in overrides.items():
         _set(params, key, value)
@@ -34,6 +32,23 @@ def write_overrides(path: Path, overrides: Mapping[str, Any]) -> None:
     except SettingsError:
         path.write_bytes(before)
         raise
+
+
+class _Representer(RoundTripRepresenter):
+    """Writes what was read; a null stays the word."""
+
+
+_Representer.add_representer(
+    type(None), lambda representer, _: representer.represent_scalar("tag:yaml.org,2002:null", "null")
+)
+
+
+def _yaml() -> YAML:
+    yaml = YAML()
+    yaml.Representer = _Representer
+    yaml.preserve_quotes = True
+    yaml.width = 4096  # a long line stays one line
+    return yaml
 
 
 def _set(params: Any, key: str, value: Any) -> None:
