@@ -24,10 +24,10 @@ def read_source(settings: IngestSettings, home: Home) -> CanonicalTables:
 
 
 def _locate(path: Path, home: Home) -> Path:
-    if path.is_absolute():
-        places = [path]
-    else:
-        places = [Path.cwd() / path, main_checkout(Path.cwd()) / path, home.downloads / path]
+    if path.exists():
+        return path
+    # An absolute path stays itself in all of them.
+    places = [Path.cwd() / path, main_checkout(Path.cwd()) / path, home.downloads / path]
     for place in places:
         if place.exists():
             return place

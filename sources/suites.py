@@ -145,8 +145,13 @@ def item_rules(now: datetime) -> list[Rule]:
         _not_blank("item_id"),
         _not_repeated("an item_id"),
         _in_time("created_ts", now),
-        _between("price", 0, None),
-        _between("release_year", OLDEST_WORK_YEAR, now.year + ANNOUNCED_YEARS),
+        _between("price", 0, None, "at least 0"),
+        _between(
+            "release_year",
+            OLDEST_WORK_YEAR,
+            now.year + ANNOUNCED_YEARS,
+            f"between {OLDEST_WORK_YEAR} and {ANNOUNCED_YEARS} years ahead",
+        ),
     ]
 
 
@@ -157,7 +162,7 @@ def user_rules(now: datetime) -> list[Rule]:
         _not_blank("user_id"),
         _not_repeated("a user_id"),
         _in_time("signup_ts", now),
-        _between("age", 0, OLDEST_PERSON_YEARS),
+        _between("age", 0, OLDEST_PERSON_YEARS, f"between 0 and {OLDEST_PERSON_YEARS}"),
     ]
 
 
@@ -230,8 +235,8 @@ def _in_time(column: str, now: datetime) -> Rule:
     )
 
 
-def _between(column: str, least: float, most: float | None) -> Rule:
-    bounds = f"at least {least:g}" if most is None else f"between {least:g} and {most:g}"
+def _between(column: str, least: float, most: float | None, bounds: str) -> Rule:
+    # The bounds in words never hold today's date: they stand in the result, which must not change from day to day.
     return _row(
         f"{column}_in_range",
         f"{column} is {bounds}, or is not given",

@@ -1,0 +1,353 @@
+"""Validation with the real Great Expectations: each rule broken once, boundaries kept, nothing lost."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from contracts.clock import FixedClock
+from contracts.errors import ArtefactError, SettingsError, ValidationFailed
+from contracts.home import Home
+from contracts.settings import Settings, ValidateSettings, load_settings
+from contracts.tables import SCHEMAS, SORT_KEYS, CanonicalTables
+from pipelines import validate as stage
+from pipelines.paths import QUARANTINE, RAW, VALID, VALIDATION_RESULT
+from sources.baseline import Baseline, read_baseline
+from sources.suites import EARLIEST
+from sources.validation import Validation, examine, validate
+from tests.worlds import small_world
+
+PARAMS = Path(__file__).parents[2] / "params.yaml"
+NOW = datetime(2021, 1, 1, tzinfo=UTC)
+LENIENT = ValidateSettings(
+    max_quarantine_share=1.0,
+    max_duplicate_share=1.0,
+    min_interactions=1,
+    min_volume_ratio=0.5,
+    max_volume_ratio=2.0,
+    min_value=0.5,
+    max_value=5.0,
+)
+
+
+@pytest.fixture
+def tables() -> CanonicalTables:
+    return small_world(n_events=200)
+
+
+def with_change(tables: CanonicalTables, name: str, row: int, **cells: Any) -> CanonicalTables:
+    """The tables with the cells of one row replaced."""
+    table = getattr(tables, name)
+    here = pl.int_range(pl.len()) == row
+    changed = table.with_columns(
+        pl.when(here).then(pl.lit(value, table.schema[column])).otherwise(pl.col(column)).alias(column)
+        for column, value in cells.items()
+    )
+    return with_table(tables, name, changed)
+
+
+def with_table(tables: CanonicalTables, name: str, table: pl.DataFrame) -> CanonicalTables:
+    return CanonicalTables(**{**{one: getattr(tables, one) for one in SCHEMAS}, name: table})
+
+
+def look(tables: CanonicalTables, settings: ValidateSettings = LENIENT, **rows: int) -> Validation:
+    return examine(tables, settings, baseline=Baseline(rows), now=NOW)
+
+
+def reasons(validation: Validation, name: str = "interactions") -> list[str]:
+    return validation.quarantine[name]["reason"].to_list()
+
+
+def assert_nothing_is_lost(validation: Validation, tables: CanonicalTables) -> None:
+    for name, keys in SORT_KEYS.items():
+        parts = [getattr(validation.valid, name), validation.quarantine[name].drop("reason")]
+        order = [*keys, *(column for column in ("value", "title") if column in SCHEMAS[name])]
+        assert pl.concat(parts).sort(order).equals(getattr(tables, name).sort(order))
+
+
+def test_a_valid_world_passes_whole_and_the_quarantine_is_empty(tables: CanonicalTables) -> None:
+    validation = validate(tables, LENIENT, baseline=Baseline(), now=NOW)
+    for name, schema in SCHEMAS.items():
+        assert getattr(validation.valid, name).equals(getattr(tables, name))
+        assert validation.quarantine[name].is_empty()
+        assert validation.quarantine[name].schema == {**schema, "reason": pl.String()}
+    assert validation.result["success"]
+
+
+@pytest.mark.parametrize(
+    ("name", "cells", "reason"),
+    [
+        ("interactions", {"user_id": None}, "user_id_present"),
+        ("interactions", {"item_id": None}, "item_id_present"),
+        ("interactions", {"event_type": None}, "event_type_present"),
+        ("interactions", {"event_ts": None}, "event_ts_present"),
+        ("interactions", {"user_id": "nobody"}, "user_is_known"),
+        ("interactions", {"item_id": "nothing"}, "item_is_known"),
+        ("interactions", {"event_type": "teleport"}, "event_type_is_known"),
+        ("interactions", {"event_ts": NOW + timedelta(microseconds=1)}, "event_ts_in_range"),
+        ("interactions", {"event_ts": EARLIEST - timedelta(microseconds=1)}, "event_ts_in_range"),
+        ("interactions", {"value": 0.49}, "value_in_range"),
+        ("interactions", {"value": 5.01}, "value_in_range"),
+        ("interactions", {"value": float("inf")}, "value_in_range"),
+        ("interactions", {"value": None}, "rating_has_value"),
+        ("interactions", {"value": float("nan")}, "rating_has_value"),
+        ("items", {"title": None}, "title_present"),
+        ("items", {"price": -0.01}, "price_in_range"),
+        ("items", {"release_year": 999}, "release_year_in_range"),
+        ("items", {"release_year": 2032}, "release_year_in_range"),
+        ("items", {"created_ts": NOW + timedelta(seconds=1)}, "created_ts_in_range"),
+        ("users", {"age": -1}, "age_in_range"),
+        ("users", {"age": 121}, "age_in_range"),
+        ("users", {"signup_ts": NOW + timedelta(seconds=1)}, "signup_ts_in_range"),
+    ],
+)
+def test_a_row_that_breaks_a_rule_goes_to_quarantine_for_that_reason(
+    tables: CanonicalTables, name: str, cells: dict[str, Any], reason: str
+) -> None:
+    broken = with_change(tables, name, 17, **cells)
+    validation = look(broken)
+    assert reasons(validation, name) == [reason]
+    assert validation.result["tables"][name]["rules"][reason]["rows_broken"] == 1
+    assert_nothing_is_lost(validation, broken)
+
+
+@pytest.mark.parametrize(
+    ("name", "cells"),
+    [
+        ("interactions", {"event_ts": NOW}),
+        ("interactions", {"event_ts": EARLIEST}),
+        ("interactions", {"value": 0.5}),
+        ("interactions", {"value": 5.0}),
+        ("interactions", {"event_type": "view", "value": None}),
+        ("items", {"price": 0.0}),
+        ("items", {"release_year": 1000}),
+        ("items", {"release_year": 2031}),
+        ("items", {"categories": []}),
+        ("users", {"age": 0}),
+        ("users", {"age": 120}),
+        ("users", {"gender": None}),
+    ],
+)
+def test_a_row_on_the_boundary_is_valid(tables: CanonicalTables, name: str, cells: dict[str, Any]) -> None:
+    validation = look(with_change(tables, name, 17, **cells))
+    assert validation.result["success"]
+    assert all(table.is_empty() for table in validation.quarantine.values())
+
+
+@pytest.mark.parametrize(("name", "key"), [("items", "item_id"), ("users", "user_id")])
+@pytest.mark.parametrize(("blank", "reason"), [(None, "_present"), ("  ", "_not_blank")])
+def test_a_key_must_say_something(tables: CanonicalTables, name: str, key: str, blank: str | None, reason: str) -> None:
+    assert reasons(look(with_change(tables, name, 3, **{key: blank})), name) == [key + reason]
+
+
+@pytest.mark.parametrize("name", ["items", "users"])
+def test_of_two_rows_with_one_key_the_first_is_kept(tables: CanonicalTables, name: str) -> None:
+    table = getattr(tables, name)
+    twice = with_table(tables, name, pl.concat([table, table.head(1)]))
+    validation = look(twice)
+    assert reasons(validation, name) == ["not_repeated"]
+    assert getattr(validation.valid, name).equals(table)
+    assert_nothing_is_lost(validation, twice)
+
+
+def test_of_repeated_interactions_one_is_kept_whatever_their_order(tables: CanonicalTables) -> None:
+    again = tables.interactions.head(3).with_columns(value=pl.lit(1.0))
+    one = with_table(tables, "interactions", pl.concat([tables.interactions, again]))
+    other = with_table(tables, "interactions", pl.concat([again, tables.interactions]))
+    assert reasons(look(one)) == ["not_repeated"] * 3
+    assert look(one).valid.interactions.equals(look(other).valid.interactions)
+    assert_nothing_is_lost(look(one), one)
+
+
+def test_a_row_carries_all_its_reasons(tables: CanonicalTables) -> None:
+    broken = with_change(tables, "interactions", 5, user_id="nobody", value=9.0, event_type="teleport")
+    assert reasons(look(broken)) == ["user_is_known, event_type_is_known, value_in_range"]
+
+
+def test_an_item_in_quarantine_is_unknown_to_its_interactions(tables: CanonicalTables) -> None:
+    broken = with_change(tables, "items", 0, title=None)
+    gone = tables.items["item_id"][0]
+    validation = look(broken)
+    n_events = tables.interactions.filter(pl.col("item_id") == gone).height
+    assert n_events > 0
+    assert reasons(validation) == ["item_is_known"] * n_events
+    assert_nothing_is_lost(validation, broken)
+
+
+def test_a_source_that_knows_nobody_has_no_unknown_people(tables: CanonicalTables) -> None:
+    validation = look(with_table(tables, "users", tables.users.clear()))
+    assert validation.result["success"]
+    assert "user_is_known" not in validation.result["tables"]["interactions"]["rules"]
+
+
+def expect_failure(tables: CanonicalTables, rule: str, settings: ValidateSettings = LENIENT, **rows: int) -> str:
+    with pytest.raises(ValidationFailed, match=f"break rule `{rule}`") as caught:
+        validate(tables, settings, baseline=Baseline(rows), now=NOW)
+    return str(caught.value)
+
+
+def test_too_much_in_quarantine_stops_the_run_naming_count_and_three_rows(tables: CanonicalTables) -> None:
+    broken = with_table(
+        tables,
+        "interactions",
+        tables.interactions.with_columns(value=pl.when(pl.int_range(pl.len()) < 4).then(9.0).otherwise("value")),
+    )
+    n_rows = len(tables.interactions)
+    message = expect_failure(
+        broken, "quarantine_share", LENIENT.model_copy(update={"max_quarantine_share": 3 / n_rows})
+    )
+    assert f"4 of {n_rows} rows" in message
+    assert message.count('"reason": "value_in_range"') == 3
+    assert "value_in_range 4" in message
+    on_the_bound = LENIENT.model_copy(update={"max_quarantine_share": 4 / n_rows})
+    assert look(broken, on_the_bound).result["success"]
+
+
+def test_too_many_duplicates_stop_the_run(tables: CanonicalTables) -> None:
+    twice = with_table(tables, "interactions", pl.concat([tables.interactions, tables.interactions.head(5)]))
+    n_rows = len(twice.interactions)
+    message = expect_failure(twice, "duplicate_share", LENIENT.model_copy(update={"max_duplicate_share": 4 / n_rows}))
+    assert f"5 of {n_rows} rows" in message
+    assert look(twice, LENIENT.model_copy(update={"max_duplicate_share": 5 / n_rows})).result["success"]
+
+
+def test_too_few_valid_rows_stop_the_run(tables: CanonicalTables) -> None:
+    broken = with_change(tables, "interactions", 0, value=9.0)
+    n_valid = len(tables.interactions) - 1
+    expect_failure(broken, "enough_rows", LENIENT.model_copy(update={"min_interactions": n_valid + 1}))
+    assert look(broken, LENIENT.model_copy(update={"min_interactions": n_valid})).result["success"]
+
+
+@pytest.mark.parametrize("name", ["interactions", "items"])
+def test_a_table_without_rows_stops_the_run(tables: CanonicalTables, name: str) -> None:
+    expect_failure(with_table(tables, name, getattr(tables, name).clear()), "enough_rows")
+
+
+@pytest.mark.parametrize(("baseline", "passes"), [(0.5, True), (0.49, False), (2.0, True), (2.02, False)])
+def test_the_volume_is_held_against_the_baseline(tables: CanonicalTables, baseline: float, passes: bool) -> None:
+    n_rows = len(tables.interactions.head(100))
+    hundred = with_table(tables, "interactions", tables.interactions.head(n_rows))
+    # Of ratios 0.5 to 2 (LENIENT): a hundred rows may come after 50 to 200.
+    assert look(hundred, interactions=round(n_rows * baseline)).result["success"] is passes
+
+
+def test_people_who_all_vanished_since_the_baseline_stop_the_run(tables: CanonicalTables) -> None:
+    expect_failure(with_table(tables, "users", tables.users.clear()), "volume_against_baseline", users=60)
+
+
+@pytest.mark.parametrize(
+    ("change", "rule"),
+    [
+        (pl.col("event_ts").dt.epoch("s"), "event_ts_type"),
+        (pl.col("event_ts").dt.replace_time_zone(None), "event_ts_type"),
+        (pl.col("value").cast(pl.Float32), "value_type"),
+        (pl.col("user_id").cast(pl.Categorical), "user_id_type"),
+    ],
+)
+def test_a_column_of_another_type_stops_the_run(tables: CanonicalTables, change: pl.Expr, rule: str) -> None:
+    expect_failure(with_table(tables, "interactions", tables.interactions.with_columns(change)), rule)
+
+
+@pytest.mark.parametrize("change", ["missing", "extra", "order"])
+def test_other_columns_stop_the_run(tables: CanonicalTables, change: str) -> None:
+    table = tables.interactions
+    changed = {
+        "missing": table.drop("session_id"),
+        "extra": table.with_columns(colour=pl.lit("red")),
+        "order": table.select(reversed(table.columns)),
+    }[change]
+    message = expect_failure(with_table(tables, "interactions", changed), "columns")
+    assert "request_id" in message
+
+
+def test_every_failing_table_is_told_at_once(tables: CanonicalTables) -> None:
+    empty = CanonicalTables(tables.interactions.clear(), tables.items.clear(), tables.users)
+    message = expect_failure(empty, "enough_rows")
+    assert "interactions break rule" in message
+    assert "items break rule" in message
+
+
+def test_the_result_of_valid_data_does_not_depend_on_the_clock(tables: CanonicalTables) -> None:
+    later = examine(tables, LENIENT, baseline=Baseline(), now=NOW + timedelta(days=900))
+    assert later.result == look(tables).result
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, home: Home, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "checkout"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    return folder
+
+
+def stage_settings(**changes: Any) -> Settings:
+    rules = LENIENT.model_copy(update=changes)
+    return load_settings(PARAMS).model_copy(update={"validate_": rules})
+
+
+def test_the_stage_writes_its_outputs_the_same_each_time(workspace: Path, tables: CanonicalTables) -> None:
+    with_change(tables, "interactions", 5, value=9.0).save(RAW)
+    stage.run(stage_settings(), FixedClock(NOW))
+    first = {path: path.read_bytes() for folder in (VALID, QUARANTINE) for path in folder.iterdir()}
+    result = VALIDATION_RESULT.read_bytes()
+    assert len(first) == 6
+    stage.run(stage_settings(), FixedClock(NOW + timedelta(days=1)))
+    assert {path: path.read_bytes() for path in first} == first
+    assert VALIDATION_RESULT.read_bytes() == result
+    assert json.loads(result)["tables"]["interactions"]["quarantined"] == 1
+
+
+def test_the_report_for_people_needs_nothing_from_outside(workspace: Path, home: Home, tables: CanonicalTables) -> None:
+    tables.save(RAW)
+    stage.run(stage_settings(), FixedClock(NOW))
+    page = (home.runs / "checkout" / "validation" / "index.html").read_text()
+    assert "item_is_known" in page
+    assert "As Great Expectations tells it" in page
+    assert not [word for word in ("http:", "https:", "<script", "<link", "src=") if word in page]
+
+
+def test_a_failed_run_leaves_its_report_where_the_message_says_and_no_output(
+    workspace: Path, home: Home, tables: CanonicalTables
+) -> None:
+    with_change(tables, "interactions", 5, value=9.0).save(RAW)
+    report = home.runs / "checkout" / "validation"
+    with pytest.raises(ValidationFailed, match="break rule `quarantine_share`") as caught:
+        stage.run(stage_settings(max_quarantine_share=0.0), FixedClock(NOW))
+    assert str(report) in caught.value.next_step
+    assert pl.read_parquet(report / "quarantine" / "interactions.parquet")["reason"].to_list() == ["value_in_range"]
+    assert json.loads((report / "validation.json").read_text())["success"] is False
+    assert "broken" in (report / "index.html").read_text()
+    assert not any(path.exists() for path in (VALID, QUARANTINE, VALIDATION_RESULT))
+
+
+def test_a_result_serves_as_the_next_baseline(workspace: Path, tables: CanonicalTables) -> None:
+    tables.save(RAW)
+    stage.run(stage_settings(), FixedClock(NOW))
+    Path("baseline.json").write_bytes(VALIDATION_RESULT.read_bytes())
+    tables_of_a_bad_day = with_table(tables, "interactions", tables.interactions.head(20))
+    tables_of_a_bad_day.save(RAW)
+    with pytest.raises(ValidationFailed, match="volume_against_baseline"):
+        stage.run(stage_settings(baseline="baseline.json"), FixedClock(NOW))
+
+
+@pytest.mark.parametrize("content", [None, "", "[]", '{"tables": {"items": {"rows": "many"}}}', '{"tables": 3}'])
+def test_a_baseline_that_is_none_is_named(tmp_path: Path, content: str | None) -> None:
+    path = tmp_path / "baseline.json"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(SettingsError, match=r"`validate\.baseline` names .*baseline\.json"):
+        read_baseline(str(path))
+
+
+def test_no_baseline_sets_no_bounds() -> None:
+    assert read_baseline(None) == Baseline()
+
+
+def test_raw_tables_that_are_missing_are_named(workspace: Path) -> None:
+    with pytest.raises(ArtefactError, match=r"interactions\.parquet is missing"):
+        stage.run(stage_settings(), FixedClock(NOW))
