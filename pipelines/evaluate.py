@@ -1,0 +1,53 @@
+"""Stage `evaluate`: ask the request path what it would have shown in the test window, and judge the slates.
+
+data/valid, data/features, models/*/test -> reports/evaluation/
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from tqdm import tqdm
+
+from contracts.settings import Settings
+from contracts.tables import CanonicalTables
+from feature_store.offline_reader import OfflineFeatureReader
+from feature_store.values import FeatureValues, load_schemas
+from pipelines.matrix_run import emptied, load_split
+from pipelines.paths import CANDIDATES, EVALUATION, FEATURES, INDEX, RANKING, VALID, Cutoff, feature_values
+from pipelines.stage_run import run_stage
+from release.bundle import Fit, Release
+from release.evaluation import Judge, evaluate
+from release.evaluation_cases import Case, build_cases, popularity_before
+from release.evaluation_report import write_report
+from release.evaluation_summary import Bootstrap
+
+
+def run(settings: Settings) -> dict[str, Any]:
+    """Write the reports; returns the headline."""
+    tables, split = CanonicalTables.load(VALID), load_split()
+    values, schemas = FeatureValues.load(feature_values(Cutoff.TEST)), load_schemas(FEATURES)
+    release = Release.assemble(fit_of(Cutoff.TEST), schemas, settings.request, split.test_start, values.generation_id)
+    item_ids, cutoffs = release.catalogue.ids, tuple(settings.evaluate.cutoffs)
+    judge = Judge(cutoffs, popularity_before(tables, item_ids, split.test_start), release.catalogue.unit_categories)
+    reader = OfflineFeatureReader(values, schemas, item_ids)
+    groups = build_cases(tables, item_ids, split.test_start, k=max(cutoffs))
+    evaluation = evaluate(release, reader, groups, judge, _with_progress)
+    bootstrap = Bootstrap(settings.evaluate.n_bootstrap, settings.seed)
+    window = (split.test_start, split.as_of)
+    summary = write_report(emptied(EVALUATION), evaluation, bootstrap, f"ndcg_at_{cutoffs[0]}", window)
+    return {"headline": summary["headline"]}
+
+
+def fit_of(cutoff: Cutoff) -> Fit:
+    """Where the artefacts of a cutoff lie."""
+    return Fit(CANDIDATES / cutoff, INDEX / cutoff, RANKING / cutoff)
+
+
+def _with_progress(cases: Iterable[Case]) -> Iterable[Case]:
+    return tqdm(cases, desc="evaluate", unit="person", disable=None)
+
+
+if __name__ == "__main__":
+    run_stage("evaluate", run)

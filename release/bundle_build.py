@@ -1,0 +1,131 @@
+"""Builds a bundle: everything a release needs is put into one folder, and the manifest closes it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+from contracts.errors import ReleaseMismatch
+from contracts.settings import Settings
+from feature_store.values import FeatureValues, load_schemas
+from release.bundle import (
+    CATALOGUE,
+    EVALUATION,
+    FEATURES,
+    MEASURED,
+    RULES,
+    VALIDATION,
+    VALUES_FOLDER,
+    WINDOW,
+    Fit,
+    Release,
+    load_bundle,
+    load_rules,
+    read_json,
+)
+from release.golden import GOLDEN, check_golden, make_golden
+from release.manifest import Manifest, list_files, released_params
+
+PER_USER: Final = "per_user.parquet"
+
+
+@dataclass(frozen=True)
+class Ingredients:
+    """What a bundle is made of.
+
+    shipped: fitted to as_of, the end of the data; measured: fitted to test_start, and judged in `evaluation`, a
+    report folder. schemas: the folder of schema.json; values: of the feature values as of as_of.
+    contexts: what is known of newcomers, for golden queries. data, code: fingerprints.
+    """
+
+    settings: Settings
+    shipped: Fit
+    measured: Fit
+    schemas: Path
+    values: Path
+    evaluation: Path
+    validation: Path
+    test_start: datetime
+    as_of: datetime
+    contexts: Sequence[Mapping[str, str]]
+    data: Mapping[str, str]
+    code: str
+
+
+def build_bundle(folder: Path, ingredients: Ingredients) -> Release:
+    """Build the bundle at `folder`, replacing what is there, and load it as a server would, golden queries included.
+
+    The manifest is written last: a build that dies leaves no release. Equal ingredients give equal bytes.
+    Raises ReleaseMismatch when ingredients do not belong together.
+    """
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    _copy_parts(folder, ingredients)
+    values = FeatureValues.load(folder / VALUES_FOLDER)
+    _check_values(values, ingredients)
+    release = Release.assemble(
+        Fit.below(folder), load_schemas(folder / FEATURES), load_rules(folder), ingredients.as_of, values.generation_id
+    )
+    settings = ingredients.settings
+    n_golden = make_golden(
+        folder / GOLDEN, release, values, ingredients.contexts, settings.release.n_golden_queries, settings.seed
+    )
+    _describe(folder, release, ingredients, n_golden).save(folder)
+    built = load_bundle(folder)
+    check_golden(built)
+    return built
+
+
+def _copy_parts(folder: Path, ingredients: Ingredients) -> None:
+    for fit, home in ((ingredients.shipped, folder), (ingredients.measured, folder / MEASURED)):
+        for name, part in fit.parts.items():
+            shutil.copytree(part, home / name)
+    shutil.copytree(ingredients.shipped.candidates / CATALOGUE, folder / CATALOGUE)
+    shutil.copytree(ingredients.values, folder / VALUES_FOLDER)
+    (folder / FEATURES).mkdir()
+    shutil.copyfile(ingredients.schemas / "schema.json", folder / FEATURES / "schema.json")
+    shutil.copyfile(ingredients.evaluation / "metrics.json", folder / EVALUATION)
+    shutil.copyfile(ingredients.evaluation / PER_USER, folder / MEASURED / PER_USER)
+    shutil.copyfile(ingredients.validation, folder / VALIDATION)
+    _write_json(folder / RULES, ingredients.settings.request.model_dump(mode="json"))
+    window = {"test_start": ingredients.test_start.isoformat(), "as_of": ingredients.as_of.isoformat()}
+    _write_json(folder / MEASURED / WINDOW, window)
+
+
+def _check_values(values: FeatureValues, ingredients: Ingredients) -> None:
+    if values.as_of != ingredients.as_of:
+        raise ReleaseMismatch(
+            f"The feature values in {ingredients.values} are as of {values.as_of.isoformat()}, "
+            f"the data ends at {ingredients.as_of.isoformat()}.",
+            "They belong to different builds. Run `dvc repro features`.",
+        )
+
+
+def _describe(folder: Path, release: Release, ingredients: Ingredients, n_golden: int) -> Manifest:
+    settings = ingredients.settings
+    return Manifest(
+        app=settings.app,
+        generation_id=release.generation_id,
+        as_of=ingredients.as_of.isoformat(),
+        data=dict(ingredients.data),
+        code=ingredients.code,
+        params=released_params(settings),
+        features=release.feature_order,
+        dimensions=release.dimensions,
+        artefacts={
+            "shipped": Fit.below(folder).fingerprints,
+            "measured": Fit.below(folder / MEASURED).fingerprints,
+        },
+        golden=n_golden,
+        metrics=dict(read_json(folder / EVALUATION).get("headline", {})),
+        files=list_files(folder),
+    )
+
+
+def _write_json(path: Path, content: Mapping[str, Any]) -> None:
+    path.write_text(json.dumps(content, indent=1, sort_keys=True) + "\n", encoding="utf-8")
