@@ -15,6 +15,7 @@ import sys
 import tempfile
 import xmlrpc.client
 from configparser import RawConfigParser
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from contracts.fingerprint import fingerprint_bytes
 from contracts.home import Home
 
 STOP_SECONDS = 60  # Airflow ends its tasks, Redis saves its data
+MANAGER_SECONDS = 10  # what the process manager itself needs, or a process that is told to end
 FAILED_STATES = frozenset({"BACKOFF", "EXITED", "FATAL", "UNKNOWN"})
 
 
@@ -61,7 +63,7 @@ class ServiceControl:
     @property
     def is_running(self) -> bool:
         try:
-            self._ask().getState()
+            self._ask("getState")
         except OSError:
             return False
         return True
@@ -74,9 +76,9 @@ class ServiceControl:
         with config.open("w", encoding="utf-8") as file:
             self._config(plan).write(file)
         done = subprocess.run(
-            [sys.executable, "-m", "supervisor.supervisord", "--configuration", str(config)],
+            [sys.executable, "-m", "supervisor.supervisord", "--configuration", config.name],
             env=plan.environment,
-            cwd=plan.directory,
+            cwd=self._folder,
             capture_output=True,
             text=True,
             check=False,
@@ -89,28 +91,28 @@ class ServiceControl:
 
     def start(self, service: Service) -> None:
         """Start one service; does not wait for it."""
-        self._ask().startProcess(service.name, False)
+        self._ask("startProcess", service.name, False)
 
     def statuses(self) -> list[Status]:
         """What runs, in the order of the plan; nothing when the process manager does not."""
         if not self.is_running:
             return []
-        answer: Any = self._ask().getAllProcessInfo()
+        answer: Any = self._ask("getAllProcessInfo")
         addresses = json.loads(self._addresses.read_text(encoding="utf-8"))
         return [Status(info["name"], info["statename"], info["pid"], addresses[info["name"]]) for info in answer]
 
     def stop(self) -> list[str]:
-        """End every service and the process manager; the names of processes that had to be killed.
+        """End every service and the process manager; the processes that did not end with their service.
 
         Returns when nothing is left of any of them, nor of what they started.
         """
         if not self.is_running:
             return []
-        manager = psutil.Process(self._ask().getPID())
+        manager = psutil.Process(self._ask("getPID"))
         family = [manager, *manager.children(recursive=True)]
-        self._ask().shutdown()
-        _, alive = psutil.wait_procs(family, timeout=STOP_SECONDS + 30)
-        return [_kill(process) for process in alive if process.is_running()]
+        self._ask("shutdown")
+        psutil.wait_procs([manager], timeout=STOP_SECONDS + MANAGER_SECONDS)
+        return _end([process for process in family if process.is_running()])
 
     def log(self, name: str) -> Path:
         """Where a service's output goes."""
@@ -122,16 +124,17 @@ class ServiceControl:
         lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else []
         return "\n".join(f"    {line}" for line in lines[-n_lines:]) or "    (its log is empty)"
 
-    def _ask(self) -> Any:
-        transport = SupervisorTransport(None, None, serverurl=f"unix://{self._socket}")
-        return xmlrpc.client.ServerProxy(f"http://{self._socket.name}", transport=transport).supervisor
+    def _ask(self, method: str, *arguments: object) -> Any:
+        """Call the process manager; OSError when it is not there."""
+        with closing(SupervisorTransport(None, None, serverurl=f"unix://{self._socket}")) as transport:
+            server = xmlrpc.client.ServerProxy("http://unix-socket", transport=transport)
+            return getattr(server.supervisor, method)(*arguments)
 
     def _config(self, plan: Plan) -> RawConfigParser:
         config = RawConfigParser()
         config["supervisord"] = {
-            "logfile": _literal(self._folder / "supervisord.log"),
-            "pidfile": _literal(self._folder / "supervisord.pid"),
-            "childlogdir": _literal(self._folder),
+            "logfile": "supervisord.log",  # these names are relative to the folder it is started in
+            "pidfile": "supervisord.pid",
         }
         config["unix_http_server"] = {"file": _literal(self._socket), "chmod": "0600"}
         config["rpcinterface:supervisor"] = {
@@ -150,7 +153,7 @@ class ServiceControl:
                 "stopasgroup": "true",
                 "killasgroup": "true",
                 "redirect_stderr": "true",
-                "stdout_logfile": _literal(self.log(service.name)),
+                "stdout_logfile": self.log(service.name).name,
                 "stdout_logfile_maxbytes": "10MB",
                 "stdout_logfile_backups": "1",
             }
@@ -162,11 +165,21 @@ def _literal(value: object) -> str:
     return str(value).replace("%", "%%")
 
 
-def _kill(process: psutil.Process) -> str:
-    try:
-        name = process.name()
-        process.kill()
-        process.wait(timeout=STOP_SECONDS)
-    except psutil.NoSuchProcess:
-        return f"pid {process.pid}"
-    return f"{name} (pid {process.pid})"
+def _end(processes: list[psutil.Process]) -> list[str]:
+    """Ask processes to end, then make them; returns their names."""
+    names = [_name(process) for process in processes]
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            process.terminate()
+    _, stubborn = psutil.wait_procs(processes, timeout=MANAGER_SECONDS)
+    for process in stubborn:
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+    psutil.wait_procs(stubborn, timeout=MANAGER_SECONDS)
+    return names
+
+
+def _name(process: psutil.Process) -> str:
+    with suppress(psutil.NoSuchProcess):
+        return f"{process.name()} (pid {process.pid})"
+    return f"pid {process.pid}"

@@ -56,8 +56,8 @@ def down() -> None:
     if not control.is_running:
         print("nothing was running")
         return
-    killed = control.stop()
-    print("stopped" + (f"; these did not end by themselves and were killed: {', '.join(killed)}" if killed else ""))
+    stragglers = control.stop()
+    print("stopped" + (f"; ended apart from their service: {', '.join(stragglers)}" if stragglers else ""))
 
 
 def status(*, as_json: AsJson = False) -> None:
