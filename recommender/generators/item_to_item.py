@@ -196,13 +196,16 @@ def _similarity(touched: csr_matrix, length_power: float, popularity_damping: fl
 
 def _nearest(pairs: csr_matrix, n_neighbours: int) -> csr_matrix:
     """Each row's n_neighbours largest weights, equal ones in the order of the index; no diagonal, columns sorted."""
-    pairs.setdiag(0)
-    pairs.data = pairs.data.astype(np.float32)
-    pairs.eliminate_zeros()
-    rows = np.repeat(np.arange(pairs.shape[0]), np.diff(pairs.indptr))
-    order = np.lexsort((pairs.indices, -pairs.data, rows))
-    place = np.arange(len(order)) - pairs.indptr[rows[order]]
-    kept = order[place < n_neighbours]
-    nearest = csr_matrix((pairs.data[kept], (rows[kept], pairs.indices[kept])), shape=pairs.shape)
-    nearest.sort_indices()
-    return nearest
+    nobody = np.empty(0, np.int32)
+    columns, weights = [nobody], [np.empty(0, np.float32)]
+    starts = np.zeros(pairs.shape[0] + 1, np.int64)
+    for row in range(pairs.shape[0]):
+        span = slice(pairs.indptr[row], pairs.indptr[row + 1])
+        others = (pairs.indices[span] != row) & (pairs.data[span] > 0)
+        near, weight = pairs.indices[span][others], pairs.data[span][others].astype(np.float32)
+        kept = best_first(near, weight, n_neighbours, nobody)
+        in_order = np.argsort(kept.item_idx)
+        columns.append(kept.item_idx[in_order])
+        weights.append(kept.scores[in_order])
+        starts[row + 1] = starts[row] + len(kept)
+    return csr_matrix((np.concatenate(weights), np.concatenate(columns), starts), shape=pairs.shape)
