@@ -4,6 +4,8 @@ PYTHON ?= python3
 BIN := $(CURDIR)/.venv/bin
 export PATH := $(BIN):$(PATH)
 NAME ?= all
+# Where it is set, every start of Airflow, MLflow and Great Expectations would compile thousands of modules anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help env demo up down status test lint bench clean
