@@ -1,0 +1,103 @@
+"""A run triggered in Airflow ends with a new version in MLflow that knows the commit it can be had back from."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from contracts.home import Home
+from pipelines.workspace import slug_of
+from release.registry import Registry
+from tests.e2e.airflow_server import airflow_standalone, wait_until
+from tests.e2e.conftest import make_checkout
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(1800),  # twelve tasks, each of which starts Python three times, on cores that others use too
+    pytest.mark.filterwarnings("ignore:.*model registry stages.*:FutureWarning"),  # MLflow, on every call about stages
+]
+RUN_WITHIN_SECONDS = 1200
+OVERRIDES = {"ranking.n_trees": 20, "evaluate.n_bootstrap": 100}  # something new, and less to compute
+STEPS = [
+    *("ingest", "validate", "features", "candidates", "index", "ranking"),
+    *("evaluate", "release", "register", "publish"),
+]
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory, redis_server):
+    """The checkout, and the environment of a person who works in it; its Redis is the tests'."""
+    made = make_checkout(tmp_path_factory.mktemp("training"))
+    environment = {**made.environment, "REDIS_URL": redis_server}
+    path = os.pathsep.join([str(Path(sys.executable).parent), environment["PATH"]])
+    return made, {**environment, "PATH": path}
+
+
+@pytest.fixture(scope="module")
+def trained(checkout):
+    """A run of the training DAG, triggered over REST with overrides: its id, and the states of its tasks."""
+    made, environment = checkout
+    with airflow_standalone(made.folder, Home(made.home), environment) as airflow:
+        wait_until(lambda: airflow.has_dag("train_recommender"), 120, airflow.log)
+        run_id = airflow.trigger("train_recommender", {"overrides": OVERRIDES})
+        return run_id, airflow.wait_for_run("train_recommender", run_id, RUN_WITHIN_SECONDS)
+
+
+@pytest.fixture
+def versions(checkout):
+    return lambda: Registry(Home(checkout[0].home), "movies").versions()
+
+
+def git(checkout, *arguments):
+    answer = subprocess.run(["git", *arguments], cwd=checkout[0].folder, check=True, capture_output=True, text=True)
+    return answer.stdout.strip()
+
+
+def slate(checkout, *arguments):
+    made, environment = checkout
+    done = subprocess.run(
+        [sys.executable, "-m", "cli.main", *arguments],
+        cwd=made.folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_every_task_of_the_run_ends_well(trained):
+    _, states = trained
+    assert states == dict.fromkeys(["prepare", *STEPS, "record"], "success")
+
+
+def test_the_new_version_carries_the_commit_at_the_end_of_the_runs_branch_under_its_release_tag(
+    checkout, trained, versions
+):
+    run_id, _ = trained
+    (version,) = versions()
+    commit = git(checkout, "rev-parse", f"run/{slug_of(run_id)}")
+    assert version.tags["slate.release_commit"] == commit
+    assert git(checkout, "rev-parse", f"release/{version.release_id}^{{commit}}") == commit
+    assert git(checkout, "show", "-s", "--format=%an", commit) == "Slatework"
+    assert "n_trees: 20" in git(checkout, "show", f"{commit}:params.yaml")
+    assert not version.dirty
+
+
+def test_the_workspace_of_a_run_that_ended_well_is_gone(checkout, trained):
+    assert "no workspaces" in slate(checkout, "workspace", "list")
+
+
+def test_a_run_on_what_was_recorded_ends_well_with_the_same_version_and_no_commit(checkout, trained, versions):
+    (before,) = versions()
+    commit = git(checkout, "rev-parse", f"release/{before.release_id}^{{commit}}")
+    slate(checkout, "workspace", "prepare", "--run-id=again", f"--ref=release/{before.release_id}")
+    for step in STEPS:
+        slate(checkout, "workspace", "run", step, "--run-id=again")
+    said = slate(checkout, "workspace", "record", "--run-id=again")
+    assert "nothing to commit" in said
+    assert git(checkout, "rev-parse", f"run/{slug_of('again')}") == commit
+    assert [version.number for version in versions()] == [before.number]
