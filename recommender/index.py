@@ -22,6 +22,8 @@ from recommender.generators.base import Proposals, best_first
 KIND = "vector-index"
 FILE = "index.faiss"
 RECALL = "recall.json"
+# FAISS keeps any of the items that tie for the last place; a few more are fetched, so that ties break by item_idx.
+TIES_FETCHED = 16
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,7 @@ class VectorIndex:
                 "Ask it with the generator it was built from.",
             )
         # The excluded may all be among the nearest, so that many more are fetched before they are dropped.
-        n_fetched = min(k + len(excluded), len(self.item_idx))
+        n_fetched = min(k + len(excluded) + TIES_FETCHED, len(self.item_idx))
         if k <= 0 or not n_fetched:
             return Proposals.none()
         scores, positions = self.searcher.search(vector[None, :], n_fetched, params=self._search_params(n_fetched))

@@ -1,0 +1,206 @@
+"""What every candidate generator promises, asked of each of them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from contracts.errors import ArtefactError, ReleaseMismatch
+from contracts.features import History
+from contracts.id_map import IdMap
+from recommender.generators import Generator, load_generators, save_generators
+from recommender.generators.als import AlsGenerator
+from recommender.generators.indexed import IndexedGenerator
+from recommender.generators.sets import GENERATOR_NAMES, _load_one
+from recommender.index import VectorIndex
+from recommender.query import RetrievalQuery
+from tests.recommender_worlds import (
+    CHECKERBOARD_END,
+    CHECKERBOARD_ITEMS,
+    INDEX_SETTINGS,
+    checkerboard,
+    checkerboard_generators,
+)
+
+PERSONAL = ("als", "als through an exact index", "als through HNSW", "content", "covisitation", "covisitation_max")
+ALL = (*GENERATOR_NAMES, "als through an exact index", "als through HNSW")
+NOW = int(CHECKERBOARD_END.timestamp())
+
+
+def generator_named(name: str) -> Generator:
+    generators = checkerboard_generators()
+    if name in generators:
+        return generators[name]
+    als = generators["als"]
+    assert isinstance(als, AlsGenerator)
+    exact_below = 1000 if name == "als through an exact index" else 1
+    index_settings = INDEX_SETTINGS.model_copy(update={"exact_below": exact_below})
+    return IndexedGenerator(als, VectorIndex.build(als.item_factors, checkerboard().catalogue.ids, index_settings))
+
+
+@pytest.fixture(params=ALL)
+def generator(request: pytest.FixtureRequest) -> Generator:
+    return generator_named(request.param)
+
+
+def test_every_generator_of_the_project_is_asked():
+    assert set(checkerboard_generators()) == set(GENERATOR_NAMES)
+
+
+@pytest.mark.parametrize("name", PERSONAL)
+def test_what_each_person_left_out_of_the_checkerboard_comes_first(name):
+    generator = generator_named(name)
+    for user_id, left_out in checkerboard().held_out.items():
+        proposals = generator.propose(checkerboard().query(user_id), 3)
+        assert proposals.item_idx[0] == left_out, f"{name} for {user_id}"
+
+
+def test_at_most_k_are_proposed_best_first_and_each_once(generator):
+    for k in (1, 3, 100):
+        proposals = generator.propose(checkerboard().query("u503"), k)
+        assert len(proposals) <= k
+        assert len(proposals.item_idx) == len(proposals.scores) == len(set(proposals.item_idx.tolist()))
+        assert np.all(np.diff(proposals.scores) <= 0)
+
+
+def test_equal_scores_come_in_the_order_of_the_index(generator):
+    proposals = generator.propose(checkerboard().query("u503"), 100)
+    equal = np.diff(proposals.scores) == 0
+    assert np.all(np.diff(proposals.item_idx)[equal] > 0)
+
+
+def test_nothing_is_proposed_where_everything_is_excluded(generator):
+    everything = np.arange(CHECKERBOARD_ITEMS, dtype=np.int32)
+    assert len(generator.propose(replace(checkerboard().query("u503"), excluded=everything), 5)) == 0
+
+
+@given(excluded=st.sets(st.integers(0, CHECKERBOARD_ITEMS - 1)), k=st.integers(1, 15))
+@settings(max_examples=20, deadline=None)
+@pytest.mark.parametrize("name", ALL)
+def test_what_is_excluded_is_never_proposed_and_frees_its_place_for_others(name, excluded, k):
+    query = checkerboard().query("u504")
+    without = replace(query, excluded=np.array(sorted(excluded), np.int32))
+    found = generator_named(name).propose(without, k).item_idx.tolist()
+    everything = generator_named(name).propose(replace(query, excluded=np.empty(0, np.int32)), 100).item_idx.tolist()
+    assert found == [item for item in everything if item not in excluded][:k]
+
+
+def test_the_score_of_a_proposal_is_the_generators_score_of_that_item(generator):
+    query = checkerboard().query("u506")
+    proposals = generator.propose(query, 5)
+    np.testing.assert_allclose(generator.score(query, proposals.item_idx), proposals.scores, rtol=1e-5)
+
+
+def test_scores_are_aligned_with_the_items_whatever_their_order(generator):
+    query = checkerboard().query("u506")
+    items = np.array([7, 2, 11, 0], np.int32)
+    scores = generator.score(query, items)
+    assert scores.shape == (4,)
+    assert scores.dtype == np.float32
+    np.testing.assert_array_equal(generator.score(query, items[::-1]), scores[::-1])
+
+
+def test_no_items_have_no_scores(generator):
+    assert generator.score(checkerboard().query("u506"), np.empty(0, np.int32)).shape == (0,)
+
+
+def test_somebody_of_whom_nothing_is_known_gets_only_what_is_popular(generator):
+    proposals = generator.propose(RetrievalQuery(NOW), 5)
+    if generator.name.startswith("popular") and generator.name != "popular_segment":
+        assert len(proposals) > 0
+    else:
+        assert len(proposals) == 0
+        assert np.isnan(generator.score(RetrievalQuery(NOW), np.array([1, 2], np.int32))).all()
+
+
+def test_items_unknown_to_the_release_count_for_nothing_in_a_history(generator):
+    unknown = History(np.array([-1], np.int32), np.array([NOW - 5], np.int64), np.array([np.nan], np.float32))
+    query = checkerboard().query("u505")
+    polluted = replace(query, history=unknown.followed_by(query.history))
+    assert generator.propose(polluted, 5).item_idx.tolist() == generator.propose(query, 5).item_idx.tolist()
+    only_unknown = replace(RetrievalQuery(NOW), history=unknown)
+    if generator.name != "new_arrivals":  # goes by the time of the last event, whatever it was
+        expected = generator.propose(RetrievalQuery(NOW), 5).item_idx.tolist()
+        assert generator.propose(only_unknown, 5).item_idx.tolist() == expected
+
+
+def test_asking_twice_gives_the_same_answer(generator):
+    query = checkerboard().query("u511")
+    first, second = generator.propose(query, 6), generator.propose(query, 6)
+    assert first.item_idx.tobytes() == second.item_idx.tobytes()
+    assert first.scores.tobytes() == second.scores.tobytes()
+
+
+@pytest.mark.parametrize("name", GENERATOR_NAMES)
+def test_saved_and_loaded_it_proposes_the_same(name, tmp_path: Path):
+    generator = checkerboard_generators()[name]
+    generator.save(tmp_path / name)
+    loaded = _load_one(tmp_path, name, checkerboard().catalogue)
+    query = checkerboard().query("u507")
+    assert loaded.name == name
+    assert loaded.catalogue_fingerprint == generator.catalogue_fingerprint
+    assert loaded.propose(query, 8).item_idx.tolist() == generator.propose(query, 8).item_idx.tolist()
+    assert loaded.propose(query, 8).scores.tobytes() == generator.propose(query, 8).scores.tobytes()
+
+
+@pytest.mark.parametrize("name", GENERATOR_NAMES)
+def test_it_refuses_the_catalogue_of_another_build_and_prints_both(name, tmp_path: Path):
+    checkerboard_generators()[name].save(tmp_path / name)
+    other = replace(checkerboard().catalogue, ids=IdMap.of([f"x{item}" for item in range(CHECKERBOARD_ITEMS)]))
+    with pytest.raises(ReleaseMismatch) as caught:
+        _load_one(tmp_path, name, other)
+    expected = other.fingerprint if name == "content" else other.ids.fingerprint
+    assert expected in str(caught.value)
+
+
+@pytest.mark.parametrize("name", GENERATOR_NAMES)
+def test_a_damaged_file_is_an_error_and_never_an_answer(name, tmp_path: Path):
+    checkerboard_generators()[name].save(tmp_path / name)
+    array = min((tmp_path / name).glob("*.npy"))
+    array.write_bytes(array.read_bytes()[:-3])
+    with pytest.raises(ArtefactError, match="damaged"):
+        _load_one(tmp_path, name, checkerboard().catalogue)
+
+
+def test_an_index_of_other_embeddings_is_refused_and_both_are_printed():
+    als = checkerboard_generators()["als"]
+    assert isinstance(als, AlsGenerator)
+    index = VectorIndex.build(als.item_factors + 1, checkerboard().catalogue.ids, INDEX_SETTINGS)
+    with pytest.raises(ReleaseMismatch) as caught:
+        IndexedGenerator(als, index)
+    assert als.embeddings_fingerprint in str(caught.value)
+    assert index.embeddings_fingerprint in str(caught.value)
+
+
+class TestSetsOfGenerators:
+    def test_two_fits_of_the_same_data_are_the_same_build(self, tmp_path: Path):
+        world = checkerboard()
+        fresh = checkerboard_generators.__wrapped__()
+        first = save_generators(tmp_path / "first", world.catalogue, checkerboard_generators())
+        second = save_generators(tmp_path / "second", world.catalogue, fresh)
+        assert first.fingerprint == second.fingerprint
+
+    def test_what_was_saved_is_loaded(self, tmp_path: Path):
+        meta = save_generators(tmp_path, checkerboard().catalogue, checkerboard_generators())
+        loaded = load_generators(tmp_path)
+        assert set(loaded.by_name) == set(GENERATOR_NAMES)
+        assert loaded.fingerprint == meta.fingerprint
+        assert loaded.catalogue.fingerprint == checkerboard().catalogue.fingerprint
+
+    def test_a_part_of_another_build_is_refused(self, tmp_path: Path):
+        save_generators(tmp_path, checkerboard().catalogue, checkerboard_generators())
+        popular = checkerboard_generators()["popular"]
+        replace(popular, shares=popular.shares * 2).save(tmp_path / "popular")
+        with pytest.raises(ReleaseMismatch, match="popular is build"):
+            load_generators(tmp_path)
+
+    def test_an_unfinished_build_is_refused(self, tmp_path: Path):
+        save_generators(tmp_path, checkerboard().catalogue, checkerboard_generators())
+        (tmp_path / "meta.json").unlink()
+        with pytest.raises(ArtefactError, match="missing or unfinished"):
+            load_generators(tmp_path)

@@ -1,0 +1,138 @@
+"""Worlds for the recommender's tests: a checkerboard whose answer is known, settings, feature rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import cache
+
+import numpy as np
+import polars as pl
+
+from contracts.features import Entity, FeatureRows, FeatureSchema, FeatureSpec, History
+from contracts.settings import (
+    AlsSettings,
+    CandidateSettings,
+    CovisitationSettings,
+    IndexSettings,
+    PopularSettings,
+    RankingSettings,
+)
+from contracts.tables import INTERACTIONS_SCHEMA, ITEMS_SCHEMA, USERS_SCHEMA, CanonicalTables
+from recommender.catalogue import Catalogue
+from recommender.generators import Generator, fit_generators
+from recommender.query import RetrievalQuery
+
+START = datetime(2020, 1, 1, tzinfo=UTC)
+CHECKERBOARD_ITEMS = 12
+CHECKERBOARD_END = START + timedelta(days=20)
+
+CANDIDATE_SETTINGS = CandidateSettings(
+    als=AlsSettings(factors=2, regularization=0.05, alpha=10, iterations=20),
+    covisitation=CovisitationSettings(
+        decay_days=60, visit_gap_hours=12, n_neighbours=50, popularity_damping=0.5, history_length=50
+    ),
+    popular=PopularSettings(recent_days=30, segment_smoothing=10),
+)
+INDEX_SETTINGS = IndexSettings(
+    exact_below=1000, hnsw_links=16, hnsw_ef_construction=100, hnsw_ef_search=64, recall_k=10, min_recall=0.9
+)
+RANKING_SETTINGS = RankingSettings(
+    n_trees=60,
+    n_leaves=7,
+    learning_rate=0.1,
+    min_rows_per_leaf=5,
+    feature_share=1.0,
+    row_share=1.0,
+    l2=1.0,
+    early_stopping_rounds=20,
+    n_threads=1,
+)
+
+
+@dataclass(frozen=True)
+class Checkerboard:
+    """Even people like even items, odd people odd ones; everybody leaves one of theirs out, at their own place.
+
+    Item `i100` has index 0, so external ids never equal indices; `held_out[user_id]` is what should come first.
+    """
+
+    tables: CanonicalTables
+    catalogue: Catalogue
+    held_out: dict[str, int]
+
+    def query(self, user_id: str) -> RetrievalQuery:
+        """What is asked for one person: their history, and nothing of it again."""
+        rows = self.tables.interactions.filter(pl.col("user_id") == user_id).sort("event_ts")
+        items = self.catalogue.ids.indices(rows["item_id"])
+        seconds = rows["event_ts"].dt.epoch("s").to_numpy()
+        values = np.full(len(items), np.nan, np.float32)
+        segment = {"gender": "F" if int(user_id[1:]) % 2 else "M"}
+        now = int(CHECKERBOARD_END.timestamp())
+        return RetrievalQuery(now, History(items, seconds, values), segment, excluded=np.unique(items))
+
+
+@cache
+def checkerboard() -> Checkerboard:
+    """The checkerboard world, its rows shuffled."""
+    rows, held_out = [], {}
+    for user in range(24):
+        parity = user % 2
+        own = [item for item in range(CHECKERBOARD_ITEMS) if item % 2 == parity]
+        left_out = own[(user // 2) % len(own)]
+        held_out[f"u{500 + user}"] = left_out
+        # Four visits, days apart, so that there are next visits and people who return.
+        for place, item in enumerate(item for item in own if item != left_out):
+            moment = START + timedelta(days=4 * place, seconds=37 * user)
+            rows.append((f"u{500 + user}", f"i{100 + item}", "view", moment, None, None, None))
+    interactions = pl.DataFrame(rows, schema=INTERACTIONS_SCHEMA, orient="row").sample(fraction=1, shuffle=True, seed=5)
+    numbers = range(CHECKERBOARD_ITEMS)
+    items = pl.DataFrame(
+        {
+            "item_id": [f"i{100 + item}" for item in numbers],
+            "title": [f"Square {item}" for item in numbers],
+            "categories": [["odd" if item % 2 else "even"] for item in numbers],
+            "text": [None] * CHECKERBOARD_ITEMS,
+            "price": [None] * CHECKERBOARD_ITEMS,
+            "created_ts": [None] * CHECKERBOARD_ITEMS,
+            "release_year": [2000 + item if item else None for item in numbers],
+        },
+        schema=ITEMS_SCHEMA,
+    ).reverse()
+    users = pl.DataFrame(
+        {
+            "user_id": list(held_out),
+            "signup_ts": [None] * 24,
+            "age": [20] * 24,
+            "gender": ["F" if user % 2 else "M" for user in range(24)],
+            "occupation": [None] * 24,
+        },
+        schema=USERS_SCHEMA,
+    )
+    return Checkerboard(CanonicalTables(interactions, items, users), Catalogue.from_items(items), held_out)
+
+
+@cache
+def checkerboard_generators() -> dict[str, Generator]:
+    """Every generator, fitted on the checkerboard."""
+    world = checkerboard()
+    return fit_generators(world.tables, world.catalogue, CHECKERBOARD_END, CANDIDATE_SETTINGS, seed=7)
+
+
+_USER_SCHEMA = FeatureSchema(Entity.USER, (FeatureSpec("user_event_count_total", 0.0, 365.0),))
+_ITEM_FEATURES = (FeatureSpec("item_event_count_total", 0.0, 365.0), FeatureSpec("item_value_mean_total", 3.5, 365.0))
+_ITEM_SCHEMA = FeatureSchema(Entity.ITEM, _ITEM_FEATURES)
+
+
+@dataclass(frozen=True)
+class Schemas:
+    """Two small feature schemas."""
+
+    user: FeatureSchema = _USER_SCHEMA
+    item: FeatureSchema = _ITEM_SCHEMA
+    fingerprint: str = "5c4e3a"
+
+
+def feature_rows(values: list[list[float]]) -> FeatureRows:
+    """Rows with these values, all of them known."""
+    return FeatureRows(np.array(values, np.float32), np.ones(len(values), bool))

@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from contracts.artefact import Meta
+from contracts.errors import SettingsError
+from recommender.candidates import gather
+from recommender.generators.base import Proposals, best_first
+from recommender.query import RetrievalQuery
+
+N_ITEMS = 10
+
+
+@dataclass(frozen=True)
+class ListedGenerator:
+    """Proposes the items it is told, in that order; its score is N_ITEMS minus the place, NaN for other items."""
+
+    name: str
+    listed: tuple[int, ...]
+    catalogue_fingerprint: str = "c0ffee"
+
+    def score(self, query, item_idx):
+        place = {item: N_ITEMS - place for place, item in enumerate(self.listed)}
+        return np.array([place.get(int(item), np.nan) for item in item_idx], np.float32)
+
+    def propose(self, query, k) -> Proposals:
+        items = np.array(self.listed, np.int32)
+        return best_first(items, self.score(query, items), k, query.excluded)
+
+    def save(self, folder: Path) -> Meta:
+        raise NotImplementedError
+
+
+LEFT = ListedGenerator("left", (5, 3, 8))
+RIGHT = ListedGenerator("right", (3, 9, 1))
+QUERY = RetrievalQuery(0)
+
+
+def both(quotas: dict[str, int], n_ranked: int = 100):
+    return gather({"left": LEFT, "right": RIGHT}, QUERY, quotas, n_ranked)
+
+
+def test_the_union_stands_in_the_order_of_the_best_place_and_then_of_the_index():
+    # First places: 5 by left, 3 by right. Second: 9 by right (3 is there). Third: 8 by left, 1 by right.
+    assert both({"left": 3, "right": 3}).item_idx.tolist() == [3, 5, 9, 1, 8]
+
+
+def test_each_candidate_has_every_generators_score_and_rank():
+    found = both({"left": 2, "right": 3})
+    assert found.names == ("left", "right")
+    assert found.item_idx.tolist() == [3, 5, 9, 1]
+    np.testing.assert_array_equal(found.scores, [[9, 10], [10, np.nan], [np.nan, 9], [np.nan, 8]])
+    np.testing.assert_array_equal(found.ranks, [[2, 1], [1, 4], [3, 2], [3, 3]])
+    np.testing.assert_array_equal(found.proposed, [[True, True], [True, False], [False, True], [False, True]])
+
+
+def test_the_source_is_who_placed_the_item_best():
+    assert both({"left": 3, "right": 3}).source_names() == ["right", "left", "right", "right", "left"]
+
+
+def test_the_source_is_the_first_by_name_where_two_placed_it_alike():
+    twins = {"b": ListedGenerator("b", (4,)), "a": ListedGenerator("a", (4,))}
+    assert gather(twins, QUERY, {"a": 1, "b": 1}, 5).source_names() == ["a"]
+
+
+def test_a_quota_of_nothing_proposes_nothing_and_still_scores():
+    found = both({"left": 0, "right": 2})
+    assert found.item_idx.tolist() == [3, 9]
+    np.testing.assert_array_equal(found.scores[:, 0], [9, np.nan])
+    assert not found.proposed[:, 0].any()
+
+
+def test_a_generator_without_a_quota_is_one_with_a_quota_of_nothing():
+    assert both({"right": 2}).item_idx.tolist() == both({"left": 0, "right": 2}).item_idx.tolist()
+
+
+def test_at_most_as_many_as_are_ranked_are_kept_the_best_placed_ones():
+    assert both({"left": 3, "right": 3}, n_ranked=3).item_idx.tolist() == [3, 5, 9]
+
+
+def test_the_order_of_the_generators_does_not_matter():
+    one = gather({"left": LEFT, "right": RIGHT}, QUERY, {"left": 3, "right": 3}, 4)
+    other = gather({"right": RIGHT, "left": LEFT}, QUERY, {"right": 3, "left": 3}, 4)
+    assert one.item_idx.tolist() == other.item_idx.tolist()
+    assert one.scores.tobytes() == other.scores.tobytes()
+    assert one.ranks.tobytes() == other.ranks.tobytes()
+
+
+def test_excluded_items_are_no_candidates():
+    without = RetrievalQuery(0, excluded=np.array([3, 5], np.int32))
+    found = gather({"left": LEFT, "right": RIGHT}, without, {"left": 3, "right": 3}, 100)
+    assert found.item_idx.tolist() == [8, 9, 1]
+
+
+def test_nobody_proposing_anything_gives_an_empty_set_of_the_right_width():
+    found = both({"left": 0, "right": 0})
+    assert len(found) == 0
+    assert found.scores.shape == found.ranks.shape == (0, 2)
+    assert found.source_names() == []
+
+
+def test_a_quota_for_nobody_is_a_mistake_in_the_settings():
+    with pytest.raises(SettingsError, match="names middle; the generators are left, right"):
+        both({"middle": 3})
+
+
+def test_ties_at_the_cut_break_by_index():
+    tied = best_first(np.array([9, 2, 7, 4], np.int32), np.array([1, 1, 5, 1], np.float32), 2, np.empty(0, np.int32))
+    assert tied.item_idx.tolist() == [7, 2]
+
+
+def test_items_without_a_score_are_not_proposed():
+    found = best_first(np.array([1, 2], np.int32), np.array([np.nan, 0.5], np.float32), 5, np.empty(0, np.int32))
+    assert found.item_idx.tolist() == [2]
+    assert len(best_first(np.array([1], np.int32), np.array([1], np.float32), 0, np.empty(0, np.int32))) == 0

@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import polars as pl
+import pytest
+
+from contracts.errors import DataTooSmall, SettingsError
+from contracts.settings import FeatureSettings
+from recommender.split import TimeSplit, time_split
+
+START = datetime(2020, 1, 1, tzinfo=UTC)
+
+
+def second(number: int) -> datetime:
+    return START + timedelta(seconds=number)
+
+
+def events(seconds: list[int], event_type: str = "view") -> pl.DataFrame:
+    return pl.DataFrame({"event_type": [event_type] * len(seconds), "event_ts": [second(at) for at in seconds]})
+
+
+def settings(**changes: float) -> FeatureSettings:
+    values = {
+        "train_share": 0.6,
+        "validation_share": 0.2,
+        "n_snapshots": 2,
+        "snapshot_step_share": 0.2,
+        "history_length": 10,
+    }
+    return FeatureSettings(**{**values, **changes})
+
+
+def test_ten_events_are_cut_before_the_seventh_and_the_ninth():
+    split = time_split(events(list(range(10))), settings())
+    assert split.train_end == second(6)
+    assert split.test_start == second(8)
+    assert split.as_of == second(10)  # one second after the last event, at second 9
+
+
+def test_snapshots_go_back_from_the_end_of_each_cutoff_in_equal_shares():
+    split = time_split(events(list(range(10))), settings())
+    assert split.snapshots == {"test": (second(4), second(6)), "all": (second(6), second(8))}
+
+
+def test_label_windows_touch_and_end_where_the_cutoff_ends():
+    split = time_split(events(list(range(10))), settings())
+    assert split.label_windows("test") == [(second(4), second(6)), (second(6), second(8))]
+    assert split.label_windows("all") == [(second(6), second(8)), (second(8), second(10))]
+
+
+def test_the_order_of_rows_changes_nothing():
+    rows = events(list(range(10)))
+    assert time_split(rows.reverse(), settings()) == time_split(rows, settings())
+
+
+def test_impressions_do_not_move_the_split():
+    shown = events([100] * 50, "impression")
+    assert time_split(pl.concat([events(list(range(10))), shown]), settings()) == time_split(
+        events(list(range(10))), settings()
+    )
+
+
+def test_shares_that_add_up_to_a_hair_less_in_floating_point_cut_no_event_early():
+    # 0.8 + 0.1 is 0.9000000000000000222 and 0.7 + 0.2 is 0.8999999999999999: both mean nine tenths.
+    for train_share, validation_share in ((0.8, 0.1), (0.7, 0.2)):
+        split = time_split(
+            events(list(range(10))), settings(train_share=train_share, validation_share=validation_share)
+        )
+        assert split.test_start == second(9)
+
+
+def test_a_split_survives_json():
+    split = time_split(events(list(range(10))), settings())
+    assert TimeSplit.from_json({**split.to_json(), "counts": {"n_interactions": 10}}) == split
+
+
+def test_events_all_at_one_moment_are_too_few_to_split():
+    with pytest.raises(DataTooSmall, match="do not follow one another"):
+        time_split(events([5] * 30), settings())
+
+
+def test_no_events_are_too_few_to_split():
+    with pytest.raises(DataTooSmall, match="no interactions"):
+        time_split(events([]), settings())
+
+
+def test_snapshots_that_begin_before_the_data_are_a_mistake_in_the_settings():
+    with pytest.raises(SettingsError, match=r"5 snapshots, 0\.2"):
+        time_split(events(list(range(10))), settings(n_snapshots=5))
