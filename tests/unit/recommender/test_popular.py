@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+from datetime import timedelta
+
+import numpy as np
+import polars as pl
+import pytest
+
+from contracts.tables import INTERACTIONS_SCHEMA, USERS_SCHEMA, CanonicalTables
+from recommender.generators import Generator, fit_generators
+from recommender.query import RetrievalQuery
+from recommender.segments import segment_of
+from tests.recommender_worlds import CANDIDATE_SETTINGS, START, checkerboard
+
+AS_OF = START + timedelta(days=100)
+RECENT_DAYS = CANDIDATE_SETTINGS.popular.recent_days
+
+
+def fitted(*rows: tuple[str, int, timedelta], people: dict[str, str] | None = None) -> dict[str, Generator]:
+    """rows: person, item index, how long before AS_OF."""
+    interactions = pl.DataFrame(
+        [(user, f"i{100 + item}", "view", AS_OF - before, None, None, None) for user, item, before in rows],
+        schema=INTERACTIONS_SCHEMA,
+        orient="row",
+    )
+    users = pl.DataFrame(
+        [(user, None, None, gender, None) for user, gender in (people or {}).items()],
+        schema=USERS_SCHEMA,
+        orient="row",
+    )
+    tables = CanonicalTables(interactions, checkerboard().tables.items, users)
+    return fit_generators(tables, checkerboard().catalogue, AS_OF, CANDIDATE_SETTINGS, seed=1)
+
+
+def share(generator: Generator, item: int, **segment: str) -> float:
+    return float(generator.score(RetrievalQuery(0, segment=segment), np.array([item], np.int32))[0])
+
+
+SECOND = timedelta(seconds=1)
+WINDOW = timedelta(days=RECENT_DAYS)
+
+
+def test_popular_is_the_share_of_all_events():
+    popular = fitted(("a", 1, WINDOW * 2), ("b", 1, SECOND), ("c", 2, SECOND))["popular"]
+    assert share(popular, 1) == pytest.approx(2 / 3)
+    assert popular.propose(RetrievalQuery(0), 5).item_idx.tolist() == [1, 2]
+
+
+def test_recent_reaches_back_to_the_windows_edge_and_no_further():
+    recent = fitted(("a", 1, WINDOW + SECOND), ("b", 2, WINDOW), ("c", 3, WINDOW - SECOND))["popular_recent"]
+    assert [share(recent, item) for item in (1, 2, 3)] == [0, 0.5, 0.5]
+
+
+def test_what_happens_at_the_moment_itself_or_later_is_not_known():
+    generators = fitted(("a", 1, SECOND), ("b", 2, timedelta(0)), ("c", 3, -SECOND))
+    for name in ("popular", "popular_recent", "popular_newcomers"):
+        assert generators[name].propose(RetrievalQuery(0), 9).item_idx.tolist() == [1]
+
+
+def test_newcomers_and_people_who_return_are_told_apart_a_day_after_the_first_event():
+    day = timedelta(days=1)
+    generators = fitted(("a", 1, day * 5), ("a", 2, day * 4), ("a", 3, day * 4 - SECOND))
+    assert generators["popular_newcomers"].propose(RetrievalQuery(0), 9).item_idx.tolist() == [1, 2]
+    assert generators["popular_returning"].propose(RetrievalQuery(0), 9).item_idx.tolist() == [3]
+
+
+def test_a_segments_own_events_are_mixed_with_everybodys():
+    rows = [("a", 1, SECOND), ("b", 2, SECOND), ("c", 2, SECOND), ("c", 3, SECOND)]
+    segment = fitted(*rows, people={"a": "F", "b": "M", "c": "M"})["popular_segment"]
+    smoothing = CANDIDATE_SETTINGS.popular.segment_smoothing
+    assert share(segment, 1, gender="F") == pytest.approx((1 + smoothing * 1 / 4) / (1 + smoothing))
+    assert share(segment, 2, gender="M") == pytest.approx((2 + smoothing * 2 / 4) / (3 + smoothing))
+
+
+def test_several_segments_of_one_person_speak_alike():
+    rows = [("a", 1, SECOND), ("b", 2, SECOND)]
+    segment = fitted(*rows, people={"a": "F", "b": "M"})["popular_segment"]
+    assert share(segment, 1, gender="F", occupation="unheard of") == share(segment, 1, gender="F")
+
+
+def test_a_segment_nobody_is_of_says_nothing():
+    segment = fitted(("a", 1, SECOND), people={"a": "F"})["popular_segment"]
+    assert np.isnan(share(segment, 1, gender="X"))
+    assert len(segment.propose(RetrievalQuery(0, segment={"gender": "X"}), 5)) == 0
+
+
+@pytest.mark.parametrize(
+    ("context", "segment"),
+    [
+        ({"age": "17", "gender": "F"}, {"age_band": "under 18", "gender": "F"}),
+        ({"age": 18}, {"age_band": "18-24"}),
+        ({"age": "56"}, {"age_band": "56 and over"}),
+        ({"age": "old", "gender": " ", "device": "phone"}, {}),
+        ({"age": None, "occupation": "writer"}, {"occupation": "writer"}),
+        ({"age": "-3"}, {}),
+        ({"age": "²"}, {}),
+        ({}, {}),
+    ],
+)
+def test_a_context_tells_of_a_segment(context, segment):
+    assert segment_of(context) == segment
