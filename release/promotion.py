@@ -33,7 +33,7 @@ from release.registry_requests import Asked, Refusal, Request, read_requests
 from release.registry_state import RegistryState, Stage, settled
 from release.switch import Switch, open_switch
 from release.turns import turn
-from release.write_back import Write, finish_writes, plan_write
+from release.write_back import Write, check_resolution, finish_writes, plan_write
 
 AFTER_TRAINING = {"staging": Stage.STAGING, "production": Stage.PRODUCTION}
 BY_TRAINING = "training"
@@ -84,16 +84,23 @@ class Promoter:
             return self._sync(switch)
 
     def promote(
-        self, number: int, stage: Stage = Stage.PRODUCTION, *, requester: str, allow_dirty: bool = False
+        self,
+        number: int,
+        stage: Stage = Stage.PRODUCTION,
+        *,
+        requester: str,
+        allow_dirty: bool = False,
+        accepted: str = "",
     ) -> Decision:
         """Decide at once on one version, after everything that was asked for before.
 
+        allow_dirty: also when built from uncommitted source; accepted: why it may go without a comparison.
         Raises RegistryError when there is no such version.
         """
         with self._switch() as switch:
             self._sync(switch)
             self.registry.version(number)
-            request = Request(stage, number, requester, allow_dirty)
+            request = Request(stage, number, requester, allow_dirty, accepted)
             *_, decision = _Round(self, switch).decide(Asked((request,)))
         return decision
 
@@ -147,7 +154,9 @@ class _Round:
 
     def read(self) -> Asked:
         """What was asked for since the last round."""
-        return read_requests(self._before, self._now, self._production(), self._staging)
+        entry = self._served()
+        deleted = entry.version if entry else None
+        return read_requests(self._before, self._now, self._production() or deleted, self._staging)
 
     def decide(self, asked: Asked) -> list[Decision]:
         """Decide on everything, requests after plain refusals, and write back what is then true."""
@@ -208,7 +217,7 @@ class _Round:
             champion = self._switch.bundles.path(str(entry.release_id)) if entry else None
         except ArtefactError as error:
             return (Gate("artefacts", passed=False, sentence=error.problem),)
-        candidate = Candidate(version, bundle, request.stage, champion, request.allow_dirty)
+        candidate = Candidate(version, bundle, request.stage, champion, request.allow_dirty, request.accepted)
         return evaluate_gates(candidate, self._promoter.settings)
 
     def _bundle(self, version: Version) -> Path:
@@ -242,8 +251,11 @@ class _Round:
         moment = self._promoter.clock.now()
         remarks = {decision.version: decision.remark(moment) for decision in decisions}
         reason = "; ".join(f"version {decision.version} {decision.verdict}" for decision in decisions)
-        plan_write(self._journal, Write(self._now, after, remarks), requester=BY_SLATE, reason=reason)
+        write = Write(self._now, after, remarks)
+        plan_write(self._journal, write, requester=BY_SLATE, reason=reason)
         finish_writes(self._journal, self._registry)
+        if write:
+            check_resolution(self._registry, production)
 
     def _restored(self) -> int | None:
         """Register the release that is served again, where somebody deleted its version."""

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
+from feature_store.connection import Client
 from feature_store.publishing import Receipt, publish
 from feature_store.values import FeatureValues, load_schemas
 from recommender.catalogue import Catalogue
 from release.manifest import load_manifest
 
 
-def publish_bundle(client: Any, app: str, bundle: Path, batch_size: int) -> Receipt:
+def publish_bundle(client: Client, app: str, bundle: Path, batch_size: int) -> Receipt:
     """Write what is missing of the bundle's values and check what is there; nothing that is served changes.
 
-    client: what `feature_store.connection.connect` returns; only that room speaks with it.
     Raises StoreError when the store does not take them, PublishIncomplete when it does not hold what was written.
     """
     return publish(

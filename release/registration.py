@@ -140,7 +140,7 @@ class _Registration:
         return None
 
     def _log(self, experiment_id: str) -> tuple[str, str]:
-        with self._registry.connection.speaking() as client, _fluent(self._registry.connection.uri):
+        with self._registry.connection.speaking() as client:
             with self._run(experiment_id, self._manifest.release_id) as run:
                 run_id = run.info.run_id
                 self._log_stages(experiment_id)
@@ -172,17 +172,6 @@ class _Registration:
 def _runs_of(registry: Registry, experiment_id: str, release_id: str) -> list[Run]:
     with registry.connection.speaking() as client:
         return list(client.search_runs([experiment_id], f"tags.`{RELEASE_TAG}` = '{release_id}'"))
-
-
-@contextmanager
-def _fluent(uri: str) -> Iterator[None]:
-    """MLflow's module-level calls speak to this address inside, and to whatever they did before after it."""
-    before = mlflow.get_tracking_uri()
-    mlflow.set_tracking_uri(uri)
-    try:
-        yield
-    finally:
-        mlflow.set_tracking_uri(before)
 
 
 def _log_model(bundle: Path, manifest: Manifest) -> str:

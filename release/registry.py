@@ -149,7 +149,8 @@ class Registry:
     def download_bundle(self, version: Version, into: Path) -> Path:
         """Fetch the bundle that was logged with a version into a folder, and return where it lies."""
         with self.connection.speaking():
-            uri = f"{version.source}/artifacts/{BUNDLE_ARTIFACT}"
+            # MLflow keeps a folder under its own name, which is the release id in the store it was logged from.
+            uri = f"models:/{self.app}/{version.number}/artifacts/{version.release_id}"
             local = load_mlflow().artifacts.download_artifacts(
                 artifact_uri=uri, dst_path=str(into), tracking_uri=self.connection.uri
             )

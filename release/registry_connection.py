@@ -50,7 +50,7 @@ class RegistryConnection:
 
     @contextmanager
     def speaking(self) -> Iterator[MlflowClient]:
-        """The client, with MLflow's errors mapped.
+        """The client, with MLflow's errors mapped; MLflow's module-level calls speak to the same address inside.
 
         Raises RegistryUnavailable when the server does not answer, RegistryError when it says no.
         """
@@ -58,7 +58,8 @@ class RegistryConnection:
             self._check_reachable()
             self._client = load_mlflow().MlflowClient(tracking_uri=self.uri, registry_uri=self.uri)
         try:
-            yield self._client
+            with _environment(MLFLOW_TRACKING_URI=self.uri):
+                yield self._client
         except load_mlflow().exceptions.MlflowException as error:
             self._check_reachable()
             if error.error_code == "TEMPORARILY_UNAVAILABLE":
@@ -84,6 +85,21 @@ class RegistryConnection:
             "Start it (`make up`), or set MLFLOW_TRACKING_URI to where it runs; "
             "serving and `slate rollback` go on without it.",
         )
+
+
+@contextmanager
+def _environment(**variables: str) -> Iterator[None]:
+    """These environment variables inside, and what was there before after it."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
 
 
 def load_mlflow() -> ModuleType:

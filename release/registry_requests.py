@@ -11,12 +11,16 @@ BY_REGISTRY = "mlflow"  # the local MLflow server does not say who changed somet
 
 @dataclass(frozen=True)
 class Request:
-    """Somebody wants a version in Production or Staging. allow_dirty: also when built from uncommitted source."""
+    """Somebody wants a version in Production or Staging.
+
+    allow_dirty: also when built from uncommitted source; accepted: why it may go without a comparison.
+    """
 
     stage: Stage
     version: int
     requester: str = BY_REGISTRY
     allow_dirty: bool = False
+    accepted: str = ""
 
 
 @dataclass(frozen=True)

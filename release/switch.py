@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any
 
 from contracts.errors import PublishIncomplete, SlateworkError
 from contracts.home import Home
-from feature_store.connection import connect
+from feature_store.connection import Client, connect
 from feature_store.embedded_redis import online_store
 from feature_store.pointer import NO_POINTER_YET, Pointer, move_pointer, read_pointer
 from release.bundle_store import BundleStore
@@ -26,14 +25,10 @@ MOVES = (Action.PROMOTE, Action.ROLLBACK, Action.REBUILD)
 
 @dataclass(frozen=True)
 class Switch:
-    """Moves what one application serves.
-
-    client: what `feature_store.connection.connect` returns; only that room speaks with it.
-    batch_size: entities sent to the store in one pipeline.
-    """
+    """Moves what one application serves. batch_size: entities sent to the store in one pipeline."""
 
     app: str
-    client: Any
+    client: Client
     journal: Journal
     bundles: BundleStore
     batch_size: int

@@ -12,9 +12,9 @@ from typing import Any
 
 from contracts.errors import RegistryError
 from release.history import last_state, open_intents
-from release.journal import Action, Entry, Journal, Note, Phase
+from release.journal import Action, Journal, Note, Phase
 from release.registry import Registry
-from release.registry_state import ALIASES, Difference, RegistryState, Stage
+from release.registry_state import Difference, RegistryState, Stage
 
 DECISION_MARK = "\n\n**Decision** "  # what comes after it in a version's description is ours to replace
 
@@ -42,6 +42,9 @@ class Write:
     def difference(self) -> Difference:
         return Difference.between(self.before, self.after)
 
+    def __bool__(self) -> bool:
+        return bool(self.difference or self.remarks)
+
     def to_json(self) -> dict[str, Any]:
         remarks = {str(version): remark.to_json() for version, remark in self.remarks.items()}
         return {"before": self.before.to_json(), "after": self.after.to_json(), "remarks": remarks}
@@ -56,8 +59,8 @@ class Write:
 
 
 def plan_write(journal: Journal, write: Write, *, requester: str, reason: str) -> None:
-    """Note what is to be written; nothing is noted where nothing differs, and only the sight where we write nothing."""
-    if write.difference or write.remarks:
+    """Note what is to be written; where nothing differs, note what was seen, if it was not known yet."""
+    if write:
         action, phase = Action.REGISTRY_WRITE, Phase.INTENT
     elif write.after != last_state(journal.entries()):
         action, phase = Action.OBSERVE, Phase.DONE
@@ -66,27 +69,16 @@ def plan_write(journal: Journal, write: Write, *, requester: str, reason: str) -
     journal.append(Note(action, phase, requester=requester, reason=reason, figures=write.to_json()))
 
 
-def is_pending(journal: Journal) -> bool:
-    """Whether something is noted that the registry does not say yet."""
-    return bool(open_intents(journal.entries(), Action.REGISTRY_WRITE))
-
-
 def finish_writes(journal: Journal, registry: Registry) -> None:
     """Carry out every write that is noted, oldest first.
 
-    Raises RegistryUnavailable when the registry is away: what is left stays noted. Raises RegistryError when
-    the registry resolves Production to another version than the one written.
+    Raises RegistryUnavailable when the registry is away: what is left stays noted.
     """
     for intent in open_intents(journal.entries(), Action.REGISTRY_WRITE):
         write = Write.from_json(intent.figures)
         registry.write(write.difference)
         _write_remarks(registry, write)
-        _finish(journal, intent)
-        _check_resolution(registry, write)
-
-
-def _finish(journal: Journal, intent: Entry) -> None:
-    journal.append(intent.note.ended(Phase.DONE, intent))
+        journal.append(intent.note.ended(Phase.DONE, intent))
 
 
 def _write_remarks(registry: Registry, write: Write) -> None:
@@ -97,11 +89,11 @@ def _write_remarks(registry: Registry, write: Write) -> None:
             registry.annotate(number, remark.tags, own_words + DECISION_MARK + remark.decision)
 
 
-def _check_resolution(registry: Registry, write: Write) -> None:
-    meant = write.after.aliases.get(ALIASES[Stage.PRODUCTION])
+def check_resolution(registry: Registry, production: int | None) -> None:
+    """Raise RegistryError when `models:/<app>/Production` is not the version that is served."""
     found = registry.resolved(Stage.PRODUCTION)
-    if found != meant and Difference.between(write.before, write.after).stages:
+    if found != production:
         raise RegistryError(
-            f"models:/{registry.app}/Production is version {found}; version {meant} was written.",
+            f"models:/{registry.app}/Production is version {found}; version {production} was written.",
             "Somebody changed it in the same moment: run `slate sync` again, which decides on that change.",
         )

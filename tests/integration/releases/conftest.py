@@ -1,0 +1,56 @@
+"""Versions in a real MLflow, made once; every test gets a copy of the home they live in, and an empty Redis."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from contracts.home import Home
+from contracts.tables import CanonicalTables
+from tests.promotion_worlds import Studio, measured, register_bundle, settings_of_tests, variant
+from tests.release_worlds import small_release
+
+
+@pytest.fixture(scope="session")
+def base_bundle(tmp_path_factory: pytest.TempPathFactory, world: CanonicalTables) -> Path:
+    """A small release that loads, answers and can be published."""
+    folder = tmp_path_factory.mktemp("base")
+    small_release(folder / "bundle", folder / "workspace", world)
+    return folder / "bundle"
+
+
+@pytest.fixture(scope="session")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What two stages of a run recorded of themselves."""
+    folder = tmp_path_factory.mktemp("runs")
+    for stage, seconds in (("ingest", 1.5), ("candidates@test", 20)):
+        record = {"stage": stage, "seconds": seconds, "peak_memory_mib": 300, "n_rows": {"users": 60}}
+        (folder / f"{stage}.json").write_text(json.dumps(record))
+    (folder / "validation").mkdir()
+    (folder / "validation" / "index.html").write_text("<p>data docs</p>")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def stocked_home(tmp_path_factory: pytest.TempPathFactory, base_bundle: Path, runs: Path) -> Home:
+    """Versions 1 and 2 as good as each other, 3 much worse, 4 built from uncommitted source, 5 as 1 and 2."""
+    home = Home(tmp_path_factory.mktemp("stock") / "home")
+    folder = tmp_path_factory.mktemp("variants")
+    for number, quality in enumerate((0.30, 0.31, 0.10, 0.32, 0.30), start=1):
+        bundle = variant(base_bundle, folder / str(number), evaluation=measured(base_bundle, quality), note=str(number))
+        assert register_bundle(home, bundle, runs, dirty=number == 4).number == number
+    return home
+
+
+@pytest.fixture
+def studio(stocked_home: Home, tmp_path: Path, redis_url: str, monkeypatch: pytest.MonkeyPatch) -> Studio:
+    """The five versions, none promoted, in a home of this test's own."""
+    home = Home(tmp_path / "home")
+    shutil.copytree(stocked_home.root, home.root)
+    monkeypatch.setenv("SLATE_HOME", str(home.root))
+    monkeypatch.setenv("REDIS_URL", redis_url)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    return Studio(home, settings_of_tests(), redis_url)

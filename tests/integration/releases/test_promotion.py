@@ -1,0 +1,417 @@
+"""Requests made in MLflow, decided, carried out and written back; real MLflow, real Redis.
+
+Versions 1, 2 and 5 are about as good as each other, 3 is much worse, 4 was built from uncommitted source.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from contracts.clock import FixedClock
+from contracts.errors import RegistryUnavailable, StoreUnavailable
+from release.decision import Decision
+from release.journal import Action, Entry, Journal, Note, Phase
+from release.promotion import Promoter
+from release.registry_state import Stage
+from release.rollback import roll_back
+from tests.promotion_worlds import FOREIGN_WARNINGS, Studio, measured, register_bundle, variant
+
+pytestmark = FOREIGN_WARNINGS
+PRODUCTION, STAGING, ARCHIVED, NONE = Stage.PRODUCTION, Stage.STAGING, Stage.ARCHIVED, Stage.NONE
+
+
+def sync(studio: Studio) -> list[tuple[int, str]]:
+    """One sync, as (version, verdict) of each decision."""
+    return [(decision.version, decision.verdict) for decision in studio.promoter.sync().decisions]
+
+
+def put_in_production(studio: Studio, *versions: int) -> None:
+    for version in versions:
+        studio.set_stage(version, PRODUCTION)
+        assert sync(studio) == [(version, "accepted")]
+
+
+def says_truth(studio: Studio, production: int) -> bool:
+    """MLflow shows the version that is served in Production, by stage and alias, and no other."""
+    in_production = [version for version, stage in studio.stages().items() if stage == PRODUCTION]
+    resolved = studio.registry.resolved(PRODUCTION)
+    return (studio.served(), in_production, studio.aliases()["production"], resolved) == (
+        production,
+        [production],
+        production,
+        production,
+    )
+
+
+def test_the_first_version_set_to_production_is_served(studio: Studio) -> None:
+    studio.set_stage(1, PRODUCTION)
+    assert sync(studio) == [(1, "accepted")]
+    assert says_truth(studio, 1)
+    version = studio.registry.version(1)
+    assert studio.pointer().generation_id == version.generation_id
+    assert version.tags["slate.decision"] == "accepted"
+    assert version.description.startswith(f"Release {version.release_id}")
+    assert "**Decision** accepted for Production" in version.description
+
+
+def test_the_journal_tells_before_and_after(studio: Studio) -> None:
+    put_in_production(studio, 1)
+    assert studio.journal() == [
+        (Action.PROMOTE, Phase.INTENT, 1),
+        (Action.PROMOTE, Phase.DONE, 1),
+        (Action.REGISTRY_WRITE, Phase.INTENT, None),
+        (Action.REGISTRY_WRITE, Phase.DONE, None),
+    ]
+    intent, done = studio.entries(Action.PROMOTE)
+    assert (intent.epoch, done.epoch, done.intent_id) == (0, 1, intent.id)
+    assert {gate["name"] for gate in done.figures["gates"]} >= {"artefacts", "golden", "ndcg"}
+    assert studio.promoter.journal.verify() == 4
+
+
+def test_a_sync_with_nothing_asked_changes_and_notes_nothing(studio: Studio) -> None:
+    put_in_production(studio, 1)
+    before = studio.journal()
+    assert sync(studio) == []
+    assert studio.journal() == before
+
+
+def test_an_alias_asks_like_a_stage(studio: Studio) -> None:
+    studio.set_alias("production", 1)
+    assert sync(studio) == [(1, "accepted")]
+    studio.set_alias("production", 2)
+    assert sync(studio) == [(2, "accepted")]
+    assert says_truth(studio, 2)
+    assert studio.stages()[1] == ARCHIVED
+
+
+def test_of_two_versions_in_production_the_newly_set_one_is_served_and_the_other_archived(studio: Studio) -> None:
+    put_in_production(studio, 1, 2)
+    assert says_truth(studio, 2)
+    assert studio.stages()[1] == ARCHIVED
+
+
+def test_promoting_an_older_version_again_really_brings_it_back(studio: Studio) -> None:
+    put_in_production(studio, 1, 2, 1)
+    assert says_truth(studio, 1)
+    assert studio.stages()[2] == ARCHIVED
+
+
+def test_a_worse_version_is_refused_with_figures_and_put_back(studio: Studio) -> None:
+    put_in_production(studio, 1)
+    studio.set_stage(3, PRODUCTION)
+    assert sync(studio) == [(3, "refused")]
+    assert says_truth(studio, 1)
+    version = studio.registry.version(3)
+    assert version.stage is NONE
+    assert version.tags["slate.decision"] == "refused"
+    assert version.tags["slate.gate.ndcg"].startswith("failed")
+    assert "refused for Production" in version.description
+    (refusal,) = studio.entries(Action.REFUSE)
+    (gate,) = [gate for gate in refusal.figures["gates"] if gate["name"] == "ndcg"]
+    assert (gate["passed"], gate["value"]) == (False, pytest.approx(0.10))
+
+
+def test_what_was_decided_is_replaced_by_the_next_decision_and_own_words_stay(studio: Studio) -> None:
+    put_in_production(studio, 1)
+    with studio.registry.connection.speaking() as client:
+        client.update_model_version(studio.app, "3", "My words.")
+    for _ in range(2):
+        studio.set_stage(3, PRODUCTION)
+        sync(studio)
+    description = studio.registry.version(3).description
+    assert description.startswith("My words.")
+    assert description.count("**Decision**") == 1
+
+
+def test_stage_and_alias_on_different_versions_are_both_refused(studio: Studio) -> None:
+    put_in_production(studio, 1)
+    studio.set_stage(2, PRODUCTION)
+    studio.set_alias("production", 5)
+    assert sync(studio) == [(2, "refused"), (5, "refused")]
+    assert says_truth(studio, 1)
+    assert (studio.stages()[2], studio.stages()[5]) == (NONE, NONE)
+
+
+@pytest.mark.parametrize("how", ["archived", "unaliased", "staged"])
+def test_what_is_served_cannot_be_taken_out_of_production(studio: Studio, how: str) -> None:
+    put_in_production(studio, 1)
+    match how:
+        case "archived":
+            studio.set_stage(1, ARCHIVED)
+        case "unaliased":
+            studio.delete_alias("production")
+        case "staged":
+            studio.set_stage(1, STAGING)
+    assert sync(studio) == [(1, "refused")]
+    assert says_truth(studio, 1)
+    assert "slate rollback" in studio.registry.version(1).tags["slate.decision.reason"]
+
+
+def test_a_served_version_that_was_deleted_is_registered_again(studio: Studio) -> None:
+    put_in_production(studio, 1)
+    release_id = studio.registry.version(1).release_id
+    studio.delete_version(1)
+    assert sync(studio) == [(1, "refused")]
+    assert says_truth(studio, 6)
+    assert studio.registry.version(6).release_id == release_id
+    assert sync(studio) == []
+
+
+def test_uncommitted_source_needs_to_be_allowed(studio: Studio) -> None:
+    studio.set_stage(4, PRODUCTION)
+    assert sync(studio) == [(4, "refused")]
+    assert "--allow-dirty" in studio.registry.version(4).tags["slate.decision.reason"]
+    assert studio.promoter.promote(4, requester="ada", allow_dirty=True).accepted
+    assert says_truth(studio, 4)
+    assert studio.entries(Action.PROMOTE)[-1].requester == "ada"
+
+
+def test_staging_is_asked_for_by_stage_or_alias_and_left_freely(studio: Studio) -> None:
+    put_in_production(studio, 1)
+    studio.set_stage(3, STAGING)  # worse is no reason against trying it out
+    assert sync(studio) == [(3, "accepted")]
+    assert studio.aliases() == {"production": 1, "staging": 3}
+    studio.set_alias("staging", 2)
+    assert sync(studio) == [(2, "accepted")]
+    assert (studio.stages()[2], studio.stages()[3]) == (STAGING, ARCHIVED)
+    studio.set_stage(2, ARCHIVED)
+    assert sync(studio) == []
+    assert (studio.stages()[2], studio.aliases()) == (ARCHIVED, {"production": 1})
+    assert says_truth(studio, 1)
+
+
+def test_a_staged_version_goes_on_to_production(studio: Studio) -> None:
+    studio.set_stage(1, STAGING)
+    sync(studio)
+    put_in_production(studio, 1)
+    assert says_truth(studio, 1)
+    assert "staging" not in studio.aliases()
+
+
+def test_a_flushed_redis_is_filled_again_from_the_journal(studio: Studio) -> None:
+    put_in_production(studio, 1, 2)
+    studio.flush()
+    report = studio.promoter.sync()
+    assert report.rebuilt == studio.pointer()
+    assert says_truth(studio, 2)
+    assert studio.journal(Action.REBUILD) == [(Action.REBUILD, Phase.INTENT, 2), (Action.REBUILD, Phase.DONE, 2)]
+    assert studio.promoter.sync().rebuilt is None
+
+
+def test_a_bundle_that_is_not_here_is_fetched_from_the_registry(studio: Studio) -> None:
+    bundle = studio.home.bundles / studio.registry.version(1).release_id
+    shutil.rmtree(bundle)
+    put_in_production(studio, 1)
+    assert (bundle / "manifest.json").is_file()
+
+
+def test_a_damaged_bundle_is_refused(studio: Studio) -> None:
+    damaged = studio.home.bundles / studio.registry.version(1).release_id / "validation.json"
+    damaged.write_text("{}\n\n")
+    studio.set_stage(1, PRODUCTION)
+    assert sync(studio) == [(1, "refused")]
+    assert "validation.json" in studio.registry.version(1).tags["slate.decision.reason"]
+    assert studio.pointer() is None
+    assert studio.stages()[1] == NONE
+
+
+def test_a_version_made_by_hand_is_refused(studio: Studio) -> None:
+    source = studio.registry.version(1)
+    by_hand = studio.registry.create_version(source=source.source, run_id=source.run_id, tags={}, description="")
+    studio.set_stage(by_hand.number, PRODUCTION)
+    assert sync(studio) == [(by_hand.number, "refused")]
+    assert "slate register" in studio.registry.version(by_hand.number).tags["slate.decision.reason"]
+
+
+def test_an_alias_in_capitals_is_refused_and_taken_away(studio: Studio) -> None:
+    put_in_production(studio, 1)
+    studio.set_alias("Production", 2)
+    assert sync(studio) == [(2, "refused")]
+    assert studio.aliases() == {"production": 1}
+
+
+def test_promoting_what_is_served_is_no_switch(studio: Studio) -> None:
+    put_in_production(studio, 1)
+    epoch = studio.pointer().epoch
+    decision = studio.promoter.promote(1, requester="ada")
+    assert (decision.accepted, decision.reason) == (True, "Its release is in production already.")
+    assert studio.pointer().epoch == epoch
+    assert not studio.promoter.promote(1, STAGING, requester="ada").accepted
+    assert says_truth(studio, 1)
+
+
+def test_while_redis_is_away_a_request_waits(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+    studio.set_stage(1, PRODUCTION)
+    with monkeypatch.context() as away:
+        away.setenv("REDIS_URL", "redis://127.0.0.1:1/0")
+        with pytest.raises(StoreUnavailable):
+            sync(studio)
+    assert studio.stages()[1] == PRODUCTION
+    assert studio.journal() == []
+    assert sync(studio) == [(1, "accepted")]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "stage"), [("none", NONE), ("staging", STAGING), ("production", PRODUCTION)], ids=str
+)
+def test_what_a_training_does_with_its_release_is_a_parameter(studio: Studio, wanted: str, stage: Stage) -> None:
+    promotion = studio.settings.promotion.model_copy(update={"after_training": wanted})
+    settings = studio.settings.model_copy(update={"promotion": promotion})
+    studio = replace(studio, settings=settings)
+    decision = studio.promoter.after_training(1)
+    assert (decision.verdict if decision else "none") == ("none" if stage is NONE else "accepted")
+    assert studio.stages()[1] == stage
+    assert studio.promoter.after_training(1) is None or stage is NONE
+
+
+def test_the_commit_that_gives_a_release_back_is_on_the_version_and_in_the_journal(studio: Studio) -> None:
+    version = studio.registry.version(2)
+    studio.promoter.record_commit(version.release_id, "abc123")
+    after = studio.registry.version(2)
+    assert (after.tags["slate.release_commit"], after.description) == ("abc123", version.description)
+    (entry,) = studio.entries(Action.RECORD)
+    assert (entry.release_id, entry.version, entry.figures) == (version.release_id, 2, {"commit": "abc123"})
+    put_in_production(studio, 1)  # a record is no first contact: what MLflow shows is still adopted
+
+
+class _KilledAt(Exception):
+    """Stands for SIGKILL: nothing of ours catches it."""
+
+
+class _KillingJournal(Journal):
+    """A journal that dies before, or right after, it has written an entry of this kind."""
+
+    def __init__(self, studio: Studio, action: Action, phase: Phase) -> None:
+        super().__init__(studio.home, studio.app)
+        self._fatal = (action, phase)
+
+    def append(self, note: Note) -> Entry:
+        if (note.action, note.phase) == self._fatal:
+            raise _KilledAt
+        return super().append(note)
+
+
+@pytest.mark.parametrize("phase", [Phase.INTENT, Phase.DONE], ids=str)
+@pytest.mark.parametrize("action", [Action.PROMOTE, Action.REGISTRY_WRITE], ids=str)
+def test_killed_between_any_two_steps_the_next_sync_ends_the_same(studio: Studio, action: Action, phase: Phase) -> None:
+    put_in_production(studio, 1)
+    studio.set_stage(2, PRODUCTION)
+    with pytest.raises(_KilledAt):
+        replace(studio.promoter, journal=_KillingJournal(studio, action, phase)).sync()
+    sync(studio)
+    assert says_truth(studio, 2)
+    assert studio.stages()[1] == ARCHIVED
+    assert sync(studio) == []
+    assert [entry.phase for entry in studio.entries(Action.PROMOTE) if entry.version == 2][-1] is Phase.DONE
+
+
+def test_an_intent_whose_pointer_never_moved_is_noted_as_failed(studio: Studio) -> None:
+    put_in_production(studio, 1)
+    release = studio.registry.version(2)
+    studio.promoter.journal.append(
+        Note(Action.PROMOTE, Phase.INTENT, release.release_id, release.generation_id, 2, epoch=1)
+    )
+    sync(studio)
+    assert studio.entries()[-1].phase is Phase.FAILED
+    assert says_truth(studio, 1)
+
+
+class _MeddlingJournal(Journal):
+    """Somebody rolls back while a promotion is between its intent and its move."""
+
+    def __init__(self, studio: Studio) -> None:
+        super().__init__(studio.home, studio.app)
+        self._studio = studio
+
+    def append(self, note: Note) -> Entry:
+        entry = super().append(note)
+        if (note.action, note.phase) == (Action.PROMOTE, Phase.INTENT):
+            roll_back(
+                self._studio.settings, self._studio.home, Journal(self._studio.home, self._studio.app), requester="x"
+            )
+        return entry
+
+
+def test_a_rollback_during_a_promotion_has_the_last_word(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("release.rollback.REGISTRY_PATIENCE_S", 0.01)  # the promotion holds the turn all the while
+    put_in_production(studio, 1, 2)
+    studio.set_stage(5, PRODUCTION)
+    (decision,) = replace(studio.promoter, journal=_MeddlingJournal(studio)).sync().decisions
+    assert (decision.version, decision.verdict) == (5, "refused")
+    assert "switched by somebody else" in decision.reason
+    assert says_truth(studio, 1)
+    assert sync(studio) == []
+
+
+def test_what_was_measured_on_another_window_has_to_be_accepted_in_words(
+    studio: Studio, base_bundle: Path, runs: Path, tmp_path: Path
+) -> None:
+    put_in_production(studio, 1)
+    card = measured(base_bundle, 0.31)
+    card["window"]["as_of"] = "2021-01-01T00:00:00+00:00"
+    bundle = variant(base_bundle, tmp_path / "later", evaluation=card)
+    later = register_bundle(studio.home, bundle, runs).number
+    studio.set_stage(later, PRODUCTION)
+    assert sync(studio) == [(later, "refused")]
+    assert "Not comparable" in studio.registry.version(later).tags["slate.decision.reason"]
+    assert studio.promoter.promote(later, requester="ada", accepted="fresher data").accepted
+    assert "fresher data" in studio.registry.version(later).tags["slate.gate.ndcg"]
+    assert says_truth(studio, later)
+
+
+@pytest.mark.parametrize(
+    ("ndcg", "gate"), [(0.04, "ndcg"), (0.24, "popular")], ids=["under the floor", "worse than popular"]
+)
+def test_the_first_release_must_pass_floors(
+    studio: Studio, base_bundle: Path, runs: Path, tmp_path: Path, ndcg: float, gate: str
+) -> None:
+    bundle = variant(base_bundle, tmp_path / "first", evaluation=measured(base_bundle, ndcg))
+    number = register_bundle(studio.home, bundle, runs).number
+    studio.set_stage(number, PRODUCTION)
+    assert sync(studio) == [(number, "refused")]
+    assert studio.registry.version(number).tags[f"slate.gate.{gate}"].startswith("failed")
+    assert studio.pointer() is None
+
+
+@pytest.mark.parametrize(
+    ("gate", "spoilt"),
+    [
+        ("golden", ("golden/queries.json", '"tier": "personal"', '"tier": "popular"')),
+        ("validation", ("validation.json", "true", "false")),
+    ],
+    ids=["golden", "validation"],
+)
+def test_a_release_that_is_whole_but_not_sound_is_refused_even_for_staging(
+    studio: Studio, base_bundle: Path, runs: Path, tmp_path: Path, gate: str, spoilt: tuple[str, str, str]
+) -> None:
+    bundle = variant(base_bundle, tmp_path / gate, spoilt=spoilt)
+    number = register_bundle(studio.home, bundle, runs).number
+    studio.set_stage(number, STAGING)
+    assert sync(studio) == [(number, "refused")]
+    verdicts = {name: text.split(":")[0] for name, text in studio.registry.version(number).tags.items()}
+    assert verdicts["slate.gate.artefacts"] == "passed"
+    assert verdicts[f"slate.gate.{gate}"] == "failed"
+
+
+def test_a_decision_carries_the_time_it_was_made(studio: Studio) -> None:
+    moment = datetime(2026, 11, 1, 12, 30, tzinfo=UTC)
+    Promoter.open(studio.settings, studio.home, FixedClock(moment)).promote(1, requester="ada")
+    assert studio.registry.version(1).tags["slate.decision.ts"] == "2026-11-01T12:30:00+00:00"
+    assert {entry.ts for entry in studio.entries()} == {moment}
+
+
+def test_a_decision_is_json(studio: Studio) -> None:
+    decision: Decision = studio.promoter.promote(1, requester="ada")
+    assert json.loads(json.dumps(decision.to_json()))["verdict"] == "accepted"
+
+
+def test_an_unreachable_registry_is_an_error_of_ours(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:1")
+    with pytest.raises(RegistryUnavailable):
+        sync(studio)

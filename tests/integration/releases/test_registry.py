@@ -1,0 +1,123 @@
+"""Registering releases in a real MLflow on SQLite, and asking the registered model for slates."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from contracts.errors import RegistryError, RegistryUnavailable
+from contracts.home import Home
+from release.manifest import load_manifest
+from release.registration import MODEL_TAG
+from release.registry import Registry
+from release.registry_state import Stage
+from tests.promotion_worlds import COMMIT, FOREIGN_WARNINGS, Studio, register_bundle
+
+pytestmark = FOREIGN_WARNINGS
+
+
+def runs_of(registry: Registry) -> list:
+    with registry.connection.speaking() as client:
+        experiment = client.get_experiment_by_name(registry.app)
+        return list(client.search_runs([experiment.experiment_id]))
+
+
+def test_a_release_is_registered_once(studio: Studio, runs: Path) -> None:
+    kept = studio.home.bundles / studio.registry.version(1).release_id
+    n_runs = len(runs_of(studio.registry))
+    again = register_bundle(studio.home, kept, runs)
+    assert (again.number, again.newly_registered) == (1, False)
+    assert len(runs_of(studio.registry)) == n_runs
+    assert [version.number for version in studio.registry.versions()] == [1, 2, 3, 4, 5]
+
+
+def test_the_version_says_what_it_is_made_of(studio: Studio) -> None:
+    version = studio.registry.version(4)
+    manifest = load_manifest(studio.home.bundles / version.release_id)
+    assert (version.release_id, version.generation_id) == (manifest.release_id, manifest.generation_id)
+    assert (version.commit, version.dirty, studio.registry.version(1).dirty) == (COMMIT, True, False)
+    assert version.tags["slate.data"]
+    assert version.release_id in version.description
+    assert version.stage is Stage.NONE
+
+
+def test_the_run_holds_parameters_figures_reports_and_one_child_per_stage(studio: Studio) -> None:
+    version = studio.registry.version(1)
+    with studio.registry.connection.speaking() as client:
+        run = client.get_run(version.run_id)
+        assert run.data.params["candidates.als.factors"] == "4"
+        assert run.data.metrics["headline.ndcg_at_10"] == pytest.approx(0.30)
+        assert [file.path for file in client.list_artifacts(version.run_id, "validation")] == ["validation/index.html"]
+    children = {
+        other.info.run_name: other.data.metrics
+        for other in runs_of(studio.registry)
+        if other.data.tags.get("mlflow.parentRunId") == version.run_id
+    }
+    assert children == {
+        "ingest": {"seconds": 1.5, "peak_memory_mib": 300, "n_rows.users": 60},
+        "candidates@test": {"seconds": 20, "peak_memory_mib": 300, "n_rows.users": 60},
+    }
+
+
+def test_nothing_that_is_logged_is_a_pickle(stocked_home: Home) -> None:
+    files = [path for path in stocked_home.mlflow_artifacts.rglob("*") if path.is_file()]
+    assert any(path.name == "manifest.json" for path in files)
+    assert not [path for path in files if path.suffix in {".pkl", ".pickle", ".joblib"}]
+
+
+@pytest.mark.parametrize("logged", [True, False], ids=["after the model was logged", "while it was logged"])
+def test_a_registration_that_was_killed_is_finished_by_the_next(studio: Studio, runs: Path, logged: bool) -> None:
+    version = studio.registry.version(1)
+    n_runs = len(runs_of(studio.registry))
+    studio.delete_version(1)
+    if not logged:
+        with studio.registry.connection.speaking() as client:
+            client.delete_tag(version.run_id, MODEL_TAG)
+    again = register_bundle(studio.home, studio.home.bundles / version.release_id, runs)
+    assert (again.release_id, again.newly_registered, again.number) == (version.release_id, True, 6)
+    assert (again.run_id == version.run_id) == logged
+    assert len(runs_of(studio.registry)) == n_runs
+
+
+def test_slates_come_out_of_the_production_stage_in_batch_from_any_folder(studio: Studio, tmp_path: Path) -> None:
+    studio.set_stage(2, Stage.PRODUCTION)
+    code = (
+        "import mlflow, pandas, sys; mlflow.set_tracking_uri(sys.argv[1]);"
+        "model = mlflow.pyfunc.load_model('models:/movies/Production');"
+        "people = pandas.DataFrame({'user_id': ['u501', 'nobody'], 'k': [3, 2]});"
+        "model.predict(people).to_json(sys.argv[2], orient='records')"
+    )
+    answer = tmp_path / "answer.json"
+    command = [sys.executable, "-W", "ignore", "-c", code, studio.registry.connection.uri, str(answer)]
+    subprocess.run(command, cwd=tmp_path, check=True)
+    rows = json.loads(answer.read_text())
+    assert [(row["user_id"], row["position"]) for row in rows] == [
+        ("u501", 1), ("u501", 2), ("u501", 3), ("nobody", 1), ("nobody", 2),
+    ]  # fmt: skip
+    assert {row["release_id"] for row in rows} == {studio.registry.version(2).release_id}
+    assert all(row["title"].startswith("Film") and row["item_id"].startswith("i1") for row in rows)
+
+
+def test_a_bundle_can_be_had_back_from_the_registry(studio: Studio, tmp_path: Path) -> None:
+    version = studio.registry.version(3)
+    fetched = studio.registry.download_bundle(version, tmp_path / "fetched")
+    assert load_manifest(fetched).release_id == version.release_id
+
+
+def test_an_unknown_version_is_an_error_that_lists_the_known_ones(studio: Studio) -> None:
+    with pytest.raises(RegistryError, match="no version 9; it has 1, 2, 3, 4, 5"):
+        studio.registry.version(9)
+
+
+def test_an_unreachable_server_is_named_with_what_to_do(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # bound but not listening: nobody answers, nobody else takes it
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://ada:secret@127.0.0.1:{taken.getsockname()[1]}")
+        with pytest.raises(RegistryUnavailable, match=r"(?s)http://ada:\*\*\*@127.0.0.1:\d+.*make up") as caught:
+            Registry(home, "movies").versions()
+    assert "secret" not in str(caught.value)

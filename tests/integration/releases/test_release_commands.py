@@ -1,0 +1,68 @@
+"""`slate releases, promote, sync, rollback, journal` as somebody types them."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from cli import releases
+from contracts.errors import PromotionRefused
+from release.registry_state import Stage
+from tests.promotion_worlds import CHECKOUT, FOREIGN_WARNINGS, Studio
+
+pytestmark = FOREIGN_WARNINGS
+
+
+@pytest.fixture
+def slate(studio: Studio, monkeypatch: pytest.MonkeyPatch):
+    """Runs one command; returns its exit code, output and error."""
+    monkeypatch.chdir(CHECKOUT)
+    app = typer.Typer()
+    releases.add_to(app)
+    return lambda *words: CliRunner().invoke(app, list(words))
+
+
+def test_from_promotion_to_rollback_in_words_and_in_json(slate, studio: Studio) -> None:
+    assert "version 1 accepted for Production" in slate("promote", "1").stdout
+    studio.set_stage(2, Stage.PRODUCTION)
+    (decision,) = json.loads(slate("sync", "--json").stdout)["decisions"]
+    assert (decision["version"], decision["verdict"]) == (2, "accepted")
+    rows = json.loads(slate("releases", "--json").stdout)
+    assert [(row["version"], row["stage"], row["served"]) for row in rows][:2] == [
+        (1, "Archived", False),
+        (2, "Production", True),
+    ]
+    assert "<- served" in slate("releases").stdout
+    assert json.loads(slate("rollback", "--json", "--reason", "complaints").stdout)["version"] == 1
+    entries = json.loads(slate("journal", "--json", "--limit", "0").stdout)
+    assert [entry["reason"] for entry in entries if entry["action"] == "rollback"] == ["complaints"] * 2
+    assert slate("journal", "--limit", "1").stdout.count("\n") == 2
+    assert "each follows from the one before" in slate("journal", "--verify").stdout
+    assert slate("sync").stdout == "nothing was asked for\n"
+
+
+def test_a_refused_promotion_prints_the_decision_and_fails(slate) -> None:
+    slate("promote", "1")
+    result = slate("promote", "3", "--json")
+    assert json.loads(result.stdout)["verdict"] == "refused"
+    assert isinstance(result.exception, PromotionRefused)
+    assert "slate journal" in str(result.exception)
+
+
+def test_a_stage_is_named_in_any_case_and_no_other_is_taken(slate, studio: Studio) -> None:
+    assert slate("promote", "1", "--stage", "Live").exit_code == 2
+    assert slate("promote", "1", "--stage", "staging").exit_code == 0
+    assert studio.stages()[1] == "Staging"
+
+
+def test_registering_again_says_which_version_it_is(slate, studio: Studio) -> None:
+    bundle = studio.home.bundles / studio.registry.version(2).release_id
+    assert "same release, version 2" in slate("register", "--folder", str(bundle)).stdout
+
+
+def test_an_empty_registry_and_journal_say_what_to_do(slate, home) -> None:
+    assert "slate register" in slate("releases").stdout
+    assert slate("journal").stdout == "the journal is empty\n"
