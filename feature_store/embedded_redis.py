@@ -27,7 +27,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from redis.retry import Retry
 
-from contracts.errors import Busy, StoreError, StoreUnavailable
+from contracts.errors import Busy, PortTaken, StoreError, StoreUnavailable
 from contracts.home import Home
 from feature_store.server_program import (
     LOG,
@@ -41,10 +41,11 @@ from feature_store.server_program import (
     server_command,
 )
 
-__all__ = ["online_store", "running", "serve", "server_binary", "start", "stop"]
+__all__ = ["is_alive", "online_store", "running", "serve", "server_binary", "start", "stop"]
 
 START_TIMEOUT_S = 30.0  # a dump of a few GiB loads in this time
 STOP_TIMEOUT_S = 120.0  # and is saved in this
+ANSWER_TIMEOUT_S = 2.0  # whatever listens on a stale port may never answer
 POLL_S = 0.01
 PORT_ATTEMPTS = 5  # somebody else may take a free port between our choosing it and Redis' binding it
 
@@ -62,7 +63,7 @@ def online_store(home: Home) -> Iterator[str]:
     with _starting(home):
         users = _open_lock(home.redis / "users")
         fcntl.flock(users, fcntl.LOCK_SH)
-        url = running(home) or _start(home, temporary=True)
+        url = _living(home) or _start(home, temporary=True)
     try:
         yield url
     finally:
@@ -78,7 +79,7 @@ def start(home: Home) -> str:
     Raises StoreUnavailable with the end of its log when it does not start, PortTaken when SLATE_REDIS_PORT is in use.
     """
     with _starting(home):
-        url = running(home) or _start(home, temporary=False)
+        url = _living(home) or _start(home, temporary=False)
         (home.redis / "temporary").unlink(missing_ok=True)
         return url
 
@@ -96,12 +97,18 @@ def running(home: Home) -> str | None:
     except FileNotFoundError:
         return None
     try:
-        with _client(url) as client:
+        with _client(url, ANSWER_TIMEOUT_S) as client:
             folder = client.config_get("dir").get("dir", "")
     except (RedisError, ValueError):
         return None
     # Another program, or the server of another home, may listen on that port by now.
     return url if Path(folder) == home.redis.resolve() else None
+
+
+def is_alive(home: Home) -> bool:
+    """Whether a server of this home lives, answering or not."""
+    home.redis.mkdir(parents=True, exist_ok=True)
+    return _locked(home.redis / "alive")
 
 
 def serve(home: Home, port: int) -> None:
@@ -113,7 +120,11 @@ def serve(home: Home, port: int) -> None:
         if _is_temporary(home) and not _locked(home.redis / "users"):
             _stop(home)  # left over from a command that was killed
         alive = _lease(home)
-        check_free(port)
+        try:
+            check_free(port)
+        except PortTaken:
+            os.close(alive)
+            raise
         (home.redis / "temporary").unlink(missing_ok=True)
         _write_url(home, port)
         arguments = server_command(home.redis, port)
@@ -157,27 +168,35 @@ def _launch(home: Home, port: int) -> str | None:
 
 
 def _wait_until_it_answers(home: Home, port: int, size_before: int) -> str | None:
-    url = _write_url(home, port)
+    _write_url(home, port)
+    url = _living(home)
+    if url is None and "Address already in use" not in log_since(home.redis, size_before):
+        raise StoreUnavailable(f"The embedded Redis did not start:\n{log_end(home.redis)}", _see_log(home))
+    return url
+
+
+def _living(home: Home) -> str | None:
+    """The URL of the server that lives, once it answers; None when none lives (any more)."""
     deadline = time.monotonic() + START_TIMEOUT_S
-    while time.monotonic() < deadline:
-        if running(home):
+    while is_alive(home):
+        url = running(home)
+        if url:
             return url
-        if not _locked(home.redis / "alive"):  # it died
-            if "Address already in use" in log_since(home.redis, size_before):
-                return None
-            raise StoreUnavailable(f"The embedded Redis did not start:\n{log_end(home.redis)}", _see_log(home))
+        if time.monotonic() > deadline:
+            raise StoreUnavailable(
+                f"The embedded Redis did not answer within {START_TIMEOUT_S:.0f} s:\n{log_end(home.redis)}",
+                _see_log(home),
+            )
         time.sleep(POLL_S)
-    raise StoreUnavailable(
-        f"The embedded Redis did not answer within {START_TIMEOUT_S:.0f} s:\n{log_end(home.redis)}", _see_log(home)
-    )
+    return None
 
 
 def _stop(home: Home) -> None:
-    url = running(home)
+    url = _living(home)
     if url is None:
         return
     try:
-        with _client(url) as client:
+        with _client(url, STOP_TIMEOUT_S) as client:
             client.shutdown(save=True)
     except RedisError as error:
         raise StoreError(
@@ -185,7 +204,7 @@ def _stop(home: Home) -> None:
             f"Free disk space at {home.redis}, and try again.",
         ) from error
     deadline = time.monotonic() + STOP_TIMEOUT_S
-    while _locked(home.redis / "alive"):
+    while is_alive(home):
         if time.monotonic() > deadline:
             raise StoreError(f"The embedded Redis at {url} does not stop.\n{log_end(home.redis)}", _see_log(home))
         time.sleep(POLL_S)
@@ -255,13 +274,13 @@ def _write_url(home: Home, port: int) -> str:
     return url
 
 
-def _client(url: str) -> redis.Redis:
+def _client(url: str, timeout_s: float) -> redis.Redis:
     return redis.Redis.from_url(
         url,
         protocol=2,
         decode_responses=True,
         socket_connect_timeout=1,
-        socket_timeout=None,
+        socket_timeout=timeout_s,
         retry=Retry(NoBackoff(), 0),
     )
 

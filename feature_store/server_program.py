@@ -45,7 +45,7 @@ def server_command(folder: Path, port: int) -> list[str]:
         *("--dbfilename", "dump.rdb"),
         *("--logfile", str(folder.resolve() / LOG)),
         *("--pidfile", str(folder.resolve() / "redis.pid")),  # its default lies outside SLATE_HOME
-        *("--save", "60 1"),  # with a save point, SIGTERM saves too
+        *("--save", "60", "1"),  # with a save point, SIGTERM saves too; as one argument Redis 6.2 ignores it
         *("--appendonly", "no"),
         *("--maxmemory-policy", "noeviction"),  # a published row must never vanish on its own
         # A save that fails in the background must not stop requests: the values can be published again.

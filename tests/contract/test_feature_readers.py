@@ -1,0 +1,242 @@
+"""What every feature reader promises, on tables in memory and on a real Redis; and that these two agree to the bit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pytest
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from contracts.errors import ReleaseMismatch, StoreUnavailable
+from contracts.features import Entity, FeatureReader, FeatureRows, FeatureSchema, FeatureSpec
+from contracts.id_map import IdMap
+from feature_store.connection import connect
+from feature_store.default_reader import DefaultFeatureReader
+from feature_store.offline_reader import OfflineFeatureReader
+from feature_store.online import RedisFeatureReader
+from feature_store.publishing import publish
+from feature_store.sessions import append_session_events
+from feature_store.values import FeatureSchemas, FeatureValues
+from tests.unit.feature_store.worlds import AS_OF, SCHEMAS, generation, ids_of
+
+APP = "readers"
+SECOND = timedelta(seconds=1)
+WRITTEN = AS_OF.replace(microsecond=0)  # what a row says of itself
+
+ReaderOf = Callable[[FeatureValues, FeatureSchemas, IdMap], FeatureReader]
+
+
+@pytest.fixture
+def client(redis_url: str) -> Iterator[redis.Redis]:
+    with connect(redis_url) as client:
+        yield client
+
+
+def offline(values: FeatureValues, schemas: FeatureSchemas, item_ids: IdMap) -> FeatureReader:
+    return OfflineFeatureReader(values, schemas, item_ids)
+
+
+@pytest.fixture
+def online(client: redis.Redis) -> ReaderOf:
+    def reader(values: FeatureValues, schemas: FeatureSchemas, item_ids: IdMap) -> FeatureReader:
+        publish(client, APP, values, schemas, item_ids, "release", batch_size=7)
+        return RedisFeatureReader(client, APP, values.generation_id, schemas, item_ids)
+
+    return reader
+
+
+@pytest.fixture(params=["offline", "online"])
+def reader_of(request: pytest.FixtureRequest) -> ReaderOf:
+    return offline if request.param == "offline" else request.getfixturevalue("online")
+
+
+@pytest.fixture
+def reader(reader_of: ReaderOf) -> FeatureReader:
+    return reader_of(generation(), SCHEMAS, ids_of(generation()))
+
+
+class TestEveryReader:
+    def test_names_the_generation_it_reads(self, reader):
+        assert reader.generation_id == generation().generation_id
+
+    def test_gives_items_in_the_order_asked_with_repeats(self, reader):
+        values = generation()
+        order = [values.ids(Entity.ITEM)[position] for position in (5, 0, 5, 29)]
+        rows = reader.read_items(order, AS_OF)
+        np.testing.assert_array_equal(rows.values, filled(values.matrix(SCHEMAS.item)[[5, 0, 5, 29]], SCHEMAS.item))
+        assert rows.known.all()
+
+    def test_gives_defaults_for_an_unknown_item_and_says_so(self, reader):
+        known = generation().ids(Entity.ITEM)[3]
+        rows = reader.read_items(["never heard of", known], AS_OF)
+        assert rows.known.tolist() == [False, True]
+        np.testing.assert_array_equal(rows.values[0], SCHEMAS.item.defaults)
+
+    def test_gives_no_rows_for_no_items(self, reader):
+        rows = reader.read_items([], AS_OF)
+        assert rows.values.shape == (0, 2)
+        assert rows.known.shape == (0,)
+
+    def test_gives_float32_with_nothing_missing(self, reader):
+        rows = reader.read_items(generation().ids(Entity.ITEM), AS_OF)
+        assert rows.values.dtype == np.float32
+        assert not np.isnan(rows.values).any()
+
+    def test_gives_a_persons_row_and_history(self, reader):
+        values = generation()
+        user_id, item_ids, event_ts, ratings = values.histories.row(4)
+        person = reader.read_person(user_id, None, AS_OF)
+        row = values.matrix(SCHEMAS.user)[[values.ids(Entity.USER).index(user_id)]]
+        np.testing.assert_array_equal(person.features.values, filled(row, SCHEMAS.user))
+        assert person.features.known.tolist() == [True]
+        assert ids_of(values).external(person.history.item_idx) == item_ids
+        assert person.history.event_ts.tolist() == event_ts
+        np.testing.assert_array_equal(person.history.values, np.array(ratings, dtype=np.float32))
+        assert len(person.session) == 0
+
+    @pytest.mark.parametrize("user_id", [None, "nobody"])
+    def test_gives_defaults_and_nothing_else_for_somebody_unknown(self, reader, user_id):
+        person = reader.read_person(user_id, None, AS_OF)
+        assert person.features.known.tolist() == [False]
+        np.testing.assert_array_equal(person.features.values, [SCHEMAS.user.defaults])
+        assert (len(person.history), len(person.session)) == (0, 0)
+
+    @pytest.mark.parametrize(
+        ("now", "too_old"),
+        [
+            (WRITTEN + timedelta(days=7) - SECOND, False),
+            (WRITTEN + timedelta(days=7), False),
+            (WRITTEN + timedelta(days=7) + SECOND, True),
+        ],
+        ids=["before the TTL", "on the TTL", "past the TTL"],
+    )
+    def test_an_old_value_is_missing_and_takes_the_default_while_others_stay(self, reader, now, too_old):
+        values = generation()
+        user_ids = [user_id for user_id, week, ever in values.users.iter_rows() if None not in (week, ever)]
+        for user_id in user_ids:
+            stored = values.matrix(SCHEMAS.user)[values.ids(Entity.USER).index(user_id)]
+            person = reader.read_person(user_id, None, now)
+            week, ever = person.features.values[0]
+            assert week == (SCHEMAS.user.defaults[0] if too_old else stored[0])
+            assert ever == stored[1]
+            assert person.features.known.all()
+
+    def test_refuses_values_of_another_layout(self, reader_of):
+        values = generation()
+        other = FeatureSchemas(SCHEMAS.user, FeatureSchema(Entity.ITEM, SCHEMAS.item.features[::-1]))
+        with pytest.raises(ReleaseMismatch):
+            reader_of(values, other, ids_of(values)).read_items(values.ids(Entity.ITEM)[:1], AS_OF)
+
+
+def test_online_and_offline_agree_on_everybody_and_everything_at_any_age(online: ReaderOf):
+    values = generation(n_users=150, n_items=120)
+    arguments = (values, SCHEMAS, ids_of(values))
+    mine, theirs = offline(*arguments), online(*arguments)
+    user_ids, item_ids = [*values.ids(Entity.USER), "nobody"], [*values.ids(Entity.ITEM)[::-1], "nothing"]
+    moments = [
+        AS_OF,
+        WRITTEN,
+        WRITTEN - SECOND,
+        *(WRITTEN + timedelta(days=days, seconds=1) for days in (0, 1, 7, 400)),
+    ]
+    for now in moments:
+        assert_same_rows(mine.read_items(item_ids, now), theirs.read_items(item_ids, now))
+        for user_id in user_ids:
+            one, other = mine.read_person(user_id, None, now), theirs.read_person(user_id, None, now)
+            assert_same_rows(one.features, other.features)
+            for name in ("item_idx", "event_ts", "values"):
+                np.testing.assert_array_equal(getattr(one.history, name), getattr(other.history, name))
+                assert getattr(one.history, name).dtype == getattr(other.history, name).dtype
+
+
+def test_rows_of_two_times_are_aged_each_by_its_own(client):
+    """A store may hold rows that were written at two times; each is as old as it says."""
+    schema = FeatureSchema(Entity.ITEM, (FeatureSpec("item_day", -5.0, 1.0), FeatureSpec("item_ever", -6.0, 36_500.0)))
+    values = generation()
+    publish(client, APP, values, SCHEMAS, ids_of(values), "release", batch_size=100)
+    later = generation(as_of=AS_OF + timedelta(days=3))
+    publish(client, APP, later, SCHEMAS, ids_of(values), "release", batch_size=100)
+    first, second = values.ids(Entity.ITEM)[:2]
+    keys = [f"slate:{{{APP}}}:{owner.generation_id}:i:{second}" for owner in (values, later)]
+    client.copy(keys[1], keys[0], replace=True)
+    reader = RedisFeatureReader(client, APP, values.generation_id, FeatureSchemas(SCHEMAS.user, schema), ids_of(values))
+    rows = reader.read_items([first, second], AS_OF + timedelta(days=3))
+    assert rows.values[0, 0] == -5.0
+    np.testing.assert_array_equal(rows.values[1, 0], np.nan_to_num(values.matrix(SCHEMAS.item)[1, 0], nan=-5.0))
+
+
+def test_a_session_is_read_with_the_person_in_one_round_trip(client, online: ReaderOf):
+    values = generation()
+    ids = ids_of(values)
+    reader = online(values, SCHEMAS, ids)
+    clicked = values.ids(Entity.ITEM)[:2]
+    events = [(clicked[0], 1_600_000_000, float("nan")), ("gone", 1_600_000_001, 1.0), (clicked[1], 1_600_000_002, 5.0)]
+    append_session_events(client, APP, "s1", events, length=20, ttl_minutes=5)
+    before = client.info("stats")["total_reads_processed"]
+    person = reader.read_person(values.histories["user_id"][0], "s1", AS_OF)
+    # One read for our round trip, and one for asking how many there were.
+    assert client.info("stats")["total_reads_processed"] - before == 2
+    assert ids.external(person.session.item_idx) == clicked
+    assert person.session.event_ts.tolist() == [1_600_000_000, 1_600_000_002]
+    np.testing.assert_array_equal(person.session.values, np.array([np.nan, 5.0], dtype=np.float32))
+    assert len(person.history) > 0
+    anonymous = reader.read_person(None, "s1", AS_OF)
+    assert (len(anonymous.history), len(anonymous.session)) == (0, 2)
+
+
+def test_a_history_of_another_catalogue_is_refused(client):
+    values = generation()
+    publish(client, APP, values, SCHEMAS, ids_of(values), "release", batch_size=100)
+    other = IdMap.of([*values.ids(Entity.ITEM), "i9999"])
+    reader = RedisFeatureReader(client, APP, values.generation_id, SCHEMAS, other)
+    with pytest.raises(ReleaseMismatch) as refused:
+        reader.read_person(values.histories["user_id"][0], None, AS_OF)
+    assert other.fingerprint in str(refused.value)
+    assert ids_of(values).fingerprint in str(refused.value)
+
+
+def test_a_generation_nobody_published_reads_as_unknown(client):
+    reader = RedisFeatureReader(client, APP, "f" * 16, SCHEMAS, ids_of(generation()))
+    assert not reader.read_items(generation().ids(Entity.ITEM), AS_OF).known.any()
+
+
+def test_a_store_that_is_away_is_said_to_be_unavailable(closed_port):
+    client = redis.Redis(port=closed_port, retry=Retry(NoBackoff(), 0))
+    reader = RedisFeatureReader(client, APP, "f" * 16, SCHEMAS, ids_of(generation()))
+    with pytest.raises(StoreUnavailable):
+        reader.read_items(["i2"], AS_OF)
+    with pytest.raises(StoreUnavailable):
+        reader.read_person("u3", None, AS_OF)
+
+
+@pytest.fixture
+def closed_port() -> int:
+    from feature_store.server_program import free_port
+
+    return free_port()
+
+
+def test_the_default_reader_knows_nobody():
+    reader = DefaultFeatureReader("g", SCHEMAS)
+    now = datetime(2020, 1, 1, tzinfo=UTC)
+    assert reader.generation_id == "g"
+    person = reader.read_person("u3", "s1", now)
+    np.testing.assert_array_equal(person.features.values, [SCHEMAS.user.defaults])
+    assert (len(person.history), len(person.session)) == (0, 0)
+    rows = reader.read_items(["i2", "i7"], now)
+    np.testing.assert_array_equal(rows.values, [SCHEMAS.item.defaults, SCHEMAS.item.defaults])
+    assert not rows.known.any()
+
+
+def filled(values: np.ndarray, schema: FeatureSchema) -> np.ndarray:
+    return np.where(np.isnan(values), schema.defaults, values)
+
+
+def assert_same_rows(one: FeatureRows, other: FeatureRows) -> None:
+    assert one.values.dtype == other.values.dtype == np.float32
+    assert one.values.tobytes() == other.values.tobytes()
+    np.testing.assert_array_equal(one.known, other.known)
