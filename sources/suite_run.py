@@ -20,7 +20,7 @@ from sources.suites import Level, Rule
 
 @dataclass(frozen=True)
 class Finding:
-    """How one rule fared. rows: the positions that break it, ascending; empty for a table-level rule.
+    """How one rule fared. rows: the positions that break it; empty for a table-level rule.
 
     observed: what a table-level rule measured, where it measures something.
     """
@@ -75,7 +75,7 @@ def _finding(suite: str, rule: Rule, result: ExpectationValidationResult) -> Fin
     rows: list[int] = []
     if rule.level is Level.ROW:
         # The frame's own index, which counts rows from 0.
-        rows = sorted(result.result["unexpected_index_list"])
+        rows = result.result["unexpected_index_list"]
     return Finding(rule, bool(result.success), np.array(rows, dtype=np.int64), _observed(rule, result))
 
 
