@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -14,9 +13,6 @@ from contracts.home import find_home
 from contracts.ids import ItemId, SessionId, UserId
 from contracts.settings import load_settings
 from contracts.slates import Preferences, RecommendRequest, Slate, Surface
-
-if TYPE_CHECKING:
-    from serving.api import Api
 
 TITLE_WIDTH = 44
 SOURCE_WIDTH = 16
@@ -35,16 +31,15 @@ def serve(
     """Serve the release in production over HTTP, and follow it when it changes."""
     _one_thread_each()
     from feature_store.embedded_redis import online_store
-    from serving.server import build_api, listen, run
+    from serving.server import build_api, listen, log_to_stderr, run
 
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    log_to_stderr()
     settings, home = load_settings(), find_home()
     listening = listen(host, port)
     port = listening.getsockname()[1]
     with online_store(home):
-        api: Api = build_api(home, settings, spool_name=str(port))
         print(f"{settings.app}: http://{host}:{port}/v1/recommend, documented at http://{host}:{port}/docs", flush=True)
-        run(api, listening)
+        run(build_api(home, settings, spool_name=str(port)), listening)
 
 
 def recommend(

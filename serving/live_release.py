@@ -42,8 +42,16 @@ class Served:
     missing: tuple[str, ...] = ()
 
     def answer(self, request: RecommendRequest) -> Slate:
-        """The request path's slate, naming also what this server does without."""
-        slate = answer(self.release, self.reader, self.clock, request)
+        """The request path's slate, naming also what this server does without.
+
+        Values in Redis that are not this release's are never mixed in: it is answered without any.
+        """
+        try:
+            slate = answer(self.release, self.reader, self.clock, request)
+        except ArtefactError as error:
+            LOG.warning("Redis holds what release %s cannot read: %s", self.release.release_id, error)
+            without = StoreAway(self.pointer.generation_id, error.problem, error.next_step)
+            slate = answer(self.release, without, self.clock, request)
         return replace(slate, degraded=(*slate.degraded, *self.missing)) if self.missing else slate
 
 

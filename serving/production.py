@@ -6,14 +6,14 @@ import os
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from contracts.errors import StoreUnavailable
 from contracts.features import FeatureReader, FeatureRows, Person
 from contracts.home import Home
 from contracts.ids import SessionId
 from contracts.settings import ServingSettings
-from feature_store.connection import connect
+from feature_store.connection import Client, connect
 from feature_store.embedded_redis import running
 from feature_store.online import RedisFeatureReader
 from feature_store.pointer import Pointer, read_pointer
@@ -21,9 +21,6 @@ from feature_store.sessions import SessionEvent, append_session_events
 from release.bundle import Release, load_bundle
 from release.bundle_store import BundleStore
 from release.golden import check_golden
-
-if TYPE_CHECKING:
-    from redis import Redis
 
 
 class Production(Protocol):
@@ -54,10 +51,10 @@ class OnlineProduction:
         self._bundles = BundleStore(home)
         self._app = app
         self._settings = settings
-        self._client: Redis | None = None
+        self._client: Client | None = None
         self._connecting = threading.Lock()
 
-    def client(self) -> Redis:
+    def client(self) -> Client:
         """A client that was answered once; raises StoreUnavailable."""
         with self._connecting:
             if self._client is None:

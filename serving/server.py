@@ -22,20 +22,26 @@ from serving.last_pointer import LastPointer
 from serving.live_release import LiveRelease
 from serving.metrics import Metrics
 from serving.production import OnlineProduction
+from serving.repeated_warnings import OncePerMinute
 from serving.spool import Spool
 
 SPOOL_BYTES = 64 * 2**20  # about 200,000 impressions: half an hour without Redis at ten requests a second
 GRACE_S = 10  # for requests under way when told to stop; the slowest takes its Redis time limits, well under 1 s
+BACKLOG = 2048  # as uvicorn's own
 LOG = logging.getLogger(__name__)
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A socket bound to this address; port 0 takes a free one. Raises PortTaken when something else listens there."""
+    """A socket that listens on this address; port 0 takes a free one. Raises PortTaken when it is in use.
+
+    Who connects before the server runs waits for it.
+    """
     try:
         family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         listening = socket.socket(family, socket.SOCK_STREAM)
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind(address)
+        listening.listen(BACKLOG)
     except OSError as error:
         raise _cannot_listen(host, port, error) from error
     return listening
@@ -50,6 +56,15 @@ def build_api(home: Home, settings: Settings, spool_name: str) -> Api:
     spool = Spool(home.root / "serving" / f"{settings.app}-{spool_name}.events.jsonl", SPOOL_BYTES)
     log = EventLog(production.client, settings.app, spool, metrics)
     return Api(live, production, log, metrics, settings.seed)
+
+
+def log_to_stderr() -> None:
+    """Let this process say what it does, and each warning once a minute."""
+    handler = logging.StreamHandler()
+    handler.addFilter(OncePerMinute())
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", handlers=[handler]
+    )
 
 
 def run(api: Api, listening: socket.socket) -> None:

@@ -1,0 +1,245 @@
+"""The HTTP API over a real release and a real Redis."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from serving.event_log import stream_key
+from serving.wire import EventBatch, EventsAnswer, Health, Question, Readiness, SentEvent, SlateAnswer
+from tests.integration.serving.worlds import Stage
+
+# Starlette's test client asks for another HTTP library than the one it still works with.
+pytestmark = pytest.mark.filterwarnings("ignore:Using `httpx` with `starlette.testclient`")
+
+GUEST = {"session_id": "visit-1"}
+
+
+def ask(client: Any, **question: Any) -> dict[str, Any]:
+    answer = client.post("/v1/recommend", json=question)
+    assert answer.status_code == 200, answer.text
+    slate: dict[str, Any] = answer.json()
+    SlateAnswer.model_validate(slate)
+    return slate
+
+
+def click(client: Any, item_id: str, **event: Any) -> dict[str, Any]:
+    answer = client.post("/v1/events", json={"event_type": "click", "item_id": item_id, **(event or GUEST)})
+    assert answer.status_code == 202, answer.text
+    return answer.json()
+
+
+def shown(slate: dict[str, Any]) -> list[str]:
+    return [item["item_id"] for item in slate["items"]]
+
+
+def test_a_person_with_a_history_is_answered_personally_by_the_release_in_production(client: Any, stage: Stage) -> None:
+    slate = ask(client, user_id="u500", k=5, explain=True)
+    assert slate["tier"] == "personal"
+    assert (slate["release_id"], slate["generation_id"]) == stage.pairs[0]
+    assert slate["degraded"] == []
+    assert [item["position"] for item in slate["items"]] == [1, 2, 3, 4, 5]
+    assert all(item["reasons"] for item in slate["items"])
+    assert slate["timings_ms"]
+
+
+@pytest.mark.parametrize(
+    ("question", "tier"),
+    [
+        ({}, "popular"),
+        ({"user_id": "nobody"}, "popular"),
+        ({"user_id": "nobody", "context": {"gender": "F"}}, "contextual"),
+        ({"preferences": {"categories": ["drama"]}}, "onboarded"),
+        ({"preferences": {"item_ids": ["i1002"]}}, "onboarded"),
+    ],
+)
+def test_a_newcomer_is_answered_by_what_they_said(client: Any, question: dict[str, Any], tier: str) -> None:
+    slate = ask(client, **question)
+    assert slate["tier"] == tier
+    assert len(slate["items"]) == 10
+
+
+def test_a_click_counts_at_the_next_request(client: Any) -> None:
+    before = ask(client, **GUEST)
+    clicked = shown(before)[0]
+    assert click(client, clicked) == {"accepted": 1, "degraded": []}
+    after = ask(client, **GUEST)
+    assert (before["tier"], after["tier"]) == ("popular", "session")
+    assert clicked not in shown(after)
+
+
+def test_an_item_shown_or_a_signup_moves_nobody_up(client: Any) -> None:
+    assert client.post("/v1/events", json={"event_type": "signup", **GUEST}).status_code == 202
+    assert ask(client, **GUEST)["tier"] == "popular"
+
+
+def test_beside_an_item_others_are_shown(client: Any) -> None:
+    assert "i1004" not in shown(ask(client, surface="item", item_id="i1004"))
+
+
+def test_every_item_shown_and_everything_done_is_logged(stage: Stage) -> None:
+    stage.point_at(0)
+    with stage.client() as client:
+        slate = ask(client, user_id="u500", k=3)
+        click(client, "i1004", user_id="u500", request_id=slate["request_id"])
+    logged = stage.redis.xrange(stream_key(stage.settings.app))
+    entries = [json.loads(fields[b"record"]) for _, fields in logged]
+    impressions, events = entries[:3], entries[3:]
+    for record, item in zip(impressions, slate["items"], strict=True):
+        assert record["event_type"] == "impression"
+        assert {name: record[name] for name in ("item_id", "position", "propensity")} == {
+            name: item[name] for name in ("item_id", "position", "propensity")
+        }
+        for name in ("request_id", "release_id", "generation_id", "policy_id", "tier"):
+            assert record[name] == slate[name]
+    assert [(event["event_type"], event["item_id"], event["request_id"]) for event in events] == [
+        ("click", "i1004", slate["request_id"])
+    ]
+    # The release's clock, not the wall's: old data lives in its own time.
+    assert {record["event_ts"][:10] for record in entries} == {stage.as_of.date().isoformat()}
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status", "said"),
+    [
+        ("/v1/recommend", {"surface": "item", "item_id": "i9"}, 422, "'i9'"),
+        ("/v1/recommend", {"preferences": {"item_ids": ["i9"]}}, 422, "'i9'"),
+        ("/v1/recommend", {"preferences": {"categories": ["dramma"]}}, 422, "Did you mean 'drama'?"),
+        ("/v1/recommend", {"k": 101}, 422, "at most 100"),
+        ("/v1/recommend", {"k": 0}, 422, "`k` is 0"),
+        ("/v1/recommend", {"usr": "u500"}, 422, "`usr` is unknown"),
+        ("/v1/events", {"event_type": "stare", "session_id": "s", "item_id": "i1000"}, 422, "'stare'"),
+        ("/v1/events", {"event_type": "click", "session_id": "s", "item_id": "i9"}, 422, "'i9'"),
+        ("/v1/events", {"event_type": "click", "session_id": "s"}, 422, "needs the `item_id`"),
+        (
+            "/v1/events",
+            {"event_type": "click", "session_id": "s", "item_id": "i1000", "event_ts": "2999-01-01T00:00:00Z"},
+            422,
+            "later than the server's now",
+        ),
+        ("/v2/recommend", {}, 404, "There is no POST /v2/recommend"),
+        ("/healthz", {}, 405, "Use GET"),
+    ],
+)
+def test_a_bad_request_is_told_what_to_send(client: Any, path: str, body: Any, status: int, said: str) -> None:
+    answer = client.post(path, json=body)
+    assert answer.status_code == status
+    error = answer.json()
+    assert set(error) == {"error", "message", "next_step"}
+    assert said in f"{error['message']} {error['next_step']}"
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type", "status"),
+    [
+        (b"", "application/json", 422),
+        (b"{", "application/json", 400),
+        (b"\xff", "application/json", 400),
+        (b"[" * 100_000, "application/json", 400),
+        (b'{"k": ' + b"9" * 5000 + b"}", "application/json", 400),
+        (b'{"k": NaN}', "application/json", 422),
+        (b'{"\\ud800": 1, "user_id": "\\ud800"}', "application/json", 422),
+        (b"k=1", "application/x-www-form-urlencoded", 415),
+        (b"x" * 300_000, "application/json", 413),
+    ],
+)
+def test_a_body_that_is_no_question_is_refused(client: Any, body: bytes, content_type: str, status: int) -> None:
+    answer = client.post("/v1/recommend", content=body, headers={"content-type": content_type})
+    assert answer.status_code == status
+    assert set(answer.json()) == {"error", "message", "next_step"}
+
+
+def test_a_body_without_its_length_is_cut_off_at_the_limit(client: Any) -> None:
+    endless = (b"x" * 1000 for _ in range(1000))
+    answer = client.post("/v1/events", content=endless, headers={"content-type": "application/json"})
+    assert answer.status_code == 413
+
+
+ANY_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters()),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
+)
+ALMOST_A_QUESTION = st.fixed_dictionaries(
+    {},
+    optional={
+        "user_id": ANY_JSON | st.just("u500"),
+        "session_id": ANY_JSON | st.text(min_size=1, max_size=256),
+        "surface": ANY_JSON | st.sampled_from(["home", "item"]),
+        "item_id": ANY_JSON | st.just("i1000"),
+        "preferences": ANY_JSON | st.fixed_dictionaries({"categories": st.just(["drama"]) | ANY_JSON}),
+        "context": ANY_JSON | st.dictionaries(st.text(min_size=1, max_size=64), st.text(max_size=256), max_size=17),
+        "k": ANY_JSON | st.integers(-1, 600),
+        "explain": ANY_JSON,
+    },
+)
+ALMOST_AN_EVENT = st.fixed_dictionaries(
+    {},
+    optional={
+        "event_type": ANY_JSON | st.sampled_from(["click", "rating", "signup", "impression"]),
+        "user_id": ANY_JSON | st.just("u500"),
+        "session_id": ANY_JSON | st.text(min_size=1, max_size=256),
+        "item_id": ANY_JSON | st.just("i1000"),
+        "event_ts": ANY_JSON | st.datetimes().map(lambda moment: moment.isoformat() + "+00:00"),
+        "value": ANY_JSON | st.floats(),
+        "request_id": ANY_JSON,
+    },
+)
+
+
+# The function-scoped client is shared by the examples on purpose: what one leaves behind is the next one's weather.
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(ANY_JSON | ALMOST_A_QUESTION)
+def test_no_question_whatever_is_answered_by_a_5xx(client: Any, body: Any) -> None:
+    assert_answered(client, "/v1/recommend", body)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(ANY_JSON | ALMOST_AN_EVENT | st.fixed_dictionaries({"events": ANY_JSON | st.lists(ALMOST_AN_EVENT, max_size=3)}))
+def test_no_event_whatever_is_answered_by_a_5xx(client: Any, body: Any) -> None:
+    assert_answered(client, "/v1/events", body)
+
+
+def assert_answered(client: Any, path: str, body: Any) -> None:
+    # Python's json on purpose: unlike the client's own it sends NaN and half a surrogate pair.
+    content = json.dumps(body).encode()
+    answer = client.post(path, content=content, headers={"content-type": "application/json"})
+    assert answer.status_code < 500, answer.text
+    if answer.status_code >= 400:
+        assert all(answer.json()[name] for name in ("error", "message", "next_step"))
+
+
+def test_probes_and_metrics_say_what_is_served(client: Any, stage: Stage) -> None:
+    Health.model_validate(client.get("/healthz").json())
+    ready = client.get("/readyz")
+    assert ready.status_code == 200
+    Readiness.model_validate(ready.json())
+    assert (ready.json()["release_id"], ready.json()["generation_id"]) == stage.pairs[0]
+    ask(client)
+    metrics = client.get("/metrics").text
+    for line in (
+        f'slate_release_info{{generation_id="{stage.pairs[0][1]}",release_id="{stage.pairs[0][0]}"}} 1.0',
+        'slate_slates_total{tier="popular"} 1.0',
+        'slate_request_seconds_count{route="/v1/recommend",status="200"} 1.0',
+        "slate_pointer_epoch 1.0",
+    ):
+        assert line in metrics
+
+
+def test_the_documentation_names_every_route_with_examples(client: Any) -> None:
+    schema = client.get("/openapi.json").json()
+    assert set(schema["paths"]) == {"/v1/recommend", "/v1/events", "/healthz", "/readyz", "/metrics"}
+    for name in ("Question", "SentEvent", "EventBatch"):
+        assert schema["components"]["schemas"][name]["examples"]
+    assert client.get("/docs").status_code == 200
+
+
+def test_every_example_of_the_documentation_is_valid() -> None:
+    for model in (Question, SentEvent, EventBatch):
+        for example in model.model_config["json_schema_extra"]["examples"]:
+            model.model_validate(example)
+    EventsAnswer.model_validate({"accepted": 1, "degraded": []})

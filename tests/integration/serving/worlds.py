@@ -1,0 +1,74 @@
+"""An application to serve: published releases, a pointer to move, and servers that follow it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from contracts.home import Home
+from contracts.settings import Settings
+from feature_store.connection import Client
+from feature_store.pointer import NO_POINTER_YET, Pointer, move_pointer, read_pointer
+from feature_store.publishing import publish
+from feature_store.values import FeatureValues
+from release.bundle import load_bundle
+from release.bundle_store import BundleStore
+from serving.api import Api
+from serving.app import create_app
+from serving.server import build_api
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One application with two published releases; nothing is promoted until `point_at`.
+
+    pairs: release and generation of each. They share no generation, so that a mixed answer shows.
+    """
+
+    home: Home
+    settings: Settings
+    redis: Client
+    pairs: tuple[tuple[str, str], tuple[str, str]]
+    as_of: datetime
+
+    def point_at(self, number: int) -> Pointer:
+        """Promote one of the two pairs."""
+        before = read_pointer(self.redis, self.settings.app)
+        epoch = before.epoch if before else NO_POINTER_YET
+        return move_pointer(self.redis, self.settings.app, *self.pairs[number], expected_epoch=epoch)
+
+    def api(self) -> Api:
+        """The routes of a new server, not running yet."""
+        return build_api(self.home, self.settings, spool_name="test")
+
+    @contextmanager
+    def client(self) -> Iterator[Any]:
+        """A client of a new server in this process, which is ready."""
+        # Imported here: the import warns, and only tests that say so put up with it.
+        from starlette.testclient import TestClient
+
+        api = self.api()
+        with TestClient(create_app(api), raise_server_exceptions=False) as client:
+            wait_until(lambda: client.get("/readyz").status_code == 200)
+            yield client
+
+
+def wait_until(holds: Callable[[], bool]) -> None:
+    """Ask again and again; the test's own time limit is the limit."""
+    while not holds():
+        pass
+
+
+def published(home: Home, settings: Settings, client: Client) -> Stage:
+    """Publish each release's values: the first with its own, the second with values one hour fresher."""
+    store, pairs = BundleStore(home), []
+    for hours, release_id in enumerate(store.release_ids()):
+        loaded = load_bundle(store.path(release_id))
+        values = FeatureValues.load(store.path(release_id) / "values")
+        fresher = replace(values, as_of=values.as_of + timedelta(hours=hours))
+        receipt = publish(client, settings.app, fresher, loaded.schemas, loaded.catalogue.ids, release_id, 1000)
+        pairs.append((release_id, receipt.generation_id))
+    return Stage(home, settings, client, (pairs[0], pairs[1]), loaded.as_of)
