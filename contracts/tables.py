@@ -68,7 +68,9 @@ class CanonicalTables:
         folder.mkdir(parents=True, exist_ok=True)
         for name, schema in SCHEMAS.items():
             table: pl.DataFrame = getattr(self, name)
-            write_parquet(table.select(list(schema)).sort(SORT_KEYS[name]), folder / f"{name}.parquet")
+            write_parquet(
+                table.select(list(schema)).sort(SORT_KEYS[name], maintain_order=True), folder / f"{name}.parquet"
+            )
 
     @classmethod
     def load(cls, folder: Path) -> CanonicalTables:
