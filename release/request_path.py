@@ -10,7 +10,7 @@ request tells), a retrieval that fails becomes popularity, a ranker that fails l
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import numpy as np
@@ -32,7 +32,7 @@ from recommender.query import RetrievalQuery
 from recommender.ranking_features import assemble
 from recommender.segments import segment_of
 from release.bundle import Release
-from release.tiers import Plan, Scorer, fuse_by_rank, identify_tier, plan_for, plan_quotas
+from release.tiers import Plan, Scorer, fuse_by_rank, identify_tier, plan_for, plan_generators, plan_quotas
 from release.trace import Trace
 
 LOG = logging.getLogger(__name__)
@@ -79,7 +79,7 @@ def answer(release: Release, reader: FeatureReader, clock: Clock, request: Recom
     situation = _understand(release, reader, request, now, person, trace)
     with trace.step("retrieve"):
         candidates = _retrieve(situation)
-    scores = _score(situation, candidates)
+    candidates, scores = _score(situation, candidates)
     with trace.step("arrange"):
         chosen, propensities = _arrange(situation, candidates, scores)
     with trace.step("present"):
@@ -172,26 +172,30 @@ def _retrieve(situation: _Situation) -> CandidateSet:
     quotas = plan_quotas(situation.plan, release.request.quotas, situation.k)
     n_ranked = max(release.request.n_ranked, situation.k)
     try:
-        return gather(release.generators, query, quotas, n_ranked)
+        return gather(plan_generators(situation.plan, release.generators), query, quotas, n_ranked)
     except Exception as error:  # noqa: BLE001 - the ladder: whatever a generator or the index dies of, people are answered
         _note(situation.trace, RETRIEVAL, error)
         return gather({LAST_RESORT: release.generators[LAST_RESORT]}, query, {LAST_RESORT: n_ranked}, n_ranked)
 
 
-def _score(situation: _Situation, candidates: CandidateSet) -> FloatArray:
-    """(n,) higher is better; the ranker's where the plan asks for it and the candidates are all there."""
+def _score(situation: _Situation, candidates: CandidateSet) -> tuple[CandidateSet, FloatArray]:
+    """The candidates with their scores, (n,): the ranker's where the plan asks for it and retrieval went well.
+
+    Where ranks are fused, an item's source is the generator that did most for it.
+    """
     trace = situation.trace
     if situation.plan.scorer is Scorer.RANKER and RETRIEVAL not in trace.degraded:
         with trace.step("features"):
             item_rows = _read_items(situation, candidates)
         try:
             with trace.step("rank"):
-                return _rank(situation, candidates, item_rows)
+                return candidates, _rank(situation, candidates, item_rows)
         except Exception as error:  # noqa: BLE001 - the ladder: whatever the ranker dies of, people are answered
             _note(trace, RANKER, error)
     with trace.step("fuse"):
         weights = None if RETRIEVAL in trace.degraded else situation.plan.weights
-        return fuse_by_rank(candidates, weights)
+        fused = fuse_by_rank(candidates, weights)
+    return replace(candidates, sources=fused.sources), fused.scores
 
 
 def _rank(situation: _Situation, candidates: CandidateSet, item_rows: FeatureRows) -> FloatArray:

@@ -8,10 +8,12 @@ from enum import StrEnum
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
 from contracts.ids import FloatArray
 from contracts.slates import Surface, Tier
 from recommender.candidates import CandidateSet
+from recommender.generators import Generator
 from recommender.query import RetrievalQuery
 
 # What keeps one first place from outweighing two second ones; the value of the paper named below.
@@ -80,12 +82,28 @@ def plan_quotas(plan: Plan, quotas: Mapping[str, int], k: int) -> dict[str, int]
     return {name: max(quotas[name], k) for name in plan.weights if name in quotas}
 
 
-def fuse_by_rank(candidates: CandidateSet, weights: Mapping[str, float] | None) -> FloatArray:
-    """(n,) weighted reciprocal rank fusion of what the generators proposed; without weights all weigh 1.
+def plan_generators(plan: Plan, generators: Mapping[str, Generator]) -> dict[str, Generator]:
+    """The generators that take part: all of them where the ranker wants every one's score, else those that propose."""
+    if plan.weights is None:
+        return dict(generators)
+    return {name: generator for name, generator in generators.items() if name in plan.weights}
+
+
+@dataclass(frozen=True)
+class Fused:
+    """scores: (n,) higher is better; sources: (n,) column of the generator that did most for each candidate."""
+
+    scores: FloatArray
+    sources: npt.NDArray[np.int32]
+
+
+def fuse_by_rank(candidates: CandidateSet, weights: Mapping[str, float] | None) -> Fused:
+    """Weighted reciprocal rank fusion of what the generators proposed; without weights all weigh 1.
 
     Source: Cormack, Clarke and Buettcher, SIGIR 2009.
     """
     weight = [1.0 if weights is None else weights.get(name, 0.0) for name in candidates.names]
     points = np.where(candidates.proposed, np.array(weight) / (FUSION_CONSTANT + candidates.ranks), 0.0)
-    fused: FloatArray = points.sum(axis=1).astype(np.float32)
-    return fused
+    if not points.size:
+        return Fused(np.empty(0, np.float32), np.empty(0, np.int32))
+    return Fused(points.sum(axis=1).astype(np.float32), points.argmax(axis=1).astype(np.int32))
