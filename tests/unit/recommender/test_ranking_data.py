@@ -1,0 +1,182 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from functools import partial
+
+import numpy as np
+import polars as pl
+import pytest
+
+from contracts.errors import DataTooSmall, ReleaseMismatch
+from contracts.tables import INTERACTIONS_SCHEMA, CanonicalTables
+from recommender.catalogue import Catalogue
+from recommender.events import Events
+from recommender.generators import fit_generators
+from recommender.ranking_data import PointInTimeRows, TrainingWorld, build_ranking_rows, training_queries
+from tests.recommender_worlds import CANDIDATE_SETTINGS, START, Schemas
+from tests.worlds import small_world
+
+MOMENT, END = START + timedelta(days=60), START + timedelta(days=70)
+QUOTAS = {"als": 10, "popular": 10, "covisitation": 10}
+SECOND = timedelta(seconds=1)
+
+
+def feature_table(entity: str, names: list[str], ids: list[str], moments: list[datetime]) -> pl.DataFrame:
+    rows = [(key, moment, *(float(hash_free(key, name)) for name in names)) for moment in moments for key in ids]
+    return pl.DataFrame(rows, schema=[f"{entity}_id", "as_of", *names], orient="row")
+
+
+def hash_free(key: str, name: str) -> int:
+    return (int(key[1:]) * 7 + len(name)) % 100
+
+
+def training_world(tables: CanonicalTables) -> TrainingWorld:
+    schemas = Schemas()
+    catalogue = Catalogue.from_items(tables.items)
+    moments = [MOMENT, END]
+    fit = partial(fit_at, tables, catalogue)
+    return TrainingWorld(
+        tables=tables,
+        catalogue=catalogue,
+        users=PointInTimeRows(
+            feature_table("user", list(schemas.user.names), tables.users["user_id"].to_list(), moments), schemas.user
+        ),
+        items=PointInTimeRows(
+            feature_table("item", list(schemas.item.names), list(catalogue.ids.ids), moments), schemas.item
+        ),
+        schemas=schemas,
+        fit_generators=fit,
+        quotas=QUOTAS,
+        n_ranked=30,
+        history_length=100,
+    )
+
+
+def fit_at(tables: CanonicalTables, catalogue: Catalogue, moment: datetime):
+    return fit_generators(tables, catalogue, moment, CANDIDATE_SETTINGS, seed=1)
+
+
+def with_event(tables: CanonicalTables, user_id: str, item_id: str, at: datetime) -> CanonicalTables:
+    added = pl.DataFrame([(user_id, item_id, "rating", at, 5.0, None, None)], schema=INTERACTIONS_SCHEMA, orient="row")
+    return replace(tables, interactions=pl.concat([tables.interactions, added]))
+
+
+@pytest.fixture(scope="module")
+def tables() -> CanonicalTables:
+    return small_world(n_events=1200)
+
+
+@pytest.fixture(scope="module")
+def rows(tables):
+    return build_ranking_rows(training_world(tables), [(MOMENT, END)])
+
+
+def test_an_event_at_or_after_the_label_window_changes_no_row(tables, rows):
+    for at in (END, END + SECOND, END + timedelta(days=300)):
+        later = build_ranking_rows(training_world(with_event(tables, "u500", "i1007", at)), [(MOMENT, END)])
+        assert later.values.tobytes() == rows.values.tobytes()
+        assert later.labels.tobytes() == rows.labels.tobytes()
+
+
+def test_an_event_in_the_label_window_changes_labels_and_nothing_that_is_known(tables, rows):
+    user_id, item_id = unwanted_candidate(tables)
+    for at in (MOMENT, END - SECOND):
+        later = build_ranking_rows(training_world(with_event(tables, user_id, item_id, at)), [(MOMENT, END)])
+        assert later.values.tobytes() == rows.values.tobytes()
+        assert later.labels.sum() == rows.labels.sum() + 1
+
+
+def test_an_event_just_before_the_snapshot_is_known(tables, rows):
+    earlier = build_ranking_rows(training_world(with_event(tables, "u500", "i1007", MOMENT - SECOND)), [(MOMENT, END)])
+    assert earlier.values.tobytes() != rows.values.tobytes()
+
+
+def unwanted_candidate(tables: CanonicalTables) -> tuple[str, str]:
+    """Somebody with a query already, and an item proposed to them that they neither knew nor then wanted."""
+    world = training_world(tables)
+    generators = world.fit_generators(MOMENT)
+    for asked in training_queries(Events.of(tables.interactions, world.catalogue.ids), MOMENT, END, 100):
+        proposed = generators["als"].propose(asked.query, 10).item_idx
+        if asked.query.now == int(MOMENT.timestamp()) and np.isin(proposed, asked.wanted).any():
+            unwanted = proposed[~np.isin(proposed, asked.wanted)]
+            return asked.user_id, world.catalogue.ids.external(unwanted)[0]
+    raise AssertionError("The small world has nobody to test with.")
+
+
+def test_rows_of_one_query_stand_together_and_each_query_has_something_wanted(rows):
+    assert rows.group_sizes.sum() == len(rows.labels) == len(rows.values)
+    assert len(rows.moments) == len(rows.group_sizes)
+    starts = np.concatenate([[0], np.cumsum(rows.group_sizes)[:-1]])
+    assert np.add.reduceat(rows.labels, starts).min() >= 1
+    column = rows.names.index("user_event_count_total")
+    for start, size in zip(starts, rows.group_sizes, strict=True):
+        assert len(set(rows.values[start : start + size, column])) == 1
+
+
+def test_nothing_already_seen_is_proposed_or_labelled(tables):
+    world = training_world(tables)
+    events = Events.of(tables.interactions, world.catalogue.ids)
+    for asked in training_queries(events, MOMENT, END, 100):
+        assert not np.isin(asked.wanted, asked.query.history.item_idx).any()
+        assert np.isin(asked.query.history.item_idx, asked.query.excluded).all()
+
+
+def test_histories_end_before_the_snapshot_and_what_is_wanted_begins_at_it():
+    times = [MOMENT - SECOND, MOMENT, END - SECOND, END]
+    rows = [("u1", f"i{1000 + number}", "view", at, None, None, None) for number, at in enumerate(times)]
+    interactions = pl.DataFrame(rows, schema=INTERACTIONS_SCHEMA, orient="row")
+    events = Events.of(interactions, Catalogue.from_items(small_world().items).ids)
+    (asked,) = training_queries(events, MOMENT, END, 100)
+    assert asked.query.history.item_idx.tolist() == [0]
+    assert asked.wanted.tolist() == [1, 2]
+    assert asked.query.now == int(MOMENT.timestamp())
+
+
+def test_somebody_new_is_asked_about_after_their_first_two_events():
+    rows = [
+        ("u1", f"i{1000 + number}", "view", MOMENT + timedelta(minutes=number), None, None, None) for number in range(4)
+    ]
+    events = Events.of(
+        pl.DataFrame(rows, schema=INTERACTIONS_SCHEMA, orient="row"), Catalogue.from_items(small_world().items).ids
+    )
+    (asked,) = training_queries(events, MOMENT, END, 100)
+    assert asked.query.history.item_idx.tolist() == [0, 1]
+    assert asked.wanted.tolist() == [2, 3]
+    assert asked.query.now == int((MOMENT + timedelta(minutes=1)).timestamp()) + 1
+
+
+def test_only_the_latest_events_are_remembered_and_older_ones_still_excluded():
+    rows = [
+        ("u1", f"i{1000 + number}", "view", MOMENT + timedelta(minutes=number - 4), None, None, None)
+        for number in range(6)
+    ]
+    events = Events.of(
+        pl.DataFrame(rows, schema=INTERACTIONS_SCHEMA, orient="row"), Catalogue.from_items(small_world().items).ids
+    )
+    (asked,) = training_queries(events, MOMENT, END, history_length=2)
+    assert asked.query.history.item_idx.tolist() == [2, 3]
+    assert asked.query.excluded.tolist() == [0, 1, 2, 3]
+
+
+def test_a_person_without_a_row_gets_the_defaults_and_is_not_known():
+    schemas = Schemas()
+    table = feature_table("item", list(schemas.item.names), ["i1000"], [MOMENT]).with_columns(
+        item_value_mean_total=pl.lit(None, pl.Float64)
+    )
+    read = PointInTimeRows(table, schemas.item).as_of(MOMENT).read(["i1000", "i9999"])
+    assert read.known.tolist() == [True, False]
+    assert read.values[0, 1] == 3.5  # missing, and therefore the default
+    assert read.values[1].tolist() == [0.0, 3.5]
+
+
+def test_a_table_without_a_feature_of_the_schema_is_refused():
+    table = feature_table("item", ["item_event_count_total"], ["i1000"], [MOMENT])
+    with pytest.raises(ReleaseMismatch, match="item_value_mean_total"):
+        PointInTimeRows(table, Schemas().item)
+
+
+def test_generators_that_propose_nothing_wanted_are_an_error(tables):
+    silent = replace(training_world(tables), quotas={"als": 0})
+    with pytest.raises(DataTooSmall, match="At no snapshot"):
+        build_ranking_rows(silent, [(MOMENT, END)])

@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from contracts.errors import ShapeMismatch
+from contracts.features import History
+from recommender.candidates import CandidateSet
+from recommender.query import RetrievalQuery
+from recommender.ranking_features import PAIR_FEATURES, SECONDS_PER_YEAR, assemble, feature_names
+from tests.recommender_worlds import Schemas, checkerboard, feature_rows
+
+NAMES = ("als", "popular")
+CANDIDATES = CandidateSet(
+    item_idx=np.array([4, 1, 0], np.int32),
+    scores=np.array([[0.9, 0.1], [np.nan, 0.2], [0.3, 0.0]], np.float32),
+    ranks=np.array([[1, 5], [11, 2], [2, 6]], np.float32),
+    proposed=np.array([[True, False], [False, True], [True, False]]),
+    sources=np.array([0, 1, 0], np.int32),
+    names=NAMES,
+)
+USER = feature_rows([[12.0]])
+ITEMS = feature_rows([[40.0, 4.0], [10.0, 3.0], [1.0, 2.0]])
+DAY = 86_400
+NOW = round(40 * SECONDS_PER_YEAR)  # the beginning of 2010
+
+
+def query(*item_idx: int, **changes: object) -> RetrievalQuery:
+    n_events = len(item_idx)
+    times = np.arange(n_events) + NOW - 2 * DAY - n_events + 1
+    history = History(np.array(item_idx, np.int32), times, np.full(n_events, np.nan, np.float32))
+    return replace(RetrievalQuery(NOW, history), **changes)
+
+
+def column(name: str, asked: RetrievalQuery, candidates: CandidateSet = CANDIDATES) -> list[float]:
+    matrix = assemble(checkerboard().catalogue, asked, candidates, USER, ITEMS, Schemas())
+    return matrix.values[:, matrix.names.index(name)].tolist()
+
+
+def test_the_names_are_those_of_the_columns_and_none_comes_twice():
+    matrix = assemble(checkerboard().catalogue, query(2), CANDIDATES, USER, ITEMS, Schemas())
+    assert matrix.names == feature_names(Schemas(), NAMES)
+    assert matrix.values.shape == (3, len(matrix.names))
+    assert len(set(matrix.names)) == len(matrix.names)
+    assert matrix.values.dtype == np.float32
+
+
+def test_the_persons_features_are_in_every_row_and_the_items_in_their_own():
+    assert column("user_event_count_total", query(2)) == [12, 12, 12]
+    assert column("item_event_count_total", query(2)) == [40, 10, 1]
+    assert column("item_value_mean_total", query(2)) == [4, 3, 2]
+
+
+def test_what_the_generators_said_is_there_and_no_opinion_stays_unknown():
+    np.testing.assert_allclose(column("score_als", query(2)), [0.9, np.nan, 0.3], rtol=1e-6)
+    assert column("rank_popular", query(2)) == [5, 2, 6]
+    assert column("pair_rank_best", query(2)) == [1, 2, 2]
+
+
+def test_categories_are_compared_with_what_the_person_touched():
+    # Half of the catalogue is even. Three even items: (3 + 10 * 0.5) / (3 + 10) of the taste is even.
+    even, odd = (3 + 10 * 0.5) / 13, (10 * 0.5) / 13
+    assert column("pair_category_affinity_all", query(2, 6, 8)) == pytest.approx([even, odd, even])
+    assert column("pair_category_lift_all", query(2, 6, 8)) == pytest.approx([even / 0.5, odd / 0.5, even / 0.5])
+
+
+def test_the_latest_events_tell_of_the_taste_of_now(monkeypatch):
+    monkeypatch.setattr("recommender.ranking_features.LATEST", 2)
+    asked = query(1, 3, 5, 2, 6)
+    even, odd = (2 + 10 * 0.5) / 12, (10 * 0.5) / 12
+    assert column("pair_category_affinity_latest", asked) == pytest.approx([even, odd, even])
+    assert column("pair_release_year_gap_latest", asked)[:2] == [2004 - 2004, 2001 - 2004]
+
+
+def test_stated_categories_count_like_ten_events_of_them():
+    # Columns are `even`, `odd`: (10 * 0.5 + 10) / 20 of the taste is odd.
+    asked = query(preferred_categories=np.array([0, 1], np.float32))
+    assert column("pair_category_affinity_all", asked) == pytest.approx([0.25, 0.75, 0.25])
+
+
+def test_years_are_compared_with_now_and_with_what_the_person_touched():
+    # Items 4, 1 and 0 are of 2004, of 2001 and of a year unknown; 2 and 6 are of 2002 and 2006.
+    np.testing.assert_allclose(column("pair_release_age_years", query(2, 6)), [6, 9, np.nan], atol=0.01)
+    np.testing.assert_allclose(column("pair_release_year_gap_all", query(2, 6)), [0, -3, np.nan])
+
+
+def test_somebody_of_whom_nothing_is_known_is_unknown_and_not_zero():
+    assert np.isnan(column("query_days_since_event", query())).all()
+    assert np.isnan(column("pair_release_year_gap_all", query())).all()
+    assert column("query_history_count", query()) == [0, 0, 0]
+
+
+def test_days_are_counted_from_the_last_event():
+    assert column("query_days_since_event", query(2, 6)) == pytest.approx([2, 2, 2])
+
+
+def test_no_candidates_make_no_rows():
+    none = replace(
+        CANDIDATES,
+        **{name: getattr(CANDIDATES, name)[:0] for name in ("item_idx", "scores", "ranks", "proposed", "sources")},
+    )
+    empty_items = replace(ITEMS, values=ITEMS.values[:0], known=ITEMS.known[:0])
+    assert assemble(checkerboard().catalogue, query(2), none, USER, empty_items, Schemas()).values.shape[0] == 0
+
+
+def test_rows_that_are_not_as_many_as_the_candidates_are_refused():
+    with pytest.raises(ShapeMismatch, match=r"item_rows has shape \(2, 2\)"):
+        assemble(checkerboard().catalogue, query(2), CANDIDATES, USER, feature_rows([[1, 2], [3, 4]]), Schemas())
+    with pytest.raises(ShapeMismatch, match=r"user_row has shape \(1, 2\)"):
+        assemble(checkerboard().catalogue, query(2), CANDIDATES, feature_rows([[1, 2]]), ITEMS, Schemas())
+
+
+def test_every_pair_feature_is_filled_by_somebody_with_a_past():
+    for name in PAIR_FEATURES:
+        assert not np.isnan(column(name, query(2, 6))[0]), name
