@@ -62,7 +62,7 @@ def releases(*, as_json: AsJson = False) -> None:
         {**version.to_json(), "served": in_production is not None and version.release_id == in_production.release_id}
         for version in Registry(home, settings.app).versions()
     ]
-    shown = [{**row, "served": "<- served" if row["served"] else ""} for row in rows]
+    shown = [{**row, "commit": row["commit"][:12], "served": "<- served" if row["served"] else ""} for row in rows]
     table = _table(shown, ("version", "stage", "release_id", "generation_id", "commit", "served"))
     _print(rows, as_json, table or "no versions yet: `dvc repro release`, then `slate register`")
 

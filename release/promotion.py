@@ -28,7 +28,7 @@ from release.gates import Candidate, evaluate_gates
 from release.history import last_state, served
 from release.journal import Action, Entry, Journal, Note, Phase
 from release.registration import register_again
-from release.registry import Registry, Version
+from release.registry import Registry, Version, state_of
 from release.registry_requests import Asked, Refusal, Request, read_requests
 from release.registry_state import RegistryState, Stage, settled
 from release.switch import Switch, open_switch
@@ -147,8 +147,9 @@ class _Round:
         self._switch = switch
         self._journal = promoter.journal
         self._registry = promoter.registry
-        self._versions = {version.number: version for version in self._registry.versions()}
-        self._now = self._registry.state()
+        versions = self._registry.versions()
+        self._versions = {version.number: version for version in versions}
+        self._now = state_of(versions)
         self._before = self._baseline()
         self._staging = self._before.in_stage(Stage.STAGING)
 

@@ -6,7 +6,7 @@ deprecated), `registry_connection` and `pyfunc_model`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -100,13 +100,8 @@ class Registry:
         return sorted(versions, key=lambda version: version.number)
 
     def state(self) -> RegistryState:
-        """The stages of all versions, and the aliases that spell production or staging in whatever case."""
-        versions = self.versions()
-        aliases = {alias: version.number for version in versions for alias in version.aliases}
-        return RegistryState(
-            {version.number: version.stage for version in versions},
-            {alias: number for alias, number in aliases.items() if alias.lower() in ALIASES.values()},
-        )
+        """Where every version stands now."""
+        return state_of(self.versions())
 
     def version(self, number: int) -> Version:
         """One version; raises RegistryError when there is no such number."""
@@ -178,6 +173,15 @@ class Registry:
             client.delete_registered_model_alias(self.app, alias)
         else:
             client.set_registered_model_alias(self.app, alias, str(number))
+
+
+def state_of(versions: Sequence[Version]) -> RegistryState:
+    """The stages of these versions, and the aliases that spell production or staging in whatever case."""
+    aliases = {alias: version.number for version in versions for alias in version.aliases}
+    return RegistryState(
+        {version.number: version.stage for version in versions},
+        {alias: number for alias, number in aliases.items() if alias.lower() in ALIASES.values()},
+    )
 
 
 def _version(app: str, raw: Any, aliases: Mapping[str, int], *, newly_registered: bool = False) -> Version:

@@ -69,6 +69,11 @@ class RegistryConnection:
                 "Look at the model and its versions in the MLflow UI, mend what the message names, and try again.",
             ) from error
 
+    def ping(self) -> None:
+        """Ask for anything at all; raises RegistryUnavailable or RegistryError when that fails."""
+        with self.speaking() as client:
+            client.search_registered_models(max_results=1)
+
     def _check_reachable(self) -> None:
         if not self.is_remote:
             return
