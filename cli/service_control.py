@@ -94,7 +94,7 @@ class ServiceControl:
         self._ask("startProcess", service.name, False)
 
     def statuses(self) -> list[Status]:
-        """What runs, in the order of the plan; nothing when the process manager does not."""
+        """What runs, by name; nothing when the process manager does not."""
         if not self.is_running:
             return []
         answer: Any = self._ask("getAllProcessInfo")

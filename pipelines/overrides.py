@@ -7,7 +7,8 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML, RoundTripRepresenter
+from ruamel.yaml import YAML
+from ruamel.yaml.representer import RoundTripRepresenter
 
 from contracts.errors import SettingsError
 from contracts.settings import load_settings, read_params
