@@ -1,0 +1,41 @@
+"""Builds the bundle of this format version that the tests of later code must still understand.
+
+Run `python -m tests.golden.build_bundle` once when the format version was raised, and commit the folder it writes;
+the folders of earlier versions stay as they are.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+from recommender.ranker import Ranker
+from release.bundle import Release
+from release.bundle_build import build_bundle
+from release.manifest import FORMAT_VERSION
+from tests.release_worlds import ingredients_of, run_stages, small_settings
+from tests.worlds import small_world
+
+HERE = Path(__file__).resolve().parent
+
+
+def build(folder: Path) -> Release:
+    """A release of a very small world, without the pictures of its rankers: they would be most of its size."""
+    with tempfile.TemporaryDirectory() as scratch:
+        workspace, settings = Path(scratch), small_settings()
+        run_stages(workspace, small_world(n_users=20, n_items=16, n_events=700), settings)
+        ingredients = ingredients_of(workspace, settings)
+        for fit in (ingredients.shipped, ingredients.measured):
+            ranker = Ranker.load(fit.ranking)
+            shutil.rmtree(fit.ranking)
+            ranker.save(fit.ranking)
+        return build_bundle(folder, ingredients)
+
+
+if __name__ == "__main__":
+    target = HERE / f"bundle_v{FORMAT_VERSION}"
+    if target.exists():
+        sys.exit(f"{target} exists. A bundle that later code must understand is not written again.")
+    sys.stdout.write(f"{target}: release {build(target).release_id}\n")

@@ -1,0 +1,69 @@
+"""Bundles of every format version so far, as they were written then; today's code must still understand them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+
+from contracts.clock import FixedClock
+from contracts.errors import ArtefactError
+from contracts.ids import UserId
+from contracts.slates import RecommendRequest
+from feature_store.offline_reader import OfflineFeatureReader
+from feature_store.values import FeatureValues
+from release.bundle import load_bundle, load_measured
+from release.manifest import FORMAT_VERSION, MANIFEST, list_files, load_manifest
+from release.request_path import answer
+from tests.integration.bundles.test_bundle import reseal
+
+HERE = Path(__file__).resolve().parent
+NEWEST = HERE / f"bundle_v{FORMAT_VERSION}"
+NAMES = sorted(list_files(NEWEST))
+
+
+@pytest.mark.parametrize("version", range(1, FORMAT_VERSION + 1))
+def test_a_bundle_of_every_version_so_far_loads_and_answers(version: int) -> None:
+    folder = HERE / f"bundle_v{version}"
+    release = load_bundle(folder)
+    load_measured(folder)
+    values = FeatureValues.load(folder / "values")
+    reader = OfflineFeatureReader(values, release.schemas, release.catalogue.ids)
+    request = RecommendRequest("q", user_id=UserId(values.users["user_id"][0]), k=3)
+    slate = answer(release, reader, FixedClock(release.as_of), request)
+    assert slate.release_id == load_manifest(folder).release_id
+    assert slate.degraded == ()
+    assert len(slate.items) == 3
+
+
+def test_a_bundle_of_a_version_to_come_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    bundle = Path(shutil.copytree(NEWEST, tmp_path / "bundle"))
+    content = json.loads((bundle / MANIFEST).read_bytes())
+    (bundle / MANIFEST).write_text(json.dumps({**content, "format_version": FORMAT_VERSION + 1}))
+    with pytest.raises(ArtefactError, match=f"format version {FORMAT_VERSION + 1}; this Slatework reads") as refusal:
+        load_bundle(bundle)
+    assert "git checkout release/<id>" in refusal.value.next_step
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(name=st.sampled_from(NAMES), cut=st.floats(0, 0.99), junk=st.binary(max_size=40))
+def test_hostile_bytes_raise_and_never_crash_even_under_a_manifest_that_lists_them(
+    tmp_path: Path, name: str, cut: float, junk: bytes
+) -> None:
+    bundle = tmp_path / "bundle"
+    shutil.rmtree(bundle, ignore_errors=True)
+    shutil.copytree(NEWEST, bundle)
+    content = (bundle / name).read_bytes()
+    damaged = content[: int(len(content) * cut)] + junk
+    assume(damaged != content)
+    (bundle / name).write_bytes(damaged)
+    with pytest.raises(ArtefactError):
+        load_bundle(bundle)
+    reseal(bundle)
+    with suppress(ArtefactError):
+        load_bundle(bundle)

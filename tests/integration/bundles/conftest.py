@@ -1,0 +1,45 @@
+"""One small release, built once from the stages' real outputs; every test gets a copy it may break."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from contracts.settings import Settings
+from contracts.tables import CanonicalTables
+from release.bundle import Release
+from release.bundle_build import Ingredients, build_bundle
+from tests.release_worlds import ingredients_of, run_stages, small_settings
+
+
+@pytest.fixture(scope="session")
+def settings() -> Settings:
+    return small_settings()
+
+
+@pytest.fixture(scope="session")
+def workspace(tmp_path_factory: pytest.TempPathFactory, world: CanonicalTables, settings: Settings) -> Path:
+    """What the stages up to `evaluate` wrote; nobody may change it."""
+    folder = tmp_path_factory.mktemp("workspace")
+    run_stages(folder, world, settings)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def ingredients(workspace: Path, settings: Settings) -> Ingredients:
+    return ingredients_of(workspace, settings)
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory: pytest.TempPathFactory, ingredients: Ingredients) -> Release:
+    """The release; nobody may change its folder."""
+    return build_bundle(tmp_path_factory.mktemp("built") / "bundle", ingredients)
+
+
+@pytest.fixture
+def bundle(built: Release, tmp_path: Path) -> Path:
+    """A copy of the bundle that this test alone uses."""
+    assert built.folder is not None
+    return Path(shutil.copytree(built.folder, tmp_path / "bundle"))
