@@ -21,7 +21,20 @@ from contracts.errors import SlateworkError, WorkspaceError
 from contracts.home import Home, find_home
 
 READY_WITHIN_SECONDS = 60  # the API loads a bundle and answers the golden queries; two busy cores need up to ten
-RIVALS = ("popular", "popular_recent")
+STAGES = (
+    "ingest",
+    "validate",
+    "features",
+    "candidates@test",
+    "candidates@all",
+    "index@test",
+    "index@all",
+    "ranking@test",
+    "ranking@all",
+    "evaluate",
+    "release",
+    "publish",
+)
 
 
 class StageFailed(SlateworkError):
@@ -138,26 +151,31 @@ def _show_slates(address: str) -> None:
 
 
 def _print_slate(who: str, slate: dict[str, Any]) -> None:
-    total = sum(slate["timings_ms"].values()) if "total" not in slate["timings_ms"] else slate["timings_ms"]["total"]
-    print(f"\n{who}  [tier {slate['tier']}, release {slate['release_id']}, {total:.1f} ms]")
+    milliseconds = slate["timings_ms"]["total"]
+    print(f"\n{who}  [tier {slate['tier']}, release {slate['release_id']}, {milliseconds:.1f} ms]")
     for item in slate["items"]:
         reason = item["reasons"][0] if item["reasons"] else ""
-        print(f"  {item['position']:>2}  {item['title'][:44]:46}{item['score']:>8.3f}  {item['source']:16}{reason}")
+        print(f"  {item['position']:>2}  {item['title'][:44]:46}{item['score']:>8.3f}  {item['source']:19}{reason}")
 
 
 def _show_costs() -> None:
+    """The last run of every stage, in the graph's order."""
     from pipelines.stage_run import run_folder
 
     print(f"\n{'stage':18}{'seconds':>9}{'peak MiB':>10}")
-    records = [json.loads(path.read_bytes()) for path in run_folder().glob("*.json")]
-    for record in records:
-        if {"stage", "seconds", "peak_memory_mib"} <= record.keys():
-            print(f"{record['stage']:18}{record['seconds']:>9.1f}{record['peak_memory_mib']:>10}")
+    for stage in STAGES:
+        record = json.loads((run_folder() / f"{stage}.json").read_bytes())
+        print(f"{stage:18}{record['seconds']:>9.1f}{record['peak_memory_mib']:>10}")
 
 
 def _show_quality() -> None:
     measured = json.loads(Path("reports/evaluation/metrics.json").read_bytes())
-    print(json.dumps(measured, indent=1))
+    headline, gains = measured["headline"], measured["ndcg_at_10_gain_over"]
+    print(f"\nNDCG@10 for the {headline['people']} people with a history, in the test window (95% intervals):")
+    print(f"  {'slates':18}{headline['ndcg_at_10']:.3f}  [{headline['low']:.3f}, {headline['high']:.3f}]")
+    for rival, gain in gains.items():
+        ahead = f"slates are ahead by {gain['mean']:+.3f}  [{gain['low']:+.3f}, {gain['high']:+.3f}], paired"
+        print(f"  {rival:18}{headline[rival]:.3f}  {ahead}")
 
 
 def _show_next() -> None:

@@ -117,12 +117,12 @@ def _redis() -> Finding:
 
 def _mlflow() -> Finding:
     from contracts.home import find_home
-    from release.registry import Registry
+    from release.registry_connection import RegistryConnection
 
     def look() -> str:
-        registry = Registry(find_home())
-        registry.ping()
-        return f"reachable at {registry.tracking_uri}"
+        connection = RegistryConnection(find_home())
+        connection.ping()
+        return f"reachable at {connection.uri}"
 
     return _attempt("MLflow", look)
 
