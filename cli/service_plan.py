@@ -111,6 +111,9 @@ def airflow_environment(checkout: Path, home: Home, port: int) -> dict[str, str]
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "AIRFLOW__CORE__PARALLELISM": "2",  # one training task and one sync
         "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "30",  # an edited DAG shows within half a minute, not five
+        # After a start in the middle of a run, tasks begin before the API server that they report to answers.
+        "AIRFLOW__WORKERS__EXECUTION_API_RETRIES": "10",
+        "AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT": "30",
         # The defaults are fixed ports on which a second Airflow of this machine would fail.
         "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(free_port()),
         "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(free_port()),

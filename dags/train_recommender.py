@@ -76,7 +76,7 @@ with DAG(
     max_active_runs=1,  # stages use every core: two runs side by side end no sooner, and need twice the memory
     max_active_tasks=1,  # the graph is a chain
     default_args={
-        "retries": 1,  # for what the machine does (memory, disk, network); what code and data do happens again
+        "retries": 2,  # `slate down` in the middle of a task costs one, a crowded start after it another
         "retry_delay": timedelta(seconds=20),  # long enough for a service that restarts
         "execution_timeout": timedelta(hours=2),  # ten times the largest set this machine is meant for; then it hangs
     },
