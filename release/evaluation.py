@@ -20,7 +20,8 @@ from contracts.ids import FloatArray, ItemIdxArray
 from recommender.metrics import coverage, hit_rate, intra_list_diversity, mrr, ndcg, novelty, recall
 from release.bundle import Release
 from release.evaluation_cases import Case, sessions_of
-from release.request_path import answer, retrieval_query
+from release.request_path import answer
+from release.request_query import retrieval_query
 from release.session_reader import SessionReader
 
 # The whole request path; the other systems are the generators, by their names.

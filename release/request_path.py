@@ -17,12 +17,11 @@ import numpy as np
 import numpy.typing as npt
 
 from contracts.clock import Clock
-from contracts.errors import StoreError, UnknownId
+from contracts.errors import StoreError
 from contracts.features import FeatureReader, FeatureRows, Person
 from contracts.fingerprint import fingerprint_json
-from contracts.id_map import UNKNOWN
 from contracts.ids import FloatArray, ItemIdxArray
-from contracts.slates import RecommendRequest, Slate, SlateItem, Surface, Tier
+from contracts.slates import RecommendRequest, Slate, SlateItem, Tier
 from feature_store.default_reader import DefaultFeatureReader
 from recommender.candidates import CandidateSet, gather
 from recommender.diversity import maximal_marginal_relevance
@@ -30,8 +29,8 @@ from recommender.explanation import reasons
 from recommender.exploration import explore
 from recommender.query import RetrievalQuery
 from recommender.ranking_features import assemble
-from recommender.segments import segment_of
 from release.bundle import Release
+from release.request_query import retrieval_query
 from release.tiers import Plan, Scorer, fuse_by_rank, identify_tier, plan_for, plan_generators, plan_quotas
 from release.trace import Trace
 
@@ -94,40 +93,6 @@ def answer(release: Release, reader: FeatureReader, clock: Clock, request: Recom
         items=items,
         timings_ms=trace.timings_ms(),
     )
-
-
-def retrieval_query(release: Release, request: RecommendRequest, person: Person, now: datetime) -> RetrievalQuery:
-    """What the generators are asked: everything known of the person and the moment, in the release's dense ids.
-
-    Nothing is proposed that the person has seen, has named as a preference, or is looking at.
-    Raises UnknownId on an item's page when the release does not know the item.
-    """
-    catalogue = release.catalogue
-    history = person.history.followed_by(person.session)
-    preferred = catalogue.known(catalogue.ids.indices(request.preferences.item_ids))
-    anchor = _anchor(release, request)
-    looked_at = np.array([] if anchor is None else [anchor], np.int32)
-    return RetrievalQuery(
-        now=int(now.timestamp()),
-        history=history,
-        segment=segment_of(request.context),
-        anchor=anchor,
-        preferred_categories=catalogue.category_vector(request.preferences.categories),
-        preferred_items=preferred,
-        excluded=np.unique(np.concatenate([history.item_idx, preferred, looked_at])),
-    )
-
-
-def _anchor(release: Release, request: RecommendRequest) -> int | None:
-    if request.surface is not Surface.ITEM:
-        return None
-    item_idx = UNKNOWN if request.item_id is None else release.catalogue.ids.index(request.item_id)
-    if item_idx == UNKNOWN:
-        raise UnknownId(
-            f"Release {release.release_id} knows no item {request.item_id!r}.",
-            f"On surface `item`, name one of its {len(release.catalogue)} items as item_id.",
-        )
-    return item_idx
 
 
 def _understand(
