@@ -23,6 +23,13 @@ def test_less_weight_puts_the_unlike_item_second():
     assert maximal_marginal_relevance(SCORES, VECTORS, 3, 0.5).tolist() == [0, 2, 1]
 
 
+def test_what_is_unlike_the_last_one_may_still_be_like_an_earlier_one():
+    # The comedy and the drama are chosen. A second comedy is as unlike the drama as the item like none, and better.
+    scores = np.array([1.0, 0.9, 0.8, 0.5, 0.0], np.float32)
+    vectors = np.array([[1, 0], [0, 1], [1, 0], [0, 0], [0, 0]], np.float32)
+    assert maximal_marginal_relevance(scores, vectors, 3, 0.5).tolist() == [0, 1, 3]
+
+
 def test_weight_nothing_still_starts_with_the_best():
     assert maximal_marginal_relevance(SCORES, VECTORS, 2, 0.0).tolist() == [0, 2]
 

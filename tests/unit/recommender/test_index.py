@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import faiss
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -78,6 +79,19 @@ def test_items_without_a_vector_are_not_in_the_index():
 def test_equal_input_gives_equal_bytes(index, tmp_path: Path):
     again = VectorIndex.build(VECTORS, IDS, EXACT if index.is_exact else HNSW)
     assert index.save(tmp_path / "one").fingerprint == again.save(tmp_path / "two").fingerprint
+
+
+def test_many_threads_do_not_change_the_graph_and_are_given_back():
+    vectors = np.random.default_rng(1).normal(size=(4000, 8)).astype(np.float32)
+    ids = IdMap.of(f"i{item}" for item in range(4000))
+    before = faiss.omp_get_max_threads()
+    faiss.omp_set_num_threads(4)
+    try:
+        graphs = {faiss.serialize_index(VectorIndex.build(vectors, ids, HNSW).searcher).tobytes() for _ in range(3)}
+        assert faiss.omp_get_max_threads() == 4
+    finally:
+        faiss.omp_set_num_threads(before)
+    assert len(graphs) == 1
 
 
 def test_saved_and_loaded_it_finds_the_same(index, tmp_path: Path):

@@ -10,7 +10,7 @@ import pytest
 
 from contracts.artefact import load_meta, save_artefact
 from contracts.errors import ArtefactError, DataTooSmall, ReleaseMismatch, ShapeMismatch
-from recommender.ranker import KIND, MODEL, Ranker, RankingRows, _best_length
+from recommender.ranker import KIND, MODEL, Ranker, RankingRows, _best_length, _latest_quarter
 from recommender.ranker_report import write_ranker_report
 from tests.recommender_worlds import RANKING_SETTINGS
 
@@ -80,6 +80,12 @@ def test_the_number_of_trees_is_chosen_on_the_latest_snapshots():
     labels[late_rows] = late_labels.ravel()
     chosen = Ranker.fit(replace(told_apart, labels=labels), RANKING_SETTINGS, 7, BUILT_WITH)
     assert chosen.n_trees < Ranker.fit(told_apart, RANKING_SETTINGS, 7, BUILT_WITH).n_trees
+
+
+def test_the_latest_quarter_of_the_snapshots_is_held_back():
+    moments = np.array([7, 1, 2, 3, 8, 4, 5, 6, 8])
+    assert moments[_latest_quarter(moments)].tolist() == [7, 8, 8]
+    assert _latest_quarter(np.array([1, 2, 2])).tolist() == [False, True, True]
 
 
 def test_the_number_of_trees_is_the_middle_of_the_best_stretch_and_not_a_lone_peak():

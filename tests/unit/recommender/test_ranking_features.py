@@ -59,6 +59,13 @@ def test_what_the_generators_said_is_there_and_no_opinion_stays_unknown():
     assert column("pair_rank_best", query(2)) == [1, 2, 2]
 
 
+def test_the_best_rank_is_among_those_who_proposed():
+    # A generator with quota 0 proposes nothing, and its rank for everything is its quota + 1.
+    silent = replace(CANDIDATES, ranks=CANDIDATES.ranks.copy())
+    silent.ranks[:, 1] = 1
+    assert column("pair_rank_best", query(2), silent) == [1, 1, 2]
+
+
 def test_categories_are_compared_with_what_the_person_touched():
     # Half of the catalogue is even. Three even items: (3 + 10 * 0.5) / (3 + 10) of the taste is even.
     even, odd = (3 + 10 * 0.5) / 13, (10 * 0.5) / 13
