@@ -1,6 +1,7 @@
 """An evaluation as files: figures for `dvc metrics show`, tables and a picture for `dvc plots show`.
 
 metrics.json         the headline, the gain over each baseline, the chain per group
+glance/<who>.json    the chain for each group, and each baseline: the same few keys, so that they line up in a table
 per_system.csv       group, system, metric, value, low, high
 ndcg_by_system.csv   the headline metric of people with history, one row per system, best first; and as PNG
 slices.json          the chain per group, tier and length of history
@@ -19,9 +20,10 @@ import polars as pl
 from contracts.tables import write_parquet
 from release.evaluation import CHAIN, Evaluation
 from release.evaluation_cases import WARM
-from release.evaluation_summary import Bootstrap, per_system, slices, summarise
+from release.evaluation_summary import BASELINES, Bootstrap, per_system, slices, summarise
 
 METRICS: Final = "metrics.json"
+GLANCE: Final = "glance"
 PER_USER: Final = "per_user.parquet"
 SLICES: Final = "slices.json"
 PER_SYSTEM: Final = "per_system.csv"
@@ -46,7 +48,24 @@ def write_report(
     _plot(folder / f"{BY_SYSTEM}.png", ranking, metric)
     _write_json(folder / SLICES, slices(evaluation, bootstrap, metric))
     _write_json(folder / METRICS, summary)
+    for who, figures in glance(systems, metric).items():
+        _write_json(folder / GLANCE / f"{who}.json", figures)
     return summary
+
+
+def glance(systems: pl.DataFrame, metric: str) -> dict[str, dict[str, float]]:
+    """A few figures at the headline's cutoff: the chain by group, and the baselines for people with history."""
+    at = metric.removeprefix("ndcg")
+    found = {group: _row(systems, str(group), CHAIN, at) for group in systems["group"].unique(maintain_order=True)}
+    present = set(systems["system"])
+    return found | {name: _row(systems, WARM, name, at) for name in BASELINES if name in present}
+
+
+def _row(systems: pl.DataFrame, group: str, system: str, at: str) -> dict[str, float]:
+    rows = systems.filter((pl.col("group") == group) & (pl.col("system") == system))
+    values = dict(rows.filter(pl.col("metric").str.ends_with(at)).select("metric", "value").iter_rows())
+    interval = rows.filter(pl.col("metric") == f"ndcg{at}").select("low", "high").row(0, named=True)
+    return {**values, **{f"ndcg{at}_{end}": value for end, value in interval.items()}}
 
 
 def by_system(systems: pl.DataFrame, metric: str) -> pl.DataFrame:
@@ -75,4 +94,5 @@ def _plot(path: Path, ranking: pl.DataFrame, metric: str) -> None:
 
 
 def _write_json(path: Path, content: object) -> None:
+    path.parent.mkdir(exist_ok=True)
     path.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")

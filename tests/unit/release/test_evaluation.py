@@ -15,7 +15,7 @@ from contracts.ids import UserId
 from contracts.slates import RecommendRequest
 from release.evaluation import CHAIN, Evaluation, Judge, evaluate, values_of
 from release.evaluation_cases import COLD_POPULAR, COLD_SESSION, WARM, Case
-from release.evaluation_report import write_report
+from release.evaluation_report import glance, write_report
 from release.evaluation_summary import Bootstrap, fingerprint_people, per_system, slices, summarise
 from tests.unit.release.made_up_release import (
     N_ITEMS,
@@ -142,8 +142,8 @@ def test_equal_evaluations_give_equal_files(evaluation: Evaluation, tmp_path: Pa
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
         write_report(tmp_path / name, evaluation, BOOTSTRAP, "ndcg_at_2", WINDOW)
-    names = sorted(path.name for path in (tmp_path / "a").iterdir())
-    assert names == sorted(
+    names = sorted(path.relative_to(tmp_path / "a").as_posix() for path in (tmp_path / "a").rglob("*.*"))
+    assert [name for name in names if not name.startswith("glance/")] == sorted(
         [
             "metrics.json",
             "ndcg_by_system.csv",
@@ -154,4 +154,15 @@ def test_equal_evaluations_give_equal_files(evaluation: Evaluation, tmp_path: Pa
         ]
     )
     assert all((tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes() for name in names)
+    assert "glance/warm.json" in names
     assert json.loads((tmp_path / "a" / "metrics.json").read_bytes())["window"]["test_start"] == NOW.isoformat()
+
+
+def test_the_glance_holds_the_chain_per_group_and_each_baseline_under_the_same_keys(evaluation: Evaluation) -> None:
+    systems = per_system(evaluation, BOOTSTRAP)
+    found = glance(systems, "ndcg_at_2")
+    assert set(systems["group"]) <= set(found)
+    assert len({frozenset(figures) for figures in found.values()}) == 1
+    chain = (pl.col("group") == WARM) & (pl.col("system") == CHAIN) & (pl.col("metric") == "ndcg_at_2")
+    assert found[WARM]["ndcg_at_2"] == systems.filter(chain)["value"].item()
+    assert found[WARM]["ndcg_at_2_low"] <= found[WARM]["ndcg_at_2"] <= found[WARM]["ndcg_at_2_high"]
