@@ -15,7 +15,7 @@ from contracts.settings import load_settings
 from contracts.slates import Preferences, RecommendRequest, Slate, Surface
 
 TITLE_WIDTH = 44
-SOURCE_WIDTH = 16
+SOURCE_WIDTH = 20
 
 
 def add_to(app: typer.Typer) -> None:

@@ -1,9 +1,10 @@
 """The HTTP service: routes, documentation, and what runs beside them.
 
 Answering is work for the CPU with two short waits for Redis in it. Routes that do it are plain functions, which run
-in a small pool of threads: a Redis that hangs then holds up N_ANSWERING requests for its time limit, never the probes
-and never the accepting of requests, while LightGBM, FAISS, NumPy and the socket release the interpreter's lock. More
-threads than that would only queue for the lock.
+in a small pool of threads and not in the event loop: a Redis that hangs then holds up N_ANSWERING requests for its
+time limit, never the probes and never the accepting of requests; and while LightGBM, FAISS, NumPy or the socket work,
+another request goes on. On two busy cores, at 30 requests/s, p50 was half of what it was in the event loop, and p99 a
+third to a half; 2, 4 and 8 threads did not differ. More of them would only queue for the interpreter's lock.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from serving.api import Api
 from serving.middleware import BodyLimit, Stopwatch
 from serving.wire import MAX_BODY_BYTES, ErrorAnswer, EventsAnswer, Health, Readiness, SlateAnswer
 
-N_ANSWERING = 8
+N_ANSWERING = 4
 DESCRIPTION = (
     "Ranked slates from the release in production. Every answer names the release and the generation of feature "
     "values it stands on. This page's scripts come from a CDN; without internet, read /openapi.json."

@@ -24,6 +24,7 @@ LOG = logging.getLogger(__name__)
 LOOKS_BEFORE_RETRY = 25
 NO_RELEASE = StoreError("No release is in production.", "Promote one: `slate promote VERSION`.")
 STARTING = StoreError("The server is starting.", "Ask again in a moment.")
+STOP_WITHIN_S = 5.0  # a look at the pointer takes milliseconds, taking up a release a few seconds
 POINTER_GONE = "pointer"
 
 
@@ -120,9 +121,9 @@ class LiveRelease:
         self._thread.start()
 
     def stop(self) -> None:
-        """Stop following; what is served stays."""
+        """Stop following; what is served stays. A look that hangs (a Redis that never answers) is not waited for."""
         self._stopping.set()
-        self._thread.join()
+        self._thread.join(STOP_WITHIN_S)
 
     def look(self) -> None:
         """Look at the pointer once, and serve what it names."""

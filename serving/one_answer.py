@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from contracts.errors import UnknownId
+from contracts.errors import SettingsError, UnknownId
 from contracts.home import Home
 from contracts.settings import Settings
 from contracts.slates import RecommendRequest, Slate
 from feature_store.embedded_redis import online_store
+from release.bundle import Release
 from serving.clocks import clock_maker
 from serving.known_ids import check_known
 from serving.live_release import NO_RELEASE, Served
@@ -17,7 +18,8 @@ def answer_once(home: Home, settings: Settings, request: RecommendRequest) -> Sl
     """The slate a server would answer.
 
     Raises UnknownId also for a person the store has never heard of: on a command line that is a slip of the finger,
-    where a server answers as to a newcomer. Raises StoreError when nothing is in production, or Redis is away.
+    where a server answers as to a newcomer. Raises SettingsError when more items are wanted than the release answers,
+    StoreError when nothing is in production, or Redis is away.
     """
     with online_store(home):
         production = OnlineProduction(home, settings.app, settings.serving)
@@ -27,9 +29,19 @@ def answer_once(home: Home, settings: Settings, request: RecommendRequest) -> Sl
         release = production.load(pointer.release_id)
         reader = production.reader(release, pointer.generation_id)
         served = Served(pointer, release, reader, clock_maker(settings.serving.clock)(release), online=True)
+        _check_length(release, request)
         check_known(release, request)
         _check_person(served, request)
         return served.answer(request)
+
+
+def _check_length(release: Release, request: RecommendRequest) -> None:
+    most = release.request.max_k
+    if request.k > most:
+        raise SettingsError(
+            f"{request.k} items are wanted; release {release.release_id} answers at most {most} (request.max_k).",
+            f"Ask for -k {most} or less.",
+        )
 
 
 def _check_person(served: Served, request: RecommendRequest) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -44,7 +43,11 @@ class Production(Protocol):
 
 
 class OnlineProduction:
-    """Production as it is: one application's keys in Redis, bundles under SLATE_HOME."""
+    """Production as it is: one application's keys in Redis, bundles under SLATE_HOME.
+
+    Only `pointer` connects, and connects again; everything else uses the connection there is or does without, so that
+    whoever looks at the pointer is the only one who ever waits for a Redis that does not come up.
+    """
 
     def __init__(self, home: Home, app: str, settings: ServingSettings) -> None:
         self._home = home
@@ -52,18 +55,18 @@ class OnlineProduction:
         self._app = app
         self._settings = settings
         self._client: Client | None = None
-        self._connecting = threading.Lock()
 
     def client(self) -> Client:
-        """A client that was answered once; raises StoreUnavailable."""
-        with self._connecting:
-            if self._client is None:
-                self._client = connect(store_url(self._home), self._settings.store_timeout_ms)
-            return self._client
+        """The connected client; raises StoreUnavailable when there is none."""
+        if self._client is None:
+            raise StoreUnavailable("There is no connection to Redis.", "It is made again as soon as Redis answers.")
+        return self._client
 
     def pointer(self) -> Pointer | None:
+        if self._client is None:
+            self._client = connect(store_url(self._home), self._settings.store_timeout_ms)
         try:
-            return read_pointer(self.client(), self._app)
+            return read_pointer(self._client, self._app)
         except StoreUnavailable:
             # Ask for the address anew next time: the embedded server may come back on another port.
             self._client = None

@@ -77,21 +77,22 @@ def test_a_slate_is_printed_as_json_too(stage: Stage, checkout: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "error", "said"),
     [
-        (("--user", "nobody"), "knows no person 'nobody'"),
-        (("--item", "i9"), "knows no item 'i9'"),
-        (("--like", "i9"), "knows no item 'i9'"),
-        (("--category", "dramma"), "Did you mean 'drama'?"),
+        (("--user", "nobody"), "UnknownId", "knows no person 'nobody'"),
+        (("--item", "i9"), "UnknownId", "knows no item 'i9'"),
+        (("--like", "i9"), "UnknownId", "knows no item 'i9'"),
+        (("-k", "101"), "SettingsError", "at most 100"),
+        (("--category", "dramma"), "UnknownId", "Did you mean 'drama'?"),
     ],
 )
-def test_an_unknown_person_or_item_is_one_message_and_no_traceback(
-    stage: Stage, checkout: Path, arguments: tuple[str, str], said: str
+def test_what_the_release_does_not_know_is_one_message_and_no_traceback(
+    stage: Stage, checkout: Path, arguments: tuple[str, str], error: str, said: str
 ) -> None:
     stage.point_at(0)
     done = slate(checkout, "recommend", *arguments)
     assert done.returncode == 1
-    assert "UnknownId" in done.stderr
+    assert error in done.stderr
     assert said in done.stderr
     assert "Traceback" not in done.stderr
 

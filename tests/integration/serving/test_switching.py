@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import http.client
 import json
+import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 import uvicorn
 
+from contracts.features import FeatureReader, FeatureRows, Person
 from contracts.home import Home
+from contracts.ids import ItemId, SessionId, UserId
 from contracts.settings import Settings
+from contracts.slates import RecommendRequest
 from feature_store import embedded_redis
 from feature_store.connection import connect
 from feature_store.sessions import append_session_events
@@ -24,6 +29,7 @@ from serving.server import listen
 from tests.integration.serving.worlds import Stage, published, wait_until
 
 QUESTIONS = ({"user_id": "u500"}, {}, {"session_id": "s1"}, {"surface": "item", "item_id": "i1004"})
+CLICK = {"event_type": "click", "session_id": "s1", "item_id": "i1004"}
 N_SWITCHES = 20
 
 
@@ -104,6 +110,46 @@ def test_switching_under_load_loses_no_request_and_mixes_no_answer(stage: Stage)
     assert {name for _, answer in server.answers for name in answer["degraded"]} == set()
 
 
+def test_a_request_that_the_switch_overtakes_is_answered_by_the_old_release_from_beginning_to_end(
+    stage: Stage,
+) -> None:
+    stage.point_at(0)
+    api = stage.api()
+    api.live.look()
+    served = api.live.current
+    assert served is not None
+    overtaken = SwitchedMeanwhile(served.reader, lambda: (stage.point_at(1), api.live.look()))
+    slate = replace(served, reader=overtaken).answer(RecommendRequest("q1", UserId("u500")))
+    assert (slate.release_id, slate.generation_id) == stage.pairs[0]
+    assert overtaken.n_item_reads == 1
+    assert slate.degraded == ()
+    now_served = api.live.current
+    assert now_served is not None
+    assert (now_served.release.release_id, now_served.reader.generation_id) == stage.pairs[1]
+
+
+@dataclass
+class SwitchedMeanwhile:
+    """A reader in whose use, between the two reads of a request, the release is switched."""
+
+    reader: FeatureReader
+    switch: Callable[[], object]
+    n_item_reads: int = 0
+
+    @property
+    def generation_id(self) -> str:
+        return self.reader.generation_id
+
+    def read_person(self, user_id: UserId | None, session_id: SessionId | None, now: datetime) -> Person:
+        person = self.reader.read_person(user_id, session_id, now)
+        self.switch()
+        return person
+
+    def read_items(self, item_ids: Sequence[ItemId], now: datetime) -> FeatureRows:
+        self.n_item_reads += 1
+        return self.reader.read_items(item_ids, now)
+
+
 def test_a_server_is_ready_only_once_something_is_promoted(stage: Stage) -> None:
     with serving(stage) as server:
         wait_until(lambda: server.ask("/readyz")[1]["message"] == "No release is in production.")
@@ -131,16 +177,11 @@ def test_a_damaged_bundle_is_not_taken_up_and_the_old_release_goes_on(stage: Sta
         assert server.ask("/v1/recommend", {})[1]["release_id"] == stage.pairs[0][0]
 
 
-CLICK = {"event_type": "click", "session_id": "s1", "item_id": "i1004"}
-
-
 @pytest.fixture
 def own_redis(
     stocked: Home, small_settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Stage]:
     """The application in a Redis of its own, which the test may stop and start."""
-    import shutil
-
     monkeypatch.delenv("REDIS_URL", raising=False)
     monkeypatch.delenv("SLATE_REDIS_PORT", raising=False)
     home = Home(tmp_path / "home")
