@@ -47,7 +47,7 @@ class RankingRows:
 
 @dataclass(frozen=True)
 class LearningCurve:
-    """NDCG@10 after each tree, on the queries learnt from and on the later ones held back."""
+    """NDCG@10 after each tree, on the latest of the queries learnt from and on the later ones held back."""
 
     training: tuple[float, ...]
     held_back: tuple[float, ...]
@@ -74,6 +74,7 @@ class Ranker:
 
         Equal rows, settings and seed give an equal model. Raises DataTooSmall with fewer than two snapshots.
         """
+        _check_snapshots(rows)
         held_back = _latest_quarter(rows.moments)
         curve = _choose_trees(rows.of_queries(~held_back), rows.of_queries(held_back), settings, seed)
         n_trees = _best_length(curve.held_back)
@@ -135,26 +136,33 @@ class Ranker:
         return ranker
 
 
-def _latest_quarter(moments: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
-    snapshots = np.unique(moments)
-    if len(snapshots) < 2:
+def _check_snapshots(rows: RankingRows) -> None:
+    n_snapshots = len(np.unique(rows.moments))
+    if n_snapshots < 2:
         raise DataTooSmall(
-            f"Training queries were found at {len(snapshots)} snapshot(s); the ranker needs two or more.",
+            f"Training queries were found at {n_snapshots} snapshot(s); the ranker needs two or more.",
             "Bring more data, or raise features.n_snapshots or features.snapshot_step_share in params.yaml.",
         )
-    n_held_back = max(1, len(snapshots) // 4)
-    return np.isin(moments, snapshots[-n_held_back:])
+
+
+def _latest_quarter(moments: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+    """(n_queries,) True for the queries of the latest quarter of the snapshots, one at least."""
+    snapshots = np.unique(moments)
+    return np.isin(moments, snapshots[-max(1, len(snapshots) // 4) :])
 
 
 def _choose_trees(learnt: RankingRows, held_back: RankingRows, settings: RankingSettings, seed: int) -> LearningCurve:
     curve: dict[str, dict[str, list[float]]] = {}
     dataset = _dataset(learnt)
+    # The curve on all that was learnt from would take as long as the learning.
+    shown = learnt.of_queries(_latest_quarter(learnt.moments))
     lgb.train(
         _parameters(settings, seed),
         dataset,
         num_boost_round=settings.n_trees,
-        valid_sets=[dataset, _dataset(held_back, reference=dataset)],
-        valid_names=["training", "held_back"],
+        valid_sets=[_dataset(held_back, reference=dataset), _dataset(shown, reference=dataset)],
+        # LightGBM never stops early for a set of this second name.
+        valid_names=["held_back", "training"],
         callbacks=[
             lgb.early_stopping(settings.early_stopping_rounds, verbose=False),
             lgb.record_evaluation(curve),
