@@ -179,12 +179,14 @@ class LiveRelease:
             refused.looks_to_wait -= 1
             raise refused.problem
         try:
-            self._served = self._load(pointer, sighting)
+            taken_up = self._load(pointer, sighting)
         except Exception as error:  # whatever a broken bundle raises, the release in production stays
             self._metrics.switches.labels("refused").inc()
             self._refusal = Refusal(pointer, _not_taken_up(pointer, error))
             raise self._refusal.problem from error
         self._refusal = None
+        self._problem = sighting.problem  # before the swap: who reads both never sees the old release's problem
+        self._served = taken_up
         self._metrics.switched(pointer)
         self._last.keep(pointer)
         LOG.info("Serving release %s, generation %s.", pointer.release_id, pointer.generation_id)
