@@ -25,7 +25,8 @@ def run_stage(stage: str, run: Callable[[Settings], dict[str, Any] | None], cuto
     """
     started = time.perf_counter()
     try:
-        notes = run(load_settings())
+        notes = run(load_settings()) or {}
+        _record(stage, cutoff, time.perf_counter() - started, notes)
     except SlateworkError as error:
         sys.exit(f"{stage}: {type(error).__name__}: {error}")
     except KeyboardInterrupt:
@@ -35,8 +36,6 @@ def run_stage(stage: str, run: Callable[[Settings], dict[str, Any] | None], cuto
             f"{stage}: {error.strerror or error} ({error.filename or 'no file named'}).\n"
             "  Free disk space or mend the permissions, and run the same command again to go on."
         )
-    seconds = time.perf_counter() - started
-    _record(stage, cutoff, seconds, notes or {})
 
 
 def _record(stage: str, cutoff: str | None, seconds: float, notes: dict[str, Any]) -> None:

@@ -26,9 +26,19 @@ def flat_metrics(figures: Mapping[str, Any]) -> dict[str, float]:
 
 
 def headline(release_id: str, metrics: Mapping[str, Any]) -> str:
-    """One line that says how good a release is."""
-    figures = ", ".join(f"{name} {value:.4g}" for name, value in sorted(flat_metrics(metrics).items()))
-    return f"Release {release_id}: {figures or 'no figures'}"
+    """One line that says how good a release is, and what that is to be held against.
+
+    metrics: as a manifest's headline: `people`, `ndcg_at_<k>`, `low`, `high`, and a figure per baseline.
+    """
+    known = dict(metrics)
+    people, low, high = (known.pop(name, None) for name in ("people", "low", "high"))
+    measured = next((name for name in known if name.startswith("ndcg_at_")), None)
+    if measured is None:
+        return f"Release {release_id}: no figures"
+    value = known.pop(measured)
+    figure = f"{measured.replace('_at_', '@').upper()} {value:.3f} [{low:.3f}, {high:.3f}]"
+    baselines = "".join(f"; {name} {theirs:.3f}" for name, theirs in known.items())
+    return f"Release {release_id}: {figure} for {people} people with a history{baselines}"
 
 
 def _leaves(value: Any, name: str) -> Iterator[tuple[str, Any]]:
