@@ -29,7 +29,7 @@ status: env ## Say what is running
 	@slate status
 
 test: env ## Run every test
-	@python -m pytest $(TESTS)
+	@python -m pytest --numprocesses 2 --dist loadfile $(TESTS)
 
 lint: env ## Check style, types and which room imports which
 	@ruff check . && ruff format --check . && mypy && lint-imports
