@@ -154,8 +154,8 @@ def _print_slate(who: str, slate: dict[str, Any]) -> None:
     milliseconds = slate["timings_ms"]["total"]
     print(f"\n{who}  [tier {slate['tier']}, release {slate['release_id']}, {milliseconds:.1f} ms]")
     for item in slate["items"]:
-        reason = item["reasons"][0] if item["reasons"] else ""
-        print(f"  {item['position']:>2}  {item['title'][:44]:46}{item['score']:>8.3f}  {item['source']:19}{reason}")
+        why = "; ".join(item["reasons"][:2])
+        print(f"  {item['position']:>2}  {item['title'][:34]:36}{item['score']:>6.2f}  {item['source']:19}{why}")
 
 
 def _show_costs() -> None:
