@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -16,11 +15,9 @@ from contracts.settings import Settings, load_settings
 from contracts.tables import SCHEMAS, CanonicalTables
 from pipelines import ingest
 from pipelines.paths import RAW
-from sources.downloads import MOVIELENS_100K
 
 CHECKOUT = Path(__file__).parents[2]
 LATEST_SMALL = CHECKOUT.parent / "shared" / "data" / "ml-latest-small.zip"
-WHEEL = CHECKOUT / ".slate" / "downloads" / MOVIELENS_100K.wheel
 
 
 @pytest.fixture
@@ -112,16 +109,3 @@ def test_the_real_ml_latest_small_is_read(workspace: Path) -> None:
     quoted = tables.items.row(by_predicate=pl.col("item_id") == "7789", named=True)
     assert (quoted["title"], quoted["release_year"]) == ("11'09\"01 - September 11", 2002)
     assert tables.items["release_year"].null_count() == 12  # counted in movies.csv: titles that end in no year
-
-
-@pytest.mark.skipif(not WHEEL.is_file(), reason="MovieLens 100K was not fetched into this checkout's .slate/ yet")
-def test_the_real_movielens_100k_is_read(workspace: Path, home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PIP_NO_INDEX", "1")
-    home.downloads.mkdir(parents=True)
-    shutil.copy(WHEEL, home.downloads)
-    notes = ingest.run(load_settings(CHECKOUT / "params.yaml"))
-    assert notes["rows"] == {"interactions": 100_000, "items": 1_682, "users": 943}
-    items = CanonicalTables.load(RAW).items
-    assert items["categories"].explode(empty_as_null=False, keep_nulls=False).n_unique() == 18
-    assert items.row(by_predicate=pl.col("item_id") == "1", named=True)["title"] == "Toy Story"
-    assert items.filter(pl.col("release_year").is_null())["item_id"].to_list() == ["267"]
