@@ -1,12 +1,13 @@
 """docker-compose.yml is well formed, and every command, module, path, port and variable in it exists in the project.
 
-No Docker engine is at hand where these tests run; the schema beside this file is our own, after the specification.
+No Docker engine is at hand where these tests run; the specification's own schema comes with check-jsonschema.
 """
 
 import json
 import re
 import subprocess
 import sys
+from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from ruamel.yaml import YAML
 from cli.main import app
 from cli.service_plan import Ports
 
+COMPOSE_SPECIFICATION = files("check_jsonschema") / "builtin_schemas" / "vendor" / "compose-spec.json"
 TOP = Path(__file__).resolve().parents[3]
 TEXT = (TOP / "docker-compose.yml").read_text()
 COMPOSE = YAML(typ="safe", pure=True).load(TEXT)
@@ -50,9 +52,15 @@ def python(code, *arguments):
 
 
 def test_the_file_follows_the_specification():
-    schema = json.loads(Path(__file__).with_name("compose_subset.schema.json").read_text())
-    jsonschema.Draft202012Validator.check_schema(schema)
-    jsonschema.Draft202012Validator(schema).validate(COMPOSE)
+    schema = json.loads(COMPOSE_SPECIFICATION.read_text())
+    jsonschema.validators.validator_for(schema)(schema).validate(COMPOSE)
+
+
+def test_a_misspelt_key_would_be_found():
+    schema = json.loads(COMPOSE_SPECIFICATION.read_text())
+    broken = {**COMPOSE, "services": {**SERVICES, "redis": {**SERVICES["redis"], "helthcheck": {}}}}
+    with pytest.raises(jsonschema.ValidationError, match="helthcheck"):
+        jsonschema.validators.validator_for(schema)(schema).validate(broken)
 
 
 def test_every_image_is_pinned_to_a_full_version():
