@@ -9,6 +9,7 @@ import pytest
 
 from contracts.home import Home
 from pipelines.workspace import slug_of
+from release.manifest import check_files, load_manifest
 from release.registry import Registry
 from tests.e2e.airflow_server import airflow_standalone, wait_until
 from tests.e2e.conftest import make_checkout
@@ -102,3 +103,15 @@ def test_a_run_on_what_was_recorded_ends_well_with_the_same_version_and_no_commi
     assert "nothing to commit" in said
     assert git(checkout, "rev-parse", f"run/{slug_of('again')}") == commit
     assert [version.number for version in versions()] == [before.number]
+
+
+def test_the_release_tag_and_dvc_checkout_give_back_every_byte(checkout, trained, versions, tmp_path):
+    _, environment = checkout
+    (version,) = versions()
+    git(checkout, "worktree", "add", "--quiet", str(tmp_path / "back"), f"release/{version.release_id}")
+    for command in ([sys.executable, "-m", "cli.main", "setup"], ["dvc", "checkout", "--quiet"]):
+        subprocess.run(command, cwd=tmp_path / "back", env=environment, check=True, capture_output=True)
+    bundle = tmp_path / "back" / "build" / "release"
+    manifest = load_manifest(bundle)
+    assert manifest.release_id == version.release_id
+    check_files(bundle, manifest)
