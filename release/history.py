@@ -12,6 +12,7 @@ from release.journal import Action, Entry, Phase
 from release.registry_state import RegistryState
 
 SIGHTINGS = (Action.OBSERVE, Action.REGISTRY_WRITE)
+CHANGES = (Action.PROMOTE, Action.ROLLBACK)  # of what is in production; a rebuild brings back what was there
 
 
 def served(entries: Sequence[Entry]) -> Entry | None:
@@ -34,9 +35,10 @@ def rollback_target(entries: Sequence[Entry], to: str | None = None) -> Entry:
                 "Promote another version: `slate releases`, then `slate promote VERSION`.",
             )
         return earlier[-1]
-    been = [entry for entry in entries if _put_in_production(entry) and entry.release_id == to]
+    put_there = _put_in_production(entries)
+    been = [entry for entry in put_there if entry.release_id == to]
     if not been:
-        known = sorted({str(entry.release_id) for entry in entries if _put_in_production(entry)})
+        known = sorted({str(entry.release_id) for entry in put_there})
         raise PromotionRefused(
             f"Release {to} was never in production; these were: {', '.join(known) or 'none'}.",
             "A release goes into production for the first time by promotion: `slate promote VERSION`.",
@@ -65,14 +67,21 @@ def _release_served(entries: Sequence[Entry]) -> str | None:
     return now.release_id if now else None
 
 
-def _put_in_production(entry: Entry) -> bool:
-    return entry.action in (Action.PROMOTE, Action.ROLLBACK) and entry.phase is Phase.DONE
+def _put_in_production(entries: Sequence[Entry]) -> list[Entry]:
+    """What was done to production, a move each, in the order in which the pointer moved.
+
+    That is the order of the intents: each was noted after its epoch was read, so after the move before it. Whoever
+    moved the pointer may say so late, when a rollback has noted it already and gone back.
+    """
+    done = [entry for entry in entries if entry.action in CHANGES and entry.phase is Phase.DONE]
+    by_intent = {entry.intent_id or entry.id: entry for entry in done}
+    return [by_intent[intent] for intent in sorted(by_intent)]
 
 
 def _releases_in_production(entries: Sequence[Entry]) -> list[Entry]:
     """The way back: the release served last, those it replaced before it, none twice in a row."""
     stack: list[Entry] = []
-    for entry in filter(_put_in_production, entries):
+    for entry in _put_in_production(entries):
         if entry.action is Action.ROLLBACK:
             stack = _back_to(stack, entry.release_id)
         elif stack and stack[-1].release_id == entry.release_id:

@@ -67,6 +67,18 @@ def test_there_is_nothing_to_go_back_to_from_the_first_release() -> None:
             rollback_target(entries)
 
 
+def test_a_promotion_that_says_late_that_it_was_done_does_not_undo_the_rollback_after_it() -> None:
+    begun, ended = (Action.PROMOTE, Phase.INTENT, "b"), (Action.PROMOTE, Phase.DONE, "b")
+    back = (Action.ROLLBACK, Phase.INTENT, "a"), went_back("a")
+    # The promotion (2) moved the pointer; the rollback noted so (3) and moved it back (4, 5) before 2 had said it (6).
+    entries = journal(*promoted("a"), begun, ended, *back, ended)
+    intents = {3: 2, 5: 4, 6: 2}
+    entries = [Entry(**{**entry.__dict__, "intent_id": intents.get(entry.id)}) for entry in entries]
+    assert served(entries).release_id == "a"
+    with pytest.raises(PromotionRefused, match="nothing to roll back to"):
+        rollback_target(entries)
+
+
 def test_an_intent_is_open_until_something_names_it() -> None:
     first, second, end = journal(
         (Action.PROMOTE, Phase.INTENT, "a"), (Action.PROMOTE, Phase.INTENT, "b"), (Action.PROMOTE, Phase.DONE, "a")
