@@ -6,7 +6,7 @@ flushed or restored from an old dump, the journal wins.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
@@ -60,9 +60,8 @@ class Switch:
     def settle_moves(self) -> None:
         """End as done the open intents that the pointer confirms: whoever moved it was killed before saying so."""
         pointer = self.pointer()
-        for intent in open_intents(self.journal.entries(), *MOVES):
-            if pointer and pointer.epoch == (intent.epoch or 0) + 1 and _names(pointer, intent):
-                self.journal.append(intent.note.ended(Phase.DONE, intent, epoch=pointer.epoch))
+        for intent in _confirmed(pointer, self.journal.entries()):
+            self.journal.append(intent.note.ended(Phase.DONE, intent, epoch=(intent.epoch or 0) + 1))
 
     def settle(self) -> None:
         """End every open intent; call it only while nobody else can be at work on one, or a rollback at most."""
@@ -72,10 +71,14 @@ class Switch:
             self.journal.append(intent.note.ended(Phase.FAILED, intent, reason=reason))
 
     def rebuild(self) -> Pointer | None:
-        """Point at what the journal says is served, publishing it again if need be; None when that stands already."""
-        meant = served(self.journal.entries())
+        """Point at what the journal says is served, publishing it again if need be; None when that stands already.
+
+        A pointer that somebody moved a moment ago (a rollback waits for no turn) and is about to say so is left alone.
+        """
         pointer = self.pointer()
-        if meant is None or (pointer and _names(pointer, meant)):
+        entries = self.journal.entries()  # read after the pointer: whoever moved it had noted the intent by then
+        meant = served(entries)
+        if meant is None or (pointer and _names(pointer, meant)) or _confirmed(pointer, entries):
             return None
         found = f"it named {pointer.release_id}" if pointer else "it was gone"
         reason = f"The pointer was not where the journal says: {found}."
@@ -93,6 +96,15 @@ class Switch:
 
     def _publish(self, note: Note) -> None:
         publish_bundle(self.client, self.app, self.bundles.path(str(note.release_id)), self.batch_size)
+
+
+def _confirmed(pointer: Pointer | None, entries: Sequence[Entry]) -> list[Entry]:
+    """The open intents that were carried out, as the pointer shows."""
+    return [
+        intent
+        for intent in open_intents(entries, *MOVES)
+        if pointer and pointer.epoch == (intent.epoch or 0) + 1 and _names(pointer, intent)
+    ]
 
 
 def _names(pointer: Pointer, entry: Entry) -> bool:

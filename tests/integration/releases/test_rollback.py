@@ -8,7 +8,8 @@ import sys
 import pytest
 
 from contracts.errors import ArtefactError, PromotionRefused, StoreUnavailable
-from release.journal import Action, Journal, Phase
+from feature_store.pointer import move_pointer
+from release.journal import Action, Journal, Note, Phase
 from release.registry_state import Stage
 from release.rollback import RolledBack, roll_back
 from tests.promotion_worlds import CHECKOUT, FOREIGN_WARNINGS, Studio
@@ -95,8 +96,6 @@ def test_a_promotion_that_died_before_saying_so_still_counts_as_the_one_to_go_ba
     with studio.promoter._switch() as switch:
         from dataclasses import replace
 
-        from release.journal import Note
-
         class Killed(Exception):
             pass
 
@@ -111,6 +110,17 @@ def test_a_promotion_that_died_before_saying_so_still_counts_as_the_one_to_go_ba
             replace(switch, journal=Dying(studio.home, studio.app)).move(note)
     assert studio.served() == 5
     assert go_back(studio).version == 2
+
+
+def test_a_rollback_that_moved_the_pointer_and_has_not_said_so_yet_is_no_strange_pointer(studio: Studio) -> None:
+    promote(studio, 1, 2)
+    target, pointer = studio.registry.version(1), studio.pointer()
+    with studio.promoter._switch() as switch:
+        names = (target.release_id, target.generation_id)
+        switch.journal.append(Note(Action.ROLLBACK, Phase.INTENT, *names, 1, epoch=pointer.epoch))
+        move_pointer(switch.client, studio.app, *names, pointer.epoch)
+        assert switch.rebuild() is None
+    assert studio.served() == 1
 
 
 def test_without_its_bundle_nothing_is_served_that_servers_could_not_load(studio: Studio) -> None:
