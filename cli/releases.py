@@ -163,12 +163,13 @@ def promote_built(home: Home, settings: Settings) -> None:
 
 
 def _register(home: Home, settings: Settings, folder: Path) -> Version:
-    from release.code_version import git_version
+    from release.code_version import built_from
+    from release.manifest import load_manifest
     from release.registration import Sources
     from release.registration import register as register_bundle
     from release.registry import Registry
 
-    commit, dirty = git_version(Path.cwd())
+    commit, dirty = built_from(Path.cwd(), load_manifest(folder).code)
     sources = Sources(folder, run_folder(), REPORTS, commit, dirty)
     return register_bundle(Registry(home, settings.app), sources)
 

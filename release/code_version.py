@@ -31,6 +31,15 @@ def git_version(root: Path) -> tuple[str, bool]:
     return commit, bool(changes.strip())
 
 
+def built_from(root: Path, code: str) -> tuple[str, bool]:
+    """The commit that is checked out, and whether the code with this fingerprint is another than that commit's.
+
+    Raises WorkspaceError as `git_version` and `code_fingerprint` do.
+    """
+    commit, changed = git_version(root)
+    return commit, changed or code_fingerprint(root) != code
+
+
 def _sources(root: Path, room: str) -> list[str]:
     names = sorted(path.relative_to(root).as_posix() for path in (root / room).rglob("*.py"))
     if not names:

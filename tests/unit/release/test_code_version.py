@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from contracts.errors import WorkspaceError
-from release.code_version import ROOMS, code_fingerprint, git_version
+from release.code_version import ROOMS, built_from, code_fingerprint, git_version
 
 
 def write_rooms(root: Path) -> Path:
@@ -79,3 +79,14 @@ def test_a_changed_or_new_source_file_is_dirty(tmp_path: Path, name: str) -> Non
 def test_outside_git_the_error_says_so(tmp_path: Path) -> None:
     with pytest.raises(WorkspaceError, match="git could not tell the version"):
         git_version(tmp_path)
+
+
+def test_code_is_of_the_commit_only_when_it_is_the_code_that_is_committed(tmp_path: Path) -> None:
+    root = write_rooms(tmp_path)
+    commit_all(root)
+    commit, _ = git_version(root)
+    code = code_fingerprint(root)
+    assert built_from(root, code) == (commit, False)
+    assert built_from(root, "built and then edited away") == (commit, True)
+    (root / "release" / "inner" / "module.py").write_text("NAME = 'not committed'\n")
+    assert built_from(root, code_fingerprint(root)) == (commit, True)
