@@ -97,5 +97,5 @@ def _source(candidate: Candidate) -> Gate:
         return Gate("source", passed=True, sentence=f"Built from commit {version.commit[:12]}.")
     if candidate.allow_dirty:
         return Gate("source", passed=True, sentence="Built from uncommitted source, which was allowed.")
-    advice = f"Commit it and run again, or allow it: `slate promote {version.number} --allow-dirty`."
+    advice = f"Commit it and `slate register` again, or allow it: `slate promote {version.number} --allow-dirty`."
     return Gate("source", passed=False, sentence=f"Built from uncommitted source. {advice}")

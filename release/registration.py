@@ -50,7 +50,7 @@ MODEL_REQUIREMENTS = ("mlflow", "faiss-cpu", "implicit", "lightgbm", "numpy", "p
 class Sources:
     """What is registered. runs: the folder with `<stage>.json` of this workspace's last run; reports: plots and tables.
 
-    commit, dirty: what git says of the checkout the bundle was built in.
+    commit: that is checked out; dirty: whether the bundle was built from other source than that commit's.
     """
 
     bundle: Path
@@ -61,8 +61,9 @@ class Sources:
 
 
 def register(registry: Registry, sources: Sources) -> Version:
-    """Keep the bundle, log it and register it; a release that is registered already is returned as it is.
+    """Keep the bundle, log it and register it; a release that is registered already is returned.
 
+    One that was built from uncommitted source names the commit once the same source is committed.
     Killed at any point, the next call goes on or begins again. Raises ArtefactError for a bundle that is not sound.
     """
     manifest = load_manifest(sources.bundle)
@@ -73,7 +74,7 @@ def register(registry: Registry, sources: Sources) -> Version:
         existing = registry.by_release(manifest.release_id)
         if existing is not None:
             progress.update(3)
-            return existing
+            return _with_commit(registry, existing, sources)
         return _Registration(registry, replace(sources, bundle=kept), manifest).run(progress)
 
 
@@ -92,6 +93,14 @@ def register_again(registry: Registry, release_id: str) -> Version | None:
             description = f"Release {release_id}, registered again: its version was deleted while it was served."
             return registry.create_version(source=source, run_id=run.info.run_id, tags=tags, description=description)
     return None
+
+
+def _with_commit(registry: Registry, version: Version, sources: Sources) -> Version:
+    if not version.dirty or sources.dirty:
+        return version
+    commit = {COMMIT_TAG: sources.commit, DIRTY_TAG: "false"}
+    registry.annotate(version.number, commit, version.description)
+    return registry.version(version.number)
 
 
 class _Registration:

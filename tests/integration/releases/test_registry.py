@@ -46,6 +46,16 @@ def test_the_version_says_what_it_is_made_of(studio: Studio) -> None:
     assert version.stage is Stage.NONE
 
 
+def test_a_release_of_uncommitted_source_names_the_commit_once_its_source_is_committed(
+    studio: Studio, runs: Path
+) -> None:
+    kept = studio.home.bundles / studio.registry.version(4).release_id
+    assert register_bundle(studio.home, kept, runs, dirty=True).dirty
+    again = register_bundle(studio.home, kept, runs)
+    assert (again.number, again.dirty, again.commit, again.newly_registered) == (4, False, COMMIT, False)
+    assert not register_bundle(studio.home, kept, runs, dirty=True).dirty
+
+
 def test_the_run_holds_parameters_figures_reports_and_one_child_per_stage(studio: Studio) -> None:
     version = studio.registry.version(1)
     with studio.registry.connection.speaking() as client:
