@@ -29,7 +29,10 @@ def main() -> None:
     if STAMP.is_file() and STAMP.read_text() == wanted:
         return
     started = time.monotonic()
-    _make_venv()
+    if STAMP.is_file():
+        STAMP.unlink()  # until it is written again, what stands here may be half of two locks
+    else:
+        _make_venv()
     uv = VENV / "bin" / "uv"
     _run([VENV / "bin" / "python", "-m", "pip", "install", "--quiet", "--require-hashes", "-r", BOOTSTRAP_LOCK])
     downloading = _install(uv)
@@ -50,9 +53,9 @@ def _check_python() -> None:
 
 
 def _make_venv() -> None:
-    if (VENV / "bin" / "python").exists():
-        return
-    made = subprocess.run([sys.executable, "-m", "venv", VENV], capture_output=True, text=True, check=False)
+    """Make .venv anew: one without the stamp was left by a run that was stopped, and any part of it may be missing."""
+    command = [sys.executable, "-m", "venv", "--clear", VENV]
+    made = subprocess.run(command, capture_output=True, text=True, check=False)
     if made.returncode:
         sys.exit(
             f"`python -m venv` failed: {(made.stderr or made.stdout).strip()}\n"
