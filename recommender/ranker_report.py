@@ -38,16 +38,19 @@ def _write_lines(path: Path, lines: list[str]) -> None:
 
 def _plot(path: Path, importance: dict[str, float]) -> None:
     # The server imports this room and never plots.
+    from matplotlib import style  # noqa: PLC0415 see above
     from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415 see above
     from matplotlib.figure import Figure  # noqa: PLC0415 see above
 
-    figure = Figure(figsize=(8, 0.28 * len(importance) + 1), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
-    names = list(importance)[::-1]
-    axes.barh(names, [100 * importance[name] for name in names], color="#33658a")
-    axes.set_xlabel("share of the gain of all splits, %")
-    axes.set_title("What the ranker looks at")
-    axes.spines[["top", "right"]].set_visible(False)
-    # No version and no date: they would change the bytes of an unchanged plot.
-    figure.savefig(path, dpi=110, metadata={"Software": None})
+    # Not somebody's matplotlibrc: the plot travels in the bundle, and its bytes are part of the release id.
+    with style.context("default"):
+        figure = Figure(figsize=(8, 0.28 * len(importance) + 1), layout="constrained")
+        FigureCanvasAgg(figure)
+        axes = figure.add_subplot()
+        names = list(importance)[::-1]
+        axes.barh(names, [100 * importance[name] for name in names], color="#33658a")
+        axes.set_xlabel("share of the gain of all splits, %")
+        axes.set_title("What the ranker looks at")
+        axes.spines[["top", "right"]].set_visible(False)
+        # No version and no date: they would change the bytes of an unchanged plot.
+        figure.savefig(path, dpi=110, metadata={"Software": None})

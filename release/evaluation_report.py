@@ -76,21 +76,24 @@ def by_system(systems: pl.DataFrame, metric: str) -> pl.DataFrame:
 
 def _plot(path: Path, ranking: pl.DataFrame, metric: str) -> None:
     # The server imports this room and never plots.
+    from matplotlib import style  # noqa: PLC0415 see above
     from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415 see above
     from matplotlib.figure import Figure  # noqa: PLC0415 see above
 
     worst_first = ranking.reverse()
-    figure = Figure(figsize=(8, 0.4 * ranking.height + 1.2), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
     values = worst_first["value"].to_numpy()
     spread = [values - worst_first["low"].to_numpy(), worst_first["high"].to_numpy() - values]
     colours = [CHAIN_COLOUR if system == CHAIN else OTHER_COLOUR for system in worst_first["system"]]
-    axes.barh(worst_first["system"].to_list(), values, xerr=spread, color=colours, ecolor="#444444", capsize=3)
-    axes.set_xlabel(f"{metric.replace('_at_', '@')}, mean over people with history and its 95% interval")
-    axes.spines[["top", "right"]].set_visible(False)
-    # No version and no date: they would change the bytes of an unchanged plot.
-    figure.savefig(path, dpi=110, metadata={"Software": None})
+    # Not somebody's matplotlibrc: the same evaluation gives the same plot.
+    with style.context("default"):
+        figure = Figure(figsize=(8, 0.4 * ranking.height + 1.2), layout="constrained")
+        FigureCanvasAgg(figure)
+        axes = figure.add_subplot()
+        axes.barh(worst_first["system"].to_list(), values, xerr=spread, color=colours, ecolor="#444444", capsize=3)
+        axes.set_xlabel(f"{metric.replace('_at_', '@')}, mean over people with history and its 95% interval")
+        axes.spines[["top", "right"]].set_visible(False)
+        # No version and no date: they would change the bytes of an unchanged plot.
+        figure.savefig(path, dpi=110, metadata={"Software": None})
 
 
 def _write_json(path: Path, content: object) -> None:

@@ -5,6 +5,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import matplotlib as mpl
 import numpy as np
 import pytest
 
@@ -185,6 +186,13 @@ class TestReport:
         content = (tmp_path / "importance.png").read_bytes()
         assert content.startswith(b"\x89PNG")
         assert b"Matplotlib" not in content
+
+    def test_what_somebody_set_up_for_their_own_plots_changes_no_byte(self, ranker, tmp_path: Path):
+        write_ranker_report(tmp_path / "plain", ranker)
+        with mpl.rc_context({"font.size": 20, "axes.facecolor": "black"}):
+            write_ranker_report(tmp_path / "styled", ranker)
+        plain, styled = ((tmp_path / folder / "importance.png").read_bytes() for folder in ("plain", "styled"))
+        assert plain == styled
 
     def test_the_report_is_covered_by_the_rankers_meta(self, ranker, tmp_path: Path):
         write_ranker_report(tmp_path, ranker)
