@@ -59,14 +59,6 @@ class FeatureSchema:
         return cls(Entity(value["entity"]), tuple(FeatureSpec(**spec) for spec in value["features"]))
 
 
-class Freshness(StrEnum):
-    """The rung of the ladder a value stood on, best first."""
-
-    FRESH = "fresh"
-    STALE = "stale"
-    DEFAULT = "default"
-
-
 @dataclass(frozen=True)
 class FeatureRows:
     """Feature values of several entities, defaults already filled in.

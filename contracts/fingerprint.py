@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 FINGERPRINT_LENGTH = 16  # hex digits: 64 bits, no chance collision among millions of artefacts
@@ -32,11 +31,3 @@ def fingerprint_file(path: Path) -> str:
         while chunk := file.read(1 << 20):
             digest.update(chunk)
     return digest.hexdigest()[:FINGERPRINT_LENGTH]
-
-
-def fingerprint_folder(folder: Path, ignored: Iterable[str] = ()) -> str:
-    """The fingerprint of every file below a folder, by relative name and bytes; `ignored` are relative names."""
-    left_out = set(ignored)
-    names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
-    files: Mapping[str, str] = {name: fingerprint_file(folder / name) for name in names if name not in left_out}
-    return fingerprint_json(files)

@@ -25,7 +25,8 @@ from recommender.query import RetrievalQuery
 from recommender.ranker import RankingRows
 from recommender.ranking_features import Schemas, assemble, feature_names
 
-# Somebody new is asked about after these many events of the window, as a visitor after two clicks.
+# In training and in evaluation somebody new is asked about after these many events of the window, as a visitor after
+# two clicks.
 SESSION_EVENTS = 2
 
 FitGenerators = Callable[[datetime], Mapping[str, Generator]]

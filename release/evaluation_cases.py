@@ -23,13 +23,13 @@ from contracts.id_map import IdMap
 from contracts.ids import ItemIdxArray, SessionId, UserId
 from contracts.slates import RecommendRequest
 from contracts.tables import CanonicalTables
+from recommender.ranking_data import SESSION_EVENTS
 from recommender.segments import segment_of
 
 WARM: Final = "warm"
 COLD_POPULAR: Final = "cold_popular"
 COLD_CONTEXT: Final = "cold_context"
 COLD_SESSION: Final = "cold_session"
-SESSION_EVENTS: Final = 2
 CONTEXT_COLUMNS: Final = ("age", "gender", "occupation")
 
 
