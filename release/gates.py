@@ -15,7 +15,7 @@ from release.bundle import VALIDATION, Release, load_bundle, read_json
 from release.decision import Gate
 from release.golden import check_golden
 from release.quality_gates import quality_gates
-from release.registry import Version
+from release.registry import GENERATION_TAG, Version
 from release.registry_state import Stage
 
 
@@ -63,6 +63,12 @@ def _load(candidate: Candidate) -> Release:
             f"The bundle {candidate.bundle} is release {release.release_id}; version {candidate.version.number} says "
             f"{candidate.version.release_id}.",
             "Register the release again: `slate register`.",
+        )
+    if release.generation_id != candidate.version.generation_id:
+        raise ReleaseMismatch(
+            f"The bundle {candidate.bundle} holds generation {release.generation_id}; version "
+            f"{candidate.version.number} says {candidate.version.generation_id}.",
+            f"Mend the tag `{GENERATION_TAG}` of the version in MLflow.",
         )
     return release
 

@@ -221,6 +221,14 @@ def test_a_damaged_bundle_is_refused(studio: Studio) -> None:
     assert studio.stages()[1] == NONE
 
 
+def test_a_version_whose_generation_was_written_over_by_hand_is_refused(studio: Studio) -> None:
+    studio.registry.annotate(1, {"slate.generation_id": "0123456789abcdef"}, "")
+    studio.set_stage(1, PRODUCTION)
+    assert sync(studio) == [(1, "refused")]
+    assert "version 1 says 0123456789abcdef" in studio.registry.version(1).tags["slate.decision.reason"]
+    assert studio.pointer() is None
+
+
 def test_a_version_made_by_hand_is_refused(studio: Studio) -> None:
     source = studio.registry.version(1)
     by_hand = studio.registry.create_version(source=source.source, run_id=source.run_id, tags={}, description="")
