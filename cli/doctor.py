@@ -122,7 +122,7 @@ def _mlflow() -> Finding:
     def look() -> str:
         connection = RegistryConnection(find_home())
         connection.ping()
-        return f"reachable at {connection.uri}"
+        return f"reachable at {connection.address}"
 
     return _attempt("MLflow", look)
 

@@ -85,7 +85,7 @@ def sync(
     from release.watching import watch as watch_rounds
 
     with stopped_by_signals() as stop, online_store(promoter.home):
-        print(f"watching {promoter.registry.connection.uri} for model {promoter.settings.app}", file=sys.stderr)
+        print(f"watching {promoter.registry.connection.address} for model {promoter.settings.app}", file=sys.stderr)
         watch_rounds(promoter.sync, lambda report: _tell(report, as_json, quiet=True), _complain, stop, every)
 
 

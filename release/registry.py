@@ -109,7 +109,7 @@ class Registry:
         if number not in versions:
             known = ", ".join(map(str, versions)) or "none"
             raise RegistryError(
-                f"The model {self.app!r} at {self.connection.uri} has no version {number}; it has {known}.",
+                f"The model {self.app!r} at {self.connection.address} has no version {number}; it has {known}.",
                 "List them with `slate releases`, or make one: `dvc repro release`, then `slate register`.",
             )
         return versions[number]

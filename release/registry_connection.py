@@ -44,6 +44,11 @@ class RegistryConnection:
             home.mlflow_database.parent.mkdir(parents=True, exist_ok=True)
 
     @property
+    def address(self) -> str:
+        """The address as it may be printed."""
+        return _without_password(self.uri)
+
+    @property
     def is_remote(self) -> bool:
         """Whether a server stands between us and the database."""
         return self.uri.startswith(("http://", "https://"))
@@ -65,7 +70,7 @@ class RegistryConnection:
             if error.error_code == "TEMPORARILY_UNAVAILABLE":
                 raise self._unavailable(error.message) from error
             raise RegistryError(
-                f"MLflow at {self.uri} refused: {error.message}",
+                f"MLflow at {self.address} refused: {error.message}",
                 "Look at the model and its versions in the MLflow UI, mend what the message names, and try again.",
             ) from error
 
@@ -86,7 +91,7 @@ class RegistryConnection:
 
     def _unavailable(self, cause: str) -> RegistryUnavailable:
         return RegistryUnavailable(
-            f"MLflow cannot be reached at {_without_password(self.uri)}: {cause}.",
+            f"MLflow cannot be reached at {self.address}: {cause}.",
             "Start it (`make up`), or set MLFLOW_TRACKING_URI to where it runs; "
             "serving and `slate rollback` go on without it.",
         )

@@ -6,7 +6,9 @@ import json
 import socket
 import subprocess
 import sys
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
@@ -122,6 +124,17 @@ def test_a_bundle_can_be_had_back_from_the_registry(studio: Studio, tmp_path: Pa
 def test_an_unknown_version_is_an_error_that_lists_the_known_ones(studio: Studio) -> None:
     with pytest.raises(RegistryError, match="no version 9; it has 1, 2, 3, 4, 5"):
         studio.registry.version(9)
+
+
+def test_no_error_shows_the_password_of_the_registry(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    with HTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as refusing:  # it answers 501 to everything
+        Thread(target=refusing.serve_forever, daemon=True).start()
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://ada:secret@127.0.0.1:{refusing.server_port}")
+        monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+        with pytest.raises(RegistryError, match=rf"ada:\*\*\*@127.0.0.1:{refusing.server_port}") as caught:
+            Registry(home, "movies").version(1)
+        refusing.shutdown()
+    assert "secret" not in str(caught.value)
 
 
 def test_an_unreachable_server_is_named_with_what_to_do(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
