@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import difflib
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from contracts.errors import SettingsError
+
+PROMOTION_CUTOFF = 10  # releases are compared by NDCG at this cut-off, whatever else is measured
 
 
 class Group(BaseModel):
@@ -95,7 +97,7 @@ class PopularSettings(Group):
 
 
 class CandidateSettings(Group):
-    """One group per family of generators; the two `popular` windows and the segments share theirs."""
+    """One group per family of generators; all that are popular, in whatever window or segment, share theirs."""
 
     als: AlsSettings
     covisitation: CovisitationSettings
@@ -149,10 +151,16 @@ class RequestSettings(Group):
 
 
 class EvaluateSettings(Group):
-    """cutoffs: the k of NDCG@k and its kin; n_bootstrap: resamples behind an interval."""
+    """cutoffs: the k of NDCG@k and its kin, the headline's first; n_bootstrap: resamples behind an interval."""
 
-    cutoffs: list[int] = Field(min_length=1)
+    cutoffs: list[Annotated[int, Field(ge=1, le=500)]] = Field(min_length=1)
     n_bootstrap: int = Field(ge=100, le=100_000)
+
+    @model_validator(mode="after")
+    def _the_headline_is_what_promotion_reads(self) -> EvaluateSettings:
+        if self.cutoffs[0] != PROMOTION_CUTOFF:
+            raise ValueError(f"cutoffs must begin with {PROMOTION_CUTOFF}: promotion compares NDCG@{PROMOTION_CUTOFF}")
+        return self
 
 
 class ReleaseSettings(Group):

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from contracts.errors import ArtefactError
-from contracts.settings import PromotionSettings
+from contracts.settings import PROMOTION_CUTOFF, PromotionSettings
 from release.bundle import EVALUATION, read_json
 from release.decision import Gate
 from release.manifest import REBUILD
 
-METRIC = "ndcg_at_10"
+METRIC = f"ndcg_at_{PROMOTION_CUTOFF}"
 BASELINES = ("popular", "popular_recent")
 THIN = "Compared by the figures on both evaluation cards, not person by person."
 
