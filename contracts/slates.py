@@ -32,9 +32,6 @@ class Preferences:
     categories: tuple[str, ...] = ()
     item_ids: tuple[ItemId, ...] = ()
 
-    def __bool__(self) -> bool:
-        return bool(self.categories or self.item_ids)
-
 
 @dataclass(frozen=True)
 class RecommendRequest:
@@ -57,8 +54,11 @@ class RecommendRequest:
 
 @dataclass(frozen=True)
 class SlateItem:
-    """One item at one position. source: the generator that proposed it first; propensity: the chance that the
-    policy shows it at this position; reasons: sentences for people, best first, empty unless asked."""
+    """One item at one position.
+
+    source: the generator that placed it best, or did most for it where ranks are fused; propensity: the chance that the
+    policy shows it at this position; reasons: sentences for people, best first, empty unless asked.
+    """
 
     item_id: ItemId
     title: str

@@ -1,4 +1,4 @@
-"""What a release does not know is refused with a sentence: items, categories, and a k above its limit."""
+"""What a release does not know is refused with a sentence: items and categories."""
 
 from __future__ import annotations
 

@@ -145,7 +145,7 @@ class ShownItem(BaseModel):
     title: str
     position: int = Field(description="From 1.")
     score: float = Field(description="Higher is better.")
-    source: str = Field(description="The generator that proposed the item first.")
+    source: str = Field(description="The generator that placed the item best, or did most for it.")
     propensity: float = Field(description="The chance that the policy shows this item at this position.")
     reasons: list[str]
 
