@@ -185,7 +185,7 @@ class LiveRelease:
             self._refusal = Refusal(pointer, _not_taken_up(pointer, error))
             raise self._refusal.problem from error
         self._refusal = None
-        self._problem = sighting.problem  # before the swap: who reads both never sees the old release's problem
+        self._note(sighting.problem)  # before the swap: who reads both never sees the old release's problem
         self._served = taken_up
         self._metrics.switched(pointer)
         self._last.keep(pointer)

@@ -185,12 +185,16 @@ def test_a_pointer_that_moved_while_the_store_was_away_is_followed(
     assert served(live) == ("r-new", "g-new", NEW, True, ())
 
 
-def test_a_start_without_the_store_takes_the_last_pointer(production: FakeProduction, last: LastPointer) -> None:
+def test_a_start_without_the_store_takes_the_last_pointer_and_says_so(
+    production: FakeProduction, last: LastPointer, caplog: pytest.LogCaptureFixture
+) -> None:
     last.keep(NEW)
     production.away = True
     live = follow(production, last)
     live.look()
     assert served(live) == ("r-new", "g-new", NEW, False, ())
+    assert "WARNING" in caplog.text
+    assert "StoreUnavailable" in caplog.text
     production.away = False
     live.look()
     assert served(live) == ("r-old", "g-old", OLD, True, ())
