@@ -16,9 +16,9 @@ PROMOTION_CUTOFF = 10  # releases are compared by NDCG at this cut-off, whatever
 
 
 class Group(BaseModel):
-    """A group of parameters: frozen, and nothing unknown in it."""
+    """A group of parameters: frozen, nothing unknown in it, and every number finite."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class IngestSettings(Group):
@@ -45,6 +45,12 @@ class ValidateSettings(Group):
     max_volume_ratio: float = Field(ge=1)
     min_value: float
     max_value: float
+
+    @model_validator(mode="after")
+    def _some_value_is_in_range(self) -> ValidateSettings:
+        if self.min_value > self.max_value:
+            raise ValueError(f"min_value {self.min_value:g} is above max_value {self.max_value:g}: no value would pass")
+        return self
 
 
 class FeatureSettings(Group):
