@@ -27,6 +27,7 @@ Client = redis.Redis  # what other rooms hand around without speaking to redis t
 
 PATIENT_TIMEOUT_S = 30.0  # for stages: a batch of thousands of rows on a busy machine
 CONNECT_TIMEOUT_S = 5.0
+FIRST_ANSWER_MS = 5000  # a wrong address is told in seconds; patience is for a server that was there
 
 _START_ONE = (
     "Start the server, mend REDIS_URL, or unset REDIS_URL to use the embedded server (`slate up` keeps one running)."
@@ -37,17 +38,20 @@ def connect(url: str, timeout_ms: int | None = None) -> redis.Redis:
     """A client that was answered once; replies are bytes.
 
     timeout_ms: with one, every call ends within about that time and is never tried again (a request's deadline);
-    without, calls are patient and a lost connection is retried.
+    without, calls are patient and a lost connection is retried, once the first answer has come within seconds.
     Raises StoreUnavailable when nobody answers there, StoreError when the URL is malformed.
     """
+    first = timeout_ms or FIRST_ANSWER_MS
     try:
         client = redis.Redis.from_url(url, protocol=2, **_patience(timeout_ms))
+        probe = redis.Redis.from_url(url, protocol=2, **_patience(first))
     except ValueError as error:
         raise StoreError(
             f"{without_password(url)} is no Redis URL: {error}", "Write it as redis://[:password@]host:port/0."
         ) from error
     with mapped_errors(where=without_password(url)):
-        client.ping()
+        probe.ping()
+    probe.close()
     return client
 
 

@@ -28,6 +28,18 @@ def test_a_server_that_says_nothing_is_unavailable_at_the_deadline():
         connect(f"redis://127.0.0.1:{silent.getsockname()[1]}/0", timeout_ms=20)
 
 
+def test_the_first_answer_is_waited_for_once_and_not_as_long_as_a_batch(monkeypatch):
+    monkeypatch.setattr("feature_store.connection.FIRST_ANSWER_MS", 20)
+    monkeypatch.setattr("feature_store.connection.PATIENT_TIMEOUT_S", 0.1)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        with pytest.raises(StoreUnavailable, match="in time"):
+            connect(f"redis://127.0.0.1:{silent.getsockname()[1]}/0")
+        silent.settimeout(0)
+        silent.accept()[0].close()
+        with pytest.raises(BlockingIOError):  # nobody tried a second time
+            silent.accept()
+
+
 @pytest.mark.parametrize("url", ["localhost:6379", "http://127.0.0.1:6379", ""])
 def test_what_is_no_redis_url_is_said_to_be_none(url):
     with pytest.raises(StoreError, match="no Redis URL"):
