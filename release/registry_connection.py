@@ -5,8 +5,11 @@ from __future__ import annotations
 import logging
 import os
 import socket
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http.client import HTTPException
 from types import ModuleType
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -18,6 +21,8 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 REACH_TIMEOUT_S = 3.0  # a server that listens answers the first packet in milliseconds; a wrong address never does
+ANSWER_TIMEOUT_S = 10.0  # the first answer of a server that has just started, on a busy machine, takes seconds
+SHOWN_CHARACTERS = 300  # of MLflow's own words; where something else answers, they hold a whole page of HTML
 
 # MLflow reads these when it is used. Its own defaults retry for minutes and print over our progress bars.
 _DEFAULTS = {
@@ -61,8 +66,9 @@ class RegistryConnection:
         """
         if self._client is None:
             self._check_reachable()
-            self._client = load_mlflow().MlflowClient(tracking_uri=self.uri, registry_uri=self.uri)
         try:
+            if self._client is None:
+                self._client = load_mlflow().MlflowClient(tracking_uri=self.uri, registry_uri=self.uri)
             with _environment(MLFLOW_TRACKING_URI=self.uri):
                 yield self._client
         except load_mlflow().exceptions.MlflowException as error:
@@ -70,7 +76,7 @@ class RegistryConnection:
             if error.error_code == "TEMPORARILY_UNAVAILABLE":
                 raise self._unavailable(error.message) from error
             raise RegistryError(
-                f"MLflow at {self.address} refused: {error.message}",
+                f"MLflow at {self.address} refused: {_shortened(error.message)}",
                 "Look at the model and its versions in the MLflow UI, mend what the message names, and try again.",
             ) from error
 
@@ -82,11 +88,12 @@ class RegistryConnection:
     def _check_reachable(self) -> None:
         if not self.is_remote:
             return
-        address = urlsplit(self.uri)
-        port = address.port or (443 if address.scheme == "https" else 80)
         try:
+            address = urlsplit(self.uri)
+            port = address.port or (443 if address.scheme == "https" else 80)
             socket.create_connection((address.hostname or "", port), REACH_TIMEOUT_S).close()
-        except OSError as error:
+            _wait_for_an_answer(f"{address.scheme}://{address.netloc.rpartition('@')[2]}/health")
+        except (OSError, ValueError, HTTPException) as error:
             raise self._unavailable(str(error)) from error
 
     def _unavailable(self, cause: str) -> RegistryUnavailable:
@@ -95,6 +102,19 @@ class RegistryConnection:
             "Start it (`make up`), or set MLFLOW_TRACKING_URI to where it runs; "
             "serving and `slate rollback` go on without it.",
         )
+
+
+def _wait_for_an_answer(url: str) -> None:
+    """Returns once the server answers anything at all, a refusal too; raises OSError when it keeps silent."""
+    try:
+        urllib.request.urlopen(url, timeout=ANSWER_TIMEOUT_S).close()  # noqa: S310 - http or https, by `is_remote`
+    except urllib.error.HTTPError as refusal:
+        refusal.close()
+
+
+def _shortened(message: str) -> str:
+    words = " ".join(message.split())
+    return words if len(words) <= SHOWN_CHARACTERS else words[: SHOWN_CHARACTERS - 1] + "…"
 
 
 @contextmanager

@@ -137,6 +137,25 @@ def test_no_error_shows_the_password_of_the_registry(home: Home, monkeypatch: py
     assert "secret" not in str(caught.value)
 
 
+@pytest.mark.parametrize("address", ["./mlruns", "http://127.0.0.1:99999x/"])
+def test_an_address_that_is_none_of_mlflow_is_one_of_our_errors(
+    home: Home, monkeypatch: pytest.MonkeyPatch, address: str
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
+    with pytest.raises(RegistryError, match=r"MLFLOW_TRACKING_URI|maintenance mode") as caught:
+        Registry(home, "movies").connection.ping()
+    assert address in caught.value.problem
+
+
+def test_a_server_that_listens_and_says_nothing_is_unavailable(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("release.registry_connection.ANSWER_TIMEOUT_S", 0.05)
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{silent.getsockname()[1]}")
+        with pytest.raises(RegistryUnavailable, match="timed out"):
+            Registry(home, "movies").connection.ping()
+
+
 def test_an_unreachable_server_is_named_with_what_to_do(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # bound but not listening: nobody answers, nobody else takes it
