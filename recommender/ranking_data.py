@@ -67,18 +67,21 @@ class FeatureTable:
     values: FloatArray
     schema: FeatureSchema
 
-    def read(self, ids: Iterable[str]) -> FeatureRows:
-        """The rows in the order asked."""
-        found = np.array([self.position.get(key, -1) for key in ids], np.int64)
+    def read(self, ids: Iterable[str | None]) -> FeatureRows:
+        """The rows in the order asked; None is nobody the table knows."""
+        found = np.array([-1 if key is None else self.position.get(key, -1) for key in ids], np.int64)
         nobody = np.full((1, len(self.schema.names)), np.nan, np.float32)
         return FeatureRows(fill_missing(self.schema, np.concatenate([self.values, nobody])[found]), found >= 0)
 
 
 @dataclass(frozen=True)
 class TrainingQuery:
-    """One person at a snapshot. wanted: the items they then touched for the first time, in the order of the index."""
+    """One person at a snapshot. wanted: the items they then touched for the first time, in the order of the index.
 
-    user_id: str
+    user_id: None of a newcomer, of whom the store knows nothing when they come.
+    """
+
+    user_id: str | None
     query: RetrievalQuery
     wanted: ItemIdxArray
 
@@ -163,14 +166,14 @@ def training_queries(events: Events, moment: datetime, end: datetime, history_le
     for user_idx, user_id in enumerate(events.user_ids):
         before = events.history(user_idx, 0, start)
         window = events.history(user_idx, start, stop)
-        now = start
-        if not len(before):
+        now, is_new = start, not len(before)
+        if is_new:
             before, window = _first_events(window)
             now = int(before.event_ts[-1]) + 1 if len(before) else start
         wanted = np.setdiff1d(window.item_idx, before.item_idx)
         if len(wanted) and len(before):
-            known = _latest(before, history_length)
-            yield TrainingQuery(user_id, RetrievalQuery(now, known, excluded=np.unique(before.item_idx)), wanted)
+            query = RetrievalQuery(now, _latest(before, history_length), excluded=np.unique(before.item_idx))
+            yield TrainingQuery(None if is_new else user_id, query, wanted)
 
 
 def _first_events(window: History) -> tuple[History, History]:

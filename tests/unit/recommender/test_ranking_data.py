@@ -146,6 +146,22 @@ def test_somebody_new_is_asked_about_after_their_first_two_events():
     assert asked.query.now == int((MOMENT + timedelta(minutes=1)).timestamp()) + 1
 
 
+def test_of_somebody_new_the_store_knows_nothing_in_training_as_in_serving():
+    def event(user_id: str, minutes: int):
+        return (user_id, f"i{1000 + minutes % 7}", "view", MOMENT + timedelta(minutes=minutes), None, None, None)
+
+    rows = [event("known", -1), event("known", 1), *(event("new", minutes) for minutes in (2, 3, 4))]
+    events = Events.of(
+        pl.DataFrame(rows, schema=INTERACTIONS_SCHEMA, orient="row"), Catalogue.from_items(small_world().items).ids
+    )
+    assert [asked.user_id for asked in training_queries(events, MOMENT, END, 100)] == ["known", None]
+    schema = Schemas().user
+    table = PointInTimeRows(feature_table("user", list(schema.names), ["u1"], [MOMENT]), schema).as_of(MOMENT)
+    nobody = table.read([None])
+    assert nobody.values.tolist() == [schema.defaults.tolist()]
+    assert not nobody.known.any()
+
+
 def test_only_the_latest_events_are_remembered_and_older_ones_still_excluded():
     rows = [
         ("u1", f"i{1000 + number}", "view", MOMENT + timedelta(minutes=number - 4), None, None, None)
