@@ -8,7 +8,9 @@ import sys
 import typer
 
 from cli import checkout, demo, doctor, releases, services, serving, workspace
-from contracts.errors import SlateworkError
+from contracts.errors import SlateworkError, refused_by_system
+
+INTERRUPTED = 130
 
 app = typer.Typer(
     name="slate",
@@ -32,14 +34,16 @@ def main() -> None:
     """Run the command line; exits 1 with one message when something is wrong."""
     try:
         app()
-    except SlateworkError as error:
+    except (SlateworkError, OSError) as error:
         if os.environ.get("SLATE_DEBUG"):
             raise
-        print(f"slate: {type(error).__name__}: {error}", file=sys.stderr)
+        ours = refused_by_system(error) if isinstance(error, OSError) else error
+        print(f"slate: {type(ours).__name__}: {ours}", file=sys.stderr)
         sys.exit(1)
-    except KeyboardInterrupt:
-        print("slate: interrupted. Run the same command again to go on.", file=sys.stderr)
-        sys.exit(130)
+    except SystemExit as end:
+        if end.code == INTERRUPTED:  # what typer makes of Ctrl-C, without a word
+            print("slate: interrupted. Run the same command again to go on.", file=sys.stderr)
+        raise
 
 
 if __name__ == "__main__":

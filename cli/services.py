@@ -51,10 +51,13 @@ def up() -> None:
 def down() -> None:
     """Stop what `slate up` started: every process of it; Redis saves its data first."""
     from cli.service_control import ServiceControl
+    from feature_store import embedded_redis
 
-    control = ServiceControl(find_home())
+    home = find_home()
+    control = ServiceControl(home)
     if not control.is_running:
-        print("nothing was running")
+        url = embedded_redis.stop_left_over(home)
+        print(f"stopped the Redis at {url}, which an earlier command left" if url else "nothing was running")
         return
     stragglers = control.stop()
     print("stopped" + (f"; ended apart from their service: {', '.join(stragglers)}" if stragglers else ""))

@@ -26,6 +26,11 @@ Foreign errors are mapped to these once, at the edge where they enter.
 
 from __future__ import annotations
 
+import errno
+import shutil
+
+_DISK_AND_PERMISSIONS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM})
+
 
 class SlateworkError(Exception):
     """An error whose message says where, what was found, what was expected, and what to do next.
@@ -49,6 +54,16 @@ class SettingsError(SlateworkError):
 
 class WorkspaceError(SlateworkError):
     """The checkout, SLATE_HOME or the machine is not as needed."""
+
+
+def refused_by_system(error: OSError) -> WorkspaceError:
+    """What the operating system refused (a full disk, a folder that may not be written), as an error of ours."""
+    if error.errno in _DISK_AND_PERMISSIONS or isinstance(error, shutil.Error):
+        next_step = "Free disk space or mend the permissions, and run the same command again to go on."
+    else:
+        next_step = "Mend what is named there, and run the same command again; `slate --debug` shows where it happened."
+    # shutil.Error has a list of every file and no reason of its own.
+    return WorkspaceError(f"{error.strerror or error!s:.300} ({error.filename or 'no file named'}).", next_step)
 
 
 class Busy(WorkspaceError):

@@ -90,6 +90,19 @@ def stop(home: Home) -> None:
         _stop(home)
 
 
+def stop_left_over(home: Home) -> str | None:
+    """Save and stop a server that nobody uses: of a command that was killed, or that could not save. Returns its URL.
+
+    Raises StoreError when it cannot save.
+    """
+    with _starting(home):
+        url = running(home)
+        if url is None or _locked(home.redis / "users"):
+            return None
+        _stop(home)
+        return url
+
+
 def running(home: Home) -> str | None:
     """The URL of this home's server when it answers, else None."""
     try:

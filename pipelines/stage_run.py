@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from contracts.errors import SlateworkError
+from contracts.errors import SlateworkError, refused_by_system
 from contracts.home import find_home
 from contracts.settings import Settings, load_settings
 
@@ -32,10 +32,7 @@ def run_stage(stage: str, run: Callable[[Settings], dict[str, Any] | None], cuto
     except KeyboardInterrupt:
         sys.exit(f"{stage}: interrupted. Nothing half-written is used: run the same command again to go on.")
     except OSError as error:
-        sys.exit(
-            f"{stage}: {error.strerror or error} ({error.filename or 'no file named'}).\n"
-            "  Free disk space or mend the permissions, and run the same command again to go on."
-        )
+        sys.exit(f"{stage}: {refused_by_system(error)}")
 
 
 def _record(stage: str, cutoff: str | None, seconds: float, notes: dict[str, Any]) -> None:

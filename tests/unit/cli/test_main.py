@@ -1,0 +1,76 @@
+"""The command line: whatever goes wrong is one message and an exit code, never a traceback."""
+
+from __future__ import annotations
+
+import errno
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from cli import main as command_line
+from contracts.home import Home
+from feature_store import embedded_redis
+
+DISK_FULL = OSError(errno.ENOSPC, "No space left on device", "journal.db")
+
+
+def failing_with(error: BaseException) -> Callable[[], None]:
+    def app() -> None:
+        raise error
+
+    return app
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (DISK_FULL, "No space left on device (journal.db).\n  Free disk space"),
+        (shutil.Error([("a", "b", str(DISK_FULL))]), "Free disk space"),
+        (FileExistsError(errno.EEXIST, "File exists", "/home/x"), "File exists (/home/x).\n  Mend what is named"),
+    ],
+)
+def test_what_the_system_refuses_is_one_message(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: OSError, said: str
+) -> None:
+    monkeypatch.setattr(command_line, "app", failing_with(error))
+    with pytest.raises(SystemExit) as end:
+        command_line.main()
+    assert end.value.code == 1
+    assert said in capsys.readouterr().err
+
+
+def test_ctrl_c_says_how_to_go_on() -> None:
+    program = (
+        "import cli.main, cli.checkout\n"
+        "def stopped(): raise KeyboardInterrupt\n"
+        "cli.checkout.find_home = stopped\n"
+        "import sys; sys.argv = ['slate', 'setup']\n"
+        "cli.main.main()"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 130
+    assert "interrupted. Run the same command again to go on." in done.stderr
+
+
+def test_down_stops_the_redis_that_a_killed_command_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    home = Home(tmp_path)
+    monkeypatch.setenv("SLATE_HOME", str(tmp_path))
+    monkeypatch.delenv("REDIS_URL", raising=False)
+    monkeypatch.setattr(sys, "argv", ["slate", "down"])
+    embedded_redis.start(home)
+    try:
+        with embedded_redis.online_store(home), pytest.raises(SystemExit):
+            command_line.main()
+        assert "nothing was running" in capsys.readouterr().out  # what another command uses is left alone
+        with pytest.raises(SystemExit) as end:
+            command_line.main()
+        assert end.value.code == 0
+        assert not embedded_redis.is_alive(home)
+    finally:
+        embedded_redis.stop(home)
