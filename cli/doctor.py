@@ -14,7 +14,7 @@ from typing import Literal
 
 import typer
 
-from contracts.errors import SlateworkError
+from contracts.errors import SlateworkError, refused_by_system
 
 State = Literal["ok", "missing", "optional"]
 
@@ -137,8 +137,9 @@ def _java() -> Finding:
 def _attempt(name: str, look: Callable[[], str]) -> Finding:
     try:
         return Finding(name, "ok", look())
-    except SlateworkError as error:
-        return Finding(name, "missing", error.problem, error.next_step)
+    except (SlateworkError, OSError) as error:
+        ours = refused_by_system(error) if isinstance(error, OSError) else error
+        return Finding(name, "missing", ours.problem, ours.next_step)
 
 
 CHECKS = (_python, _packages, _checkout, _home, _params, _redis, _mlflow, _java)

@@ -62,8 +62,10 @@ def refused_by_system(error: OSError) -> WorkspaceError:
         next_step = "Free disk space or mend the permissions, and run the same command again to go on."
     else:
         next_step = "Mend what is named there, and run the same command again; `slate --debug` shows where it happened."
-    # shutil.Error has a list of every file and no reason of its own.
-    return WorkspaceError(f"{error.strerror or error!s:.300} ({error.filename or 'no file named'}).", next_step)
+    if isinstance(error, shutil.Error):  # it has no reason of its own, and may list every file: source, target, reason
+        listed = error.args[0]
+        return WorkspaceError(f"{listed if isinstance(listed, str) else listed[0][-1]}.", next_step)
+    return WorkspaceError(f"{error.strerror or error} ({error.filename or 'no file named'}).", next_step)
 
 
 class Busy(WorkspaceError):

@@ -164,6 +164,15 @@ def _launch(home: Home, port: int) -> str | None:
     alive = _lease(home)
     size_before = log_size(home.redis)
     try:
+        _write_url(home, port)  # before the server starts: without it, nobody would find the server to stop it
+        _daemonize(home, port, alive)
+    finally:
+        os.close(alive)
+    return _wait_until_it_answers(home, size_before)
+
+
+def _daemonize(home: Home, port: int, alive: int) -> None:
+    try:
         subprocess.run(
             [*server_command(home.redis, port), "--daemonize", "yes"],
             pass_fds=[alive],
@@ -175,13 +184,9 @@ def _launch(home: Home, port: int) -> str | None:
     except (subprocess.CalledProcessError, OSError) as error:
         said = getattr(error, "stdout", "") or str(error)
         raise StoreUnavailable(f"{server_binary()} did not start: {said.strip()}", _see_log(home)) from error
-    finally:
-        os.close(alive)
-    return _wait_until_it_answers(home, port, size_before)
 
 
-def _wait_until_it_answers(home: Home, port: int, size_before: int) -> str | None:
-    _write_url(home, port)
+def _wait_until_it_answers(home: Home, size_before: int) -> str | None:
     url = _living(home)
     if url is None and "Address already in use" not in log_since(home.redis, size_before):
         raise StoreUnavailable(f"The embedded Redis did not start:\n{log_end(home.redis)}", _see_log(home))

@@ -29,7 +29,8 @@ def failing_with(error: BaseException) -> Callable[[], None]:
     ("error", "said"),
     [
         (DISK_FULL, "No space left on device (journal.db).\n  Free disk space"),
-        (shutil.Error([("a", "b", str(DISK_FULL))]), "Free disk space"),
+        (shutil.Error([("a", "b", str(DISK_FULL))]), "slate: WorkspaceError: [Errno 28] No space left on device: 'jou"),
+        (shutil.Error("Destination path 'b' already exists"), "Destination path 'b' already exists.\n"),
         (FileExistsError(errno.EEXIST, "File exists", "/home/x"), "File exists (/home/x).\n  Mend what is named"),
     ],
 )
@@ -41,6 +42,20 @@ def test_what_the_system_refuses_is_one_message(
         command_line.main()
     assert end.value.code == 1
     assert said in capsys.readouterr().err
+
+
+def test_doctor_goes_on_looking_where_the_home_is_no_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "home").touch()
+    monkeypatch.setenv("SLATE_HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("REDIS_URL", raising=False)
+    monkeypatch.setattr(sys, "argv", ["slate", "doctor"])
+    with pytest.raises(SystemExit) as end:
+        command_line.main()
+    assert end.value.code == 1
+    assert "Not a directory" in (said := capsys.readouterr().out)
+    assert "Java" in said
 
 
 def test_ctrl_c_says_how_to_go_on() -> None:

@@ -34,6 +34,16 @@ def test_redis_url_wins_and_starts_nothing(store_home, monkeypatch):
     assert not store_home.redis.exists()
 
 
+def test_where_the_address_cannot_be_written_no_server_is_left(store_home, monkeypatch):
+    def full(home, port):
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(embedded_redis, "_write_url", full)
+    with pytest.raises(OSError, match="No space"):
+        start(store_home)
+    assert not embedded_redis.is_alive(store_home)
+
+
 def test_a_server_started_for_a_block_ends_with_it_and_keeps_its_values(store_home):
     with online_store(store_home) as url, connect(url) as client:
         client.set("kept", "yes")
