@@ -49,12 +49,14 @@ def add_to(app: typer.Typer) -> None:
 def demo() -> None:
     """Build, register, promote, publish and serve a release, and print slates for three kinds of people."""
     from cli.checkout import setup
+    from feature_store.connection import connect
     from feature_store.embedded_redis import online_store
 
     home = find_home()
     setup()
     with online_store(home) as url:
         os.environ["REDIS_URL"] = url
+        connect(url).close()  # a store that is away is told now, not after the whole build
         _reproduce()
         _promote(home)
         with _api(home) as address:

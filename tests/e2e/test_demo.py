@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 
 import polars as pl
 import pytest
@@ -100,3 +101,19 @@ def test_a_stage_interrupted_in_the_middle_goes_on_at_the_next_run(tmp_path):
     assert "Traceback" not in rest
     again = checkout.run("dvc", "repro", "features")
     assert again.returncode == 0, again.stdout + again.stderr
+
+
+def test_a_store_that_is_away_is_told_before_anything_is_built(tmp_path):
+    checkout = make_checkout(tmp_path)
+    nobody_listens = {**checkout.environment, "REDIS_URL": "redis://127.0.0.1:1/0"}
+    done = subprocess.run(
+        [sys.executable, "-m", "cli.main", "demo"],
+        cwd=checkout.folder,
+        env=nobody_listens,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "StoreUnavailable: redis://127.0.0.1:1/0" in done.stderr
+    assert not (checkout.folder / "data").exists()
