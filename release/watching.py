@@ -13,6 +13,9 @@ from contracts.errors import SlateworkError
 
 Report = TypeVar("Report")
 
+# A move that fails writes its intent and its failure into the journal each time; a request is still decided in a minute.
+MOST_BETWEEN_FAILURES_S = 30
+
 
 def watch(
     round_: Callable[[], Report],
@@ -24,18 +27,18 @@ def watch(
     """Call `round_` every `every_s` seconds until `stop` is set.
 
     tell: gets what each round returned; complain: gets the error of a round that failed, once as long as it stays the
-    same. Errors that are not ours end the loop.
+    same. After each failure in a row the pause doubles, up to half a minute. Errors that are not ours end the loop.
     """
-    last = ""
+    last, pause_s = "", every_s
     while not stop.is_set():
         try:
             tell(round_())
-            last = ""
+            last, pause_s = "", every_s
         except SlateworkError as error:
             if str(error) != last:
                 complain(error)
-            last = str(error)
-        stop.wait(every_s)
+            last, pause_s = str(error), max(every_s, min(2 * pause_s, MOST_BETWEEN_FAILURES_S))
+        stop.wait(pause_s)
 
 
 @contextmanager

@@ -41,6 +41,30 @@ def test_an_error_is_told_once_until_it_changes_or_is_over() -> None:
     assert errors == [away, full, full]
 
 
+class RecordingEvent(Event):
+    """Never waits, and remembers how long it was asked to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.waits: list[float] = []
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.waits.append(timeout or 0)
+        return self.is_set()
+
+
+def test_rounds_that_go_on_failing_come_less_and_less_often_but_within_half_a_minute() -> None:
+    stop, full = RecordingEvent(), RegistryUnavailable("full", "x")
+    watch(rounds(stop, full, full, full, full, full, "fine", full), lambda _: None, lambda _: None, stop, 3)
+    assert stop.waits == [3 * 2, 3 * 4, 3 * 8, 30, 30, 3, 3 * 2]
+
+
+def test_a_watch_that_looks_more_seldom_than_that_keeps_its_pace() -> None:
+    stop, full = RecordingEvent(), RegistryUnavailable("full", "x")
+    watch(rounds(stop, full, "fine"), lambda _: None, lambda _: None, stop, 300)
+    assert stop.waits == [300, 300]
+
+
 def test_an_error_that_is_not_ours_ends_the_loop() -> None:
     stop = Event()
     with pytest.raises(ZeroDivisionError):
