@@ -13,7 +13,7 @@ from contracts.errors import SlateworkError
 
 Report = TypeVar("Report")
 
-# A move that fails writes its intent and its failure into the journal each time; a request is still decided in a minute.
+# A move that fails writes two entries into the journal each time; still, a request is decided within a minute.
 MOST_BETWEEN_FAILURES_S = 30
 
 
