@@ -31,8 +31,9 @@ def serve(
     """Serve the release in production over HTTP, and follow it when it changes."""
     _one_thread_each()
     from feature_store.embedded_redis import online_store
-    from serving.server import build_api, listen, log_to_stderr, run
+    from serving.server import build_api, exit_quietly_on_sigterm, listen, log_to_stderr, run
 
+    exit_quietly_on_sigterm()
     log_to_stderr()
     settings, home = load_settings(), find_home()
     listening = listen(host, port)

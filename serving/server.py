@@ -68,8 +68,10 @@ def log_to_stderr() -> None:
 
 
 def run(api: Api, listening: socket.socket) -> None:
-    """Answer on this socket until SIGTERM or Ctrl-C; then finish what is under way and return."""
-    _exit_quietly_on_sigterm()
+    """Answer on this socket until SIGTERM or Ctrl-C; then finish what is under way and return.
+
+    Call `exit_quietly_on_sigterm` before whatever must be cleaned up after.
+    """
     config = uvicorn.Config(
         create_app(api), log_config=None, access_log=False, log_level="warning", timeout_graceful_shutdown=GRACE_S
     )
@@ -81,8 +83,11 @@ def run(api: Api, listening: socket.socket) -> None:
         listening.close()
 
 
-def _exit_quietly_on_sigterm() -> None:
-    """uvicorn raises the signal again once it has stopped; by default that would skip whoever cleans up after us."""
+def exit_quietly_on_sigterm() -> None:
+    """From here on SIGTERM leaves through whoever cleans up, with exit code 0.
+
+    By default it ends the process at once: while starting, and again after uvicorn has stopped and raised it once more.
+    """
 
     def leave(_signal: int, _frame: FrameType | None) -> None:
         sys.exit(0)
