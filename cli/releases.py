@@ -47,7 +47,7 @@ def add_to(app: typer.Typer) -> None:
 def register(*, folder: Annotated[Path, typer.Option(help="The bundle.")] = BUNDLE, as_json: AsJson = False) -> None:
     """Log the release in MLflow and register it as a version, once per release."""
     version = _register(find_home(), load_settings(), folder)
-    _print(version.to_json(), as_json, _describe_registration(version))
+    print_result(version.to_json(), as_json, _describe_registration(version))
 
 
 def releases(*, as_json: AsJson = False) -> None:
@@ -64,7 +64,7 @@ def releases(*, as_json: AsJson = False) -> None:
     ]
     shown = [{**row, "commit": row["commit"][:12], "served": "<- served" if row["served"] else ""} for row in rows]
     table = _table(shown, ("version", "stage", "release_id", "generation_id", "commit", "served"))
-    _print(rows, as_json, table or "no versions yet: `dvc repro release`, then `slate register`")
+    print_result(rows, as_json, table or "no versions yet: `dvc repro release`, then `slate register`")
 
 
 def sync(
@@ -102,9 +102,9 @@ def promote(
     from release.registry_state import Stage
 
     decision = Promoter.open(load_settings(), find_home()).promote(
-        version, Stage(stage), requester=_requester(), allow_dirty=allow_dirty, accepted=accept
+        version, Stage(stage), requester=requester(), allow_dirty=allow_dirty, accepted=accept
     )
-    _print(decision.to_json(), as_json, _describe(decision))
+    print_result(decision.to_json(), as_json, _describe(decision))
     _raise_if_refused(decision)
 
 
@@ -120,11 +120,11 @@ def rollback(
 
     home, settings = find_home(), load_settings()
     journal = Journal(home, settings.app)
-    done = roll_back(settings, home, journal, to=release, requester=_requester(), reason=reason)
+    done = roll_back(settings, home, journal, to=release, requester=requester(), reason=reason)
     text = f"serving {done.pointer.release_id} (version {done.version}) instead of {done.left_release_id}"
     if done.registry_pending:
         text += f"\nMLflow will be told by the next `slate sync`: {done.registry_pending}"
-    _print(done.to_json(), as_json, text)
+    print_result(done.to_json(), as_json, text)
 
 
 def journal(
@@ -139,12 +139,14 @@ def journal(
     book = Journal(find_home(), load_settings().app)
     if verify:
         n_entries = book.verify()
-        _print({"entries": n_entries, "sound": True}, as_json, f"{n_entries} entries, each follows from the one before")
+        print_result(
+            {"entries": n_entries, "sound": True}, as_json, f"{n_entries} entries, each follows from the one before"
+        )
         return
     rows = [entry.to_json() for entry in book.entries()[-limit:]]
     shown = [{**row, "ts": row["ts"][:19], "reason": row["reason"][:80]} for row in rows]
     columns = ("id", "ts", "action", "phase", "version", "release_id", "epoch", "requester", "reason")
-    _print(rows, as_json, _table(shown, columns) or "the journal is empty")
+    print_result(rows, as_json, _table(shown, columns) or "the journal is empty")
 
 
 def promote_built(home: Home, settings: Settings) -> None:
@@ -157,7 +159,7 @@ def promote_built(home: Home, settings: Settings) -> None:
 
     version = _register(home, settings, BUNDLE)
     print(_describe_registration(version))
-    decision = Promoter.open(settings, home).promote(version.number, requester=_requester(), allow_dirty=True)
+    decision = Promoter.open(settings, home).promote(version.number, requester=requester(), allow_dirty=True)
     print(_describe(decision))
     _raise_if_refused(decision)
 
@@ -185,7 +187,7 @@ def _tell(report: SyncReport, as_json: bool, *, quiet: bool) -> None:
         return
     lines = [f"the pointer was set again to {report.rebuilt.release_id}"] if report.rebuilt else []
     lines += [_describe(decision) for decision in report.decisions]
-    _print(report.to_json(), as_json, "\n".join(lines) or "nothing was asked for")
+    print_result(report.to_json(), as_json, "\n".join(lines) or "nothing was asked for")
 
 
 def _complain(error: SlateworkError) -> None:
@@ -205,11 +207,13 @@ def _raise_if_refused(decision: Decision) -> None:
         )
 
 
-def _requester() -> str:
+def requester() -> str:
+    """Whoever types, as the journal names them."""
     return f"cli:{getpass.getuser()}"
 
 
-def _print(value: Any, as_json: bool, text: str) -> None:
+def print_result(value: Any, as_json: bool, text: str) -> None:
+    """Print an answer for people, or as JSON."""
     print(json.dumps(value, sort_keys=True) if as_json else text, flush=True)
 
 

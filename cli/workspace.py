@@ -9,16 +9,17 @@ from typing import Annotated, Any
 
 import typer
 
-from contracts.errors import SettingsError
-from contracts.home import find_home, main_checkout
+from contracts.errors import PromotionRefused, SettingsError
+from contracts.home import Home, find_home, main_checkout
 from pipelines import run_step, workspace
 from pipelines.repository import Repository
 
 SHOWN_EDITS = 10  # enough to recognise what was left out; the count says the rest
-REGISTER = "register"  # the one step of a run that is no DVC stage
+NO_STAGES = ("register", "refresh")  # the steps of a run that are commands of `slate`, not stages of DVC
+SERVED = "release in production"  # as a ref: the commit that the release in production was recorded with
 
 RunId = Annotated[str, typer.Option("--run-id", help="The run's name: any text, such as an Airflow run id.")]
-Ref = Annotated[str, typer.Option(help="Branch, tag or commit to run.")]
+Ref = Annotated[str, typer.Option(help="Branch, tag or commit to run; or `release in production`.")]
 Source = Annotated[str, typer.Option(help="Replaces ingest.source; empty: as in params.yaml.")]
 Overrides = Annotated[str, typer.Option(help='Dotted parameters as JSON: {"ranking.n_trees": 200}.')]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -35,6 +36,7 @@ def add_to(app: typer.Typer) -> None:
 def prepare(run_id: RunId, ref: Ref = "HEAD", source: Source = "", overrides: Overrides = "{}") -> None:
     """Make the run's worktree at REF with the overrides in its params.yaml; the last line printed is its path."""
     repository = _repository()
+    ref = _recorded_with(find_home()) if ref == SERVED else ref
     asked = _parse_overrides(overrides) | ({"ingest.source": source} if source else {})
     made = workspace.prepare(repository, find_home(), run_id, ref, asked)
     commit = repository.commit_of(ref)
@@ -45,14 +47,14 @@ def prepare(run_id: RunId, ref: Ref = "HEAD", source: Source = "", overrides: Ov
 
 @commands.command()
 def run(step: str, run_id: RunId) -> None:
-    """Run one DVC stage, or `register`, in the run's worktree."""
+    """Run one DVC stage, `register` or `refresh` in the run's worktree."""
     place = workspace.find(find_home(), run_id)
-    if step != REGISTER:
+    if step not in NO_STAGES:
         run_step.reproduce(place, step)
         return
-    code, _ = run_step.run_in(place, ["-m", "cli.main", REGISTER])
+    code, _ = run_step.run_in(place, ["-m", "cli.main", step])
     if code != 0:
-        raise run_step.failed(place, REGISTER, code)
+        raise run_step.failed(place, step, code)
 
 
 @commands.command()
@@ -88,6 +90,20 @@ def remove(run_id: RunId) -> None:
 
 def _repository() -> Repository:
     return Repository(main_checkout(Path.cwd()))
+
+
+def _recorded_with(home: Home) -> str:
+    """The tag of the release in production."""
+    from contracts.settings import load_settings
+    from release.history import served
+    from release.journal import Journal
+
+    entry = served(Journal(home, load_settings().app).entries())
+    if entry is None:
+        raise PromotionRefused(
+            "Nothing is in production: there is no release to refresh.", "Promote one: `slate promote VERSION`."
+        )
+    return f"release/{entry.release_id}"
 
 
 def _parse_overrides(text: str) -> dict[str, Any]:

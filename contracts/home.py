@@ -49,6 +49,10 @@ class Home:
         return self.root / "bundles"
 
     @property
+    def generations(self) -> Path:
+        return self.root / "generations"
+
+    @property
     def downloads(self) -> Path:
         return self.root / "downloads"
 

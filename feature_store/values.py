@@ -113,18 +113,18 @@ class FeatureValues:
         return self.rows(entity).to_series(0).to_list()
 
     def matrix(self, schema: FeatureSchema) -> FloatArray:
-        """(n_entities, n_features) f32, NaN where missing.
+        """(n_entities, n_features) f32, NaN where missing; raises as `check_columns` does."""
+        self.check_columns(schema)
+        return matrix_of(self.rows(schema.entity))
 
-        Raises ReleaseMismatch when the columns are not the schema's.
-        """
-        table = self.rows(schema.entity)
-        found = tuple(table.columns[1:])
+    def check_columns(self, schema: FeatureSchema) -> None:
+        """Raise ReleaseMismatch when the columns of the schema's entity are not the schema's."""
+        found = tuple(self.rows(schema.entity).columns[1:])
         if found != schema.names:
             raise ReleaseMismatch(
                 f"The {schema.entity} values have the features {found}; the schema has {schema.names}.",
                 "They belong to different releases. Run `dvc repro features`, or check out one release.",
             )
-        return matrix_of(table)
 
     def save(self, folder: Path) -> None:
         """Write the tables, and `values.json` last; equal content gives equal bytes."""

@@ -32,6 +32,7 @@ class Action(StrEnum):
 
     PROMOTE = "promote"  # the pointer moves to another release
     ROLLBACK = "rollback"  # the pointer moves back to an earlier release
+    REFRESH = "refresh"  # the pointer moves to fresher feature values of the same release
     REBUILD = "rebuild"  # the pointer, lost or strange, is set to what the journal says
     STAGE = "stage"  # a version becomes the release in Staging, or none is (no version)
     REFUSE = "refuse"  # a request was turned down

@@ -1,4 +1,4 @@
-"""Publishing a bundle: the feature values that travel in it, into the online store, under their own generation."""
+"""Publishing for a release: feature values of it into the online store, under their own generation."""
 
 from __future__ import annotations
 
@@ -11,15 +11,17 @@ from recommender.catalogue import Catalogue
 from release.manifest import load_manifest
 
 
-def publish_bundle(client: Client, app: str, bundle: Path, batch_size: int) -> Receipt:
-    """Write what is missing of the bundle's values and check what is there; nothing that is served changes.
+def publish_bundle(client: Client, app: str, bundle: Path, values: Path, batch_size: int) -> Receipt:
+    """Write what is missing of these values for the bundle's release and check what is there.
+
+    values: the folder of one of the release's generations. Nothing that is served changes.
 
     Raises StoreError when the store does not take them, PublishIncomplete when it does not hold what was written.
     """
     return publish(
         client,
         app,
-        FeatureValues.load(bundle / "values"),
+        FeatureValues.load(values),
         load_schemas(bundle / "features"),
         Catalogue.load(bundle / "catalogue").ids,
         load_manifest(bundle).release_id,

@@ -5,7 +5,7 @@ Nothing heavy is imported here, so that `slate rollback` is quick.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from contracts.errors import Busy, PointerMoved, PromotionRefused, RegistryError
@@ -61,6 +61,7 @@ def roll_back(
                 f"Release {to} is in production already.", "Name another one; `slate journal` lists them."
             )
         switch.bundles.path(str(target.release_id))
+        target = replace(target, generation_id=switch.kept_generation(target))
         pointer = _move(switch, _note(target, requester, reason or f"Back from release {left_release_id}."))
     _plan(journal, target, requester)
     pending = _tell_registry(home, settings.app, journal)

@@ -16,11 +16,13 @@ from feature_store.connection import Client, connect
 from feature_store.embedded_redis import online_store
 from feature_store.pointer import NO_POINTER_YET, Pointer, move_pointer, read_pointer
 from release.bundle_store import BundleStore
+from release.generation_store import GenerationGone, GenerationStore
 from release.history import open_intents, served
 from release.journal import Action, Entry, Journal, Note, Phase
+from release.manifest import load_manifest
 from release.publication import publish_bundle
 
-MOVES = (Action.PROMOTE, Action.ROLLBACK, Action.REBUILD)
+MOVES = (Action.PROMOTE, Action.ROLLBACK, Action.REFRESH, Action.REBUILD)
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,7 @@ class Switch:
     client: Client
     journal: Journal
     bundles: BundleStore
+    generations: GenerationStore
     batch_size: int
 
     def pointer(self) -> Pointer | None:
@@ -80,11 +83,23 @@ class Switch:
         meant = served(entries)
         if meant is None or (pointer and _names(pointer, meant)) or _confirmed(pointer, entries):
             return None
+        meant = replace(meant, generation_id=self.kept_generation(meant))
+        if pointer and _names(pointer, meant):
+            return None
         found = f"it named {pointer.release_id}" if pointer else "it was gone"
         reason = f"The pointer was not where the journal says: {found}."
         return self.move(
             Note(Action.REBUILD, Phase.INTENT, meant.release_id, meant.generation_id, meant.version, reason=reason)
         )
+
+    def kept_generation(self, entry: Entry) -> str:
+        """The generation that the entry put in production; the release's own where its values are kept no more."""
+        release_id, generation_id = str(entry.release_id), str(entry.generation_id)
+        try:
+            self.generations.path(release_id, generation_id)
+        except GenerationGone:
+            return load_manifest(self.bundles.path(release_id)).generation_id
+        return generation_id
 
     def _move_published(self, note: Note, epoch: int) -> Pointer:
         release_id, generation_id = str(note.release_id), str(note.generation_id)
@@ -95,7 +110,9 @@ class Switch:
             return move_pointer(self.client, self.app, release_id, generation_id, epoch)
 
     def _publish(self, note: Note) -> None:
-        publish_bundle(self.client, self.app, self.bundles.path(str(note.release_id)), self.batch_size)
+        release_id = str(note.release_id)
+        values = self.generations.path(release_id, str(note.generation_id))
+        publish_bundle(self.client, self.app, self.bundles.path(release_id), values, self.batch_size)
 
 
 def _confirmed(pointer: Pointer | None, entries: Sequence[Entry]) -> list[Entry]:
@@ -115,4 +132,4 @@ def _names(pointer: Pointer, entry: Entry) -> bool:
 def open_switch(home: Home, app: str, journal: Journal, batch_size: int) -> Iterator[Switch]:
     """A switch on the store at REDIS_URL, or on the embedded one, which is started if nobody runs it."""
     with online_store(home) as url, connect(url) as client:
-        yield Switch(app, client, journal, BundleStore(home), batch_size)
+        yield Switch(app, client, journal, BundleStore(home), GenerationStore(home), batch_size)
