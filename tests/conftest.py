@@ -9,6 +9,7 @@ import pytest
 
 from contracts.home import Home
 from contracts.tables import CanonicalTables
+from tests.left_out import LEFT_OUT
 from tests.worlds import small_world
 
 
@@ -43,3 +44,13 @@ def redis_url(redis_server: str) -> str:
     with redis.Redis.from_url(redis_server) as client:
         client.flushall()
     return redis_server
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say last, and in red, which tests were left out for want of something on this machine."""
+    reports = terminalreporter.getreports("skipped")
+    left_out = [report for report in reports if isinstance(report.longrepr, tuple) and LEFT_OUT in report.longrepr[2]]
+    if left_out:
+        terminalreporter.section("left out", red=True, bold=True)
+        for report in left_out:
+            terminalreporter.line(f"{report.nodeid}: {report.longrepr[2].removeprefix('Skipped: ')}", red=True)

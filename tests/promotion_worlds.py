@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from contracts.errors import RegistryUnavailable
 from contracts.home import Home
 from contracts.settings import Settings, load_settings
 from feature_store.connection import connect
@@ -96,6 +98,19 @@ class Studio:
     @property
     def app(self) -> str:
         return self.settings.app
+
+    def wait_for_registry(self) -> None:
+        """Return once MLflow answers: a server takes seconds to start. The test's own time limit bounds the wait."""
+        pause = threading.Event()
+        while not self._registry_answers():
+            pause.wait(0.1)
+
+    def _registry_answers(self) -> bool:
+        try:
+            self.registry.connection.ping()
+        except RegistryUnavailable:
+            return False
+        return True
 
     def set_stage(self, version: int, stage: Stage) -> None:
         """What somebody does in the MLflow UI, without ticking 'archive the others'."""
