@@ -1,0 +1,1 @@
+"""Kill and resume, a thousand times: publish, switch, refresh, rollback and collection under readers."""

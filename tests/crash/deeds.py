@@ -1,0 +1,82 @@
+"""What is done in a crash run, each as the product does it: by its own calls, in a process of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from datetime import timedelta
+
+from contracts.errors import PointerMoved, PromotionRefused
+from contracts.home import Home
+from contracts.settings import Settings
+from release.collecting import collect_generations
+from release.history import served
+from release.journal import Action, Journal, Note, Phase
+from release.publication import publish_bundle
+from release.rollback import roll_back
+from release.switch import Switch, open_switch
+from release.turns import turn
+from tests.crash.stage_set import Pair
+
+BY = "crash"
+
+
+def publish(settings: Settings, home: Home, pair: Pair) -> None:
+    """Values into the store, beside what is served."""
+    with _switch(settings, home) as switch:
+        release_id, generation_id = pair
+        values = switch.generations.path(release_id, generation_id)
+        publish_bundle(switch.client, switch.app, switch.bundles.path(release_id), values, switch.batch_size)
+
+
+def promote(settings: Settings, home: Home, pair: Pair) -> None:
+    """What a sync does: settle what somebody left, rebuild, and move the pointer to a release."""
+    with turn(home), _switch(settings, home) as switch:
+        switch.settle()
+        switch.rebuild()
+        with suppress(PointerMoved):  # a rollback waits for no turn
+            switch.move(Note(Action.PROMOTE, Phase.INTENT, *pair, version=1, requester=BY))
+
+
+def refresh(settings: Settings, home: Home, pair: Pair) -> None:
+    """Another generation of the release that is served."""
+    with turn(home), _switch(settings, home) as switch:
+        switch.settle()
+        entry = served(switch.journal.entries())
+        if entry is not None and entry.release_id == pair[0]:
+            with suppress(PointerMoved):
+                switch.move(Note(Action.REFRESH, Phase.INTENT, *pair, version=1, requester=BY))
+
+
+def rollback(settings: Settings, home: Home, pair: Pair) -> None:  # noqa: ARG001 - a deed like the others
+    """Back to the release before; nothing where there is none."""
+    with suppress(PromotionRefused):
+        roll_back(settings, home, Journal(home, settings.app), requester=BY)
+
+
+def collect(settings: Settings, home: Home, pair: Pair) -> None:  # noqa: ARG001 - a deed like the others
+    """Whatever generation is neither served nor kept leaves the store."""
+    with turn(home), _switch(settings, home) as switch:
+        switch.settle()
+        collect_generations(switch.client, switch.app, switch.journal, settings.publish)
+
+
+def settle(settings: Settings, home: Home) -> None:
+    """What the next sync begins with."""
+    with turn(home), _switch(settings, home) as switch:
+        switch.settle()
+        switch.rebuild()
+
+
+Deed = Callable[[Settings, Home, Pair], None]
+DEEDS: Mapping[str, Deed] = {
+    "publish": publish,
+    "switch": promote,
+    "refresh": refresh,
+    "rollback": rollback,
+    "collect": collect,
+}
+
+
+def _switch(settings: Settings, home: Home) -> Switch:
+    return open_switch(home, settings.app, Journal(home, settings.app), settings.publish.batch_size)
