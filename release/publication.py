@@ -6,7 +6,8 @@ from pathlib import Path
 
 from feature_store.connection import Client
 from feature_store.publishing import Receipt, publish
-from feature_store.values import FeatureValues, load_schemas
+from feature_store.values import load_schemas
+from feature_store.values_folder import ValuesFolder
 from recommender.catalogue import Catalogue
 from release.manifest import load_manifest
 
@@ -19,7 +20,7 @@ def publish_bundle(client: Client, app: str, bundle: Path, batch_size: int) -> R
     return publish(
         client,
         app,
-        FeatureValues.load(bundle / "values"),
+        ValuesFolder(bundle / "values"),
         load_schemas(bundle / "features"),
         Catalogue.load(bundle / "catalogue").ids,
         load_manifest(bundle).release_id,
