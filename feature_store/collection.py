@@ -1,8 +1,8 @@
 """Collection: generations that nothing refers to leave the online store, in steps that can be stopped anywhere.
 
-First the receipt goes, in one script with the look at every pointer: from then on no pointer can move to the generation
-(moving one needs the receipt), and no pointer names it. Then its keys, some at a time, and last its entry in the list of
-generations: whoever is killed in between leaves an entry, and the next one goes on from it.
+First the receipt goes, in one script with the look at every pointer: no pointer names the generation then, and none can
+move to it any more, for that needs the receipt. Then its keys go, some at a time, and last its entry in the list of
+generations: whoever is killed in between leaves the entry, and the next one goes on from it.
 
 What is not on the list (an older format, a list that was lost) is found by looking through all keys.
 """
@@ -127,7 +127,7 @@ def collect(
 def find_strays(client: redis.Redis, app: str, batch_size: int) -> set[str]:
     """Generations that have keys and are not on the list; batch_size: keys looked at in one command."""
     with mapped_errors():
-        listed = {generation_id.decode() for generation_id in client.hkeys(generations_key(app))}
+        listed = {generation_id.decode() for generation_id in cast("list[bytes]", client.hkeys(generations_key(app)))}
     there = {_generation_of(app, key) for key in _all_keys(client, app, batch_size)}
     return {generation_id for generation_id in there if generation_id} - listed
 

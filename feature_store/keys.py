@@ -1,6 +1,8 @@
 """The names of the online store's keys. What their values look like: `packing`, `sessions`, `pointer`, `receipt`.
 
     slate:{<app>}:pointer                      which release and generation are served (JSON)
+    slate:{<app>}:staging                      which ones stand in Staging (JSON)
+    slate:{<app>}:canary                       which ones a share of people gets instead (JSON)
     slate:{<app>}:s:<session_id>               list: what was done in a session, oldest first
     slate:{<app>}:publishing                   who is publishing or collecting now; expires (see `turn_taking`)
     slate:{<app>}:generations                  hash: every generation anything was written for (see `generations`)
@@ -35,6 +37,16 @@ def bucket_count(n_people: int) -> int:
 def pointer_key(app: str) -> str:
     """Where the pointer of record is."""
     return f"slate:{{{app}}}:pointer"
+
+
+def staging_key(app: str) -> str:
+    """Where the release in Staging is named."""
+    return f"slate:{{{app}}}:staging"
+
+
+def canary_key(app: str) -> str:
+    """Where the canary is: a candidate release and the share of people who get it."""
+    return f"slate:{{{app}}}:canary"
 
 
 def session_key(app: str, session_id: str) -> str:

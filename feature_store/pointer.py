@@ -1,6 +1,7 @@
 """The pointer of record: which release and generation an application serves. It moves in one atomic step.
 
 Its value is JSON: {"epoch": 3, "generation_id": "...", "release_id": "..."}. The epoch grows by one with each move.
+A canary (see `traffic`) is compared with the release it was started beside: moving to another release ends it.
 """
 
 from __future__ import annotations
@@ -13,18 +14,19 @@ import redis
 
 from contracts.errors import PointerMoved, PublishIncomplete, StoreError
 from feature_store.connection import mapped_errors
-from feature_store.keys import pointer_key, receipt_key
+from feature_store.keys import canary_key, pointer_key, receipt_key
 
 NO_POINTER_YET = 0
 
-# KEYS: pointer, receipt of the generation pointed at. ARGV: epoch expected, pointer as JSON.
+# KEYS: pointer, receipt of the generation pointed at, canary. ARGV: epoch expected, pointer as JSON.
 # Redis runs a script whole: no reader sees a state between the checks and the move.
 _MOVE = """
 local current = redis.call('GET', KEYS[1])
-local epoch = current and cjson.decode(current)['epoch'] or 0
-if epoch ~= tonumber(ARGV[1]) then return {'moved', current or ''} end
+local now = current and cjson.decode(current) or {epoch = 0}
+if now['epoch'] ~= tonumber(ARGV[1]) then return {'moved', current or ''} end
 if redis.call('EXISTS', KEYS[2]) == 0 then return {'incomplete', ''} end
 redis.call('SET', KEYS[1], ARGV[2])
+if now['release_id'] ~= cjson.decode(ARGV[2])['release_id'] then redis.call('DEL', KEYS[3]) end
 return {'done', ARGV[2]}
 """
 
@@ -42,7 +44,7 @@ def read_pointer(client: redis.Redis, app: str) -> Pointer | None:
     """What the application serves, or None when nothing was ever promoted (or the store was flushed)."""
     with mapped_errors():
         content = cast("bytes | None", client.get(pointer_key(app)))
-    return None if content is None else _parsed(content, app)
+    return None if content is None else parse_pointer(content, app)
 
 
 def move_pointer(client: redis.Redis, app: str, release_id: str, generation_id: str, expected_epoch: int) -> Pointer:
@@ -52,9 +54,9 @@ def move_pointer(client: redis.Redis, app: str, release_id: str, generation_id: 
     Raises PointerMoved when the epoch differs, PublishIncomplete when the generation has no receipt.
     """
     target = Pointer(release_id, generation_id, expected_epoch + 1)
-    keys = [pointer_key(app), receipt_key(app, generation_id)]
+    keys = [pointer_key(app), receipt_key(app, generation_id), canary_key(app)]
     with mapped_errors():
-        verdict, current = client.eval(_MOVE, 2, *keys, expected_epoch, json.dumps(asdict(target), sort_keys=True))
+        verdict, current = client.eval(_MOVE, 3, *keys, expected_epoch, json.dumps(asdict(target), sort_keys=True))
     match bytes(verdict):
         case b"moved":
             raise PointerMoved(
@@ -69,7 +71,8 @@ def move_pointer(client: redis.Redis, app: str, release_id: str, generation_id: 
     return target
 
 
-def _parsed(content: bytes, app: str) -> Pointer:
+def parse_pointer(content: bytes, app: str) -> Pointer:
+    """The pointer that these stored bytes say; raises StoreError when they say none."""
     try:
         return Pointer(**json.loads(content))
     except (ValueError, TypeError) as error:
