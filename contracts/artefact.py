@@ -132,5 +132,10 @@ def check_built_with(artefact: str, meta: Meta, part: str, expected: str) -> Non
 
 def fingerprint_array(array: npt.NDArray[Any]) -> str:
     """The fingerprint of an array's dtype, shape and bytes."""
-    head = f"{array.dtype.str}{array.shape}".encode()
+    head = array_head(array.dtype, array.shape)
     return fingerprint_bytes(head + np.ascontiguousarray(array).tobytes())
+
+
+def array_head(dtype: npt.DTypeLike, shape: tuple[int, ...]) -> bytes:
+    """What is hashed before an array's bytes."""
+    return f"{np.dtype(dtype).str}{shape}".encode()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable
 from pathlib import Path
 
 FINGERPRINT_LENGTH = 16  # hex digits: 64 bits, no chance collision among millions of artefacts
@@ -11,7 +12,15 @@ FINGERPRINT_LENGTH = 16  # hex digits: 64 bits, no chance collision among millio
 
 def fingerprint_bytes(content: bytes) -> str:
     """The fingerprint of some bytes: the first 16 hex digits of their SHA-256."""
-    return hashlib.sha256(content).hexdigest()[:FINGERPRINT_LENGTH]
+    return fingerprint_chunks([content])
+
+
+def fingerprint_chunks(chunks: Iterable[bytes | memoryview]) -> str:
+    """The fingerprint of the bytes that these make one after the other; they are never held together."""
+    digest = hashlib.sha256()
+    for chunk in chunks:
+        digest.update(chunk)
+    return digest.hexdigest()[:FINGERPRINT_LENGTH]
 
 
 def canonical_json(value: object) -> bytes:

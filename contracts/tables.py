@@ -78,11 +78,14 @@ class CanonicalTables:
         return cls(*(read_parquet(folder / f"{name}.parquet") for name in SCHEMAS))
 
 
-def write_parquet(table: pl.DataFrame, path: Path) -> None:
-    """Write the table so that equal rows give equal bytes, and a killed writer leaves no half file."""
+def write_parquet(table: pl.DataFrame, path: Path, rows_per_group: int | None = None) -> None:
+    """Write the table so that equal rows give equal bytes, and a killed writer leaves no half file.
+
+    rows_per_group: rows that a reader of batches has to take in together; None leaves it to the writer.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_suffix(".parquet.part")
-    table.write_parquet(unfinished, compression="zstd", statistics=True)
+    table.write_parquet(unfinished, compression="zstd", statistics=True, row_group_size=rows_per_group)
     unfinished.replace(path)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from contracts.errors import ReleaseMismatch
@@ -18,19 +19,12 @@ class EventsByPerson:
 
     def __init__(self, histories: pl.DataFrame, item_ids: IdMap) -> None:
         self.user_ids: list[str] = histories["user_id"].to_list()
-        lengths = histories["item_ids"].list.len().to_numpy().astype(np.int64)
+        self._events, lengths = events_of(histories, item_ids)
         ends = np.cumsum(lengths)
         self._slices = {
             user_id: slice(int(start), int(end))
             for user_id, start, end in zip(self.user_ids, ends - lengths, ends, strict=True)
         }
-        events = histories.explode("item_ids", "event_ts", "values", empty_as_null=False)
-        self._events = History(
-            item_ids.indices(events["item_ids"]),
-            events["event_ts"].to_numpy().astype(np.int64),
-            events["values"].to_numpy().astype(np.float32),
-        )
-        _check_known(events["item_ids"], self._events, item_ids)
 
     def of(self, user_id: str) -> History:
         """One person's events, oldest first; empty for somebody unknown."""
@@ -38,6 +32,22 @@ class EventsByPerson:
         if mine is None:
             return History.empty()
         return History(self._events.item_idx[mine], self._events.event_ts[mine], self._events.values[mine])
+
+
+def events_of(histories: pl.DataFrame, item_ids: IdMap) -> tuple[History, npt.NDArray[np.int64]]:
+    """The events of all rows one after the other, and how many are of each row.
+
+    Raises ReleaseMismatch when they hold an item that `item_ids` does not know.
+    """
+    lengths = histories["item_ids"].list.len().to_numpy().astype(np.int64)
+    rows = histories.explode("item_ids", "event_ts", "values", empty_as_null=False)
+    events = History(
+        item_ids.indices(rows["item_ids"]),
+        rows["event_ts"].to_numpy().astype(np.int64),
+        rows["values"].to_numpy().astype(np.float32),
+    )
+    _check_known(rows["item_ids"], events, item_ids)
+    return events, lengths
 
 
 def _check_known(names: pl.Series, events: History, item_ids: IdMap) -> None:

@@ -1,22 +1,37 @@
 """The names of the online store's keys. What their values look like: `packing`, `sessions`, `pointer`, `receipt`.
 
-    slate:{<app>}:pointer                        which release and generation are served (JSON)
-    slate:{<app>}:staging                        which ones stand in Staging (JSON)
-    slate:{<app>}:canary                         which ones a share of people gets instead (JSON)
-    slate:{<app>}:s:<session_id>                 list: what was done in a session, oldest first
-    slate:{<app>}:<generation_id>:u:<user_id>    one person's packed features
-    slate:{<app>}:<generation_id>:h:<user_id>    one person's packed history
-    slate:{<app>}:<generation_id>:i:<item_id>    one item's packed features
-    slate:{<app>}:<generation_id>:receipt        written last: all of the above is there (JSON)
+    slate:{<app>}:pointer                      which release and generation are served (JSON)
+    slate:{<app>}:staging                      which ones stand in Staging (JSON)
+    slate:{<app>}:canary                       which ones a share of people gets instead (JSON)
+    slate:{<app>}:s:<session_id>               list: what was done in a session, oldest first
+    slate:{<app>}:publishing                   who is publishing or collecting now; expires (see `turn_taking`)
+    slate:{<app>}:generations                  hash: every generation anything was written for (see `generations`)
+    slate:{<app>}:v2:<generation_id>:u:<n>     hash: packed features of BUCKET_SIZE people, by user_id
+    slate:{<app>}:v2:<generation_id>:h:<n>     hash: packed histories of BUCKET_SIZE people, by user_id
+    slate:{<app>}:v2:<generation_id>:u         the first user_id of each bucket, in order (JSON); `:h` likewise
+    slate:{<app>}:v2:<generation_id>:i         hash: packed features of all items, by item_id
+    slate:{<app>}:v2:<generation_id>:receipt   written last: all of the above is there (JSON)
 
 The braces are part of the key. On Redis Cluster they are the hash tag: all keys of one application share a slot, so
-that the pointer's script may look at a receipt and one MGET may fetch a slate's rows. Applications spread over the
+that the pointer's script may look at a receipt and one command may fetch a slate's rows. Applications spread over the
 nodes; one application does not.
 
-A generation's keys are written once and never change: the generation id is the hash of what they hold.
+A bucket holds people who follow each other in the order of their ids, BUCKET_SIZE of them, the last one the rest. Small
+hashes are kept as one block of bytes, which is what makes them small (docs/adr/0007-online-store-layout.md).
+
+A generation's keys are written once and never change: the generation id is the hash of what they hold. `v2` is the
+format, so that two Slateworks that lay values out differently never meet in a key.
 """
 
 from __future__ import annotations
+
+FORMAT_VERSION = 2
+BUCKET_SIZE = 64
+
+
+def bucket_count(n_people: int) -> int:
+    """How many buckets hold so many people."""
+    return -(-n_people // BUCKET_SIZE)
 
 
 def pointer_key(app: str) -> str:
@@ -39,21 +54,41 @@ def session_key(app: str, session_id: str) -> str:
     return f"slate:{{{app}}}:s:{session_id}"
 
 
-def user_key(app: str, generation_id: str, user_id: str) -> str:
-    """Where one person's feature row is."""
-    return f"slate:{{{app}}}:{generation_id}:u:{user_id}"
+def turn_key(app: str) -> str:
+    """Where it says who is publishing or collecting."""
+    return f"slate:{{{app}}}:publishing"
 
 
-def history_key(app: str, generation_id: str, user_id: str) -> str:
-    """Where one person's history is."""
-    return f"slate:{{{app}}}:{generation_id}:h:{user_id}"
+def generations_key(app: str) -> str:
+    """Where every generation that anything was written for is listed."""
+    return f"slate:{{{app}}}:generations"
 
 
-def item_key(app: str, generation_id: str, item_id: str) -> str:
-    """Where one item's feature row is."""
-    return f"slate:{{{app}}}:{generation_id}:i:{item_id}"
+def users_key(app: str, generation_id: str, bucket: int | None = None) -> str:
+    """Where the feature rows of one bucket of people are; without a bucket, where each bucket begins."""
+    return _of_generation(app, generation_id, "u", bucket)
+
+
+def histories_key(app: str, generation_id: str, bucket: int | None = None) -> str:
+    """Where the histories of one bucket of people are; without a bucket, where each bucket begins."""
+    return _of_generation(app, generation_id, "h", bucket)
+
+
+def items_key(app: str, generation_id: str) -> str:
+    """Where the feature rows of all items are."""
+    return _of_generation(app, generation_id, "i")
 
 
 def receipt_key(app: str, generation_id: str) -> str:
     """Where a generation says that it is complete."""
+    return _of_generation(app, generation_id, "receipt")
+
+
+def first_format_receipt_key(app: str, generation_id: str) -> str:
+    """Where a generation published in format 1 said so: a key per person, nothing of which is read any more."""
     return f"slate:{{{app}}}:{generation_id}:receipt"
+
+
+def _of_generation(app: str, generation_id: str, what: str, bucket: int | None = None) -> str:
+    key = f"slate:{{{app}}}:v{FORMAT_VERSION}:{generation_id}:{what}"
+    return key if bucket is None else f"{key}:{bucket}"

@@ -3,7 +3,7 @@
 Little-endian throughout. Every value starts with 16 bytes:
 
     0   2  magic: b"SR" a feature row, b"SH" a history
-    2   1  format version: 1
+    2   1  format version: 2 (version 1 lay in a key of its own per person and item)
     3   1  zero
     4   4  u32: when the values were true (`as_of` of the generation), epoch seconds
     8   8  what the bytes after must be read with: of a row the layout's fingerprint, of a history the id map's
@@ -20,6 +20,7 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import accumulate
 
 import numpy as np
 import numpy.typing as npt
@@ -28,10 +29,10 @@ from contracts.errors import ArtefactError, ReleaseMismatch
 from contracts.features import FeatureSchema, History
 from contracts.fingerprint import fingerprint_json
 from contracts.ids import FloatArray
+from feature_store.keys import FORMAT_VERSION
 
 ROW_MAGIC = b"SR"
 HISTORY_MAGIC = b"SH"
-FORMAT_VERSION = 1
 HEADER = struct.Struct("<2sBxI8s")
 EVENT = np.dtype([("item_idx", "<i4"), ("event_ts", "<u4"), ("value", "<f4")])
 MAX_EPOCH = 2**32 - 1  # u32: until the year 2106
@@ -71,10 +72,11 @@ def moment_of(seconds: int) -> datetime:
 
 def pack_rows(values: FloatArray, layout: str, written: int) -> list[bytes]:
     """One packed row per row of `values` (n, n_features), in order."""
-    header = HEADER.pack(ROW_MAGIC, FORMAT_VERSION, written, bytes.fromhex(layout))
-    body = np.ascontiguousarray(values, dtype="<f4").tobytes()
-    width = 4 * values.shape[1]
-    return [header + body[start : start + width] for start in range(0, width * len(values), width)]
+    rows = np.empty(len(values), dtype=_row_type(values.shape[1]))
+    rows[["head", "written", "layout"]] = _row_head(layout, written)
+    rows["values"] = values
+    packed, width = rows.tobytes(), rows.itemsize
+    return [packed[start : start + width] for start in range(0, len(packed), width)]
 
 
 def unpack_rows(packed: Sequence[bytes | None], schema: FeatureSchema) -> UnpackedRows:
@@ -94,9 +96,18 @@ def unpack_rows(packed: Sequence[bytes | None], schema: FeatureSchema) -> Unpack
 
 def pack_history(history: History, id_map: str, written: int) -> bytes:
     """One person's history."""
-    events = np.empty(len(history), dtype=EVENT)
-    events["item_idx"], events["event_ts"], events["value"] = history.item_idx, history.event_ts, history.values
-    return HEADER.pack(HISTORY_MAGIC, FORMAT_VERSION, written, bytes.fromhex(id_map)) + events.tobytes()
+    (packed,) = pack_histories(history, [len(history)], id_map, written)
+    return packed
+
+
+def pack_histories(events: History, lengths: Sequence[int], id_map: str, written: int) -> list[bytes]:
+    """The histories of several people, whose events follow each other; lengths: how many are whose."""
+    rows = np.empty(len(events), dtype=EVENT)
+    rows["item_idx"], rows["event_ts"], rows["value"] = events.item_idx, events.event_ts, events.values
+    header = HEADER.pack(HISTORY_MAGIC, FORMAT_VERSION, written, bytes.fromhex(id_map))
+    packed, size = rows.tobytes(), EVENT.itemsize
+    ends = accumulate(lengths)
+    return [header + packed[size * (end - length) : size * end] for end, length in zip(ends, lengths, strict=True)]
 
 
 def unpack_history(packed: bytes, id_map: str) -> History:
@@ -115,7 +126,7 @@ def _checked_rows(packed: list[bytes], schema: FeatureSchema) -> npt.NDArray[np.
     row_type = _row_type(len(schema.features))
     if {len(row) for row in packed} == {row_type.itemsize}:
         rows = np.frombuffer(b"".join(packed), dtype=row_type)
-        expected = np.frombuffer(HEADER.pack(ROW_MAGIC, FORMAT_VERSION, 0, bytes.fromhex(layout)), dtype=_row_type(0))
+        expected = _row_head(layout, written=0)
         if (rows["head"] == expected["head"]).all() and (rows["layout"] == expected["layout"]).all():
             return rows
     for row in packed:
@@ -124,16 +135,21 @@ def _checked_rows(packed: list[bytes], schema: FeatureSchema) -> npt.NDArray[np.
     raise _damaged(f"A {schema.entity} row is {lengths} bytes long; expected {row_type.itemsize}.")
 
 
+def _row_head(layout: str, written: int) -> npt.NDArray[np.void]:
+    header = HEADER.pack(ROW_MAGIC, FORMAT_VERSION, written, bytes.fromhex(layout))
+    return np.frombuffer(header, dtype=np.dtype([("head", "<u4"), ("written", "<u4"), ("layout", "<u8")]))
+
+
 def _row_type(n_features: int) -> np.dtype[np.void]:
     """A header (see HEADER) and the values; magic, version and the zero byte as one number."""
     return np.dtype([("head", "<u4"), ("written", "<u4"), ("layout", "<u8"), ("values", "<f4", (n_features,))])
 
 
 def _check_header(packed: bytes, magic: bytes, expected: str, what: str) -> None:
-    if len(packed) < HEADER.size or packed[:2] != magic or packed[2] != FORMAT_VERSION:
-        raise _damaged(
-            f"{what} starts with {packed[: HEADER.size]!r}, not with {magic!r} and version {FORMAT_VERSION}."
-        )
+    if len(packed) < HEADER.size or packed[:2] != magic:
+        raise _damaged(f"{what} starts with {packed[: HEADER.size]!r}, not with {magic!r}.")
+    if packed[2] != FORMAT_VERSION:
+        raise _damaged(f"{what} is of format version {packed[2]}; this Slatework reads {FORMAT_VERSION}.")
     found = packed[8:16].hex()
     if found != expected:
         raise ReleaseMismatch(

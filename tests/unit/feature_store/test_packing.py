@@ -14,6 +14,7 @@ from feature_store.packing import (
     epoch_seconds,
     layout_fingerprint,
     moment_of,
+    pack_histories,
     pack_history,
     pack_rows,
     unpack_history,
@@ -35,7 +36,7 @@ def test_a_row_is_a_header_of_sixteen_bytes_and_one_float_per_feature():
     two = schema("user_a", "user_b")
     layout = layout_fingerprint(two)
     (packed,) = pack_rows(np.array([[1.5, np.nan]], dtype=np.float32), layout, 1_000_000)
-    assert packed[:16] == b"SR\x01\x00" + struct.pack("<I", 1_000_000) + bytes.fromhex(layout)
+    assert packed[:16] == b"SR\x02\x00" + struct.pack("<I", 1_000_000) + bytes.fromhex(layout)
     assert packed[16:20] == struct.pack("<f", 1.5)
     assert np.isnan(struct.unpack("<f", packed[20:24]))
     assert len(packed) == 16 + 2 * 4
@@ -47,7 +48,7 @@ def test_a_history_is_a_header_and_twelve_bytes_per_event():
         ID_MAP,
         5,
     )
-    assert packed == b"SH\x01\x00" + struct.pack("<I", 5) + bytes.fromhex(ID_MAP) + struct.pack("<iIf", 7, 99, 4.5)
+    assert packed == b"SH\x02\x00" + struct.pack("<I", 5) + bytes.fromhex(ID_MAP) + struct.pack("<iIf", 7, 99, 4.5)
 
 
 @given(
@@ -121,6 +122,37 @@ def test_a_row_or_history_cut_short_is_damaged():
         unpack_rows([row, row[:-1]], shape)
     with pytest.raises(ArtefactError, match="whole number"):
         unpack_history(pack_history(history(1), ID_MAP, 1)[:-1], ID_MAP)
+
+
+@pytest.mark.parametrize("version", [1, 3])
+def test_a_row_or_history_of_another_format_version_is_refused_with_both_versions(version):
+    shape = schema("user_a")
+    (row,) = pack_rows(np.zeros((1, 1), dtype=np.float32), layout_fingerprint(shape), 1)
+    other = row[:2] + bytes([version]) + row[3:]
+    with pytest.raises(ArtefactError, match=f"format version {version}; this Slatework reads 2"):
+        unpack_rows([row, other], shape)
+    packed = pack_history(history(1), ID_MAP, 1)
+    with pytest.raises(ArtefactError, match=f"format version {version}; this Slatework reads 2"):
+        unpack_history(packed[:2] + bytes([version]) + packed[3:], ID_MAP)
+
+
+@given(st.lists(st.integers(0, 5), max_size=6))
+def test_histories_packed_together_are_those_packed_one_by_one(lengths):
+    everybody = history(sum(lengths))
+    starts = np.cumsum([0, *lengths])
+    one_by_one = [
+        pack_history(
+            History(
+                everybody.item_idx[start : start + length],
+                everybody.event_ts[start : start + length],
+                everybody.values[start : start + length],
+            ),
+            ID_MAP,
+            1,
+        )
+        for start, length in zip(starts, lengths, strict=False)
+    ]
+    assert pack_histories(everybody, lengths, ID_MAP, 1) == one_by_one
 
 
 def test_a_row_is_not_read_as_a_history():

@@ -1,0 +1,61 @@
+"""Where feature values come from, a batch at a time: a folder of files (`values_folder`), or memory (`values`).
+
+Tables are named like their files: `user`, `item`, `history` (see `values`).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import polars as pl
+
+from contracts.errors import ArtefactError
+from contracts.features import Entity
+
+Table = Literal["user", "item", "history"]
+
+VALUES = "values.json"
+REBUILD = "Run `dvc repro features` to build it again, or `dvc checkout` to restore it."
+
+
+class ValueSource(Protocol):
+    """Where a generation's values come from, in the order of their ids.
+
+    generation_id: what the values are said to be; whether they are is known once all were read (`generation_digest`).
+    """
+
+    @property
+    def generation_id(self) -> str: ...
+
+    @property
+    def as_of(self) -> datetime: ...
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """n_users, n_items, n_histories."""
+        ...
+
+    def feature_names(self, entity: Entity) -> tuple[str, ...]:
+        """The features of an entity, in the order of a row."""
+        ...
+
+    def batches(self, table: Table, n_rows: int, columns: Sequence[str] | None = None) -> Iterator[pl.DataFrame]:
+        """The rows of a table, at most so many at a time; these columns, or all."""
+        ...
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object from a file; raises ArtefactError when it is missing or damaged."""
+    try:
+        content = json.loads(path.read_bytes())
+    except FileNotFoundError as error:
+        raise ArtefactError(f"{path} is missing.", REBUILD) from error
+    except ValueError as error:
+        raise ArtefactError(f"{path} is damaged: {error}", REBUILD) from error
+    if not isinstance(content, dict):
+        raise ArtefactError(f"{path} is damaged: it holds no JSON object.", REBUILD)
+    return content
