@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from datetime import timedelta
 
 from contracts.errors import PointerMoved, PromotionRefused
 from contracts.home import Home
 from contracts.settings import Settings
-from release.collecting import collect_generations
 from release.history import served
 from release.journal import Action, Journal, Note, Phase
 from release.publication import publish_bundle
 from release.rollback import roll_back
 from release.switch import Switch, open_switch
 from release.turns import turn
+from tests.crash.mortal import Death, doom
 from tests.crash.stage_set import Pair
 
 BY = "crash"
+SETTLE = "settle"
 
 
 def publish(settings: Settings, home: Home, pair: Pair) -> None:
@@ -48,17 +48,34 @@ def refresh(settings: Settings, home: Home, pair: Pair) -> None:
                 switch.move(Note(Action.REFRESH, Phase.INTENT, *pair, version=1, requester=BY))
 
 
-def rollback(settings: Settings, home: Home, pair: Pair) -> None:  # noqa: ARG001 - a deed like the others
+def rollback(settings: Settings, home: Home, pair: Pair) -> None:
     """Back to the release before; nothing where there is none."""
     with suppress(PromotionRefused):
         roll_back(settings, home, Journal(home, settings.app), requester=BY)
 
 
-def collect(settings: Settings, home: Home, pair: Pair) -> None:  # noqa: ARG001 - a deed like the others
+def collect(settings: Settings, home: Home, pair: Pair) -> None:
     """Whatever generation is neither served nor kept leaves the store."""
     with turn(home), _switch(settings, home) as switch:
         switch.settle()
-        collect_generations(switch.client, switch.app, switch.journal, settings.publish)
+        from datetime import timedelta
+
+        from feature_store.collection import collect as c
+        from release.history import CHANGES
+
+        moved = [
+            e.generation_id
+            for e in switch.journal.entries()
+            if e.phase is Phase.DONE and e.action in (*CHANGES, Action.REFRESH)
+        ]
+        from release.history import rollback_target
+
+        keep = dict.fromkeys(moved[-3:], "k")
+        try:
+            keep[rollback_target(switch.journal.entries()).generation_id] = "r"
+        except PromotionRefused:
+            pass
+        c(switch.client, switch.app, keep, timedelta(0), 50, print)
 
 
 def settle(settings: Settings, home: Home) -> None:
@@ -76,6 +93,15 @@ DEEDS: Mapping[str, Deed] = {
     "rollback": rollback,
     "collect": collect,
 }
+
+
+def act(deed: str, settings: Settings, home: Home, pair: Pair, death: Death | None) -> None:
+    """Do it in this process, which dies of it where a death is given."""
+    doom(death)
+    if deed == SETTLE:
+        settle(settings, home)
+    else:
+        DEEDS[deed](settings, home, pair)
 
 
 def _switch(settings: Settings, home: Home) -> Switch:

@@ -1,4 +1,4 @@
-"""A process that dies in the middle: at its n-th exchange with Redis, before or after it, or at the n-th journal entry."""
+"""A process that dies in the middle: at its n-th exchange with Redis or its n-th journal entry, before or after it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A server without its socket: follows the pointer and asks again and again, until it is told to stop; then it counts up.
+"""A server without its socket: follows the pointer, asks again and again until told to stop, and then counts up.
 
 Its last line is JSON: answers, mixed (not what its release and generation answer), failed (no answer), and the first
 few of either.
@@ -66,13 +66,15 @@ def main() -> None:
         LastPointer(home, f"{settings.app}-reader-{sys.argv[1]}"),
         lambda release: FixedClock(release.as_of),
         Metrics(),
-        settings.serving,
+        settings.serving.poll_ms,
     )
     live.start()
     tally = Tally()
+    while live.current is None and not stop.wait(PAUSE_S):
+        pass
+    print("ready", flush=True)
     while not stop.wait(PAUSE_S):
-        if live.current is not None:
-            _ask(live, stage_set, asked, tally)
+        _ask(live, stage_set, asked, tally)
     live.stop()
     print(json.dumps(tally.__dict__), flush=True)
 
@@ -80,7 +82,7 @@ def main() -> None:
 def _ask(live: LiveRelease, stage_set: StageSet, asked: dict[str, cycle[RecommendRequest]], tally: Tally) -> None:
     lineup = live.current
     assert lineup is not None
-    served = lineup.production
+    served = lineup
     request = next(asked[served.pointer.release_id])
     try:
         slate = served.answer(request)

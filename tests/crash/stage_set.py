@@ -23,12 +23,12 @@ from contracts.slates import RecommendRequest, Slate
 from feature_store.offline_reader import OfflineFeatureReader
 from feature_store.values import FeatureValues
 from release.bundle import load_bundle
+from release.bundle_build import build_bundle
 from release.bundle_store import BundleStore
 from release.generation_store import GenerationStore
 from release.request_path import answer
 from tests.release_worlds import ingredients_of, run_stages, small_settings
 from tests.worlds import small_world
-from release.bundle_build import build_bundle
 
 SEEDS = (3, 4)  # of the worlds that the releases are trained on
 N_GENERATIONS = 3  # of each release, its own among them
@@ -42,7 +42,6 @@ def crash_settings() -> Settings:
     """Readers that look often and wait long: only what is really missing shows, not a busy machine."""
     return small_settings(
         serving={"poll_ms": 10, "store_timeout_ms": 10_000, "clock": "release"},
-        publish={"keep_generations": 3, "grace_hours": 0},
     )
 
 
