@@ -122,14 +122,14 @@ def _redis_settings() -> Finding:
     from feature_store.room import what_settings_cost
 
     name = "Redis settings"
-    url = os.environ.get("REDIS_URL") or running(find_home())
-    if not url:
-        return Finding(name, "ok", "the embedded server's own")
     try:
+        url = os.environ.get("REDIS_URL") or running(find_home())
+        if not url:
+            return Finding(name, "ok", "the embedded server's own")
         with connect(url) as client:
             found, next_step = what_settings_cost(client)
-    except SlateworkError:
-        return Finding(name, "optional", "cannot be asked while Redis is away")
+    except (SlateworkError, OSError):
+        return Finding(name, "optional", "cannot be asked, see Redis")
     return Finding(name, "optional" if next_step else "ok", found, next_step)
 
 
