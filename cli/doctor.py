@@ -115,6 +115,24 @@ def _redis() -> Finding:
     return _attempt("Redis", look)
 
 
+def _redis_settings() -> Finding:
+    from contracts.home import find_home
+    from feature_store.connection import connect
+    from feature_store.embedded_redis import running
+    from feature_store.room import what_settings_cost
+
+    name = "Redis settings"
+    try:
+        url = os.environ.get("REDIS_URL") or running(find_home())
+        if not url:
+            return Finding(name, "ok", "the embedded server's own")
+        with connect(url) as client:
+            found, next_step = what_settings_cost(client)
+    except (SlateworkError, OSError):
+        return Finding(name, "optional", "cannot be asked, see Redis")
+    return Finding(name, "optional" if next_step else "ok", found, next_step)
+
+
 def _mlflow() -> Finding:
     from contracts.home import find_home
     from release.registry_connection import RegistryConnection
@@ -142,4 +160,4 @@ def _attempt(name: str, look: Callable[[], str]) -> Finding:
         return Finding(name, "missing", ours.problem, ours.next_step)
 
 
-CHECKS = (_python, _packages, _checkout, _home, _params, _redis, _mlflow, _java)
+CHECKS = (_python, _packages, _checkout, _home, _params, _redis, _redis_settings, _mlflow, _java)

@@ -10,7 +10,7 @@ What is not on the list (an older format, a list that was lost) is found by look
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import islice
@@ -34,8 +34,7 @@ from feature_store.keys import (
 )
 from feature_store.turn_taking import TURN_MS, Turn, taking_turns
 
-POINTERS = {"served": pointer_key, "in staging": staging_key, "served to the canary's share": canary_key}
-FIELDS_AT_ONCE = 1000
+POINTERS = {"served": pointer_key, "in Staging": staging_key, "a canary's": canary_key}
 
 # KEYS: turn, the generation's receipts of both formats, pointers. ARGV: the turn's value, generation id.
 # Gives 0 when the turn was lost, else the number of the pointer that names the generation, or -1 when it may go. A
@@ -46,7 +45,8 @@ for number = 4, #KEYS do
     local content = redis.call('GET', KEYS[number])
     if content then
         local readable, pointer = pcall(cjson.decode, content)
-        if not readable or type(pointer) ~= 'table' or pointer['generation_id'] == ARGV[2] then return number - 3 end
+        local named = readable and type(pointer) == 'table' and pointer['generation_id']
+        if type(named) ~= 'string' or named == ARGV[2] then return number - 3 end
     end
 end
 redis.call('DEL', KEYS[2], KEYS[3])
@@ -91,7 +91,6 @@ def collect(
     keep: Mapping[str, str],
     grace: timedelta,
     batch_size: int,
-    on_wait: Callable[[str], None],
     turn_ms: int = TURN_MS,
 ) -> Collection:
     """Remove every generation that no pointer names, that is not to be kept, and that is older than the grace.
@@ -100,28 +99,19 @@ def collect(
     about to be promoted. batch_size: keys removed in one command.
     Raises PublishIncomplete when the turn was lost, StoreError when the store refuses; what is served stays either way.
     """
-    collected: list[Collected] = []
-    kept: list[Kept] = []
-    with taking_turns(client, app, on_wait, turn_ms) as turn:
-        room = _Collector(client, app, turn, batch_size)
-        now = _server_time(client)
-        listed = list_generations(client, app)
+    done: list[Collected | Kept] = []
+    with taking_turns(client, app, turn_ms) as turn:
+        collector = _Collector(client, app, turn, batch_size)
+        now, listed = _server_time(client), list_generations(client, app)
         for entry in listed:
-            why = keep.get(entry.generation_id) or _why_spared(entry, now, grace) or room.retire(entry.generation_id)
-            if why:
-                kept.append(Kept(entry.generation_id, entry.release_id, why))
-                continue
-            n_keys = room.remove(_keys_of(app, entry))
-            collected.append(Collected(entry.generation_id, entry.release_id, n_keys))
-            room.strike(entry.generation_id)
+            why = keep.get(entry.generation_id) or _why_spared(entry, now, grace)
+            done.append(collector.collect(entry.generation_id, entry.release_id, why, _keys_of(app, entry)))
         for generation_id in sorted(find_strays(client, app, batch_size) - {entry.generation_id for entry in listed}):
-            why = keep.get(generation_id) or room.retire(generation_id)
-            if why:
-                kept.append(Kept(generation_id, None, why))
-            else:
-                n_keys = room.remove(_stray_keys(client, app, generation_id, batch_size))
-                collected.append(Collected(generation_id, None, n_keys))
-    return Collection(tuple(collected), tuple(kept))
+            keys = _stray_keys(client, app, generation_id, batch_size)
+            done.append(collector.collect(generation_id, None, keep.get(generation_id), keys))
+    return Collection(
+        tuple(one for one in done if isinstance(one, Collected)), tuple(one for one in done if isinstance(one, Kept))
+    )
 
 
 def find_strays(client: redis.Redis, app: str, batch_size: int) -> set[str]:
@@ -141,7 +131,18 @@ class _Collector:
         self._turn = turn
         self._batch_size = batch_size
 
-    def retire(self, generation_id: str) -> str | None:
+    def collect(
+        self, generation_id: str, release_id: str | None, why_kept: str | None, keys: Iterator[str]
+    ) -> Collected | Kept:
+        """Remove one generation, its keys and its entry, unless there is a reason to keep it or a pointer names it."""
+        why = why_kept or self._retire(generation_id)
+        if why:
+            return Kept(generation_id, release_id, why)
+        n_keys = self._remove(keys)
+        self._strike(generation_id)
+        return Collected(generation_id, release_id, n_keys)
+
+    def _retire(self, generation_id: str) -> str | None:
         """Take the receipt away, unless a pointer names the generation: then say which."""
         receipts = [of_format(self._app, generation_id) for of_format in (receipt_key, first_format_receipt_key)]
         keys = [self._turn.key, *receipts, *(key(self._app) for key in POINTERS.values())]
@@ -151,7 +152,7 @@ class _Collector:
             raise self._turn.lost()
         return None if verdict < 0 else list(POINTERS)[verdict - 1]
 
-    def remove(self, keys: Iterator[str]) -> int:
+    def _remove(self, keys: Iterator[str]) -> int:
         """Remove keys, some at a time; returns how many were there."""
         n_removed = 0
         while batch := list(islice(keys, self._batch_size)):
@@ -160,7 +161,7 @@ class _Collector:
                 n_removed += int(self._client.unlink(*batch))  # frees them beside the requests
         return n_removed
 
-    def strike(self, generation_id: str) -> None:
+    def _strike(self, generation_id: str) -> None:
         """Take a generation off the list."""
         keys = [self._turn.key, generations_key(self._app)]
         with mapped_errors():

@@ -14,7 +14,6 @@ generation that it says; and at the end, under a token put there after the last 
 from __future__ import annotations
 
 import hashlib
-import sys
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import chain, islice
@@ -68,7 +67,7 @@ def publish(
     if read_receipt(client, app, values.generation_id, release_id):
         _check_generation(values, generation_id_of(values))
     publication = _Publication(client, app, values, schemas, item_ids)
-    with _progress(values) as progress, taking_turns(client, app, _say_who_is_at_it, turn_ms) as turn:
+    with taking_turns(client, app, turn_ms) as turn, _progress(values) as progress:
         check_room(client, app, values.generation_id, extent)  # whoever we waited for has filled some of it
         enter_generation(client, app, turn, release_id, values.generation_id, values.counts)
         for n_written in publication.write(batch_size):
@@ -172,10 +171,6 @@ def _check_generation(values: ValueSource, found: str) -> None:
 def _progress(values: ValueSource) -> tqdm[Any]:
     total, name = sum(values.counts.values()), f"publish {values.generation_id}"
     return tqdm(total=total, desc=name, unit="value", unit_scale=True, disable=None)
-
-
-def _say_who_is_at_it(holder: str) -> None:
-    tqdm.write(f"waiting: {holder} is publishing or collecting", file=sys.stderr)
 
 
 def _batches(buckets: Iterable[Bucket], n_buckets: int) -> Iterator[list[Bucket]]:

@@ -16,7 +16,7 @@ from feature_store.connection import mapped_errors
 from feature_store.generation_digest import HISTORIES_AT_ONCE, ROWS_AT_ONCE
 from feature_store.keys import BUCKET_SIZE, bucket_count, histories_key, items_key, users_key
 from feature_store.packing import EVENT, HEADER
-from feature_store.server_program import COMPACT_VALUE_BYTES
+from feature_store.server_program import COMPACT_BUCKET_ENTRIES, COMPACT_VALUE_BYTES
 from feature_store.value_source import ValueSource
 
 # What Redis adds to the bytes of one field of a hash, by how the hash is kept, with what its allocator rounds up; and
@@ -80,6 +80,21 @@ def keeps_hashes_compact(client: redis.Redis) -> bool:
     except StoreError:
         return False  # managed servers forbid CONFIG
     return _largest(settings, "entries") >= BUCKET_SIZE and _largest(settings, "value") >= COMPACT_VALUE_BYTES
+
+
+def what_settings_cost(client: redis.Redis) -> tuple[str, str]:
+    """What a server's settings do to published values, and what to type about it; that is empty when all is well."""
+    memory, compact = read_memory(client), keeps_hashes_compact(client)
+    found = [f"maxmemory-policy {memory.policy}" + (", which may evict what is served" if memory.evicts else "")]
+    mend = ["maxmemory-policy noeviction"] if memory.evicts else []
+    if compact:
+        found.append("people's rows are kept compact")
+    else:
+        more = TABLE_FIELD_BYTES - COMPACT_FIELD_BYTES
+        found.append(f"hash-max settings are unknown or small, which costs some {more} bytes more a person")
+        mend += [f"hash-max-ziplist-entries {COMPACT_BUCKET_ENTRIES}", f"hash-max-ziplist-value {COMPACT_VALUE_BYTES}"]
+    said = "; ".join(f"`redis-cli config set {setting}`" for setting in mend)
+    return "; ".join(found), f"Set {said}, and the same in its configuration file." if mend else ""
 
 
 def measure(source: ValueSource) -> Extent:

@@ -13,8 +13,9 @@ from __future__ import annotations
 import os
 import secrets
 import socket
+import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import cast
 
@@ -72,18 +73,16 @@ class Turn:
 
 
 @contextmanager
-def taking_turns(
-    client: redis.Redis, app: str, on_wait: Callable[[str], None], turn_ms: int = TURN_MS
-) -> Iterator[Turn]:
-    """Wait until nobody else publishes or collects, and hold the turn for this block.
+def taking_turns(client: redis.Redis, app: str, turn_ms: int = TURN_MS) -> Iterator[Turn]:
+    """Wait until nobody else publishes or collects, saying for whom, and hold the turn for this block.
 
-    on_wait: called once with who holds it, if somebody does. turn_ms: how long it lasts without being renewed.
+    turn_ms: how long it lasts without being renewed.
     """
     turn = Turn(client, app, turn_ms)
     told = False
     while (holder := _take(client, turn, turn_ms)) is not None:
         if not told:
-            on_wait(holder.partition(" ")[2])
+            sys.stderr.write(f"waiting: {holder.partition(' ')[2]} is publishing or collecting\n")
             told = True
         _end_if_dead(client, turn.key, holder)
         time.sleep(POLL_S)

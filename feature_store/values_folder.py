@@ -63,7 +63,8 @@ class ValuesFolder:
     def _opened(self, table: Table) -> Iterator[Any]:
         path = self._folder / f"{table}.parquet"
         try:
-            with pq.ParquetFile(path) as file:
+            # Without buffering ahead, which reads a file of any size as a whole.
+            with pq.ParquetFile(path, pre_buffer=False) as file:
                 yield file
         except FileNotFoundError as error:
             raise ArtefactError(f"{path} is missing.", REBUILD) from error

@@ -8,6 +8,7 @@ from contextlib import suppress
 from contracts.errors import PointerMoved, PromotionRefused
 from contracts.home import Home
 from contracts.settings import Settings
+from release.collecting import collect_generations
 from release.history import served
 from release.journal import Action, Journal, Note, Phase
 from release.publication import publish_bundle
@@ -58,24 +59,7 @@ def collect(settings: Settings, home: Home, pair: Pair) -> None:
     """Whatever generation is neither served nor kept leaves the store."""
     with turn(home), _switch(settings, home) as switch:
         switch.settle()
-        from datetime import timedelta
-
-        from feature_store.collection import collect as c
-        from release.history import CHANGES
-
-        moved = [
-            e.generation_id
-            for e in switch.journal.entries()
-            if e.phase is Phase.DONE and e.action in (*CHANGES, Action.REFRESH)
-        ]
-        from release.history import rollback_target
-
-        keep = dict.fromkeys(moved[-3:], "k")
-        try:
-            keep[rollback_target(switch.journal.entries()).generation_id] = "r"
-        except PromotionRefused:
-            pass
-        c(switch.client, switch.app, keep, timedelta(0), 50, print)
+        collect_generations(switch.client, switch.app, switch.journal.entries(), settings.publish)
 
 
 def settle(settings: Settings, home: Home) -> None:

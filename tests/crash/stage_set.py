@@ -42,6 +42,7 @@ def crash_settings() -> Settings:
     """Readers that look often and wait long: only what is really missing shows, not a busy machine."""
     return small_settings(
         serving={"poll_ms": 10, "store_timeout_ms": 10_000, "clock": "release"},
+        publish={"keep_generations": 3, "grace_hours": 0},
     )
 
 

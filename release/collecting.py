@@ -1,0 +1,65 @@
+"""Which generations stay in the online store: the journal says, and whatever a pointer names stays anyway."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+from contracts.errors import PromotionRefused
+from contracts.settings import PublishSettings
+from feature_store.collection import Collection, collect
+from feature_store.connection import Client
+from release.history import CHANGES, rollback_target, served
+from release.journal import Action, Entry, Phase
+
+KEYS_AT_ONCE = 1000  # some milliseconds of the server's time
+
+
+def collect_generations(
+    client: Client, app: str, entries: Sequence[Entry], settings: PublishSettings, *, all_unreferenced: bool = False
+) -> Collection:
+    """Remove the generations that the journal's entries give no reason to keep.
+
+    entries: of the application, oldest first. all_unreferenced: also what is kept for its age alone (the grace, the
+    last so many), so that only what is served, in Staging, a canary's or a rollback's stays.
+    """
+    keep = generations_to_keep(entries, 0 if all_unreferenced else settings.keep_generations)
+    grace = timedelta(0) if all_unreferenced else timedelta(hours=settings.grace_hours)
+    return collect(client, app, keep, grace, KEYS_AT_ONCE)
+
+
+def generations_to_keep(entries: Sequence[Entry], n_last: int) -> dict[str, str]:
+    """Generation ids, each with the best reason for it; n_last: so many of those last in production stay."""
+    reasons = [
+        (served(entries), "in production"),
+        (_rollback_target(entries), "a rollback would go to it"),
+        (_staged(entries), "in Staging"),
+        *((entry, f"one of the last {n_last} in production") for entry in _last_moves(entries, n_last)),
+    ]
+    keep: dict[str, str] = {}
+    for entry, why in reasons:
+        if entry is not None and entry.generation_id is not None:
+            keep.setdefault(entry.generation_id, why)
+    return keep
+
+
+def _rollback_target(entries: Sequence[Entry]) -> Entry | None:
+    try:
+        return rollback_target(entries)
+    except PromotionRefused:
+        return None  # nothing was in production before
+
+
+def _staged(entries: Sequence[Entry]) -> Entry | None:
+    """What the journal says stands in Staging; the store may have lost its own note of it."""
+    changes = [entry for entry in entries if entry.action is Action.STAGE and entry.phase is Phase.DONE]
+    return changes[-1] if changes else None
+
+
+def _last_moves(entries: Sequence[Entry], n_last: int) -> list[Entry]:
+    """The last moves to so many different generations, the latest first."""
+    latest: dict[str, Entry] = {}
+    for entry in reversed(entries):
+        if entry.action in CHANGES and entry.phase is Phase.DONE and entry.generation_id:
+            latest.setdefault(entry.generation_id, entry)
+    return list(latest.values())[:n_last]

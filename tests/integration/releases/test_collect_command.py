@@ -1,0 +1,53 @@
+"""`slate collect` as somebody types it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from cli import releases, storage
+from feature_store.connection import connect
+from feature_store.publishing import publish
+from feature_store.values import FeatureValues
+from release.bundle import load_bundle
+from tests.promotion_worlds import CHECKOUT, FOREIGN_WARNINGS, Studio
+
+pytestmark = FOREIGN_WARNINGS
+
+
+@pytest.fixture
+def slate(studio: Studio, monkeypatch: pytest.MonkeyPatch):
+    """Runs one command; returns its exit code, output and error."""
+    monkeypatch.chdir(CHECKOUT)
+    app = typer.Typer()
+    releases.add_to(app)
+    storage.add_to(app)
+    return lambda *words: CliRunner().invoke(app, list(words))
+
+
+def publish_fresher(studio: Studio) -> str:
+    """Values that nobody promotes; returns their generation."""
+    bundle = studio.home.bundles / studio.registry.version(1).release_id
+    release, values = load_bundle(bundle), FeatureValues.load(bundle / "values")
+    fresher = replace(values, as_of=values.as_of + timedelta(hours=1))
+    app, ids = studio.settings.app, release.catalogue.ids
+    with connect(studio.redis_url) as client:
+        return publish(client, app, fresher, release.schemas, ids, release.release_id, 1000).generation_id
+
+
+def test_it_says_what_stays_and_why_and_what_went(slate, studio: Studio) -> None:
+    assert slate("collect").stdout == "no generations in the store\n"
+    slate("promote", "1")
+    fresher = publish_fresher(studio)
+    done = json.loads(slate("collect", "--json").stdout)
+    assert done["collected"] == []
+    assert sorted(one["why"].partition(" at ")[0] for one in done["kept"]) == ["in production", "published"]
+    told = slate("collect", "--all-unreferenced").stdout
+    assert "in production" in told
+    assert f"collected  {fresher}" in told
+    assert fresher not in slate("collect").stdout
