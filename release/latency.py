@@ -37,7 +37,7 @@ def measure_latency(calls: Sequence[Callable[[], Any]], timer: Timer) -> Latency
         call()
     n_rounds = -(-MIN_ANSWERS // len(calls))
     taken = np.array([_timed(call, timer) for _ in range(n_rounds) for call in calls]) * 1000
-    return Latency(len(taken), float(np.median(taken)), float(np.quantile(taken, 0.99)))
+    return Latency(len(taken), float(np.median(taken)), float(np.quantile(taken, 0.99, method="higher")))
 
 
 def _timed(call: Callable[[], Any], timer: Timer) -> float:

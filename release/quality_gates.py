@@ -83,9 +83,10 @@ class QualityGates:
             return _not_judged("the two releases are not comparable.", self._not_comparable(error))
         except ArtefactError as error:
             return _not_judged("there was no comparison.", Gate("ndcg", passed=False, sentence=error.problem))
-        return self._against_champion(comparison)
+        return self.against_champion(comparison)
 
-    def _against_champion(self, comparison: Comparison) -> Iterator[Gate]:
+    def against_champion(self, comparison: Comparison) -> Iterator[Gate]:
+        """The gates that a comparison answers: the rule, each group of newcomers, the guardrails."""
         yield self._not_worse(comparison)
         for tier, people in TIERS.items():
             yield self._tier(comparison, tier, people)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 from math import log2
 from pathlib import Path
@@ -10,6 +11,7 @@ import polars as pl
 import pytest
 
 from contracts.errors import ArtefactError
+from contracts.id_map import IdMap
 from contracts.ids import UserId
 from contracts.slates import RecommendRequest
 from release.evaluation import CHAIN, Evaluation, Judge, evaluate, values_of
@@ -65,6 +67,18 @@ def test_each_generator_is_judged_alone_on_the_same_people_without_seen_items(ev
     # popular shows u1 the items 3, 4, 5, 6: the wanted 3 is first; u2 sees 0, 1, 2, 3 and wanted 9.
     assert values_of(evaluation.per_person, WARM, "popular", "mrr_at_4") == pytest.approx([1, 0])
     assert values_of(evaluation.per_person, COLD_POPULAR, "popular", "hit_rate_at_2") == pytest.approx([1])
+
+
+def test_an_item_that_the_judge_does_not_know_takes_its_place_and_counts_for_nothing_else() -> None:
+    # u1 is shown 11, 10, 9, 8; the judge's catalogue ends with 10, so that the first place is lost.
+    release, known = made_up_release(), IdMap(made_up_release().catalogue.ids.ids[:-1])
+    of_known = replace(judge(), item_ids=known, popularity=np.full(len(known), 0.25, np.float32))
+    found = evaluate(release, made_up_reader(HISTORIES), {WARM: (case("u1", 10, 3),)}, of_known, alone=())
+    best_two = 1 / log2(2) + 1 / log2(3)
+    assert values_of(found.per_person, WARM, CHAIN, "ndcg_at_2") == pytest.approx([1 / log2(3) / best_two])
+    assert values_of(found.per_person, WARM, CHAIN, "novelty_at_2") == pytest.approx([2])
+    assert found.coverage["coverage_at_4"].to_list() == pytest.approx([3 / 11])
+    assert found.per_person["system"].to_list() == [CHAIN]
 
 
 def test_coverage_is_over_everybody_of_the_group(evaluation: Evaluation) -> None:
