@@ -14,7 +14,8 @@ from release.write_back import Remark
 TAG_LENGTH = 5000  # MLflow refuses longer values
 # A version's description holds 5000 characters, and somebody's own words stand there first; the tags say it all.
 REASON_LENGTH = 600
-SENTENCE_LENGTH = 150
+TABLE_LENGTH = 4000
+SENTENCE_LENGTH = 120  # in a table that would be longer
 # In the order they are asked; a decision that did not ask one says so, for an older answer may stand on the version.
 GATES = (
     "artefacts",
@@ -77,7 +78,7 @@ class Gate:
     def tag(self) -> str:
         """Verdict, sentence and every figure, as the value of a tag."""
         known = ("value", "low", "high", "threshold", "n")
-        figures = [f"{name} {getattr(self, name):.6g}" for name in known if getattr(self, name) is not None]
+        figures = [f"{name} {round(getattr(self, name), 6)}" for name in known if getattr(self, name) is not None]
         told = f" [{', '.join(figures)}]" if figures else ""
         return f"{self.verdict}: {self.sentence[: TAG_LENGTH - 200]}{told}"
 
@@ -153,12 +154,17 @@ class Decision:
 
 
 def _markdown_table(gates: Sequence[Gate]) -> list[str]:
-    """The gates as one table of Markdown, with long sentences cut; nothing where no gate was asked."""
+    """The gates as one table of Markdown; nothing where no gate was asked."""
     if not gates:
         return []
-    rows = [{**gate.cells, "why": _shortened(gate.sentence, SENTENCE_LENGTH)} for gate in gates]
+    whole = _markdown_rows(gates, TAG_LENGTH)
+    return [whole if len(whole) <= TABLE_LENGTH else _markdown_rows(gates, SENTENCE_LENGTH)]
+
+
+def _markdown_rows(gates: Sequence[Gate], sentence_length: int) -> str:
+    rows = [{**gate.cells, "why": _shortened(gate.sentence.replace("|", "\\|"), sentence_length)} for gate in gates]
     lines = [rows[0].keys(), ["---"] * len(rows[0]), *(row.values() for row in rows)]
-    return ["\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def _shortened(text: str, length: int) -> str:
