@@ -196,7 +196,8 @@ def _complain(error: SlateworkError) -> None:
 
 def _describe(decision: Decision) -> str:
     head = f"version {decision.version} {decision.verdict} for {decision.stage}: {decision.reason}"
-    return "\n".join([head, *(f"  {gate.name:<12} {gate.verdict}" for gate in decision.gates)])
+    rows = [gate.cells for gate in decision.gates]
+    return "\n".join([head, *([_table(rows, tuple(rows[0]))] if rows else [])])
 
 
 def _raise_if_refused(decision: Decision) -> None:

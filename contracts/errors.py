@@ -12,7 +12,8 @@
     ├── UnknownId                a person or item nobody has heard of
     ├── ShapeMismatch            arrays that must agree do not
     ├── ArtefactError            a file of a model, index or bundle is damaged or not what it says
-    │   └── ReleaseMismatch      artefacts of different builds were put together
+    │   ├── ReleaseMismatch      artefacts of different builds were put together
+    │   └── NotComparable        two releases cannot be measured on the same people
     ├── StoreError               the online store said no
     │   ├── StoreUnavailable     it could not be reached
     │   ├── PublishIncomplete    what is stored is not what was published
@@ -106,6 +107,10 @@ class ArtefactError(SlateworkError):
 
 class ReleaseMismatch(ArtefactError):
     """Artefacts of different builds were put together."""
+
+
+class NotComparable(ArtefactError):
+    """Two releases cannot be measured on the same people, fairly."""
 
 
 class StoreError(SlateworkError):

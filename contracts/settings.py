@@ -157,10 +157,12 @@ class RequestSettings(Group):
 
 
 class EvaluateSettings(Group):
-    """cutoffs: the k of NDCG@k and its kin, the headline's first; n_bootstrap: resamples behind an interval."""
+    """cutoffs: the k of NDCG@k and its kin, the headline's first; n_bootstrap: resamples behind an interval;
+    max_people: of more people in the test window so many are drawn and asked about, which bounds the bundle as well."""
 
     cutoffs: list[Annotated[int, Field(ge=1, le=500)]] = Field(min_length=1)
     n_bootstrap: int = Field(ge=100, le=100_000)
+    max_people: int = Field(ge=1)
 
     @model_validator(mode="after")
     def _the_headline_is_what_promotion_reads(self) -> EvaluateSettings:
@@ -187,12 +189,27 @@ class PublishSettings(Group):
 
 
 class PromotionSettings(Group):
-    """after_training: what a scheduled training does with its release; max_ndcg_loss: how much NDCG@10 a challenger may
-    lose against the release in production; min_ndcg: floor where there is no champion."""
+    """after_training: what a scheduled training does with its release; rule: `non_inferiority` asks that the lower end
+    of the paired 95% interval of NDCG@10 against the release in production is above -max_ndcg_loss, `superiority` that
+    it is above 0. max_ndcg_loss also holds against popular items, and is NDCG as it stands, no share.
+
+    max_tier_loss: the same for each group of newcomers; of fewer than min_people nobody is judged.
+    min_ndcg: floor of the NDCG@10 measured. max_relative_loss_*: the share of the champion's figure that may be lost;
+    max_popularity_share_gain: places more, as a share of all, that the most popular items may take.
+    parity_sample: people, and items, whose values are read online and offline; max_p99_ms: of the request path."""
 
     after_training: Literal["none", "staging", "production"]
-    max_ndcg_loss: float = Field(ge=0)
-    min_ndcg: float = Field(ge=0)
+    rule: Literal["non_inferiority", "superiority"]
+    max_ndcg_loss: float = Field(ge=0, le=1)
+    max_tier_loss: float = Field(ge=0, le=1)
+    min_people: int = Field(ge=1)
+    min_ndcg: float = Field(ge=0, le=1)
+    max_relative_loss_diversity: float = Field(ge=0, le=1)
+    max_relative_loss_novelty: float = Field(ge=0, le=1)
+    max_relative_loss_coverage: float = Field(ge=0, le=1)
+    max_popularity_share_gain: float = Field(ge=0, le=1)
+    parity_sample: int = Field(ge=1, le=100_000)
+    max_p99_ms: float = Field(gt=0)
 
 
 class ServingSettings(Group):

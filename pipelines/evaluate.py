@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
 from tqdm import tqdm
 
 from contracts.settings import Settings
@@ -22,21 +23,24 @@ from release.evaluation import Judge, evaluate
 from release.evaluation_cases import Case, build_cases, popularity_before
 from release.evaluation_report import write_report
 from release.evaluation_summary import Bootstrap
+from release.measured_window import save_questions
 
 
 def run(settings: Settings) -> dict[str, Any]:
-    """Write the reports; returns the headline."""
+    """Write the reports, and the questions that were asked; returns the headline."""
     tables, split = CanonicalTables.load(VALID), load_split()
     values, schemas = FeatureValues.load(feature_values(Cutoff.TEST)), load_schemas(FEATURES)
     release = Release.assemble(fit_of(Cutoff.TEST), schemas, settings.request, split.test_start, values.generation_id)
     item_ids, cutoffs = release.catalogue.ids, tuple(settings.evaluate.cutoffs)
-    judge = Judge(cutoffs, popularity_before(tables, item_ids, split.test_start), release.catalogue.unit_categories)
-    reader = OfflineFeatureReader(values, schemas, item_ids)
-    groups = build_cases(tables, item_ids, split.test_start, k=max(cutoffs))
-    evaluation = evaluate(release, reader, groups, judge, _with_progress)
+    popularity = popularity_before(tables, item_ids, split.test_start)
+    judge = Judge(cutoffs, item_ids, popularity, release.catalogue.unit_categories)
+    rng = np.random.default_rng(settings.seed)
+    groups = build_cases(tables, item_ids, split.test_start, max(cutoffs), settings.evaluate.max_people, rng)
+    evaluation = evaluate(release, OfflineFeatureReader(values, schemas, item_ids), groups, judge, _with_progress)
+    save_questions(emptied(EVALUATION), groups, item_ids, popularity)
     bootstrap = Bootstrap(settings.evaluate.n_bootstrap, settings.seed)
     window = (split.test_start, split.as_of)
-    summary = write_report(emptied(EVALUATION), evaluation, bootstrap, f"ndcg_at_{cutoffs[0]}", window)
+    summary = write_report(EVALUATION, evaluation, bootstrap, f"ndcg_at_{cutoffs[0]}", window)
     return {"headline": summary["headline"]}
 
 

@@ -31,6 +31,7 @@ def run(settings: Settings) -> dict[str, Any]:
             measured=fit_of(Cutoff.TEST),
             schemas=FEATURES,
             values=feature_values(Cutoff.ALL),
+            measured_values=feature_values(Cutoff.TEST),
             evaluation=EVALUATION,
             validation=VALIDATION_RESULT,
             test_start=split.test_start,

@@ -71,6 +71,23 @@ def intra_list_diversity(slate: ItemIdxArray, vectors: FloatArray, k: int) -> fl
     return float(1 - (likeness.sum() - np.trace(likeness)) / n_pairs)
 
 
+def most_popular(popularity: FloatArray, share: float) -> npt.NDArray[np.bool_]:
+    """(n_items,) True for this share of the catalogue, one item at least: those that most people knew.
+
+    Of equally popular items the first ones count.
+    """
+    chosen = np.zeros(len(popularity), dtype=bool)
+    n_chosen = max(1, round(share * len(popularity)))
+    chosen[np.argsort(-popularity, kind="stable")[:n_chosen]] = True
+    return chosen
+
+
+def popularity_share(slate: ItemIdxArray, popular: npt.NDArray[np.bool_], k: int) -> float:
+    """The share of the slate's positions that popular items take; 0 for no slate. popular: (n_items,)."""
+    shown = slate[:k]
+    return float(popular[shown].mean()) if len(shown) else 0.0
+
+
 def coverage(slates: Sequence[ItemIdxArray], n_items: int, k: int) -> float:
     """The share of the catalogue that is shown to anybody at all."""
     if not slates or not n_items:

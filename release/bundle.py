@@ -6,7 +6,8 @@
 <bundle>/features/schema.json         names, order and defaults of the feature rows
 <bundle>/values/                      the feature values as of the end of the data: the first generation
 <bundle>/measured/                    candidates/ index/ ranking/ fitted before the test window: what was measured;
-                                      window.json: where that window starts and ends
+                                      window.json: where that window starts and ends; from format version 2 on the
+                                      window itself (see release.measured_window)
 <bundle>/rules.json                   how a request is answered: quotas, thresholds, weights
 <bundle>/golden/                      requests, the values they need, and the answers expected
 <bundle>/evaluation.json              how good it is; validation.json: how clean its data was
@@ -181,16 +182,27 @@ def load_measured(folder: Path) -> Release:
     """
     manifest = load_manifest(folder)
     check_files(folder, manifest)
-    window = read_json(folder / MEASURED / WINDOW)
     return Release.assemble(
         Fit.below(folder / MEASURED),
         load_schemas(folder / FEATURES),
         load_rules(folder),
-        datetime.fromisoformat(window["test_start"]),
+        measured_from(folder),
         _generation_of(folder),
         manifest=manifest,
         folder=folder,
     )
+
+
+def measured_from(folder: Path) -> datetime:
+    """Where a bundle's test window starts, and what it measured stopped learning; raises ArtefactError when damaged."""
+    path = folder / MEASURED / WINDOW
+    try:
+        start = datetime.fromisoformat(read_json(path)["test_start"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise ArtefactError(f"{path} is damaged: {error!r}.", REBUILD) from error
+    if start.tzinfo is None:
+        raise ArtefactError(f"{path} is damaged: test_start {start.isoformat()} has no time zone.", REBUILD)
+    return start
 
 
 def load_rules(folder: Path) -> RequestSettings:

@@ -8,11 +8,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from contracts.errors import ReleaseMismatch
 from contracts.settings import Settings
 from feature_store.values import FeatureValues, load_schemas
+from release import measured_window
 from release.bundle import (
     CATALOGUE,
     EVALUATION,
@@ -28,10 +29,10 @@ from release.bundle import (
     load_rules,
     read_json,
 )
+from release.evaluation_report import PER_USER
 from release.golden import GOLDEN, check_golden, make_golden
 from release.manifest import Manifest, list_files, released_params
-
-PER_USER: Final = "per_user.parquet"
+from release.measured_window import values_for
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,8 @@ class Ingredients:
     """What a bundle is made of.
 
     shipped: fitted to as_of, the end of the data; measured: fitted to test_start, and judged in `evaluation`, a
-    report folder. schemas: the folder of schema.json; values: of the feature values as of as_of.
+    report folder with the questions that were asked. schemas: the folder of schema.json; values, measured_values: of
+    the feature values as of as_of and test_start.
     contexts: what is known of newcomers, for golden queries. data, code: fingerprints.
     """
 
@@ -48,6 +50,7 @@ class Ingredients:
     measured: Fit
     schemas: Path
     values: Path
+    measured_values: Path
     evaluation: Path
     validation: Path
     test_start: datetime
@@ -66,8 +69,9 @@ def build_bundle(folder: Path, ingredients: Ingredients) -> Release:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     _copy_parts(folder, ingredients)
+    _add_window(folder / MEASURED, ingredients)
     values = FeatureValues.load(folder / VALUES_FOLDER)
-    _check_values(values, ingredients)
+    _check_as_of(values, ingredients.values, ingredients.as_of)
     release = Release.assemble(
         Fit.below(folder), load_schemas(folder / FEATURES), load_rules(folder), ingredients.as_of, values.generation_id
     )
@@ -90,18 +94,26 @@ def _copy_parts(folder: Path, ingredients: Ingredients) -> None:
     (folder / FEATURES).mkdir()
     shutil.copyfile(ingredients.schemas / "schema.json", folder / FEATURES / "schema.json")
     shutil.copyfile(ingredients.evaluation / "metrics.json", folder / EVALUATION)
-    shutil.copyfile(ingredients.evaluation / PER_USER, folder / MEASURED / PER_USER)
     shutil.copyfile(ingredients.validation, folder / VALIDATION)
     _write_json(folder / RULES, ingredients.settings.request.model_dump(mode="json"))
+
+
+def _add_window(folder: Path, ingredients: Ingredients) -> None:
+    """The test window, so that another release can be asked about it."""
+    values = FeatureValues.load(ingredients.measured_values)
+    _check_as_of(values, ingredients.measured_values, ingredients.test_start)
+    values_for(ingredients.evaluation, values).save(folder / measured_window.VALUES)
+    for name in (measured_window.CASES, measured_window.POPULARITY, PER_USER):
+        shutil.copyfile(ingredients.evaluation / name, folder / name)
     window = {"test_start": ingredients.test_start.isoformat(), "as_of": ingredients.as_of.isoformat()}
-    _write_json(folder / MEASURED / WINDOW, window)
+    _write_json(folder / WINDOW, window)
 
 
-def _check_values(values: FeatureValues, ingredients: Ingredients) -> None:
-    if values.as_of != ingredients.as_of:
+def _check_as_of(values: FeatureValues, folder: Path, expected: datetime) -> None:
+    if values.as_of != expected:
         raise ReleaseMismatch(
-            f"The feature values in {ingredients.values} are as of {values.as_of.isoformat()}, "
-            f"the data ends at {ingredients.as_of.isoformat()}.",
+            f"The feature values in {folder} are as of {values.as_of.isoformat()}, "
+            f"the data they go with ends at {expected.isoformat()}.",
             "They belong to different builds. Run `dvc repro features`.",
         )
 

@@ -6,18 +6,33 @@ generators alone, on the same people with the same queries.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from contracts.clock import FixedClock
 from contracts.errors import ArtefactError
 from contracts.features import FeatureReader
+from contracts.id_map import UNKNOWN, IdMap
 from contracts.ids import FloatArray, ItemIdxArray
-from recommender.metrics import coverage, hit_rate, intra_list_diversity, mrr, ndcg, novelty, recall
+from recommender.generators import Generator
+from recommender.metrics import (
+    PerPerson,
+    coverage,
+    hit_rate,
+    intra_list_diversity,
+    most_popular,
+    mrr,
+    ndcg,
+    novelty,
+    popularity_share,
+    recall,
+)
 from release.bundle import Release
 from release.evaluation_cases import Case, sessions_of
 from release.request_path import answer
@@ -32,29 +47,60 @@ _HIT_METRICS: Final[Mapping[str, Callable[[ItemIdxArray, ItemIdxArray, int], flo
     "hit_rate": hit_rate,
     "mrr": mrr,
 }
+_SHOWN_METRICS: Final = ("novelty", "diversity", "popularity_share")
+# How much of the catalogue counts as popular where the share of popular items is measured.
+POPULAR_SHARE: Final = 0.01
 
 
 @dataclass(frozen=True)
 class Judge:
-    """What slates are judged with. popularity: (n_items,) shares of people; vectors: (n_items, dim) of unit length."""
+    """What slates are judged with.
+
+    item_ids: the items that slates and wishes are dense indices of; popularity: (n_items,) shares of people;
+    vectors: (n_items, dim) of unit length. An item of a slate that `item_ids` does not know (-1) takes its position
+    and is wanted by nobody; what is said of the items shown leaves it out.
+    """
 
     cutoffs: tuple[int, ...]
+    item_ids: IdMap
     popularity: FloatArray
     vectors: FloatArray
 
     @property
     def metrics(self) -> tuple[str, ...]:
         """The names of the values per person."""
-        return tuple(f"{name}_at_{k}" for k in self.cutoffs for name in (*_HIT_METRICS, "novelty", "diversity"))
+        return tuple(f"{name}_at_{k}" for k in self.cutoffs for name in (*_HIT_METRICS, *_SHOWN_METRICS))
 
     def values(self, slate: ItemIdxArray, wanted: ItemIdxArray) -> dict[str, float]:
         """Every metric of one slate."""
         values: dict[str, float] = {}
         for k in self.cutoffs:
             values |= {f"{name}_at_{k}": metric(slate, wanted, k) for name, metric in _HIT_METRICS.items()}
-            values[f"novelty_at_{k}"] = novelty(slate, self.popularity, k)
-            values[f"diversity_at_{k}"] = intra_list_diversity(slate, self.vectors, k)
+            values |= {f"{name}_at_{k}": value for name, value in self._of_shown(_known(slate, k), k).items()}
         return values
+
+    def coverage(self, slates: Sequence[ItemIdxArray]) -> dict[str, float]:
+        """By name, the share of the items that these slates show to anybody."""
+        n_items = len(self.item_ids)
+        return {f"coverage_at_{k}": coverage([_known(slate, k) for slate in slates], n_items, k) for k in self.cutoffs}
+
+    def _of_shown(self, shown: ItemIdxArray, k: int) -> dict[str, float]:
+        found = (
+            novelty(shown, self.popularity, k),
+            intra_list_diversity(shown, self.vectors, k),
+            popularity_share(shown, self._popular, k),
+        )
+        return dict(zip(_SHOWN_METRICS, found, strict=True))
+
+    @cached_property
+    def _popular(self) -> npt.NDArray[np.bool_]:
+        return most_popular(self.popularity, POPULAR_SHARE)
+
+
+def _known(slate: ItemIdxArray, k: int) -> ItemIdxArray:
+    shown = slate[:k]
+    known: ItemIdxArray = shown[shown != UNKNOWN]
+    return known
 
 
 @dataclass(frozen=True)
@@ -86,23 +132,27 @@ def evaluate(
     groups: Mapping[str, Sequence[Case]],
     judge: Judge,
     progress: Callable[[Iterable[Case]], Iterable[Case]] = iter,
+    alone: Collection[str] | None = None,
 ) -> Evaluation:
     """Ask about every case of every group, and judge each slate.
 
+    alone: the generators that are also judged each for itself; None is all of them.
     Left out: groups without cases, and in each group the generators that had nothing to go by for anybody.
-
     Raises ArtefactError when an answer stands on a lower rung of the ladder: it would measure something else.
     """
     rows, covered = [], []
+    generators = {name: one for name, one in sorted(release.generators.items()) if alone is None or name in alone}
     for group, cases in groups.items():
-        asked = [_ask(release, reader, case) for case in progress(cases)]
-        systems = sorted({name for one in asked for name, slate in one.slates.items() if len(slate)})
+        asked = [_ask(release, reader, case, judge.item_ids, generators) for case in progress(cases)]
+        systems = sorted({name for one in asked for name, slate in one.slates.items() if len(slate) or name == CHAIN})
         rows += [row for one in asked for row in _rows(group, one, systems, judge)]
-        covered += [_coverage(group, system, asked, judge, len(release.catalogue)) for system in systems]
+        covered += [_coverage(group, system, asked, judge) for system in systems]
     return Evaluation(pl.DataFrame(rows), pl.DataFrame(covered), judge.metrics)
 
 
-def _ask(release: Release, reader: FeatureReader, case: Case) -> _Asked:
+def _ask(
+    release: Release, reader: FeatureReader, case: Case, item_ids: IdMap, generators: Mapping[str, Generator]
+) -> _Asked:
     with_session = SessionReader(reader, sessions_of([case]))
     slate = answer(release, with_session, FixedClock(case.now), case.request)
     if slate.degraded:
@@ -112,8 +162,9 @@ def _ask(release: Release, reader: FeatureReader, case: Case) -> _Asked:
         )
     person = with_session.read_person(case.request.user_id, case.request.session_id, case.now)
     query = retrieval_query(release, case.request, person, case.now)
-    slates = {name: one.propose(query, case.request.k).item_idx for name, one in sorted(release.generators.items())}
-    slates[CHAIN] = release.catalogue.ids.indices(item.item_id for item in slate.items)
+    proposed = {name: one.propose(query, case.request.k).item_idx for name, one in generators.items()}
+    slates = {name: item_ids.indices(release.catalogue.ids.external(items)) for name, items in proposed.items()}
+    slates[CHAIN] = item_ids.indices(item.item_id for item in slate.items)
     return _Asked(case, str(slate.tier), len(query.excluded), slates)
 
 
@@ -129,15 +180,11 @@ def _rows(group: str, asked: _Asked, systems: Sequence[str], judge: Judge) -> li
     return [{**about, "system": system, **judge.values(asked.slates[system], wanted)} for system in systems]
 
 
-def _coverage(group: str, system: str, asked: Sequence[_Asked], judge: Judge, n_items: int) -> dict[str, object]:
-    slates = [one.slates[system] for one in asked]
-    found = {f"coverage_at_{k}": coverage(slates, n_items, k) for k in judge.cutoffs}
-    return {"group": group, "system": system, **found}
+def _coverage(group: str, system: str, asked: Sequence[_Asked], judge: Judge) -> dict[str, object]:
+    return {"group": group, "system": system, **judge.coverage([one.slates[system] for one in asked])}
 
 
-def values_of(
-    evaluation: Evaluation, group: str, system: str, metric: str
-) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    """(n_people,) one metric of one system, people in the order of their ids."""
-    rows = evaluation.per_person.filter((pl.col("group") == group) & (pl.col("system") == system))
+def values_of(per_person: pl.DataFrame, group: str, system: str, metric: str) -> PerPerson:
+    """(n_people,) one metric of one system, people in the order of their ids; per_person: of an Evaluation."""
+    rows = per_person.filter((pl.col("group") == group) & (pl.col("system") == system))
     return rows.sort("user_id")[metric].to_numpy().astype(np.float64)

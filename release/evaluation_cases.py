@@ -35,7 +35,11 @@ CONTEXT_COLUMNS: Final = ("age", "gender", "occupation")
 
 @dataclass(frozen=True)
 class Case:
-    """One question with a known answer. wanted: the items the person touched afterwards, seen ones left out."""
+    """One question with a known answer.
+
+    wanted: the items the person touched afterwards, seen ones left out, in the dense ids of whoever judges; session: in
+    those of the release that is asked.
+    """
 
     user_id: str
     request: RecommendRequest
@@ -44,12 +48,20 @@ class Case:
     session: History = field(default_factory=History.empty)
 
 
-def build_cases(tables: CanonicalTables, item_ids: IdMap, test_start: datetime, k: int) -> dict[str, tuple[Case, ...]]:
+def build_cases(
+    tables: CanonicalTables,
+    item_ids: IdMap,
+    test_start: datetime,
+    k: int,
+    max_people: int,
+    rng: np.random.Generator,
+) -> dict[str, tuple[Case, ...]]:
     """The cases of every group, people in the order of their ids; each asks for a slate of k.
 
+    max_people: where more were active in the window, so many of them are drawn.
     Raises DataTooSmall when nobody with events before the window wanted anything new in it.
     """
-    people = list(_people(tables, item_ids, test_start))
+    people = list(_people(tables, item_ids, test_start, max_people, rng))
     contexts = known_contexts(tables.users)
     groups = {
         WARM: [_known(person, test_start, k) for person in people if len(person.before)],
@@ -92,10 +104,14 @@ def _events(tables: CanonicalTables, item_ids: IdMap) -> pl.DataFrame:
     return wanted.with_columns(known).filter(pl.col("item_idx") >= 0)
 
 
-def _people(tables: CanonicalTables, item_ids: IdMap, test_start: datetime) -> Iterator[_Person]:
-    """Everybody with an event in the window, in the order of user_id."""
+def _people(
+    tables: CanonicalTables, item_ids: IdMap, test_start: datetime, max_people: int, rng: np.random.Generator
+) -> Iterator[_Person]:
+    """People with an event in the window, in the order of user_id."""
     events = _events(tables, item_ids).sort("user_id", "event_ts", "item_id")
-    active = events.filter(pl.col("event_ts") >= test_start)["user_id"].unique()
+    active = events.filter(pl.col("event_ts") >= test_start)["user_id"].unique().sort()
+    if len(active) > max_people:
+        active = active[rng.choice(len(active), max_people, replace=False)]
     for (user_id,), mine in events.filter(pl.col("user_id").is_in(active.implode())).group_by(
         "user_id", maintain_order=True
     ):

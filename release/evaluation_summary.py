@@ -44,13 +44,11 @@ def summarise(
 ) -> dict[str, Any]:
     """The figures worth a glance: the headline, what the chain gains over each baseline, and the chain per group.
 
-    window: where the test window starts and ends. `people` names who was asked and how much they wanted: two
-    evaluations are comparable only where it is equal.
+    window: where the test window starts and ends.
     """
     groups = evaluation.per_person["group"].unique(maintain_order=True).to_list()
     return {
         "window": {"test_start": window[0].isoformat(), "as_of": window[1].isoformat()},
-        "people": fingerprint_people(evaluation),
         "headline": _headline(evaluation, bootstrap, headline_metric),
         f"{headline_metric}_gain_over": {
             baseline: _rounded(_gain(evaluation, bootstrap, baseline, headline_metric))
@@ -60,18 +58,12 @@ def summarise(
     }
 
 
-def fingerprint_people(evaluation: Evaluation) -> str:
-    """Names the people with history who were asked about, and how many items each of them wanted."""
-    rows = evaluation.per_person.filter((pl.col("group") == WARM) & (pl.col("system") == CHAIN)).sort("user_id")
-    return fingerprint_json(rows.select("user_id", "n_wanted").rows())
-
-
 def per_system(evaluation: Evaluation, bootstrap: Bootstrap) -> pl.DataFrame:
     """group, system, metric, value, low, high: every mean with its interval; coverage, which is no mean, without."""
     rows: list[tuple[str, str, str, float, float | None, float | None]] = []
     for group, system in evaluation.per_person.select("group", "system").unique(maintain_order=True).rows():
         for metric in evaluation.metrics:
-            values = values_of(evaluation, group, system, metric)
+            values = values_of(evaluation.per_person, group, system, metric)
             found = bootstrap.interval(values, group, system, metric)
             rows.append((group, system, metric, found.mean, found.low, found.high))
     for covered in evaluation.coverage.iter_rows(named=True):
@@ -107,10 +99,11 @@ def _slice(rows: pl.DataFrame, bootstrap: Bootstrap, metric: str, group: str, na
 
 
 def _headline(evaluation: Evaluation, bootstrap: Bootstrap, metric: str) -> dict[str, Any]:
-    ours = values_of(evaluation, WARM, CHAIN, metric)
+    ours = values_of(evaluation.per_person, WARM, CHAIN, metric)
     interval = _rounded(bootstrap.interval(ours, WARM, CHAIN, metric))
     baselines = {
-        name: round(float(values_of(evaluation, WARM, name, metric).mean()), DIGITS) for name in _baselines(evaluation)
+        name: round(float(values_of(evaluation.per_person, WARM, name, metric).mean()), DIGITS)
+        for name in _baselines(evaluation)
     }
     return {
         "people": len(ours),
@@ -122,7 +115,7 @@ def _headline(evaluation: Evaluation, bootstrap: Bootstrap, metric: str) -> dict
 
 
 def _gain(evaluation: Evaluation, bootstrap: Bootstrap, baseline: str, metric: str) -> Interval:
-    ours, theirs = (values_of(evaluation, WARM, system, metric) for system in (CHAIN, baseline))
+    ours, theirs = (values_of(evaluation.per_person, WARM, system, metric) for system in (CHAIN, baseline))
     return bootstrap.difference(ours, theirs, WARM, baseline, metric)
 
 

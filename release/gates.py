@@ -1,20 +1,28 @@
 """Gates: what a release must show before it goes into Staging or Production. Each says value, threshold and why.
 
-Whether it is sound is asked for both stages; whether its source is committed and how good it is, for Production alone.
+Whether it is sound (whole, quick, and published as its bundle says) is asked for both stages; whether its source is
+committed and how good it is, for Production alone.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from contracts.errors import ArtefactError, ReleaseMismatch
+from contracts.errors import ArtefactError, ReleaseMismatch, StoreError, StoreUnavailable
+from contracts.features import FeatureReader
 from contracts.settings import Settings
-from release.bundle import VALIDATION, Release, load_bundle, read_json
+from feature_store.offline_reader import OfflineFeatureReader
+from feature_store.values import FeatureValues
+from release.bundle import VALIDATION, VALUES_FOLDER, Release, load_bundle, read_json
 from release.decision import Gate
-from release.golden import check_golden
-from release.quality_gates import quality_gates
+from release.evaluation_summary import Bootstrap
+from release.golden import check_golden, golden_calls
+from release.latency import Timer, measure_latency
+from release.parity import Parity, Sample, check_parity
+from release.quality_gates import QualityGates
 from release.registry import GENERATION_TAG, Version
 from release.registry_state import Stage
 
@@ -23,6 +31,7 @@ from release.registry_state import Stage
 class Candidate:
     """What is to be decided on: a version, where its bundle lies, and for which stage.
 
+    reader: publishes a release's values, if they are not in the store yet, and reads them as serving would.
     champion: the bundle of the release in production; None when there is none.
     allow_dirty: uncommitted source is no reason against it; accepted: why it may be without a comparison.
     """
@@ -30,15 +39,17 @@ class Candidate:
     version: Version
     bundle: Path
     stage: Stage
+    reader: Callable[[Release], FeatureReader]
     champion: Path | None = None
     allow_dirty: bool = False
     accepted: str = ""
 
 
-def evaluate_gates(candidate: Candidate, settings: Settings) -> tuple[Gate, ...]:
+def evaluate_gates(candidate: Candidate, settings: Settings, timer: Timer = time.perf_counter) -> tuple[Gate, ...]:
     """Every gate that applies, in a fixed order.
 
     A bundle that does not load fails the first gate, and the others are not asked.
+    Raises StoreUnavailable when the store is away, and whatever publishing raises: the request can be decided later.
     """
     try:
         release = _load(candidate)
@@ -49,10 +60,14 @@ def evaluate_gates(candidate: Candidate, settings: Settings) -> tuple[Gate, ...]
         _attempt("golden", lambda: check_golden(release), "Every golden query was answered as expected."),
         _validation(candidate.bundle),
         _index_recall(release, settings.index.min_recall),
+        _latency(candidate.bundle, release, settings.promotion.max_p99_ms, timer),
+        _parity(candidate, release, settings.promotion.parity_sample),
     ]
     if candidate.stage is Stage.PRODUCTION:
         gates.append(_source(candidate))
-        gates += quality_gates(candidate.bundle, candidate.champion, settings.promotion, candidate.accepted)
+        bootstrap = Bootstrap(settings.evaluate.n_bootstrap, settings.seed)
+        quality = QualityGates(settings.promotion, bootstrap, candidate.accepted)
+        gates += quality.evaluate(candidate.bundle, candidate.champion)
     return tuple(gates)
 
 
@@ -95,6 +110,40 @@ def _index_recall(release: Release, least: float) -> Gate:
     index = release.index
     sentence = f"The index finds {index.recall:.4f} of the exact top {index.recall_k}; at least {least} is asked."
     return Gate("index_recall", index.recall >= least, sentence, index.recall, least)
+
+
+def _latency(bundle: Path, release: Release, most_ms: float, timer: Timer) -> Gate:
+    try:
+        found = measure_latency(golden_calls(bundle, release), timer)
+    except ArtefactError as error:
+        return Gate("latency", passed=False, sentence=error.problem)
+    sentence = (
+        f"Of {found.n_answers} answers to the golden queries in this process, without store and network, 99% took at "
+        f"most {found.p99_ms:.1f} ms and half {found.median_ms:.1f} ms; {most_ms:g} ms is allowed for the first."
+    )
+    return Gate("latency", found.p99_ms <= most_ms, sentence, found.p99_ms, most_ms, n=found.n_answers)
+
+
+def _parity(candidate: Candidate, release: Release, n_sampled: int) -> Gate:
+    try:
+        online = candidate.reader(release)
+        values = FeatureValues.load(candidate.bundle / VALUES_FOLDER)
+        offline = OfflineFeatureReader(values, release.schemas, release.catalogue.ids)
+        found = _read_both(online, offline, release, Sample.draw(values, n_sampled))
+    except ArtefactError as error:
+        return Gate("parity", passed=False, sentence=error.problem)
+    counts = ", ".join(f"{count} {fault}" for fault, count in found.counts.items())
+    sentence = f"Of {found.n_keys} keys read online and offline at one moment: {counts}. {found.first}".strip()
+    return Gate("parity", not found.n_faults, sentence, found.n_faults, 0, n=found.n_keys)
+
+
+def _read_both(online: FeatureReader, offline: FeatureReader, release: Release, sample: Sample) -> Parity:
+    try:
+        return check_parity(online, offline, release.schemas, sample, release.as_of)
+    except StoreUnavailable:
+        raise
+    except StoreError as error:
+        raise ArtefactError(error.problem, error.next_step) from error
 
 
 def _source(candidate: Candidate) -> Gate:

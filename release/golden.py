@@ -10,9 +10,10 @@ replays them before serving it.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,7 +25,7 @@ from contracts.errors import ArtefactError, ReleaseMismatch
 from contracts.features import FeatureReader, FeatureRows, History, Person
 from contracts.id_map import IdMap
 from contracts.ids import ItemId, SessionId, UserId
-from contracts.slates import Preferences, RecommendRequest, Slate, Surface
+from contracts.slates import RecommendRequest, Slate
 from feature_store.offline_reader import OfflineFeatureReader
 from feature_store.values import FeatureValues
 from release.bundle import Release, read_json
@@ -105,6 +106,17 @@ def check_golden(release: Release) -> None:
     reader = OfflineFeatureReader(FeatureValues.load(folder / VALUES), release.schemas, release.catalogue.ids)
     for question, expected in queries:
         _compare(release, expected, _answer(release, reader, now, question), tolerance)
+
+
+def golden_calls(bundle: Path, release: Release) -> list[Callable[[], Slate]]:
+    """One call per golden query of the bundle, which answers it through the request path; nothing is compared.
+
+    Raises ArtefactError when the queries are missing or damaged.
+    """
+    now, queries = _load(bundle / GOLDEN)
+    values = FeatureValues.load(bundle / GOLDEN / VALUES)
+    reader = OfflineFeatureReader(values, release.schemas, release.catalogue.ids)
+    return [partial(_answer, release, reader, now, question) for question, _ in queries]
 
 
 class _Recorder:
@@ -190,13 +202,7 @@ def _load(folder: Path) -> tuple[datetime, list[tuple[Question, Expected]]]:
 
 
 def _question(query: Mapping[str, Any]) -> Question:
-    fields = dict(query["request"])
-    preferences = fields.pop("preferences")
-    request = RecommendRequest(
-        **{**fields, "surface": Surface(fields["surface"])},
-        preferences=Preferences(tuple(preferences["categories"]), tuple(preferences["item_ids"])),
-    )
-    return Question(request, tuple(Click(**click) for click in query["session"]))
+    return Question(RecommendRequest.from_json(query["request"]), tuple(Click(**click) for click in query["session"]))
 
 
 def _expected(content: Mapping[str, Any]) -> Expected:

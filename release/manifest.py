@@ -18,7 +18,8 @@ from contracts.errors import ArtefactError, ReleaseMismatch
 from contracts.fingerprint import canonical_json, fingerprint_file, fingerprint_json
 from contracts.settings import Settings
 
-FORMAT_VERSION: Final = 1
+FORMAT_VERSION: Final = 2
+READABLE_VERSIONS: Final = (1, FORMAT_VERSION)
 MANIFEST: Final = "manifest.json"
 ID_LENGTH: Final = 12  # hex digits: 48 bits, short enough to read aloud, no chance collision among millions of releases
 RELEASE_ID: Final = re.compile(rf"r-[0-9a-f]{{{ID_LENGTH}}}")
@@ -51,7 +52,7 @@ class Manifest:
     data, code: fingerprints of the canonical tables and of the sources; params: the parameters that were read;
     features: names in the order of a row, per entity; artefacts: fingerprints of what is `shipped` (fitted to the
     end of the data) and `measured` (fitted before the test window); files: fingerprint of every file of the bundle;
-    golden: number of golden queries; metrics: the headline of the evaluation.
+    golden: number of golden queries; metrics: the headline of the evaluation. format_version: of the bundle's layout.
     """
 
     app: str
@@ -66,6 +67,7 @@ class Manifest:
     golden: int
     metrics: dict[str, Any]
     files: dict[str, str] = field(repr=False)
+    format_version: int = FORMAT_VERSION
 
     @property
     def release_id(self) -> str:
@@ -81,7 +83,7 @@ class Manifest:
         return {"release_id": self.release_id, **self._content()}
 
     def _content(self) -> dict[str, Any]:
-        return {"format_version": FORMAT_VERSION, **{part.name: getattr(self, part.name) for part in fields(self)}}
+        return {part.name: getattr(self, part.name) for part in fields(self)}
 
     def save(self, folder: Path) -> None:
         """Write manifest.json in one step: a killed writer leaves none."""
@@ -111,13 +113,15 @@ def list_files(folder: Path) -> dict[str, str]:
 def load_manifest(folder: Path) -> Manifest:
     """Read manifest.json and check that its release id follows from its content.
 
-    Raises ArtefactError when it is missing, damaged or of another format version, ReleaseMismatch when the id differs.
+    Raises ArtefactError when it is missing, damaged or of a format version that cannot be read, ReleaseMismatch when
+    the id differs.
     """
     content = _read_json(folder)
     version = content.get("format_version")
-    if version != FORMAT_VERSION:
+    if version not in READABLE_VERSIONS or isinstance(version, bool):
         raise ArtefactError(
-            f"{folder} is a bundle of format version {version!r}; this Slatework reads version {FORMAT_VERSION}.",
+            f"{folder} is a bundle of format version {version!r}; this Slatework reads versions "
+            f"{' and '.join(str(one) for one in READABLE_VERSIONS)}.",
             "Serve it with the code it was made with (`git checkout release/<id>`), "
             "or build a release with this code: `dvc repro release`.",
         )
@@ -159,7 +163,7 @@ def _read_json(folder: Path) -> dict[str, Any]:
 def _from_json(folder: Path, content: dict[str, Any]) -> Manifest:
     known = {part.name for part in fields(Manifest)}
     missing = sorted(known - content.keys())
-    unknown = sorted(content.keys() - known - {"format_version", "release_id"})
+    unknown = sorted(content.keys() - known - {"release_id"})
     if missing or unknown:
         raise ArtefactError(f"{folder / MANIFEST} is damaged: missing {missing}, unknown {unknown}.", REBUILD)
     manifest = Manifest(**{name: content[name] for name in known})

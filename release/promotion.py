@@ -14,19 +14,24 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from contracts.clock import Clock, WallClock
 from contracts.errors import ArtefactError, PointerMoved
+from contracts.features import FeatureReader
 from contracts.home import Home
 from contracts.settings import Settings
+from feature_store.online import RedisFeatureReader
 from feature_store.pointer import Pointer
+from release.bundle import Release
 from release.bundle_store import BundleStore
 from release.decision import Decision, Gate
 from release.gates import Candidate, evaluate_gates
 from release.history import last_state, served
 from release.journal import Action, Entry, Journal, Note, Phase
+from release.publication import publish_bundle
 from release.registration import register_again
 from release.registry import Registry, Version, state_of
 from release.registry_requests import Asked, Refusal, Request, read_requests
@@ -218,8 +223,15 @@ class _Round:
             champion = self._switch.bundles.path(str(entry.release_id)) if entry else None
         except ArtefactError as error:
             return (Gate("artefacts", passed=False, sentence=error.problem),)
-        candidate = Candidate(version, bundle, request.stage, champion, request.allow_dirty, request.accepted)
+        reader = partial(self._published, bundle)
+        candidate = Candidate(version, bundle, request.stage, reader, champion, request.allow_dirty, request.accepted)
         return evaluate_gates(candidate, self._promoter.settings)
+
+    def _published(self, bundle: Path, release: Release) -> FeatureReader:
+        """Reads the release's values, after they were published: nothing that is served changes by it."""
+        app, client = self._promoter.settings.app, self._switch.client
+        publish_bundle(client, app, bundle, self._switch.batch_size)
+        return RedisFeatureReader(client, app, release.generation_id, release.schemas, release.catalogue.ids)
 
     def _bundle(self, version: Version) -> Path:
         """The release's bundle from this machine, else as it was logged in the registry."""
@@ -235,7 +247,8 @@ class _Round:
             self._journal.append(decision.note(Action.STAGE, Phase.DONE))
             return decision
         try:
-            self._switch.move(decision.note(Action.PROMOTE, Phase.INTENT))
+            # Urgent: its values were published, and read back, for the gate of parity a moment ago.
+            self._switch.move(decision.note(Action.PROMOTE, Phase.INTENT), urgent=True)
         except PointerMoved:
             reason = "The release was switched by somebody else while this was decided: ask again if still wanted."
             return self._refuse(replace(decision, accepted=False, reason=reason))

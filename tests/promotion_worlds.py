@@ -1,23 +1,26 @@
-"""A studio to promote releases in: real MLflow (SQLite), real Redis, bundles that differ in a figure."""
+"""A studio to promote releases in: real MLflow (SQLite), real Redis, bundles that differ in one thing."""
 
 from __future__ import annotations
 
-import json
 import shutil
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 
 from contracts.errors import RegistryUnavailable
 from contracts.home import Home
 from contracts.settings import Settings, load_settings
+from contracts.tables import write_parquet
 from feature_store.connection import connect
 from feature_store.pointer import Pointer, read_pointer
+from recommender.ranker import Ranker
 from release import registry_stages
+from release.bundle import MEASURED, Fit
 from release.journal import Action, Entry, Phase
 from release.manifest import list_files, load_manifest
 from release.promotion import Promoter
@@ -46,30 +49,46 @@ def variant(
     base: Path,
     folder: Path,
     *,
-    evaluation: Mapping[str, Any] | None = None,
+    change: Callable[[Path], None] | None = None,
     spoilt: tuple[str, str, str] | None = None,
     note: str = "",
+    **described: Any,
 ) -> Path:
-    """A copy of a bundle that is another release, and whole: with other figures, another code, or a file that is wrong.
+    """A copy of a bundle that is another release, and whole: with another code, or with something in it that is wrong.
 
-    spoilt: a file of the bundle, and what is replaced by what in it.
+    change: what is done to the copy; spoilt: a file of the bundle, and what is replaced by what in it; described:
+    fields of the manifest.
     """
     shutil.copytree(base, folder)
     manifest = load_manifest(folder)
-    if evaluation is not None:
-        (folder / "evaluation.json").write_text(json.dumps(evaluation))
+    if change:
+        change(folder)
     if spoilt:
         name, old, new = spoilt
         (folder / name).write_text((folder / name).read_text().replace(old, new))
-    replace(manifest, code=manifest.code + note, files=list_files(folder)).save(folder)
+    artefacts = {**manifest.artefacts, "measured": Fit.below(folder / MEASURED).fingerprints}
+    code, files = manifest.code + note, list_files(folder)
+    replace(manifest, code=code, artefacts=artefacts, files=files, **described).save(folder)
     return folder
 
 
-def measured(bundle: Path, ndcg: float) -> dict[str, Any]:
-    """The bundle's evaluation card, as if its slates had this NDCG@10."""
-    card: dict[str, Any] = json.loads((bundle / "evaluation.json").read_text())
-    card["headline"] |= {"ndcg_at_10": ndcg, "popular": 0.2, "popular_recent": 0.25}
-    return card
+def turn_ranker_over(bundle: Path) -> None:
+    """Let the ranker that was measured put last what it would put first."""
+    folder = bundle / MEASURED / "ranking"
+    ranker = Ranker.load(folder)
+    for number, tree in enumerate(ranker.booster.dump_model()["tree_info"]):
+        for leaf in range(tree["num_leaves"]):
+            ranker.booster.set_leaf_output(number, leaf, -ranker.booster.get_leaf_output(number, leaf))
+    shutil.rmtree(folder)
+    ranker.save(folder)
+
+
+def record(bundle: Path, **ndcg: float) -> None:
+    """Write over what was measured when the bundle was built: the NDCG@10 of everybody, by system."""
+    path = bundle / MEASURED / "per_user.parquet"
+    system, found = pl.col("system"), pl.col("ndcg_at_10")
+    known = system.replace_strict(ndcg, default=None, return_dtype=pl.Float64)
+    write_parquet(pl.read_parquet(path).with_columns(ndcg_at_10=pl.coalesce(known, found)), path)
 
 
 def register_bundle(home: Home, bundle: Path, runs: Path, *, dirty: bool = False) -> Version:

@@ -65,6 +65,7 @@ def ingredients_of(workspace: Path, settings: Settings) -> Ingredients:
         measured=_below(workspace, Cutoff.TEST),
         schemas=workspace / FEATURES,
         values=workspace / feature_values(Cutoff.ALL),
+        measured_values=workspace / feature_values(Cutoff.TEST),
         evaluation=workspace / EVALUATION,
         validation=workspace / VALIDATION_RESULT,
         test_start=split.test_start,

@@ -17,14 +17,18 @@ from contracts.ids import UserId
 from contracts.slates import RecommendRequest
 from feature_store.offline_reader import OfflineFeatureReader
 from feature_store.values import FeatureValues
+from recommender.catalogue import Catalogue
 from release.bundle import load_bundle, load_measured
 from release.manifest import FORMAT_VERSION, MANIFEST, list_files, load_manifest
+from release.measured_window import MeasuredWindow
 from release.request_path import answer
 from tests.integration.bundles.test_bundle import reseal
 
 HERE = Path(__file__).resolve().parent
 NEWEST = HERE / f"bundle_v{FORMAT_VERSION}"
 NAMES = sorted(list_files(NEWEST))
+WINDOW_FILES = [name for name in NAMES if name.startswith(("measured/values", "measured/cases", "measured/pop"))]
+ITEM_IDS = Catalogue.load(NEWEST / "catalogue").ids
 
 
 @pytest.mark.parametrize("version", range(1, FORMAT_VERSION + 1))
@@ -67,3 +71,18 @@ def test_hostile_bytes_raise_and_never_crash_even_under_a_manifest_that_lists_th
     reseal(bundle)
     with suppress(ArtefactError):
         load_bundle(bundle)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(name=st.sampled_from(WINDOW_FILES), cut=st.floats(0, 0.99), junk=st.binary(max_size=40))
+def test_a_test_window_of_hostile_bytes_raises_and_never_crashes(
+    tmp_path: Path, name: str, cut: float, junk: bytes
+) -> None:
+    bundle = tmp_path / "bundle"
+    shutil.rmtree(bundle, ignore_errors=True)
+    shutil.copytree(NEWEST, bundle)
+    content = (bundle / name).read_bytes()
+    (bundle / name).write_bytes(content[: int(len(content) * cut)] + junk)
+    with suppress(ArtefactError):
+        window = MeasuredWindow.load(bundle)
+        window.questions(ITEM_IDS, ITEM_IDS)

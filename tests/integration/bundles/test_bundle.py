@@ -214,5 +214,5 @@ def test_rules_out_of_range_are_refused(bundle: Path) -> None:
 
 def test_values_of_another_moment_are_refused(ingredients: Ingredients, tmp_path: Path) -> None:
     earlier = ingredients.values.with_name("test")
-    with pytest.raises(ReleaseMismatch, match=r"are as of .*, the data ends at"):
+    with pytest.raises(ReleaseMismatch, match=r"are as of .*, the data they go with ends at"):
         build_bundle(tmp_path / "bundle", replace(ingredients, values=earlier))

@@ -10,7 +10,7 @@ import pytest
 
 from contracts.home import Home
 from contracts.tables import CanonicalTables
-from tests.promotion_worlds import Studio, measured, register_bundle, settings_of_tests, variant
+from tests.promotion_worlds import Studio, register_bundle, settings_of_tests, turn_ranker_over, variant
 from tests.release_worlds import small_release
 
 
@@ -39,8 +39,9 @@ def stocked_home(tmp_path_factory: pytest.TempPathFactory, base_bundle: Path, ru
     """Versions 1 and 2 as good as each other, 3 much worse, 4 built from uncommitted source, 5 as 1 and 2."""
     home = Home(tmp_path_factory.mktemp("stock") / "home")
     folder = tmp_path_factory.mktemp("variants")
-    for number, quality in enumerate((0.30, 0.31, 0.10, 0.32, 0.30), start=1):
-        bundle = variant(base_bundle, folder / str(number), evaluation=measured(base_bundle, quality), note=str(number))
+    for number in range(1, 6):
+        change = turn_ranker_over if number == 3 else None
+        bundle = variant(base_bundle, folder / str(number), change=change, note=str(number))
         assert register_bundle(home, bundle, runs, dirty=number == 4).number == number
     return home
 

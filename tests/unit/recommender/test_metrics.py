@@ -11,10 +11,12 @@ from recommender.metrics import (
     coverage,
     hit_rate,
     intra_list_diversity,
+    most_popular,
     mrr,
     ndcg,
     novelty,
     paired_bootstrap,
+    popularity_share,
     recall,
 )
 
@@ -24,6 +26,7 @@ def items(*item_idx: int) -> np.ndarray:
 
 
 SLATE = items(5, 3, 8, 1)
+PEOPLE = st.lists(st.floats(0, 1), min_size=1, max_size=20).map(np.array)
 
 
 def log2(value: float) -> float:
@@ -87,6 +90,18 @@ def test_an_item_like_none_is_at_distance_one_from_all():
     assert intra_list_diversity(items(0, 1), vectors, 2) == pytest.approx(1)
 
 
+def test_the_most_popular_are_a_share_of_the_catalogue_and_one_at_least():
+    popularity = np.array([0.1, 0.5, 0.5, 0.2], np.float32)
+    assert most_popular(popularity, 0.5).tolist() == [False, True, True, False]
+    assert most_popular(popularity, 0.01).tolist() == [False, True, False, False]  # of two alike, the first
+
+
+def test_popularity_share_is_the_share_of_the_places_that_popular_items_take():
+    popular = np.array([True, False, True, False])
+    assert popularity_share(items(0, 1, 3, 2), popular, 3) == pytest.approx(1 / 3)
+    assert popularity_share(items(), popular, 3) == 0
+
+
 def test_coverage_is_the_share_of_the_catalogue_shown_to_anybody():
     assert coverage([items(1, 2, 3), items(2, 9)], 10, 2) == pytest.approx(3 / 10)
     assert coverage([], 10, 2) == 0
@@ -140,6 +155,34 @@ class TestIntervals:
         assert gain.low > 0
         alone = [bootstrap_interval(values, np.random.default_rng(1)) for values in (champion, challenger)]
         assert alone[0].high > alone[1].low
+
+    @given(PEOPLE, st.integers(0, 99))
+    def test_a_release_against_itself_differs_by_exactly_nothing(self, values, seed):
+        found = paired_bootstrap(values, values, np.random.default_rng(seed), 100)
+        assert (found.low, found.mean, found.high) == (0, 0, 0)
+
+    @given(PEOPLE, st.integers(0, 99))
+    def test_turned_round_the_difference_is_its_own_mirror_image(self, values, seed):
+        other = values[::-1].copy()
+        there, back = (
+            paired_bootstrap(one, two, np.random.default_rng(seed), 100)
+            for one, two in ((values, other), (other, values))
+        )
+        assert (there.low, there.mean, there.high) == pytest.approx((-back.high, -back.mean, -back.low), abs=1e-12)
+
+    @given(PEOPLE, st.floats(-1, 1), st.integers(0, 99))
+    def test_what_everybody_gains_moves_the_whole_interval(self, values, gain, seed):
+        other = values[::-1].copy()
+        before, after = (
+            paired_bootstrap(one, other, np.random.default_rng(seed), 100) for one in (values, values + gain)
+        )
+        moved = (before.low + gain, before.mean + gain, before.high + gain)
+        assert (after.low, after.mean, after.high) == pytest.approx(moved, abs=1e-9)
+
+    @given(PEOPLE, st.integers(0, 99))
+    def test_an_interval_never_leaves_what_was_seen(self, values, seed):
+        found = bootstrap_interval(values, np.random.default_rng(seed), 100)
+        assert values.min() - 1e-12 <= found.low <= found.high <= values.max() + 1e-12
 
     def test_different_people_cannot_be_paired(self):
         with pytest.raises(ShapeMismatch, match="2 against 3"):

@@ -14,6 +14,7 @@ from release.evaluation_cases import (
     COLD_POPULAR,
     COLD_SESSION,
     WARM,
+    Case,
     build_cases,
     popularity_before,
     sessions_of,
@@ -43,29 +44,42 @@ def tables(events: list[tuple[str, str, int]], demographics: dict[str, str] | No
     )
 
 
+def cases_of(world: CanonicalTables, max_people: int = 100) -> dict[str, tuple[Case, ...]]:
+    return build_cases(world, ITEMS, START, 20, max_people, np.random.default_rng(5))
+
+
 WARM_PERSON = [("warm", "i0", -1), ("warm", "i1", 0)]
 
 
 def test_an_event_just_before_the_window_is_history_and_one_on_its_start_is_wanted() -> None:
-    (case,) = build_cases(tables(WARM_PERSON), ITEMS, START, k=20)[WARM]
+    (case,) = cases_of(tables(WARM_PERSON))[WARM]
     assert case.wanted.tolist() == [ITEMS.index("i1")]
     assert (case.request.user_id, case.request.k, case.now) == ("warm", 20, START)
 
 
 def test_what_was_seen_before_is_not_wanted_again() -> None:
     events = [*WARM_PERSON, ("warm", "i0", 5), ("again", "i2", -1), ("again", "i2", 1)]
-    cases = build_cases(tables(events), ITEMS, START, k=20)[WARM]
+    cases = cases_of(tables(events))[WARM]
     assert [(case.user_id, case.wanted.tolist()) for case in cases] == [("warm", [1])]
 
 
 def test_people_without_events_in_the_window_are_not_asked_about() -> None:
-    cases = build_cases(tables([*WARM_PERSON, ("gone", "i2", -9)]), ITEMS, START, k=20)
+    cases = cases_of(tables([*WARM_PERSON, ("gone", "i2", -9)]))
     assert {case.user_id for group in cases.values() for case in group} == {"warm"}
+
+
+def test_of_many_people_only_so_many_are_drawn_and_they_stay_in_the_order_of_their_ids() -> None:
+    events = [(f"p{number}", item, at) for number in range(30) for item, at in (("i0", -1), ("i1", 1))]
+    everybody, drawn = ([case.user_id for case in cases_of(tables(events), most)[WARM]] for most in (30, 7))
+    assert len(everybody) == 30
+    assert len(drawn) == 7
+    assert drawn == sorted(drawn)
+    assert drawn != everybody[:7]
 
 
 def test_newcomers_are_asked_about_as_strangers_with_their_context_and_after_two_clicks() -> None:
     newcomer = [("new", "i3", 7), ("new", "i2", 5), ("new", "i4", 9), ("new", "i2", 11)]
-    cases = build_cases(tables([*WARM_PERSON, *newcomer], {"new": "F"}), ITEMS, START, k=20)
+    cases = cases_of(tables([*WARM_PERSON, *newcomer], {"new": "F"}))
     (stranger,), (known,), (visitor,) = cases[COLD_POPULAR], cases[COLD_CONTEXT], cases[COLD_SESSION]
     assert stranger.request.user_id is stranger.request.session_id is None
     assert stranger.wanted.tolist() == [2, 3, 4]
@@ -77,14 +91,14 @@ def test_newcomers_are_asked_about_as_strangers_with_their_context_and_after_two
 
 
 def test_a_newcomer_without_demographics_has_no_context_case_and_one_with_two_events_no_session_case() -> None:
-    cases = build_cases(tables([*WARM_PERSON, ("new", "i3", 7), ("new", "i2", 5)]), ITEMS, START, k=20)
+    cases = cases_of(tables([*WARM_PERSON, ("new", "i3", 7), ("new", "i2", 5)]))
     assert len(cases[COLD_POPULAR]) == 1
     assert cases[COLD_CONTEXT] == cases[COLD_SESSION] == ()
 
 
 def test_nobody_with_history_is_too_little_data() -> None:
     with pytest.raises(DataTooSmall, match="Nobody with events before"):
-        build_cases(tables([("new", "i3", 7)]), ITEMS, START, k=20)
+        cases_of(tables([("new", "i3", 7)]))
 
 
 def test_impressions_are_no_wishes() -> None:
@@ -92,7 +106,7 @@ def test_impressions_are_no_wishes() -> None:
     interactions = shown.interactions.with_columns(
         event_type=pl.when(pl.col("item_id") == "i4").then(pl.lit("impression")).otherwise(pl.col("event_type"))
     )
-    (case,) = build_cases(CanonicalTables(interactions, shown.items, shown.users), ITEMS, START, k=20)[WARM]
+    (case,) = cases_of(CanonicalTables(interactions, shown.items, shown.users))[WARM]
     assert case.wanted.tolist() == [1]
 
 

@@ -1,0 +1,241 @@
+"""What the gates say of real small releases: each differs from the other in one thing, so that the answer is known."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from contracts.errors import StoreUnavailable
+from contracts.features import FeatureReader
+from contracts.settings import Settings
+from feature_store.connection import Client, connect
+from feature_store.keys import history_key, item_key, user_key
+from feature_store.offline_reader import OfflineFeatureReader
+from feature_store.online import RedisFeatureReader
+from feature_store.values import FeatureValues
+from release.bundle import MEASURED, VALUES_FOLDER, Release
+from release.comparison import compare
+from release.decision import GATES, Gate
+from release.evaluation_cases import WARM
+from release.gates import Candidate, evaluate_gates
+from release.manifest import load_manifest
+from release.parity import NOBODY
+from release.publication import publish_bundle
+from release.registry import GENERATION_TAG, RELEASE_TAG, Version
+from release.registry_state import Stage
+from tests.promotion_worlds import record, settings_of_tests, turn_ranker_over, variant
+from tests.unit.release.made_up_release import AwayReader
+
+POPULAR = {"popular": 0.2, "popular_recent": 0.2}
+
+
+def offline(bundle: Path) -> Callable[[Release], FeatureReader]:
+    """Reads from the bundle itself: a store that says exactly what was built."""
+    return lambda release: OfflineFeatureReader(
+        FeatureValues.load(bundle / VALUES_FOLDER), release.schemas, release.catalogue.ids
+    )
+
+
+def candidate(bundle: Path, champion: Path | None = None, **changes: Any) -> Candidate:
+    manifest = load_manifest(bundle)
+    tags = {RELEASE_TAG: manifest.release_id, GENERATION_TAG: manifest.generation_id}
+    version = Version("movies", 7, Stage.NONE, (), tags, "", "", "")
+    return replace(Candidate(version, bundle, Stage.PRODUCTION, offline(bundle), champion), **changes)
+
+
+def ask(bundle: Path, champion: Path | None = None, *, accepted: str = "", **promotion: Any) -> dict[str, Gate]:
+    """Every gate by its name; promotion: parameters that differ from the checkout's."""
+    gates = evaluate_gates(candidate(bundle, champion, accepted=accepted), with_promotion(**promotion), ticking())
+    return {gate.name: gate for gate in gates}
+
+
+def with_promotion(**changes: Any) -> Settings:
+    settings = settings_of_tests()
+    return settings.model_copy(update={"promotion": settings.promotion.model_copy(update=changes)})
+
+
+def ticking(seconds: float = 0.001) -> Callable[[], float]:
+    """A timer by which everything takes equally long."""
+    moments = iter(range(1_000_000))
+    return lambda: next(moments) * seconds
+
+
+@pytest.fixture(scope="module")
+def same(base_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Another release with the same parts."""
+    return variant(base_bundle, tmp_path_factory.mktemp("same") / "bundle", note="same")
+
+
+@pytest.fixture(scope="module")
+def worse(base_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A release whose measured ranker puts last what it would put first."""
+    return variant(base_bundle, tmp_path_factory.mktemp("worse") / "bundle", change=turn_ranker_over)
+
+
+def test_every_gate_is_asked_for_production_in_the_order_that_is_told(base_bundle: Path) -> None:
+    assert tuple(ask(base_bundle)) == GATES
+
+
+def test_for_staging_it_is_only_asked_whether_the_release_is_sound(base_bundle: Path) -> None:
+    gates = evaluate_gates(candidate(base_bundle, stage=Stage.STAGING), settings_of_tests(), ticking())
+    assert [gate.name for gate in gates] == list(GATES[: GATES.index("source")])
+
+
+def test_a_release_as_good_as_the_champion_differs_by_exactly_nothing(same: Path, base_bundle: Path) -> None:
+    gates = ask(same, base_bundle)
+    assert all(gate.passed for gate in gates.values())
+    ndcg = gates["ndcg"]
+    assert (ndcg.low, ndcg.value, ndcg.high) == (0, 0, 0)
+    assert ndcg.threshold == -settings_of_tests().promotion.max_ndcg_loss
+    assert gates["diversity"].value == pytest.approx(gates["diversity"].threshold / 0.9)  # a tenth may be lost
+
+
+def test_superiority_asks_for_more_than_being_as_good(same: Path, base_bundle: Path) -> None:
+    gate = ask(same, base_bundle, rule="superiority")["ndcg"]
+    assert (gate.passed, gate.low, gate.threshold) == (False, 0, 0)
+
+
+def test_a_spoilt_ranker_is_refused_with_an_interval_below_zero(worse: Path, base_bundle: Path) -> None:
+    gate = ask(worse, base_bundle)["ndcg"]
+    assert not gate.passed
+    assert gate.low <= gate.value <= gate.high < 0
+    assert ask(base_bundle, worse, rule="superiority")["ndcg"].passed
+
+
+def test_both_are_asked_about_the_same_people(worse: Path, base_bundle: Path) -> None:
+    found = compare(worse, base_bundle)
+    people = [one.per_person["user_id"].to_list() for one in (found.challenger, found.champion)]
+    assert people[0] == people[1]
+    recorded = pl.read_parquet(base_bundle / MEASURED / "per_user.parquet")
+    chain = recorded.filter((pl.col("system") == "chain") & (pl.col("group") == WARM)).sort("user_id")
+    assert found.values(WARM, "ndcg")[1] == pytest.approx(chain["ndcg_at_10"].to_numpy())
+
+
+def test_a_champion_that_saw_some_of_the_window_cannot_be_compared(base_bundle: Path, tmp_path: Path) -> None:
+    later = variant(base_bundle, tmp_path / "later", spoilt=("measured/window.json", '"2020-', '"2021-'))
+    gates = ask(base_bundle, later)
+    assert not gates["ndcg"].passed
+    assert "Not comparable: The test window starts at 2020-" in gates["ndcg"].sentence
+    assert "learnt from events until 2021-" in gates["ndcg"].sentence
+    assert "--accept REASON" in gates["ndcg"].sentence
+    assert gates["novelty"].sentence == "Not judged: the two releases are not comparable."
+    accepted = ask(base_bundle, later, accepted="both cards were read")["ndcg"]
+    assert accepted.passed
+    assert accepted.sentence.endswith("Accepted: both cards were read")
+
+
+def test_a_bundle_of_before_there_were_test_cases_can_be_champion_but_no_challenger(
+    base_bundle: Path, tmp_path: Path
+) -> None:
+    def as_before(folder: Path) -> None:
+        for name in ("cases.parquet", "popularity.parquet"):
+            (folder / MEASURED / name).unlink()
+
+    old = variant(base_bundle, tmp_path / "old", change=as_before, format_version=1)
+    assert ask(base_bundle, old)["ndcg"].value == 0
+    refused = ask(old, base_bundle)["ndcg"]
+    assert not refused.passed
+    assert "format version 1 and carries no test cases" in refused.sentence
+    assert ask(old)["floor"].value == ask(base_bundle)["floor"].value
+
+
+def test_a_champion_that_reads_other_features_cannot_be_compared(base_bundle: Path, tmp_path: Path) -> None:
+    def forget(folder: Path) -> None:
+        values = FeatureValues.load(folder / MEASURED / "values")
+        first = values.users.columns[1]
+        replace(values, users=values.users.drop(first)).save(folder / MEASURED / "values")
+
+    gate = ask(variant(base_bundle, tmp_path / "other", change=forget), base_bundle)["ndcg"]
+    assert not gate.passed
+    assert "The release reads the user features user_" in gate.sentence
+
+
+def test_of_too_few_newcomers_nobody_is_judged(same: Path, base_bundle: Path) -> None:
+    gate = ask(same, base_bundle)["ndcg_cold_session"]
+    assert gate.passed
+    assert gate.sentence.startswith(f"Too few to judge: {gate.n} visitors")
+    assert gate.value is None
+
+
+def test_with_nothing_in_production_floors_are_asked_and_the_rest_says_so(base_bundle: Path) -> None:
+    gates = ask(base_bundle)
+    assert gates["floor"].low <= gates["floor"].value <= gates["floor"].high
+    assert gates["ndcg"].sentence == "Not judged: nothing is in production to compare with."
+    assert not ask(base_bundle, min_ndcg=1.0)["floor"].passed
+
+
+def test_popular_items_are_no_worse_than_popular_items(base_bundle: Path, tmp_path: Path) -> None:
+    alike = variant(base_bundle, tmp_path / "alike", change=lambda bundle: record(bundle, chain=0.2, **POPULAR))
+    assert ask(alike)["popular"].passed
+    below = variant(base_bundle, tmp_path / "below", change=lambda bundle: record(bundle, chain=0.14, **POPULAR))
+    assert not ask(below)["popular"].passed
+
+
+def test_a_slow_request_path_is_refused_and_the_figure_told(base_bundle: Path) -> None:
+    gates = evaluate_gates(candidate(base_bundle), with_promotion(max_p99_ms=50), ticking(0.051))
+    (slow,) = [gate for gate in gates if gate.name == "latency"]
+    assert (slow.passed, slow.value, slow.threshold) == (False, pytest.approx(51), 50)
+    assert ask(base_bundle, max_p99_ms=50)["latency"].passed
+
+
+class TestParity:
+    @pytest.fixture
+    def store(self, redis_url: str) -> Iterator[Client]:
+        with connect(redis_url) as client:
+            yield client
+
+    def ask(self, bundle: Path, store: Client, meddle: Callable[[Client, str], object] = lambda *_: None) -> Gate:
+        """The gate, with something done to the store after the values were published."""
+
+        def published(release: Release) -> FeatureReader:
+            publish_bundle(store, "movies", bundle, 1000)
+            meddle(store, release.generation_id)
+            return RedisFeatureReader(store, "movies", release.generation_id, release.schemas, release.catalogue.ids)
+
+        gates = evaluate_gates(candidate(bundle, stage=Stage.STAGING, reader=published), settings_of_tests(), ticking())
+        return next(gate for gate in gates if gate.name == "parity")
+
+    def test_what_was_published_is_what_was_built(self, base_bundle: Path, store: Client) -> None:
+        gate = self.ask(base_bundle, store)
+        assert gate.passed
+        assert (gate.value, gate.n) == (0, 61 * 2 + 41)  # 60 people, each row and history, 40 items, and nobody twice
+
+    def test_one_changed_value_is_found_and_its_key_and_feature_are_named(
+        self, base_bundle: Path, store: Client
+    ) -> None:
+        def change(client: Client, generation: str) -> None:
+            key = item_key("movies", generation, "i1007")
+            packed = bytearray(client.get(key))
+            packed[-1] ^= 0x40
+            client.set(key, bytes(packed))
+
+        gate = self.ask(base_bundle, store, change)
+        last = FeatureValues.load(base_bundle / VALUES_FOLDER).items.columns[-1]
+        assert (gate.passed, gate.value) == (False, 1)
+        assert f"1 mismatch, 0 missing, 0 extra. mismatch: {last} of item 'i1007' is " in gate.sentence
+
+    def test_what_is_gone_and_what_nobody_built_are_counted_apart(self, base_bundle: Path, store: Client) -> None:
+        def meddle(client: Client, generation: str) -> None:
+            client.delete(history_key("movies", generation, "u503"))
+            client.copy(user_key("movies", generation, "u500"), user_key("movies", generation, NOBODY))
+
+        gate = self.ask(base_bundle, store, meddle)
+        assert (gate.passed, gate.value) == (False, 2)
+        assert f"0 mismatch, 1 missing, 1 extra. extra: the row of user '{NOBODY}', from " in gate.sentence
+
+    def test_bytes_that_are_no_row_are_refused(self, base_bundle: Path, store: Client) -> None:
+        gate = self.ask(base_bundle, store, lambda client, one: client.set(user_key("movies", one, "u500"), b"junk"))
+        assert not gate.passed
+        assert "Something else wrote into the online store" in gate.sentence
+
+    def test_a_store_that_is_away_decides_nothing(self, base_bundle: Path) -> None:
+        def away(release: Release) -> FeatureReader:
+            return AwayReader(offline(base_bundle)(release))  # type: ignore[arg-type]  # it wraps any reader
+
+        with pytest.raises(StoreUnavailable):
+            evaluate_gates(candidate(base_bundle, reader=away), settings_of_tests(), ticking())
