@@ -18,7 +18,6 @@ from contracts.features import Entity
 
 Table = Literal["user", "item", "history"]
 
-VALUES = "values.json"
 REBUILD = "Run `dvc repro features` to build it again, or `dvc checkout` to restore it."
 
 

@@ -22,8 +22,9 @@ from contracts.features import Entity, FeatureSchema
 from contracts.fingerprint import canonical_json, fingerprint_json
 from contracts.ids import FloatArray
 from contracts.tables import read_parquet, write_parquet
+from feature_store.file_names import VALUES
 from feature_store.generation_digest import generation_id_of, matrix_of
-from feature_store.value_source import REBUILD, VALUES, Table, ValueSource, read_json
+from feature_store.value_source import REBUILD, Table, ValueSource, read_json
 
 SCHEMAS = "schema.json"
 HISTORY_SCHEMA = pl.Schema(

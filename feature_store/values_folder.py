@@ -15,7 +15,8 @@ import pyarrow.parquet as pq
 
 from contracts.errors import ArtefactError
 from contracts.features import Entity
-from feature_store.value_source import REBUILD, VALUES, Table, read_json
+from feature_store.file_names import VALUES
+from feature_store.value_source import REBUILD, Table, read_json
 
 
 class ValuesFolder:

@@ -28,7 +28,7 @@ from contracts.artefact import META
 from contracts.errors import ArtefactError, ReleaseMismatch
 from contracts.fingerprint import fingerprint_file
 from contracts.settings import RequestSettings
-from feature_store.value_source import VALUES
+from feature_store.file_names import VALUES
 from feature_store.values import FeatureSchemas, load_schemas
 from recommender.catalogue import Catalogue
 from recommender.generators import Generator, load_generators
@@ -37,14 +37,13 @@ from recommender.generators.indexed import IndexedGenerator
 from recommender.index import VectorIndex
 from recommender.ranker import Ranker
 from recommender.ranking_features import feature_names
-from release.manifest import REBUILD, Manifest, check_files, load_manifest
+from release.manifest import REBUILD, VALUES_FOLDER, Manifest, check_files, load_manifest
 
 # What a release calls itself before its bundle has a manifest, and with it an id.
 UNRELEASED: Final = "unreleased"
 
 CATALOGUE: Final = "catalogue"
 FEATURES: Final = "features"
-VALUES_FOLDER: Final = "values"
 MEASURED: Final = "measured"
 WINDOW: Final = "window.json"
 RULES: Final = "rules.json"

@@ -21,7 +21,6 @@ from release.bundle import (
     MEASURED,
     RULES,
     VALIDATION,
-    VALUES_FOLDER,
     WINDOW,
     Fit,
     Release,
@@ -31,7 +30,7 @@ from release.bundle import (
 )
 from release.evaluation_report import PER_USER
 from release.golden import GOLDEN, check_golden, make_golden
-from release.manifest import Manifest, list_files, released_params
+from release.manifest import VALUES_FOLDER, Manifest, list_files, released_params
 from release.measured_window import values_for
 
 

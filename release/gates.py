@@ -16,11 +16,12 @@ from contracts.features import FeatureReader
 from contracts.settings import Settings
 from feature_store.offline_reader import OfflineFeatureReader
 from feature_store.values import FeatureValues
-from release.bundle import VALIDATION, VALUES_FOLDER, Release, load_bundle, read_json
+from release.bundle import VALIDATION, Release, load_bundle, read_json
 from release.decision import Gate
 from release.evaluation_summary import Bootstrap
 from release.golden import check_golden, golden_calls
 from release.latency import Timer, measure_latency
+from release.manifest import VALUES_FOLDER
 from release.parity import Parity, Sample, check_parity
 from release.quality_gates import QualityGates
 from release.registry import GENERATION_TAG, Version

@@ -9,19 +9,20 @@ import shutil
 import tempfile
 from collections.abc import Collection
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from contracts.errors import ArtefactError
 from contracts.home import Home
-from feature_store.values import VALUES, FeatureValues
+from feature_store.file_names import VALUES
 from release.bundle_store import BundleStore
-from release.manifest import load_manifest
+from release.manifest import VALUES_FOLDER, load_manifest
+
+if TYPE_CHECKING:
+    from feature_store.values import FeatureValues
 
 
 class GenerationGone(ArtefactError):
     """The values of a generation are not kept on this machine any more."""
-
-
-OWN_VALUES = "values"  # the folder of a bundle that holds its first generation
 
 
 class GenerationStore:
@@ -49,7 +50,7 @@ class GenerationStore:
         """
         bundle = self._bundles.path(release_id)
         if load_manifest(bundle).generation_id == generation_id:
-            return bundle / OWN_VALUES
+            return bundle / VALUES_FOLDER
         kept = self._root / generation_id
         if not (kept / VALUES).is_file():
             held = ", ".join(self.generation_ids()) or "none"

@@ -21,6 +21,7 @@ from contracts.settings import Settings
 FORMAT_VERSION: Final = 2
 READABLE_VERSIONS: Final = (1, FORMAT_VERSION)
 MANIFEST: Final = "manifest.json"
+VALUES_FOLDER: Final = "values"  # of a bundle: its own generation, the first
 ID_LENGTH: Final = 12  # hex digits: 48 bits, short enough to read aloud, no chance collision among millions of releases
 RELEASE_ID: Final = re.compile(rf"r-[0-9a-f]{{{ID_LENGTH}}}")
 REBUILD: Final = (

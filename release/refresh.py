@@ -16,9 +16,10 @@ from contracts.errors import PromotionRefused, ReleaseMismatch, ValidationFailed
 from contracts.features import Entity
 from contracts.home import Home
 from contracts.settings import Settings
+from feature_store.file_names import VALUES
 from feature_store.known_items import Cut, cut_to_items
 from feature_store.pointer import Pointer
-from feature_store.values import VALUES, FeatureValues, check_features, load_schemas
+from feature_store.values import FeatureValues, check_features, load_schemas
 from recommender.catalogue import Catalogue
 from release.bundle import CATALOGUE, FEATURES, read_json
 from release.code_version import code_fingerprint

@@ -18,12 +18,12 @@ from feature_store.keys import history_key, item_key, user_key
 from feature_store.offline_reader import OfflineFeatureReader
 from feature_store.online import RedisFeatureReader
 from feature_store.values import FeatureValues
-from release.bundle import MEASURED, VALUES_FOLDER, Release
+from release.bundle import MEASURED, Release
 from release.comparison import compare
 from release.decision import GATES, Gate
 from release.evaluation_cases import WARM
 from release.gates import Candidate, evaluate_gates
-from release.manifest import load_manifest
+from release.manifest import VALUES_FOLDER, load_manifest
 from release.parity import NOBODY
 from release.publication import publish_bundle
 from release.registry import GENERATION_TAG, RELEASE_TAG, Version
