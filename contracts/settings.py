@@ -12,6 +12,7 @@ from ruamel.yaml.error import YAMLError
 
 from contracts.errors import SettingsError
 
+REQUESTER = r"^(cli:[^\s:]+|token:[0-9a-f]{64})$"
 PROMOTION_CUTOFF = 10  # releases are compared by NDCG at this cut-off, whatever else is measured
 
 
@@ -184,9 +185,11 @@ class PublishSettings(Group):
 
 class PromotionSettings(Group):
     """after_training: what a scheduled training does with its release; max_ndcg_loss: how much NDCG@10 a challenger may
-    lose against the release in production; min_ndcg: floor where there is no champion."""
+    lose against the release in production; min_ndcg: floor where there is no champion.
+    allowed_requesters: who may promote, `cli:<user of the machine>` or `token:<sha256 of a token>`; none: everybody."""
 
     after_training: Literal["none", "staging", "production"]
+    allowed_requesters: list[Annotated[str, Field(pattern=REQUESTER)]]
     max_ndcg_loss: float = Field(ge=0)
     min_ndcg: float = Field(ge=0)
 

@@ -36,6 +36,7 @@ class Action(StrEnum):
     CANARY = "canary"  # a share of people gets a candidate; the share was changed, or the canary ended
     REFUSE = "refuse"  # a request was turned down
     REGISTRY_WRITE = "registry_write"  # what is true is written to the registry
+    IDENTIFY = "identify"  # somebody showed a token on a version in the registry
     OBSERVE = "observe"  # the registry changed in a way that asks for nothing
     RECORD = "record"  # the commit that gives a release back was made
     COLLECT = "collect"  # old generations were removed from the store

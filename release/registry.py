@@ -7,7 +7,7 @@ deprecated), `registry_connection` and `pyfunc_model`.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +25,7 @@ GENERATION_TAG = "slate.generation_id"
 COMMIT_TAG = "slate.commit"
 DIRTY_TAG = "slate.dirty"
 DATA_TAG = "slate.data"
+TOKEN_TAG = "slate.token"  # noqa: S105 - where a token is put, not a token
 VERSION_TAGS = (RELEASE_TAG, GENERATION_TAG, COMMIT_TAG, DIRTY_TAG, DATA_TAG)
 BUNDLE_ARTIFACT = "bundle"  # the name under which the pyfunc model holds the bundle
 
@@ -34,6 +35,7 @@ class Version:
     """One version of the application's model.
 
     release_id: empty for a version that `slate register` did not make. newly_registered: by the call that returned it.
+    token: what somebody put on it to say who they are; it is no tag here, so that it is printed nowhere.
     """
 
     app: str
@@ -45,6 +47,7 @@ class Version:
     run_id: str
     source: str
     newly_registered: bool = False
+    token: str = field(default="", repr=False)
 
     @property
     def release_id(self) -> str:
@@ -136,6 +139,11 @@ class Registry:
                 client.set_model_version_tag(self.app, str(number), name, value)
             client.update_model_version(self.app, str(number), description)
 
+    def take_token(self, number: int) -> None:
+        """Take the token away from a version."""
+        with self.connection.speaking() as client:
+            client.delete_model_version_tag(self.app, str(number), TOKEN_TAG)
+
     def resolved(self, stage: Stage) -> int | None:
         """The version that `models:/<app>/<stage>` means to whoever loads it; None where it means none."""
         with self.connection.speaking() as client:
@@ -186,14 +194,17 @@ def state_of(versions: Sequence[Version]) -> RegistryState:
 
 def _version(app: str, raw: Any, aliases: Mapping[str, int], *, newly_registered: bool = False) -> Version:
     number = int(raw.version)
+    tags = dict(raw.tags)
+    token = tags.pop(TOKEN_TAG, "")
     return Version(
         app=app,
         number=number,
         stage=Stage(raw.current_stage or "None"),
         aliases=tuple(sorted(alias for alias, target in aliases.items() if target == number)),
-        tags=dict(raw.tags),
+        tags=tags,
         description=raw.description or "",
         run_id=raw.run_id or "",
         source=raw.source,
         newly_registered=newly_registered,
+        token=token,
     )

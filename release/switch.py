@@ -20,7 +20,7 @@ from release.history import open_intents, served
 from release.journal import Action, Entry, Journal, Note, Phase
 from release.publication import publish_bundle
 
-MOVES = (Action.PROMOTE, Action.ROLLBACK, Action.REBUILD)
+MOVES = (Action.PROMOTE, Action.ROLLBACK, Action.REFRESH, Action.REBUILD)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""`slate releases, promote, sync, rollback, journal` as somebody types them."""
+"""`slate releases, promote, sync, rollback` and `slate journal` as somebody types them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from cli import releases
+from cli import journal, releases
 from contracts.errors import PromotionRefused
 from release.registry_state import Stage
 from tests.promotion_worlds import CHECKOUT, FOREIGN_WARNINGS, Studio
@@ -22,6 +22,7 @@ def slate(studio: Studio, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(CHECKOUT)
     app = typer.Typer()
     releases.add_to(app)
+    journal.add_to(app)
     return lambda *words: CliRunner().invoke(app, list(words))
 
 
@@ -40,7 +41,7 @@ def test_from_promotion_to_rollback_in_words_and_in_json(slate, studio: Studio) 
     entries = json.loads(slate("journal", "--json", "--limit", "0").stdout)
     assert [entry["reason"] for entry in entries if entry["action"] == "rollback"] == ["complaints"] * 2
     assert slate("journal", "--limit", "1").stdout.count("\n") == 2
-    assert "each follows from the one before" in slate("journal", "--verify").stdout
+    assert "each follows from the one before" in slate("journal", "verify").stdout
     assert slate("sync").stdout == "nothing was asked for\n"
 
 
