@@ -99,7 +99,7 @@ class Registry:
             aliases = self._aliases(client)
             # Deleted versions do not come back from a search.
             found = client.search_model_versions(f"name='{self.app}'", max_results=10_000)
-            versions = [_version(self.app, raw, aliases) for raw in found]
+            versions = [_version(client, self.app, raw, aliases) for raw in found]
         return sorted(versions, key=lambda version: version.number)
 
     def state(self) -> RegistryState:
@@ -122,15 +122,15 @@ class Registry:
         holding = [version for version in self.versions() if version.release_id == release_id]
         return holding[-1] if holding else None
 
-    def write(self, difference: Difference) -> None:
-        """Set stages and aliases; what concerns a version that was deleted meanwhile is left out."""
-        present = {version.number for version in self.versions()}
+    def write(self, before: RegistryState, after: RegistryState) -> None:
+        """Set the stages and aliases that differ; those that are no longer as `before` are left to whoever set them."""
+        now = self.state()
+        difference = Difference.between(before, after).where_unchanged(before, now)
         with self.connection.speaking() as client:
             for number, stage in sorted(difference.stages.items()):
-                if number in present:
-                    registry_stages.set_stage(client, self.app, number, stage)
+                registry_stages.set_stage(client, self.app, number, stage)
             for alias, target in sorted(difference.aliases.items()):
-                self._set_alias(client, alias, target if target in present else None)
+                self._set_alias(client, alias, target if target in now.stages else None)
 
     def annotate(self, number: int, tags: Mapping[str, str], description: str) -> None:
         """Write tags and the description of one version; tags it does not name stay."""
@@ -167,7 +167,7 @@ class Registry:
             raw = client.create_model_version(
                 self.app, source, run_id, dict(tags), description=description, model_id=source.rpartition("/")[2]
             )
-            return _version(self.app, raw, {}, newly_registered=True)
+            return _version(client, self.app, raw, {}, newly_registered=True)
 
     def _exists(self, client: MlflowClient) -> bool:
         return bool(client.search_registered_models(f"name='{self.app}'"))
@@ -192,14 +192,16 @@ def state_of(versions: Sequence[Version]) -> RegistryState:
     )
 
 
-def _version(app: str, raw: Any, aliases: Mapping[str, int], *, newly_registered: bool = False) -> Version:
+def _version(
+    client: MlflowClient, app: str, raw: Any, aliases: Mapping[str, int], *, newly_registered: bool = False
+) -> Version:
     number = int(raw.version)
     tags = dict(raw.tags)
     token = tags.pop(TOKEN_TAG, "")
     return Version(
         app=app,
         number=number,
-        stage=Stage(raw.current_stage or "None"),
+        stage=registry_stages.stage_of(client, raw, aliases),
         aliases=tuple(sorted(alias for alias, target in aliases.items() if target == number)),
         tags=tags,
         description=raw.description or "",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import pwd
 import shutil
-import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -13,6 +12,8 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+
+from feature_store.server_program import free_port
 
 NOT_HERE = "no Postgres: neither the wheel `pgserver` nor `initdb` on PATH; the journal on Postgres is NOT tested"
 UNPRIVILEGED = "nobody"  # Postgres refuses to run as root
@@ -35,7 +36,7 @@ def running(folder_of_programs: Path) -> Iterator[str]:
         binaries = _reachable(folder_of_programs, home) if owner else folder_of_programs
         if owner:
             shutil.chown(home, UNPRIVILEGED)
-        data, port = home / "data", _free_port()
+        data, port = home / "data", free_port()
         _run([binaries / "initdb", "-D", data, "-U", "slate", "-A", "trust", "-E", "UTF8", "--no-sync"], owner)
         options = f"-h 127.0.0.1 -p {port} -k '' -c fsync=off"
         _run([binaries / "pg_ctl", "-D", data, "-l", home / "log", "-o", options, "-w", "start"], owner)
@@ -60,11 +61,6 @@ def _reachable(folder_of_programs: Path, home: Path) -> Path:
     shutil.copytree(folder_of_programs.parent, home / package.name / "pginstall", symlinks=True)
     shutil.copytree(package.with_name(f"{package.name}.libs"), home / f"{package.name}.libs")
     return home / package.name / "pginstall" / "bin"
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        return int(free.getsockname()[1])
 
 
 def _run(command: list[Any], owner: dict[str, Any]) -> None:
