@@ -88,6 +88,11 @@ class Entry(Note):
         """What was noted, without what the journal put to it."""
         return Note(**{part.name: getattr(self, part.name) for part in fields(Note)})
 
+    @property
+    def head(self) -> str:
+        """What somebody keeps elsewhere to know this entry, and with it all before it, again."""
+        return f"{self.id}:{self.hash}"
+
     def to_json(self) -> dict[str, Any]:
         return {**asdict(self), "ts": self.ts.isoformat()}
 
@@ -130,10 +135,11 @@ class Journal:
         """All entries of this application, oldest first."""
         return self._read(sa.select(_TABLE).where(_TABLE.c.app == self._app).order_by(_TABLE.c.id))
 
-    def verify(self) -> int:
+    def verify(self, head: str | None = None) -> int:
         """Check the chain of hashes over every application, and return the number of entries.
 
-        Raises ArtefactError naming the first entry that was changed, or after which some are missing.
+        head: of an entry that must be there, as it was kept elsewhere; without one, entries cut off at the end do not
+        show. Raises ArtefactError naming the first entry that was changed, or after which some are missing.
         """
         previous = FIRST_HASH
         entries = self._read(sa.select(_TABLE).order_by(_TABLE.c.id))
@@ -141,6 +147,8 @@ class Journal:
             if (entry.id, entry.previous_hash, entry.hash) != (number, previous, entry.computed_hash()):
                 raise self._changed(f"entry {entry.id} does not follow from the one before it")
             previous = entry.hash
+        if head is not None and head not in {entry.head for entry in entries}:
+            raise self._changed(f"entry {head.partition(':')[0]} is not the one that was kept elsewhere, or is cut off")
         return len(entries)
 
     def close(self) -> None:

@@ -25,6 +25,7 @@ GENERATION_TAG = "slate.generation_id"
 COMMIT_TAG = "slate.commit"
 DIRTY_TAG = "slate.dirty"
 DATA_TAG = "slate.data"
+HEAD_TAG = "slate.journal_head"  # on the model: the journal's last entry when it was written last
 TOKEN_TAG = "slate.token"  # noqa: S105 - where a token is put, not a token
 VERSION_TAGS = (RELEASE_TAG, GENERATION_TAG, COMMIT_TAG, DIRTY_TAG, DATA_TAG)
 BUNDLE_ARTIFACT = "bundle"  # the name under which the pyfunc model holds the bundle
@@ -138,6 +139,20 @@ class Registry:
             for name, value in sorted(tags.items()):
                 client.set_model_version_tag(self.app, str(number), name, value)
             client.update_model_version(self.app, str(number), description)
+
+    def write_journal_head(self, head: str) -> None:
+        """Keep the journal's last entry outside the journal."""
+        with self.connection.speaking() as client:
+            if self._exists(client):
+                client.set_registered_model_tag(self.app, HEAD_TAG, head)
+
+    def journal_head(self) -> str | None:
+        """What was kept last; None where nothing was."""
+        if not self.connection.is_remote and not self.home.mlflow_database.exists():
+            return None  # asking would make the database
+        with self.connection.speaking() as client:
+            models = client.search_registered_models(f"name='{self.app}'")
+            return next((str(model.tags[HEAD_TAG]) for model in models if HEAD_TAG in model.tags), None)
 
     def take_token(self, number: int) -> None:
         """Take the token away from a version."""

@@ -78,7 +78,7 @@ def finish_writes(journal: Journal, registry: Registry) -> None:
         write = Write.from_json(intent.figures)
         registry.write(write.before, write.after)
         _write_remarks(registry, write)
-        journal.append(intent.note.ended(Phase.DONE, intent))
+        registry.write_journal_head(journal.append(intent.note.ended(Phase.DONE, intent)).head)
 
 
 def _write_remarks(registry: Registry, write: Write) -> None:

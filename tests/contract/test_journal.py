@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,7 +18,7 @@ import sqlalchemy as sa
 from contracts.clock import FixedClock
 from contracts.errors import ArtefactError, SettingsError, WorkspaceError
 from contracts.home import Home
-from release.journal import FIRST_HASH, Action, Journal, Note, Phase
+from release.journal import FIRST_HASH, Action, Entry, Journal, Note, Phase
 from release.journal_database import SCHEMA_VERSIONS, journal_url
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -215,3 +218,18 @@ def test_an_empty_address_means_the_file(home: Home, monkeypatch: pytest.MonkeyP
 
 def test_the_first_entry_follows_zeros(journal: Journal) -> None:
     assert journal.append(PROMOTED).previous_hash == FIRST_HASH
+
+
+def test_the_worked_example_of_the_documentation_is_what_is_computed() -> None:
+    text = (CHECKOUT / "docs" / "formats" / "journal.md").read_text()
+    shown, expected = (re.search(rf"```{kind}\n(.*)\n```", text).group(1) for kind in ("json", "text"))
+    values = json.loads(shown)
+    parts = {"ts": datetime.fromisoformat(values.pop("ts")), "action": Action(values.pop("action"))}
+    entry = Entry(**values, **parts)
+    assert entry.computed_hash() == expected == hashlib.sha256(shown.encode()).hexdigest()
+
+
+def test_the_documentation_names_every_action_and_version() -> None:
+    text = (CHECKOUT / "docs" / "formats" / "journal.md").read_text()
+    missing = [name for name in (*Action, *SCHEMA_VERSIONS) if f"`{name}`" not in text]
+    assert not missing
