@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli.output import AsJson, print_result, table
+from contracts.errors import RegistryError
 from contracts.home import find_home
 from contracts.settings import load_settings
 
@@ -64,11 +65,18 @@ def journal(
 
 @group.command()
 def verify(*, as_json: AsJson = False) -> None:
-    """Check that no entry was changed or removed."""
-    n_entries = _open().verify()
-    print_result(
-        {"entries": n_entries, "sound": True}, as_json, f"{n_entries} entries, each follows from the one before"
-    )
+    """Check that no entry was changed or removed, the last ones by what MLflow was told of them."""
+    from release.registry import Registry
+
+    try:
+        head, why = Registry(find_home(), load_settings().app).journal_head(), "MLflow was told of none yet"
+    except RegistryError as error:
+        head, why = None, error.problem
+    n_entries = _open().verify(head)
+    known = int(head.partition(":")[0]) if head else None
+    told = f"entry {known} is the one MLflow was told of" if head else f"some may be cut off at the end: {why}"
+    text = f"{n_entries} entries, each follows from the one before; {told}"
+    print_result({"entries": n_entries, "sound": True, "kept_elsewhere": known}, as_json, text)
 
 
 def _open() -> Journal:

@@ -141,6 +141,15 @@ def test_tampering_past_the_triggers_shows_in_the_chain(journal: Journal, databa
         journal.verify()
 
 
+def test_an_entry_kept_elsewhere_must_be_there(journal: Journal, database: sa.Engine) -> None:
+    first, last = journal.append(PROMOTED), journal.append(PROMOTED)
+    assert [journal.verify(entry.head) for entry in (first, last)] == [2, 2]
+    meddle(database, "DELETE FROM journal WHERE id = 2")
+    assert journal.verify() == 1
+    with pytest.raises(ArtefactError, match="entry 2 is not the one that was kept elsewhere, or is cut off"):
+        journal.verify(last.head)
+
+
 def test_writers_at_the_same_time_make_one_chain(home: Home, database: sa.Engine) -> None:
     def write(number: int) -> None:
         journal = Journal(home, "movies")  # opened at once as well: the first one of them makes the schema

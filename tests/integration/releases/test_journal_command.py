@@ -26,7 +26,8 @@ def note_at(home: Home, hours: float, note: Note) -> None:
 @pytest.fixture
 def slate(home: Home, monkeypatch: pytest.MonkeyPatch):
     """Runs one command on the journal; an answer is (exit code, output)."""
-    monkeypatch.delenv("SLATE_JOURNAL_URL", raising=False)
+    for name in ("SLATE_JOURNAL_URL", "MLFLOW_TRACKING_URI"):
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(CHECKOUT)
     first = Note(
         Action.PROMOTE, Phase.DONE, "r-a", "g-a1", 1, epoch=1, requester="cli:ada", reason="Every gate passed."
@@ -99,6 +100,12 @@ def test_a_time_that_could_mean_several_is_refused(slate, time: str, told: str) 
     assert told in " ".join(text.replace("│", " ").split())
 
 
-def test_verify_counts_the_entries(slate) -> None:
-    assert slate("verify") == (0, "4 entries, each follows from the one before\n")
-    assert json.loads(slate("verify", "--json")[1]) == {"entries": 4, "sound": True}
+def test_verify_counts_the_entries_and_says_what_it_cannot_know(slate, monkeypatch: pytest.MonkeyPatch) -> None:
+    code, text = slate("verify")
+    assert code == 0
+    assert text.startswith(
+        "4 entries, each follows from the one before; some may be cut off at the end: MLflow was told"
+    )
+    assert json.loads(slate("verify", "--json")[1]) == {"entries": 4, "sound": True, "kept_elsewhere": None}
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:1")
+    assert "cut off at the end: MLflow cannot be reached at http://127.0.0.1:1" in slate("verify")[1]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 
 import pytest
 import typer
@@ -41,8 +42,16 @@ def test_from_promotion_to_rollback_in_words_and_in_json(slate, studio: Studio) 
     entries = json.loads(slate("journal", "--json", "--limit", "0").stdout)
     assert [entry["reason"] for entry in entries if entry["action"] == "rollback"] == ["complaints"] * 2
     assert slate("journal", "--limit", "1").stdout.count("\n") == 2
-    assert "each follows from the one before" in slate("journal", "verify").stdout
+    assert "is the one MLflow was told of" in slate("journal", "verify").stdout
     assert slate("sync").stdout == "nothing was asked for\n"
+
+
+def test_entries_cut_off_at_the_end_are_missed_by_what_mlflow_was_told(slate, studio: Studio) -> None:
+    slate("promote", "1")
+    connection = sqlite3.connect(studio.home.journal_database)
+    connection.executescript("DROP TRIGGER journal_refuses_DELETE; DELETE FROM journal WHERE id = 4;")
+    connection.close()
+    assert "entry 4 is not the one that was kept elsewhere, or is cut off" in str(slate("journal", "verify").exception)
 
 
 def test_a_refused_promotion_prints_the_decision_and_fails(slate) -> None:
