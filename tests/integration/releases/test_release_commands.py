@@ -48,10 +48,13 @@ def test_from_promotion_to_rollback_in_words_and_in_json(slate, studio: Studio) 
 
 def test_entries_cut_off_at_the_end_are_missed_by_what_mlflow_was_told(slate, studio: Studio) -> None:
     slate("promote", "1")
+    last = studio.entries()[-1].id
     connection = sqlite3.connect(studio.home.journal_database)
-    connection.executescript("DROP TRIGGER journal_refuses_DELETE; DELETE FROM journal WHERE id = 4;")
+    connection.executescript(f"DROP TRIGGER journal_refuses_DELETE; DELETE FROM journal WHERE id = {last};")
     connection.close()
-    assert "entry 4 is not the one that was kept elsewhere, or is cut off" in str(slate("journal", "verify").exception)
+    assert f"entry {last} is not the one that was kept elsewhere, or is cut off" in str(
+        slate("journal", "verify").exception
+    )
 
 
 def test_a_refused_promotion_prints_the_decision_and_fails(slate) -> None:
