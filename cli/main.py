@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from cli import checkout, demo, doctor, refresh, releases, services, serving, storage, workspace
+from cli import checkout, demo, doctor, journal, refresh, releases, services, serving, storage, workspace
 from contracts.errors import SlateworkError, refused_by_system
 
 INTERRUPTED = 130
@@ -19,7 +19,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for module in (demo, releases, refresh, serving, doctor, services, workspace, storage, checkout):
+for module in (demo, releases, refresh, journal, serving, doctor, services, workspace, storage, checkout):
     module.add_to(app)
 
 

@@ -7,11 +7,11 @@ from typing import Annotated
 
 import typer
 
+from cli.output import AsJson, print_result
 from contracts.home import find_home
 from contracts.settings import load_settings
 from pipelines.paths import VALIDATION_RESULT, Cutoff, feature_values
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 VALUES = feature_values(Cutoff.ALL)
 
 
@@ -27,10 +27,10 @@ def refresh(
     as_json: AsJson = False,
 ) -> None:
     """Serve the values that `dvc repro features` made, with the models that are in production."""
-    from cli.releases import print_result, requester
     from release.journal import Journal
     from release.refresh import Fresh
     from release.refresh import refresh as refresh_values
+    from release.requesters import of_command_line
 
     home, settings = find_home(), load_settings()
     done = refresh_values(
@@ -38,7 +38,7 @@ def refresh(
         home,
         Journal(home, settings.app),
         Fresh(values, VALIDATION_RESULT, Path.cwd()),
-        requester=requester(),
+        requester=of_command_line(settings.promotion.allowed_requesters),
         reason=reason,
     )
     now = f"generation {done.pointer.generation_id} of {done.pointer.release_id}, as of {done.as_of.isoformat()}"

@@ -1,17 +1,15 @@
-"""`slate register, releases, sync, promote, rollback, journal`: from a bundle to what is served, and back."""
+"""`slate register, releases, sync, promote, rollback`: from a bundle to what is served, and back."""
 
 from __future__ import annotations
 
-import getpass
-import json
 import sys
-from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cli.output import AsJson, print_result, table
 from contracts.errors import PromotionRefused, SlateworkError
 from contracts.home import Home, find_home
 from contracts.settings import Settings, load_settings
@@ -25,9 +23,7 @@ if TYPE_CHECKING:
 
 REPORTS = Path("reports")
 WATCH_EVERY_S = 3.0  # a request must be decided within a minute; reading the registry takes milliseconds
-JOURNAL_LENGTH = 20
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 AllowDirty = Annotated[bool, typer.Option("--allow-dirty", help="Also when built from uncommitted source.")]
 
 
@@ -40,7 +36,7 @@ class Target(StrEnum):
 
 def add_to(app: typer.Typer) -> None:
     """Register the commands of this module."""
-    for command in (register, releases, sync, promote, rollback, journal):
+    for command in (register, releases, sync, promote, rollback):
         app.command()(command)
 
 
@@ -63,8 +59,8 @@ def releases(*, as_json: AsJson = False) -> None:
         for version in Registry(home, settings.app).versions()
     ]
     shown = [{**row, "commit": row["commit"][:12], "served": "<- served" if row["served"] else ""} for row in rows]
-    table = _table(shown, ("version", "stage", "release_id", "generation_id", "commit", "served"))
-    print_result(rows, as_json, table or "no versions yet: `dvc repro release`, then `slate register`")
+    listing = table(shown, ("version", "stage", "release_id", "generation_id", "commit", "served"))
+    print_result(rows, as_json, listing or "no versions yet: `dvc repro release`, then `slate register`")
 
 
 def sync(
@@ -101,8 +97,9 @@ def promote(
     from release.promotion import Promoter
     from release.registry_state import Stage
 
-    decision = Promoter.open(load_settings(), find_home()).promote(
-        version, Stage(stage), requester=requester(), allow_dirty=allow_dirty, accepted=accept
+    settings = load_settings()
+    decision = Promoter.open(settings, find_home()).promote(
+        version, Stage(stage), requester=_requester(settings), allow_dirty=allow_dirty, accepted=accept
     )
     print_result(decision.to_json(), as_json, _describe(decision))
     _raise_if_refused(decision)
@@ -120,33 +117,11 @@ def rollback(
 
     home, settings = find_home(), load_settings()
     journal = Journal(home, settings.app)
-    done = roll_back(settings, home, journal, to=release, requester=requester(), reason=reason)
+    done = roll_back(settings, home, journal, to=release, requester=_requester(settings), reason=reason)
     text = f"serving {done.pointer.release_id} (version {done.version}) instead of {done.left_release_id}"
     if done.registry_pending:
         text += f"\nMLflow will be told by the next `slate sync`: {done.registry_pending}"
     print_result(done.to_json(), as_json, text)
-
-
-def journal(
-    *,
-    limit: Annotated[int, typer.Option(help="Entries shown, the latest; 0 shows all.", min=0)] = JOURNAL_LENGTH,
-    verify: Annotated[bool, typer.Option("--verify", help="Check that no entry was changed.")] = False,
-    as_json: AsJson = False,
-) -> None:
-    """What was asked, decided and switched, when and why."""
-    from release.journal import Journal
-
-    book = Journal(find_home(), load_settings().app)
-    if verify:
-        n_entries = book.verify()
-        print_result(
-            {"entries": n_entries, "sound": True}, as_json, f"{n_entries} entries, each follows from the one before"
-        )
-        return
-    rows = [entry.to_json() for entry in book.entries()[-limit:]]
-    shown = [{**row, "ts": row["ts"][:19], "reason": row["reason"][:80]} for row in rows]
-    columns = ("id", "ts", "action", "phase", "version", "release_id", "epoch", "requester", "reason")
-    print_result(rows, as_json, _table(shown, columns) or "the journal is empty")
 
 
 def promote_built(home: Home, settings: Settings) -> None:
@@ -159,7 +134,7 @@ def promote_built(home: Home, settings: Settings) -> None:
 
     version = _register(home, settings, BUNDLE)
     print(_describe_registration(version))
-    decision = Promoter.open(settings, home).promote(version.number, requester=requester(), allow_dirty=True)
+    decision = Promoter.open(settings, home).promote(version.number, requester=_requester(settings), allow_dirty=True)
     print(_describe(decision))
     _raise_if_refused(decision)
 
@@ -197,7 +172,7 @@ def _complain(error: SlateworkError) -> None:
 def _describe(decision: Decision) -> str:
     head = f"version {decision.version} {decision.verdict} for {decision.stage}: {decision.reason}"
     rows = [gate.cells for gate in decision.gates]
-    return "\n".join([head, *([_table(rows, tuple(rows[0]))] if rows else [])])
+    return "\n".join([head, *([table(rows, tuple(rows[0]))] if rows else [])])
 
 
 def _raise_if_refused(decision: Decision) -> None:
@@ -208,21 +183,7 @@ def _raise_if_refused(decision: Decision) -> None:
         )
 
 
-def requester() -> str:
-    """Whoever types, as the journal names them."""
-    return f"cli:{getpass.getuser()}"
+def _requester(settings: Settings) -> str:
+    from release.requesters import of_command_line
 
-
-def print_result(value: Any, as_json: bool, text: str) -> None:
-    """Print an answer for people, or as JSON."""
-    print(json.dumps(value, sort_keys=True) if as_json else text, flush=True)
-
-
-def _table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> str:
-    if not rows:
-        return ""
-    cells = [list(columns)] + [["" if row[name] is None else str(row[name]) for name in columns] for row in rows]
-    widths = [max(len(line[position]) for line in cells) for position in range(len(columns))]
-    return "\n".join(
-        "  ".join(f"{cell:<{width}}" for cell, width in zip(line, widths, strict=True)).rstrip() for line in cells
-    )
+    return of_command_line(settings.promotion.allowed_requesters)

@@ -12,6 +12,7 @@ from ruamel.yaml.error import YAMLError
 
 from contracts.errors import SettingsError
 
+REQUESTER = r"^(cli:[^\s:]+|token:[0-9a-f]{64})$"
 PROMOTION_CUTOFF = 10  # releases are compared by NDCG at this cut-off, whatever else is measured
 
 
@@ -196,9 +197,11 @@ class PromotionSettings(Group):
     max_tier_loss: the same for each group of newcomers; of fewer than min_people nobody is judged.
     min_ndcg: floor of the NDCG@10 measured. max_relative_loss_*: the share of the champion's figure that may be lost;
     max_popularity_share_gain: places more, as a share of all, that the most popular items may take.
-    parity_sample: people, and items, whose values are read online and offline; max_p99_ms: of the request path."""
+    parity_sample: people, and items, whose values are read online and offline; max_p99_ms: of the request path.
+    allowed_requesters: who may promote, `cli:<user of the machine>` or `token:<sha256 of a token>`; none: everybody."""
 
     after_training: Literal["none", "staging", "production"]
+    allowed_requesters: list[Annotated[str, Field(pattern=REQUESTER)]]
     rule: Literal["non_inferiority", "superiority"]
     max_ndcg_loss: float = Field(ge=0, le=1)
     max_tier_loss: float = Field(ge=0, le=1)

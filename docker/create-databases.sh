@@ -1,6 +1,6 @@
 #!/bin/sh
-# Run once by the Postgres image, on an empty volume: a database each for Airflow and MLflow.
+# Run once by the Postgres image, on an empty volume: a database each for Airflow, the journal and MLflow.
 set -eu
-for name in airflow mlflow; do
+for name in airflow journal mlflow; do
     createdb --username "$POSTGRES_USER" "$name"
 done

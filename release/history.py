@@ -1,4 +1,4 @@
-"""What the journal's entries say: what is in production, where a rollback goes, what was last known of the registry.
+"""What the journal's entries say: what is or was in production, where a rollback goes, how the registry was last known.
 
 Pure reading: entries of one application in, oldest first.
 """
@@ -6,39 +6,72 @@ Pure reading: entries of one application in, oldest first.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
 
 from contracts.errors import PromotionRefused
 from release.journal import Action, Entry, Phase
 from release.registry_state import RegistryState
 
 SIGHTINGS = (Action.OBSERVE, Action.REGISTRY_WRITE)
-CHANGES = (Action.PROMOTE, Action.ROLLBACK)  # of what is in production; a rebuild brings back what was there
+# What is in production becomes another by these; a rebuild brings back what was there.
+CHANGES = (Action.PROMOTE, Action.ROLLBACK, Action.REFRESH)
 
 
 def served(entries: Sequence[Entry]) -> Entry | None:
-    """The entry that put the release now in production there; None before the first promotion."""
-    stack = _releases_in_production(entries)
-    return stack[-1] if stack else None
+    """The entry that put the release and generation now in production there; None before the first promotion."""
+    moves = _put_in_production(entries)
+    return moves[-1] if moves else None
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What stood where at one moment, as the journal knew it then.
+
+    production: the entry that put it there; since: the first of the unbroken row of entries that kept the release
+    there. switching: a move of the pointer that had begun and was noted as done only later, so that either side of it
+    may have been served.
+    """
+
+    moment: datetime
+    production: Entry | None
+    since: Entry | None
+    staging: Entry | None
+    switching: Entry | None
+
+    def to_json(self) -> dict[str, Any]:
+        entries = {name: value for name, value in self.__dict__.items() if name != "moment"}
+        return {"at": self.moment.isoformat(), **{name: entry and entry.to_json() for name, entry in entries.items()}}
+
+
+def served_at(entries: Sequence[Entry], moment: datetime) -> Standing:
+    """What was in production and in Staging at a moment."""
+    known = [entry for entry in entries if entry.ts <= moment]
+    later = {entry.intent_id for entry in entries if entry.ts > moment and entry.phase is Phase.DONE}
+    switching = [intent for intent in open_intents(known, *CHANGES) if intent.id in later]
+    return Standing(moment, served(known), _since(known), _staged(known), switching[-1] if switching else None)
 
 
 def rollback_target(entries: Sequence[Entry], to: str | None = None) -> Entry:
-    """The entry of the release to go back to: the one before the release in production, or the one named.
+    """The entry of the release to go back to, with the generation that was last served of it: the release before the
+    one in production, or the one named.
 
     A rollback forgets what it went back from, so that two of them go two releases back instead of to and fro.
     Raises PromotionRefused when there is no such release.
     """
-    earlier = [entry for entry in _releases_in_production(entries) if entry.release_id != _release_served(entries)]
+    moves = _put_in_production(entries)
     if to is None:
+        earlier = _way_back(moves)[:-1]
         if not earlier:
             raise PromotionRefused(
                 "No earlier release was in production: there is nothing to roll back to.",
                 "Promote another version: `slate releases`, then `slate promote VERSION`.",
             )
-        return earlier[-1]
-    put_there = _put_in_production(entries)
-    been = [entry for entry in put_there if entry.release_id == to]
+        to = earlier[-1]
+    been = [entry for entry in moves if entry.release_id == to]
     if not been:
-        known = sorted({str(entry.release_id) for entry in put_there})
+        known = sorted({str(entry.release_id) for entry in moves})
         raise PromotionRefused(
             f"Release {to} was never in production; these were: {', '.join(known) or 'none'}.",
             "A release goes into production for the first time by promotion: `slate promote VERSION`.",
@@ -62,11 +95,6 @@ def open_intents(entries: Sequence[Entry], *actions: Action) -> list[Entry]:
     ]
 
 
-def _release_served(entries: Sequence[Entry]) -> str | None:
-    now = served(entries)
-    return now.release_id if now else None
-
-
 def _put_in_production(entries: Sequence[Entry]) -> list[Entry]:
     """What was done to production, a move each, in the order in which the pointer moved.
 
@@ -78,21 +106,40 @@ def _put_in_production(entries: Sequence[Entry]) -> list[Entry]:
     return [by_intent[intent] for intent in sorted(by_intent)]
 
 
-def _releases_in_production(entries: Sequence[Entry]) -> list[Entry]:
-    """The way back: the release served last, those it replaced before it, none twice in a row."""
-    stack: list[Entry] = []
-    for entry in _put_in_production(entries):
-        if entry.action is Action.ROLLBACK:
-            stack = _back_to(stack, entry.release_id)
-        elif stack and stack[-1].release_id == entry.release_id:
-            stack.pop()
-        stack.append(entry)
-    return stack
+def _way_back(moves: Sequence[Entry]) -> list[str | None]:
+    """The release served last, below it those it replaced, none twice in a row."""
+    way: list[str | None] = []
+    for move in moves:
+        if move.action is Action.ROLLBACK:
+            way = _below(way, move.release_id)
+        if way[-1:] != [move.release_id]:
+            way.append(move.release_id)
+    return way
 
 
-def _back_to(stack: list[Entry], release_id: str | None) -> list[Entry]:
-    """What lies below the release in the stack; the whole stack where it is not in it."""
-    for position in range(len(stack) - 1, -1, -1):
-        if stack[position].release_id == release_id:
-            return stack[:position]
-    return stack
+def _below(way: list[str | None], release_id: str | None) -> list[str | None]:
+    """What lies below the release, where it was last; the whole way where it is not on it."""
+    if release_id not in way:
+        return way
+    return way[: len(way) - 1 - way[::-1].index(release_id)]
+
+
+def _since(entries: Sequence[Entry]) -> Entry | None:
+    since: Entry | None = None
+    for move in _put_in_production(entries):
+        if since is None or move.release_id != since.release_id:
+            since = move
+    return since
+
+
+def _staged(entries: Sequence[Entry]) -> Entry | None:
+    """The entry that put the version in Staging there; a version that goes on to Production leaves it."""
+    staged: Entry | None = None
+    for entry in entries:
+        if entry.phase is not Phase.DONE:
+            continue
+        if entry.action is Action.STAGE:
+            staged = entry if entry.version is not None else None
+        elif entry.action in CHANGES and staged is not None and staged.release_id == entry.release_id:
+            staged = None
+    return staged

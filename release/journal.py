@@ -1,7 +1,7 @@
 """The journal: what was asked, decided, switched and written back, when and why. It, not MLflow, tells the past.
 
-A SQL database (SQLite at SLATE_HOME/journal.db) with one table. Entries are only ever appended: triggers refuse
-UPDATE and DELETE, and each entry carries the hash of the one before it, so that tampering with the file shows.
+A SQL database with one table. Entries are only ever appended: triggers refuse anything else, and each entry carries the
+hash of the one before it, so that tampering shows.
 A step that changes something appends an `intent` before and a `done` or `failed` after, which names the intent.
 """
 
@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import datetime
 from enum import StrEnum
@@ -19,12 +17,12 @@ from typing import Any
 import sqlalchemy as sa
 
 from contracts.clock import Clock, WallClock
-from contracts.errors import ArtefactError, WorkspaceError
+from contracts.errors import ArtefactError
 from contracts.fingerprint import canonical_json
 from contracts.home import Home
+from release.journal_database import JournalDatabase
 
 FIRST_HASH = "0" * 64  # what the first entry names as the hash before it
-BUSY_TIMEOUT_S = 30  # appends are milliseconds apart; this long a lock means a dead disk
 
 
 class Action(StrEnum):
@@ -35,10 +33,13 @@ class Action(StrEnum):
     REFRESH = "refresh"  # the pointer moves to fresher feature values of the same release
     REBUILD = "rebuild"  # the pointer, lost or strange, is set to what the journal says
     STAGE = "stage"  # a version becomes the release in Staging, or none is (no version)
+    CANARY = "canary"  # a share of people gets a candidate; the share was changed, or the canary ended
     REFUSE = "refuse"  # a request was turned down
     REGISTRY_WRITE = "registry_write"  # what is true is written to the registry
+    IDENTIFY = "identify"  # somebody showed a token on a version in the registry
     OBSERVE = "observe"  # the registry changed in a way that asks for nothing
     RECORD = "record"  # the commit that gives a release back was made
+    COLLECT = "collect"  # old generations were removed from the store
 
 
 class Phase(StrEnum):
@@ -87,6 +88,11 @@ class Entry(Note):
         """What was noted, without what the journal put to it."""
         return Note(**{part.name: getattr(self, part.name) for part in fields(Note)})
 
+    @property
+    def head(self) -> str:
+        """What somebody keeps elsewhere to know this entry, and with it all before it, again."""
+        return f"{self.id}:{self.hash}"
+
     def to_json(self) -> dict[str, Any]:
         return {**asdict(self), "ts": self.ts.isoformat()}
 
@@ -96,52 +102,23 @@ class Entry(Note):
         return hashlib.sha256(canonical_json(content)).hexdigest()
 
 
-_METADATA = sa.MetaData()
-_TABLE = sa.Table(
-    "journal",
-    _METADATA,
-    sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
-    sa.Column("ts", sa.String, nullable=False),
-    sa.Column("app", sa.String, nullable=False, index=True),
-    sa.Column("action", sa.String, nullable=False),
-    sa.Column("phase", sa.String, nullable=False),
-    sa.Column("release_id", sa.String),
-    sa.Column("generation_id", sa.String),
-    sa.Column("version", sa.Integer),
-    sa.Column("epoch", sa.Integer),
-    sa.Column("requester", sa.String, nullable=False),
-    sa.Column("reason", sa.String, nullable=False),
-    sa.Column("figures", sa.String, nullable=False),
-    sa.Column("intent_id", sa.Integer),
-    sa.Column("previous_hash", sa.String, nullable=False),
-    sa.Column("hash", sa.String, nullable=False),
-)
-_APPEND_ONLY = """
-CREATE TRIGGER IF NOT EXISTS journal_refuses_{verb} BEFORE {verb} ON journal
-BEGIN SELECT RAISE(ABORT, 'the journal is append-only: {verb} is refused'); END
-"""
+_TABLE = sa.table("journal", *(sa.column(part.name) for part in fields(Entry)))
 
 
 class Journal:
     """The entries of one application, oldest first, and the one way to add to them.
 
-    clock: stamps the entries. Raises WorkspaceError where the database cannot be opened or written.
+    clock: stamps the entries. Every call raises WorkspaceError where the database cannot be reached, read or written.
     """
 
     def __init__(self, home: Home, app: str, clock: Clock | None = None) -> None:
-        self._path = home.journal_database
+        self._database = JournalDatabase(home)
         self._app = app
         self._clock = clock or WallClock()
-        home.root.mkdir(parents=True, exist_ok=True)
-        self._engine = _open(f"sqlite:///{self._path}")
-        with self._writing() as connection:
-            _METADATA.create_all(connection)
-            for verb in ("UPDATE", "DELETE"):
-                connection.exec_driver_sql(_APPEND_ONLY.format(verb=verb))
 
     def append(self, note: Note) -> Entry:
         """Write one entry behind the last, and return it with its id, time and hash."""
-        with self._writing() as connection:
+        with self._database.writing() as connection:
             last = connection.execute(sa.select(_TABLE).order_by(_TABLE.c.id.desc()).limit(1)).first()
             entry = Entry(
                 **{part.name: getattr(note, part.name) for part in fields(Note)},
@@ -158,56 +135,42 @@ class Journal:
         """All entries of this application, oldest first."""
         return self._read(sa.select(_TABLE).where(_TABLE.c.app == self._app).order_by(_TABLE.c.id))
 
-    def verify(self) -> int:
+    def verify(self, head: str | None = None) -> int:
         """Check the chain of hashes over every application, and return the number of entries.
 
-        Raises ArtefactError naming the first entry that was changed, or after which some are missing.
+        head: of an entry that must be there, as it was kept elsewhere; without one, entries cut off at the end do not
+        show. Raises ArtefactError naming the first entry that was changed, or after which some are missing.
         """
         previous = FIRST_HASH
         entries = self._read(sa.select(_TABLE).order_by(_TABLE.c.id))
         for number, entry in enumerate(entries, start=1):
             if (entry.id, entry.previous_hash, entry.hash) != (number, previous, entry.computed_hash()):
-                raise ArtefactError(
-                    f"{self._path}: entry {entry.id} does not follow from the one before it; the journal was changed.",
-                    "Restore the file from a backup; the entries before this one are sound.",
-                )
+                raise self._changed(f"entry {entry.id} does not follow from the one before it")
             previous = entry.hash
+        if head is not None and head not in {entry.head for entry in entries}:
+            raise self._changed(f"entry {head.partition(':')[0]} is not the one that was kept elsewhere, or is cut off")
         return len(entries)
 
     def close(self) -> None:
         """Let go of the database."""
-        self._engine.dispose()
+        self._database.close()
 
     def _read(self, query: sa.Select[Any]) -> list[Entry]:
-        with self._engine.connect() as connection:
-            return [_from_row(row) for row in connection.execute(query).mappings()]
+        with self._database.reading() as connection:
+            rows = connection.execute(query).mappings().all()
+        return [self._entry(row) for row in rows]
 
-    @contextmanager
-    def _writing(self) -> Iterator[sa.Connection]:
+    def _entry(self, row: sa.RowMapping) -> Entry:
         try:
-            with self._engine.begin() as connection:
-                yield connection
-        except sa.exc.OperationalError as error:
-            raise WorkspaceError(
-                f"The journal {self._path} cannot be written: {error.orig}",
-                "Free disk space, mend the permissions, or end the process that holds it.",
-            ) from error
+            return _from_row(row)
+        except ValueError as error:
+            raise self._changed(f"entry {row['id']} cannot be understood ({error})") from error
 
-
-def _open(url: str) -> sa.Engine:
-    engine = sa.create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_S}, poolclass=sa.NullPool)
-    # SQLite's driver would begin late, after the last entry was read: two writers could then follow the same entry.
-    sa.event.listen(engine, "connect", _leave_transactions_to_us)
-    sa.event.listen(engine, "begin", _begin_immediate)
-    return engine
-
-
-def _leave_transactions_to_us(connection: Any, _record: Any) -> None:
-    connection.isolation_level = None
-
-
-def _begin_immediate(connection: sa.Connection) -> None:
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
+    def _changed(self, found: str) -> ArtefactError:
+        return ArtefactError(
+            f"{self._database.address}: {found}; the journal was changed, or written by a newer Slatework.",
+            "Restore it from a backup (the entries before this one are sound), or bring this checkout up to date.",
+        )
 
 
 def _to_row(entry: Entry) -> dict[str, Any]:

@@ -35,14 +35,14 @@ from release.manifest import VALUES_FOLDER
 from release.publication import publish_bundle
 from release.registration import register_again
 from release.registry import Registry, Version, state_of
-from release.registry_requests import Asked, Refusal, Request, read_requests
+from release.registry_requests import BY_REGISTRY, Asked, Refusal, Request, read_requests
 from release.registry_state import RegistryState, Stage, settled
+from release.requesters import BY_TRAINING, of_registry, take_tokens, why_not
 from release.switch import Switch, open_switch
 from release.turns import turn
 from release.write_back import Write, check_resolution, finish_writes, plan_write
 
 AFTER_TRAINING = {"staging": Stage.STAGING, "production": Stage.PRODUCTION}
-BY_TRAINING = "training"
 BY_SLATE = "slate"
 
 
@@ -153,7 +153,9 @@ class _Round:
         self._switch = switch
         self._journal = promoter.journal
         self._registry = promoter.registry
+        self._allowed = promoter.settings.promotion.allowed_requesters
         versions = self._registry.versions()
+        take_tokens(self._journal, self._registry, versions, self._allowed)
         self._versions = {version.number: version for version in versions}
         self._now = state_of(versions)
         self._before = self._baseline()
@@ -196,9 +198,13 @@ class _Round:
 
     def _decide(self, request: Request) -> Decision:
         version = self._versions[request.version]
+        requester = self._requester(request)
         decision = Decision(
-            version.number, request.stage, False, "", version.release_id, version.generation_id, request.requester
+            version.number, request.stage, False, "", version.release_id, version.generation_id, requester
         )
+        forbidden = why_not(requester, self._allowed)
+        if forbidden:
+            return self._refuse(replace(decision, reason=forbidden))
         if not version.release_id:
             reason = "It was not made by `slate register`, so there is no release behind it."
             return self._refuse(replace(decision, reason=reason))
@@ -212,6 +218,11 @@ class _Round:
         if reason:
             return self._refuse(replace(decision, reason=reason, gates=gates))
         return self._accept(replace(decision, accepted=True, reason="Every gate was passed.", gates=gates))
+
+    def _requester(self, request: Request) -> str:
+        if request.requester != BY_REGISTRY:
+            return request.requester
+        return of_registry(self._journal.entries(), request.version, self._promoter.clock.now())
 
     def _is_served(self, version: Version) -> bool:
         entry = self._served()

@@ -7,7 +7,7 @@ deprecated), `registry_connection` and `pyfunc_model`.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +25,8 @@ GENERATION_TAG = "slate.generation_id"
 COMMIT_TAG = "slate.commit"
 DIRTY_TAG = "slate.dirty"
 DATA_TAG = "slate.data"
+HEAD_TAG = "slate.journal_head"  # on the model: the journal's last entry when it was written last
+TOKEN_TAG = "slate.token"  # noqa: S105 - where a token is put, not a token
 VERSION_TAGS = (RELEASE_TAG, GENERATION_TAG, COMMIT_TAG, DIRTY_TAG, DATA_TAG)
 BUNDLE_ARTIFACT = "bundle"  # the name under which the pyfunc model holds the bundle
 
@@ -34,6 +36,7 @@ class Version:
     """One version of the application's model.
 
     release_id: empty for a version that `slate register` did not make. newly_registered: by the call that returned it.
+    token: what somebody put on it to say who they are; it is no tag here, so that it is printed nowhere.
     """
 
     app: str
@@ -45,6 +48,7 @@ class Version:
     run_id: str
     source: str
     newly_registered: bool = False
+    token: str = field(default="", repr=False)
 
     @property
     def release_id(self) -> str:
@@ -96,7 +100,7 @@ class Registry:
             aliases = self._aliases(client)
             # Deleted versions do not come back from a search.
             found = client.search_model_versions(f"name='{self.app}'", max_results=10_000)
-            versions = [_version(self.app, raw, aliases) for raw in found]
+            versions = [_version(client, self.app, raw, aliases) for raw in found]
         return sorted(versions, key=lambda version: version.number)
 
     def state(self) -> RegistryState:
@@ -119,15 +123,15 @@ class Registry:
         holding = [version for version in self.versions() if version.release_id == release_id]
         return holding[-1] if holding else None
 
-    def write(self, difference: Difference) -> None:
-        """Set stages and aliases; what concerns a version that was deleted meanwhile is left out."""
-        present = {version.number for version in self.versions()}
+    def write(self, before: RegistryState, after: RegistryState) -> None:
+        """Set the stages and aliases that differ; those that are no longer as `before` are left to whoever set them."""
+        now = self.state()
+        difference = Difference.between(before, after).where_unchanged(before, now)
         with self.connection.speaking() as client:
             for number, stage in sorted(difference.stages.items()):
-                if number in present:
-                    registry_stages.set_stage(client, self.app, number, stage)
+                registry_stages.set_stage(client, self.app, number, stage)
             for alias, target in sorted(difference.aliases.items()):
-                self._set_alias(client, alias, target if target in present else None)
+                self._set_alias(client, alias, target if target in now.stages else None)
 
     def annotate(self, number: int, tags: Mapping[str, str], description: str) -> None:
         """Write tags and the description of one version; tags it does not name stay."""
@@ -135,6 +139,25 @@ class Registry:
             for name, value in sorted(tags.items()):
                 client.set_model_version_tag(self.app, str(number), name, value)
             client.update_model_version(self.app, str(number), description)
+
+    def write_journal_head(self, head: str) -> None:
+        """Keep the journal's last entry outside the journal."""
+        with self.connection.speaking() as client:
+            if self._exists(client):
+                client.set_registered_model_tag(self.app, HEAD_TAG, head)
+
+    def journal_head(self) -> str | None:
+        """What was kept last; None where nothing was."""
+        if not self.connection.is_remote and not self.home.mlflow_database.exists():
+            return None  # asking would make the database
+        with self.connection.speaking() as client:
+            models = client.search_registered_models(f"name='{self.app}'")
+            return next((str(model.tags[HEAD_TAG]) for model in models if HEAD_TAG in model.tags), None)
+
+    def take_token(self, number: int) -> None:
+        """Take the token away from a version."""
+        with self.connection.speaking() as client:
+            client.delete_model_version_tag(self.app, str(number), TOKEN_TAG)
 
     def resolved(self, stage: Stage) -> int | None:
         """The version that `models:/<app>/<stage>` means to whoever loads it; None where it means none."""
@@ -159,7 +182,7 @@ class Registry:
             raw = client.create_model_version(
                 self.app, source, run_id, dict(tags), description=description, model_id=source.rpartition("/")[2]
             )
-            return _version(self.app, raw, {}, newly_registered=True)
+            return _version(client, self.app, raw, {}, newly_registered=True)
 
     def _exists(self, client: MlflowClient) -> bool:
         return bool(client.search_registered_models(f"name='{self.app}'"))
@@ -184,16 +207,21 @@ def state_of(versions: Sequence[Version]) -> RegistryState:
     )
 
 
-def _version(app: str, raw: Any, aliases: Mapping[str, int], *, newly_registered: bool = False) -> Version:
+def _version(
+    client: MlflowClient, app: str, raw: Any, aliases: Mapping[str, int], *, newly_registered: bool = False
+) -> Version:
     number = int(raw.version)
+    tags = dict(raw.tags)
+    token = tags.pop(TOKEN_TAG, "")
     return Version(
         app=app,
         number=number,
-        stage=Stage(raw.current_stage or "None"),
+        stage=registry_stages.stage_of(client, raw, aliases),
         aliases=tuple(sorted(alias for alias, target in aliases.items() if target == number)),
-        tags=dict(raw.tags),
+        tags=tags,
         description=raw.description or "",
         run_id=raw.run_id or "",
         source=raw.source,
         newly_registered=newly_registered,
+        token=token,
     )

@@ -118,5 +118,20 @@ class Difference:
         }
         return cls(stages, aliases)
 
+    def where_unchanged(self, before: RegistryState, now: RegistryState) -> Difference:
+        """What is left of it where nobody moved the same version or alias since `before`, nor deleted the version.
+
+        Whoever did so asks for something, and must find it as they left it until that is decided.
+        """
+        stages = {
+            version: stage
+            for version, stage in self.stages.items()
+            if version in now.stages and now.stage_of(version) is before.stage_of(version)
+        }
+        aliases = {
+            name: target for name, target in self.aliases.items() if now.aliases.get(name) == before.aliases.get(name)
+        }
+        return Difference(stages, aliases)
+
     def __bool__(self) -> bool:
         return bool(self.stages or self.aliases)

@@ -1,8 +1,8 @@
 """Writing back: what is true goes into the registry, with an intent in the journal first.
 
 A write that could not be finished (the registry was away, the process was killed) stays open in the journal and is
-finished before anything else is read from the registry. Only what the write is about is touched: a change that
-somebody made elsewhere meanwhile is still there to be read as a request.
+finished before anything else is read from the registry. Only what the write is about is touched, and only where it
+still stands as it was: a change that somebody made meanwhile is still there to be read as a request.
 """
 
 from __future__ import annotations
@@ -76,9 +76,9 @@ def finish_writes(journal: Journal, registry: Registry) -> None:
     """
     for intent in open_intents(journal.entries(), Action.REGISTRY_WRITE):
         write = Write.from_json(intent.figures)
-        registry.write(write.difference)
+        registry.write(write.before, write.after)
         _write_remarks(registry, write)
-        journal.append(intent.note.ended(Phase.DONE, intent))
+        registry.write_journal_head(journal.append(intent.note.ended(Phase.DONE, intent)).head)
 
 
 def _write_remarks(registry: Registry, write: Write) -> None:

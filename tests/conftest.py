@@ -1,9 +1,11 @@
-"""Fixtures every tier shares: a SLATE_HOME of its own, a small world, a real Redis."""
+"""Fixtures every tier shares: a SLATE_HOME of its own, a small world, a real Redis, a real Postgres."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
@@ -44,6 +46,32 @@ def redis_url(redis_server: str) -> str:
     with redis.Redis.from_url(redis_server) as client:
         client.flushall()
     return redis_server
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[str]:
+    """The URL of a real Postgres server, without a database name, that lives as long as the test session."""
+    from tests import postgres_server
+
+    programs = postgres_server.programs()
+    if programs is None:
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(postgres_server.NOT_HERE)
+    with postgres_server.running(programs) as url:
+        yield url
+
+
+@pytest.fixture
+def postgres_url(postgres_server: str) -> str:
+    """The URL of an empty Postgres database of this test's own."""
+    import psycopg2
+
+    name = f"test_{uuid4().hex}"
+    connection = psycopg2.connect(f"{postgres_server}/postgres")
+    connection.autocommit = True  # CREATE DATABASE takes no transaction
+    with connection.cursor() as cursor:
+        cursor.execute(f"CREATE DATABASE {name}")
+    connection.close()
+    return f"{postgres_server}/{name}"
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,7 +11,6 @@ from typing import Any
 import polars as pl
 import pytest
 
-from contracts.errors import RegistryUnavailable
 from contracts.home import Home
 from contracts.settings import Settings, load_settings
 from contracts.tables import write_parquet
@@ -117,19 +115,6 @@ class Studio:
     @property
     def app(self) -> str:
         return self.settings.app
-
-    def wait_for_registry(self) -> None:
-        """Return once MLflow answers: a server takes seconds to start. The test's own time limit bounds the wait."""
-        pause = threading.Event()
-        while not self._registry_answers():
-            pause.wait(0.1)
-
-    def _registry_answers(self) -> bool:
-        try:
-            self.registry.connection.ping()
-        except RegistryUnavailable:
-            return False
-        return True
 
     def set_stage(self, version: int, stage: Stage) -> None:
         """What somebody does in the MLflow UI, without ticking 'archive the others'."""

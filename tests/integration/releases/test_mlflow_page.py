@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from selenium import webdriver
 
-from feature_store.server_program import free_port
 from tests.left_out import needed
 from tests.mlflow_page import CHROMIUM, DRIVER, VersionPage, browser
+from tests.mlflow_server import MlflowServer
 from tests.promotion_worlds import CHECKOUT, FOREIGN_WARNINGS, Studio
 
 pytestmark = [
@@ -31,28 +31,20 @@ def chromium() -> Iterator[webdriver.Chrome]:
 
 
 @pytest.fixture
-def mlflow(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+def mlflow(studio: Studio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """The address of a server over the studio's registry, and a watch that decides on what is asked there."""
-    port = free_port()
-    address = f"http://127.0.0.1:{port}"
-    server = [
-        *(sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"),
-        *("--backend-store-uri", f"sqlite:///{studio.home.mlflow_database}"),
-        *("--default-artifact-root", studio.home.mlflow_artifacts.as_uri(), "--no-serve-artifacts"),
-    ]
-    watch = [sys.executable, "-m", "cli.main", "sync", "--watch", "--every", "1"]
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
-    quiet = {"cwd": CHECKOUT, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "start_new_session": True}
-    environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-    processes = [subprocess.Popen(command, env=environment, **quiet) for command in (server, watch)]
+    server = MlflowServer(studio.home, tmp_path / "mlflow.log")
+    server.start()
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", server.address)
+    command = [sys.executable, "-m", "cli.main", "sync", "--watch", "--every", "1"]
+    with (tmp_path / "watch.log").open("wb") as log:
+        watch = subprocess.Popen(command, cwd=CHECKOUT, stdout=log, stderr=log, start_new_session=True)
     try:
-        studio.wait_for_registry()
-        yield address
+        yield server.address
     finally:
-        for process in processes:
-            process.terminate()
-        for process in processes:
-            process.wait()
+        watch.terminate()
+        watch.wait()
+        server.stop()
 
 
 def test_stage_and_alias_are_decided_a_worse_model_is_refused_and_an_older_version_comes_back(

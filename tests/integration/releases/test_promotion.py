@@ -1,5 +1,7 @@
 """Requests made in MLflow, decided, carried out and written back; real MLflow, real Redis.
 
+The traps of MLflow's registry are in test_mlflow_traps.py.
+
 Versions 1, 2 and 5 are as good as each other, 3 is much worse, 4 was built from uncommitted source.
 """
 
@@ -91,18 +93,6 @@ def test_an_alias_asks_like_a_stage(studio: Studio) -> None:
     assert studio.stages()[1] == ARCHIVED
 
 
-def test_of_two_versions_in_production_the_newly_set_one_is_served_and_the_other_archived(studio: Studio) -> None:
-    put_in_production(studio, 1, 2)
-    assert says_truth(studio, 2)
-    assert studio.stages()[1] == ARCHIVED
-
-
-def test_promoting_an_older_version_again_really_brings_it_back(studio: Studio) -> None:
-    put_in_production(studio, 1, 2, 1)
-    assert says_truth(studio, 1)
-    assert studio.stages()[2] == ARCHIVED
-
-
 def test_a_worse_version_is_refused_with_figures_and_put_back(studio: Studio) -> None:
     put_in_production(studio, 1)
     studio.set_stage(3, PRODUCTION)
@@ -131,38 +121,12 @@ def test_what_was_decided_is_replaced_by_the_next_decision_and_own_words_stay(st
     assert description.count("**Decision**") == 1
 
 
-def test_stage_and_alias_on_different_versions_are_both_refused(studio: Studio) -> None:
+def test_what_is_served_cannot_be_staged(studio: Studio) -> None:
     put_in_production(studio, 1)
-    studio.set_stage(2, PRODUCTION)
-    studio.set_alias("production", 5)
-    assert sync(studio) == [(2, "refused"), (5, "refused")]
-    assert says_truth(studio, 1)
-    assert (studio.stages()[2], studio.stages()[5]) == (NONE, NONE)
-
-
-@pytest.mark.parametrize("how", ["archived", "unaliased", "staged"])
-def test_what_is_served_cannot_be_taken_out_of_production(studio: Studio, how: str) -> None:
-    put_in_production(studio, 1)
-    match how:
-        case "archived":
-            studio.set_stage(1, ARCHIVED)
-        case "unaliased":
-            studio.delete_alias("production")
-        case "staged":
-            studio.set_stage(1, STAGING)
+    studio.set_stage(1, STAGING)
     assert sync(studio) == [(1, "refused")]
     assert says_truth(studio, 1)
     assert "slate rollback" in studio.registry.version(1).tags["slate.decision.reason"]
-
-
-def test_a_served_version_that_was_deleted_is_registered_again(studio: Studio) -> None:
-    put_in_production(studio, 1)
-    release_id = studio.registry.version(1).release_id
-    studio.delete_version(1)
-    assert sync(studio) == [(1, "refused")]
-    assert says_truth(studio, 6)
-    assert studio.registry.version(6).release_id == release_id
-    assert sync(studio) == []
 
 
 def test_uncommitted_source_needs_to_be_allowed(studio: Studio) -> None:
@@ -237,13 +201,6 @@ def test_a_version_made_by_hand_is_refused(studio: Studio) -> None:
     studio.set_stage(by_hand.number, PRODUCTION)
     assert sync(studio) == [(by_hand.number, "refused")]
     assert "slate register" in studio.registry.version(by_hand.number).tags["slate.decision.reason"]
-
-
-def test_an_alias_in_capitals_is_refused_and_taken_away(studio: Studio) -> None:
-    put_in_production(studio, 1)
-    studio.set_alias("Production", 2)
-    assert sync(studio) == [(2, "refused")]
-    assert studio.aliases() == {"production": 1}
 
 
 def test_promoting_what_is_served_is_no_switch(studio: Studio) -> None:

@@ -1,14 +1,15 @@
-"""`slate releases, promote, sync, rollback, journal` as somebody types them."""
+"""`slate releases, promote, sync, rollback` and `slate journal` as somebody types them."""
 
 from __future__ import annotations
 
 import json
+import sqlite3
 
 import pytest
 import typer
 from typer.testing import CliRunner
 
-from cli import releases
+from cli import journal, releases
 from contracts.errors import PromotionRefused
 from release.registry_state import Stage
 from tests.promotion_worlds import CHECKOUT, FOREIGN_WARNINGS, Studio
@@ -22,6 +23,7 @@ def slate(studio: Studio, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(CHECKOUT)
     app = typer.Typer()
     releases.add_to(app)
+    journal.add_to(app)
     return lambda *words: CliRunner().invoke(app, list(words))
 
 
@@ -40,8 +42,19 @@ def test_from_promotion_to_rollback_in_words_and_in_json(slate, studio: Studio) 
     entries = json.loads(slate("journal", "--json", "--limit", "0").stdout)
     assert [entry["reason"] for entry in entries if entry["action"] == "rollback"] == ["complaints"] * 2
     assert slate("journal", "--limit", "1").stdout.count("\n") == 2
-    assert "each follows from the one before" in slate("journal", "--verify").stdout
+    assert "is the one MLflow was told of" in slate("journal", "verify").stdout
     assert slate("sync").stdout == "nothing was asked for\n"
+
+
+def test_entries_cut_off_at_the_end_are_missed_by_what_mlflow_was_told(slate, studio: Studio) -> None:
+    slate("promote", "1")
+    last = studio.entries()[-1].id
+    connection = sqlite3.connect(studio.home.journal_database)
+    connection.executescript(f"DROP TRIGGER journal_refuses_DELETE; DELETE FROM journal WHERE id = {last};")
+    connection.close()
+    assert f"entry {last} is not the one that was kept elsewhere, or is cut off" in str(
+        slate("journal", "verify").exception
+    )
 
 
 def test_a_refused_promotion_prints_the_decision_and_fails(slate) -> None:

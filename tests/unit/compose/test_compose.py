@@ -212,7 +212,13 @@ def test_every_other_variable_is_read_by_a_program_that_gets_it():
             assert name in ours or f'"{name}"' in mlflow, name
 
 
+def test_every_database_that_an_address_names_is_made():
+    named = set(re.findall(r"@postgres:5432/(\w+)", TEXT))
+    made = re.search(r"^for name in (.*); do$", (TOP / "docker" / "create-databases.sh").read_text(), re.MULTILINE)
+    assert named == set(made.group(1).split()) == {"airflow", "journal", "mlflow"}
+
+
 def test_drivers_for_the_databases_are_locked_with_hashes():
-    locked = (TOP / "docker" / "requirements.lock").read_text()
+    locked = "".join((TOP / folder / "requirements.lock").read_text() for folder in ("docker", "."))
     for name in ("asyncpg", "psycopg2-binary"):
         assert re.search(rf"^{name}==\S+ \\\n    --hash=sha256:", locked, re.MULTILINE)

@@ -116,3 +116,14 @@ def test_settled_states_hold_one_version_a_stage_and_ask_for_nothing(
 @given(STATES)
 def test_a_state_survives_json(state: RegistryState) -> None:
     assert RegistryState.from_json(state.to_json()) == state
+
+
+def test_what_somebody_moved_meanwhile_is_left_as_they_put_it() -> None:
+    before = RegistryState({1: Stage.PRODUCTION, 2: Stage.PRODUCTION, 3: Stage.NONE, 4: Stage.NONE}, {"production": 1})
+    after = RegistryState(
+        {1: Stage.ARCHIVED, 2: Stage.PRODUCTION, 3: Stage.STAGING, 4: Stage.STAGING}, {"production": 2}
+    )
+    now = RegistryState({1: Stage.PRODUCTION, 2: Stage.PRODUCTION, 3: Stage.PRODUCTION}, {"production": 3})
+    due = Difference.between(before, after)
+    assert due.where_unchanged(before, before) == due
+    assert due.where_unchanged(before, now) == Difference({1: Stage.ARCHIVED}, {})

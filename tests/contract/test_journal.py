@@ -1,0 +1,244 @@
+"""The journal's promise, on each database that it can be kept in: a real SQLite file, and a real Postgres."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from contracts.clock import FixedClock
+from contracts.errors import ArtefactError, SettingsError, WorkspaceError
+from contracts.home import Home
+from release.journal import FIRST_HASH, Action, Entry, Journal, Note, Phase
+from release.journal_database import SCHEMA_VERSIONS, journal_url
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+MOMENT = datetime(2026, 3, 1, 12, tzinfo=UTC)
+PROMOTED = Note(Action.PROMOTE, Phase.DONE, "r-1", "g-1", version=3, epoch=7, requester="ada", reason="better")
+COPIED = "ts, app, action, phase, release_id, generation_id, version, epoch, requester, 'worse', figures, intent_id"
+NO_POSTGRES = ["mysql://slate:secret@db/journal", "postgresql://slate:secret@db", "journal.db", "//:x"]
+WITHOUT_TRIGGERS = {
+    "sqlite": (
+        "DROP TRIGGER journal_refuses_UPDATE",
+        "DROP TRIGGER journal_refuses_DELETE",
+        "DROP TRIGGER journal_refuses_elsewhere",
+    ),
+    "postgresql": ("ALTER TABLE journal DISABLE TRIGGER ALL",),
+}
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def database(request: pytest.FixtureRequest, home: Home, monkeypatch: pytest.MonkeyPatch) -> Iterator[sa.Engine]:
+    """The journal's database as somebody reaches it who goes around the product."""
+    monkeypatch.delenv("SLATE_JOURNAL_URL", raising=False)
+    if request.param == "postgres":
+        monkeypatch.setenv("SLATE_JOURNAL_URL", request.getfixturevalue("postgres_url"))
+    home.root.mkdir()
+    engine = sa.create_engine(journal_url(home), poolclass=sa.NullPool)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def journal(home: Home, database: sa.Engine) -> Iterator[Journal]:
+    journal = Journal(home, "movies", FixedClock(MOMENT))
+    yield journal
+    journal.close()
+
+
+def meddle(database: sa.Engine, *statements: str) -> None:
+    with database.begin() as connection:
+        for statement in (*WITHOUT_TRIGGERS[database.dialect.name], *statements):
+            connection.exec_driver_sql(statement)
+
+
+def version_of(database: sa.Engine) -> str:
+    with database.connect() as connection:
+        return connection.exec_driver_sql("SELECT version_num FROM journal_version").scalar_one()
+
+
+def test_an_entry_comes_back_as_it_was_noted(journal: Journal, home: Home) -> None:
+    journal.append(Note(Action.REFUSE, Phase.DONE, "r-9", figures={"ndcg": 0.25, "gates": [{"name": "ü"}]}))
+    again = Journal(home, "movies")
+    (entry,) = again.entries()
+    assert (entry.id, entry.ts, entry.app, entry.release_id) == (1, MOMENT, "movies", "r-9")
+    assert entry.figures == {"ndcg": 0.25, "gates": [{"name": "ü"}]}
+    assert (entry.action, entry.phase) == (Action.REFUSE, Phase.DONE)
+    again.close()
+
+
+def test_the_end_of_a_step_names_its_intent(journal: Journal) -> None:
+    note = Note(Action.PROMOTE, Phase.INTENT, "r-1", epoch=4)
+    intent = journal.append(note)
+    end = journal.append(note.ended(Phase.DONE, intent, epoch=5))
+    assert (end.intent_id, end.phase, end.release_id, end.epoch) == (intent.id, Phase.DONE, "r-1", 5)
+
+
+def test_applications_share_the_database_but_not_the_entries(journal: Journal, home: Home) -> None:
+    shop = Journal(home, "shop")
+    journal.append(PROMOTED)
+    shop.append(PROMOTED)
+    journal.append(PROMOTED)
+    assert [entry.id for entry in journal.entries()] == [1, 3]
+    assert [entry.id for entry in shop.entries()] == [2]
+    assert shop.verify() == 3
+    shop.close()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE journal SET reason = 'worse'",
+        "UPDATE journal SET reason = 'worse' WHERE id = 1",
+        "DELETE FROM journal",
+        f"INSERT INTO journal SELECT id + 2, {COPIED}, hash, hash FROM journal",
+        f"INSERT INTO journal SELECT id + 1, {COPIED}, previous_hash, hash FROM journal",
+    ],
+)
+def test_the_database_itself_refuses_to_change_an_entry(journal: Journal, database: sa.Engine, change: str) -> None:
+    journal.append(PROMOTED)
+    with pytest.raises(sa.exc.DBAPIError, match="append-only"), database.begin() as connection:
+        connection.exec_driver_sql(change)
+    assert [entry.reason for entry in journal.entries()] == ["better"]
+
+
+def test_replacing_an_entry_is_refused_as_well(journal: Journal, database: sa.Engine) -> None:
+    journal.append(PROMOTED)
+    if database.dialect.name == "sqlite":  # deletes the row that is in the way, and asks no trigger about that
+        change = "INSERT OR REPLACE INTO journal SELECT * FROM journal"
+    else:
+        change = "TRUNCATE journal"
+    with pytest.raises(sa.exc.DBAPIError, match="append-only"), database.begin() as connection:
+        connection.exec_driver_sql(change)
+    assert journal.verify() == 1
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE journal SET reason = 'worse' WHERE id = 2",
+        "UPDATE journal SET action = 'praise' WHERE id = 2",
+        "UPDATE journal SET figures = '{' WHERE id = 2",
+        "DELETE FROM journal WHERE id = 2",
+        "DELETE FROM journal WHERE id = 1",
+    ],
+)
+def test_tampering_past_the_triggers_shows_in_the_chain(journal: Journal, database: sa.Engine, change: str) -> None:
+    for _ in range(3):
+        journal.append(PROMOTED)
+    assert journal.verify() == 3
+    meddle(database, change)
+    with pytest.raises(ArtefactError, match=r"entry [23] (does not follow|cannot be understood)"):
+        journal.verify()
+
+
+def test_an_entry_kept_elsewhere_must_be_there(journal: Journal, database: sa.Engine) -> None:
+    first, last = journal.append(PROMOTED), journal.append(PROMOTED)
+    assert [journal.verify(entry.head) for entry in (first, last)] == [2, 2]
+    meddle(database, "DELETE FROM journal WHERE id = 2")
+    assert journal.verify() == 1
+    with pytest.raises(ArtefactError, match="entry 2 is not the one that was kept elsewhere, or is cut off"):
+        journal.verify(last.head)
+
+
+def test_writers_at_the_same_time_make_one_chain(home: Home, database: sa.Engine) -> None:
+    def write(number: int) -> None:
+        journal = Journal(home, "movies")  # opened at once as well: the first one of them makes the schema
+        journal.append(Note(Action.OBSERVE, Phase.DONE, reason=str(number)))
+        journal.close()
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(write, range(40)))
+    journal = Journal(home, "movies")
+    assert journal.verify() == 40
+    assert sorted(int(entry.reason) for entry in journal.entries()) == list(range(40))
+    journal.close()
+
+
+def test_the_schema_is_the_newest_that_there_is_a_migration_for(journal: Journal, database: sa.Engine) -> None:
+    from alembic.script import ScriptDirectory
+
+    from release import journal_migrations
+
+    scripts = ScriptDirectory(next(iter(journal_migrations.__path__)))
+    assert [script.revision for script in scripts.walk_revisions()][::-1] == list(SCHEMA_VERSIONS)
+    assert version_of(database) == SCHEMA_VERSIONS[-1]
+
+
+def test_opening_a_journal_of_the_newest_schema_does_not_load_the_migrations(journal: Journal, home: Home) -> None:
+    code = (
+        "import sys; from pathlib import Path; from contracts.home import Home; from release.journal import Journal;"
+        "Journal(Home(Path(sys.argv[1])), 'movies').entries(); print('alembic' in sys.modules)"
+    )
+    command = [sys.executable, "-c", code, str(home.root)]
+    done = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
+
+
+def test_a_journal_of_a_newer_version_is_refused_and_left_alone(
+    journal: Journal, home: Home, database: sa.Engine
+) -> None:
+    journal.append(PROMOTED)
+    with database.begin() as connection:
+        connection.exec_driver_sql("UPDATE journal_version SET version_num = '9999'")
+    with pytest.raises(WorkspaceError, match=r"schema version 9999; this Slatework knows 0001 to .*\n.*git pull"):
+        Journal(home, "movies")
+    assert version_of(database) == "9999"
+
+
+def test_a_database_that_is_locked_or_away_is_an_error_that_says_where(
+    home: Home, database: sa.Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if database.dialect.name == "sqlite":
+        home.journal_database.write_text("not a database, and longer than the header of one")
+    else:
+        monkeypatch.setenv("SLATE_JOURNAL_URL", "postgresql://slate:secret@127.0.0.1:1/journal")
+    with pytest.raises(WorkspaceError, match=r"journal(\.db| cannot).*") as caught:
+        Journal(home, "movies")
+    assert "secret" not in str(caught.value)
+    assert ("SLATE_JOURNAL_URL" in caught.value.next_step) == (database.dialect.name != "sqlite")
+
+
+@pytest.mark.parametrize(
+    "url", ["mysql://slate:secret@db/journal", "postgresql://slate:secret@db", "journal.db", "//:x"]
+)
+def test_an_address_of_another_kind_is_refused_without_its_password(
+    home: Home, monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    monkeypatch.setenv("SLATE_JOURNAL_URL", url)
+    with pytest.raises(SettingsError, match="SLATE_JOURNAL_URL is no address of a Postgres") as caught:
+        Journal(home, "movies")
+    assert "secret" not in str(caught.value)
+
+
+def test_an_empty_address_means_the_file(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SLATE_JOURNAL_URL", "")
+    assert journal_url(home).database == str(home.journal_database)
+
+
+def test_the_first_entry_follows_zeros(journal: Journal) -> None:
+    assert journal.append(PROMOTED).previous_hash == FIRST_HASH
+
+
+def test_the_worked_example_of_the_documentation_is_what_is_computed() -> None:
+    text = (CHECKOUT / "docs" / "formats" / "journal.md").read_text()
+    shown, expected = (re.search(rf"```{kind}\n(.*)\n```", text).group(1) for kind in ("json", "text"))
+    values = json.loads(shown)
+    parts = {"ts": datetime.fromisoformat(values.pop("ts")), "action": Action(values.pop("action"))}
+    entry = Entry(**values, **parts)
+    assert entry.computed_hash() == expected == hashlib.sha256(shown.encode()).hexdigest()
+
+
+def test_the_documentation_names_every_action_and_version() -> None:
+    text = (CHECKOUT / "docs" / "formats" / "journal.md").read_text()
+    missing = [name for name in (*Action, *SCHEMA_VERSIONS) if f"`{name}`" not in text]
+    assert not missing

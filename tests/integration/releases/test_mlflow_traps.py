@@ -1,0 +1,274 @@
+"""The traps of MLflow's registry, stepped into over HTTP on a real server, one for all tests of this module.
+
+Versions 1, 2 and 5 are about as good as each other, 3 is much worse, 4 was built from uncommitted source.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import nullcontext
+from dataclasses import replace
+
+import mlflow
+import pytest
+from mlflow.entities.model_registry import ModelVersion
+
+from contracts.errors import RegistryError, RegistryUnavailable
+from contracts.home import Home
+from release import registry_stages
+from release.journal import Action, Entry, Journal, Note, Phase
+from release.registry import Registry
+from release.registry_state import Stage
+from release.rollback import roll_back
+from tests.mlflow_server import MlflowServer
+from tests.promotion_worlds import FOREIGN_WARNINGS, Studio, settings_of_tests
+
+pytestmark = FOREIGN_WARNINGS
+PRODUCTION, STAGING, ARCHIVED, NONE = Stage.PRODUCTION, Stage.STAGING, Stage.ARCHIVED, Stage.NONE
+
+
+@pytest.fixture(scope="module")
+def server_home(stocked_home: Home, tmp_path_factory: pytest.TempPathFactory) -> Home:
+    home = Home(tmp_path_factory.mktemp("served") / "home")
+    shutil.copytree(stocked_home.root, home.root)
+    return home
+
+
+@pytest.fixture(scope="module")
+def server(server_home: Home, tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowServer]:
+    server = MlflowServer(server_home, tmp_path_factory.mktemp("server") / "log")
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def studio(server: MlflowServer, server_home: Home, redis_url: str, monkeypatch: pytest.MonkeyPatch) -> Studio:
+    """The five versions, none promoted, registered anew, and an empty journal."""
+    settings = settings_of_tests()
+    monkeypatch.setenv("SLATE_HOME", str(server_home.root))
+    monkeypatch.setenv("REDIS_URL", redis_url)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", server.address)
+    monkeypatch.delenv("SLATE_JOURNAL_URL", raising=False)
+    server_home.journal_database.unlink(missing_ok=True)
+    register_anew(Registry(server_home, settings.app), Registry(server_home, "stock"))
+    return Studio(server_home, settings, redis_url)
+
+
+def register_anew(registry: Registry, stock: Registry) -> None:
+    """The versions as they were stocked; the first time, a copy of them is laid by."""
+    if not stock.versions():
+        copy_versions(registry, stock)
+    with registry.connection.speaking() as client:
+        client.delete_registered_model(registry.app)
+    copy_versions(stock, registry)
+
+
+def copy_versions(source: Registry, target: Registry) -> None:
+    for version in source.versions()[:5]:
+        parts = {"source": version.source, "run_id": version.run_id, "description": version.description}
+        target.create_version(**parts, tags=version.tags)
+
+
+def sync(studio: Studio) -> list[tuple[int, str]]:
+    """One sync, as (version, verdict) of each decision."""
+    return [(decision.version, decision.verdict) for decision in studio.promoter.sync().decisions]
+
+
+def put_in_production(studio: Studio, *versions: int) -> None:
+    for version in versions:
+        studio.set_stage(version, PRODUCTION)
+        assert sync(studio) == [(version, "accepted")]
+
+
+def truth(studio: Studio) -> tuple[int | None, list[int], int | None, int | None]:
+    """What is served; what MLflow shows in Production, by stage and by alias; what `models:/.../Production` loads."""
+    in_production = [version for version, stage in studio.stages().items() if stage == PRODUCTION]
+    alias = studio.aliases().get("production")
+    return studio.served(), in_production, alias, studio.registry.resolved(PRODUCTION)
+
+
+def everything_says(version: int) -> tuple[int, list[int], int, int]:
+    return version, [version], version, version
+
+
+def test_of_two_versions_in_production_the_newly_set_one_is_served(studio: Studio) -> None:
+    put_in_production(studio, 2, 1)  # MLflow itself takes the stage Production to mean 2, the higher number
+    assert truth(studio) == everything_says(1)
+    assert studio.stages()[2] == ARCHIVED
+
+
+def test_two_versions_put_into_production_between_two_looks_are_both_refused(studio: Studio) -> None:
+    put_in_production(studio, 1)
+    studio.set_stage(2, PRODUCTION)
+    studio.set_stage(5, PRODUCTION)
+    assert sync(studio) == [(2, "refused"), (5, "refused")]
+    assert truth(studio) == everything_says(1)
+
+
+def test_promoting_an_older_version_again_really_brings_it_back(studio: Studio) -> None:
+    put_in_production(studio, 1, 2, 5, 1)
+    assert truth(studio) == everything_says(1)
+    assert sync(studio) == []
+
+
+def test_a_stage_and_an_alias_that_disagree_are_both_refused(studio: Studio) -> None:
+    put_in_production(studio, 1)
+    studio.set_stage(2, PRODUCTION)
+    studio.set_alias("production", 5)
+    assert sync(studio) == [(2, "refused"), (5, "refused")]
+    assert truth(studio) == everything_says(1)
+    for version in (2, 5):
+        assert "at the same time" in studio.registry.version(version).tags["slate.decision.reason"]
+
+
+def test_a_version_deleted_while_served_is_registered_again(studio: Studio) -> None:
+    put_in_production(studio, 1)
+    pointer = studio.pointer()
+    studio.delete_version(1)
+    assert sync(studio) == [(1, "refused")]
+    assert studio.pointer() == pointer
+    assert truth(studio) == everything_says(6)
+    assert sync(studio) == []
+
+
+@pytest.mark.parametrize("how", ["archived", "alias taken away"])
+def test_what_is_served_cannot_be_archived_and_the_way_back_is_named(studio: Studio, how: str) -> None:
+    put_in_production(studio, 1)
+    if how == "archived":
+        studio.set_stage(1, ARCHIVED)
+    else:
+        studio.delete_alias("production")
+    assert sync(studio) == [(1, "refused")]
+    assert truth(studio) == everything_says(1)
+    assert "slate rollback" in studio.registry.version(1).tags["slate.decision.reason"]
+
+
+def test_an_alias_in_capitals_is_another_alias_and_is_taken_away(studio: Studio) -> None:
+    put_in_production(studio, 1)
+    studio.set_alias("Production", 2)
+    assert studio.aliases() == {"production": 1, "Production": 2}
+    assert sync(studio) == [(2, "refused")]
+    assert studio.aliases() == {"production": 1}
+    assert truth(studio) == everything_says(1)
+
+
+def test_while_mlflow_is_away_a_rollback_goes_on_and_is_told_before_anything_else(
+    studio: Studio, server: MlflowServer
+) -> None:
+    put_in_production(studio, 1, 2)
+    server.stop()
+    try:
+        with pytest.raises(RegistryUnavailable):
+            sync(studio)
+        done = roll_back(studio.settings, studio.home, Journal(studio.home, studio.app), requester="cli:ada")
+        assert (done.version, bool(done.registry_pending)) == (1, True)
+        assert studio.pointer() == done.pointer
+    finally:
+        server.start()
+    assert studio.stages()[2] == PRODUCTION  # what MLflow could not be told
+    studio.set_alias("production", 5)
+    assert sync(studio) == [(5, "accepted")]
+    written = [entry.figures["after"]["aliases"] for entry in studio.entries(Action.REGISTRY_WRITE) if entry.intent_id]
+    assert written[-2:] == [{"production": 1}, {"production": 5}]
+    assert truth(studio) == everything_says(5)
+    assert [studio.stages()[version] for version in (1, 2)] == [ARCHIVED, ARCHIVED]
+
+
+class _Meanwhile(Journal):
+    """Somebody does something in the MLflow UI while the pointer is being moved."""
+
+    def __init__(self, studio: Studio, change: str) -> None:
+        super().__init__(studio.home, studio.app)
+        self._studio = studio
+        self._change = change
+
+    def append(self, note: Note) -> Entry:
+        if (note.action, note.phase) == (Action.PROMOTE, Phase.INTENT):
+            if self._change == "stage":
+                self._studio.set_stage(5, PRODUCTION)
+            else:
+                self._studio.set_alias("production", 5)
+        return super().append(note)
+
+
+@pytest.mark.parametrize("change", ["stage", "alias"])
+def test_a_change_made_while_a_switch_is_under_way_is_decided_in_the_next_round(studio: Studio, change: str) -> None:
+    put_in_production(studio, 1)
+    studio.set_stage(2, PRODUCTION)
+    # MLflow takes the stage Production to mean 5 by now, and the one who looks is told so.
+    told = pytest.raises(RegistryError, match="is version 5; version 2 was written")
+    with told if change == "stage" else nullcontext():
+        replace(studio.promoter, journal=_Meanwhile(studio, change)).sync()
+    assert studio.served() == 2
+    assert sync(studio) == [(5, "accepted")]
+    assert truth(studio) == everything_says(5)
+    assert sync(studio) == []
+
+
+def test_on_first_contact_what_a_filled_mlflow_says_is_asked_for(studio: Studio) -> None:
+    studio.set_stage(1, PRODUCTION)
+    studio.set_alias("production", 1)
+    studio.set_stage(3, STAGING)
+    studio.set_stage(5, ARCHIVED)
+    assert studio.entries() == []
+    assert sync(studio) == [(1, "accepted"), (3, "accepted")]
+    assert truth(studio) == everything_says(1)
+    assert (studio.aliases()["staging"], studio.stages()[5]) == (3, ARCHIVED)
+
+
+def test_on_first_contact_two_versions_in_production_are_both_refused(studio: Studio) -> None:
+    for version in (1, 2):
+        studio.set_stage(version, PRODUCTION)
+    assert sync(studio) == [(1, "refused"), (2, "refused")]
+    assert truth(studio) == (None, [], None, None)
+    put_in_production(studio, 1)
+
+
+@pytest.fixture
+def without_stages(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A later MLflow, in which everything that is deprecated about stages is gone."""
+    registry_stages._say_that_they_are_gone.cache_clear()
+    monkeypatch.delattr(mlflow.MlflowClient, "transition_model_version_stage")
+    monkeypatch.delattr(mlflow.MlflowClient, "get_latest_versions")
+    monkeypatch.delattr(ModelVersion, "current_stage")
+    yield
+    registry_stages._say_that_they_are_gone.cache_clear()
+
+
+@pytest.mark.usefixtures("without_stages")
+def test_without_stages_aliases_ask_alone_and_that_is_said_once(
+    studio: Studio, caplog: pytest.LogCaptureFixture
+) -> None:
+    studio.set_alias("production", 1)
+    assert sync(studio) == [(1, "accepted")]
+    studio.set_alias("production", 3)
+    assert sync(studio) == [(3, "refused")]
+    studio.set_alias("staging", 2)
+    assert sync(studio) == [(2, "accepted")]
+    assert (studio.served(), studio.aliases()) == (1, {"production": 1, "staging": 2})
+    studio.set_alias("production", 2)
+    assert sync(studio) == [(2, "accepted")]
+    assert (studio.served(), studio.aliases()) == (2, {"production": 2})
+    studio.delete_alias("production")
+    assert sync(studio) == [(2, "refused")]
+    roll_back(studio.settings, studio.home, Journal(studio.home, studio.app), requester="cli:ada")
+    assert (studio.served(), studio.aliases()) == (1, {"production": 1})
+    assert sync(studio) == []
+    n_entries = len(studio.entries())
+    assert sync(studio) == []
+    assert len(studio.entries()) == n_entries
+    said = [*caplog.get_records("setup"), *caplog.records]  # registering the versions anew was the first to find out
+    assert [record.message for record in said if record.name == registry_stages.__name__] == [
+        "This MLflow has no stages any more: ask for a promotion by alias alone."
+    ]
+
+
+def test_stages_that_vanish_between_two_looks_change_nothing(studio: Studio, request: pytest.FixtureRequest) -> None:
+    put_in_production(studio, 1, 2)
+    request.getfixturevalue("without_stages")
+    assert sync(studio) == []
+    assert studio.served() == 2
+    studio.set_alias("production", 1)
+    assert sync(studio) == [(1, "accepted")]
