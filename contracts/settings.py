@@ -182,13 +182,26 @@ class PublishSettings(Group):
     batch_size: int = Field(ge=1, le=100_000)
 
 
+class CanarySettings(Group):
+    """What ends a canary by itself. min_people: in either arm, before answers and clicks are judged;
+    max_click_loss: the share of production's click-through (of requests) that the candidate may lose;
+    max_degraded_share: degraded answers above production's share, 0 to 1; srm_alpha: chance at which people divided as
+    the share says would be taken for people lost in one arm."""
+
+    min_people: int = Field(ge=100)
+    max_click_loss: float = Field(ge=0, lt=1)
+    max_degraded_share: float = Field(ge=0, le=1)
+    srm_alpha: float = Field(gt=0, le=0.05)
+
+
 class PromotionSettings(Group):
     """after_training: what a scheduled training does with its release; max_ndcg_loss: how much NDCG@10 a challenger may
-    lose against the release in production; min_ndcg: floor where there is no champion."""
+    lose against the release in production; min_ndcg: floor where there is no champion; canary: its guard."""
 
     after_training: Literal["none", "staging", "production"]
     max_ndcg_loss: float = Field(ge=0)
     min_ndcg: float = Field(ge=0)
+    canary: CanarySettings
 
 
 class ServingSettings(Group):

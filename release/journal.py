@@ -38,6 +38,7 @@ class Action(StrEnum):
     REGISTRY_WRITE = "registry_write"  # what is true is written to the registry
     OBSERVE = "observe"  # the registry changed in a way that asks for nothing
     RECORD = "record"  # the commit that gives a release back was made
+    CANARY = "canary"  # a share of people gets a candidate: started, changed, ended
 
 
 class Phase(StrEnum):

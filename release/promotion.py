@@ -1,8 +1,8 @@
 """Promotion: a change of stage or alias in the registry is a request; gates decide; production follows, or the
 registry is put back to what is true.
 
-    settle what a killed process left -> rebuild a lost pointer -> finish pending writes to the registry
-    -> read requests -> decide and switch -> write back
+    settle what a killed process left -> rebuild a lost pointer, Staging and canary -> guard the canary
+    -> finish pending writes to the registry -> read requests -> decide and switch -> write back
 
 A request is a change against the registry as we last saw or wrote it, never a difference from what is served:
 otherwise a rollback made while the registry was away would be undone.
@@ -22,7 +22,10 @@ from contracts.errors import ArtefactError, PointerMoved
 from contracts.home import Home
 from contracts.settings import Settings
 from feature_store.pointer import Pointer
+from feature_store.traffic import Staged
 from release.bundle_store import BundleStore
+from release.canary_guard import CanaryGuard
+from release.canary_history import last_run
 from release.decision import Decision, Gate
 from release.gates import Candidate, evaluate_gates
 from release.history import last_state, served
@@ -31,6 +34,7 @@ from release.registration import register_again
 from release.registry import Registry, Version, state_of
 from release.registry_requests import Asked, Refusal, Request, read_requests
 from release.registry_state import RegistryState, Stage, settled
+from release.side_traffic import put_in_staging, restore, stop_canary
 from release.switch import Switch, open_switch
 from release.turns import turn
 from release.write_back import Write, check_resolution, finish_writes, plan_write
@@ -38,14 +42,17 @@ from release.write_back import Write, check_resolution, finish_writes, plan_writ
 AFTER_TRAINING = {"staging": Stage.STAGING, "production": Stage.PRODUCTION}
 BY_TRAINING = "training"
 BY_SLATE = "slate"
+BY_GUARD = "guard"
 
 
 @dataclass(frozen=True)
 class SyncReport:
-    """What one sync did. rebuilt: the pointer, where it had to be set anew from the journal."""
+    """What one sync did. rebuilt: the pointer, where it had to be set anew from the journal; canary_ended: why the
+    guard ended the canary, empty where it did not."""
 
     decisions: tuple[Decision, ...]
     rebuilt: Pointer | None
+    canary_ended: str = ""
 
     @property
     def refused(self) -> tuple[Decision, ...]:
@@ -55,7 +62,17 @@ class SyncReport:
         return {
             "decisions": [decision.to_json() for decision in self.decisions],
             "rebuilt": self.rebuilt and self.rebuilt.__dict__,
+            "canary_ended": self.canary_ended,
         }
+
+
+@dataclass(frozen=True)
+class Vetted:
+    """A version and what the gates say of it, with the switch of whoever holds the turn."""
+
+    switch: Switch
+    version: Version
+    gates: tuple[Gate, ...]
 
 
 @dataclass(frozen=True)
@@ -71,12 +88,14 @@ class Promoter:
     registry: Registry
     journal: Journal
     clock: Clock
+    guard: CanaryGuard
 
     @classmethod
     def open(cls, settings: Settings, home: Home, clock: Clock | None = None) -> Promoter:
         """The promoter of the application that the settings name."""
         clock = clock or WallClock()
-        return cls(settings, home, Registry(home, settings.app), Journal(home, settings.app, clock), clock)
+        guard = CanaryGuard(settings.app, settings.promotion.canary)
+        return cls(settings, home, Registry(home, settings.app), Journal(home, settings.app, clock), clock, guard)
 
     def sync(self) -> SyncReport:
         """Carry out or refuse everything that was asked for in the registry since the last time."""
@@ -104,6 +123,27 @@ class Promoter:
             *_, decision = _Round(self, switch).decide(Asked((request,)))
         return decision
 
+    @contextmanager
+    def vetting(self, number: int, stage: Stage, requester: str) -> Iterator[Vetted]:
+        """Hold the turn, after everything that was asked for before, with one version and its gates for a stage.
+
+        Raises RegistryError when there is no such version.
+        """
+        with self._switch() as switch:
+            self._sync(switch)
+            version = self.registry.version(number)
+            request = Request(stage, number, requester)
+            gates = _Round(self, switch).gates(version, request) if version.release_id else ()
+            yield Vetted(switch, version, gates)
+
+    def bundle(self, version: Version) -> Path:
+        """The release's bundle from this machine, else as it was logged in the registry."""
+        store = BundleStore(self.home)
+        if version.release_id in store.release_ids():
+            return store.path(version.release_id)
+        with tempfile.TemporaryDirectory(dir=self.home.root, prefix=".download-") as scratch:
+            return store.keep(self.registry.download_bundle(version, Path(scratch)))
+
     def after_training(self, number: int) -> Decision | None:
         """Do with a freshly trained version what `promotion.after_training` says.
 
@@ -128,9 +168,23 @@ class Promoter:
     def _sync(self, switch: Switch) -> SyncReport:
         switch.settle()
         rebuilt = switch.rebuild()
+        restore(switch, self.clock.now())
+        canary_ended = self._guard_canary(switch)  # before the registry is needed: it may be away
         finish_writes(self.journal, self.registry)
         this_round = _Round(self, switch)
-        return SyncReport(tuple(this_round.decide(this_round.read())), rebuilt)
+        return SyncReport(tuple(this_round.decide(this_round.read())), rebuilt, canary_ended)
+
+    def _guard_canary(self, switch: Switch) -> str:
+        moment = self.clock.now()
+        run = last_run(self.journal.entries())
+        if run is None or not run.is_running:
+            return ""
+        report = self.guard.look(switch.client, run, moment)
+        if report.breach is None:
+            return ""
+        reason = report.breach.sentence
+        stop_canary(switch, run, moment, requester=BY_GUARD, reason=reason, figures=report.to_json())
+        return reason
 
     @contextmanager
     def _switch(self) -> Iterator[Switch]:
@@ -163,6 +217,7 @@ class _Round:
         """Decide on everything, requests after plain refusals, and write back what is then true."""
         if asked.left_staging:
             self._staging = None
+            put_in_staging(self._switch, None)
             self._journal.append(Note(Action.STAGE, Phase.DONE, requester=BY_SLATE, reason="Taken out of Staging."))
         decisions = [self._refuse(_refusal(self._versions, refusal)) for refusal in asked.refusals]
         decisions += [self._decide(request) for request in asked.requests]
@@ -201,7 +256,7 @@ class _Round:
             if request.stage is Stage.PRODUCTION:
                 return replace(asked_in_vain, accepted=True)
             return self._refuse(asked_in_vain)
-        gates = self._gates(version, request)
+        gates = self.gates(version, request)
         reason = " ".join(gate.sentence for gate in gates if not gate.passed)
         if reason:
             return self._refuse(replace(decision, reason=reason, gates=gates))
@@ -211,9 +266,10 @@ class _Round:
         entry = self._served()
         return entry is not None and entry.release_id == version.release_id
 
-    def _gates(self, version: Version, request: Request) -> tuple[Gate, ...]:
+    def gates(self, version: Version, request: Request) -> tuple[Gate, ...]:
+        """What the gates say of a version that asks for this stage."""
         try:
-            bundle = self._bundle(version)
+            bundle = self._promoter.bundle(version)
             entry = self._served()
             champion = self._switch.bundles.path(str(entry.release_id)) if entry else None
         except ArtefactError as error:
@@ -221,16 +277,9 @@ class _Round:
         candidate = Candidate(version, bundle, request.stage, champion, request.allow_dirty, request.accepted)
         return evaluate_gates(candidate, self._promoter.settings)
 
-    def _bundle(self, version: Version) -> Path:
-        """The release's bundle from this machine, else as it was logged in the registry."""
-        store = BundleStore(self._promoter.home)
-        if version.release_id in store.release_ids():
-            return store.path(version.release_id)
-        with tempfile.TemporaryDirectory(dir=self._promoter.home.root, prefix=".download-") as scratch:
-            return store.keep(self._registry.download_bundle(version, Path(scratch)))
-
     def _accept(self, decision: Decision) -> Decision:
         if decision.stage is Stage.STAGING:
+            put_in_staging(self._switch, Staged(decision.release_id, decision.generation_id))
             self._staging = decision.version
             self._journal.append(decision.note(Action.STAGE, Phase.DONE))
             return decision

@@ -86,6 +86,10 @@ class Switch:
             Note(Action.REBUILD, Phase.INTENT, meant.release_id, meant.generation_id, meant.version, reason=reason)
         )
 
+    def publish(self, release_id: str) -> None:
+        """Write what the store lacks of a release's values; nothing that is served changes."""
+        publish_bundle(self.client, self.app, self.bundles.path(release_id), self.batch_size)
+
     def _move_published(self, note: Note, epoch: int) -> Pointer:
         release_id, generation_id = str(note.release_id), str(note.generation_id)
         try:
@@ -95,7 +99,7 @@ class Switch:
             return move_pointer(self.client, self.app, release_id, generation_id, epoch)
 
     def _publish(self, note: Note) -> None:
-        publish_bundle(self.client, self.app, self.bundles.path(str(note.release_id)), self.batch_size)
+        self.publish(str(note.release_id))
 
 
 def _confirmed(pointer: Pointer | None, entries: Sequence[Entry]) -> list[Entry]:
