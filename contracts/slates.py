@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
 from contracts.ids import ItemId, SessionId, UserId
 
@@ -50,6 +52,12 @@ class RecommendRequest:
     k: int = 10
     seed: int = 0
     explain: bool = False
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> RecommendRequest:
+        """The request that `dataclasses.asdict` made this of; raises KeyError, TypeError or ValueError for another."""
+        preferences = Preferences(tuple(value["preferences"]["categories"]), tuple(value["preferences"]["item_ids"]))
+        return cls(**{**value, "surface": Surface(value["surface"]), "preferences": preferences})
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,6 @@
-"""Reading what servers write into an application's capped streams: the event log, and the requests answered of late.
+"""Reading what servers write into an application's capped streams: the event log, and the latest questions asked.
 
-    slate:{<app>}:events      what was shown and done; field `record`, JSON
-    slate:{<app>}:requests    what was asked; field `record`, JSON
-
+An entry's field `record` is JSON (see `serving.event_log` and `serving.request_log`).
 An entry's id begins with the millisecond at which Redis took it, on the wall's clock, whatever clock a release answers
 by. Oldest entries are cut off by whoever writes.
 """
@@ -33,11 +31,6 @@ class Batch:
 def events_key(app: str) -> str:
     """Where the event log is; the braces are part of it, as in `keys`."""
     return f"slate:{{{app}}}:events"
-
-
-def requests_key(app: str) -> str:
-    """Where the requests answered of late are."""
-    return f"slate:{{{app}}}:requests"
 
 
 def id_from(ms: int) -> str:

@@ -45,8 +45,7 @@ def page(report: CanaryReport, marks: Sequence[Mark]) -> str:
         f'<p class="verdict {bad}">{escape(headline(report))}</p>',
         "<h2>The arms</h2>",
         _table(arms_table(report)),
-        f"<p>Intervals are of 95%, the person is the unit. {report.n_in_both} people were in either arm at some time; "
-        "they count in each for what they were shown there.</p>",
+        f"<p>{_about_arms(report)}</p>",
         "<h2>What the guard asks</h2>",
         _table(checks_table(report)),
         _plot(report, marks),
@@ -59,6 +58,13 @@ def page(report: CanaryReport, marks: Sequence[Mark]) -> str:
     title = f"Canary {escape(run.canary.release_id)}"
     head = f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
     return f"{head}<style>{STYLE}</style></head>\n<body>\n" + "\n".join(parts) + "\n</body></html>\n"
+
+
+def _about_arms(report: CanaryReport) -> str:
+    return (
+        "Intervals are of 95%, the person is the unit. "
+        f"{report.n_in_both} people were in either arm at some time; they count in each for what they were shown there."
+    )
 
 
 def _table(table: Table) -> str:

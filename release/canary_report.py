@@ -3,10 +3,12 @@ makes of it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+
+import numpy as np
 
 from contracts.settings import CanarySettings
 from recommender.metrics import Interval
@@ -108,20 +110,34 @@ def build_report(sums: CanarySums, run: Run, limits: CanarySettings, moment: dat
     """What the sums say at this moment."""
     cells = sums.cells()
     found = {name: difference(cells, ratio) for name, ratio in RATIOS.items()}
-    ratios = sample_ratios(cells, [segment.share for segment in run.segments])
+    shares = [segment.share for segment in run.segments]
     arms = {name: _arm(sums, cells, arm) for arm, name in enumerate(ARMS)}
     return CanaryReport(
         run=run,
         moment=moment,
         arms=arms,
         differences={name: value for name, value in found.items() if value is not None},
-        sample_ratios=ratios,
+        sample_ratios=sample_ratios(cells, shares),
         n_in_both=n_in_both(cells),
         n_read=sums.n_read,
         left_out={reason: n for reason, n in sorted(sums.left_out.items()) if n},
-        checks=(_people_lost(ratios, limits), *_guardrails(cells, limits)),
+        checks=judge(cells, shares, limits),
         limits=limits,
     )
+
+
+def judge(cells: Cells, shares: Sequence[float], limits: CanarySettings) -> tuple[Check, ...]:
+    """What the guard makes of the counts. shares: of the segments, in their order.
+
+    However often it is asked, a candidate that keeps what it must is ended with a chance of 5% at most, and with
+    `srm_alpha` more for people who seem lost: docs/adr/0009-canary-statistics.md.
+    """
+    lost = _people_lost(sample_ratios(cells, shares), limits)
+    fewest = min(n_people(cells, arm) for arm in range(len(ARMS)))
+    if fewest < limits.min_people:
+        early = f"Too early: {fewest} people in the smaller arm, {limits.min_people} are asked."
+        return lost, Check("degraded", crossed=False, sentence=early), Check("clicks", crossed=False, sentence=early)
+    return lost, _degraded(cells, limits), _clicks(cells, limits)
 
 
 def always_valid(found: Difference, limits: CanarySettings) -> Interval:
@@ -145,7 +161,8 @@ def _arm(sums: CanarySums, cells: Cells, arm: int) -> dict[str, Any]:
 
 def n_people(cells: Cells, arm: int) -> int:
     """How many people an arm had, each once."""
-    return len(set(cells.person[cells.arm == arm].tolist()))
+    people = cells.person[cells.arm == arm]  # those of one person stand together
+    return int(np.count_nonzero(people[1:] != people[:-1])) + bool(len(people))
 
 
 def _people_lost(ratios: list[SampleRatio], limits: CanarySettings) -> Check:
@@ -158,14 +175,6 @@ def _people_lost(ratios: list[SampleRatio], limits: CanarySettings) -> Check:
     crossed = p < limits.srm_alpha
     verdict = "people are lost in one arm, and what is left cannot be compared" if crossed else "as the share says"
     return Check("sample_ratio", crossed, f"{found}: {verdict} (p {p:.2g}).", p, limits.srm_alpha)
-
-
-def _guardrails(cells: Cells, limits: CanarySettings) -> tuple[Check, Check]:
-    fewest = min(n_people(cells, arm) for arm in range(len(ARMS)))
-    if fewest < limits.min_people:
-        early = f"Too early: {fewest} people in the smaller arm, {limits.min_people} are asked."
-        return Check("degraded", crossed=False, sentence=early), Check("clicks", crossed=False, sentence=early)
-    return _degraded(cells, limits), _clicks(cells, limits)
 
 
 def _degraded(cells: Cells, limits: CanarySettings) -> Check:

@@ -34,11 +34,11 @@ class Action(StrEnum):
     ROLLBACK = "rollback"  # the pointer moves back to an earlier release
     REBUILD = "rebuild"  # the pointer, lost or strange, is set to what the journal says
     STAGE = "stage"  # a version becomes the release in Staging, or none is (no version)
+    CANARY = "canary"  # a share of people gets a candidate; the share was changed, or the canary ended
     REFUSE = "refuse"  # a request was turned down
     REGISTRY_WRITE = "registry_write"  # what is true is written to the registry
     OBSERVE = "observe"  # the registry changed in a way that asks for nothing
     RECORD = "record"  # the commit that gives a release back was made
-    CANARY = "canary"  # a share of people gets a candidate: started, changed, ended
 
 
 class Phase(StrEnum):

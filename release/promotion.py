@@ -132,9 +132,7 @@ class Promoter:
         with self._switch() as switch:
             self._sync(switch)
             version = self.registry.version(number)
-            request = Request(stage, number, requester)
-            gates = _Round(self, switch).gates(version, request) if version.release_id else ()
-            yield Vetted(switch, version, gates)
+            yield _Round(self, switch).vet(version, Request(stage, number, requester))
 
     def bundle(self, version: Version) -> Path:
         """The release's bundle from this machine, else as it was logged in the registry."""
@@ -224,6 +222,10 @@ class _Round:
         self._write_back(decisions)
         return decisions
 
+    def vet(self, version: Version, request: Request) -> Vetted:
+        """What the gates say of a version that asks for this stage; nothing of one that has no release."""
+        return Vetted(self._switch, version, self._gates(version, request) if version.release_id else ())
+
     def _baseline(self) -> RegistryState:
         """The registry as we last knew it; on first contact, everything in it is new."""
         entries = self._journal.entries()
@@ -256,7 +258,7 @@ class _Round:
             if request.stage is Stage.PRODUCTION:
                 return replace(asked_in_vain, accepted=True)
             return self._refuse(asked_in_vain)
-        gates = self.gates(version, request)
+        gates = self._gates(version, request)
         reason = " ".join(gate.sentence for gate in gates if not gate.passed)
         if reason:
             return self._refuse(replace(decision, reason=reason, gates=gates))
@@ -266,16 +268,19 @@ class _Round:
         entry = self._served()
         return entry is not None and entry.release_id == version.release_id
 
-    def gates(self, version: Version, request: Request) -> tuple[Gate, ...]:
-        """What the gates say of a version that asks for this stage."""
+    def _gates(self, version: Version, request: Request) -> tuple[Gate, ...]:
         try:
-            bundle = self._promoter.bundle(version)
+            bundle = self._bundle(version)
             entry = self._served()
             champion = self._switch.bundles.path(str(entry.release_id)) if entry else None
         except ArtefactError as error:
             return (Gate("artefacts", passed=False, sentence=error.problem),)
         candidate = Candidate(version, bundle, request.stage, champion, request.allow_dirty, request.accepted)
         return evaluate_gates(candidate, self._promoter.settings)
+
+    def _bundle(self, version: Version) -> Path:
+        """The release's bundle from this machine, else as it was logged in the registry."""
+        return self._promoter.bundle(version)
 
     def _accept(self, decision: Decision) -> Decision:
         if decision.stage is Stage.STAGING:

@@ -19,10 +19,10 @@ from tqdm import tqdm
 from contracts.clock import FixedClock
 from contracts.errors import ArtefactError, UnknownId
 from contracts.features import FeatureReader, History
-from contracts.ids import ItemId, SessionId, UserId
-from contracts.slates import Preferences, RecommendRequest, Slate, Surface
+from contracts.slates import RecommendRequest, Slate
 from feature_store.connection import Client
-from feature_store.event_stream import latest_records, requests_key
+from feature_store.event_stream import latest_records
+from feature_store.keys import requests_key
 from feature_store.online import RedisFeatureReader
 from recommender.slate_similarity import kendall_tau, overlap, rank_biased_overlap
 from release.bundle import Release
@@ -146,27 +146,12 @@ def recent_requests(client: Client, app: str, n_requests: int) -> list[Asked]:
 
 def _request(record: bytes) -> RecommendRequest:
     try:
-        fields = dict(json.loads(record)["request"])
-        preferences = fields.pop("preferences")
-        return RecommendRequest(
-            **{
-                **fields,
-                "user_id": _maybe(UserId, fields["user_id"]),
-                "session_id": _maybe(SessionId, fields["session_id"]),
-                "item_id": _maybe(ItemId, fields["item_id"]),
-                "surface": Surface(fields["surface"]),
-            },
-            preferences=Preferences(tuple(preferences["categories"]), tuple(map(ItemId, preferences["item_ids"]))),
-        )
+        return RecommendRequest.from_json(json.loads(record)["request"])
     except (ValueError, KeyError, TypeError) as error:
         raise ArtefactError(
             f"The request log holds {record[:200]!r}, which is no request of this Slatework: {error!r}.",
             "Servers of another version wrote it: remove the log with `redis-cli del`, and let it fill again.",
         ) from error
-
-
-def _maybe(kind: Any, value: str | None) -> Any:
-    return None if value is None else kind(value)
 
 
 def _compared(pairs: Iterable[Pair]) -> dict[str, float | None]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from contracts.errors import DataTooSmall, PromotionRefused
-from feature_store.event_stream import requests_key
+from feature_store.keys import requests_key
 from release.bundle import Release, load_bundle
 from release.golden import golden_requests
 from release.promotion import Promoter
