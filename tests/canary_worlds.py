@@ -15,7 +15,8 @@ from feature_store.connection import Client
 from feature_store.event_stream import events_key
 from feature_store.traffic import Canary
 from release.canary_history import Run, Segment
-from release.canary_sums import SETTLING, CanarySums, Cells
+from release.canary_sums import CANARY as CANARY_ARM
+from release.canary_sums import COUNTS, SETTLING, CanarySums, Cells
 
 START = datetime(2026, 11, 1, 12, tzinfo=UTC)
 LIMITS = CanarySettings(min_people=200, max_click_loss=0.1, max_degraded_share=0.02, srm_alpha=0.001)
@@ -105,6 +106,49 @@ class World:
             yield click(request_id, user_id=person)
 
 
+class Stream:
+    """Visits in the order of time: people differ in liking, and half of them come back later."""
+
+    def __init__(
+        self,
+        rng: np.random.Generator,
+        click_share: tuple[float, float],
+        share: float = 0.3,
+        *,
+        degraded_share: tuple[float, float] = (0.0, 0.0),
+        lost: float = 0.0,
+        n_people: int = 6000,
+    ) -> None:
+        arm = (rng.random(n_people) < share).astype(np.int64)
+        n_visits = np.where((arm == CANARY_ARM) & (rng.random(n_people) < lost), 0, 1 + rng.poisson(0.7, n_people))
+        self.person = np.repeat(np.arange(n_people), n_visits)
+        came = np.arange(n_people)[self.person]
+        later = rng.random(len(came)) * (n_people - came)
+        self.ts = came + np.where(np.diff(self.person, prepend=-1) > 0, 0, later)
+        mean = np.array(click_share)[arm]
+        self.clicked = rng.random(len(came)) < rng.beta(2, 2 / mean - 2)[self.person]
+        self.degraded = rng.random(len(came)) < np.array(degraded_share)[arm][self.person]
+        self.arm, self.n_people = arm, n_people
+
+    def cells(self, until: float) -> Cells:
+        """What the log adds up to until a moment."""
+        here = self.ts <= until
+        sums = {
+            "requests": np.ones(here.sum()),
+            "clicked_requests": self.clicked[here],
+            "degraded": self.degraded[here],
+        }
+        counted = {name: np.bincount(self.person[here], values, self.n_people) for name, values in sums.items()}
+        seen = counted["requests"] > 0
+        counts = {name: counted.get(name, counted["requests"])[seen] for name in COUNTS}
+        person = np.flatnonzero(seen).astype(np.uint64)
+        return Cells(person, self.arm[seen], np.zeros(len(person), np.int64), counts)
+
+    def looks(self, n_looks: int = 40) -> Iterator[Cells]:
+        """What it adds up to at so many moments, as far apart from each other."""
+        return (self.cells(until) for until in np.linspace(self.n_people / n_looks, self.n_people, n_looks))
+
+
 def settled_ms(after: datetime = START) -> int:
     """The first millisecond that counts after a change."""
     return int((after + SETTLING).timestamp() * 1000)
@@ -143,8 +187,5 @@ def cells(arm: Sequence[int], **counts: Sequence[float]) -> Cells:
         np.arange(n_people, dtype=np.uint64),
         np.asarray(arm, np.int64),
         np.zeros(n_people, np.int64),
-        {name: np.asarray(counts.get(name, zeros), np.float64) for name in ALL_COUNTS},
+        {name: np.asarray(counts.get(name, zeros), np.float64) for name in COUNTS},
     )
-
-
-ALL_COUNTS = ("requests", "clicked_requests", "impressions", "clicks", "degraded")

@@ -5,48 +5,14 @@ import pytest
 
 from release.canary_report import GUARD_ALPHA, PER_REQUEST, judge
 from release.canary_statistics import difference
-from release.canary_sums import CANARY, COUNTS, PRODUCTION, Cells
-from tests.canary_worlds import LIMITS
+from release.canary_sums import CANARY, PRODUCTION
+from tests.canary_worlds import LIMITS, Stream
 
 SHARE = 0.3
-N_PEOPLE = 6000
-N_LOOKS = 40
 N_WORLDS = 200
 # Clicks end a world with a chance of 2.5% at most, the sample ratio with 0.1%: more than 13 of 200 with one of 0.08%,
 # more than 6 of 60 with one of 0.09%.
 MOST_ENDED = {200: 13, 60: 6}
-
-
-class Stream:
-    """Visits in the order of time: people differ in liking, and half of them come back later."""
-
-    def __init__(self, rng, click_share, degraded_share=(0.0, 0.0), lost=0.0, n_people=N_PEOPLE):
-        arm = (rng.random(n_people) < SHARE).astype(np.int64)
-        n_visits = np.where((arm == CANARY) & (rng.random(n_people) < lost), 0, 1 + rng.poisson(0.7, n_people))
-        self.person = np.repeat(np.arange(n_people), n_visits)
-        came = np.arange(n_people)[self.person]
-        self.ts = came + np.where(np.diff(self.person, prepend=-1) > 0, 0, rng.random(len(came)) * (n_people - came))
-        mean = np.array(click_share)[arm]
-        self.clicked = rng.random(len(came)) < rng.beta(2, 2 / mean - 2)[self.person]
-        self.degraded = rng.random(len(came)) < np.array(degraded_share)[arm][self.person]
-        self.arm, self.n_people = arm, n_people
-
-    def cells(self, until):
-        """What the log adds up to until a moment."""
-        here = self.ts <= until
-        sums = {
-            "requests": np.ones(here.sum()),
-            "clicked_requests": self.clicked[here],
-            "degraded": self.degraded[here],
-        }
-        counted = {name: np.bincount(self.person[here], values, self.n_people) for name, values in sums.items()}
-        seen = counted["requests"] > 0
-        counts = {name: counted.get(name, counted["requests"])[seen] for name in COUNTS}
-        person = np.flatnonzero(seen).astype(np.uint64)
-        return Cells(person, self.arm[seen], np.zeros(len(person), np.int64), counts)
-
-    def looks(self, n_looks=N_LOOKS):
-        return (self.cells(until) for until in np.linspace(self.n_people / n_looks, self.n_people, n_looks))
 
 
 def first_crossed(stream):
