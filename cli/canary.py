@@ -55,7 +55,7 @@ def status(context: typer.Context, *, as_json: AsJson = False) -> None:
     for table in (arms_table(report), checks_table(report), sample_ratio_table(report), left_out_table(report)):
         if table.rows:
             print(f"{table.as_text()}\n")
-    print(f"{report.n_in_both} people were in either arm at some time; the page: {path}")
+    print(f"{report.n_in_both} people were in both arms, one after the other; the page: {path}")
 
 
 @commands.command()

@@ -13,7 +13,7 @@ from contracts.settings import CanarySettings
 from feature_store.connection import Client
 from feature_store.event_stream import Batch, events_key, id_from, read_stream
 from release.canary_history import Run
-from release.canary_report import CanaryReport, build_report
+from release.canary_report import CanaryReport, build_report, judge
 from release.canary_sums import CanarySums
 
 
@@ -50,12 +50,20 @@ class CanaryGuard:
         self._reading: Reading | None = None
         self._of: tuple[str, datetime] | None = None
 
-    def look(self, client: Client, run: Run, until: datetime) -> CanaryReport:
-        """The report as of now. until: as for `Reading.go_on`. Raises StoreError."""
+    def look(self, client: Client, run: Run, until: datetime) -> CanaryReport | None:
+        """The report as of `until`, if it crosses a guardrail. until: as for `Reading.go_on`. Raises StoreError."""
+        sums = self.read(client, run, until)
+        shares = [segment.share for segment in run.segments]
+        if not any(check.crossed for check in judge(sums.cells(), shares, self._limits)):
+            return None
+        return build_report(sums, run, self._limits, until)
+
+    def read(self, client: Client, run: Run, until: datetime) -> CanarySums:
+        """What the log adds up to by now."""
         # A canary that the store had lost begins anew: its salt is the same, its first segment is not.
         identity = (run.canary.salt, run.segments[0].since)
         if self._reading is None or self._of != identity:
             self._reading, self._of = Reading.of(run), identity
         for _ in self._reading.go_on(client, self._app, run, until):
             pass
-        return build_report(self._reading.sums, run, self._limits, until)
+        return self._reading.sums

@@ -22,7 +22,7 @@ table { border-collapse: collapse; } th, td { text-align: left; padding: .25rem 
 th { border-bottom: 1px solid #999; } td { border-bottom: 1px solid #e4e4e4; }
 .verdict { padding: .6rem 1rem; border-left: 5px solid #1b6ca8; background: #f2f6fa; }
 .verdict.bad { border-color: #c0392b; background: #fbefed; }
-svg { max-width: 100%; height: auto; }
+svg { max-width: 100%; height: auto; margin-top: 1.5rem; }
 """
 
 
@@ -52,7 +52,7 @@ def page(report: CanaryReport, marks: Sequence[Mark]) -> str:
         "<h2>Are people lost?</h2>",
         _table(sample_ratio_table(report)),
         "<h2>What does not count</h2>",
-        _table(left_out_table(report)),
+        _table(left_out_table(report)) if report.left_out else "<p>Every record counts.</p>",
         f"<p>As of {report.moment:%Y-%m-%d %H:%M:%S} UTC, {report.n_read} records read.</p>",
     ]
     title = f"Canary {escape(run.canary.release_id)}"
@@ -63,7 +63,8 @@ def page(report: CanaryReport, marks: Sequence[Mark]) -> str:
 def _about_arms(report: CanaryReport) -> str:
     return (
         "Intervals are of 95%, the person is the unit. "
-        f"{report.n_in_both} people were in either arm at some time; they count in each for what they were shown there."
+        f"{report.n_in_both} people were in both arms, one after the other: they count in each for what they were "
+        "shown there."
     )
 
 
@@ -87,7 +88,7 @@ def _plot(report: CanaryReport, marks: Sequence[Mark]) -> str:
         FigureCanvasSVG(figure)
         left, right = figure.subplots(1, 2, width_ratios=[1, 2])
         _draw_arms(left, report)
-        _draw_trail(right, marks)
+        _draw_trail(right, marks, report.limits.min_people)
         for axes in (left, right):
             axes.spines[["top", "right"]].set_visible(False)
         drawn = io.StringIO()
@@ -110,14 +111,21 @@ def _draw_arms(axes: Any, report: CanaryReport) -> None:
     axes.set_title("Click-through, 95%", fontsize=11)
 
 
-def _draw_trail(axes: Any, marks: Sequence[Mark]) -> None:
+def _draw_trail(axes: Any, marks: Sequence[Mark], min_people: int) -> None:
+    from matplotlib.ticker import LogLocator, NullFormatter  # noqa: PLC0415 as above
+
     people = [mark.n_people for mark in marks]
     low, high = [100 * mark.low for mark in marks], [100 * mark.high for mark in marks]
     axes.fill_between(people, low, high, color=CANARY_COLOUR, alpha=0.2, linewidth=0)
     axes.plot(people, [100 * mark.value for mark in marks], color=CANARY_COLOUR, marker=".")
     axes.axhline(0, color="#444444", linewidth=1)
+    axes.axvline(min_people, color="#888888", linewidth=1, linestyle=":", label=f"it speaks from {min_people} on")
+    axes.legend(frameon=False, loc="lower right")
     if len(people) > 1:
         axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_major_formatter("{x:.0f}")
+        axes.xaxis.set_minor_formatter(NullFormatter())
         # The first intervals are as wide as can be; what matters is where they close.
         widest = max(abs(high[len(high) // 3]), abs(low[len(low) // 3]))
         axes.set_ylim(-widest, widest)

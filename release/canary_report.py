@@ -3,7 +3,7 @@ makes of it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -35,7 +35,10 @@ GUARD_ALPHA = 0.05 / 2
 
 @dataclass(frozen=True)
 class Check:
-    """One guardrail. value: the end of the interval that speaks for the candidate, or a p-value; None: too early."""
+    """One guardrail. value: the end of the interval that speaks for the candidate, or a p-value; None: too early.
+
+    limit: what the value is held against; for clicks 0, as the loss that is allowed is taken off production's before.
+    """
 
     name: str
     crossed: bool
@@ -178,39 +181,32 @@ def _people_lost(ratios: list[SampleRatio], limits: CanarySettings) -> Check:
 
 
 def _degraded(cells: Cells, limits: CanarySettings) -> Check:
-    return _judged(
-        "degraded",
-        difference(cells, DEGRADED),
-        lambda found: (least := always_valid(found, limits).low, least > limits.max_degraded_share),
-        "Of its answers {0:+.2%} more are degraded than of production's; at least {1:+.2%} whenever it is looked at, "
-        "and {2:.2%} is allowed.",
-        limits.max_degraded_share,
+    found = difference(cells, DEGRADED)
+    if found is None:
+        return _never_together("degraded")
+    least = always_valid(found, limits).low
+    sentence = (
+        f"Of its answers {100 * found.value:+.2f} points more are degraded than of production's; the better end of the "
+        f"interval is {100 * least:+.2f}, and {100 * limits.max_degraded_share:.2f} are allowed."
     )
+    return Check("degraded", least > limits.max_degraded_share, sentence, least, limits.max_degraded_share)
 
 
 def _clicks(cells: Cells, limits: CanarySettings) -> Check:
-    """Production's click-through is taken times what must be kept of it: more than that is lost below zero."""
-    return _judged(
-        "clicks",
-        difference(cells, PER_REQUEST, 1 - limits.max_click_loss),
-        lambda found: (most := always_valid(found, limits).high, most < 0),
-        "Its click-through stands {0:+.2%} from what it must keep of production's; at most {1:+.2%} whenever it is "
-        "looked at, and a loss of {2:.0%} is allowed.",
-        limits.max_click_loss,
-    )
-
-
-def _judged(
-    name: str,
-    found: Difference | None,
-    judge: Callable[[Difference], tuple[float, bool]],
-    sentence: str,
-    limit: float,
-) -> Check:
+    kept = 1 - limits.max_click_loss
+    found = difference(cells, PER_REQUEST, kept)
     if found is None:
-        return Check(name, crossed=False, sentence="The arms were never seen at the same time.")
-    value, crossed = judge(found)
-    return Check(name, crossed, sentence.format(found.value, value, limit), value, limit)
+        return _never_together("clicks")
+    most = always_valid(found, limits).high
+    sentence = (
+        f"Its click-through is {100 * found.value:+.2f} points from the {kept:.0%} of production's that it must keep; "
+        f"the better end of the interval is {100 * most:+.2f}."
+    )
+    return Check("clicks", most < 0, sentence, most, 0.0)
+
+
+def _never_together(name: str) -> Check:
+    return Check(name, crossed=False, sentence="The arms were never seen at the same time.")
 
 
 def _told(found: Interval | None) -> dict[str, float] | None:

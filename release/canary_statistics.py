@@ -136,7 +136,7 @@ def over_segments(p_values: Sequence[float]) -> float:
 
 
 def n_in_both(cells: Cells) -> int:
-    """People who were in either arm at some time."""
+    """People who were in both arms, one after the other."""
     people, of_cell = np.unique(cells.person, return_inverse=True)
     arms_seen = np.zeros((2, len(people)), bool)
     arms_seen[cells.arm, of_cell] = True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ IntArray = npt.NDArray[np.int64]
 UNKNOWN = -1
 
 
+@lru_cache(maxsize=10_000)  # the items of a slate name its request and person again and again
 def key_of(text: str) -> int:
     """64 bits that name a text, the same in every process."""
     return int.from_bytes(hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little")

@@ -178,7 +178,7 @@ class Promoter:
         if run is None or not run.is_running:
             return ""
         report = self.guard.look(switch.client, run, moment)
-        if report.breach is None:
+        if report is None or report.breach is None:
             return ""
         reason = report.breach.sentence
         stop_canary(switch, run, moment, requester=BY_GUARD, reason=reason, figures=report.to_json())

@@ -21,11 +21,12 @@ from feature_store.pointer import Pointer
 from feature_store.traffic import Staged, end_canary, read_traffic, set_canary
 from release.canary import CanaryControl, start_canary
 from release.canary_history import Run
+from release.canary_report import CanaryReport, build_report
 from release.journal import Action, Entry, Journal, Note, Phase
 from release.promotion import Promoter
 from release.registry_state import Stage
 from release.rollback import roll_back
-from tests.canary_worlds import START, Log, World, settled_ms
+from tests.canary_worlds import LIMITS, START, Log, World, settled_ms
 from tests.promotion_worlds import FOREIGN_WARNINGS, Studio
 
 pytestmark = FOREIGN_WARNINGS
@@ -74,6 +75,12 @@ def people_come(studio: Studio, run: Run, n_people: int = 1600, seed: int = 0, *
     )
     with log_of(studio) as log:
         log.write(list(visits), settled_ms() + seed)
+
+
+def report_of(promoter: Promoter, log: Log, run: Run, hours: float) -> CanaryReport:
+    """What this process' guard has read, and reads now, as a report."""
+    moment = START + timedelta(hours=hours)
+    return build_report(promoter.guard.read(log.client, run, moment), run, LIMITS, moment)
 
 
 def test_a_canary_stands_beside_production_with_its_values_published(studio: Studio) -> None:
@@ -351,8 +358,8 @@ def test_a_watch_reads_on_where_it_stopped_and_a_new_one_comes_to_the_same(studi
         assert watching.sync().canary_ended == ""
     with log_of(studio) as log:
         n_records = log.client.xlen(f"slate:{{{studio.app}}}:events")
-        again = watching.guard.look(log.client, run, START + timedelta(hours=1))
-        anew = promoter_at(studio).guard.look(log.client, run, START + timedelta(hours=1))
+        again = report_of(watching, log, run, 1)
+        anew = report_of(promoter_at(studio), log, run, 1)
     assert again.n_read == anew.n_read == n_records
     assert again.to_json() == anew.to_json()
 
@@ -367,7 +374,7 @@ def test_a_change_of_the_share_in_the_middle_of_a_watch_takes_nobody_for_lost(st
     with log_of(studio) as log:
         log.write(list(visits), settled_ms(START + timedelta(hours=1)))
         assert watching.sync().canary_ended == ""
-        report = watching.guard.look(log.client, run, START + timedelta(hours=3))
+        report = report_of(watching, log, run, 3)
     assert [ratio.share for ratio in report.sample_ratios] == [0.1, 0.6]
     assert report.people_lost_p > 0.01
     assert report.n_in_both > 500
