@@ -72,8 +72,8 @@ class CanaryReport:
 
     @property
     def people_lost_p(self) -> float:
-        """For one look: the chance of people divided as badly as these or worse."""
-        return over_segments([ratio.p_once for ratio in self.sample_ratios])
+        """For one look: the chance of people divided as badly as these or worse (Bonferroni over the segments)."""
+        return min(1.0, len(self.sample_ratios) * min(ratio.p_once for ratio in self.sample_ratios))
 
     @property
     def alarm(self) -> bool:

@@ -128,7 +128,7 @@ def sample_ratios(cells: Cells, shares: Sequence[float]) -> list[SampleRatio]:
 
 
 def over_segments(p_values: Sequence[float]) -> float:
-    """One p-value for several segments, whatever people come back in them.
+    """One p-value of those for every look, in the order of the segments, whatever people come back in them.
 
     Bonferroni with weights 1/1*2, 1/2*3, ..., which sum to one however many segments there will be.
     """
