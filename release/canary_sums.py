@@ -1,7 +1,7 @@
 """What the event log adds up to for one canary: counts per person, arm and time between two changes of the share.
 
-Read in batches and held as rows of counters, so that memory grows with the people, not with the log: 40 bytes for each
-person and arm, 40 for each of the latest requests.
+Read in batches and held as rows of counters, so that memory grows with the people, not with the log: 36 bytes for each
+person, arm and segment, 27 for each of the latest requests.
 """
 
 from __future__ import annotations

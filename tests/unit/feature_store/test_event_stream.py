@@ -1,12 +1,14 @@
 from contextlib import closing
 from datetime import UTC, datetime
 
+import orjson
 import pytest
 
 from contracts.errors import StoreUnavailable
 from feature_store.connection import connect
 from feature_store.event_stream import events_key, id_from, latest_records, read_stream
-from feature_store.keys import requests_key
+from release.canary_sums import PRODUCTION as PRODUCTION_ARM
+from release.canary_sums import CanarySums
 from serving.event_log import stream_key
 from serving.records import events
 from serving.wire import SentEvent
@@ -75,18 +77,11 @@ def test_a_store_that_went_away_is_an_error_of_ours(client, monkeypatch):
         read(client)
 
 
-def test_what_the_server_writes_is_what_is_read(client):
-    from release.canary_sums import PRODUCTION as PRODUCTION_ARM
-    from release.canary_sums import CanarySums
-
+def test_what_the_server_writes_is_what_is_read():
     assert stream_key(APP) == KEY
-    assert requests_key(APP) == "slate:{movies}:requests"
     moment = datetime(1998, 4, 22, tzinfo=UTC)
     (clicked,) = events([SentEvent(event_type="click", user_id="ann", item_id="i1", request_id="a")], moment)
     sums = CanarySums(run_of(CANARY.share))
-    import orjson
-
     sums.add([settled_ms()] * 2, [impression("a", release_id=PRODUCTION), orjson.dumps(clicked)])
-    cells = sums.cells()
-    assert cells.arm.tolist() == [PRODUCTION_ARM]
-    assert cells.counts["clicks"].tolist() == [1]
+    assert sums.cells().arm.tolist() == [PRODUCTION_ARM]
+    assert sums.cells().counts["clicks"].tolist() == [1]
