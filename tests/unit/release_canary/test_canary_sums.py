@@ -91,8 +91,9 @@ def test_what_does_not_count_is_counted_by_its_reason(record, why):
 
 
 def test_a_visitor_without_an_account_is_known_by_the_session():
-    sums = count(CanarySums(run_of(0.3)), [impression("a", user_id=None, session_id="s1"), impression("b")])
-    assert len(sums.cells().person) == 2
+    visitors = [impression(f"r{session}", user_id=None, session_id=session) for session in ("s1", "s2", "s1")]
+    sums = count(CanarySums(run_of(0.3)), [*visitors, impression("a", session_id="s1")])
+    assert len(sums.cells().person) == 3
 
 
 def test_a_segment_begins_once_servers_took_up_the_share_and_ends_with_the_next_change():
