@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-NAMES = ("noop", "publish", "gates")
+NAMES = ("noop", "publish", "gates", "canary")
 
 
 def main() -> None:

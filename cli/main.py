@@ -7,7 +7,20 @@ import sys
 
 import typer
 
-from cli import checkout, demo, doctor, journal, refresh, releases, services, serving, storage, workspace
+from cli import (
+    canary,
+    checkout,
+    demo,
+    doctor,
+    journal,
+    refresh,
+    releases,
+    services,
+    serving,
+    shadow,
+    storage,
+    workspace,
+)
 from contracts.errors import SlateworkError, refused_by_system
 
 INTERRUPTED = 130
@@ -19,7 +32,20 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for module in (demo, releases, refresh, journal, serving, doctor, services, workspace, storage, checkout):
+for module in (
+    demo,
+    releases,
+    refresh,
+    canary,
+    shadow,
+    journal,
+    serving,
+    doctor,
+    services,
+    workspace,
+    storage,
+    checkout,
+):
     module.add_to(app)
 
 

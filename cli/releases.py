@@ -158,9 +158,10 @@ def _describe_registration(version: Version) -> str:
 
 
 def _tell(report: SyncReport, as_json: bool, *, quiet: bool) -> None:
-    if quiet and not report.decisions and not report.rebuilt:
+    if quiet and not report.decisions and not report.rebuilt and not report.canary_ended:
         return
     lines = [f"the pointer was set again to {report.rebuilt.release_id}"] if report.rebuilt else []
+    lines += [f"the canary was ended: {report.canary_ended}"] if report.canary_ended else []
     lines += [_describe(decision) for decision in report.decisions]
     print_result(report.to_json(), as_json, "\n".join(lines) or "nothing was asked for")
 

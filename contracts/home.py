@@ -61,6 +61,10 @@ class Home:
         return self.root / "runs"
 
     @property
+    def reports(self) -> Path:
+        return self.root / "reports"
+
+    @property
     def airflow(self) -> Path:
         return self.root / "airflow"
 

@@ -189,6 +189,18 @@ class PublishSettings(Group):
     grace_hours: float = Field(ge=0)
 
 
+class CanarySettings(Group):
+    """What ends a canary by itself. min_people: in either arm, before answers and clicks are judged;
+    max_click_loss: the share of production's click-through (of requests) that the candidate may lose;
+    max_degraded_share: degraded answers above production's share, 0 to 1; srm_alpha: chance at which people divided as
+    the share says would be taken for people lost in one arm."""
+
+    min_people: int = Field(ge=100)
+    max_click_loss: float = Field(ge=0, lt=1)
+    max_degraded_share: float = Field(ge=0, le=1)
+    srm_alpha: float = Field(gt=0, le=0.05)
+
+
 class PromotionSettings(Group):
     """after_training: what a scheduled training does with its release; rule: `non_inferiority` asks that the lower end
     of the paired 95% interval of NDCG@10 against the release in production is above -max_ndcg_loss, `superiority` that
@@ -198,7 +210,8 @@ class PromotionSettings(Group):
     min_ndcg: floor of the NDCG@10 measured. max_relative_loss_*: the share of the champion's figure that may be lost;
     max_popularity_share_gain: places more, as a share of all, that the most popular items may take.
     parity_sample: people, and items, whose values are read online and offline; max_p99_ms: of the request path.
-    allowed_requesters: who may promote, `cli:<user of the machine>` or `token:<sha256 of a token>`; none: everybody."""
+    allowed_requesters: who may promote, `cli:<user of the machine>` or `token:<sha256 of a token>`; none: everybody.
+    canary: its guard."""
 
     after_training: Literal["none", "staging", "production"]
     allowed_requesters: list[Annotated[str, Field(pattern=REQUESTER)]]
@@ -213,6 +226,7 @@ class PromotionSettings(Group):
     max_popularity_share_gain: float = Field(ge=0, le=1)
     parity_sample: int = Field(ge=1, le=100_000)
     max_p99_ms: float = Field(gt=0)
+    canary: CanarySettings
 
 
 class ServingSettings(Group):

@@ -9,8 +9,9 @@ from contracts.errors import PromotionRefused
 from contracts.settings import PublishSettings
 from feature_store.collection import Collection, collect
 from feature_store.connection import Client
-from release.history import CHANGES, rollback_target, served
-from release.journal import Action, Entry, Phase
+from release.canary_history import last_run
+from release.history import CHANGES, rollback_target, served, staged
+from release.journal import Entry, Phase
 
 KEYS_AT_ONCE = 1000  # some milliseconds of the server's time
 
@@ -33,13 +34,16 @@ def generations_to_keep(entries: Sequence[Entry], n_last: int) -> dict[str, str]
     reasons = [
         (served(entries), "in production"),
         (_rollback_target(entries), "a rollback would go to it"),
-        (_staged(entries), "in Staging"),
+        (staged(entries), "in Staging"),
         *((entry, f"one of the last {n_last} in production") for entry in _last_moves(entries, n_last)),
     ]
     keep: dict[str, str] = {}
     for entry, why in reasons:
         if entry is not None and entry.generation_id is not None:
             keep.setdefault(entry.generation_id, why)
+    canary = _canary(entries)
+    if canary:
+        keep.setdefault(canary, "the canary's")
     return keep
 
 
@@ -50,10 +54,10 @@ def _rollback_target(entries: Sequence[Entry]) -> Entry | None:
         return None  # nothing was in production before
 
 
-def _staged(entries: Sequence[Entry]) -> Entry | None:
-    """What the journal says stands in Staging; the store may have lost its own note of it."""
-    changes = [entry for entry in entries if entry.action is Action.STAGE and entry.phase is Phase.DONE]
-    return changes[-1] if changes else None
+def _canary(entries: Sequence[Entry]) -> str | None:
+    """The generation of the canary that the journal says is running; the store may have lost its own note of it."""
+    run = last_run(entries)
+    return run.canary.generation_id if run and run.is_running else None
 
 
 def _last_moves(entries: Sequence[Entry], n_last: int) -> list[Entry]:

@@ -119,6 +119,20 @@ def golden_calls(bundle: Path, release: Release) -> list[Callable[[], Slate]]:
     return [partial(_answer, release, reader, now, question) for question, _ in queries]
 
 
+def golden_requests(release: Release) -> list[tuple[RecommendRequest, History | None]]:
+    """What a bundle's golden queries ask, each with what happened in its session, if it has one.
+
+    Raises ArtefactError when the queries are missing or damaged.
+    """
+    if release.folder is None:
+        raise ArtefactError(f"Release {release.release_id} is no bundle: it has no golden queries.", REBUILD)
+    _, queries = _load(release.folder / GOLDEN)
+    ids = release.catalogue.ids
+    return [
+        (question.request, _history(question.session, ids) if question.session else None) for question, _ in queries
+    ]
+
+
 class _Recorder:
     """Reads from another reader, and remembers which items it was asked for."""
 

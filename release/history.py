@@ -50,7 +50,7 @@ def served_at(entries: Sequence[Entry], moment: datetime) -> Standing:
     known = [entry for entry in entries if entry.ts <= moment]
     later = {entry.intent_id for entry in entries if entry.ts > moment and entry.phase is Phase.DONE}
     switching = [intent for intent in open_intents(known, *CHANGES) if intent.id in later]
-    return Standing(moment, served(known), _since(known), _staged(known), switching[-1] if switching else None)
+    return Standing(moment, served(known), _since(known), staged(known), switching[-1] if switching else None)
 
 
 def rollback_target(entries: Sequence[Entry], to: str | None = None) -> Entry:
@@ -132,14 +132,14 @@ def _since(entries: Sequence[Entry]) -> Entry | None:
     return since
 
 
-def _staged(entries: Sequence[Entry]) -> Entry | None:
+def staged(entries: Sequence[Entry]) -> Entry | None:
     """The entry that put the version in Staging there; a version that goes on to Production leaves it."""
-    staged: Entry | None = None
+    now: Entry | None = None
     for entry in entries:
         if entry.phase is not Phase.DONE:
             continue
         if entry.action is Action.STAGE:
-            staged = entry if entry.version is not None else None
-        elif entry.action in CHANGES and staged is not None and staged.release_id == entry.release_id:
-            staged = None
-    return staged
+            now = entry if entry.version is not None else None
+        elif entry.action in CHANGES and now is not None and now.release_id == entry.release_id:
+            now = None
+    return now

@@ -1,8 +1,8 @@
 """Promotion: a change of stage or alias in the registry is a request; gates decide; production follows, or the
 registry is put back to what is true.
 
-    settle what a killed process left -> rebuild a lost pointer -> finish pending writes to the registry
-    -> read requests -> decide and switch -> write back
+    settle what a killed process left -> rebuild a lost pointer, Staging and canary -> guard the canary
+    -> finish pending writes to the registry -> read requests -> decide and switch -> write back
 
 A request is a change against the registry as we last saw or wrote it, never a difference from what is served:
 otherwise a rollback made while the registry was away would be undone.
@@ -19,14 +19,17 @@ from pathlib import Path
 from typing import Any
 
 from contracts.clock import Clock, WallClock
-from contracts.errors import ArtefactError, PointerMoved
+from contracts.errors import ArtefactError, PointerMoved, PromotionRefused
 from contracts.features import FeatureReader
 from contracts.home import Home
 from contracts.settings import Settings
 from feature_store.online import RedisFeatureReader
 from feature_store.pointer import Pointer
+from feature_store.traffic import Staged
 from release.bundle import Release
 from release.bundle_store import BundleStore
+from release.canary_guard import CanaryGuard
+from release.canary_history import last_run
 from release.decision import Decision, Gate
 from release.gates import Candidate, evaluate_gates
 from release.history import last_state, served
@@ -38,20 +41,24 @@ from release.registry import Registry, Version, state_of
 from release.registry_requests import BY_REGISTRY, Asked, Refusal, Request, read_requests
 from release.registry_state import RegistryState, Stage, settled
 from release.requesters import BY_TRAINING, of_registry, take_tokens, why_not
+from release.side_traffic import put_in_staging, restore, stop_canary
 from release.switch import Switch, open_switch
 from release.turns import turn
 from release.write_back import Write, check_resolution, finish_writes, plan_write
 
 AFTER_TRAINING = {"staging": Stage.STAGING, "production": Stage.PRODUCTION}
 BY_SLATE = "slate"
+BY_GUARD = "guard"
 
 
 @dataclass(frozen=True)
 class SyncReport:
-    """What one sync did. rebuilt: the pointer, where it had to be set anew from the journal."""
+    """What one sync did. rebuilt: the pointer, where it had to be set anew from the journal; canary_ended: why the
+    guard ended the canary, empty where it did not."""
 
     decisions: tuple[Decision, ...]
     rebuilt: Pointer | None
+    canary_ended: str = ""
 
     @property
     def refused(self) -> tuple[Decision, ...]:
@@ -61,7 +68,17 @@ class SyncReport:
         return {
             "decisions": [decision.to_json() for decision in self.decisions],
             "rebuilt": self.rebuilt and self.rebuilt.__dict__,
+            "canary_ended": self.canary_ended,
         }
+
+
+@dataclass(frozen=True)
+class Vetted:
+    """A version and what the gates say of it, with the switch of whoever holds the turn."""
+
+    switch: Switch
+    version: Version
+    gates: tuple[Gate, ...]
 
 
 @dataclass(frozen=True)
@@ -77,12 +94,14 @@ class Promoter:
     registry: Registry
     journal: Journal
     clock: Clock
+    guard: CanaryGuard
 
     @classmethod
     def open(cls, settings: Settings, home: Home, clock: Clock | None = None) -> Promoter:
         """The promoter of the application that the settings name."""
         clock = clock or WallClock()
-        return cls(settings, home, Registry(home, settings.app), Journal(home, settings.app, clock), clock)
+        guard = CanaryGuard(settings.app, settings.promotion.canary)
+        return cls(settings, home, Registry(home, settings.app), Journal(home, settings.app, clock), clock, guard)
 
     def sync(self) -> SyncReport:
         """Carry out or refuse everything that was asked for in the registry since the last time."""
@@ -110,6 +129,28 @@ class Promoter:
             *_, decision = _Round(self, switch).decide(Asked((request,)))
         return decision
 
+    @contextmanager
+    def vetting(self, number: int, stage: Stage, requester: str) -> Iterator[Vetted]:
+        """Hold the turn, after everything that was asked for before, with one version and its gates for a stage.
+
+        Raises PromotionRefused when the requester may not promote, RegistryError when there is no such version.
+        """
+        forbidden = why_not(requester, self.settings.promotion.allowed_requesters)
+        if forbidden:
+            raise PromotionRefused(forbidden, "Ask somebody who is on the list, or with a token: set SLATE_TOKEN.")
+        with self._switch() as switch:
+            self._sync(switch)
+            version = self.registry.version(number)
+            yield _Round(self, switch).vet(version, Request(stage, number, requester))
+
+    def bundle(self, version: Version) -> Path:
+        """The release's bundle from this machine, else as it was logged in the registry."""
+        store = BundleStore(self.home)
+        if version.release_id in store.release_ids():
+            return store.path(version.release_id)
+        with tempfile.TemporaryDirectory(dir=self.home.root, prefix=".download-") as scratch:
+            return store.keep(self.registry.download_bundle(version, Path(scratch)))
+
     def after_training(self, number: int) -> Decision | None:
         """Do with a freshly trained version what `promotion.after_training` says.
 
@@ -134,9 +175,23 @@ class Promoter:
     def _sync(self, switch: Switch) -> SyncReport:
         switch.settle()
         rebuilt = switch.rebuild()
+        restore(switch, self.clock.now())
+        canary_ended = self._guard_canary(switch)  # before the registry is needed: it may be away
         finish_writes(self.journal, self.registry)
         this_round = _Round(self, switch)
-        return SyncReport(tuple(this_round.decide(this_round.read())), rebuilt)
+        return SyncReport(tuple(this_round.decide(this_round.read())), rebuilt, canary_ended)
+
+    def _guard_canary(self, switch: Switch) -> str:
+        moment = self.clock.now()
+        run = last_run(self.journal.entries())
+        if run is None or not run.is_running:
+            return ""
+        report = self.guard.look(switch.client, run, moment)
+        if report is None or report.breach is None:
+            return ""
+        reason = report.breach.sentence
+        stop_canary(switch, run, moment, requester=BY_GUARD, reason=reason, figures=report.to_json())
+        return reason
 
     @contextmanager
     def _switch(self) -> Iterator[Switch]:
@@ -171,11 +226,16 @@ class _Round:
         """Decide on everything, requests after plain refusals, and write back what is then true."""
         if asked.left_staging:
             self._staging = None
+            put_in_staging(self._switch, None)
             self._journal.append(Note(Action.STAGE, Phase.DONE, requester=BY_SLATE, reason="Taken out of Staging."))
         decisions = [self._refuse(_refusal(self._versions, refusal)) for refusal in asked.refusals]
         decisions += [self._decide(request) for request in asked.requests]
         self._write_back(decisions)
         return decisions
+
+    def vet(self, version: Version, request: Request) -> Vetted:
+        """What the gates say of a version that asks for this stage; nothing of one that has no release."""
+        return Vetted(self._switch, version, self._gates(version, request) if version.release_id else ())
 
     def _baseline(self) -> RegistryState:
         """The registry as we last knew it; on first contact, everything in it is new."""
@@ -247,14 +307,11 @@ class _Round:
 
     def _bundle(self, version: Version) -> Path:
         """The release's bundle from this machine, else as it was logged in the registry."""
-        store = BundleStore(self._promoter.home)
-        if version.release_id in store.release_ids():
-            return store.path(version.release_id)
-        with tempfile.TemporaryDirectory(dir=self._promoter.home.root, prefix=".download-") as scratch:
-            return store.keep(self._registry.download_bundle(version, Path(scratch)))
+        return self._promoter.bundle(version)
 
     def _accept(self, decision: Decision) -> Decision:
         if decision.stage is Stage.STAGING:
+            put_in_staging(self._switch, Staged(decision.release_id, decision.generation_id))
             self._staging = decision.version
             self._journal.append(decision.note(Action.STAGE, Phase.DONE))
             return decision

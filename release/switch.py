@@ -101,6 +101,11 @@ class Switch:
             return load_manifest(self.bundles.path(release_id)).generation_id
         return generation_id
 
+    def publish(self, release_id: str, generation_id: str) -> None:
+        """Write what the store lacks of a generation of a release; nothing that is served changes."""
+        values = self.generations.path(release_id, generation_id)
+        publish_bundle(self.client, self.app, self.bundles.path(release_id), values, self.batch_size)
+
     def _move_published(self, note: Note, epoch: int) -> Pointer:
         release_id, generation_id = str(note.release_id), str(note.generation_id)
         try:
@@ -110,9 +115,7 @@ class Switch:
             return move_pointer(self.client, self.app, release_id, generation_id, epoch)
 
     def _publish(self, note: Note) -> None:
-        release_id = str(note.release_id)
-        values = self.generations.path(release_id, str(note.generation_id))
-        publish_bundle(self.client, self.app, self.bundles.path(release_id), values, self.batch_size)
+        self.publish(str(note.release_id), str(note.generation_id))
 
 
 def _confirmed(pointer: Pointer | None, entries: Sequence[Entry]) -> list[Entry]:
