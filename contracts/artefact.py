@@ -5,13 +5,15 @@
     <folder>/<name>.npy       one per array; never pickled
     <folder>/<other files>    written by the artefact itself before `seal`, listed in "files" as well
 
-`meta.json` is written last: a folder without one is unfinished. Loading checks every byte against it.
+`meta.json` is written last: a folder without one is unfinished. Loading checks every byte against it before anything
+is parsed, and every array's type and shape against what its loader asks for.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,11 +21,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from contracts.errors import ArtefactError, ReleaseMismatch
+from contracts.errors import ArtefactError, ReleaseMismatch, ShapeMismatch
 from contracts.fingerprint import canonical_json, fingerprint_bytes, fingerprint_file, fingerprint_json
 
 FORMAT_VERSION = 1
 META = "meta.json"
+REBUILD = "Run `dvc repro` to build it again, or `dvc checkout` to restore it."
 
 
 @dataclass(frozen=True)
@@ -73,55 +76,77 @@ def load_meta(folder: Path, kind: str) -> Meta:
 
     Raises ArtefactError when the folder is missing, unfinished, damaged, of another kind or of another format version.
     """
-    rebuild = "Run `dvc repro` to build it again, or `dvc checkout` to restore it."
     try:
         content = json.loads((folder / META).read_bytes())
     except FileNotFoundError as error:
-        raise ArtefactError(f"{folder} has no {META}: it is missing or unfinished.", rebuild) from error
+        raise ArtefactError(f"{folder} has no {META}: it is missing or unfinished.", REBUILD) from error
     except (ValueError, RecursionError) as error:
-        raise ArtefactError(f"{folder / META} is damaged: {error}", rebuild) from error
+        raise ArtefactError(f"{folder / META} is damaged: {error}", REBUILD) from error
     try:
         version = content["format_version"]
         meta = Meta(content["kind"], dict(content["built_with"]), dict(content["values"]), dict(content["files"]))
     except (TypeError, KeyError, ValueError) as error:
-        raise ArtefactError(f"{folder / META} is damaged: {error!r} is missing or malformed.", rebuild) from error
+        raise ArtefactError(f"{folder / META} is damaged: {error!r} is missing or malformed.", REBUILD) from error
     if version != FORMAT_VERSION:
         raise ArtefactError(
             f"{folder} is of format version {version!r}; this Slatework reads {FORMAT_VERSION}.",
             "Check out the release it belongs to, or build it again with `dvc repro`.",
         )
     if meta.kind != kind:
-        raise ArtefactError(f"{folder} holds a {meta.kind!r}; expected a {kind!r}.", rebuild)
+        raise ArtefactError(f"{folder} holds a {meta.kind!r}; expected a {kind!r}.", REBUILD)
     for name, expected in meta.files.items():
-        _check_bytes(folder, name, expected, rebuild)
+        _check_bytes(folder, name, expected)
     return meta
 
 
-def _check_bytes(folder: Path, name: str, expected: str, rebuild: str) -> None:
+def _check_bytes(folder: Path, name: str, expected: str) -> None:
     if Path(name).name != name:
-        raise ArtefactError(f"{folder / META} lists {name!r}, which is no plain file name.", rebuild)
+        raise ArtefactError(f"{folder / META} lists {name!r}, which is no plain file name.", REBUILD)
     path = folder / name
     if not path.is_file():
-        raise ArtefactError(f"{path} is missing.", rebuild)
+        raise ArtefactError(f"{path} is missing.", REBUILD)
     found = fingerprint_file(path)
     if found != expected:
-        raise ArtefactError(f"{path} is damaged: its fingerprint is {found}, {META} says {expected}.", rebuild)
+        raise ArtefactError(f"{path} is damaged: its fingerprint is {found}, {META} says {expected}.", REBUILD)
 
 
-def load_array(folder: Path, name: str) -> npt.NDArray[Any]:
-    """One array of an artefact, memory-mapped read-only; call after `load_meta` has checked the bytes."""
+def load_array(folder: Path, name: str, dtype: npt.DTypeLike, shape: tuple[int | None, ...]) -> npt.NDArray[Any]:
+    """One array of an artefact, in memory; call after `load_meta` has checked the bytes. shape: None where any will do.
+
+    Raises ArtefactError, before memory is taken, when the file holds no such array.
+    """
+    path = folder / f"{name}.npy"
+    with reading(path):
+        # Mapped, for then a header that promises more than the file holds is refused and not allocated.
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+        fits = len(array.shape) == len(shape) and all(
+            wanted in (None, found) for wanted, found in zip(shape, array.shape, strict=True)
+        )
+        if array.dtype != np.dtype(dtype) or not fits:
+            wanted = "x".join("any" if length is None else str(length) for length in shape)
+            raise ValueError(f"it holds {array.dtype} of shape {array.shape}, expected {np.dtype(dtype)} of {wanted}")
+        return np.array(array)
+
+
+@contextmanager
+def reading(source: Path) -> Iterator[None]:
+    """Whatever a malformed file or value makes the code inside trip over becomes an ArtefactError naming its source."""
     try:
-        array: npt.NDArray[Any] = np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError) as error:
-        raise ArtefactError(
-            f"{folder / name}.npy is no readable array: {error}", "Run `dvc repro` to build it again."
-        ) from error
-    return array
+        yield
+    except (OSError, ValueError, TypeError, LookupError, ArithmeticError, AttributeError, SyntaxError) as error:
+        raise _unreadable(source, error) from error
+    except (RecursionError, MemoryError, ShapeMismatch) as error:
+        raise _unreadable(source, error) from error
 
 
-def check_built_with(artefact: str, meta: Meta, part: str, expected: str) -> None:
+def _unreadable(source: Path, error: Exception) -> ArtefactError:
+    reason = error.problem if isinstance(error, ShapeMismatch) else f"{type(error).__name__}: {error}"
+    return ArtefactError(f"{source} is damaged: {reason}", REBUILD)
+
+
+def check_built_with(artefact: str, built_with: Mapping[str, str], part: str, expected: str) -> None:
     """Refuse an artefact that was built with another `part` than the one it is used with; both are printed."""
-    found = meta.built_with.get(part, "nothing")
+    found = built_with.get(part, "nothing")
     if found != expected:
         raise ReleaseMismatch(
             f"{artefact} was built with {part} {found}, but is used with {part} {expected}.",

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from contracts.errors import ReleaseMismatch
+from contracts.features import Entity
+from contracts.id_map import IdMap
 from contracts.settings import Settings
 from feature_store.values import FeatureValues, load_schemas
 from release.bundle import (
@@ -19,17 +21,21 @@ from release.bundle import (
     FEATURES,
     MEASURED,
     RULES,
+    UNRELEASED,
     VALIDATION,
     VALUES_FOLDER,
     WINDOW,
     Fit,
     Release,
+    check_evaluation,
+    generators_fingerprint,
     load_bundle,
     load_rules,
     read_json,
 )
-from release.golden import GOLDEN, check_golden, make_golden
+from release.golden import check_golden, make_golden
 from release.manifest import Manifest, list_files, released_params
+from release.parts import BUILT_WITH, GOLDEN, name_parts
 
 PER_USER: Final = "per_user.parquet"
 
@@ -67,14 +73,16 @@ def build_bundle(folder: Path, ingredients: Ingredients) -> Release:
     folder.mkdir(parents=True)
     _copy_parts(folder, ingredients)
     values = FeatureValues.load(folder / VALUES_FOLDER)
-    _check_values(values, ingredients)
-    release = Release.assemble(
-        Fit.below(folder), load_schemas(folder / FEATURES), load_rules(folder), ingredients.as_of, values.generation_id
-    )
+    schemas, rules = load_schemas(folder / FEATURES), load_rules(folder)
+    release = Release.assemble(Fit.below(folder), schemas, rules, ingredients.as_of, values.generation_id)
+    _check_values(values, ingredients, release.catalogue.ids)
+    Release.assemble(Fit.below(folder / MEASURED), schemas, rules, ingredients.test_start, UNRELEASED)
+    check_evaluation(folder, schemas, rules)
     settings = ingredients.settings
     n_golden = make_golden(
         folder / GOLDEN, release, values, ingredients.contexts, settings.release.n_golden_queries, settings.seed
     )
+    name_parts(folder)
     _describe(folder, release, ingredients, n_golden).save(folder)
     built = load_bundle(folder)
     check_golden(built)
@@ -92,17 +100,26 @@ def _copy_parts(folder: Path, ingredients: Ingredients) -> None:
     shutil.copyfile(ingredients.evaluation / "metrics.json", folder / EVALUATION)
     shutil.copyfile(ingredients.evaluation / PER_USER, folder / MEASURED / PER_USER)
     shutil.copyfile(ingredients.validation, folder / VALIDATION)
-    _write_json(folder / RULES, ingredients.settings.request.model_dump(mode="json"))
+    built_with = {"generators": generators_fingerprint(ingredients.shipped)}
+    rules = {BUILT_WITH: built_with, **ingredients.settings.request.model_dump(mode="json")}
+    _write_json(folder / RULES, rules)
     window = {"test_start": ingredients.test_start.isoformat(), "as_of": ingredients.as_of.isoformat()}
     _write_json(folder / MEASURED / WINDOW, window)
 
 
-def _check_values(values: FeatureValues, ingredients: Ingredients) -> None:
+def _check_values(values: FeatureValues, ingredients: Ingredients, item_ids: IdMap) -> None:
     if values.as_of != ingredients.as_of:
         raise ReleaseMismatch(
             f"The feature values in {ingredients.values} are as of {values.as_of.isoformat()}, "
             f"the data ends at {ingredients.as_of.isoformat()}.",
             "They belong to different builds. Run `dvc repro features`.",
+        )
+    of_values = IdMap.of(values.ids(Entity.ITEM))
+    if of_values.fingerprint != item_ids.fingerprint:
+        raise ReleaseMismatch(
+            f"The feature values in {ingredients.values} are of {len(of_values)} items, "
+            f"id map {of_values.fingerprint}; the generators know {len(item_ids)}, id map {item_ids.fingerprint}.",
+            "They belong to different builds. Run `dvc repro features candidates`.",
         )
 
 

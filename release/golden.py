@@ -30,11 +30,10 @@ from feature_store.values import FeatureValues
 from release.bundle import Release, read_json
 from release.golden_requests import Click, Question, golden_questions
 from release.manifest import REBUILD
+from release.parts import GOLDEN, QUERIES
 from release.request_path import answer
 from release.session_reader import SessionReader
 
-GOLDEN: Final = "golden"
-QUERIES: Final = "queries.json"
 VALUES: Final = "values"
 SCORE_DIGITS: Final = 6  # what is written of a score; release.golden_tolerance is wider
 

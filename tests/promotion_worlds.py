@@ -18,6 +18,7 @@ from feature_store.pointer import Pointer, read_pointer
 from release import registry_stages
 from release.journal import Action, Entry, Phase
 from release.manifest import list_files, load_manifest
+from release.parts import name_parts
 from release.promotion import Promoter
 from release.registration import Sources, register
 from release.registry import Registry, Version
@@ -59,6 +60,7 @@ def variant(
     if spoilt:
         name, old, new = spoilt
         (folder / name).write_text((folder / name).read_text().replace(old, new))
+    name_parts(folder)
     replace(manifest, code=manifest.code + note, files=list_files(folder)).save(folder)
     return folder
 

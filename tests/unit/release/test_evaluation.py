@@ -141,7 +141,7 @@ def test_other_people_or_other_wishes_are_not_comparable(evaluation: Evaluation)
 def test_equal_evaluations_give_equal_files(evaluation: Evaluation, tmp_path: Path) -> None:
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
-        write_report(tmp_path / name, evaluation, BOOTSTRAP, "ndcg_at_2", WINDOW)
+        write_report(tmp_path / name, evaluation, BOOTSTRAP, "ndcg_at_2", WINDOW, {"index": "f00d"})
     names = sorted(path.relative_to(tmp_path / "a").as_posix() for path in (tmp_path / "a").rglob("*.*"))
     assert [name for name in names if not name.startswith("glance/")] == sorted(
         [
