@@ -14,20 +14,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import polars as pl
+from pydantic import AwareDatetime, TypeAdapter
 
+from contracts.artefact import reading
 from contracts.clock import FixedClock
 from contracts.errors import ArtefactError, ReleaseMismatch
 from contracts.features import FeatureReader, FeatureRows, History, Person
 from contracts.id_map import IdMap
 from contracts.ids import ItemId, SessionId, UserId
-from contracts.slates import Preferences, RecommendRequest, Slate, Surface
+from contracts.slates import RecommendRequest, Slate
 from feature_store.offline_reader import OfflineFeatureReader
 from feature_store.values import FeatureValues
-from release.bundle import Release, read_json
+from release.bundle import Release
 from release.golden_requests import Click, Question, golden_questions
 from release.manifest import REBUILD
 from release.parts import GOLDEN, QUERIES
@@ -67,7 +69,7 @@ def make_golden(
     now = values.as_of
     questions = golden_questions(release, values, contexts, now, n_queries, np.random.default_rng(seed))
     reader = _Recorder(OfflineFeatureReader(values, release.schemas, release.catalogue.ids))
-    answers = [_answer(release, reader, now, question) for question in questions]
+    answers = [answer_question(release, reader, now, question) for question in questions]
     for slate in answers:
         if slate.degraded:
             raise ArtefactError(
@@ -95,15 +97,16 @@ def check_golden(release: Release) -> None:
     if release.folder is None or release.manifest is None:
         raise ArtefactError(f"Release {release.release_id} is no bundle: it has no golden queries.", REBUILD)
     folder = release.folder / GOLDEN
-    now, queries = _load(folder)
+    now, queries = load_queries(folder)
     if len(queries) != release.manifest.golden:
         raise ReleaseMismatch(
             f"{folder} holds {len(queries)} queries, the manifest says {release.manifest.golden}.", REBUILD
         )
-    tolerance = float(release.manifest.params["release"]["golden_tolerance"])
-    reader = OfflineFeatureReader(FeatureValues.load(folder / VALUES), release.schemas, release.catalogue.ids)
-    for question, expected in queries:
-        _compare(release, expected, _answer(release, reader, now, question), tolerance)
+    with reading(folder):
+        tolerance = float(release.manifest.params["release"]["golden_tolerance"])
+        reader = OfflineFeatureReader(FeatureValues.load(folder / VALUES), release.schemas, release.catalogue.ids)
+        for question, expected in queries:
+            _compare(release, expected, answer_question(release, reader, now, question), tolerance)
 
 
 class _Recorder:
@@ -125,7 +128,8 @@ class _Recorder:
         return self._reader.read_items(item_ids, now)
 
 
-def _answer(release: Release, reader: FeatureReader, now: datetime, question: Question) -> Slate:
+def answer_question(release: Release, reader: FeatureReader, now: datetime, question: Question) -> Slate:
+    """The release's slate for one golden question, its session included."""
     session_id = question.request.session_id
     sessions = {} if session_id is None else {session_id: _history(question.session, release.catalogue.ids)}
     return answer(release, SessionReader(reader, sessions), FixedClock(now), question.request)
@@ -179,24 +183,24 @@ def _difference(expected: Expected, slate: Slate, tolerance: float) -> str:
     return ""
 
 
-def _load(folder: Path) -> tuple[datetime, list[tuple[Question, Expected]]]:
-    content = read_json(folder / QUERIES)
-    try:
-        queries = [(_question(query), _expected(query["answer"])) for query in content["queries"]]
-        return datetime.fromisoformat(content["now"]), queries
-    except (KeyError, TypeError, ValueError) as error:
-        raise ArtefactError(f"{folder / QUERIES} is damaged: {error!r}.", REBUILD) from error
+def load_queries(folder: Path) -> tuple[datetime, list[tuple[Question, Expected]]]:
+    """`now`, and the queries with the answers expected; raises ArtefactError when they are missing or damaged."""
+    with reading(folder / QUERIES):
+        asked = _ASKED.validate_json((folder / QUERIES).read_bytes(), strict=True)
+        return asked.now, [(Question(query.request, query.session), query.answer) for query in asked.queries]
 
 
-def _question(query: Mapping[str, Any]) -> Question:
-    fields = dict(query["request"])
-    preferences = fields.pop("preferences")
-    request = RecommendRequest(
-        **{**fields, "surface": Surface(fields["surface"])},
-        preferences=Preferences(tuple(preferences["categories"]), tuple(preferences["item_ids"])),
-    )
-    return Question(request, tuple(Click(**click) for click in query["session"]))
+@dataclass(frozen=True)
+class _Query:
+    request: RecommendRequest
+    session: tuple[Click, ...]
+    answer: Expected
 
 
-def _expected(content: Mapping[str, Any]) -> Expected:
-    return Expected(content["tier"], tuple((item_id, float(score)) for item_id, score in content["items"]))
+@dataclass(frozen=True)
+class _Asked:
+    now: AwareDatetime
+    queries: list[_Query]
+
+
+_ASKED = TypeAdapter(_Asked)

@@ -7,13 +7,11 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-import polars as pl
 import pytest
 
 from contracts.artefact import META
 from contracts.errors import ReleaseMismatch
 from contracts.fingerprint import fingerprint_file
-from contracts.tables import CanonicalTables
 from feature_store.connection import Client, connect
 from feature_store.values import FeatureValues
 from release.bundle import Fit, Release, load_bundle, load_measured
@@ -22,8 +20,7 @@ from release.manifest import MANIFEST, list_files, load_manifest
 from release.parts import part_fingerprints
 from release.publication import publish_bundle
 from tests.integration.bundles.test_bundle import relist
-from tests.release_worlds import ingredients_of, run_stages, small_settings
-from tests.worlds import small_world
+from tests.release_worlds import small_settings
 
 # Every part of a bundle that could be taken from another one, and every generator by itself.
 PARTS = [
@@ -46,29 +43,6 @@ PARTS = [
     "golden/values",
     "evaluation.json",
 ]
-
-
-def other_world() -> CanonicalTables:
-    """The small world lived through by other people, who know its films under other titles; the ids are the same."""
-    world = small_world(seed=4)
-    return CanonicalTables(world.interactions, world.items.with_columns(pl.col("title") + "!"), world.users)
-
-
-@pytest.fixture(scope="module")
-def other_ingredients(tmp_path_factory: pytest.TempPathFactory) -> Ingredients:
-    """Another seed, other data and other rules."""
-    workspace = tmp_path_factory.mktemp("other")
-    settings = small_settings(request={"personal_min_events": 6}).model_copy(update={"seed": 8})
-    run_stages(workspace, other_world(), settings)
-    return ingredients_of(workspace, settings)
-
-
-@pytest.fixture(scope="module")
-def other(tmp_path_factory: pytest.TempPathFactory, other_ingredients: Ingredients) -> Path:
-    """A whole release that shares nothing with `built` but its item ids."""
-    folder = build_bundle(tmp_path_factory.mktemp("other-built") / "bundle", other_ingredients).folder
-    assert folder is not None
-    return folder
 
 
 def swap(bundle: Path, other: Path, part: str) -> None:
