@@ -118,7 +118,10 @@ def main() -> None:
     }
     print_table(
         ["what", "set", "mean", "95% interval", "minus skewed"],
-        [(what, name, f"{one.mean:.3f}", _ends(one), _ends(gain)) for (what, name), (one, gain) in figures.items()],
+        [
+            (what, name, f"{one.mean:.3f}", _ends(one), "" if name == SKEWED else _ends(gain))
+            for (what, name), (one, gain) in figures.items()
+        ],
     )
     picture = find_home().root / "bench" / "skew.png"
     _plot(picture, figures)
@@ -205,7 +208,7 @@ def _figures(
 
 
 def _ends(interval: Interval) -> str:
-    return f"{interval.low:+.3f} to {interval.high:+.3f}".replace("+0.000 to +0.000", "-")
+    return f"{interval.low:.3f} to {interval.high:.3f}"
 
 
 def _plot(path: Path, figures: Mapping[tuple[str, str], tuple[Interval, Interval]]) -> None:
@@ -223,8 +226,8 @@ def _plot(path: Path, figures: Mapping[tuple[str, str], tuple[Interval, Interval
             means - [one.low for one in shown.values()],
             np.array([one.high for one in shown.values()]) - means,
         ]
-        bars = axes.bar(list(shown), means, yerr=spread, color=[COLOURS[name] for name in shown], capsize=4)
-        axes.bar_label(bars, [f"{mean:.3f}" for mean in means], label_type="center", color="white", weight="bold")
+        labels = [f"{name}\n{one.mean:.3f}" for name, one in shown.items()]
+        axes.bar(labels, means, yerr=spread, color=[COLOURS[name] for name in shown], capsize=4)
         axes.set_title(what, fontsize=11)
         axes.spines[["top", "right"]].set_visible(False)
     figure.supxlabel("mean over people with a history, and its 95% interval", fontsize=9)

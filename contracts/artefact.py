@@ -12,6 +12,7 @@ is parsed, and every array's type and shape against what its loader asks for.
 from __future__ import annotations
 
 import json
+import tokenize
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -135,7 +136,8 @@ def reading(source: Path) -> Iterator[None]:
         yield
     except (OSError, ValueError, TypeError, LookupError, ArithmeticError, AttributeError, SyntaxError) as error:
         raise _unreadable(source, error) from error
-    except (RecursionError, MemoryError, ShapeMismatch) as error:
+    # numpy reads the header of an array as Python's tokens.
+    except (RecursionError, MemoryError, ShapeMismatch, tokenize.TokenError) as error:
         raise _unreadable(source, error) from error
 
 

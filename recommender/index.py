@@ -160,11 +160,11 @@ class VectorIndex:
     def check_vectors(self, vectors: FloatArray) -> None:
         """Refuse an index that holds other vectors than these, whatever it says it was built from."""
         own = np.flatnonzero(vectors.any(axis=1))
-        same = np.array_equal(own, self.item_idx) and self.dim == vectors.shape[1]
-        if not same or not np.array_equal(self.searcher.reconstruct_n(0, len(own)), vectors[own]):
+        expected, found = vectors[own], self.searcher.reconstruct_n(0, len(self.item_idx))
+        if not np.array_equal(own, self.item_idx) or not np.array_equal(found, expected):
             raise ReleaseMismatch(
-                f"The index says that it was built from embeddings {self.embeddings_fingerprint}, "
-                f"but the vectors in it are not those of {fingerprint_array(vectors)}.",
+                f"The index says that it was built from embeddings {self.embeddings_fingerprint}, but its vectors are "
+                f"{fingerprint_array(found)}; theirs are {fingerprint_array(expected)}.",
                 "They belong to different releases. Run `dvc repro index`, or check out one release: "
                 "`git checkout release/<id> && dvc checkout`.",
             )
