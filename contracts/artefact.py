@@ -12,12 +12,14 @@ is parsed, and every array's type and shape against what its loader asks for.
 from __future__ import annotations
 
 import json
-import tokenize
+import re
+import struct
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +29,13 @@ from contracts.fingerprint import canonical_json, fingerprint_bytes, fingerprint
 
 FORMAT_VERSION = 1
 META = "meta.json"
+# What numpy writes, and nothing else: https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html
+_MAGIC = b"\x93NUMPY\x01\x00"
+_PREFIX = struct.Struct("<8sH")
+_HEADER = re.compile(
+    rb"\{'descr': '(?P<kind>[^']+)', 'fortran_order': (?P<fortran>True|False), "
+    rb"'shape': \((?P<shape>[\d, ]{0,80})\), \} *\n"
+)
 REBUILD = "Run `dvc repro` to build it again, or `dvc checkout` to restore it."
 
 
@@ -112,21 +121,35 @@ def _check_bytes(folder: Path, name: str, expected: str) -> None:
 
 
 def load_array(folder: Path, name: str, dtype: npt.DTypeLike, shape: tuple[int | None, ...]) -> npt.NDArray[Any]:
-    """One array of an artefact, in memory; call after `load_meta` has checked the bytes. shape: None where any will do.
+    """One array of an artefact; call after `load_meta` has checked the bytes. shape: None where any length will do.
 
     Raises ArtefactError, before memory is taken, when the file holds no such array.
     """
     path = folder / f"{name}.npy"
-    with reading(path):
-        # Mapped, for then a header that promises more than the file holds is refused and not allocated.
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-        fits = len(array.shape) == len(shape) and all(
-            wanted in (None, found) for wanted, found in zip(shape, array.shape, strict=True)
+    with reading(path), path.open("rb") as file:
+        kind, fortran_order, found = _read_header(file)
+        fits = len(found) == len(shape) and all(
+            expected in (None, length) for expected, length in zip(shape, found, strict=True)
         )
-        if array.dtype != np.dtype(dtype) or not fits:
-            wanted = "x".join("any" if length is None else str(length) for length in shape)
-            raise ValueError(f"it holds {array.dtype} of shape {array.shape}, expected {np.dtype(dtype)} of {wanted}")
-        return np.array(array)
+        wanted = np.dtype(dtype)
+        if kind != wanted.str or not fits:
+            expected = "x".join("any" if length is None else str(length) for length in shape)
+            raise ValueError(f"it holds {kind} of shape {found}, expected {wanted.str} of {expected}")
+        n_bytes = path.stat().st_size - file.tell()
+        if n_bytes != prod(found) * wanted.itemsize:
+            raise ValueError(f"it holds {n_bytes} bytes behind its header, which promises {found} of {kind}")
+        return np.fromfile(file, wanted).reshape(found, order="F" if fortran_order else "C")
+
+
+def _read_header(file: BinaryIO) -> tuple[str, bool, tuple[int, ...]]:
+    """Type, order and shape of the array that follows; numpy's own reader can be made to divide by a width of zero."""
+    head = file.read(_PREFIX.size)
+    magic, length = _PREFIX.unpack(head) if len(head) == _PREFIX.size else (head, 0)
+    said = _HEADER.fullmatch(file.read(length))
+    if magic != _MAGIC or said is None:
+        raise ValueError(f"it starts with {head!r}, not like an array")
+    shape = tuple(int(length) for length in said["shape"].decode().replace(",", " ").split())
+    return said["kind"].decode(), said["fortran"] == b"True", shape
 
 
 @contextmanager
@@ -136,8 +159,7 @@ def reading(source: Path) -> Iterator[None]:
         yield
     except (OSError, ValueError, TypeError, LookupError, ArithmeticError, AttributeError, SyntaxError) as error:
         raise _unreadable(source, error) from error
-    # numpy reads the header of an array as Python's tokens.
-    except (RecursionError, MemoryError, ShapeMismatch, tokenize.TokenError) as error:
+    except (RecursionError, MemoryError, ShapeMismatch) as error:
         raise _unreadable(source, error) from error
 
 
