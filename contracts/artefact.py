@@ -5,25 +5,38 @@
     <folder>/<name>.npy       one per array; never pickled
     <folder>/<other files>    written by the artefact itself before `seal`, listed in "files" as well
 
-`meta.json` is written last: a folder without one is unfinished. Loading checks every byte against it.
+`meta.json` is written last: a folder without one is unfinished. Loading checks every byte against it before anything
+is parsed, and every array's type and shape against what its loader asks for.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import re
+import struct
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 
-from contracts.errors import ArtefactError, ReleaseMismatch
+from contracts.errors import ArtefactError, ReleaseMismatch, ShapeMismatch
 from contracts.fingerprint import canonical_json, fingerprint_bytes, fingerprint_file, fingerprint_json
 
 FORMAT_VERSION = 1
 META = "meta.json"
+# What numpy writes, and nothing else: https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html
+_MAGIC = b"\x93NUMPY\x01\x00"
+_PREFIX = struct.Struct("<8sH")
+_HEADER = re.compile(
+    rb"\{'descr': '(?P<kind>[^']+)', 'fortran_order': (?P<fortran>True|False), "
+    rb"'shape': \((?P<shape>[\d, ]{0,80})\), \} *\n"
+)
+REBUILD = "Run `dvc repro` to build it again, or `dvc checkout` to restore it."
 
 
 @dataclass(frozen=True)
@@ -73,55 +86,91 @@ def load_meta(folder: Path, kind: str) -> Meta:
 
     Raises ArtefactError when the folder is missing, unfinished, damaged, of another kind or of another format version.
     """
-    rebuild = "Run `dvc repro` to build it again, or `dvc checkout` to restore it."
     try:
         content = json.loads((folder / META).read_bytes())
     except FileNotFoundError as error:
-        raise ArtefactError(f"{folder} has no {META}: it is missing or unfinished.", rebuild) from error
+        raise ArtefactError(f"{folder} has no {META}: it is missing or unfinished.", REBUILD) from error
     except (ValueError, RecursionError) as error:
-        raise ArtefactError(f"{folder / META} is damaged: {error}", rebuild) from error
+        raise ArtefactError(f"{folder / META} is damaged: {error}", REBUILD) from error
     try:
         version = content["format_version"]
         meta = Meta(content["kind"], dict(content["built_with"]), dict(content["values"]), dict(content["files"]))
     except (TypeError, KeyError, ValueError) as error:
-        raise ArtefactError(f"{folder / META} is damaged: {error!r} is missing or malformed.", rebuild) from error
+        raise ArtefactError(f"{folder / META} is damaged: {error!r} is missing or malformed.", REBUILD) from error
     if version != FORMAT_VERSION:
         raise ArtefactError(
             f"{folder} is of format version {version!r}; this Slatework reads {FORMAT_VERSION}.",
             "Check out the release it belongs to, or build it again with `dvc repro`.",
         )
     if meta.kind != kind:
-        raise ArtefactError(f"{folder} holds a {meta.kind!r}; expected a {kind!r}.", rebuild)
+        raise ArtefactError(f"{folder} holds a {meta.kind!r}; expected a {kind!r}.", REBUILD)
     for name, expected in meta.files.items():
-        _check_bytes(folder, name, expected, rebuild)
+        _check_bytes(folder, name, expected)
     return meta
 
 
-def _check_bytes(folder: Path, name: str, expected: str, rebuild: str) -> None:
+def _check_bytes(folder: Path, name: str, expected: str) -> None:
     if Path(name).name != name:
-        raise ArtefactError(f"{folder / META} lists {name!r}, which is no plain file name.", rebuild)
+        raise ArtefactError(f"{folder / META} lists {name!r}, which is no plain file name.", REBUILD)
     path = folder / name
     if not path.is_file():
-        raise ArtefactError(f"{path} is missing.", rebuild)
+        raise ArtefactError(f"{path} is missing.", REBUILD)
     found = fingerprint_file(path)
     if found != expected:
-        raise ArtefactError(f"{path} is damaged: its fingerprint is {found}, {META} says {expected}.", rebuild)
+        raise ArtefactError(f"{path} is damaged: its fingerprint is {found}, {META} says {expected}.", REBUILD)
 
 
-def load_array(folder: Path, name: str) -> npt.NDArray[Any]:
-    """One array of an artefact, memory-mapped read-only; call after `load_meta` has checked the bytes."""
+def load_array(folder: Path, name: str, dtype: npt.DTypeLike, shape: tuple[int | None, ...]) -> npt.NDArray[Any]:
+    """One array of an artefact; call after `load_meta` has checked the bytes. shape: None where any length will do.
+
+    Raises ArtefactError, before memory is taken, when the file holds no such array.
+    """
+    path = folder / f"{name}.npy"
+    with reading(path), path.open("rb") as file:
+        kind, fortran_order, found = _read_header(file)
+        fits = len(found) == len(shape) and all(
+            expected in (None, length) for expected, length in zip(shape, found, strict=True)
+        )
+        wanted = np.dtype(dtype)
+        if kind != wanted.str or not fits:
+            expected = "x".join("any" if length is None else str(length) for length in shape)
+            raise ValueError(f"it holds {kind} of shape {found}, expected {wanted.str} of {expected}")
+        n_bytes = path.stat().st_size - file.tell()
+        if n_bytes != prod(found) * wanted.itemsize:
+            raise ValueError(f"it holds {n_bytes} bytes behind its header, which promises {found} of {kind}")
+        return np.fromfile(file, wanted).reshape(found, order="F" if fortran_order else "C")
+
+
+def _read_header(file: BinaryIO) -> tuple[str, bool, tuple[int, ...]]:
+    """Type, order and shape of the array that follows; numpy's own reader can be made to divide by a width of zero."""
+    head = file.read(_PREFIX.size)
+    magic, length = _PREFIX.unpack(head) if len(head) == _PREFIX.size else (head, 0)
+    said = _HEADER.fullmatch(file.read(length))
+    if magic != _MAGIC or said is None:
+        raise ValueError(f"it starts with {head!r}, not like an array")
+    shape = tuple(int(length) for length in said["shape"].decode().replace(",", " ").split())
+    return said["kind"].decode(), said["fortran"] == b"True", shape
+
+
+@contextmanager
+def reading(source: Path) -> Iterator[None]:
+    """Whatever a malformed file or value makes the code inside trip over becomes an ArtefactError naming its source."""
     try:
-        array: npt.NDArray[Any] = np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError) as error:
-        raise ArtefactError(
-            f"{folder / name}.npy is no readable array: {error}", "Run `dvc repro` to build it again."
-        ) from error
-    return array
+        yield
+    except (OSError, ValueError, TypeError, LookupError, ArithmeticError, AttributeError, SyntaxError) as error:
+        raise _unreadable(source, error) from error
+    except (RecursionError, MemoryError, ShapeMismatch) as error:
+        raise _unreadable(source, error) from error
 
 
-def check_built_with(artefact: str, meta: Meta, part: str, expected: str) -> None:
+def _unreadable(source: Path, error: Exception) -> ArtefactError:
+    reason = error.problem if isinstance(error, ShapeMismatch) else f"{type(error).__name__}: {error}"
+    return ArtefactError(f"{source} is damaged: {reason}", REBUILD)
+
+
+def check_built_with(artefact: str, built_with: Mapping[str, str], part: str, expected: str) -> None:
     """Refuse an artefact that was built with another `part` than the one it is used with; both are printed."""
-    found = meta.built_with.get(part, "nothing")
+    found = built_with.get(part, "nothing")
     if found != expected:
         raise ReleaseMismatch(
             f"{artefact} was built with {part} {found}, but is used with {part} {expected}.",

@@ -14,6 +14,9 @@ import numpy.typing as npt
 from contracts.fingerprint import fingerprint_json
 from contracts.ids import EpochSeconds, FloatArray, ItemId, ItemIdxArray, SessionId, UserId
 
+MAX_VALUE = 3e38  # a float32 holds no more
+MAX_TTL_DAYS = 1e6  # longer than any data, and short enough for a timedelta
+
 
 class Entity(StrEnum):
     """What a feature describes."""
@@ -56,7 +59,15 @@ class FeatureSchema:
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> FeatureSchema:
-        return cls(Entity(value["entity"]), tuple(FeatureSpec(**spec) for spec in value["features"]))
+        """What `to_json` gave; raises ValueError, TypeError or KeyError for anything else."""
+        features = tuple(FeatureSpec(**spec) for spec in value["features"])
+        for spec in features:
+            numbers = (spec.default, spec.ttl_days)
+            if not isinstance(spec.name, str) or not all(type(number) in (int, float) for number in numbers):
+                raise ValueError(f"{spec} is no feature: expected a name and two numbers")
+            if not abs(spec.default) < MAX_VALUE or not 0 < spec.ttl_days < MAX_TTL_DAYS:
+                raise ValueError(f"{spec} is no feature: its default or its TTL is out of range")
+        return cls(Entity(value["entity"]), features)
 
 
 @dataclass(frozen=True)

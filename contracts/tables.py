@@ -95,7 +95,8 @@ def read_parquet(path: Path) -> pl.DataFrame:
         return pl.read_parquet(path)
     except FileNotFoundError as error:
         raise ArtefactError(f"{path} is missing.", "Run `dvc repro` to build it.") from error
-    except pl.exceptions.PolarsError as error:
+    # A panic of polars' own code over forged bytes is no Exception, and would end whichever thread meets it.
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         raise ArtefactError(
             f"{path} is no readable Parquet file: {error}", f"Remove {path.parent} and run `dvc repro`."
         ) from error

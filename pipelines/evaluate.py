@@ -18,7 +18,7 @@ from feature_store.values import FeatureValues, load_schemas
 from pipelines.matrix_run import emptied, load_split
 from pipelines.paths import CANDIDATES, EVALUATION, FEATURES, INDEX, RANKING, VALID, Cutoff, feature_values
 from pipelines.stage_run import run_stage
-from release.bundle import Fit, Release
+from release.bundle import Fit, Release, measured_with
 from release.evaluation import Judge, evaluate
 from release.evaluation_cases import Case, build_cases, popularity_before
 from release.evaluation_report import write_report
@@ -40,7 +40,8 @@ def run(settings: Settings) -> dict[str, Any]:
     save_questions(emptied(EVALUATION), groups, item_ids, popularity)
     bootstrap = Bootstrap(settings.evaluate.n_bootstrap, settings.seed)
     window = (split.test_start, split.as_of)
-    summary = write_report(EVALUATION, evaluation, bootstrap, f"ndcg_at_{cutoffs[0]}", window)
+    built_with = measured_with(fit_of(Cutoff.TEST), schemas, settings.request)
+    summary = write_report(EVALUATION, evaluation, bootstrap, f"ndcg_at_{cutoffs[0]}", window, built_with)
     return {"headline": summary["headline"]}
 
 

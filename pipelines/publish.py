@@ -57,19 +57,9 @@ def _receipt_in_store(client: Client, release: _Release) -> Receipt | None:
 
 def _publish(client: Client, release: _Release, batch_size: int) -> Receipt:
     # Waits until it is needed: the usual run finds everything published.
-    from feature_store.publishing import publish  # noqa: PLC0415
-    from feature_store.values import load_schemas  # noqa: PLC0415
-    from feature_store.values_folder import ValuesFolder  # noqa: PLC0415
-    from recommender.catalogue import Catalogue  # noqa: PLC0415
+    from release.publication import publish_bundle  # noqa: PLC0415
 
-    values = ValuesFolder(BUNDLE / "values")
-    if values.generation_id != release.generation_id:
-        raise ArtefactError(
-            f"{BUNDLE / 'values'} holds generation {values.generation_id}; {MANIFEST} says {release.generation_id}.",
-            "Run `dvc repro release` to build the bundle again.",
-        )
-    schemas, item_ids = load_schemas(BUNDLE / "features"), Catalogue.load(BUNDLE / "catalogue").ids
-    return publish(client, release.app, values, schemas, item_ids, release.release_id, batch_size)
+    return publish_bundle(client, release.app, BUNDLE, BUNDLE / "values", batch_size)
 
 
 def _read_manifest() -> _Release:

@@ -9,8 +9,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from contracts.artefact import Meta, fingerprint_array, load_array, load_meta, save_artefact
-from contracts.errors import ArtefactError
+from contracts.artefact import Meta, fingerprint_array, load_array, load_meta, reading, save_artefact
 from contracts.fingerprint import fingerprint_json
 from contracts.id_map import IdMap
 from contracts.ids import FloatArray, ItemId, ItemIdxArray
@@ -105,19 +104,20 @@ class Catalogue:
     def load(cls, folder: Path) -> Catalogue:
         """Read what `save` wrote; raises ArtefactError when it is damaged or its parts disagree."""
         values = load_meta(folder, KIND).values
-        catalogue = cls(
-            IdMap(tuple(values["ids"])),
-            tuple(values["titles"]),
-            tuple(values["category_names"]),
-            np.array(load_array(folder, "categories")),
-            np.array(load_array(folder, "release_year")),
-        )
-        rows = len(catalogue)
-        expected = (rows, (rows, len(catalogue.category_names)), (rows,))
-        found = (len(catalogue.titles), catalogue.categories.shape, catalogue.release_year.shape)
-        if found != expected:
-            raise ArtefactError(
-                f"{folder} has titles, categories and years of sizes {found}; expected {expected}.",
-                "Run `dvc repro candidates` to build it again.",
+        with reading(folder):
+            ids, titles, names = (_texts(values[name]) for name in ("ids", "titles", "category_names"))
+            if len(titles) != len(ids):
+                raise ValueError(f"it has {len(titles)} titles for {len(ids)} ids")
+            return cls(
+                IdMap(tuple(ItemId(item_id) for item_id in ids)),
+                titles,
+                names,
+                load_array(folder, "categories", np.float32, (len(ids), len(names))),
+                load_array(folder, "release_year", np.float32, (len(ids),)),
             )
-        return catalogue
+
+
+def _texts(values: object) -> tuple[str, ...]:
+    if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
+        raise ValueError(f"{values!r:.60} is no list of texts")
+    return tuple(values)

@@ -11,13 +11,22 @@ from typing import Any
 import faiss
 import numpy as np
 
-from contracts.artefact import Meta, check_built_with, fingerprint_array, load_array, load_meta, save_artefact
-from contracts.errors import ArtefactError, DataTooSmall, ShapeMismatch
+from contracts.artefact import (
+    Meta,
+    check_built_with,
+    fingerprint_array,
+    load_array,
+    load_meta,
+    reading,
+    save_artefact,
+)
+from contracts.errors import DataTooSmall, ReleaseMismatch, ShapeMismatch
 from contracts.fingerprint import canonical_json
 from contracts.id_map import IdMap
 from contracts.ids import FloatArray, ItemIdxArray
 from contracts.settings import IndexSettings
 from recommender.generators.base import Proposals, best_first
+from recommender.index_file import check_index_bytes
 
 KIND = "vector-index"
 FILE = "index.faiss"
@@ -125,36 +134,39 @@ class VectorIndex:
     def load(cls, folder: Path, ids: IdMap) -> VectorIndex:
         """Read what `save` wrote; raises ArtefactError when damaged, ReleaseMismatch when of other item ids."""
         meta = load_meta(folder, KIND)
-        check_built_with(f"index {folder}", meta, "catalogue ids", ids.fingerprint)
-        try:
-            searcher = faiss.deserialize_index(np.fromfile(folder / FILE, np.uint8))
-            item_idx, values = np.array(load_array(folder, "item_idx")), meta.values
-            recall = float("nan") if values["recall"] is None else float(values["recall"])
-            index = cls(
-                searcher,
-                item_idx,
-                ids.fingerprint,
-                meta.built_with["embeddings"],
-                values["ef_search"],
-                recall,
-                values["recall_k"],
-            )
-        except (OSError, RuntimeError, KeyError, TypeError, ValueError) as error:
-            raise ArtefactError(
-                f"{folder / FILE} is no readable FAISS index: {error}", "Run `dvc repro index` to build it again."
-            ) from error
-        index.check_shape(folder, ids, values)
-        return index
+        check_built_with(f"index {folder}", meta.built_with, "catalogue ids", ids.fingerprint)
+        with reading(folder):
+            return cls._read(folder, ids, meta)
 
-    def check_shape(self, folder: Path, ids: IdMap, values: dict[str, Any]) -> None:
-        """Refuse an index whose size, width or id map disagree with one another."""
-        found = (self.searcher.ntotal, self.dim)
-        expected = (len(self.item_idx), values["dim"])
-        in_range = not len(self.item_idx) or (self.item_idx.min() >= 0 and self.item_idx.max() < len(ids))
-        if found != expected or not in_range:
-            raise ArtefactError(
-                f"{folder} holds {found} vectors x width; its id map and meta say {expected}, of {len(ids)} items.",
-                "Run `dvc repro index` to build it again.",
+    @classmethod
+    def _read(cls, folder: Path, ids: IdMap, meta: Meta) -> VectorIndex:
+        values = meta.values
+        item_idx, dim = load_array(folder, "item_idx", np.int32, (None,)), values["dim"]
+        if len(item_idx) and not 0 <= item_idx.min() <= item_idx.max() < len(ids):
+            raise ValueError(f"its id map holds {item_idx.min()} to {item_idx.max()}, of {len(ids)} items")
+        with reading(folder / FILE):
+            content = (folder / FILE).read_bytes()
+            check_index_bytes(content, len(item_idx), dim)
+        return cls(
+            faiss.deserialize_index(np.frombuffer(content, np.uint8)),
+            item_idx,
+            ids.fingerprint,
+            meta.built_with["embeddings"],
+            int(values["ef_search"]),
+            float("nan") if values["recall"] is None else float(values["recall"]),
+            int(values["recall_k"]),
+        )
+
+    def check_vectors(self, vectors: FloatArray) -> None:
+        """Refuse an index that holds other vectors than these, whatever it says it was built from."""
+        own = np.flatnonzero(vectors.any(axis=1))
+        expected, found = vectors[own], self.searcher.reconstruct_n(0, len(self.item_idx))
+        if not np.array_equal(own, self.item_idx) or not np.array_equal(found, expected):
+            raise ReleaseMismatch(
+                f"The index says that it was built from embeddings {self.embeddings_fingerprint}, but its vectors are "
+                f"{fingerprint_array(found)}; theirs are {fingerprint_array(expected)}.",
+                "They belong to different releases. Run `dvc repro index`, or check out one release: "
+                "`git checkout release/<id> && dvc checkout`.",
             )
 
 

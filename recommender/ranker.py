@@ -11,15 +11,17 @@ import lightgbm as lgb
 import numpy as np
 import numpy.typing as npt
 
-from contracts.artefact import Meta, load_meta, save_artefact
+from contracts.artefact import REBUILD, Meta, load_meta, reading, save_artefact
 from contracts.errors import ArtefactError, DataTooSmall, ReleaseMismatch, ShapeMismatch
 from contracts.ids import FloatArray
 from contracts.settings import RankingSettings
+from recommender.model_text import trees_of
 
 KIND = "ranker"
 MODEL = "model.txt"
 # NDCG of a few hundred queries jumps from tree to tree; its mean over this many neighbours does not.
 SMOOTHED_TREES = 21
+MAX_THREADS = 64  # as ranking.n_threads allows: a machine that cannot start so many kills the process
 NDCG_AT = 10  # what early stopping watches: the length of a slate
 
 
@@ -124,15 +126,18 @@ class Ranker:
         """Read what `save` wrote; raises ArtefactError when it is damaged or no model."""
         meta = load_meta(folder, KIND)
         try:
-            booster = lgb.Booster(model_str=(folder / MODEL).read_text(encoding="utf-8"))
-            names = tuple(booster.feature_name())
-            expected = tuple(meta.values["feature_names"])
-            ranker = cls(booster, expected, meta.built_with, meta.values["n_trees"], meta.values["n_threads"])
-        except (OSError, ValueError, KeyError, lgb.basic.LightGBMError) as error:
-            raise ArtefactError(
-                f"{folder / MODEL} is no readable LightGBM model: {error}", "Run `dvc repro ranking` to build it again."
-            ) from error
-        ranker.check_features(names)
+            with reading(folder):
+                expected = tuple(str(name) for name in meta.values["feature_names"])
+                n_trees, n_threads = int(meta.values["n_trees"]), int(meta.values["n_threads"])
+                if not 1 <= n_threads <= MAX_THREADS:
+                    raise ValueError(f"it would score on {n_threads} threads")
+            with reading(folder / MODEL):
+                trees = trees_of((folder / MODEL).read_text(encoding="utf-8"), len(expected))
+            booster = lgb.Booster(model_str=trees)
+        except lgb.basic.LightGBMError as error:
+            raise ArtefactError(f"{folder / MODEL} is no readable LightGBM model: {error}", REBUILD) from error
+        ranker = cls(booster, expected, meta.built_with, n_trees, n_threads)
+        ranker.check_features(tuple(booster.feature_name()))
         return ranker
 
 

@@ -22,22 +22,22 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
-from pydantic import ValidationError
-
-from contracts.artefact import META
+from contracts.artefact import META, check_built_with, load_meta, reading
 from contracts.errors import ArtefactError, ReleaseMismatch
-from contracts.fingerprint import fingerprint_file
+from contracts.fingerprint import fingerprint_file, fingerprint_json
 from contracts.settings import RequestSettings
 from feature_store.file_names import VALUES
 from feature_store.values import FeatureSchemas, load_schemas
 from recommender.catalogue import Catalogue
-from recommender.generators import Generator, load_generators
+from recommender.generators import Generator, GeneratorSet, load_generators
 from recommender.generators.als import AlsGenerator
 from recommender.generators.indexed import IndexedGenerator
+from recommender.generators.sets import KIND as GENERATORS
 from recommender.index import VectorIndex
 from recommender.ranker import Ranker
 from recommender.ranking_features import feature_names
-from release.manifest import REBUILD, VALUES_FOLDER, Manifest, check_files, load_manifest
+from release.manifest import REBUILD, VALUES_FOLDER, Manifest
+from release.parts import BUILT_WITH, check_whole
 
 # What a release calls itself before its bundle has a manifest, and with it an id.
 UNRELEASED: Final = "unreleased"
@@ -116,6 +116,7 @@ class Release:
         ranker = Ranker.load(fit.ranking)
         _check_ranker(fit.ranking, ranker, {"generators": found.fingerprint, "feature schemas": schemas.fingerprint})
         ranker.check_features(feature_names(schemas, sorted(found.by_name)))
+        _check_quotas(request, found)
         return cls(
             release_id=manifest.release_id if manifest else UNRELEASED,
             generation_id=generation_id,
@@ -159,8 +160,7 @@ def load_bundle(folder: Path) -> Release:
     Raises ArtefactError when there is no manifest, it is damaged or of another format version; ReleaseMismatch, with
     both values, when a file or a part is not what the manifest says.
     """
-    manifest = load_manifest(folder)
-    check_files(folder, manifest)
+    manifest = check_whole(folder)
     release = Release.assemble(
         Fit.below(folder),
         load_schemas(folder / FEATURES),
@@ -171,6 +171,7 @@ def load_bundle(folder: Path) -> Release:
         folder=folder,
     )
     _check_described(release, manifest, folder)
+    check_evaluation(folder, release.schemas, release.request)
     return release
 
 
@@ -179,8 +180,7 @@ def load_measured(folder: Path) -> Release:
 
     Raises as `load_bundle` does.
     """
-    manifest = load_manifest(folder)
-    check_files(folder, manifest)
+    manifest = check_whole(folder)
     return Release.assemble(
         Fit.below(folder / MEASURED),
         load_schemas(folder / FEATURES),
@@ -195,21 +195,35 @@ def load_measured(folder: Path) -> Release:
 def measured_from(folder: Path) -> datetime:
     """Where a bundle's test window starts, and what it measured stopped learning; raises ArtefactError when damaged."""
     path = folder / MEASURED / WINDOW
-    try:
+    with reading(path):
         start = datetime.fromisoformat(read_json(path)["test_start"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise ArtefactError(f"{path} is damaged: {error!r}.", REBUILD) from error
     if start.tzinfo is None:
         raise ArtefactError(f"{path} is damaged: test_start {start.isoformat()} has no time zone.", REBUILD)
     return start
 
 
 def load_rules(folder: Path) -> RequestSettings:
-    """How the release answers; raises ArtefactError when rules.json is missing or damaged."""
-    try:
-        return RequestSettings.model_validate(read_json(folder / RULES))
-    except ValidationError as error:
-        raise ArtefactError(f"{folder / RULES} is damaged: {error}", REBUILD) from error
+    """How the release answers.
+
+    Raises ArtefactError when rules.json is missing or damaged, ReleaseMismatch when it was made with other generators.
+    """
+    content = read_json(folder / RULES)
+    with reading(folder / RULES):
+        built_with = dict(content.pop(BUILT_WITH, {}))
+        rules = RequestSettings.model_validate(content)
+    if built_with:
+        check_built_with(f"rules {folder / RULES}", built_with, "generators", generators_fingerprint(Fit.below(folder)))
+    return rules
+
+
+def generators_fingerprint(fit: Fit) -> str:
+    """What the ranker and the rules name of the generators they were made with."""
+    return load_meta(fit.candidates, GENERATORS).fingerprint
+
+
+def measured_with(fit: Fit, schemas: FeatureSchemas, request: RequestSettings) -> dict[str, str]:
+    """What an evaluation card names: the fingerprints of everything it measured."""
+    return {**fit.fingerprints, "feature schemas": schemas.fingerprint, "rules": _rules_fingerprint(request)}
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -218,7 +232,7 @@ def read_json(path: Path) -> dict[str, Any]:
         content = json.loads(path.read_bytes())
     except FileNotFoundError as error:
         raise ArtefactError(f"{path} is missing.", REBUILD) from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ArtefactError(f"{path} is damaged: {error}", REBUILD) from error
     if not isinstance(content, dict):
         raise ArtefactError(f"{path} is damaged: it holds no JSON object.", REBUILD)
@@ -231,6 +245,20 @@ def _through_index(generator: Generator, index: VectorIndex) -> Generator:
 
 def _generation_of(folder: Path) -> str:
     return str(read_json(folder / VALUES_FOLDER / VALUES).get("generation_id"))
+
+
+def _rules_fingerprint(request: RequestSettings) -> str:
+    return fingerprint_json(request.model_dump(mode="json"))
+
+
+def _check_quotas(request: RequestSettings, generators: GeneratorSet) -> None:
+    unknown = sorted(request.quotas.keys() - generators.by_name.keys())
+    if unknown:
+        raise ReleaseMismatch(
+            f"The rules {_rules_fingerprint(request)} ask {', '.join(unknown)} for candidates; the generators "
+            f"{generators.fingerprint} are {', '.join(sorted(generators.by_name))}.",
+            "Mend request.quotas in params.yaml, or fit the generators again: `dvc repro candidates`.",
+        )
 
 
 def _check_ranker(folder: Path, ranker: Ranker, used_with: Mapping[str, str]) -> None:
@@ -265,3 +293,13 @@ def _check_described(release: Release, manifest: Manifest, folder: Path) -> None
     for name, value in found.items():
         if value != described[name]:
             raise ReleaseMismatch(f"{folder}: {name} is {value}, the manifest says {described[name]}.", REBUILD)
+
+
+def check_evaluation(folder: Path, schemas: FeatureSchemas, request: RequestSettings) -> None:
+    """Refuse an evaluation card of something else than what lies in `measured/`; both fingerprints are printed."""
+    card = read_json(folder / EVALUATION)
+    with reading(folder / EVALUATION):
+        named = dict(card.get(BUILT_WITH, {}))
+    found = measured_with(Fit.below(folder / MEASURED), schemas, request)
+    for part in sorted(named):
+        check_built_with(f"evaluation {folder / EVALUATION}", named, part, found.get(part, "nothing"))

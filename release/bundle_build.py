@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from contracts.errors import ReleaseMismatch
+from contracts.features import Entity
+from contracts.id_map import IdMap
 from contracts.settings import Settings
 from feature_store.values import FeatureValues, load_schemas
 from release import measured_window
@@ -20,18 +22,22 @@ from release.bundle import (
     FEATURES,
     MEASURED,
     RULES,
+    UNRELEASED,
     VALIDATION,
     WINDOW,
     Fit,
     Release,
+    check_evaluation,
+    generators_fingerprint,
     load_bundle,
     load_rules,
     read_json,
 )
 from release.evaluation_report import PER_USER
-from release.golden import GOLDEN, check_golden, make_golden
+from release.golden import check_golden, make_golden
 from release.manifest import VALUES_FOLDER, Manifest, list_files, released_params
 from release.measured_window import values_for
+from release.parts import BUILT_WITH, GOLDEN, name_parts
 
 
 @dataclass(frozen=True)
@@ -71,13 +77,16 @@ def build_bundle(folder: Path, ingredients: Ingredients) -> Release:
     _add_window(folder / MEASURED, ingredients)
     values = FeatureValues.load(folder / VALUES_FOLDER)
     _check_as_of(values, ingredients.values, ingredients.as_of)
-    release = Release.assemble(
-        Fit.below(folder), load_schemas(folder / FEATURES), load_rules(folder), ingredients.as_of, values.generation_id
-    )
+    schemas, rules = load_schemas(folder / FEATURES), load_rules(folder)
+    release = Release.assemble(Fit.below(folder), schemas, rules, ingredients.as_of, values.generation_id)
+    _check_items(values, ingredients.values, release.catalogue.ids)
+    Release.assemble(Fit.below(folder / MEASURED), schemas, rules, ingredients.test_start, UNRELEASED)
+    check_evaluation(folder, schemas, rules)
     settings = ingredients.settings
     n_golden = make_golden(
         folder / GOLDEN, release, values, ingredients.contexts, settings.release.n_golden_queries, settings.seed
     )
+    name_parts(folder)
     _describe(folder, release, ingredients, n_golden).save(folder)
     built = load_bundle(folder)
     check_golden(built)
@@ -94,7 +103,9 @@ def _copy_parts(folder: Path, ingredients: Ingredients) -> None:
     shutil.copyfile(ingredients.schemas / "schema.json", folder / FEATURES / "schema.json")
     shutil.copyfile(ingredients.evaluation / "metrics.json", folder / EVALUATION)
     shutil.copyfile(ingredients.validation, folder / VALIDATION)
-    _write_json(folder / RULES, ingredients.settings.request.model_dump(mode="json"))
+    built_with = {"generators": generators_fingerprint(ingredients.shipped)}
+    rules = {BUILT_WITH: built_with, **ingredients.settings.request.model_dump(mode="json")}
+    _write_json(folder / RULES, rules)
 
 
 def _add_window(folder: Path, ingredients: Ingredients) -> None:
@@ -114,6 +125,16 @@ def _check_as_of(values: FeatureValues, folder: Path, expected: datetime) -> Non
             f"The feature values in {folder} are as of {values.as_of.isoformat()}, "
             f"the data they go with ends at {expected.isoformat()}.",
             "They belong to different builds. Run `dvc repro features`.",
+        )
+
+
+def _check_items(values: FeatureValues, folder: Path, item_ids: IdMap) -> None:
+    of_values = IdMap.of(values.ids(Entity.ITEM))
+    if of_values.fingerprint != item_ids.fingerprint:
+        raise ReleaseMismatch(
+            f"The feature values in {folder} are of {len(of_values)} items, "
+            f"id map {of_values.fingerprint}; the generators know {len(item_ids)}, id map {item_ids.fingerprint}.",
+            "They belong to different builds. Run `dvc repro features candidates`.",
         )
 
 

@@ -11,6 +11,7 @@ per_user.parquet     the values per person behind all of it, for paired tests
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
@@ -33,13 +34,19 @@ OTHER_COLOUR: Final = "#b8c4ce"
 
 
 def write_report(
-    folder: Path, evaluation: Evaluation, bootstrap: Bootstrap, metric: str, window: tuple[datetime, datetime]
+    folder: Path,
+    evaluation: Evaluation,
+    bootstrap: Bootstrap,
+    metric: str,
+    window: tuple[datetime, datetime],
+    built_with: Mapping[str, str],
 ) -> dict[str, Any]:
     """Write all files into an existing folder; equal evaluations give equal bytes. Returns what metrics.json holds.
 
     metric: the one of the headline, like `ndcg_at_10`; window: where the test window starts and ends.
+    built_with: fingerprints of what was measured.
     """
-    summary = summarise(evaluation, bootstrap, metric, window)
+    summary = {"built_with": dict(built_with), **summarise(evaluation, bootstrap, metric, window)}
     systems = per_system(evaluation, bootstrap)
     ranking = by_system(systems, metric)
     write_parquet(evaluation.per_person, folder / PER_USER)

@@ -15,11 +15,13 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import polars as pl
+from pydantic import AwareDatetime, TypeAdapter
 
+from contracts.artefact import reading
 from contracts.clock import FixedClock
 from contracts.errors import ArtefactError, ReleaseMismatch
 from contracts.features import FeatureReader, FeatureRows, History, Person
@@ -28,14 +30,13 @@ from contracts.ids import ItemId, SessionId, UserId
 from contracts.slates import RecommendRequest, Slate
 from feature_store.offline_reader import OfflineFeatureReader
 from feature_store.values import FeatureValues
-from release.bundle import Release, read_json
+from release.bundle import Release
 from release.golden_requests import Click, Question, golden_questions
 from release.manifest import REBUILD
+from release.parts import GOLDEN, QUERIES
 from release.request_path import answer
 from release.session_reader import SessionReader
 
-GOLDEN: Final = "golden"
-QUERIES: Final = "queries.json"
 VALUES: Final = "values"
 SCORE_DIGITS: Final = 6  # what is written of a score; release.golden_tolerance is wider
 
@@ -69,7 +70,7 @@ def make_golden(
     now = values.as_of
     questions = golden_questions(release, values, contexts, now, n_queries, np.random.default_rng(seed))
     reader = _Recorder(OfflineFeatureReader(values, release.schemas, release.catalogue.ids))
-    answers = [_answer(release, reader, now, question) for question in questions]
+    answers = [answer_question(release, reader, now, question) for question in questions]
     for slate in answers:
         if slate.degraded:
             raise ArtefactError(
@@ -97,15 +98,16 @@ def check_golden(release: Release) -> None:
     if release.folder is None or release.manifest is None:
         raise ArtefactError(f"Release {release.release_id} is no bundle: it has no golden queries.", REBUILD)
     folder = release.folder / GOLDEN
-    now, queries = _load(folder)
+    now, queries = load_queries(folder)
     if len(queries) != release.manifest.golden:
         raise ReleaseMismatch(
             f"{folder} holds {len(queries)} queries, the manifest says {release.manifest.golden}.", REBUILD
         )
-    tolerance = float(release.manifest.params["release"]["golden_tolerance"])
-    reader = OfflineFeatureReader(FeatureValues.load(folder / VALUES), release.schemas, release.catalogue.ids)
-    for question, expected in queries:
-        _compare(release, expected, _answer(release, reader, now, question), tolerance)
+    with reading(folder):
+        tolerance = float(release.manifest.params["release"]["golden_tolerance"])
+        reader = OfflineFeatureReader(FeatureValues.load(folder / VALUES), release.schemas, release.catalogue.ids)
+        for question, expected in queries:
+            _compare(release, expected, answer_question(release, reader, now, question), tolerance)
 
 
 def golden_calls(bundle: Path, release: Release) -> list[Callable[[], Slate]]:
@@ -113,10 +115,10 @@ def golden_calls(bundle: Path, release: Release) -> list[Callable[[], Slate]]:
 
     Raises ArtefactError when the queries are missing or damaged.
     """
-    now, queries = _load(bundle / GOLDEN)
+    now, queries = load_queries(bundle / GOLDEN)
     values = FeatureValues.load(bundle / GOLDEN / VALUES)
     reader = OfflineFeatureReader(values, release.schemas, release.catalogue.ids)
-    return [partial(_answer, release, reader, now, question) for question, _ in queries]
+    return [partial(answer_question, release, reader, now, question) for question, _ in queries]
 
 
 def golden_requests(release: Release) -> list[tuple[RecommendRequest, History | None]]:
@@ -126,7 +128,7 @@ def golden_requests(release: Release) -> list[tuple[RecommendRequest, History | 
     """
     if release.folder is None:
         raise ArtefactError(f"Release {release.release_id} is no bundle: it has no golden queries.", REBUILD)
-    _, queries = _load(release.folder / GOLDEN)
+    _, queries = load_queries(release.folder / GOLDEN)
     ids = release.catalogue.ids
     return [
         (question.request, _history(question.session, ids) if question.session else None) for question, _ in queries
@@ -152,7 +154,8 @@ class _Recorder:
         return self._reader.read_items(item_ids, now)
 
 
-def _answer(release: Release, reader: FeatureReader, now: datetime, question: Question) -> Slate:
+def answer_question(release: Release, reader: FeatureReader, now: datetime, question: Question) -> Slate:
+    """The release's slate for one golden question, its session included."""
     session_id = question.request.session_id
     sessions = {} if session_id is None else {session_id: _history(question.session, release.catalogue.ids)}
     return answer(release, SessionReader(reader, sessions), FixedClock(now), question.request)
@@ -206,18 +209,24 @@ def _difference(expected: Expected, slate: Slate, tolerance: float) -> str:
     return ""
 
 
-def _load(folder: Path) -> tuple[datetime, list[tuple[Question, Expected]]]:
-    content = read_json(folder / QUERIES)
-    try:
-        queries = [(_question(query), _expected(query["answer"])) for query in content["queries"]]
-        return datetime.fromisoformat(content["now"]), queries
-    except (KeyError, TypeError, ValueError) as error:
-        raise ArtefactError(f"{folder / QUERIES} is damaged: {error!r}.", REBUILD) from error
+def load_queries(folder: Path) -> tuple[datetime, list[tuple[Question, Expected]]]:
+    """`now`, and the queries with the answers expected; raises ArtefactError when they are missing or damaged."""
+    with reading(folder / QUERIES):
+        asked = _ASKED.validate_json((folder / QUERIES).read_bytes(), strict=True)
+        return asked.now, [(Question(query.request, query.session), query.answer) for query in asked.queries]
 
 
-def _question(query: Mapping[str, Any]) -> Question:
-    return Question(RecommendRequest.from_json(query["request"]), tuple(Click(**click) for click in query["session"]))
+@dataclass(frozen=True)
+class _Query:
+    request: RecommendRequest
+    session: tuple[Click, ...]
+    answer: Expected
 
 
-def _expected(content: Mapping[str, Any]) -> Expected:
-    return Expected(content["tier"], tuple((item_id, float(score)) for item_id, score in content["items"]))
+@dataclass(frozen=True)
+class _Asked:
+    now: AwareDatetime
+    queries: list[_Query]
+
+
+_ASKED = TypeAdapter(_Asked)

@@ -14,6 +14,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
+from pydantic import TypeAdapter
+
 from contracts.errors import ArtefactError, ReleaseMismatch
 from contracts.fingerprint import canonical_json, fingerprint_file, fingerprint_json
 from contracts.settings import Settings
@@ -105,8 +107,14 @@ def released_params(settings: Settings) -> dict[str, Any]:
 
 
 def list_files(folder: Path) -> dict[str, str]:
-    """The fingerprint of every file below a bundle folder but the manifest itself, by relative name."""
-    paths = sorted(path for path in folder.rglob("*") if not path.is_dir())
+    """The fingerprint of every file below a bundle folder but the manifest itself, by relative name.
+
+    Raises ArtefactError for what is neither file nor folder: a pipe or a device would be read forever.
+    """
+    paths = sorted(path for path in folder.rglob("*") if not path.is_dir() or path.is_symlink())
+    for path in paths:
+        if not path.is_file():
+            raise ArtefactError(f"{path} is no file; a bundle holds files and folders alone.", REBUILD)
     names = (path.relative_to(folder).as_posix() for path in paths)
     return {name: fingerprint_file(folder / name) for name in names if name != MANIFEST}
 
@@ -167,11 +175,10 @@ def _from_json(folder: Path, content: dict[str, Any]) -> Manifest:
     unknown = sorted(content.keys() - known - {"release_id"})
     if missing or unknown:
         raise ArtefactError(f"{folder / MANIFEST} is damaged: missing {missing}, unknown {unknown}.", REBUILD)
-    manifest = Manifest(**{name: content[name] for name in known})
-    if not isinstance(manifest.files, dict) or not all(isinstance(value, str) for value in manifest.files.values()):
-        raise ArtefactError(f"{folder / MANIFEST} is damaged: `files` is no mapping of names to fingerprints.", REBUILD)
     try:
-        canonical_json(content)
+        manifest = TypeAdapter(Manifest).validate_json(
+            canonical_json({name: content[name] for name in known}), strict=True
+        )
         aware = datetime.fromisoformat(manifest.as_of).tzinfo is not None
     except (TypeError, ValueError) as error:
         raise ArtefactError(f"{folder / MANIFEST} is damaged: {error}", REBUILD) from error

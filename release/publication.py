@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from contracts.errors import ReleaseMismatch
 from feature_store.connection import Client
 from feature_store.publishing import Receipt, publish
 from feature_store.values import load_schemas
 from feature_store.values_folder import ValuesFolder
 from recommender.catalogue import Catalogue
-from release.manifest import load_manifest
+from release.manifest import REBUILD, VALUES_FOLDER
+from release.parts import check_whole
 
 
 def publish_bundle(client: Client, app: str, bundle: Path, values: Path, batch_size: int) -> Receipt:
@@ -17,14 +19,13 @@ def publish_bundle(client: Client, app: str, bundle: Path, values: Path, batch_s
 
     values: the folder of one of the release's generations. Nothing that is served changes.
 
-    Raises StoreError when the store does not take them, PublishIncomplete when it does not hold what was written.
+    Raises StoreError when the store does not take them, PublishIncomplete when it does not hold what was written;
+    ArtefactError when the bundle is damaged, ReleaseMismatch when its parts are of different builds.
     """
-    return publish(
-        client,
-        app,
-        ValuesFolder(values),
-        load_schemas(bundle / "features"),
-        Catalogue.load(bundle / "catalogue").ids,
-        load_manifest(bundle).release_id,
-        batch_size,
-    )
+    manifest, source = check_whole(bundle), ValuesFolder(values)
+    if values == bundle / VALUES_FOLDER and source.generation_id != manifest.generation_id:
+        raise ReleaseMismatch(
+            f"{values} holds generation {source.generation_id}, the manifest says {manifest.generation_id}.", REBUILD
+        )
+    schemas, item_ids = load_schemas(bundle / "features"), Catalogue.load(bundle / "catalogue").ids
+    return publish(client, app, source, schemas, item_ids, manifest.release_id, batch_size)

@@ -21,6 +21,7 @@ from release import registry_stages
 from release.bundle import MEASURED, Fit
 from release.journal import Action, Entry, Phase
 from release.manifest import list_files, load_manifest
+from release.parts import name_parts
 from release.promotion import Promoter
 from release.registration import Sources, register
 from release.registry import Registry, Version
@@ -64,6 +65,7 @@ def variant(
     if spoilt:
         name, old, new = spoilt
         (folder / name).write_text((folder / name).read_text().replace(old, new))
+    name_parts(folder)
     artefacts = {**manifest.artefacts, "measured": Fit.below(folder / MEASURED).fingerprints}
     code, files = manifest.code + note, list_files(folder)
     replace(manifest, code=code, artefacts=artefacts, files=files, **described).save(folder)

@@ -109,9 +109,9 @@ class AlsGenerator:
     def load(cls, folder: Path, catalogue: Catalogue) -> AlsGenerator:
         """Read what `save` wrote; raises ReleaseMismatch when it was fitted on other item ids."""
         meta = load_meta(folder, KIND)
-        check_built_with(f"generator {folder}", meta, "catalogue ids", catalogue.ids.fingerprint)
+        check_built_with(f"generator {folder}", meta.built_with, "catalogue ids", catalogue.ids.fingerprint)
         return cls(
-            np.array(load_array(folder, "item_factors")),
+            load_array(folder, "item_factors", np.float32, (len(catalogue), None)),
             float(meta.values["regularization"]),
             float(meta.values["alpha"]),
             catalogue.ids.fingerprint,

@@ -70,5 +70,5 @@ class ContentGenerator:
     def load(cls, folder: Path, catalogue: Catalogue) -> ContentGenerator:
         """Read what `save` wrote; raises ReleaseMismatch when it was fitted on another catalogue."""
         meta = load_meta(folder, KIND)
-        check_built_with(f"generator {folder}", meta, "catalogue", catalogue.fingerprint)
-        return cls(catalogue, np.array(load_array(folder, "appeal")))
+        check_built_with(f"generator {folder}", meta.built_with, "catalogue", catalogue.fingerprint)
+        return cls(catalogue, load_array(folder, "appeal", np.float32, (len(catalogue),)))

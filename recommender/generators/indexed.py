@@ -18,7 +18,7 @@ from recommender.query import RetrievalQuery
 class IndexedGenerator:
     """The generator `als`, with the same scores; what it proposes is found in the index.
 
-    Raises ReleaseMismatch for an index that was built from other embeddings.
+    Raises ReleaseMismatch for an index that was built from other embeddings, or that holds other vectors.
     """
 
     als: AlsGenerator
@@ -33,6 +33,7 @@ class IndexedGenerator:
                 "They belong to different releases. Run `dvc repro index`, or check out one release: "
                 "`git checkout release/<id> && dvc checkout`.",
             )
+        self.index.check_vectors(self.als.item_factors)
 
     @property
     def name(self) -> str:

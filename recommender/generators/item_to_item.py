@@ -15,7 +15,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.sparse import csr_matrix
 
-from contracts.artefact import Meta, check_built_with, load_array, load_meta, save_artefact
+from contracts.artefact import REBUILD, Meta, check_built_with, load_array, load_meta, save_artefact
+from contracts.errors import ArtefactError
 from contracts.ids import FloatArray, ItemIdxArray
 from contracts.settings import CovisitationSettings
 from recommender.catalogue import Catalogue
@@ -120,15 +121,29 @@ class ItemToItemGenerator:
     def load(cls, folder: Path, catalogue: Catalogue, name: str) -> ItemToItemGenerator:
         """Read what `save` wrote; raises ReleaseMismatch when it was fitted on other item ids."""
         meta = load_meta(folder, f"generator-{name}")
-        check_built_with(f"generator {folder}", meta, "catalogue ids", catalogue.ids.fingerprint)
+        check_built_with(f"generator {folder}", meta.built_with, "catalogue ids", catalogue.ids.fingerprint)
+        starts = load_array(folder, "starts", np.int64, (len(catalogue) + 1,))
+        neighbours = load_array(folder, "neighbours", np.int32, (None,))
+        _check_spans(folder, starts, neighbours, len(catalogue))
         return cls(
             name,
-            np.array(load_array(folder, "starts")),
-            np.array(load_array(folder, "neighbours")),
-            np.array(load_array(folder, "weights")),
+            starts,
+            neighbours,
+            load_array(folder, "weights", np.float32, (len(neighbours),)),
             Pooling(meta.values["pooling"]),
             int(meta.values["history_length"]),
             catalogue.ids.fingerprint,
+        )
+
+
+def _check_spans(folder: Path, starts: npt.NDArray[np.int64], neighbours: ItemIdxArray, n_items: int) -> None:
+    """Refuse neighbours that are no items: pooling takes memory for the largest index it meets."""
+    in_order = starts[0] == 0 and starts[-1] == len(neighbours) and bool((np.diff(starts) >= 0).all())
+    if not in_order or (len(neighbours) and not 0 <= neighbours.min() <= neighbours.max() < n_items):
+        raise ArtefactError(
+            f"{folder} is damaged: its {len(neighbours)} neighbours are not all of the {n_items} items, or of one item "
+            "after the other.",
+            REBUILD,
         )
 
 

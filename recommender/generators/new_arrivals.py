@@ -55,5 +55,6 @@ class NewArrivalsGenerator:
     def load(cls, folder: Path, catalogue: Catalogue) -> NewArrivalsGenerator:
         """Read what `save` wrote; raises ReleaseMismatch when it was fitted on other item ids."""
         meta = load_meta(folder, KIND)
-        check_built_with(f"generator {folder}", meta, "catalogue ids", catalogue.ids.fingerprint)
-        return cls(np.array(load_array(folder, "first_ts")), catalogue.ids.fingerprint)
+        check_built_with(f"generator {folder}", meta.built_with, "catalogue ids", catalogue.ids.fingerprint)
+        first_ts = load_array(folder, "first_ts", np.float64, (len(catalogue),))
+        return cls(first_ts, catalogue.ids.fingerprint)

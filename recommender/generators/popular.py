@@ -58,8 +58,9 @@ class PopularGenerator:
     def load(cls, folder: Path, catalogue: Catalogue, name: str) -> PopularGenerator:
         """Read what `save` wrote; raises ReleaseMismatch when it was fitted on other item ids."""
         meta = load_meta(folder, _kind(name))
-        check_built_with(f"generator {folder}", meta, "catalogue ids", catalogue.ids.fingerprint)
-        return cls(name, np.array(load_array(folder, "shares")), catalogue.ids.fingerprint)
+        check_built_with(f"generator {folder}", meta.built_with, "catalogue ids", catalogue.ids.fingerprint)
+        shares = load_array(folder, "shares", np.float32, (len(catalogue),))
+        return cls(name, shares, catalogue.ids.fingerprint)
 
 
 @dataclass(frozen=True)
@@ -128,9 +129,10 @@ class PopularSegmentGenerator:
     def load(cls, folder: Path, catalogue: Catalogue) -> PopularSegmentGenerator:
         """Read what `save` wrote; raises ReleaseMismatch when it was fitted on other item ids."""
         meta = load_meta(folder, _kind("popular_segment"))
-        check_built_with(f"generator {folder}", meta, "catalogue ids", catalogue.ids.fingerprint)
+        check_built_with(f"generator {folder}", meta.built_with, "catalogue ids", catalogue.ids.fingerprint)
         segments = tuple((attribute, value) for attribute, value in meta.values["segments"])
-        return cls(segments, np.array(load_array(folder, "shares")), catalogue.ids.fingerprint)
+        shares = load_array(folder, "shares", np.float32, (len(segments), len(catalogue)))
+        return cls(segments, shares, catalogue.ids.fingerprint)
 
 
 def _share(counts: npt.NDArray[np.number[Any]]) -> FloatArray:

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from contracts.artefact import Meta, load_meta, save_artefact
+from contracts.artefact import META, Meta, load_meta, reading, save_artefact
 from contracts.errors import ReleaseMismatch
 from contracts.settings import CandidateSettings, PopularSettings
 from contracts.tables import CanonicalTables
@@ -118,8 +118,10 @@ def load_generators(folder: Path) -> GeneratorSet:
     meta = load_meta(folder, KIND)
     catalogue = Catalogue.load(folder / CATALOGUE)
     _check_part(folder, meta, CATALOGUE, CATALOGUE)
+    with reading(folder / META):
+        names = [str(name) for name in meta.values["generators"]]
     by_name = {}
-    for name in meta.values["generators"]:
+    for name in names:
         by_name[name] = _load_one(folder, name, catalogue)
         _check_part(folder, meta, name, f"generator-{name}")
     return GeneratorSet(catalogue, by_name, meta.fingerprint)
@@ -131,7 +133,8 @@ def _load_one(folder: Path, name: str, catalogue: Catalogue) -> Generator:
             f"{folder} holds a generator {name!r}; this Slatework knows {', '.join(sorted(_LOADERS))}.",
             "Check out the code that the release was built with: `git checkout release/<id>`.",
         )
-    return _LOADERS[name](folder / name, catalogue)
+    with reading(folder / name):
+        return _LOADERS[name](folder / name, catalogue)
 
 
 def _check_part(folder: Path, meta: Meta, name: str, kind: str) -> None:

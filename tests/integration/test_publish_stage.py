@@ -8,12 +8,13 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
 import pytest
 
-from contracts.errors import ArtefactError, StoreUnavailable
+from contracts.errors import ArtefactError, ReleaseMismatch, StoreUnavailable
 from contracts.features import Entity
 from contracts.home import Home
 from contracts.settings import Settings, load_settings
@@ -27,6 +28,9 @@ from pipelines import features, publish
 from pipelines.paths import BUNDLE, FEATURES, RECEIPT, VALID, Cutoff, feature_training, feature_values
 from recommender.catalogue import Catalogue
 from recommender.split import TimeSplit
+from release.manifest import Manifest, list_files
+from release.parts import name_parts
+from tests.unit.release.sample_manifest import MANIFEST_OF_NOTHING
 
 CHECKOUT = Path(__file__).parents[2]
 
@@ -56,14 +60,22 @@ def workspace(tmp_path: Path, built: Path, monkeypatch: pytest.MonkeyPatch) -> P
 
 
 @pytest.fixture
-def bundle(workspace: Path, world: CanonicalTables) -> dict[str, str]:
+def bundle(workspace: Path, world: CanonicalTables) -> Manifest:
     """What of a bundle is published; its manifest."""
     shutil.copytree(feature_values(Cutoff.ALL), BUNDLE / "values")
     load_schemas(FEATURES).save(BUNDLE / "features")
     Catalogue.from_items(world.items).save(BUNDLE / "catalogue")
     generation_id = FeatureValues.load(BUNDLE / "values").generation_id
-    manifest = {"app": "movies", "release_id": "r1", "generation_id": generation_id}
-    (BUNDLE / "manifest.json").write_text(json.dumps(manifest))
+    (BUNDLE / "golden").mkdir()
+    (BUNDLE / "golden" / "queries.json").write_text("{}")
+    name_parts(BUNDLE)
+    return sealed(generation_id)
+
+
+def sealed(generation_id: str) -> Manifest:
+    """The manifest of what is in the bundle's folder, which it closes."""
+    manifest = replace(MANIFEST_OF_NOTHING, generation_id=generation_id, files=list_files(BUNDLE))
+    manifest.save(BUNDLE)
     return manifest
 
 
@@ -127,7 +139,7 @@ class TestPublish:
         second = publish.run(settings)
         assert (first["written"], second["written"]) == (True, False)
         assert RECEIPT.read_bytes() == content
-        assert json.loads(content)["release_id"] == "r1"
+        assert json.loads(content)["release_id"] == bundle.release_id
         assert running(home) is None
 
     def test_a_receipt_that_dvc_removed_is_written_again_without_publishing(self, bundle, settings):
@@ -165,10 +177,10 @@ class TestPublish:
             publish.run(settings)
 
     def test_values_of_another_generation_than_the_manifests_are_refused(self, bundle, settings):
-        (BUNDLE / "manifest.json").write_text(json.dumps({**bundle, "generation_id": "f" * 16}))
-        with pytest.raises(ArtefactError) as refused:
+        sealed("f" * 16)
+        with pytest.raises(ReleaseMismatch, match="manifest says ffffffffffffffff") as refused:
             publish.run(settings)
-        assert bundle["generation_id"] in str(refused.value)
+        assert bundle.generation_id in str(refused.value)
         assert not RECEIPT.exists()
 
     def test_a_store_that_is_away_is_named_and_no_receipt_is_written(self, bundle, settings, monkeypatch):

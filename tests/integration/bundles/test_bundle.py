@@ -24,11 +24,18 @@ from feature_store.values import FeatureValues
 from release.bundle import Release, load_bundle, load_measured
 from release.bundle_build import Ingredients, build_bundle
 from release.manifest import MANIFEST, list_files, load_manifest
+from release.parts import name_parts
 from release.request_path import answer
 from tests.release_worlds import ingredients_of, run_stages, small_settings
 
 
 def reseal(folder: Path, **changes: Any) -> None:
+    """Make golden queries and manifest agree with the files, as somebody would who forges a bundle."""
+    name_parts(folder)
+    relist(folder, **changes)
+
+
+def relist(folder: Path, **changes: Any) -> None:
     """Make the manifest agree with the files, as somebody would who puts a bundle together by hand."""
     replace(load_manifest(folder), files=list_files(folder), **changes).save(folder)
 
@@ -86,10 +93,9 @@ def test_touched_files_are_the_same_release(bundle: Path) -> None:
     [
         {"code": "other code"},
         {"data": {"interactions": "other", "items": "small", "users": "small"}},
-        {"settings": small_settings(request={"personal_min_events": 6})},
         {"settings": small_settings(release={"n_golden_queries": 3})},
     ],
-    ids=["code", "data", "rules", "golden queries"],
+    ids=["code", "data", "golden queries"],
 )
 def test_other_ingredients_make_another_release(
     built: Release, ingredients: Ingredients, tmp_path: Path, change: dict[str, Any]
@@ -175,7 +181,7 @@ def test_a_changed_byte_anywhere_is_refused_with_both_fingerprints(bundle: Path,
     [
         ("index", "built from embeddings"),
         ("ranking", "trained with generators"),
-        ("candidates", "embeddings|trained with generators"),
+        ("candidates", r"rules\.json was built with generators"),
     ],
 )
 def test_parts_of_two_fits_are_refused_even_under_a_manifest_that_lists_them(

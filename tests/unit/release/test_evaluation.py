@@ -150,7 +150,7 @@ def test_an_interval_depends_on_the_seed_and_what_it_is_of_alone() -> None:
 def test_equal_evaluations_give_equal_files(evaluation: Evaluation, tmp_path: Path) -> None:
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
-        write_report(tmp_path / name, evaluation, BOOTSTRAP, "ndcg_at_2", WINDOW)
+        write_report(tmp_path / name, evaluation, BOOTSTRAP, "ndcg_at_2", WINDOW, {"index": "f00d"})
     names = sorted(path.relative_to(tmp_path / "a").as_posix() for path in (tmp_path / "a").rglob("*.*"))
     assert [name for name in names if not name.startswith("glance/")] == sorted(
         [

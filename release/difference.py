@@ -1,0 +1,143 @@
+"""What differs between two releases, as their bundles write it down."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from contracts.features import Entity, FeatureSchema
+from feature_store.file_names import VALUES
+from feature_store.values import FeatureSchemas, load_schemas
+from release.bundle import EVALUATION, FEATURES, Release, load_bundle, read_json
+from release.golden_difference import GoldenDifference, compare_golden
+from release.manifest import VALUES_FOLDER, Manifest
+
+ABSENT: Final = None
+Pair = tuple[Any, Any]
+
+
+@dataclass(frozen=True)
+class FeatureDifference:
+    """The features of one entity. changed: by feature, what of it (default, ttl_days) was and is."""
+
+    added: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+    changed: Mapping[str, Mapping[str, Pair]] = field(default_factory=dict)
+    reordered: bool = False
+
+    def __bool__(self) -> bool:
+        return bool(self.added or self.removed or self.changed or self.reordered)
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Two releases, A and B, beside one another; every pair is (of A, of B), None where one has no such thing.
+
+    Only what differs is in `data`, `code`, `params`, `features`, `dimensions` and `artefacts`; the names of those where
+    nothing does are in `equal`. metrics: by group and metric, (of A, of B, B - A), where they differ; same_people:
+    whether both were measured on the same people and what they wanted, without which the metrics say little.
+    """
+
+    releases: Pair
+    generations: Pair
+    data: Mapping[str, Pair]
+    code: Mapping[str, Pair]
+    params: Mapping[str, Pair]
+    features: Mapping[str, FeatureDifference]
+    dimensions: Mapping[str, Pair]
+    artefacts: Mapping[str, Pair]
+    metrics: Mapping[str, Mapping[str, tuple[float, float, float]]]
+    same_people: bool
+    golden: GoldenDifference
+
+    @property
+    def equal(self) -> tuple[str, ...]:
+        sections = ("data", "code", "params", "features", "dimensions", "artefacts", "metrics")
+        return tuple(name for name in sections if not getattr(self, name))
+
+    def to_json(self) -> dict[str, Any]:
+        return {**asdict(self), "equal": list(self.equal)}
+
+
+def compare(a: Path, b: Path) -> Difference:
+    """Load two bundles, compare what they write of themselves, and ask both of them the golden queries of B.
+
+    Raises ArtefactError or ReleaseMismatch when one of them does not load.
+    """
+    release_a, release_b = load_bundle(a), load_bundle(b)
+    told_a, told_b = _told(release_a), _told(release_b)
+    pairs = {name: _differing(told_a[name], told_b[name]) for name in told_a}
+    card_a, card_b = read_json(a / EVALUATION), read_json(b / EVALUATION)
+    return Difference(
+        releases=(release_a.release_id, release_b.release_id),
+        generations=(release_a.generation_id, release_b.generation_id),
+        **pairs,
+        features=_compare_features(load_schemas(a / FEATURES), load_schemas(b / FEATURES)),
+        metrics=_compare_metrics(card_a, card_b),
+        same_people=card_a.get("people") == card_b.get("people"),
+        golden=compare_golden(release_a, release_b),
+    )
+
+
+def _told(release: Release) -> dict[str, dict[str, Any]]:
+    """By section, what the manifest says, leaf by leaf."""
+    manifest, folder = release.manifest, release.folder
+    assert isinstance(manifest, Manifest) and folder is not None  # noqa: S101, PT018 - it was loaded from a bundle
+    counts = read_json(folder / VALUES_FOLDER / VALUES)
+    return {
+        "data": {
+            "as_of": manifest.as_of,
+            **manifest.data,
+            **{name: count for name, count in counts.items() if name.startswith("n_")},
+        },
+        "code": {"code": manifest.code},
+        "params": dict(_leaves(manifest.params)),
+        "dimensions": dict(manifest.dimensions),
+        "artefacts": dict(_leaves(manifest.artefacts)),
+    }
+
+
+def _leaves(tree: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in tree.items():
+        if isinstance(value, Mapping):
+            yield from _leaves(value, f"{above}{name}.")
+        else:
+            yield f"{above}{name}", value
+
+
+def _differing(a: Mapping[str, Any], b: Mapping[str, Any]) -> dict[str, Pair]:
+    pairs = {name: (a.get(name, ABSENT), b.get(name, ABSENT)) for name in sorted(a.keys() | b.keys())}
+    return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
+
+
+def _compare_features(a: FeatureSchemas, b: FeatureSchemas) -> dict[str, FeatureDifference]:
+    found = {str(entity): _compare_schemas(a.of(entity), b.of(entity)) for entity in Entity}
+    return {entity: difference for entity, difference in found.items() if difference}
+
+
+def _compare_schemas(a: FeatureSchema, b: FeatureSchema) -> FeatureDifference:
+    specs_a, specs_b = ({spec.name: asdict(spec) for spec in schema.features} for schema in (a, b))
+    common = [name for name in a.names if name in specs_b]
+    changed = {name: _differing(specs_a[name], specs_b[name]) for name in common}
+    return FeatureDifference(
+        added=tuple(name for name in b.names if name not in specs_a),
+        removed=tuple(name for name in a.names if name not in specs_b),
+        changed={name: pairs for name, pairs in changed.items() if pairs},
+        reordered=common != [name for name in b.names if name in specs_a],
+    )
+
+
+def _compare_metrics(a: Mapping[str, Any], b: Mapping[str, Any]) -> dict[str, dict[str, tuple[float, float, float]]]:
+    """By group, as both evaluation cards have it; what one of them lacks cannot be subtracted, and is left out."""
+    found = {}
+    for group in sorted(a.keys() & b.keys(), key=lambda name: (name != "headline", name)):
+        if isinstance(a[group], Mapping) and isinstance(b[group], Mapping):
+            pairs = {name: (a[group][name], b[group][name]) for name in a[group] if name in b[group]}
+            found[group] = {
+                name: (was, now, now - was)
+                for name, (was, now) in pairs.items()
+                if isinstance(was, int | float) and isinstance(now, int | float) and was != now
+            }
+    return {group: metrics for group, metrics in found.items() if metrics}

@@ -1,0 +1,66 @@
+"""From what somebody calls a release to its bundle."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Final
+
+from contracts.errors import ArtefactError, PromotionRefused
+from contracts.home import Home
+from release.bundle_store import BundleStore
+from release.history import served
+from release.journal import Action, Journal, Phase
+from release.manifest import MANIFEST, RELEASE_ID
+from release.registry import Registry
+
+PRODUCTION: Final = "production"
+STAGING: Final = "staging"
+
+
+def find_bundle(name: str, home: Home, app: str) -> Path:
+    """Where the bundle of a release lies that somebody calls by its id, version number, place or folder.
+
+    name: `r-0123456789ab`, `3`, `production`, `staging`, or a folder. The journal tells what is in production and in
+    Staging; MLflow is asked for a version's number alone, and for a bundle that this machine does not keep.
+    Raises ArtefactError when there is none of that name, PromotionRefused when nothing stands in the place named.
+    """
+    if name.lower() in (PRODUCTION, STAGING):
+        return BundleStore(home).path(_release_in(name.lower(), home, app))
+    if RELEASE_ID.fullmatch(name):
+        return BundleStore(home).path(name)
+    if name.isdecimal():
+        return _bundle_of_version(int(name), home, app)
+    if (Path(name) / MANIFEST).is_file():
+        return Path(name)
+    held = ", ".join(BundleStore(home).release_ids()) or "none"
+    raise ArtefactError(
+        f"{name!r} names no release: it is no id like r-0123456789ab, no version's number, neither `production` nor "
+        "`staging`, and no folder of a bundle.",
+        f"This machine keeps the releases {held}; `slate releases` lists the versions.",
+    )
+
+
+def _release_in(place: str, home: Home, app: str) -> str:
+    entries = Journal(home, app).entries()
+    if place == PRODUCTION:
+        entry = served(entries)
+    else:
+        staged = [entry for entry in entries if entry.action is Action.STAGE and entry.phase is Phase.DONE]
+        entry = staged[-1] if staged else None
+    if entry is None or entry.release_id is None:
+        raise PromotionRefused(
+            f"The journal knows no release in {place.capitalize()}.",
+            f"Name one by id or version (`slate releases`), or promote one: `slate promote VERSION --stage {place}`.",
+        )
+    return entry.release_id
+
+
+def _bundle_of_version(number: int, home: Home, app: str) -> Path:
+    registry, store = Registry(home, app), BundleStore(home)
+    version = registry.version(number)
+    if version.release_id in store.release_ids():
+        return store.path(version.release_id)
+    home.root.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=home.root, prefix=".download-") as scratch:
+        return store.keep(registry.download_bundle(version, Path(scratch)))

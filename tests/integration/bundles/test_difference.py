@@ -1,0 +1,135 @@
+"""What differs between two releases is told leaf by leaf, and how differently they answer is counted."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner, Result
+
+from cli import difference
+from contracts.errors import ArtefactError, PromotionRefused
+from contracts.features import FeatureSchema, FeatureSpec
+from contracts.home import Home
+from feature_store.values import FeatureSchemas
+from release.bundle import Release
+from release.bundle_store import BundleStore
+from release.difference import FeatureDifference, _compare_schemas, compare
+from release.golden_difference import compare_golden, rank_biased_overlap
+from release.lookup import find_bundle
+from tests.release_worlds import CHECKOUT
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
+    monkeypatch.setenv("SLATE_HOME", str(tmp_path / "home"))
+    return Home(tmp_path / "home")
+
+
+@pytest.fixture
+def slate(home: Home, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+    """Runs `slate diff`."""
+    monkeypatch.chdir(CHECKOUT)
+    app = typer.Typer()
+    difference.add_to(app)
+    return lambda *words: CliRunner().invoke(app, list(words))
+
+
+def test_a_release_is_equal_to_itself_and_answers_as_it_does(bundle: Path) -> None:
+    found = compare(bundle, bundle)
+    assert found.equal == ("data", "code", "params", "features", "dimensions", "artefacts", "metrics")
+    assert (found.golden.n_identical, found.golden.overlap) == (9, 1.0)
+    assert found.golden.rank_biased_overlap == pytest.approx(1.0)
+    assert found.same_people
+
+
+def test_two_releases_differ_where_they_were_made_to(bundle: Path, other: Path) -> None:
+    found = compare(bundle, other)
+    assert found.params == {"request.personal_min_events": (5, 6), "seed": (7, 8)}
+    assert found.equal == ("code", "dimensions")
+    assert found.features["user"].changed["user_event_tenure_days_total"].keys() == {"default"}
+    assert set(found.artefacts) == {
+        f"{fit}.{part}" for fit in ("shipped", "measured") for part in ("candidates", "index", "ranking")
+    }
+    was, now, change = found.metrics["headline"]["ndcg_at_10"]
+    assert change == now - was
+    assert not found.same_people
+    assert found.golden.n_identical < len(found.golden.queries) == 9
+    assert 0 < found.golden.overlap < 1
+    assert found.golden.defaulted == {}
+    assert json.loads(json.dumps(found.to_json()))["releases"] == list(found.releases)
+
+
+def test_what_is_asked_are_the_second_ones_queries_as_it_answered_them(bundle: Path, other: Path) -> None:
+    there = {query.request_id: query for query in compare(bundle, other).golden.queries}
+    back = compare(other, bundle).golden
+    assert there.keys() == {query.request_id for query in back.queries}
+    expected = json.loads((other / "golden" / "queries.json").read_bytes())["queries"]
+    for query in expected:
+        assert there[query["request"]["request_id"]].tiers[1] == query["answer"]["tier"]
+
+
+def test_features_are_told_apart_by_name_default_and_order(built: Release) -> None:
+    user = built.schemas.user
+    first, second, *others = user.features
+    renamed = FeatureSchema(user.entity, (second, first, *others[1:], FeatureSpec("user_shoe_size", 42.0, 9.0)))
+    assert _compare_schemas(user, renamed) == FeatureDifference(
+        added=("user_shoe_size",), removed=(others[0].name,), changed={}, reordered=True
+    )
+    older = FeatureSchema(user.entity, (FeatureSpec(first.name, first.default, first.ttl_days + 1), second, *others))
+    assert _compare_schemas(user, older) == FeatureDifference(
+        changed={first.name: {"ttl_days": (first.ttl_days, first.ttl_days + 1)}}
+    )
+
+
+def test_the_text_shows_what_differs_and_names_the_rest_in_one_line(
+    slate: Callable[..., Result], bundle: Path, other: Path
+) -> None:
+    lines = slate(str(bundle), str(other)).stdout.splitlines()
+    assert lines[1] == "equal: code, dimensions"
+    assert "  seed                         7  ->  8" in lines
+    assert "metrics, measured on other people: not comparable" in lines
+    assert any(line.startswith("golden slates: ") and line.endswith(" of 9 identical") for line in lines)
+    assert "one release, equal in everything" in slate(str(bundle), str(bundle)).stdout
+    assert json.loads(slate(str(bundle), str(other), "--json").stdout)["equal"] == ["code", "dimensions"]
+
+
+def test_a_release_is_found_by_its_id_and_what_is_unknown_is_said(home: Home, bundle: Path) -> None:
+    kept = BundleStore(home).keep(bundle)
+    assert find_bundle(kept.name, home, "movies") == kept
+    assert find_bundle(str(bundle), home, "movies") == bundle
+    with pytest.raises(ArtefactError, match=f"does not hold release 'r-0123456789ab'; it holds {kept.name}"):
+        find_bundle("r-0123456789ab", home, "movies")
+    with pytest.raises(ArtefactError, match="'yesterday' names no release") as unknown:
+        find_bundle("yesterday", home, "movies")
+    assert kept.name in unknown.value.next_step
+    for place in ("production", "Staging"):
+        with pytest.raises(PromotionRefused, match=f"knows no release in {place.capitalize()}"):
+            find_bundle(place, home, "movies")
+
+
+def test_a_damaged_bundle_is_not_compared(bundle: Path, other: Path) -> None:
+    (bundle / "rules.json").write_text("{}")
+    with pytest.raises(ArtefactError, match=r"rules\.json"):
+        compare(other, bundle)
+
+
+def test_features_that_the_second_lacks_are_named_for_the_first_answers_with_its_defaults(built: Release) -> None:
+    user = built.schemas.user
+    richer = FeatureSchema(user.entity, (*user.features, FeatureSpec("user_shoe_size", 42.0, 9.0)))
+    found = compare_golden(replace(built, schemas=FeatureSchemas(richer, built.schemas.item)), built)
+    assert found.defaulted == {"user": ("user_shoe_size",)}
+    assert len(found.queries) == 9
+
+
+def test_the_overlap_of_rankings_weighs_the_first_places_most() -> None:
+    assert rank_biased_overlap("abc", "abc") == pytest.approx(1)
+    assert rank_biased_overlap("abc", "xyz") == 0
+    assert rank_biased_overlap("", "") == 1
+    # Depth 2, persistence 0.5: common 0 then 2; 2/2 * 0.25 + 0.5/0.5 * (0/1 * 0.5 + 2/2 * 0.25)
+    assert rank_biased_overlap("ab", "ba", persistence=0.5) == pytest.approx(0.25 + 0.25)
+    assert rank_biased_overlap("abcd", "abdc") > rank_biased_overlap("abcd", "bacd")
