@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from contracts.errors import ArtefactError, ReleaseMismatch, StoreError, StoreUnavailable
+from contracts.errors import ArtefactError, ReleaseMismatch
 from contracts.features import FeatureReader
 from contracts.settings import Settings
 from feature_store.offline_reader import OfflineFeatureReader
@@ -22,7 +22,7 @@ from release.evaluation_summary import Bootstrap
 from release.golden import check_golden, golden_calls
 from release.latency import Timer, measure_latency
 from release.manifest import VALUES_FOLDER
-from release.parity import Parity, Sample, check_parity
+from release.parity import Sample, check_parity
 from release.quality_gates import QualityGates
 from release.registry import GENERATION_TAG, Version
 from release.registry_state import Stage
@@ -50,7 +50,7 @@ def evaluate_gates(candidate: Candidate, settings: Settings, timer: Timer = time
     """Every gate that applies, in a fixed order.
 
     A bundle that does not load fails the first gate, and the others are not asked.
-    Raises StoreUnavailable when the store is away, and whatever publishing raises: the request can be decided later.
+    Raises StoreError when the store is away or does not take the values: the request can be decided later.
     """
     try:
         release = _load(candidate)
@@ -130,21 +130,13 @@ def _parity(candidate: Candidate, release: Release, n_sampled: int) -> Gate:
         online = candidate.reader(release)
         values = FeatureValues.load(candidate.bundle / VALUES_FOLDER)
         offline = OfflineFeatureReader(values, release.schemas, release.catalogue.ids)
-        found = _read_both(online, offline, release, Sample.draw(values, n_sampled))
+        sample = Sample.draw(values, n_sampled)
+        found = check_parity(online, offline, release.schemas, sample, release.as_of)
     except ArtefactError as error:
         return Gate("parity", passed=False, sentence=error.problem)
     counts = ", ".join(f"{count} {fault}" for fault, count in found.counts.items())
     sentence = f"Of {found.n_keys} keys read online and offline at one moment: {counts}. {found.first}".strip()
     return Gate("parity", not found.n_faults, sentence, found.n_faults, 0, n=found.n_keys)
-
-
-def _read_both(online: FeatureReader, offline: FeatureReader, release: Release, sample: Sample) -> Parity:
-    try:
-        return check_parity(online, offline, release.schemas, sample, release.as_of)
-    except StoreUnavailable:
-        raise
-    except StoreError as error:
-        raise ArtefactError(error.problem, error.next_step) from error
 
 
 def _source(candidate: Candidate) -> Gate:
