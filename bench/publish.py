@@ -21,9 +21,11 @@ import subprocess
 import sys
 import tempfile
 import time
+import timeit
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from itertools import chain
 from pathlib import Path
 
@@ -213,6 +215,21 @@ def _compare_layouts() -> None:
         name = "string, a key a person" if people == 1 else f"hash of {people}, {'compact' if compact else 'table'}"
         table.append((name, f"{usage:.0f}", f"{used:.0f}", f"{n_people / seconds:,.0f}"))
     print_table(("layout", "MEMORY USAGE/person", "used_memory/person", "people/s written"), table)
+    _compare_reads_of_items(ids[: n_people // 2], rows)
+
+
+def _compare_reads_of_items(ids: list[bytes], rows: list[bytes]) -> None:
+    """500 of many items: from one hash, and from a key each."""
+    rng = np.random.default_rng(SEED)
+    wanted = [ids[position] for position in rng.choice(len(ids), 500, replace=False)]
+    with tempfile.TemporaryDirectory() as folder, _server(Path(folder) / "redis") as url, connect(url) as client:
+        for first in range(0, len(ids), BATCH_SIZE):
+            part = dict(zip(ids[first : first + BATCH_SIZE], rows[first : first + BATCH_SIZE], strict=True))
+            client.hset("items", items=list(chain.from_iterable(part.items())))
+            client.mset(part)
+        reads = {"HMGET of one hash": partial(client.hmget, "items", wanted), "MGET": partial(client.mget, wanted)}
+        best = {name: min(timeit.repeat(read, number=20, repeat=10)) / 20 for name, read in reads.items()}
+    print_table(("500 items read by", "ms"), [(name, f"{1000 * seconds:.2f}") for name, seconds in best.items()])
 
 
 def _write_layout(client: redis.Redis, ids: list[bytes], rows: list[bytes], people: int) -> None:

@@ -146,9 +146,9 @@ class _Publication:
         with mapped_errors():
             if self._client.hlen(key) == n_items:
                 return
-            for field in self._client.hscan_iter(key, no_values=False):
-                if field[0].decode(errors="replace") not in self._item_ids:
-                    self._client.hdel(key, field[0])
+            for item_id, _row in self._client.hscan_iter(key):
+                if item_id.decode(errors="replace") not in self._item_ids:
+                    self._client.hdel(key, item_id)
 
 
 def _check_source(values: ValueSource, schemas: FeatureSchemas, item_ids: IdMap) -> None:

@@ -22,7 +22,7 @@ from feature_store.value_source import ValueSource
 # What Redis adds to the bytes of one field of a hash, by how the hash is kept, with what its allocator rounds up; and
 # to each key. Upper ends of what `python -m bench.publish --layouts` measures on Redis 6.2 and 7.
 COMPACT_FIELD_BYTES = 32
-TABLE_FIELD_BYTES = 88
+TABLE_FIELD_BYTES = 80
 KEY_BYTES = 200
 KEYS_AT_ONCE = 1000
 

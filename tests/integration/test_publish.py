@@ -19,6 +19,8 @@ from feature_store import publishing
 from feature_store.connection import connect
 from feature_store.generations import list_generations
 from feature_store.keys import generations_key, histories_key, items_key, receipt_key, turn_key, users_key
+from feature_store.offline_reader import OfflineFeatureReader
+from feature_store.online import RedisFeatureReader
 from feature_store.pointer import NO_POINTER_YET, move_pointer, read_pointer
 from feature_store.publishing import Receipt, is_published, publish
 from feature_store.receipt import read_receipt
@@ -385,6 +387,37 @@ def test_a_receipt_of_another_format_is_refused_with_both_versions(client):
     client.set(key, client.get(key).replace(b'"format_version":2', b'"format_version":3'))
     with pytest.raises(StoreError, match="format version 3; this Slatework reads 2"):
         read_receipt(client, APP, generation().generation_id, "r1")
+
+
+def test_everybody_is_found_in_their_bucket_whatever_the_names(client):
+    """Names that sort differently by letter, by number and by byte, at every place of a bucket."""
+    alphabet = ["a", "B", "é", "中", "\U0001f600", "\uffff", "0", " ", "{", "\n"]
+    names = sorted({first + second + str(number) for first in alphabet for second in alphabet for number in range(3)})
+    values = generation(n_users=len(names))
+    ids = dict(zip(values.users["user_id"], names, strict=True))
+    renamed = replace(
+        values,
+        users=values.users.with_columns(pl.col("user_id").replace(ids)),
+        histories=values.histories.with_columns(pl.col("user_id").replace(ids)),
+    )
+    publish_all(client, renamed)
+    online = RedisFeatureReader(client, APP, renamed.generation_id, SCHEMAS, ids_of(renamed))
+    offline = OfflineFeatureReader(renamed, SCHEMAS, ids_of(renamed))
+    for name in names:
+        found, expected = (reader.read_person(name, None, AS_OF) for reader in (online, offline))
+        assert found.features.known.all()
+        assert found.features.values.tobytes() == expected.features.values.tobytes()
+        assert found.history.item_idx.tolist() == expected.history.item_idx.tolist()
+    for stranger in ("", "~", "\U0010ffff", "a", names[64] + "x"):
+        assert not online.read_person(stranger, None, AS_OF).features.known.any()
+
+
+def test_people_that_are_there_twice_are_refused(client):
+    values = generation()
+    twice = replace(values, users=pl.concat([values.users, values.users.head(1)]))
+    with pytest.raises(ArtefactError, match="once each"):
+        publish_all(client, twice)
+    assert read_receipt(client, APP, twice.generation_id, "r1") is None
 
 
 def test_names_of_any_kind_can_be_published(client):

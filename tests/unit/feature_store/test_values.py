@@ -5,11 +5,17 @@ from datetime import timedelta
 import numpy as np
 import polars as pl
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 
+from contracts.artefact import fingerprint_array
 from contracts.errors import ArtefactError, ReleaseMismatch
 from contracts.features import Entity, FeatureSchema
+from feature_store import generation_digest
 from feature_store.histories import EventsByPerson
 from feature_store.values import FeatureValues, load_schemas
+from feature_store.values_folder import ValuesFolder
 from tests.unit.feature_store.worlds import AS_OF, SCHEMAS, generation, ids_of
 
 
@@ -31,6 +37,54 @@ def test_equal_values_in_another_order_are_the_same_generation_and_the_same_byte
     shuffled.save(tmp_path / "two")
     for path in (tmp_path / "one").iterdir():
         assert path.read_bytes() == (tmp_path / "two" / path.name).read_bytes()
+
+
+def test_the_id_of_known_values_is_what_it_always_was():
+    """Releases carry generation ids: another way to compute them must give the same."""
+    values = generation()
+    assert values.generation_id == "5a02819d83f7dde8"
+    assert replace(values, histories=values.histories.clear()).generation_id == "758f0ab319ae8817"
+
+
+@pytest.mark.parametrize("rows_at_once", [1, 7, 1000])
+def test_a_folder_has_the_id_of_what_was_saved_however_it_is_read(tmp_path, monkeypatch, rows_at_once):
+    values = generation()
+    values.save(tmp_path)
+    for name in ("ROWS_AT_ONCE", "HISTORIES_AT_ONCE"):
+        monkeypatch.setattr(generation_digest, name, rows_at_once)
+    folder = ValuesFolder(tmp_path)
+    assert folder.generation_id == generation_digest.generation_id_of(folder) == values.generation_id
+    assert (folder.as_of, folder.counts) == (values.as_of, values.counts)
+    assert folder.feature_names(Entity.USER) == values.feature_names(Entity.USER)
+
+
+def test_a_folder_gives_its_rows_in_order_in_batches_of_the_size_asked_for(tmp_path):
+    values = generation()
+    values.save(tmp_path)
+    batches = list(ValuesFolder(tmp_path).batches("user", 7))
+    assert [batch.height for batch in batches] == [7, 7, 7, 7, 7, 5]
+    assert pl.concat(batches).equals(values.users)
+    (histories,) = ValuesFolder(tmp_path).batches("history", 100, ["user_id", "event_ts"])
+    assert histories.equals(values.histories.select("user_id", "event_ts"))
+
+
+@pytest.mark.parametrize("damage", [b"", b"PAR1", b"rubbish" * 100])
+def test_a_damaged_table_of_a_folder_is_an_error_of_ours(tmp_path, damage):
+    generation().save(tmp_path)
+    (tmp_path / "user.parquet").write_bytes(damage)
+    with pytest.raises(ArtefactError, match=r"user\.parquet is no readable"):
+        list(ValuesFolder(tmp_path).batches("user", 10))
+    (tmp_path / "user.parquet").unlink()
+    with pytest.raises(ArtefactError, match=r"user\.parquet is missing"):
+        _ = ValuesFolder(tmp_path).counts
+
+
+@given(hnp.arrays(np.float32, hnp.array_shapes(min_dims=2, max_dims=2, max_side=9)), st.integers(1, 9))
+def test_an_array_hashed_in_pieces_has_the_fingerprint_of_the_whole(array, rows_at_once):
+    digest = generation_digest.ArrayDigest(array.dtype, array.shape)
+    for start in range(0, len(array), rows_at_once):
+        digest.update(array[start : start + rows_at_once])
+    assert digest.fingerprint == fingerprint_array(array)
 
 
 def test_null_and_nan_are_one_missing_value():
