@@ -3,6 +3,7 @@
     slate:{<app>}:pointer                        which release and generation are served (JSON)
     slate:{<app>}:staging                        which ones stand in Staging (JSON)
     slate:{<app>}:canary                         which ones a share of people gets instead (JSON)
+    slate:{<app>}:requests                       stream: the latest questions asked, to be asked again (JSON)
     slate:{<app>}:s:<session_id>                 list: what was done in a session, oldest first
     slate:{<app>}:<generation_id>:u:<user_id>    one person's packed features
     slate:{<app>}:<generation_id>:h:<user_id>    one person's packed history
@@ -32,6 +33,11 @@ def staging_key(app: str) -> str:
 def canary_key(app: str) -> str:
     """Where the canary is: a candidate release and the share of people who get it."""
     return f"slate:{{{app}}}:canary"
+
+
+def requests_key(app: str) -> str:
+    """Where the latest questions are (see `serving.request_log`)."""
+    return f"slate:{{{app}}}:requests"
 
 
 def session_key(app: str, session_id: str) -> str:

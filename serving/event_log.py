@@ -1,7 +1,7 @@
 """The event log: what was shown and what people did, as records in one Redis stream per application.
 
     slate:{<app>}:events    one entry a record, field `record`: JSON, the columns of `interactions` and, for an
-                            impression, position, propensity, policy_id, release_id, generation_id and tier.
+                            impression, position, propensity, policy_id, release_id, generation_id, arm and tier.
 
 `event_id` is unique to a record: one that was written twice (Redis went away after taking it) shows by it.
 Records are written by a thread of their own: an answer never waits for the log. While Redis is away they wait in a
@@ -21,6 +21,7 @@ import redis
 
 from contracts.errors import StoreUnavailable
 from serving.metrics import Metrics
+from serving.request_log import RequestLog
 from serving.spool import Spool
 
 LOG = logging.getLogger(__name__)
@@ -33,9 +34,15 @@ Record = Mapping[str, Any]
 
 
 class EventLog:
-    """Takes records at once and writes them soon; `close` writes or spools what is left."""
+    """Takes records at once and writes them soon; `close` writes or spools what is left.
 
-    def __init__(self, connect: Callable[[], redis.Redis], app: str, spool: Spool, metrics: Metrics) -> None:
+    requests: written by the same thread.
+    """
+
+    def __init__(
+        self, connect: Callable[[], redis.Redis], app: str, spool: Spool, metrics: Metrics, requests: RequestLog
+    ) -> None:
+        self.requests = requests
         self._connect = connect
         self.stream = stream_key(app)
         self._spool = spool
@@ -76,6 +83,7 @@ class EventLog:
             self._outcomes.labels("written").inc(len(lines))
         except (redis.RedisError, StoreUnavailable) as error:
             self._keep(lines, error)
+        self.requests.write_waiting()
         return len(lines)
 
     def _take(self, patience_s: float) -> list[bytes]:
