@@ -133,7 +133,7 @@ class Api:
             for session_id, done in by_session.items():
                 self.production.append_session(session_id, done)
         except StoreError:
-            self.metrics.degraded.labels("sessions").inc()
+            self.metrics.degraded.labels("sessions", Arm.PRODUCTION).inc()
             return ["sessions"]
         return []
 

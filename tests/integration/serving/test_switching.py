@@ -25,6 +25,7 @@ from feature_store import embedded_redis
 from feature_store.connection import connect
 from feature_store.sessions import append_session_events
 from serving.app import create_app
+from serving.live_release import LiveRelease
 from serving.server import listen
 from tests.integration.serving.worlds import Stage, published, wait_until
 
@@ -114,18 +115,24 @@ def test_a_request_that_the_switch_overtakes_is_answered_by_the_old_release_from
     stage: Stage,
 ) -> None:
     stage.point_at(0)
-    api = stage.api()
-    api.live.look()
-    served = api.live.current
-    assert served is not None
-    overtaken = SwitchedMeanwhile(served.reader, lambda: (stage.point_at(1), api.live.look()))
+    live = stage.api().live
+    take_up(live)
+    assert live.current is not None
+    served = live.current.production
+    overtaken = SwitchedMeanwhile(served.reader, lambda: (stage.point_at(1), take_up(live)))
     slate = replace(served, reader=overtaken).answer(RecommendRequest("q1", UserId("u500")))
     assert (slate.release_id, slate.generation_id) == stage.pairs[0]
     assert overtaken.n_item_reads == 1
     assert slate.degraded == ()
-    now_served = api.live.current
-    assert now_served is not None
-    assert (now_served.release.release_id, now_served.reader.generation_id) == stage.pairs[1]
+    now_served = live.current.production
+    assert (now_served.release_id, now_served.generation_id) == stage.pairs[1]
+
+
+def take_up(live: LiveRelease) -> None:
+    """What the two threads of a server come to after a change."""
+    live.look()
+    live.load()
+    live.look()
 
 
 @dataclass
