@@ -115,16 +115,21 @@ def rollback(
     as_json: AsJson = False,
 ) -> None:
     """Serve the previous release in production again, or the one named, at once; works while MLflow is away."""
-    from release.journal import Journal
-    from release.rollback import roll_back
+    from release.quick_journal import open_journal
+    from release.rollback import RolledBack, roll_back
+
+    def say(done: RolledBack) -> None:
+        if not as_json:
+            served = f"{done.pointer.release_id} (version {done.version})"
+            print(f"serving {served} instead of {done.left_release_id}", flush=True)
 
     home, settings = find_home(), load_settings()
-    journal = Journal(home, settings.app)
-    done = roll_back(settings, home, journal, to=release, requester=_requester(), reason=reason)
-    text = f"serving {done.pointer.release_id} (version {done.version}) instead of {done.left_release_id}"
-    if done.registry_pending:
-        text += f"\nMLflow will be told by the next `slate sync`: {done.registry_pending}"
-    _print(done.to_json(), as_json, text)
+    journal = open_journal(home, settings.app)
+    done = roll_back(settings, home, journal, to=release, requester=_requester(), reason=reason, moved=say)
+    if as_json:
+        _print(done.to_json(), as_json, "")
+    elif done.registry_pending:
+        print(f"MLflow will be told by the next `slate sync`: {done.registry_pending}")
 
 
 def journal(

@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import asdict
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from contracts.home import find_home
-from contracts.ids import ItemId, SessionId, UserId
 from contracts.settings import load_settings
-from contracts.slates import Preferences, RecommendRequest, Slate, Surface
+
+if TYPE_CHECKING:
+    from contracts.slates import Slate
 
 TITLE_WIDTH = 44
 SOURCE_WIDTH = 20
@@ -54,6 +55,8 @@ def recommend(
 ) -> None:
     """Print a slate by the release in production, without a server."""
     _one_thread_each()
+    from contracts.ids import ItemId, SessionId, UserId
+    from contracts.slates import Preferences, RecommendRequest, Surface
     from serving.one_answer import answer_once
 
     settings, home = load_settings(), find_home()

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from contracts.errors import PromotionRefused
-from release.journal import Action, Entry, Phase
+from release.journal_entries import Action, Entry, Phase
 from release.registry_state import RegistryState
 
 SIGHTINGS = (Action.OBSERVE, Action.REGISTRY_WRITE)

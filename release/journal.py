@@ -2,98 +2,24 @@
 
 A SQL database (SQLite at SLATE_HOME/journal.db) with one table. Entries are only ever appended: triggers refuse
 UPDATE and DELETE, and each entry carries the hash of the one before it, so that tampering with the file shows.
-A step that changes something appends an `intent` before and a `done` or `failed` after, which names the intent.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, fields, replace
-from datetime import datetime
-from enum import StrEnum
 from typing import Any
 
 import sqlalchemy as sa
 
 from contracts.clock import Clock, WallClock
 from contracts.errors import ArtefactError, WorkspaceError
-from contracts.fingerprint import canonical_json
 from contracts.home import Home
+from release.journal_entries import FIRST_HASH, Action, Entry, Note, Phase
 
-FIRST_HASH = "0" * 64  # what the first entry names as the hash before it
+__all__ = ["FIRST_HASH", "Action", "Entry", "Journal", "Note", "Phase"]
+
 BUSY_TIMEOUT_S = 30  # appends are milliseconds apart; this long a lock means a dead disk
-
-
-class Action(StrEnum):
-    """What an entry is about."""
-
-    PROMOTE = "promote"  # the pointer moves to another release
-    ROLLBACK = "rollback"  # the pointer moves back to an earlier release
-    REBUILD = "rebuild"  # the pointer, lost or strange, is set to what the journal says
-    STAGE = "stage"  # a version becomes the release in Staging, or none is (no version)
-    REFUSE = "refuse"  # a request was turned down
-    REGISTRY_WRITE = "registry_write"  # what is true is written to the registry
-    OBSERVE = "observe"  # the registry changed in a way that asks for nothing
-    RECORD = "record"  # the commit that gives a release back was made
-
-
-class Phase(StrEnum):
-    """Before, after, or after it went wrong."""
-
-    INTENT = "intent"
-    DONE = "done"
-    FAILED = "failed"
-
-
-@dataclass(frozen=True)
-class Note:
-    """What somebody wants to have written. figures: gates, or the registry's state: anything JSON can say.
-
-    epoch: the pointer's epoch after the step; for an intent, the one it starts from. intent_id: the entry it ends.
-    """
-
-    action: Action
-    phase: Phase
-    release_id: str | None = None
-    generation_id: str | None = None
-    version: int | None = None
-    epoch: int | None = None
-    requester: str = "unknown"
-    reason: str = ""
-    figures: dict[str, Any] = field(default_factory=dict)
-    intent_id: int | None = None
-
-    def ended(self, phase: Phase, intent: Entry, **changes: Any) -> Note:
-        """The note that ends this intent."""
-        return replace(self, phase=phase, intent_id=intent.id, **changes)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Entry(Note):
-    """A note as it stands in the journal."""
-
-    id: int
-    ts: datetime
-    app: str
-    previous_hash: str
-    hash: str = ""
-
-    @property
-    def note(self) -> Note:
-        """What was noted, without what the journal put to it."""
-        return Note(**{part.name: getattr(self, part.name) for part in fields(Note)})
-
-    def to_json(self) -> dict[str, Any]:
-        return {**asdict(self), "ts": self.ts.isoformat()}
-
-    def computed_hash(self) -> str:
-        """The hash that follows from everything else in the entry."""
-        content = {name: value for name, value in self.to_json().items() if name != "hash"}
-        return hashlib.sha256(canonical_json(content)).hexdigest()
-
 
 _METADATA = sa.MetaData()
 _TABLE = sa.Table(
@@ -142,15 +68,8 @@ class Journal:
         """Write one entry behind the last, and return it with its id, time and hash."""
         with self._writing() as connection:
             last = connection.execute(sa.select(_TABLE).order_by(_TABLE.c.id.desc()).limit(1)).first()
-            entry = Entry(
-                **{part.name: getattr(note, part.name) for part in fields(Note)},
-                id=last.id + 1 if last else 1,
-                ts=self._clock.now(),
-                app=self._app,
-                previous_hash=last.hash if last else FIRST_HASH,
-            )
-            entry = replace(entry, hash=entry.computed_hash())
-            connection.execute(_TABLE.insert().values(_to_row(entry)))
+            entry = Entry.behind((last.id, last.hash) if last else None, note, self._clock.now(), self._app)
+            connection.execute(_TABLE.insert().values(entry.to_row()))
         return entry
 
     def entries(self) -> list[Entry]:
@@ -179,7 +98,7 @@ class Journal:
 
     def _read(self, query: sa.Select[Any]) -> list[Entry]:
         with self._engine.connect() as connection:
-            return [_from_row(row) for row in connection.execute(query).mappings()]
+            return [Entry.from_row(dict(row)) for row in connection.execute(query).mappings()]
 
     @contextmanager
     def _writing(self) -> Iterator[sa.Connection]:
@@ -207,16 +126,3 @@ def _leave_transactions_to_us(connection: Any, _record: Any) -> None:
 
 def _begin_immediate(connection: sa.Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE")
-
-
-def _to_row(entry: Entry) -> dict[str, Any]:
-    return {**entry.to_json(), "figures": json.dumps(entry.figures, sort_keys=True)}
-
-
-def _from_row(row: sa.RowMapping) -> Entry:
-    values: dict[str, Any] = {str(name): value for name, value in row.items()}
-    values["action"] = Action(values["action"])
-    values["phase"] = Phase(values["phase"])
-    values["ts"] = datetime.fromisoformat(values["ts"])
-    values["figures"] = json.loads(values["figures"])
-    return Entry(**values)
