@@ -81,7 +81,7 @@ class Rig:
 
 @dataclass(frozen=True)
 class Round:
-    """began: when the command was started; said: when it said that the pointer had moved; ended: well after all of it."""
+    """began: when the command was started; said: when it said that the pointer had moved; ended: well after both."""
 
     began: float
     said: float
@@ -186,21 +186,25 @@ def running_rig(n_servers: int, n_workers: int) -> Iterator[Rig]:
 
 
 def _two_releases(home: Home, settings: Settings) -> tuple[Path, Path]:
-    """The release built, and the same with slates that are more mixed; both whole, with golden answers of their own."""
+    """The release built, and the same with other rules."""
     store = BundleStore(home)
     older = store.keep(BUNDLE)
-    folder = home.root / "newer"
-    shutil.copytree(older, folder)
-    rules = load_bundle(older).request.model_copy(update={"relevance_weight": 0.5})
+    return older, store.keep(with_other_rules(older, home.root / "newer", settings.seed))
+
+
+def with_other_rules(bundle: Path, folder: Path, seed: int) -> Path:
+    """Make another release at `folder`: the same with slates that are more mixed, and golden answers of its own."""
+    shutil.copytree(bundle, folder)
+    release, manifest = load_bundle(bundle), load_manifest(bundle)
+    rules = release.request.model_copy(update={"relevance_weight": 0.5})
     (folder / RULES).write_text(json.dumps(rules.model_dump(mode="json"), indent=1, sort_keys=True) + "\n")
-    manifest = load_manifest(older)
-    release = replace(load_bundle(older), request=rules)
     values = FeatureValues.load(folder / VALUES_FOLDER)
     shutil.rmtree(folder / GOLDEN)
-    n_golden = make_golden(folder / GOLDEN, release, values, [{"gender": "F"}], manifest.golden, settings.seed)
+    other = replace(release, request=rules)
+    n_golden = make_golden(folder / GOLDEN, other, values, [{"gender": "F"}], manifest.golden, seed)
     params = {**manifest.params, "request": rules.model_dump(mode="json")}
     replace(manifest, params=params, golden=n_golden, files=list_files(folder)).save(folder)
-    return older, store.keep(folder)
+    return folder
 
 
 @contextmanager

@@ -21,8 +21,6 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from contracts.errors import Busy, PortTaken, StoreError, StoreUnavailable
 from contracts.home import Home
 from feature_store.bare_client import BareClient, BareError, NoReply
@@ -230,6 +228,8 @@ def _stop(home: Home) -> None:
 @contextmanager
 def _starting(home: Home) -> Iterator[None]:
     """One at a time starts or stops this home's server."""
+    from filelock import FileLock, Timeout  # noqa: PLC0415 - where REDIS_URL is set, nobody comes here
+
     home.redis.mkdir(parents=True, exist_ok=True)
     lock = home.redis / "starting"
     try:

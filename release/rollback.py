@@ -18,7 +18,6 @@ from release.journal_entries import Action, Entry, Note, NoteBook, Phase
 from release.registry import Registry
 from release.registry_state import Stage, settled
 from release.switch import Switch, open_switch
-from release.turns import turn
 from release.write_back import Write, finish_writes, plan_write
 
 REGISTRY_PATIENCE_S = 5.0  # whoever decides now will write our change too; no need to wait for them
@@ -106,6 +105,8 @@ def _plan(journal: NoteBook, target: Entry, requester: str) -> None:
 
 
 def _tell_registry(home: Home, app: str, journal: NoteBook) -> str:
+    from release.turns import turn  # noqa: PLC0415 - nothing that the pointer's move has to wait for
+
     try:
         with turn(home, REGISTRY_PATIENCE_S):
             finish_writes(journal, Registry(home, app))
