@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cli.parameters import load_settings
 from contracts.errors import PromotionRefused, SlateworkError
 from contracts.home import Home, find_home
-from contracts.settings import Settings, load_settings
 from pipelines.paths import BUNDLE
-from pipelines.stage_run import run_folder
 
 if TYPE_CHECKING:
+    from contracts.settings import Settings
     from release.decision import Decision
     from release.promotion import SyncReport
     from release.registry import Version
@@ -115,6 +115,7 @@ def rollback(
     as_json: AsJson = False,
 ) -> None:
     """Serve the previous release in production again, or the one named, at once; works while MLflow is away."""
+    from contracts.quick_params import load_rollback_params
     from release.quick_journal import open_journal
     from release.rollback import RolledBack, roll_back
 
@@ -123,9 +124,9 @@ def rollback(
             served = f"{done.pointer.release_id} (version {done.version})"
             print(f"serving {served} instead of {done.left_release_id}", flush=True)
 
-    home, settings = find_home(), load_settings()
-    journal = open_journal(home, settings.app)
-    done = roll_back(settings, home, journal, to=release, requester=_requester(), reason=reason, moved=say)
+    home, params = find_home(), load_rollback_params()
+    journal = open_journal(home, params.app)
+    done = roll_back(params, home, journal, to=release, requester=_requester(), reason=reason, moved=say)
     if as_json:
         _print(done.to_json(), as_json, "")
     elif done.registry_pending:
@@ -168,6 +169,7 @@ def promote_built(home: Home, settings: Settings) -> None:
 
 
 def _register(home: Home, settings: Settings, folder: Path) -> Version:
+    from pipelines.stage_run import run_folder
     from release.code_version import built_from
     from release.manifest import load_manifest
     from release.registration import Sources

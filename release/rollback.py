@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from contracts.errors import Busy, PointerMoved, PromotionRefused, RegistryError
 from contracts.home import Home
-from contracts.settings import Settings
+from contracts.quick_params import RollbackParams
 from feature_store.pointer import Pointer
 from release.history import last_state, rollback_target, served
 from release.journal_entries import Action, Entry, Note, NoteBook, Phase
@@ -19,6 +19,9 @@ from release.registry import Registry
 from release.registry_state import Stage, settled
 from release.switch import Switch, open_switch
 from release.write_back import Write, finish_writes, plan_write
+
+if TYPE_CHECKING:
+    from contracts.settings import Settings
 
 REGISTRY_PATIENCE_S = 5.0  # whoever decides now will write our change too; no need to wait for them
 
@@ -44,7 +47,7 @@ class RolledBack:
 
 
 def roll_back(
-    settings: Settings,
+    settings: Settings | RollbackParams,
     home: Home,
     journal: NoteBook,
     *,
