@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-NAMES = ("noop", "publish", "gates", "canary", "skew")
+NAMES = ("noop", "publish", "rollback", "gates", "canary", "skew")
 
 
 def main() -> None:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import getpass
 import json
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cli.output import AsJson
+from cli.parameters import load_settings
+from cli.requester import whoever_types
 from contracts.home import find_home
-from contracts.settings import load_settings
 
 if TYPE_CHECKING:
     from release.canary_history import Run
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Reason = Annotated[str, typer.Option(help="Why, for the journal.")]
 
 commands = typer.Typer(name="canary", help="A share of people gets a candidate; without a command: how it stands.")
@@ -71,7 +71,7 @@ def start(
     from release.promotion import Promoter
 
     promoter = Promoter.open(load_settings(), find_home())
-    _tell(start_canary(promoter, version, share, requester=_requester(), reason=reason), as_json)
+    _tell(start_canary(promoter, version, share, requester=whoever_types(), reason=reason), as_json)
 
 
 @commands.command(name="share")
@@ -85,7 +85,7 @@ def change_share(
     from release.canary import CanaryControl
 
     control = CanaryControl.open(load_settings(), find_home())
-    _tell(control.change_share(share, requester=_requester(), reason=reason), as_json)
+    _tell(control.change_share(share, requester=whoever_types(), reason=reason), as_json)
 
 
 @commands.command()
@@ -93,7 +93,7 @@ def stop(*, reason: Reason = "", as_json: AsJson = False) -> None:
     """Give everybody the release in production again, at once; works while MLflow is away."""
     from release.canary import CanaryControl
 
-    _tell(CanaryControl.open(load_settings(), find_home()).stop(requester=_requester(), reason=reason), as_json)
+    _tell(CanaryControl.open(load_settings(), find_home()).stop(requester=whoever_types(), reason=reason), as_json)
 
 
 def _tell(run: Run, as_json: bool) -> None:
@@ -105,7 +105,3 @@ def _tell(run: Run, as_json: bool) -> None:
         print(f"everybody gets {run.beside} again; the canary {canary.release_id} ended: {run.ended}")
     else:
         print(f"{canary.share:.4g} of the people get {canary.release_id} (version {run.version}), else {run.beside}")
-
-
-def _requester() -> str:
-    return f"cli:{getpass.getuser()}"

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli.output import AsJson, print_result, table
+from cli.parameters import load_settings
 from contracts.errors import RegistryError
 from contracts.home import find_home
-from contracts.settings import load_settings
 
 if TYPE_CHECKING:
     from release.history import Standing

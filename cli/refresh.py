@@ -8,8 +8,9 @@ from typing import Annotated
 import typer
 
 from cli.output import AsJson, print_result
+from cli.parameters import load_settings
+from cli.requester import whoever_types
 from contracts.home import find_home
-from contracts.settings import load_settings
 from pipelines.paths import VALIDATION_RESULT, Cutoff, feature_values
 
 VALUES = feature_values(Cutoff.ALL)
@@ -30,7 +31,6 @@ def refresh(
     from release.journal import Journal
     from release.refresh import Fresh
     from release.refresh import refresh as refresh_values
-    from release.requesters import of_command_line
 
     home, settings = find_home(), load_settings()
     done = refresh_values(
@@ -38,7 +38,7 @@ def refresh(
         home,
         Journal(home, settings.app),
         Fresh(values, VALIDATION_RESULT, Path.cwd()),
-        requester=of_command_line(settings.promotion.allowed_requesters),
+        requester=whoever_types(),
         reason=reason,
     )
     now = f"generation {done.pointer.generation_id} of {done.pointer.release_id}, as of {done.as_of.isoformat()}"

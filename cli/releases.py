@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli.output import AsJson, print_result, table
+from cli.parameters import load_settings
+from cli.requester import whoever_types
 from contracts.errors import PromotionRefused, SlateworkError
 from contracts.home import Home, find_home
-from contracts.settings import Settings, load_settings
 from pipelines.paths import BUNDLE
-from pipelines.stage_run import run_folder
 
 if TYPE_CHECKING:
+    from contracts.settings import Settings
     from release.decision import Decision
     from release.promotion import SyncReport
     from release.registry import Version
@@ -99,7 +100,7 @@ def promote(
 
     settings = load_settings()
     decision = Promoter.open(settings, find_home()).promote(
-        version, Stage(stage), requester=_requester(settings), allow_dirty=allow_dirty, accepted=accept
+        version, Stage(stage), requester=whoever_types(), allow_dirty=allow_dirty, accepted=accept
     )
     print_result(decision.to_json(), as_json, _describe(decision))
     _raise_if_refused(decision)
@@ -112,16 +113,21 @@ def rollback(
     as_json: AsJson = False,
 ) -> None:
     """Serve the previous release in production again, or the one named, at once; works while MLflow is away."""
-    from release.journal import Journal
-    from release.rollback import roll_back
+    from contracts.quick_params import load_rollback_params
+    from release.quick_journal import open_journal
+    from release.rollback import RolledBack, roll_back
 
-    home, settings = find_home(), load_settings()
-    journal = Journal(home, settings.app)
-    done = roll_back(settings, home, journal, to=release, requester=_requester(settings), reason=reason)
-    text = f"serving {done.pointer.release_id} (version {done.version}) instead of {done.left_release_id}"
-    if done.registry_pending:
-        text += f"\nMLflow will be told by the next `slate sync`: {done.registry_pending}"
-    print_result(done.to_json(), as_json, text)
+    def say(done: RolledBack) -> None:
+        if not as_json:
+            served = f"{done.pointer.release_id} (version {done.version})"
+            print(f"serving {served} instead of {done.left_release_id}", flush=True)
+
+    home, params = find_home(), load_rollback_params()
+    journal = open_journal(home, params.app)
+    done = roll_back(params, home, journal, to=release, requester=whoever_types(), reason=reason, moved=say)
+    pending = f"MLflow will be told by the next `slate sync`: {done.registry_pending}"
+    if as_json or done.registry_pending:
+        print_result(done.to_json(), as_json, pending)
 
 
 def promote_built(home: Home, settings: Settings) -> None:
@@ -134,12 +140,13 @@ def promote_built(home: Home, settings: Settings) -> None:
 
     version = _register(home, settings, BUNDLE)
     print(_describe_registration(version))
-    decision = Promoter.open(settings, home).promote(version.number, requester=_requester(settings), allow_dirty=True)
+    decision = Promoter.open(settings, home).promote(version.number, requester=whoever_types(), allow_dirty=True)
     print(_describe(decision))
     _raise_if_refused(decision)
 
 
 def _register(home: Home, settings: Settings, folder: Path) -> Version:
+    from pipelines.stage_run import run_folder
     from release.code_version import built_from
     from release.manifest import load_manifest
     from release.registration import Sources
@@ -182,9 +189,3 @@ def _raise_if_refused(decision: Decision) -> None:
             f"Version {decision.version} was refused for {decision.stage}: {decision.reason}",
             "What is served stays served. The figures are on the version in MLflow and in `slate journal`.",
         )
-
-
-def _requester(settings: Settings) -> str:
-    from release.requesters import of_command_line
-
-    return of_command_line(settings.promotion.allowed_requesters)

@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import asdict
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cli.parameters import load_settings
 from contracts.home import find_home
-from contracts.ids import ItemId, SessionId, UserId
-from contracts.settings import load_settings
-from contracts.slates import Preferences, RecommendRequest, Slate, Surface
+
+if TYPE_CHECKING:
+    from contracts.slates import Slate
 
 TITLE_WIDTH = 44
 SOURCE_WIDTH = 20
@@ -27,11 +28,15 @@ def add_to(app: typer.Typer) -> None:
 def serve(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(envvar="SLATE_API_PORT", min=0, max=65535, help="0 takes a free one.")] = 8000,
+    workers: Annotated[
+        int, typer.Option(envvar="SLATE_API_WORKERS", min=1, max=64, help="Processes; each holds the releases.")
+    ] = 1,
 ) -> None:
     """Serve the release in production over HTTP, and follow it when it changes."""
     _one_thread_each()
     from feature_store.embedded_redis import online_store
     from serving.server import build_api, exit_quietly_on_sigterm, listen, log_to_stderr, run
+    from serving.workers import Workers
 
     exit_quietly_on_sigterm()
     log_to_stderr()
@@ -40,7 +45,10 @@ def serve(
     port = listening.getsockname()[1]
     with online_store(home):
         print(f"{settings.app}: http://{host}:{port}/v1/recommend, documented at http://{host}:{port}/docs", flush=True)
-        run(build_api(home, settings, spool_name=str(port)), listening)
+        if workers > 1:
+            Workers(listening, home, str(port), workers).run()
+        else:
+            run(build_api(home, settings, spool_name=str(port)), listening)
 
 
 def recommend(
@@ -54,6 +62,8 @@ def recommend(
 ) -> None:
     """Print a slate by the release in production, without a server."""
     _one_thread_each()
+    from contracts.ids import ItemId, SessionId, UserId
+    from contracts.slates import Preferences, RecommendRequest, Surface
     from serving.one_answer import answer_once
 
     settings, home = load_settings(), find_home()

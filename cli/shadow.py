@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cli.parameters import load_settings
 from contracts.home import find_home
-from contracts.settings import load_settings
 
 if TYPE_CHECKING:
     from release.shadow import ShadowReport

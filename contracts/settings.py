@@ -230,10 +230,19 @@ class PromotionSettings(Group):
 
 
 class ServingSettings(Group):
-    """clock: `wall`, or `release` for data that ended long ago (now = as_of + time since the server started)."""
+    """clock: `wall`, or `release` for data that ended long ago (now = as_of + time since the server started).
+
+    poll_ms: how often a server looks at what it should serve; kept_releases: how many releases of production stay in
+    memory, the one served included, so that going back needs no loading; staging_header: whether a request may ask for
+    the release in Staging with `X-Slate-Stage: staging`; request_log_length: questions kept in Redis for
+    `slate shadow`, with the ids of who asked; 0 keeps none.
+    """
 
     clock: Literal["wall", "release"]
     poll_ms: int = Field(ge=10, le=60_000)
+    kept_releases: int = Field(ge=1, le=10)
+    staging_header: bool
+    request_log_length: int = Field(ge=0, le=1_000_000)
     store_timeout_ms: int = Field(ge=1, le=60_000)
     session_ttl_minutes: int = Field(ge=1, le=1440)
     session_length: int = Field(ge=1, le=1000)

@@ -18,17 +18,12 @@ import os
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-
-import redis
-from filelock import FileLock, Timeout
-from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
-from redis.retry import Retry
 
 from contracts.errors import Busy, PortTaken, StoreError, StoreUnavailable
 from contracts.home import Home
+from feature_store.bare_client import BareClient, BareError, NoReply
 from feature_store.server_program import (
     LOG,
     check_free,
@@ -110,12 +105,12 @@ def running(home: Home) -> str | None:
     except FileNotFoundError:
         return None
     try:
-        with _client(url, ANSWER_TIMEOUT_S) as client:
-            folder = client.config_get("dir").get("dir", "")
-    except (RedisError, ValueError):
+        with closing(BareClient(url, ANSWER_TIMEOUT_S)) as client:
+            answer = client.ask("CONFIG", "GET", "dir")
+    except (OSError, BareError, ValueError):
         return None
     # Another program, or the server of another home, may listen on that port by now.
-    return url if Path(folder) == home.redis.resolve() else None
+    return url if answer == [b"dir", os.fsencode(home.redis.resolve())] else None
 
 
 def is_alive(home: Home) -> bool:
@@ -214,9 +209,9 @@ def _stop(home: Home) -> None:
     if url is None:
         return
     try:
-        with _client(url, STOP_TIMEOUT_S) as client:
-            client.shutdown(save=True)
-    except RedisError as error:
+        with closing(BareClient(url, STOP_TIMEOUT_S)) as client, suppress(NoReply, ConnectionResetError):
+            client.ask("SHUTDOWN", "SAVE")  # answered only where it cannot
+    except (OSError, BareError) as error:
         raise StoreError(
             f"The embedded Redis at {url} could not save and goes on running: {error}\n{log_end(home.redis)}",
             f"Free disk space at {home.redis}, and try again.",
@@ -233,6 +228,8 @@ def _stop(home: Home) -> None:
 @contextmanager
 def _starting(home: Home) -> Iterator[None]:
     """One at a time starts or stops this home's server."""
+    from filelock import FileLock, Timeout  # noqa: PLC0415 - where REDIS_URL is set, nobody comes here
+
     home.redis.mkdir(parents=True, exist_ok=True)
     lock = home.redis / "starting"
     try:
@@ -290,17 +287,6 @@ def _write_url(home: Home, port: int) -> str:
     unfinished.write_text(url + "\n", encoding="utf-8")
     unfinished.replace(home.redis / "url")
     return url
-
-
-def _client(url: str, timeout_s: float) -> redis.Redis:
-    return redis.Redis.from_url(
-        url,
-        protocol=2,
-        decode_responses=True,
-        socket_connect_timeout=1,
-        socket_timeout=timeout_s,
-        retry=Retry(NoBackoff(), 0),
-    )
 
 
 def _see_log(home: Home) -> str:

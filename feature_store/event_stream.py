@@ -28,11 +28,6 @@ class Batch:
     last_id: str
 
 
-def events_key(app: str) -> str:
-    """Where the event log is; the braces are part of it, as in `keys`."""
-    return f"slate:{{{app}}}:events"
-
-
 def id_from(ms: int) -> str:
     """Where a reading begins that wants every entry from this millisecond on: the id just before it."""
     return f"{ms - 1}-{2**64 - 1}"

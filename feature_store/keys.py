@@ -3,6 +3,7 @@
     slate:{<app>}:pointer                      which release and generation are served (JSON)
     slate:{<app>}:staging                      which ones stand in Staging (JSON)
     slate:{<app>}:canary                       which ones a share of people gets instead (JSON)
+    slate:{<app>}:events                       stream: what was shown and what people did (JSON)
     slate:{<app>}:requests                     stream: the latest questions asked, to be asked again (JSON)
     slate:{<app>}:s:<session_id>               list: what was done in a session, oldest first
     slate:{<app>}:publishing                   who is publishing or collecting now; expires (see `turn_taking`)
@@ -48,6 +49,11 @@ def staging_key(app: str) -> str:
 def canary_key(app: str) -> str:
     """Where the canary is: a candidate release and the share of people who get it."""
     return f"slate:{{{app}}}:canary"
+
+
+def events_key(app: str) -> str:
+    """Where the event log is: impressions, and what people did."""
+    return f"slate:{{{app}}}:events"
 
 
 def requests_key(app: str) -> str:

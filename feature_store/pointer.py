@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
-from typing import cast
-
-import redis
+from typing import TYPE_CHECKING, cast
 
 from contracts.errors import PointerMoved, PublishIncomplete, StoreError
 from feature_store.connection import mapped_errors
 from feature_store.keys import canary_key, pointer_key, receipt_key
+
+if TYPE_CHECKING:
+    import redis
 
 NO_POINTER_YET = 0
 

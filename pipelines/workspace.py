@@ -19,7 +19,6 @@ from typing import Any
 from contracts.errors import WorkspaceError
 from contracts.fingerprint import fingerprint_bytes
 from contracts.home import Home
-from pipelines.overrides import write_overrides
 from pipelines.repository import Repository
 
 REMOTE = "home"
@@ -102,6 +101,8 @@ def prepare(repository: Repository, home: Home, run_id: str, ref: str, overrides
     repository.add_worktree(workspace.folder, workspace.branch, request.commit)
     try:
         configure_dvc(workspace.folder, home, like=repository.root)
+        from pipelines.overrides import write_overrides  # noqa: PLC0415 - a YAML library that only this needs
+
         write_overrides(workspace.folder / "params.yaml", overrides)
     except BaseException:
         remove(repository, workspace)

@@ -11,7 +11,8 @@ from datetime import datetime
 
 from contracts.settings import CanarySettings
 from feature_store.connection import Client
-from feature_store.event_stream import Batch, events_key, id_from, read_stream
+from feature_store.event_stream import Batch, id_from, read_stream
+from feature_store.keys import events_key
 from release.canary_history import Run
 from release.canary_report import CanaryReport, build_report, judge
 from release.canary_sums import CanarySums

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from contracts.errors import PromotionRefused
-from release.journal import Action, Entry, Phase
+from release.journal_entries import Action, Entry, Phase
 from release.registry_state import RegistryState
 
 SIGHTINGS = (Action.OBSERVE, Action.REGISTRY_WRITE)

@@ -14,10 +14,8 @@ import sqlalchemy as sa
 
 from contracts.errors import SettingsError, WorkspaceError
 from contracts.home import Home
+from release.journal_entries import SCHEMA_VERSIONS, URL_VARIABLE, VERSION_TABLE
 
-URL_VARIABLE = "SLATE_JOURNAL_URL"
-SCHEMA_VERSIONS = ("0001", "0002")  # a file each in journal_migrations/versions, oldest first
-VERSION_TABLE = "journal_version"  # a name of its own: the database may be shared with MLflow or Airflow
 LOCK_TIMEOUT_S = 30  # appends are milliseconds apart; this long a lock means a dead disk or a hanging process
 REACH_TIMEOUT_S = 5
 WRITERS_LOCK = 0x51A7E  # any number that nobody else in the database takes

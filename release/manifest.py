@@ -12,13 +12,15 @@ import re
 from dataclasses import dataclass, field, fields
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import TypeAdapter
 
 from contracts.errors import ArtefactError, ReleaseMismatch
 from contracts.fingerprint import canonical_json, fingerprint_file, fingerprint_json
-from contracts.settings import Settings
+
+if TYPE_CHECKING:
+    from contracts.settings import Settings
 
 FORMAT_VERSION: Final = 2
 READABLE_VERSIONS: Final = (1, FORMAT_VERSION)

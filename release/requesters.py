@@ -13,7 +13,7 @@ import pwd
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 
-from release.journal import Action, Entry, Journal, Note, Phase
+from release.journal_entries import Action, Entry, Note, NoteBook, Phase
 from release.registry import TOKEN_TAG, Registry, Version
 from release.registry_requests import BY_REGISTRY
 
@@ -59,7 +59,7 @@ def why_not(requester: str, allowed: Collection[str]) -> str:
     return f"{found} (promotion.allowed_requesters in params.yaml)."
 
 
-def take_tokens(journal: Journal, registry: Registry, versions: Sequence[Version], allowed: Collection[str]) -> None:
+def take_tokens(journal: NoteBook, registry: Registry, versions: Sequence[Version], allowed: Collection[str]) -> None:
     """Note for whom each token on a version stands, and take it away."""
     for version in versions:
         if version.token:

@@ -5,20 +5,23 @@ Nothing heavy is imported here, so that `slate rollback` is quick.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from contracts.errors import Busy, PointerMoved, PromotionRefused, RegistryError
 from contracts.home import Home
-from contracts.settings import Settings
+from contracts.quick_params import RollbackParams
 from feature_store.pointer import Pointer
 from release.history import last_state, rollback_target, served
-from release.journal import Action, Entry, Journal, Note, Phase
+from release.journal_entries import Action, Entry, Note, NoteBook, Phase
 from release.registry import Registry
 from release.registry_state import Stage, settled
 from release.switch import Switch, open_switch
-from release.turns import turn
 from release.write_back import Write, finish_writes, plan_write
+
+if TYPE_CHECKING:
+    from contracts.settings import Settings
 
 REGISTRY_PATIENCE_S = 5.0  # whoever decides now will write our change too; no need to wait for them
 
@@ -44,10 +47,18 @@ class RolledBack:
 
 
 def roll_back(
-    settings: Settings, home: Home, journal: Journal, *, to: str | None = None, requester: str, reason: str = ""
+    settings: Settings | RollbackParams,
+    home: Home,
+    journal: NoteBook,
+    *,
+    to: str | None = None,
+    requester: str,
+    reason: str = "",
+    moved: Callable[[RolledBack], None] = lambda _done: None,
 ) -> RolledBack:
     """Serve the release that was in production before, or the one named, from now on.
 
+    moved: called as soon as the pointer has moved, before the registry is told.
     Raises PromotionRefused when there is none, ArtefactError when its bundle is not kept here any more, StoreError
     when the pointer cannot be moved. A registry that is away stops nothing: it is written by the next sync.
     """
@@ -63,9 +74,10 @@ def roll_back(
         switch.bundles.path(str(target.release_id))
         target = replace(target, generation_id=switch.kept_generation(target))
         pointer = _move(switch, _note(target, requester, reason or f"Back from release {left_release_id}."))
+    done = RolledBack(pointer, target.version, left_release_id)
+    moved(done)
     _plan(journal, target, requester)
-    pending = _tell_registry(home, settings.app, journal)
-    return RolledBack(pointer, target.version, left_release_id, pending)
+    return replace(done, registry_pending=_tell_registry(home, settings.app, journal))
 
 
 def _note(target: Entry, requester: str, reason: str) -> Note:
@@ -88,7 +100,7 @@ def _move(switch: Switch, note: Note) -> Pointer:
         return switch.move(note, urgent=True)
 
 
-def _plan(journal: Journal, target: Entry, requester: str) -> None:
+def _plan(journal: NoteBook, target: Entry, requester: str) -> None:
     before = last_state(journal.entries())
     if before is None:
         return
@@ -96,7 +108,9 @@ def _plan(journal: Journal, target: Entry, requester: str) -> None:
     plan_write(journal, Write(before, after), requester=requester, reason=f"Rolled back to {target.release_id}.")
 
 
-def _tell_registry(home: Home, app: str, journal: Journal) -> str:
+def _tell_registry(home: Home, app: str, journal: NoteBook) -> str:
+    from release.turns import turn  # noqa: PLC0415 - nothing that the pointer's move has to wait for
+
     try:
         with turn(home, REGISTRY_PATIENCE_S):
             finish_writes(journal, Registry(home, app))

@@ -12,7 +12,7 @@ from contracts.errors import PointerMoved, SlateworkError
 from feature_store.traffic import Canary, Staged, end_canary, read_traffic, set_canary, set_staged
 from release.canary_history import Run, Step, last_run, noted_as_ended
 from release.history import last_state, open_intents, staged
-from release.journal import Action, Entry, Journal, Note, Phase
+from release.journal_entries import Action, Entry, Note, NoteBook, Phase
 from release.switch import Switch
 from release.write_back import Remark, Write, plan_write
 
@@ -89,7 +89,7 @@ def restore(switch: Switch, moment: datetime) -> None:
         end_canary(switch.client, switch.app, traffic.canary)
 
 
-def plan_remark(journal: Journal, version: int | None, state: str, reason: str, moment: datetime) -> None:
+def plan_remark(journal: NoteBook, version: int | None, state: str, reason: str, moment: datetime) -> None:
     """Note what is to be written on the candidate's version; the next that speaks to the registry writes it."""
     known = last_state(journal.entries())
     if version is None or known is None:

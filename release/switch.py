@@ -9,18 +9,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import cast
 
 from contracts.errors import PublishIncomplete, SlateworkError
 from contracts.home import Home
-from feature_store.connection import Client, connect
+from feature_store.bare_client import QuickClient
+from feature_store.connection import Client
 from feature_store.embedded_redis import online_store
 from feature_store.pointer import NO_POINTER_YET, Pointer, move_pointer, read_pointer
 from release.bundle_store import BundleStore
 from release.generation_store import GenerationGone, GenerationStore
 from release.history import open_intents, served
-from release.journal import Action, Entry, Journal, Note, Phase
+from release.journal_entries import Action, Entry, Note, NoteBook, Phase
 from release.manifest import load_manifest
-from release.publication import publish_bundle
 
 MOVES = (Action.PROMOTE, Action.ROLLBACK, Action.REFRESH, Action.REBUILD)
 
@@ -31,7 +32,7 @@ class Switch:
 
     app: str
     client: Client
-    journal: Journal
+    journal: NoteBook
     bundles: BundleStore
     generations: GenerationStore
     batch_size: int
@@ -103,6 +104,8 @@ class Switch:
 
     def publish(self, release_id: str, generation_id: str) -> None:
         """Write what the store lacks of a generation of a release; nothing that is served changes."""
+        from release.publication import publish_bundle  # noqa: PLC0415 - polars, which a rollback need not wait for
+
         values = self.generations.path(release_id, generation_id)
         publish_bundle(self.client, self.app, self.bundles.path(release_id), values, self.batch_size)
 
@@ -132,7 +135,8 @@ def _names(pointer: Pointer, entry: Entry) -> bool:
 
 
 @contextmanager
-def open_switch(home: Home, app: str, journal: Journal, batch_size: int) -> Iterator[Switch]:
+def open_switch(home: Home, app: str, journal: NoteBook, batch_size: int) -> Iterator[Switch]:
     """A switch on the store at REDIS_URL, or on the embedded one, which is started if nobody runs it."""
-    with online_store(home) as url, connect(url) as client:
-        yield Switch(app, client, journal, BundleStore(home), GenerationStore(home), batch_size)
+    with online_store(home) as url, QuickClient(url) as client:
+        # It has every command of the client library's; only those of the switch itself do without that library.
+        yield Switch(app, cast("Client", client), journal, BundleStore(home), GenerationStore(home), batch_size)

@@ -12,7 +12,7 @@ from typing import Any
 
 from contracts.errors import RegistryError
 from release.history import last_state, open_intents
-from release.journal import Action, Journal, Note, Phase
+from release.journal_entries import Action, Note, NoteBook, Phase
 from release.registry import Registry
 from release.registry_state import Difference, RegistryState, Stage
 
@@ -58,7 +58,7 @@ class Write:
         )
 
 
-def plan_write(journal: Journal, write: Write, *, requester: str, reason: str) -> None:
+def plan_write(journal: NoteBook, write: Write, *, requester: str, reason: str) -> None:
     """Note what is to be written; where nothing differs, note what was seen, if it was not known yet."""
     if write:
         action, phase = Action.REGISTRY_WRITE, Phase.INTENT
@@ -69,7 +69,7 @@ def plan_write(journal: Journal, write: Write, *, requester: str, reason: str) -
     journal.append(Note(action, phase, requester=requester, reason=reason, figures=write.to_json()))
 
 
-def finish_writes(journal: Journal, registry: Registry) -> None:
+def finish_writes(journal: NoteBook, registry: Registry) -> None:
     """Carry out every write that is noted, oldest first.
 
     Raises RegistryUnavailable when the registry is away: what is left stays noted.

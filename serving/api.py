@@ -1,4 +1,4 @@
-"""What each route does: take the release served once, make one call, answer."""
+"""What each route does: take the lineup once, make one call, answer."""
 
 from __future__ import annotations
 
@@ -8,60 +8,83 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Annotated, Any, Literal
 
+from fastapi import Header
 from starlette.responses import Response
 
 from contracts.errors import StoreError
 from contracts.events import POSITIVE_EVENTS
 from contracts.ids import ItemId, SessionId
 from feature_store.sessions import SessionEvent
+from feature_store.traffic import Canary, Staged
 from serving.answers import JsonAnswer, error_answer, error_fields
 from serving.event_log import EventLog
 from serving.known_ids import check_items, check_known
-from serving.live_release import STARTING, LiveRelease, Served
+from serving.live_release import STARTING, LiveRelease, View
 from serving.metrics import Metrics
 from serving.production import Production
 from serving.records import events, impressions, when
+from serving.served import Arm, Served
 from serving.wire import EventBatch, Question, SentEvent, SentEvents
 
 CLOCK_SKEW = timedelta(minutes=5)  # clients' clocks run ahead by seconds, broken ones by hours
+STAGE_HEADER = Header(alias="X-Slate-Stage", description="`staging` asks for the release in Staging, if that is on.")
 METRICS_TYPE = "text/plain; version=1.0.0; charset=utf-8"
 
 
 @dataclass(frozen=True)
 class Api:
-    """The routes' functions. seed: of exploration, the same for every request of this server."""
+    """The routes' functions.
+
+    seed: of exploration, the same for every request of this server; staging: whether a request may ask for Staging.
+    """
 
     live: LiveRelease
     production: Production
     log: EventLog
     metrics: Metrics
     seed: int
+    staging: bool
 
-    def recommend(self, question: Question) -> Response:
-        """A slate for a person, a session or a newcomer, by the release in production."""
-        served = self.live.current
-        if served is None:
+    def recommend(
+        self, question: Question, stage: Annotated[Literal["staging"] | None, STAGE_HEADER] = None
+    ) -> Response:
+        """A slate for a person, a session or a newcomer, by the release in production, or the one this person gets."""
+        view = self.live.view
+        if view.lineup is None:
             return self._not_ready()
+        if stage is None:
+            return self._answer(question, view.lineup.for_person(question.user_id or question.session_id))
+        if not self.staging:
+            return _staging_is_off()
+        if view.lineup.staged is None:
+            return _nothing_staged(view)
+        return self._answer(question, view.lineup.staged)
+
+    def _answer(self, question: Question, served: Served) -> Response:
         if question.k > served.release.request.max_k:
             return _too_many(served)
         request = question.to_request(uuid.uuid4().hex, self.seed)
         check_known(served.release, request)
         slate = served.answer(request)
-        self.metrics.slate_answered(slate)
-        self.log.append(impressions(request, slate, served.clock.now()))
-        return JsonAnswer(slate)
+        self.metrics.slate_answered(slate, served.arm)
+        now = served.clock.now()
+        self.log.requests.append(request, served.arm, now)
+        self.log.append(impressions(request, slate, served.arm, now))
+        return JsonAnswer({**vars(slate), "arm": served.arm})
 
     def take_events(self, sent: SentEvents) -> Response:
         """Take what people did: into the log, and clicks also into their session, where the next request sees them."""
-        served = self.live.current
-        if served is None:
+        lineup = self.live.current
+        if lineup is None:
             return self._not_ready()
         batch = sent.events if isinstance(sent, EventBatch) else [sent]
-        now = served.clock.now()
+        now = lineup.production.clock.now()
         if any(event.event_ts is not None and event.event_ts > now + CLOCK_SKEW for event in batch):
             return _from_the_future(now)
-        check_items(served.release, (event.item_id for event in batch if event.item_id is not None))
+        releases = [served.release for served in lineup]
+        check_items(releases, (event.item_id for event in batch if event.item_id is not None))
         degraded = self._extend_sessions(batch, now)
         self.log.append(events(batch, now))
         for event in batch:
@@ -74,18 +97,20 @@ class Api:
 
     async def readyz(self) -> Response:
         """Whether a release is served whose golden queries were answered, and which; 503 with the reason until then."""
-        served = self.live.current
-        if served is None:
+        view = self.live.view
+        if view.lineup is None:
             return self._not_ready()
-        problem = self.live.problem
+        production, problem = view.lineup.production, view.problems.get(Arm.PRODUCTION)
         return JsonAnswer(
             {
                 "ready": True,
-                "release_id": served.pointer.release_id,
-                "generation_id": served.pointer.generation_id,
-                "epoch": served.pointer.epoch,
-                "degraded": [*([] if served.online else ["online_store"]), *served.missing],
+                "release_id": production.release_id,
+                "generation_id": production.generation_id,
+                "epoch": view.lineup.pointer.epoch,
+                "degraded": [*([] if production.online else ["online_store"]), *production.missing],
                 "problem": None if problem is None else error_fields(problem),
+                "staged": _beside(view, Arm.STAGING, view.traffic.staged),
+                "canary": _beside(view, Arm.CANARY, view.traffic.canary),
             }
         )
 
@@ -108,9 +133,40 @@ class Api:
             for session_id, done in by_session.items():
                 self.production.append_session(session_id, done)
         except StoreError:
-            self.metrics.degraded.labels("sessions").inc()
+            self.metrics.degraded.labels("sessions", Arm.PRODUCTION).inc()
             return ["sessions"]
         return []
+
+
+def _beside(view: View, arm: Arm, named: Staged | Canary | None) -> dict[str, Any] | None:
+    """What the store names beside production, and whether it answers here."""
+    if named is None or view.lineup is None:
+        return None
+    problem = view.problems.get(arm)
+    return {
+        "release_id": named.release_id,
+        "generation_id": named.generation_id,
+        "ready": view.lineup.arm(arm) is not None,
+        "problem": None if problem is None else error_fields(problem),
+        **({"share": named.share} if isinstance(named, Canary) else {}),
+    }
+
+
+def _staging_is_off() -> Response:
+    message = "This server does not answer with the release in Staging."
+    next_step = "Set `serving.staging_header: true` in params.yaml and start it again, or leave X-Slate-Stage out."
+    return error_answer(403, "StagingNotServed", message, next_step)
+
+
+def _nothing_staged(view: View) -> Response:
+    problem, named = view.problems.get(Arm.STAGING), view.traffic.staged
+    if problem is not None:
+        return JsonAnswer(error_fields(problem), 503)
+    if named is not None:
+        return error_answer(503, "NotReady", f"Release {named.release_id} is being loaded.", "Ask again in a moment.")
+    return error_answer(
+        409, "NothingStaged", "No release is in Staging.", "Put one there: `slate promote VERSION --stage Staging`."
+    )
 
 
 def _too_many(served: Served) -> Response:

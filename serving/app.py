@@ -23,8 +23,9 @@ from serving.wire import MAX_BODY_BYTES, ErrorAnswer, EventsAnswer, Health, Read
 
 N_ANSWERING = 4
 DESCRIPTION = (
-    "Ranked slates from the release in production. Every answer names the release and the generation of feature "
-    "values it stands on. This page's scripts come from a CDN; without internet, read /openapi.json."
+    "Ranked slates from the release in production, or from the canary for a share of people. Every answer names the "
+    "release and the generation of feature values it stands on. This page's scripts come from a CDN; without internet, "
+    "read /openapi.json."
 )
 
 
@@ -49,7 +50,7 @@ def create_app(api: Api) -> FastAPI:
 
 
 def _add_routes(app: FastAPI, api: Api) -> None:
-    app.post("/v1/recommend", responses=_answers(SlateAnswer, 400, 413, 415, 422, 503))(api.recommend)
+    app.post("/v1/recommend", responses=_answers(SlateAnswer, 400, 403, 409, 413, 415, 422, 503))(api.recommend)
     app.post("/v1/events", status_code=202, responses=_answers(EventsAnswer, 400, 413, 415, 422, 503, success=202))(
         api.take_events
     )

@@ -1,7 +1,7 @@
 """The event log: what was shown and what people did, as records in one Redis stream per application.
 
     slate:{<app>}:events    one entry a record, field `record`: JSON, the columns of `interactions` and, for an
-                            impression, position, propensity, policy_id, release_id, generation_id and tier.
+                            impression, position, propensity, policy_id, release_id, generation_id, arm and tier.
 
 `event_id` is unique to a record: one that was written twice (Redis went away after taking it) shows by it.
 Records are written by a thread of their own: an answer never waits for the log. While Redis is away they wait in a
@@ -20,7 +20,9 @@ import orjson
 import redis
 
 from contracts.errors import StoreUnavailable
+from feature_store.keys import events_key
 from serving.metrics import Metrics
+from serving.request_log import RequestLog
 from serving.spool import Spool
 
 LOG = logging.getLogger(__name__)
@@ -33,11 +35,17 @@ Record = Mapping[str, Any]
 
 
 class EventLog:
-    """Takes records at once and writes them soon; `close` writes or spools what is left."""
+    """Takes records at once and writes them soon; `close` writes or spools what is left.
 
-    def __init__(self, connect: Callable[[], redis.Redis], app: str, spool: Spool, metrics: Metrics) -> None:
+    requests: written by the same thread.
+    """
+
+    def __init__(
+        self, connect: Callable[[], redis.Redis], app: str, spool: Spool, metrics: Metrics, requests: RequestLog
+    ) -> None:
+        self.requests = requests
         self._connect = connect
-        self.stream = stream_key(app)
+        self.stream = events_key(app)
         self._spool = spool
         self._outcomes = metrics.log_records
         self._queue: queue.Queue[bytes] = queue.Queue(QUEUE_LENGTH)
@@ -76,6 +84,7 @@ class EventLog:
             self._outcomes.labels("written").inc(len(lines))
         except (redis.RedisError, StoreUnavailable) as error:
             self._keep(lines, error)
+        self.requests.write_waiting()
         return len(lines)
 
     def _take(self, patience_s: float) -> list[bytes]:
@@ -111,8 +120,3 @@ class EventLog:
                 self.write_waiting(IDLE_S)
             except Exception:
                 LOG.exception("Writing the event log failed; it goes on with the next records.")
-
-
-def stream_key(app: str) -> str:
-    """The Redis key of an application's event log; the braces are part of it, as in `feature_store.keys`."""
-    return f"slate:{{{app}}}:events"

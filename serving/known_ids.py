@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from contracts.errors import UnknownId
 from contracts.slates import RecommendRequest
@@ -16,15 +16,16 @@ SHOWN_LENGTH = 80
 def check_known(release: Release, request: RecommendRequest) -> None:
     """Raise UnknownId when the question names an item or a category that the release does not hold."""
     anchor = [] if request.item_id is None else [request.item_id]
-    check_items(release, [*anchor, *request.preferences.item_ids])
+    check_items([release], [*anchor, *request.preferences.item_ids])
     check_categories(release, request.preferences.categories)
 
 
-def check_items(release: Release, item_ids: Iterable[str]) -> None:
-    """Raise UnknownId naming the items that the release does not hold."""
-    known = release.catalogue.ids
-    unknown = [item_id for item_id in item_ids if item_id not in known]
+def check_items(releases: Sequence[Release], item_ids: Iterable[str]) -> None:
+    """Raise UnknownId naming the items that none of the releases holds; the sentence speaks of the first."""
+    unknown = [item_id for item_id in item_ids if not any(item_id in release.catalogue.ids for release in releases)]
     if unknown:
+        release = releases[0]
+        known = release.catalogue.ids
         raise UnknownId(
             f"Release {release.release_id} knows no item {_listed(unknown)}.",
             f"Send ids of its catalogue of {len(known)} items, such as {known.ids[0]!r}.",

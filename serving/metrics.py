@@ -1,11 +1,21 @@
-"""What the server counts and times, for Prometheus. One registry per server, so that two in a process never mix."""
+"""What the server counts and times, for Prometheus. One registry per server, so that two in a process never mix.
+
+The workers of one server answer on one socket, so that whoever scrapes meets any of them: they keep their numbers in
+files of one folder (PROMETHEUS_MULTIPROC_DIR), and each tells the sum of all. A gauge tells the workers that live.
+"""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Collection
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
 
 from contracts.slates import Slate
-from feature_store.pointer import Pointer
+from serving.served import Arm, Lineup
+
+WORKERS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # read by the library when it is imported
 
 # Closest around 10 ms, the limit that p99 is held against.
 SECONDS = (0.0005, 0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.015, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
@@ -20,38 +30,78 @@ class Metrics:
             "slate_request_seconds", "Time to an answer.", ["route", "status"], buckets=SECONDS, registry=own
         )
         self.stage_seconds = Histogram(
-            "slate_stage_seconds", "Time in one stage of the request path.", ["stage"], buckets=SECONDS, registry=own
+            "slate_stage_seconds",
+            "Time in a stage of the request path.",
+            ["stage", "arm"],
+            buckets=SECONDS,
+            registry=own,
         )
-        self.slates = Counter("slate_slates", "Slates answered, by tier.", ["tier"], registry=own)
-        self.degraded = Counter("slate_degraded", "Answers that had to do without something.", ["what"], registry=own)
+        self.slates = Counter("slate_slates", "Slates answered, by tier.", ["tier", "arm"], registry=own)
+        self.degraded = Counter(
+            "slate_degraded", "Answers that had to do without something.", ["what", "arm"], registry=own
+        )
         self.events = Counter("slate_events", "Events taken, by type.", ["event_type"], registry=own)
         self.log_records = Counter(
             "slate_log_records", "Records of the event log: written, spooled or dropped.", ["outcome"], registry=own
         )
-        self.ready = Gauge("slate_ready", "1 once a release is served.", registry=own)
-        self.store_reachable = Gauge("slate_online_store_reachable", "1 while Redis answers.", registry=own)
+        self.request_records = Counter(
+            "slate_request_log_records", "Records of the request log: written or dropped.", ["outcome"], registry=own
+        )
+        self.ready = Gauge("slate_ready", "1 once a release is served.", registry=own, multiprocess_mode="livemin")
+        self.store_reachable = Gauge(
+            "slate_online_store_reachable", "1 while Redis answers.", registry=own, multiprocess_mode="livemin"
+        )
         self.switches = Counter("slate_switches", "Releases taken up or refused.", ["outcome"], registry=own)
         self.release = Gauge(
-            "slate_release_info", "The release being served.", ["release_id", "generation_id"], registry=own
+            "slate_release_info",
+            "How many workers answer an arm with this release.",
+            ["arm", "release_id", "generation_id"],
+            registry=own,
+            multiprocess_mode="livesum",
         )
-        self.epoch = Gauge("slate_pointer_epoch", "The epoch of the pointer being served.", registry=own)
+        self.epoch = Gauge(
+            "slate_pointer_epoch", "The epoch of the pointer served.", registry=own, multiprocess_mode="livemin"
+        )
+        self.canary_share = Gauge(
+            "slate_canary_share", "The share of people who get the canary.", registry=own, multiprocess_mode="livemax"
+        )
+        self.problem = Gauge(
+            "slate_problem",
+            "1 while an arm cannot follow what the store names.",
+            ["arm"],
+            registry=own,
+            multiprocess_mode="livemax",
+        )
+        self._named: set[tuple[str, str, str]] = set()
 
-    def slate_answered(self, slate: Slate) -> None:
+    def slate_answered(self, slate: Slate, arm: Arm) -> None:
         """Count one answer: its tier, what it did without, and its stages' times."""
-        self.slates.labels(slate.tier).inc()
+        self.slates.labels(slate.tier, arm).inc()
         for what in slate.degraded:
-            self.degraded.labels(what).inc()
+            self.degraded.labels(what, arm).inc()
         for stage, milliseconds in slate.timings_ms.items():
-            self.stage_seconds.labels(stage).observe(milliseconds / 1000)
+            self.stage_seconds.labels(stage, arm).observe(milliseconds / 1000)
 
-    def switched(self, pointer: Pointer) -> None:
-        """A release was taken up: from now on it is the one that the metrics name."""
-        self.switches.labels("taken_up").inc()
+    def lined_up(self, lineup: Lineup | None, problems: Collection[Arm]) -> None:
+        """From now on these answer, and these arms are kept from following the store."""
+        for arm in Arm:
+            self.problem.labels(arm).set(arm in problems)
+        if lineup is None:
+            return
         self.ready.set(1)
-        self.release.clear()
-        self.release.labels(pointer.release_id, pointer.generation_id).set(1)
-        self.epoch.set(pointer.epoch)
+        self.epoch.set(lineup.pointer.epoch)
+        self.canary_share.set(0 if lineup.share is None else lineup.share.share)
+        named = {(str(served.arm), served.release_id, served.generation_id) for served in lineup}
+        for names in named:
+            self.release.labels(*names).set(1)
+        for names in self._named - named:
+            self.release.labels(*names).set(0)  # not removed: among workers, what is removed would go on counting
+        self._named = named
 
     def text(self) -> bytes:
-        """All of it in Prometheus' text format."""
-        return generate_latest(self.registry)
+        """All of it in Prometheus' text format, of all workers where there are several."""
+        if not os.environ.get(WORKERS_FOLDER):
+            return generate_latest(self.registry)
+        together = CollectorRegistry()
+        MultiProcessCollector(together)  # type: ignore[no-untyped-call]
+        return generate_latest(together)

@@ -10,8 +10,9 @@ from feature_store.embedded_redis import online_store
 from release.bundle import Release
 from serving.clocks import clock_maker
 from serving.known_ids import check_known
-from serving.live_release import NO_RELEASE, Served
+from serving.live_release import NO_RELEASE
 from serving.production import OnlineProduction
+from serving.served import Arm, Served
 
 
 def answer_once(home: Home, settings: Settings, request: RecommendRequest) -> Slate:
@@ -28,7 +29,7 @@ def answer_once(home: Home, settings: Settings, request: RecommendRequest) -> Sl
             raise NO_RELEASE
         release = production.load(pointer.release_id)
         reader = production.reader(release, pointer.generation_id)
-        served = Served(pointer, release, reader, clock_maker(settings.serving.clock)(release), online=True)
+        served = Served(Arm.PRODUCTION, release, reader, clock_maker(settings.serving.clock)(release), online=True)
         _check_length(release, request)
         check_known(release, request)
         _check_person(served, request)

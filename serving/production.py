@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from contracts.errors import StoreUnavailable
 from contracts.features import FeatureReader, FeatureRows, Person
@@ -17,16 +17,23 @@ from feature_store.embedded_redis import running
 from feature_store.online import RedisFeatureReader
 from feature_store.pointer import Pointer, read_pointer
 from feature_store.sessions import SessionEvent, append_session_events
+from feature_store.traffic import Traffic, read_traffic
 from release.bundle import Release, load_bundle
 from release.bundle_store import BundleStore
 from release.golden import check_golden
+
+Seen = TypeVar("Seen")
 
 
 class Production(Protocol):
     """Where a server learns what to serve and what it needs for that. Raises StoreUnavailable when Redis is away."""
 
+    def traffic(self) -> Traffic:
+        """The pointer, what stands in Staging and the canary, at one moment; raises StoreError when one is damaged."""
+        ...
+
     def pointer(self) -> Pointer | None:
-        """The pointer of record; None when there is none."""
+        """The pointer of record alone; None when there is none."""
         ...
 
     def load(self, release_id: str) -> Release:
@@ -45,8 +52,8 @@ class Production(Protocol):
 class OnlineProduction:
     """Production as it is: one application's keys in Redis, bundles under SLATE_HOME.
 
-    Only `pointer` connects, and connects again; everything else uses the connection there is or does without, so that
-    whoever looks at the pointer is the only one who ever waits for a Redis that does not come up.
+    Only a look at the pointer connects, and connects again; everything else uses the connection there is or does
+    without, so that whoever looks is the only one who ever waits for a Redis that does not come up.
     """
 
     def __init__(self, home: Home, app: str, settings: ServingSettings) -> None:
@@ -62,11 +69,17 @@ class OnlineProduction:
             raise StoreUnavailable("There is no connection to Redis.", "It is made again as soon as Redis answers.")
         return self._client
 
+    def traffic(self) -> Traffic:
+        return self._look(read_traffic)
+
     def pointer(self) -> Pointer | None:
+        return self._look(read_pointer)
+
+    def _look(self, read: Callable[[Client, str], Seen]) -> Seen:
         if self._client is None:
             self._client = connect(store_url(self._home), self._settings.store_timeout_ms)
         try:
-            return read_pointer(self._client, self._app)
+            return read(self._client, self._app)
         except StoreUnavailable:
             # Ask for the address anew next time: the embedded server may come back on another port.
             self._client = None

@@ -9,10 +9,11 @@ from typing import Any
 
 from contracts.events import EventType
 from contracts.slates import RecommendRequest, Slate
+from serving.served import Arm
 from serving.wire import SentEvent
 
 
-def impressions(request: RecommendRequest, slate: Slate, shown_at: datetime) -> list[dict[str, Any]]:
+def impressions(request: RecommendRequest, slate: Slate, arm: Arm, shown_at: datetime) -> list[dict[str, Any]]:
     """One impression for each position of the slate."""
     common = {
         "event_type": EventType.IMPRESSION,
@@ -24,6 +25,7 @@ def impressions(request: RecommendRequest, slate: Slate, shown_at: datetime) -> 
         "policy_id": slate.policy_id,
         "release_id": slate.release_id,
         "generation_id": slate.generation_id,
+        "arm": arm,
         "tier": slate.tier,
         "degraded": slate.degraded,
     }

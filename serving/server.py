@@ -23,6 +23,7 @@ from serving.live_release import LiveRelease
 from serving.metrics import Metrics
 from serving.production import OnlineProduction
 from serving.repeated_warnings import OncePerMinute
+from serving.request_log import RequestLog
 from serving.spool import Spool
 
 SPOOL_BYTES = 64 * 2**20  # about 200,000 impressions: half an hour without Redis at ten requests a second
@@ -52,10 +53,11 @@ def build_api(home: Home, settings: Settings, spool_name: str) -> Api:
     metrics = Metrics()
     production = OnlineProduction(home, settings.app, settings.serving)
     last = LastPointer(home, settings.app)
-    live = LiveRelease(production, last, clock_maker(settings.serving.clock), metrics, settings.serving.poll_ms)
+    live = LiveRelease(production, last, clock_maker(settings.serving.clock), metrics, settings.serving)
     spool = Spool(home.root / "serving" / f"{settings.app}-{spool_name}.events.jsonl", SPOOL_BYTES)
-    log = EventLog(production.client, settings.app, spool, metrics)
-    return Api(live, production, log, metrics, settings.seed)
+    requests = RequestLog(production.client, settings.app, settings.serving.request_log_length, metrics)
+    log = EventLog(production.client, settings.app, spool, metrics, requests)
+    return Api(live, production, log, metrics, settings.seed, staging=settings.serving.staging_header)
 
 
 def log_to_stderr() -> None:

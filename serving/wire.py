@@ -156,6 +156,7 @@ class SlateAnswer(BaseModel):
     request_id: str
     release_id: str
     generation_id: str
+    arm: Literal["production", "canary", "staging"] = Field(description="Which of the releases served at once it was.")
     tier: Literal["personal", "session", "onboarded", "contextual", "popular"]
     policy_id: str
     degraded: list[str] = Field(description="What was missing or slow; empty when all went well.")
@@ -184,8 +185,23 @@ class ErrorAnswer(BaseModel):
     next_step: str
 
 
+class NamedRelease(BaseModel):
+    """A release that the store names beside production: ready once it answers, problem: why it does not."""
+
+    release_id: str
+    generation_id: str
+    ready: bool
+    problem: ErrorAnswer | None
+
+
+class NamedCanary(NamedRelease):
+    """The canary. share: of the people, 0 to 1."""
+
+    share: float
+
+
 class Readiness(BaseModel):
-    """What is served, and what keeps the server from following the pointer, if anything does."""
+    """What is served, and what keeps the server from following the store, if anything does."""
 
     ready: Literal[True]
     release_id: str
@@ -193,3 +209,5 @@ class Readiness(BaseModel):
     epoch: int
     degraded: list[str]
     problem: ErrorAnswer | None
+    staged: NamedRelease | None = Field(description="Where `serving.staging_header` is on.")
+    canary: NamedCanary | None

@@ -12,7 +12,7 @@ import orjson
 
 from contracts.settings import CanarySettings
 from feature_store.connection import Client
-from feature_store.event_stream import events_key
+from feature_store.keys import events_key
 from feature_store.traffic import Canary
 from release.canary_history import Run, Segment
 from release.canary_sums import CANARY as CANARY_ARM

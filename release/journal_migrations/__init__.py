@@ -9,7 +9,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 
-from release.journal_database import SCHEMA_VERSIONS, VERSION_TABLE
+from release.journal_entries import SCHEMA_VERSIONS, VERSION_TABLE
 
 JOURNALS_BEFORE_VERSIONS = "0001"  # the schema that was written without saying which it is
 

@@ -2,7 +2,7 @@
 
 from alembic import context
 
-from release.journal_database import VERSION_TABLE
+from release.journal_entries import VERSION_TABLE
 
 context.configure(connection=context.config.attributes["connection"], version_table=VERSION_TABLE)
 context.run_migrations()

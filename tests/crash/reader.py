@@ -66,7 +66,7 @@ def main() -> None:
         LastPointer(home, f"{settings.app}-reader-{sys.argv[1]}"),
         lambda release: FixedClock(release.as_of),
         Metrics(),
-        settings.serving.poll_ms,
+        settings.serving,
     )
     live.start()
     tally = Tally()
@@ -82,7 +82,7 @@ def main() -> None:
 def _ask(live: LiveRelease, stage_set: StageSet, asked: dict[str, cycle[RecommendRequest]], tally: Tally) -> None:
     lineup = live.current
     assert lineup is not None
-    served = lineup
+    served = lineup.production
     request = next(asked[served.pointer.release_id])
     try:
         slate = served.answer(request)

@@ -142,8 +142,28 @@ def test_without_redis_it_is_an_error_and_nothing_is_noted(studio: Studio, monke
     assert studio.journal() == before
 
 
-def test_going_back_imports_neither_mlflow_nor_the_models() -> None:
-    heavy = "('mlflow', 'lightgbm', 'faiss', 'implicit')"
-    code = f"import sys, release.rollback; print([name for name in {heavy} if name in sys.modules])"
-    run = subprocess.run([sys.executable, "-c", code], cwd=CHECKOUT, capture_output=True, text=True, check=True)
-    assert run.stdout.strip() == "[]"
+def test_the_command_moves_the_pointer_before_anything_heavy_is_imported(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    promote(studio, 1, 2)
+    before = studio.registry.version(1).release_id
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", NOBODY_LISTENS)
+    heavy = "('mlflow', 'ruamel', 'sqlalchemy', 'redis', 'numpy', 'polars', 'pandas', 'lightgbm', 'faiss')"
+    program = f"""
+import sys
+from release import rollback
+tell = rollback._tell_registry
+def telling(*arguments):
+    print("imported so far:", [name for name in {heavy} if name in sys.modules], flush=True)
+    return tell(*arguments)
+rollback._tell_registry = telling
+sys.argv = ["slate", "rollback"]
+from cli.main import main
+main()
+"""
+    run = subprocess.run([sys.executable, "-c", program], cwd=CHECKOUT, capture_output=True, text=True, check=True)
+    said = run.stdout.splitlines()
+    assert "instead of" in said[0]
+    assert said[1] == "imported so far: []"
+    assert NOBODY_LISTENS in said[2]
+    assert studio.pointer().release_id == before

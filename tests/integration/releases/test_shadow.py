@@ -16,8 +16,7 @@ from contracts.errors import ArtefactError, DataTooSmall, PromotionRefused
 from contracts.ids import ItemId, SessionId, UserId
 from contracts.slates import Preferences, RecommendRequest, Surface
 from feature_store.connection import connect
-from feature_store.event_stream import events_key
-from feature_store.keys import receipt_key, requests_key
+from feature_store.keys import events_key, receipt_key, requests_key
 from release.shadow_run import shadow_version
 from tests.promotion_worlds import CHECKOUT, FOREIGN_WARNINGS, Studio, register_bundle, variant
 

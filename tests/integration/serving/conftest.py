@@ -6,12 +6,12 @@ import json
 import shutil
 from collections.abc import Iterator
 from contextlib import chdir, closing
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from bench.rollback import with_other_rules
 from contracts.home import Home
 from contracts.settings import Settings, load_settings
 from contracts.tables import CanonicalTables
@@ -20,7 +20,6 @@ from pipelines import candidates, evaluate, features, index, ranking, release
 from pipelines.paths import BUNDLE, VALID, VALIDATION_RESULT, Cutoff
 from release.bundle_store import BundleStore
 from release.code_version import ROOMS
-from release.manifest import list_files, load_manifest
 from tests.integration.serving.worlds import Stage, published
 
 CHECKOUT = Path(__file__).resolve().parents[3]
@@ -64,12 +63,9 @@ def built(tmp_path_factory: pytest.TempPathFactory, world: CanonicalTables, smal
 
 @pytest.fixture(scope="session")
 def stocked(tmp_path_factory: pytest.TempPathFactory, built: Path) -> Home:
-    """A home that keeps two releases: what was built, and the same built by other code."""
+    """A home that keeps two releases: what was built, and the same with other rules, so that a mixed slate shows."""
     folder = tmp_path_factory.mktemp("stocked")
-    other = folder / "other"
-    shutil.copytree(built, other)
-    manifest = load_manifest(other)
-    replace(manifest, code="f" * len(manifest.code), files=list_files(other)).save(other)
+    other = with_other_rules(built, folder / "other", seed=7)
     home = Home(folder / "home")
     for bundle in (built, other):
         BundleStore(home).keep(bundle)

@@ -40,9 +40,9 @@ def with_sources(environment: dict[str, str]) -> dict[str, str]:
 
 
 @contextmanager
-def running(checkout: Path, **environment: str) -> Iterator[subprocess.Popen[str]]:
+def running(checkout: Path, *options: str, **environment: str) -> Iterator[subprocess.Popen[str]]:
     process = subprocess.Popen(
-        [*SLATE, "serve", "--port", "0"],
+        [*SLATE, "serve", "--port", "0", *options],
         cwd=checkout,
         env=with_sources(environment),
         stdout=subprocess.PIPE,

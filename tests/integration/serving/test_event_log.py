@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +13,14 @@ import pytest
 import redis
 
 from contracts.errors import StoreUnavailable
+from contracts.slates import Preferences, RecommendRequest
 from feature_store.connection import connect
-from serving.event_log import BATCH_LENGTH, QUEUE_LENGTH, EventLog, stream_key
+from feature_store.keys import events_key, requests_key
+from serving.event_log import BATCH_LENGTH, QUEUE_LENGTH, EventLog
 from serving.metrics import Metrics
+from serving.request_log import QUEUE_LENGTH as N_QUESTIONS
+from serving.request_log import RequestLog
+from serving.served import Arm
 from serving.spool import Spool
 
 
@@ -47,8 +55,13 @@ def spool_path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def log(switch: Switch, metrics: Metrics, spool_path: Path) -> EventLog:
-    return EventLog(switch, "movies", Spool(spool_path, 10_000), metrics)
+def requests(switch: Switch, metrics: Metrics) -> RequestLog:
+    return RequestLog(switch, "movies", 100, metrics)
+
+
+@pytest.fixture
+def log(switch: Switch, metrics: Metrics, spool_path: Path, requests: RequestLog) -> EventLog:
+    return EventLog(switch, "movies", Spool(spool_path, 10_000), metrics, requests)
 
 
 def record(number: int) -> dict[str, Any]:
@@ -56,7 +69,7 @@ def record(number: int) -> dict[str, Any]:
 
 
 def logged(switch: Switch) -> list[int]:
-    entries = switch.client.xrange(stream_key("movies"))
+    entries = switch.client.xrange(events_key("movies"))
     return [int(orjson.loads(fields[b"record"])["event_id"]) for _, fields in entries]
 
 
@@ -97,29 +110,33 @@ def test_a_quiet_log_writes_what_was_spooled(log: EventLog, switch: Switch) -> N
 
 
 def test_what_a_stopped_server_spooled_is_written_by_the_next_one(
-    log: EventLog, switch: Switch, metrics: Metrics, spool_path: Path
+    log: EventLog, switch: Switch, metrics: Metrics, spool_path: Path, requests: RequestLog
 ) -> None:
     switch.away = True
     log.start()
     log.append([record(1)])
     log.close()
     switch.away = False
-    EventLog(switch, "movies", Spool(spool_path, 10_000), metrics).write_waiting()
+    EventLog(switch, "movies", Spool(spool_path, 10_000), metrics, requests).write_waiting()
     assert logged(switch) == [1]
 
 
-def test_a_full_spool_drops_and_counts(switch: Switch, metrics: Metrics, spool_path: Path) -> None:
+def test_a_full_spool_drops_and_counts(
+    switch: Switch, metrics: Metrics, spool_path: Path, requests: RequestLog
+) -> None:
     line = orjson.dumps(record(1))
-    log = EventLog(switch, "movies", Spool(spool_path, 2 * (len(line) + 1)), metrics)
+    log = EventLog(switch, "movies", Spool(spool_path, 2 * (len(line) + 1)), metrics, requests)
     switch.away = True
     log.append([record(1), record(2), record(3)])
     log.write_waiting()
     assert (outcome(metrics, "spooled"), outcome(metrics, "dropped")) == (2, 1)
 
 
-def test_a_disk_that_refuses_drops_and_counts(switch: Switch, metrics: Metrics, tmp_path: Path) -> None:
+def test_a_disk_that_refuses_drops_and_counts(
+    switch: Switch, metrics: Metrics, tmp_path: Path, requests: RequestLog
+) -> None:
     (tmp_path / "serving").write_text("a file where the folder should be")
-    log = EventLog(switch, "movies", Spool(tmp_path / "serving" / "spool", 1000), metrics)
+    log = EventLog(switch, "movies", Spool(tmp_path / "serving" / "spool", 1000), metrics, requests)
     switch.away = True
     log.append([record(1)])
     log.write_waiting()
@@ -129,11 +146,11 @@ def test_a_disk_that_refuses_drops_and_counts(switch: Switch, metrics: Metrics, 
 def test_a_redis_that_refuses_writes_leaves_the_records_in_the_spool(
     log: EventLog, switch: Switch, metrics: Metrics
 ) -> None:
-    switch.client.set(stream_key("movies"), "no stream")
+    switch.client.set(events_key("movies"), "no stream")
     log.append([record(1)])
     log.write_waiting()
     assert outcome(metrics, "spooled") == 1
-    switch.client.delete(stream_key("movies"))
+    switch.client.delete(events_key("movies"))
     log.write_waiting()
     assert logged(switch) == [1]
 
@@ -149,3 +166,61 @@ def test_closing_writes_everything_taken(log: EventLog, switch: Switch) -> None:
     log.start()
     log.close()
     assert logged(switch) == list(range(n_records))
+
+
+QUESTION = RecommendRequest("q1", "u1", preferences=Preferences(("drama",)), context={"age": "34"}, k=5, seed=7)
+
+
+def questions(switch: Switch) -> list[dict[str, Any]]:
+    return [orjson.loads(fields[b"record"]) for _, fields in switch.client.xrange(requests_key("movies"))]
+
+
+def asked(metrics: Metrics, outcome: str) -> float:
+    return metrics.registry.get_sample_value("slate_request_log_records_total", {"outcome": outcome}) or 0.0
+
+
+def test_a_question_is_kept_with_everything_needed_to_ask_it_again(
+    log: EventLog, switch: Switch, metrics: Metrics
+) -> None:
+    log.requests.append(QUESTION, Arm.CANARY, datetime(2020, 4, 10, 12, tzinfo=UTC))
+    log.write_waiting()
+    [kept] = questions(switch)
+    assert (kept["ts"], kept["arm"]) == ("2020-04-10T12:00:00+00:00", "canary")
+    assert kept["request"] == json.loads(json.dumps(asdict(QUESTION)))
+    assert asked(metrics, "written") == 1
+
+
+def test_only_about_the_latest_questions_are_kept(log: EventLog, switch: Switch) -> None:
+    for number in range(1000):
+        log.requests.append(replace(QUESTION, request_id=str(number)), Arm.PRODUCTION, datetime.now(UTC))
+        if number % 100 == 99:
+            log.write_waiting()
+    kept = questions(switch)
+    assert kept[-1]["request"]["request_id"] == "999"
+    assert 100 <= len(kept) <= 300  # Redis cuts whole nodes of a stream, 100 entries each
+
+
+def test_questions_that_redis_does_not_take_are_dropped_and_counted_and_delay_no_event(
+    log: EventLog, switch: Switch, metrics: Metrics
+) -> None:
+    switch.away = True
+    log.append([record(1)])
+    log.requests.append(QUESTION, Arm.PRODUCTION, datetime.now(UTC))
+    log.write_waiting()
+    assert asked(metrics, "dropped") == 1
+    switch.away = False
+    log.write_waiting()
+    assert (logged(switch), questions(switch)) == ([1], [])
+
+
+def test_one_question_too_many_is_dropped_and_counted(log: EventLog, metrics: Metrics) -> None:
+    for _ in range(N_QUESTIONS + 2):
+        log.requests.append(QUESTION, Arm.PRODUCTION, datetime.now(UTC))
+    assert asked(metrics, "dropped") == 2
+
+
+def test_a_request_log_of_no_length_keeps_nobodys_questions(switch: Switch, metrics: Metrics) -> None:
+    requests = RequestLog(switch, "movies", 0, metrics)
+    requests.append(QUESTION, Arm.PRODUCTION, datetime.now(UTC))
+    requests.write_waiting()
+    assert not switch.client.exists(requests_key("movies"))

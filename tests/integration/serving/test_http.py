@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from serving.event_log import stream_key
+from feature_store.keys import events_key
 from serving.wire import EventBatch, EventsAnswer, Health, Question, Readiness, SentEvent, SlateAnswer
 from tests.integration.serving.worlds import Stage
 
@@ -86,7 +86,7 @@ def test_every_item_shown_and_everything_done_is_logged(stage: Stage) -> None:
     with stage.client() as client:
         slate = ask(client, user_id="u500", k=3)
         click(client, "i1004", user_id="u500", request_id=slate["request_id"])
-    logged = stage.redis.xrange(stream_key(stage.settings.app))
+    logged = stage.redis.xrange(events_key(stage.settings.app))
     entries = [json.loads(fields[b"record"]) for _, fields in logged]
     impressions, events = entries[:3], entries[3:]
     for record, item in zip(impressions, slate["items"], strict=True):
@@ -94,7 +94,7 @@ def test_every_item_shown_and_everything_done_is_logged(stage: Stage) -> None:
         assert {name: record[name] for name in ("item_id", "position", "propensity")} == {
             name: item[name] for name in ("item_id", "position", "propensity")
         }
-        for name in ("request_id", "release_id", "generation_id", "policy_id", "tier"):
+        for name in ("request_id", "release_id", "generation_id", "arm", "policy_id", "tier"):
             assert record[name] == slate[name]
     assert [(event["event_type"], event["item_id"], event["request_id"]) for event in events] == [
         ("click", "i1004", slate["request_id"])
@@ -221,9 +221,10 @@ def test_probes_and_metrics_say_what_is_served(client: Any, stage: Stage) -> Non
     assert (ready.json()["release_id"], ready.json()["generation_id"]) == stage.pairs[0]
     ask(client)
     metrics = client.get("/metrics").text
+    release_id, generation_id = stage.pairs[0]
     for line in (
-        f'slate_release_info{{generation_id="{stage.pairs[0][1]}",release_id="{stage.pairs[0][0]}"}} 1.0',
-        'slate_slates_total{tier="popular"} 1.0',
+        f'slate_release_info{{arm="production",generation_id="{generation_id}",release_id="{release_id}"}} 1.0',
+        'slate_slates_total{arm="production",tier="popular"} 1.0',
         'slate_request_seconds_count{route="/v1/recommend",status="200"} 1.0',
         "slate_pointer_epoch 1.0",
     ):

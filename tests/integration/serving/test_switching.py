@@ -25,6 +25,7 @@ from feature_store import embedded_redis
 from feature_store.connection import connect
 from feature_store.sessions import append_session_events
 from serving.app import create_app
+from serving.live_release import LiveRelease
 from serving.server import listen
 from tests.integration.serving.worlds import Stage, published, wait_until
 
@@ -67,8 +68,9 @@ class Server:
     def _ask_on(self, stop: threading.Event) -> None:
         with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)) as connection:
             while not stop.is_set():
-                for question in QUESTIONS:
-                    self.answers.append(ask(connection, "/v1/recommend", question))
+                for number, question in enumerate(QUESTIONS):
+                    status, answer = ask(connection, "/v1/recommend", question)
+                    self.answers.append((status, {**answer, "question": number}))
 
 
 def ask(connection: http.client.HTTPConnection, path: str, body: Any = None) -> tuple[int, dict[str, Any]]:
@@ -110,22 +112,65 @@ def test_switching_under_load_loses_no_request_and_mixes_no_answer(stage: Stage)
     assert {name for _, answer in server.answers for name in answer["degraded"]} == set()
 
 
+def test_whatever_changes_under_load_each_answer_is_wholly_one_releases_own(stage: Stage) -> None:
+    stage = stage.with_serving(staging_header=True)
+    stage.point_at(0)
+    with serving(stage) as server:
+        wait_until(server.ready)
+        own = {stage.pairs[0]: shown_by(server)}
+        stage.point_at(1)
+        wait_until(lambda: server.ready(release_id=stage.pairs[1][0]))
+        own[stage.pairs[1]] = shown_by(server)
+        assert own[stage.pairs[0]] != own[stage.pairs[1]]
+        with server.under_load(n_threads=4):
+            for number in range(N_SWITCHES):
+                pointer = stage.point_at(number % 2)
+                wait_until(lambda epoch=pointer.epoch: server.ready(epoch=epoch))
+                stage.try_out((number + 1) % 2, share=(number % 4) / 3)
+                stage.put_in_staging(number % 2)
+                wait_until(lambda: beside(server, "canary") and beside(server, "staged"))
+                stage.put_in_staging(None)
+    assert {status for status, _ in server.answers} == {200}
+    for _, answer in server.answers:
+        pair = (answer["release_id"], answer["generation_id"])
+        assert [item["item_id"] for item in answer["items"]] == own[pair][answer["question"]]
+        assert answer["degraded"] == []
+    arms = {(answer["arm"], (answer["release_id"], answer["generation_id"])) for _, answer in server.answers}
+    assert {arm for arm, _ in arms} == {"production", "canary"}
+    assert {pair for _, pair in arms} == set(stage.pairs)
+
+
+def shown_by(server: Server) -> list[list[str]]:
+    return [[item["item_id"] for item in server.ask("/v1/recommend", question)[1]["items"]] for question in QUESTIONS]
+
+
+def beside(server: Server, arm: str) -> bool:
+    named = server.ask("/readyz")[1][arm]
+    return named is not None and named["ready"]
+
+
 def test_a_request_that_the_switch_overtakes_is_answered_by_the_old_release_from_beginning_to_end(
     stage: Stage,
 ) -> None:
     stage.point_at(0)
-    api = stage.api()
-    api.live.look()
-    served = api.live.current
-    assert served is not None
-    overtaken = SwitchedMeanwhile(served.reader, lambda: (stage.point_at(1), api.live.look()))
+    live = stage.api().live
+    take_up(live)
+    assert live.current is not None
+    served = live.current.production
+    overtaken = SwitchedMeanwhile(served.reader, lambda: (stage.point_at(1), take_up(live)))
     slate = replace(served, reader=overtaken).answer(RecommendRequest("q1", UserId("u500")))
     assert (slate.release_id, slate.generation_id) == stage.pairs[0]
     assert overtaken.n_item_reads == 1
     assert slate.degraded == ()
-    now_served = api.live.current
-    assert now_served is not None
-    assert (now_served.release.release_id, now_served.reader.generation_id) == stage.pairs[1]
+    now_served = live.current.production
+    assert (now_served.release_id, now_served.generation_id) == stage.pairs[1]
+
+
+def take_up(live: LiveRelease) -> None:
+    """What the two threads of a server come to after a change."""
+    live.look()
+    live.load()
+    live.look()
 
 
 @dataclass

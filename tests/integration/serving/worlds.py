@@ -13,6 +13,7 @@ from contracts.settings import Settings
 from feature_store.connection import Client
 from feature_store.pointer import NO_POINTER_YET, Pointer, move_pointer, read_pointer
 from feature_store.publishing import publish
+from feature_store.traffic import Canary, Staged, read_traffic, set_canary, set_staged
 from feature_store.values import FeatureValues
 from release.bundle import load_bundle
 from release.bundle_store import BundleStore
@@ -39,6 +40,23 @@ class Stage:
         before = read_pointer(self.redis, self.settings.app)
         epoch = before.epoch if before else NO_POINTER_YET
         return move_pointer(self.redis, self.settings.app, *self.pairs[number], expected_epoch=epoch)
+
+    def put_in_staging(self, number: int | None) -> None:
+        """Put one of the two pairs into Staging, or none."""
+        set_staged(self.redis, self.settings.app, None if number is None else Staged(*self.pairs[number]))
+
+    def try_out(self, number: int, share: float) -> Canary:
+        """Give this share of people one of the two pairs, instead of whatever canary there is."""
+        traffic = read_traffic(self.redis, self.settings.app)
+        assert traffic.pointer is not None
+        canary = Canary(*self.pairs[number], share=share, salt="s", started_ts=1)
+        set_canary(self.redis, self.settings.app, canary, traffic.canary, traffic.pointer.epoch)
+        return canary
+
+    def with_serving(self, **settings: Any) -> Stage:
+        """The same application with other parameters of serving."""
+        serving = self.settings.serving.model_copy(update=settings)
+        return replace(self, settings=self.settings.model_copy(update={"serving": serving}))
 
     def api(self) -> Api:
         """The routes of a new server, not running yet."""

@@ -64,7 +64,7 @@ def test_a_wrong_parameter_is_named_with_what_would_be_right(tmp_path: Path, key
 
 def test_every_wrong_parameter_is_named_at_once(tmp_path: Path) -> None:
     path = params_with(tmp_path, "seed", -1)
-    path.write_text(path.read_text().replace("poll_ms: 200", "poll_ms: soon"))
+    path.write_text(path.read_text().replace("poll_ms: 100", "poll_ms: soon"))
     with pytest.raises(SettingsError, match=r"2 parameter\(s\) are wrong(.|\n)*`seed`(.|\n)*`serving\.poll_ms`"):
         load_settings(path)
 

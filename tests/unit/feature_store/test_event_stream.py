@@ -6,10 +6,10 @@ import pytest
 
 from contracts.errors import StoreUnavailable
 from feature_store.connection import connect
-from feature_store.event_stream import events_key, id_from, latest_records, read_stream
+from feature_store.event_stream import id_from, latest_records, read_stream
+from feature_store.keys import events_key
 from release.canary_sums import PRODUCTION as PRODUCTION_ARM
 from release.canary_sums import CanarySums
-from serving.event_log import stream_key
 from serving.records import events
 from serving.wire import SentEvent
 from tests.canary_worlds import CANARY, PRODUCTION, impression, run_of, settled_ms
@@ -78,7 +78,6 @@ def test_a_store_that_went_away_is_an_error_of_ours(client, monkeypatch):
 
 
 def test_what_the_server_writes_is_what_is_read():
-    assert stream_key(APP) == KEY
     moment = datetime(1998, 4, 22, tzinfo=UTC)
     (clicked,) = events([SentEvent(event_type="click", user_id="ann", item_id="i1", request_id="a")], moment)
     sums = CanarySums(run_of(CANARY.share))

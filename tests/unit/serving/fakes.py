@@ -8,10 +8,11 @@ from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 
-from contracts.errors import ArtefactError, StoreUnavailable
+from contracts.errors import ArtefactError, StoreError, StoreUnavailable
 from contracts.ids import SessionId
 from feature_store.pointer import Pointer
 from feature_store.sessions import SessionEvent
+from feature_store.traffic import Canary, Staged, Traffic
 
 AS_OF = datetime(2020, 4, 10, tzinfo=UTC)
 
@@ -23,13 +24,22 @@ def bare_release(release_id: str) -> Any:
 
 @dataclass
 class FakeProduction:
-    """Redis is away while `away`; `loaded` counts what it cost."""
+    """Redis is away while `away`; `loaded` counts what it cost; `damaged`: what Staging says is no JSON."""
 
     now: Pointer | None = None
+    staged: Staged | None = None
+    canary: Canary | None = None
     away: bool = False
+    damaged: bool = False
     releases: dict[str, Any] = field(default_factory=dict)
     loaded: list[str] = field(default_factory=list)
     sessions: dict[SessionId, list[SessionEvent]] = field(default_factory=dict)
+
+    def traffic(self) -> Traffic:
+        self._reach()
+        if self.damaged:
+            raise StoreError("What stands in Staging is no JSON.", "Remove it.")
+        return Traffic(self.now, self.staged, self.canary)
 
     def pointer(self) -> Pointer | None:
         self._reach()

@@ -6,14 +6,21 @@ import pytest
 
 from contracts.home import Home
 from feature_store.pointer import Pointer
-from serving.last_pointer import LastPointer
+from serving.last_pointer import LastPointer, Remembered
 
 POINTER = Pointer("r-0123456789abcdef", "g1", epoch=3)
 
 
 def test_what_was_kept_is_read_by_the_next_process(home: Home) -> None:
-    LastPointer(home, "movies").keep(POINTER)
-    assert LastPointer(home, "movies").read() == POINTER
+    LastPointer(home, "movies").keep(POINTER, ["r-before", "r-first"])
+    assert LastPointer(home, "movies").read() == Remembered(POINTER, ("r-before", "r-first"))
+
+
+def test_a_file_that_names_no_earlier_releases_is_read_too(home: Home) -> None:
+    last = LastPointer(home, "movies")
+    last.keep(POINTER)
+    last.path.write_bytes(b'{"release_id":"r-0123456789abcdef","generation_id":"g1","epoch":3}')
+    assert last.read() == Remembered(POINTER)
 
 
 def test_applications_do_not_share_it(home: Home) -> None:

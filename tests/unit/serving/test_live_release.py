@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,12 +12,17 @@ import pytest
 from contracts.clock import ReleaseClock
 from contracts.errors import ReleaseMismatch, StoreUnavailable
 from contracts.home import Home
+from contracts.settings import ServingSettings, load_settings
 from feature_store.pointer import Pointer
-from serving.last_pointer import LastPointer
-from serving.live_release import LOOKS_BEFORE_RETRY, NO_RELEASE, LiveRelease
+from feature_store.traffic import Canary, Staged, Traffic
+from serving.last_pointer import LastPointer, Remembered
+from serving.live_release import NO_RELEASE, LiveRelease
 from serving.metrics import Metrics
+from serving.release_shelf import LOOKS_BEFORE_RETRY
+from serving.served import Arm
 from tests.unit.serving.fakes import FakeProduction, bare_release
 
+PARAMS = Path(__file__).resolve().parents[3] / "params.yaml"
 OLD = Pointer("r-old", "g-old", epoch=1)
 NEW = Pointer("r-new", "g-new", epoch=2)
 
@@ -30,20 +37,32 @@ def last(home: Home) -> LastPointer:
     return LastPointer(home, "movies")
 
 
-def follow(production: FakeProduction, last: LastPointer, metrics: Metrics | None = None) -> LiveRelease:
-    return LiveRelease(production, last, lambda release: ReleaseClock(release.as_of), metrics or Metrics(), poll_ms=10)
+def follow(
+    production: FakeProduction, last: LastPointer, metrics: Metrics | None = None, **settings: Any
+) -> LiveRelease:
+    settings = {**vars(load_settings(PARAMS).serving), "poll_ms": 10, **settings}
+    return LiveRelease(
+        production, last, lambda release: ReleaseClock(release.as_of), metrics or Metrics(), ServingSettings(**settings)
+    )
+
+
+def look(live: LiveRelease) -> None:
+    """Look, load what that found missing, and look again: what the two threads of a server come to."""
+    live.look()
+    live.load()
+    live.look()
 
 
 def served(live: LiveRelease) -> tuple[str, str, Pointer, bool, tuple[str, ...]]:
     current = live.current
     assert current is not None
-    return (
-        current.release.release_id,
-        current.reader.generation_id,
-        current.pointer,
-        current.online,
-        current.missing,
-    )
+    production = current.production
+    return (production.release_id, production.generation_id, current.pointer, production.online, production.missing)
+
+
+def answering(live: LiveRelease) -> dict[Arm, tuple[str, str]]:
+    assert live.current is not None
+    return {served.arm: (served.release_id, served.generation_id) for served in live.current}
 
 
 def metric(metrics: Metrics, name: str, **labels: str) -> float | None:
@@ -59,7 +78,7 @@ def test_nothing_is_served_before_the_first_look(production: FakeProduction, las
 def test_nothing_was_ever_promoted(production: FakeProduction, last: LastPointer) -> None:
     production.now = None
     live = follow(production, last)
-    live.look()
+    look(live)
     assert live.current is None
     assert live.problem is NO_RELEASE
 
@@ -67,41 +86,43 @@ def test_nothing_was_ever_promoted(production: FakeProduction, last: LastPointer
 def test_the_pointers_release_is_served_and_remembered(production: FakeProduction, last: LastPointer) -> None:
     metrics = Metrics()
     live = follow(production, last, metrics)
-    live.look()
+    look(live)
     assert served(live) == ("r-old", "g-old", OLD, True, ())
     assert live.problem is None
-    assert last.read() == OLD
-    assert metric(metrics, "slate_release_info", release_id="r-old", generation_id="g-old") == 1
+    assert last.read() == Remembered(OLD)
+    assert metric(metrics, "slate_release_info", arm="production", release_id="r-old", generation_id="g-old") == 1
 
 
 def test_a_look_that_finds_the_same_pointer_changes_nothing(production: FakeProduction, last: LastPointer) -> None:
     live = follow(production, last)
-    live.look()
+    look(live)
     before = live.current
-    live.look()
-    assert live.current is before
+    look(live)
+    assert live.current == before
+    assert live.current is not None
+    assert live.current.production is before.production
     assert production.loaded == ["r-old"]
 
 
 def test_a_new_pointer_swaps_the_whole_reference(production: FakeProduction, last: LastPointer) -> None:
     metrics = Metrics()
     live = follow(production, last, metrics)
-    live.look()
+    look(live)
     under_way = live.current
     production.now = NEW
-    live.look()
+    look(live)
     assert served(live) == ("r-new", "g-new", NEW, True, ())
     assert under_way is not None
-    assert (under_way.release.release_id, under_way.reader.generation_id) == ("r-old", "g-old")
-    assert metric(metrics, "slate_release_info", release_id="r-old", generation_id="g-old") is None
+    assert (under_way.production.release_id, under_way.production.generation_id) == ("r-old", "g-old")
+    assert metric(metrics, "slate_release_info", arm="production", release_id="r-old", generation_id="g-old") == 0
     assert metric(metrics, "slate_pointer_epoch") == 2
 
 
 def test_fresher_values_of_the_same_release_are_taken_up(production: FakeProduction, last: LastPointer) -> None:
     live = follow(production, last)
-    live.look()
+    look(live)
     production.now = Pointer("r-old", "g-fresher", epoch=2)
-    live.look()
+    look(live)
     assert served(live)[:2] == ("r-old", "g-fresher")
 
 
@@ -111,14 +132,14 @@ def test_a_release_that_cannot_be_taken_up_leaves_the_old_one(
 ) -> None:
     metrics = Metrics()
     live = follow(production, last, metrics)
-    live.look()
+    look(live)
     production.releases["r-new"] = error
     production.now = NEW
-    live.look()
+    look(live)
     assert served(live) == ("r-old", "g-old", OLD, True, ())
     assert str(error.args[0]) in str(live.problem)
     assert str(error.args[0]) in caplog.text
-    assert last.read() == OLD
+    assert last.read() == Remembered(OLD)
     assert metric(metrics, "slate_switches_total", outcome="refused") == 1
 
 
@@ -126,15 +147,17 @@ def test_a_refused_release_is_tried_again_after_a_while_and_taken_up_once_mended
     production: FakeProduction, last: LastPointer
 ) -> None:
     live = follow(production, last)
-    live.look()
+    look(live)
     del production.releases["r-new"]
     production.now = NEW
-    for _ in range(LOOKS_BEFORE_RETRY + 1):
+    look(live)
+    for _ in range(LOOKS_BEFORE_RETRY - 1):
         live.look()
+        live.load()
         assert "r-new" in str(live.problem)
     assert production.loaded == ["r-old", "r-new"]
     production.releases["r-new"] = bare_release("r-new")
-    live.look()
+    look(live)
     assert production.loaded == ["r-old", "r-new", "r-new"]
     assert served(live)[0] == "r-new"
     assert live.problem is None
@@ -142,11 +165,11 @@ def test_a_refused_release_is_tried_again_after_a_while_and_taken_up_once_mended
 
 def test_another_pointer_is_tried_at_once_after_a_refused_one(production: FakeProduction, last: LastPointer) -> None:
     live = follow(production, last)
-    live.look()
+    look(live)
     production.now = Pointer("r-lost", "g-lost", epoch=2)
-    live.look()
+    look(live)
     production.now = Pointer("r-new", "g-new", epoch=3)
-    live.look()
+    look(live)
     assert served(live)[0] == "r-new"
 
 
@@ -155,11 +178,12 @@ def test_a_store_that_goes_away_leaves_the_release_without_live_values(
 ) -> None:
     metrics = Metrics()
     live = follow(production, last, metrics)
-    live.look()
+    look(live)
     production.away = True
-    live.look()
+    look(live)
     assert served(live) == ("r-old", "g-old", OLD, False, ())
-    current: Any = live.current
+    assert live.current is not None
+    current: Any = live.current.production
     with pytest.raises(StoreUnavailable):
         current.reader.read_person("u1", None, now=None)
     with pytest.raises(StoreUnavailable):
@@ -167,7 +191,7 @@ def test_a_store_that_goes_away_leaves_the_release_without_live_values(
     assert isinstance(live.problem, StoreUnavailable)
     assert metric(metrics, "slate_online_store_reachable") == 0
     production.away = False
-    live.look()
+    look(live)
     assert served(live) == ("r-old", "g-old", OLD, True, ())
     assert live.problem is None
     assert production.loaded == ["r-old"]
@@ -177,11 +201,11 @@ def test_a_pointer_that_moved_while_the_store_was_away_is_followed(
     production: FakeProduction, last: LastPointer
 ) -> None:
     live = follow(production, last)
-    live.look()
+    look(live)
     production.away = True
-    live.look()
+    look(live)
     production.away, production.now = False, NEW
-    live.look()
+    look(live)
     assert served(live) == ("r-new", "g-new", NEW, True, ())
 
 
@@ -191,12 +215,12 @@ def test_a_start_without_the_store_takes_the_last_pointer_and_says_so(
     last.keep(NEW)
     production.away = True
     live = follow(production, last)
-    live.look()
+    look(live)
     assert served(live) == ("r-new", "g-new", NEW, False, ())
     assert "WARNING" in caplog.text
     assert "StoreUnavailable" in caplog.text
     production.away = False
-    live.look()
+    look(live)
     assert served(live) == ("r-old", "g-old", OLD, True, ())
 
 
@@ -205,7 +229,7 @@ def test_a_start_without_the_store_and_without_a_last_pointer_is_not_ready(
 ) -> None:
     production.away = True
     live = follow(production, last)
-    live.look()
+    look(live)
     assert live.current is None
     assert isinstance(live.problem, StoreUnavailable)
 
@@ -214,13 +238,13 @@ def test_a_store_that_was_emptied_keeps_the_release_and_the_answers_say_so(
     production: FakeProduction, last: LastPointer
 ) -> None:
     live = follow(production, last)
-    live.look()
+    look(live)
     production.now = None
-    live.look()
+    look(live)
     assert served(live) == ("r-old", "g-old", OLD, True, ("pointer",))
     assert "slate sync" in str(live.problem)
     production.now = OLD
-    live.look()
+    look(live)
     assert served(live) == ("r-old", "g-old", OLD, True, ())
 
 
@@ -230,15 +254,211 @@ def test_the_thread_goes_on_looking_after_an_error_nobody_expected(
     live = follow(production, last)
     failed, looked_again = threading.Event(), threading.Event()
 
-    def pointer() -> Pointer:
-        if failed.is_set():
+    def traffic() -> Traffic:
+        if not failed.is_set():
+            failed.set()
+            raise ZeroDivisionError
+        if live.current is not None:
             looked_again.set()
-            return OLD
-        failed.set()
-        raise ZeroDivisionError
+        return Traffic(OLD)
 
-    production.pointer = pointer  # type: ignore[method-assign]
+    production.traffic = traffic  # type: ignore[method-assign]
     live.start()
     assert looked_again.wait(timeout=30)
     live.stop()
     assert served(live)[0] == "r-old"
+
+
+CANARY = Canary("r-new", "g-new", share=0.5, salt="s", started_ts=1)
+TAKEN = next(person for person in map(str, range(100)) if CANARY.takes(person))
+NOT_TAKEN = next(person for person in map(str, range(100)) if not CANARY.takes(person))
+
+
+def arm_of(live: LiveRelease, person: str | None) -> Arm:
+    assert live.current is not None
+    return live.current.for_person(person).arm
+
+
+def test_the_people_of_a_canary_get_its_release_and_the_others_and_strangers_do_not(
+    production: FakeProduction, last: LastPointer
+) -> None:
+    production.canary = CANARY
+    live = follow(production, last)
+    look(live)
+    assert answering(live) == {Arm.PRODUCTION: ("r-old", "g-old"), Arm.CANARY: ("r-new", "g-new")}
+    assert [arm_of(live, person) for person in (TAKEN, NOT_TAKEN, None)] == [Arm.CANARY, Arm.PRODUCTION, Arm.PRODUCTION]
+
+
+def test_production_does_not_wait_for_the_release_of_a_canary_to_be_loaded(
+    production: FakeProduction, last: LastPointer
+) -> None:
+    live = follow(production, last)
+    look(live)
+    production.canary = CANARY
+    live.look()
+    assert arm_of(live, TAKEN) is Arm.PRODUCTION
+    live.load()
+    live.look()
+    assert arm_of(live, TAKEN) is Arm.CANARY
+
+
+def test_another_share_of_the_same_canary_is_only_a_new_rule(production: FakeProduction, last: LastPointer) -> None:
+    production.canary = CANARY
+    live = follow(production, last)
+    look(live)
+    before = live.current
+    production.canary = replace(CANARY, share=1.0)
+    live.look()
+    assert arm_of(live, NOT_TAKEN) is Arm.CANARY
+    assert before is not None
+    assert live.current is not None
+    assert live.current.canary is before.canary
+
+
+def test_a_canary_that_ends_gives_everybody_production_again_at_the_next_look(
+    production: FakeProduction, last: LastPointer
+) -> None:
+    production.canary = CANARY
+    live = follow(production, last)
+    look(live)
+    production.canary = None
+    live.look()
+    assert arm_of(live, TAKEN) is Arm.PRODUCTION
+
+
+def test_a_canary_that_is_promoted_is_not_loaded_again(production: FakeProduction, last: LastPointer) -> None:
+    production.canary = CANARY
+    live = follow(production, last)
+    look(live)
+    production.now, production.canary = NEW, None
+    live.look()
+    assert served(live)[0] == "r-new"
+    assert production.loaded == ["r-old", "r-new"]
+
+
+@pytest.mark.parametrize("error", [ReleaseMismatch("golden query 3 differs.", "Build it again."), KeyError("factors")])
+@pytest.mark.parametrize("arm", [Arm.CANARY, Arm.STAGING])
+def test_a_release_that_cannot_be_loaded_beside_production_disturbs_nobody_is_named_and_tried_again(
+    production: FakeProduction, last: LastPointer, arm: Arm, error: Exception
+) -> None:
+    metrics = Metrics()
+    production.releases["r-new"] = error
+    if arm is Arm.CANARY:
+        production.canary = CANARY
+    else:
+        production.staged = Staged("r-new", "g-new")
+    live = follow(production, last, metrics, staging_header=True)
+    look(live)
+    assert answering(live) == {Arm.PRODUCTION: ("r-old", "g-old")}
+    assert arm_of(live, TAKEN) is Arm.PRODUCTION
+    assert live.problem is None
+    assert str(error.args[0]) in str(live.view.problems[arm])
+    assert (metric(metrics, "slate_problem", arm=arm), metric(metrics, "slate_problem", arm="production")) == (1, 0)
+    production.releases["r-new"] = bare_release("r-new")
+    for _ in range(LOOKS_BEFORE_RETRY + 1):
+        live.look()
+    live.load()
+    live.look()
+    assert answering(live)[arm] == ("r-new", "g-new")
+    assert metric(metrics, "slate_problem", arm=arm) == 0
+
+
+def test_what_stands_in_staging_is_loaded_only_where_it_may_be_asked_for(
+    production: FakeProduction, last: LastPointer
+) -> None:
+    production.staged = Staged("r-new", "g-new")
+    closed, open_to_staging = follow(production, last), follow(production, last, staging_header=True)
+    look(closed)
+    assert production.loaded == ["r-old"]
+    look(open_to_staging)
+    assert answering(open_to_staging)[Arm.STAGING] == ("r-new", "g-new")
+    assert arm_of(open_to_staging, TAKEN) is Arm.PRODUCTION
+
+
+def test_a_damaged_name_in_staging_or_of_a_canary_does_not_keep_production_from_following(
+    production: FakeProduction, last: LastPointer
+) -> None:
+    live = follow(production, last)
+    look(live)
+    production.damaged, production.now = True, NEW
+    look(live)
+    assert served(live) == ("r-new", "g-new", NEW, True, ())
+    assert "no JSON" in str(live.problem)
+
+
+def test_going_back_to_the_release_before_takes_one_look_and_no_loading(
+    production: FakeProduction, last: LastPointer
+) -> None:
+    live = follow(production, last)
+    look(live)
+    production.now = NEW
+    look(live)
+    production.now = Pointer("r-old", "g-old", epoch=3)
+    live.look()
+    assert served(live)[:2] == ("r-old", "g-old")
+    assert production.loaded == ["r-old", "r-new"]
+
+
+def test_going_back_does_not_wait_for_a_newer_release_that_is_still_being_loaded(
+    production: FakeProduction, last: LastPointer
+) -> None:
+    live = follow(production, last)
+    look(live)
+    loading, may_end = threading.Event(), threading.Event()
+
+    def load(release_id: str) -> Any:
+        loading.set()
+        assert may_end.wait(timeout=30)
+        return bare_release(release_id)
+
+    live._shelf._load = load
+    live.start()
+    production.now = NEW
+    assert loading.wait(timeout=30)
+    production.now = Pointer("r-old", "g-fresher", epoch=3)
+    while served(live)[1] != "g-fresher":
+        pass
+    may_end.set()
+    live.stop()
+    assert served(live)[:2] == ("r-old", "g-fresher")
+
+
+def test_no_more_releases_stay_in_memory_than_are_named_or_kept(production: FakeProduction, last: LastPointer) -> None:
+    for number in range(5):
+        production.releases[f"r-{number}"] = bare_release(f"r-{number}")
+    live = follow(production, last, kept_releases=2)
+    for number in range(5):
+        production.now = Pointer(f"r-{number}", "g", epoch=number + 1)
+        look(live)
+    live.look()
+    assert sorted(live._shelf._releases) == ["r-3", "r-4"]
+    production.canary = replace(CANARY, release_id="r-0")
+    look(live)
+    assert sorted(live._shelf._releases) == ["r-0", "r-3", "r-4"]
+
+
+def test_a_server_started_anew_has_the_release_to_go_back_to_in_memory_too(
+    production: FakeProduction, last: LastPointer
+) -> None:
+    live = follow(production, last)
+    look(live)
+    production.now = NEW
+    look(live)
+    assert last.read() == Remembered(NEW, ("r-old",))
+    production.loaded.clear()
+    started_anew = follow(production, last)
+    look(started_anew)
+    assert production.loaded == ["r-new", "r-old"]
+
+
+def test_a_canary_goes_on_without_live_values_while_the_store_is_away(
+    production: FakeProduction, last: LastPointer
+) -> None:
+    production.canary = CANARY
+    live = follow(production, last)
+    look(live)
+    production.away = True
+    live.look()
+    assert answering(live)[Arm.CANARY] == ("r-new", "g-new")
+    assert live.current is not None
+    assert {served.online for served in live.current} == {False}

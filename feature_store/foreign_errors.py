@@ -1,0 +1,52 @@
+"""What the errors of redis mean in our words."""
+
+from __future__ import annotations
+
+from redis.exceptions import (
+    AuthenticationError,
+    AuthorizationError,
+    BusyLoadingError,
+    NoPermissionError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisError,
+)
+from redis.exceptions import ConnectionError as ConnectionFailed
+from redis.exceptions import TimeoutError as TooSlow
+
+from contracts.errors import StoreError, StoreUnavailable
+
+_START_ONE = (
+    "Start the server, mend REDIS_URL, or unset REDIS_URL to use the embedded server (`slate up` keeps one running)."
+)
+_GOES_ON = "Nothing was switched, and a rerun goes on from here."
+
+# The first that fits: the errors that come earlier are kinds of those that come later.
+_MEANINGS: tuple[tuple[tuple[type[RedisError], ...], type[StoreError], str, str], ...] = (
+    (
+        (AuthenticationError, AuthorizationError, NoPermissionError),
+        StoreUnavailable,
+        "refuses us",
+        "Put the right user and password into REDIS_URL.",
+    ),
+    ((BusyLoadingError,), StoreUnavailable, "is still loading its data", "Try again in a moment."),
+    ((TooSlow,), StoreUnavailable, "did not answer in time", "See whether it is overloaded, and try again."),
+    ((ConnectionFailed,), StoreUnavailable, "cannot be reached", _START_ONE),
+    (
+        (OutOfMemoryError,),
+        StoreError,
+        "is out of memory",
+        f"Raise its `maxmemory`, or give it less to hold. {_GOES_ON}",
+    ),
+    ((ReadOnlyError,), StoreError, "is a read-only replica", "Point REDIS_URL at the primary."),
+)
+
+
+def ours(error: Exception, where: str) -> StoreError | None:
+    """The error of ours that one of redis stands for; None where it is none of redis'."""
+    if not isinstance(error, RedisError):
+        return None
+    for kinds, kind, problem, next_step in _MEANINGS:
+        if isinstance(error, kinds):
+            return kind(f"{where} {problem}: {error}", next_step)
+    return StoreError(f"{where} refused: {error}", f"See the server's log. {_GOES_ON}")

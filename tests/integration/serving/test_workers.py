@@ -1,0 +1,96 @@
+"""`slate serve --workers 2`: two processes on one socket, as one server to whoever asks."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from tests.integration.serving.test_command_line import checkout, running
+from tests.integration.serving.worlds import Stage, wait_until
+
+__all__ = ["checkout"]
+
+
+@dataclass
+class Crew:
+    """A running server, and the workers it has."""
+
+    process: subprocess.Popen[str]
+    port: int
+
+    def workers(self) -> set[int]:
+        return {worker.pid for worker in psutil.Process(self.process.pid).children()}
+
+    def ask(self, path: str, body: Any = None) -> tuple[int, str]:
+        """One request on a connection of its own."""
+        with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)) as connection:
+            if body is None:
+                connection.request("GET", path)
+            else:
+                connection.request("POST", path, json.dumps(body), {"content-type": "application/json"})
+            answer = connection.getresponse()
+            return answer.status, answer.read().decode()
+
+    def n_ready(self, release_id: str) -> int:
+        """How many workers answer with this release, as they tell it of each other."""
+        for line in self.ask("/metrics")[1].splitlines():
+            if line.startswith("slate_release_info{") and f'release_id="{release_id}"' in line:
+                return int(float(line.rpartition(" ")[2]))
+        return 0
+
+
+@pytest.fixture
+def crew(stage: Stage, checkout: Path) -> Iterator[Crew]:
+    stage.point_at(0)
+    with running(checkout, "--workers", "2") as process:
+        assert process.stdout is not None
+        crew = Crew(process, int(process.stdout.readline().split("/v1/")[0].rpartition(":")[2]))
+        wait_until(lambda: crew.n_ready(stage.pairs[0][0]) == 2)
+        yield crew
+
+
+def test_all_workers_follow_the_pointer_and_their_numbers_are_told_as_one(stage: Stage, crew: Crew) -> None:
+    for number in range(20):
+        status, slate = crew.ask("/v1/recommend", {"user_id": f"u{number}"})
+        assert (status, json.loads(slate)["release_id"]) == (200, stage.pairs[0][0])
+    stage.point_at(1)
+    wait_until(lambda: crew.n_ready(stage.pairs[1][0]) == 2)
+    assert crew.n_ready(stage.pairs[0][0]) == 0
+    answered = [line for line in crew.ask("/metrics")[1].splitlines() if line.startswith("slate_slates_total")]
+    assert sum(float(line.rpartition(" ")[2]) for line in answered) == 20
+
+
+def test_a_worker_that_is_killed_is_started_again_while_the_other_answers(stage: Stage, crew: Crew) -> None:
+    before = crew.workers()
+    assert len(before) == 2
+    psutil.Process(min(before)).kill()
+    while len(crew.workers()) < 2 or crew.workers() == before:
+        assert crew.ask("/v1/recommend", {})[0] == 200
+    wait_until(lambda: crew.n_ready(stage.pairs[0][0]) == 2)
+
+
+def test_told_to_stop_the_workers_end_well_and_none_is_left(crew: Crew) -> None:
+    workers = [psutil.Process(pid) for pid in crew.workers()]
+    crew.process.send_signal(signal.SIGTERM)
+    _, errors = crew.process.communicate()
+    assert crew.process.returncode == 0, errors
+    assert "Traceback" not in errors
+    assert "killed" not in errors
+    assert not any(worker.is_running() for worker in workers)
+
+
+def test_workers_do_not_outlive_a_server_that_is_killed(crew: Crew) -> None:
+    workers = [psutil.Process(pid) for pid in crew.workers()]
+    crew.process.kill()
+    gone, alive = psutil.wait_procs(workers, timeout=60)
+    assert (len(gone), alive) == (2, [])
