@@ -1,7 +1,5 @@
-"""The parameters that a rollback needs, without what reads and checks all of params.yaml: importing that takes as long
-as everything else a rollback does, and a slip in another parameter must not stop one.
-
-Only plain lines are understood; a file in which they are written in another way is read by `load_settings`.
+"""The parameters that a rollback needs, without what checks all of params.yaml: importing that takes longer than the rest
+of a rollback, and a slip in another parameter must not stop one.
 """
 
 from __future__ import annotations
@@ -10,10 +8,10 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-_APP = re.compile(r"^app: +([a-z][a-z0-9_-]{0,31})[ \t]*(?:#.*)?$", re.MULTILINE)
-_PUBLISH = re.compile(r"^publish:[ \t]*\n((?:[ \t]+.*\n|[ \t]*\n)+)", re.MULTILINE)
-_BATCH_SIZE = re.compile(r"^  batch_size: +([1-9][0-9]{0,5})[ \t]*(?:#.*)?$", re.MULTILINE)
-_NOT_TEXT_IN_YAML = frozenset({"true", "false", "null", "yes", "no", "on", "off"})
+from contracts.params_file import read_params
+
+_APP = re.compile(r"[a-z][a-z0-9_-]{0,31}")
+_LARGEST_BATCH = 100_000
 
 
 @dataclass(frozen=True)
@@ -33,23 +31,16 @@ class RollbackParams:
 
 def load_rollback_params(path: Path = Path("params.yaml")) -> RollbackParams:
     """The parameters in a file; raises SettingsError where they are missing or wrong."""
-    try:
-        found = _plain(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError):
-        found = None
-    return _checked(path) if found is None else found
-
-
-def _plain(text: str) -> RollbackParams | None:
-    apps, groups = _APP.findall(text), _PUBLISH.findall(text + "\n")
-    sizes = _BATCH_SIZE.findall(groups[0]) if len(groups) == 1 else []
-    if len(apps) != 1 or len(sizes) != 1 or apps[0] in _NOT_TEXT_IN_YAML or not 1 <= int(sizes[0]) <= 100_000:
-        return None
-    return RollbackParams(apps[0], PublishParams(int(sizes[0])))
+    values = read_params(path)
+    app, publish = values.get("app"), values.get("publish")
+    size = publish.get("batch_size") if isinstance(publish, dict) else None
+    if isinstance(app, str) and _APP.fullmatch(app) and isinstance(size, int) and 1 <= size <= _LARGEST_BATCH:
+        return RollbackParams(app, PublishParams(size))
+    return _checked(path)
 
 
 def _checked(path: Path) -> RollbackParams:
-    from contracts.settings import load_settings  # noqa: PLC0415 - what this module is there to avoid
+    from contracts.settings import load_settings  # noqa: PLC0415 - says what is wrong, in its own words
 
     settings = load_settings(path)
     return RollbackParams(settings.app, PublishParams(settings.publish.batch_size))

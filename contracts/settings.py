@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
 from contracts.errors import SettingsError
+from contracts.params_file import read_params
 
 REQUESTER = r"^(cli:[^\s:]+|token:[0-9a-f]{64})$"
 PROMOTION_CUTOFF = 10  # releases are compared by NDCG at this cut-off, whatever else is measured
@@ -265,24 +264,6 @@ class Settings(Group):
     publish: PublishSettings
     promotion: PromotionSettings
     serving: ServingSettings
-
-
-def read_params(path: Path) -> dict[str, Any]:
-    """The raw mapping in a parameter file; raises SettingsError when it is missing or no YAML mapping."""
-    try:
-        values = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise SettingsError(
-            f"{path.absolute()} is missing.", "Run from the checkout's top folder, or `git checkout params.yaml`."
-        ) from error
-    except (YAMLError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{path} is no valid YAML: {error}", "Mend the line named above.") from error
-    if not isinstance(values, dict):
-        raise SettingsError(
-            f"{path} holds {type(values).__name__}; expected a mapping of parameter groups.",
-            "Compare it with `git show HEAD:params.yaml`.",
-        )
-    return values
 
 
 def load_settings(path: Path = Path("params.yaml")) -> Settings:

@@ -11,7 +11,8 @@ from ruamel.yaml import YAML
 from ruamel.yaml.representer import RoundTripRepresenter
 
 from contracts.errors import SettingsError
-from contracts.settings import load_settings, read_params
+from contracts.params_file import read_params
+from contracts.settings import load_settings
 
 
 def write_overrides(path: Path, overrides: Mapping[str, Any]) -> None:

@@ -9,8 +9,10 @@ from __future__ import annotations
 import shutil
 import sys
 import tempfile
+from contextlib import chdir
 from pathlib import Path
 
+from pipelines import evaluate
 from recommender.ranker import Ranker
 from release.bundle import Release
 from release.bundle_build import build_bundle
@@ -31,6 +33,8 @@ def build(folder: Path) -> Release:
             ranker = Ranker.load(fit.ranking)
             shutil.rmtree(fit.ranking)
             ranker.save(fit.ranking)
+        with chdir(workspace):
+            evaluate.run(settings)  # the card names the rankers that it measured
         return build_bundle(folder, ingredients)
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from contracts.errors import Busy, SettingsError, WorkspaceError
 from contracts.home import find_home
-from contracts.settings import read_params
+from contracts.params_file import read_params
 from pipelines import run_step, workspace
 from pipelines.repository import Repository
 from pipelines.run_commit import commit_release, push_data

@@ -1,0 +1,29 @@
+"""A parameter file as plain values, before they are checked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from contracts.errors import SettingsError
+
+
+def read_params(path: Path) -> dict[str, Any]:
+    """The raw mapping in a parameter file; raises SettingsError when it is missing or no YAML mapping."""
+    try:
+        values = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise SettingsError(
+            f"{path.absolute()} is missing.", "Run from the checkout's top folder, or `git checkout params.yaml`."
+        ) from error
+    except (YAMLError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path} is no valid YAML: {error}", "Mend the line named above.") from error
+    if not isinstance(values, dict):
+        raise SettingsError(
+            f"{path} holds {type(values).__name__}; expected a mapping of parameter groups.",
+            "Compare it with `git show HEAD:params.yaml`.",
+        )
+    return values
