@@ -8,10 +8,11 @@ NAME ?= all
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo up down status test lint bench clean
+.PHONY: help env demo up down status test test-crash lint bench clean
+ROUNDS ?= 1000
 
 help: ## List the commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 env: ## Make the environment in .venv from the hashed lock
 	@$(PYTHON) bootstrap.py
@@ -30,6 +31,9 @@ status: env ## Say what is running
 
 test: env ## Run every test
 	@python -m pytest --numprocesses 2 --dist loadfile $(TESTS)
+
+test-crash: env ## Kill and resume publish, switch, rollback and collection under readers: ROUNDS of it, 1,000
+	@python -m tests.crash --rounds $(ROUNDS)
 
 lint: env ## Check style, types and which room imports which
 	@ruff check . && ruff format --check . && mypy && lint-imports

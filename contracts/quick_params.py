@@ -1,5 +1,5 @@
-"""The parameters that a rollback needs, without what checks all of params.yaml: importing that takes longer than the rest
-of a rollback, and a slip in another parameter must not stop one.
+"""The parameters that a rollback needs, without what checks all of params.yaml: importing that takes longer than the
+rest of a rollback, and a slip in another parameter must not stop one.
 """
 
 from __future__ import annotations

@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from datetime import timedelta
 
-from contracts.errors import PromotionRefused
+from contracts.errors import PromotionRefused, StoreError
 from contracts.settings import PublishSettings
 from feature_store.collection import Collection, collect
 from feature_store.connection import Client
 from release.canary_history import last_run
 from release.history import CHANGES, rollback_target, served, staged
-from release.journal import Entry, Phase
+from release.journal_entries import Action, Entry, Note, NoteBook, Phase
 
+LOG = logging.getLogger(__name__)
 KEYS_AT_ONCE = 1000  # some milliseconds of the server's time
+
+
+def tidy(client: Client, app: str, journal: NoteBook, settings: PublishSettings) -> None:
+    """Collect after a move, and note what went; a store that refuses is told in the log, and asked again next time."""
+    try:
+        done = collect_generations(client, app, journal.entries(), settings)
+    except StoreError as error:
+        LOG.warning("Old generations were not collected: %s", error)
+        return
+    if done.collected:
+        gone = ", ".join(one.generation_id for one in done.collected)
+        reason = f"Nothing refers to {gone} any more."
+        journal.append(Note(Action.COLLECT, Phase.DONE, requester="slate", reason=reason, figures=done.to_json()))
 
 
 def collect_generations(

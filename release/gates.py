@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from contracts.errors import ArtefactError, ReleaseMismatch
+from contracts.errors import ArtefactError, ReleaseMismatch, StoreError, StoreUnavailable
 from contracts.features import FeatureReader
 from contracts.settings import Settings
 from feature_store.offline_reader import OfflineFeatureReader
@@ -50,7 +50,8 @@ def evaluate_gates(candidate: Candidate, settings: Settings, timer: Timer = time
     """Every gate that applies, in a fixed order.
 
     A bundle that does not load fails the first gate, and the others are not asked.
-    Raises StoreError when the store is away or does not take the values: the request can be decided later.
+    Raises StoreUnavailable when the store is away: the request can be decided later. One that does not take the values
+    fails the gate of parity, for waiting would change nothing.
     """
     try:
         release = _load(candidate)
@@ -132,7 +133,9 @@ def _parity(candidate: Candidate, release: Release, n_sampled: int) -> Gate:
         offline = OfflineFeatureReader(values, release.schemas, release.catalogue.ids)
         sample = Sample.draw(values, n_sampled)
         found = check_parity(online, offline, release.schemas, sample, release.as_of)
-    except ArtefactError as error:
+    except StoreUnavailable:
+        raise
+    except (ArtefactError, StoreError) as error:
         return Gate("parity", passed=False, sentence=error.problem)
     counts = ", ".join(f"{count} {fault}" for fault, count in found.counts.items())
     sentence = f"Of {found.n_keys} keys read online and offline at one moment: {counts}. {found.first}".strip()

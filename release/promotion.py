@@ -30,6 +30,7 @@ from release.bundle import Release
 from release.bundle_store import BundleStore
 from release.canary_guard import CanaryGuard
 from release.canary_history import last_run
+from release.collecting import tidy
 from release.decision import Decision, Gate
 from release.gates import Candidate, evaluate_gates
 from release.history import last_state, served
@@ -231,6 +232,9 @@ class _Round:
         decisions = [self._refuse(_refusal(self._versions, refusal)) for refusal in asked.refusals]
         decisions += [self._decide(request) for request in asked.requests]
         self._write_back(decisions)
+        if any(decision.accepted and decision.stage is Stage.PRODUCTION for decision in decisions):
+            settings = self._promoter.settings
+            tidy(self._switch.client, settings.app, self._journal, settings.publish)
         return decisions
 
     def vet(self, version: Version, request: Request) -> Vetted:

@@ -23,6 +23,7 @@ from feature_store.values import FeatureValues, check_features, load_schemas
 from recommender.catalogue import Catalogue
 from release.bundle import CATALOGUE, FEATURES, read_json
 from release.code_version import code_fingerprint
+from release.collecting import generations_to_keep, tidy
 from release.history import served
 from release.journal import Action, Entry, Journal, Note, Phase
 from release.manifest import Manifest, load_manifest, released_params
@@ -91,6 +92,8 @@ def refresh(
             _check_not_older(cut.values, entry, switch)
             switch.generations.keep(cut.values)
             pointer = switch.move(_note(entry, cut, requester, reason))
+            tidy(switch.client, settings.app, journal, settings.publish)
+            switch.generations.forget_all_but(generations_to_keep(journal.entries(), settings.publish.keep_generations))
     return Refreshed(
         pointer,
         str(entry.generation_id),
