@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from cli import checkout, demo, doctor, releases, services, serving, workspace
+from cli import checkout, demo, doctor, inspect, quarantine, releases, services, serving, workspace
 from contracts.errors import SlateworkError, refused_by_system
 
 INTERRUPTED = 130
@@ -19,7 +19,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for module in (demo, releases, serving, doctor, services, workspace, checkout):
+for module in (demo, releases, serving, doctor, inspect, quarantine, services, workspace, checkout):
     module.add_to(app)
 
 

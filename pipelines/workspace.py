@@ -19,6 +19,7 @@ from typing import Any
 from contracts.errors import WorkspaceError
 from contracts.fingerprint import fingerprint_bytes
 from contracts.home import Home
+from pipelines.local_source import link_source
 from pipelines.overrides import write_overrides
 from pipelines.repository import Repository
 
@@ -103,6 +104,7 @@ def prepare(repository: Repository, home: Home, run_id: str, ref: str, overrides
     try:
         configure_dvc(workspace.folder, home, like=repository.root)
         write_overrides(workspace.folder / "params.yaml", overrides)
+        link_source(repository.root, workspace.folder)
     except BaseException:
         remove(repository, workspace)
         raise
