@@ -43,13 +43,12 @@ class IngestSettings(Group):
 
 class ValidateSettings(Group):
     """Shares are of the table's rows, 0 to 1. baseline: a JSON file of an earlier validation, or null.
-    max_user_share: of all interactions, how many one person may have; max_id_length: characters of an id."""
+    max_user_share: of all interactions, how many one person may have."""
 
     baseline: str | None = None
     max_quarantine_share: float = Field(ge=0, le=1)
     max_duplicate_share: float = Field(ge=0, le=1)
     max_user_share: float = Field(gt=0, le=1)
-    max_id_length: int = Field(ge=1, le=10_000)
     min_interactions: int = Field(ge=1)
     min_volume_ratio: float = Field(ge=0, le=1)
     max_volume_ratio: float = Field(ge=1)

@@ -116,7 +116,7 @@ class _Reading:
         settings: TableFiles | None = getattr(self._files, name)
         if settings is None:
             table = conform(self._seen.items() if name == "items" else self._seen.users(), name)
-            self._report.derived[name] = "derived from the interactions: ids, and when each was first seen"
+            self._report.derived[name] = "derived from the interactions: ids alone"
         else:
             read = [rows.with_columns(file=pl.lit(file.name)) for file, rows in self._batches(name, settings)]
             whole = pl.concat(read) if read else pl.DataFrame(schema={"file": pl.String, "row": pl.Int64})

@@ -7,7 +7,7 @@ from pathlib import Path
 from contracts.errors import SourceError
 from contracts.home import Home
 from contracts.settings import IngestSettings
-from contracts.tables import SCHEMAS
+from contracts.tables import SCHEMAS, CanonicalTables
 from sources.downloads import fetch_movielens_100k
 from sources.files import Report, write_tables
 from sources.grouplens import fetch_movielens
@@ -22,15 +22,16 @@ def write_source(settings: IngestSettings, home: Home, folder: Path) -> Report:
     """
     if settings.source == "files" and settings.files is not None:
         return write_tables(settings.files, _root(settings), folder)
-    tables = read_movielens(_movielens(settings, home))
+    tables = read_source(settings, home)
     tables.save(folder)
     return Report(rows={name: len(getattr(tables, name)) for name in SCHEMAS})
 
 
-def _movielens(settings: IngestSettings, home: Home) -> Path:
+def read_source(settings: IngestSettings, home: Home) -> CanonicalTables:
+    """The tables of a source that is read into memory: every one but `files`."""
     if settings.source == "movielens-100k":
-        return fetch_movielens_100k(home)
-    return fetch_movielens(settings.name, home) if settings.name else Path(_root(settings))
+        return read_movielens(fetch_movielens_100k(home))
+    return read_movielens(fetch_movielens(settings.name, home) if settings.name else Path(_root(settings)))
 
 
 def _root(settings: IngestSettings) -> str:

@@ -135,7 +135,9 @@ def find_files(root: str, path: str) -> list[DataFile]:
     files = [DataFile(fs, one, one.removeprefix(base).lstrip("/")) for one in sorted(set(found))]
     data = [file for file in files if file.format and not _is_hidden(file.name)]
     if not data:
-        raise SourceError(f"{whole} holds no data file; found {_shown(fs, base)}.", _expected(path))
+        is_there = fs.exists(base) and base == place
+        problem = "holds no data file" if is_there else "is not there, or holds no data file"
+        raise SourceError(f"{whole} {problem}; found {_shown(fs, base)}.", _expected(path))
     return data
 
 

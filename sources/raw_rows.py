@@ -173,11 +173,15 @@ def _parsed(
                 raise
             return
         for block in reader:
-            told, ragged[:] = ragged[:], []
             table = pl.DataFrame(pl.from_arrow(pa.Table.from_batches([block])))
-            rows = numbers.take(len(table), [row for row, *_ in told])
+            rows = numbers.take(len(table), [row for row, *_ in ragged])
             filled = table.select(pl.any_horizontal(pl.all() != "")).to_series()
+            told, ragged[:] = ragged[:], []
             yield RawRows(rows.filter(filled), table.filter(filled), [row for row in told if row[3].strip()])
+        if ragged:
+            yield RawRows(
+                pl.Series("row", [], dtype=pl.Int64), pl.DataFrame(schema=dict.fromkeys(wanted, pl.String)), ragged
+            )
 
 
 class _RowNumbers:
@@ -185,11 +189,15 @@ class _RowNumbers:
 
     def __init__(self, first_row: int) -> None:
         self._next = first_row
+        self._aside: list[int] = []
 
     def take(self, n_rows: int, aside: list[int]) -> pl.Series:
-        everything = np.arange(self._next, self._next + n_rows + len(aside))
-        self._next += len(everything)
-        return pl.Series("row", np.setdiff1d(everything, aside), dtype=pl.Int64)
+        # The parser is ahead: some of those set aside belong to blocks that are still to come.
+        self._aside = [row for row in (*self._aside, *aside) if row >= self._next]
+        everything = np.arange(self._next, self._next + n_rows + len(self._aside))
+        taken = np.setdiff1d(everything, self._aside)[:n_rows]
+        self._next = int(taken[-1]) + 1 if n_rows else self._next
+        return pl.Series("row", taken, dtype=pl.Int64)
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from great_expectations.expectations.row_conditions import Column
 
 from contracts.events import EventType
 from contracts.settings import ValidateSettings
+from contracts.tables import MAX_ID_LENGTH
 
 # Columns that `sources.validation` adds for what one table alone, or one cell alone, cannot say.
 USER_KNOWN = "user_known"
@@ -27,7 +28,6 @@ ITEM_KNOWN = "item_known"
 REPEATED = "repeated"
 USER_ID_SOUND = "user_id_sound"
 ITEM_ID_SOUND = "item_id_sound"
-LOOKS_ALIKE = "looks_alike"
 USER_SHARE = "user_share"
 BUSIEST = "busiest"
 READABLE = "readable"
@@ -101,8 +101,8 @@ def interaction_rules(settings: ValidateSettings, now: datetime, *, users_are_kn
     bounds = f"{settings.min_value:g} and {settings.max_value:g}"
     return [
         *_present("user_id", "item_id", "event_type", "event_ts"),
-        _sound("user_id", USER_ID_SOUND, settings),
-        _sound("item_id", ITEM_ID_SOUND, settings),
+        _sound("user_id", USER_ID_SOUND),
+        _sound("item_id", ITEM_ID_SOUND),
         *([known_user] if users_are_known else []),
         _row(
             "item_is_known",
@@ -154,11 +154,11 @@ def interaction_rules(settings: ValidateSettings, now: datetime, *, users_are_kn
     ]
 
 
-def item_rules(settings: ValidateSettings, now: datetime) -> list[Rule]:
+def item_rules(now: datetime) -> list[Rule]:
     """What holds of each item."""
     return [
         *_present("item_id", "title"),
-        *_id_rules("item_id", ITEM_ID_SOUND, settings),
+        _sound("item_id", ITEM_ID_SOUND),
         _not_repeated("an item_id"),
         _in_time("created_ts", now),
         _between("price", 0, None, "at least 0"),
@@ -171,11 +171,11 @@ def item_rules(settings: ValidateSettings, now: datetime) -> list[Rule]:
     ]
 
 
-def user_rules(settings: ValidateSettings, now: datetime) -> list[Rule]:
+def user_rules(now: datetime) -> list[Rule]:
     """What holds of each person."""
     return [
         *_present("user_id"),
-        *_id_rules("user_id", USER_ID_SOUND, settings),
+        _sound("user_id", USER_ID_SOUND),
         _not_repeated("a user_id"),
         _in_time("signup_ts", now),
         _between("age", 0, OLDEST_PERSON_YEARS, f"between 0 and {OLDEST_PERSON_YEARS}"),
@@ -232,16 +232,11 @@ def _present(*columns: str) -> Sequence[Rule]:
     ]
 
 
-def _id_rules(column: str, sound: str, settings: ValidateSettings) -> Sequence[Rule]:
-    says = f"{column} looks like no other (the plainest is kept)"
-    alone = _row(
-        f"{column}_not_look_alike", says, gxe.ExpectColumnValuesToBeInSet, column=LOOKS_ALIKE, value_set=[False]
+def _sound(column: str, sound: str) -> Rule:
+    says = (
+        f"{column}, where it is given, is more than blanks, at most {MAX_ID_LENGTH} characters, "
+        "and looks like no plainer one"
     )
-    return [_sound(column, sound, settings), alone]
-
-
-def _sound(column: str, sound: str, settings: ValidateSettings) -> Rule:
-    says = f"{column}, where it is given, is more than blanks, and at most {settings.max_id_length:,} characters"
     return _row(f"{column}_sound", says, gxe.ExpectColumnValuesToBeInSet, column=sound, value_set=[True])
 
 

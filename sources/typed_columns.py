@@ -17,6 +17,7 @@ from sources.refusals import Refusals
 from sources.times import check_times, read_time, what_times_are
 
 MOST = 0.5  # a share of wrong cells above which the mapping is wrong, not the cells
+ONE = 1  # wrong cell says nothing of the others
 
 
 @dataclass(frozen=True)
@@ -138,7 +139,8 @@ def _check_most(
     cells: pl.Series, wrong: pl.Series, kind: Kind, place: Place, source: str, rows: pl.Series, settings: TableFiles
 ) -> None:
     n_filled = int((~_is_blank(cells)).sum())
-    if int(wrong.sum()) <= MOST * n_filled:
+    n_wrong = int(wrong.sum())
+    if n_wrong <= max(MOST * n_filled, ONE):
         return
     row, found = rows.filter(wrong)[0], str(cells.filter(wrong)[0])[:200]
     advice = "Look whether it is the right column"
@@ -146,6 +148,6 @@ def _check_most(
         advice = 'Set `decimal: ","` beside its path, if that is what the comma is'
     raise SourceError(
         f"{place.file}, row {row}, column {source}: found {found!r}; expected {kind.words}. "
-        f"{int(wrong.sum()):,} of the first {n_filled:,} cells are like this.",
+        f"{n_wrong:,} of the first {n_filled:,} cells are like this.",
         f"{advice}; the mapping stands under ingest.files in params.yaml.",
     )

@@ -17,15 +17,14 @@ from contracts.errors import ValidationFailed
 from contracts.settings import ValidateSettings
 from contracts.tables import SCHEMAS, CanonicalTables, write_parquet
 from sources.baseline import Baseline
-from sources.look_alikes import look_alikes
 from sources.origins import NO_ORIGINS, Origins
 from sources.refusals import SCHEMA as REFUSED_SCHEMA
+from sources.sound_ids import sound_ids
 from sources.suite_run import SuiteRun
 from sources.suites import (
     BUSIEST,
     ITEM_ID_SOUND,
     ITEM_KNOWN,
-    LOOKS_ALIKE,
     USER_ID_SOUND,
     USER_KNOWN,
     USER_SHARE,
@@ -119,8 +118,10 @@ def examine(
     if any(layout.failures for layout in layouts.values()):
         return Validation(layouts)
     # Items and people first: those in quarantine are unknown to the interactions.
-    items = check_rows("items", tables.items, item_rules(settings, now), _item_marks(tables, settings), origins)
-    users = check_rows("users", tables.users, user_rules(settings, now), _user_marks(tables, settings), origins)
+    item_marks = {ITEM_ID_SOUND: _is_sound(tables.items["item_id"])}
+    user_marks = {USER_ID_SOUND: _is_sound(tables.users["user_id"])}
+    items = check_rows("items", tables.items, item_rules(now), item_marks, origins)
+    users = check_rows("users", tables.users, user_rules(now), user_marks, origins)
     checked = {
         "interactions": _check_interactions(tables, items.valid, users.valid, settings, now, origins),
         "items": items,
@@ -148,30 +149,17 @@ def _check_interactions(
     marks = {
         ITEM_KNOWN: pl.col("item_id").is_in(items["item_id"].implode()),
         USER_KNOWN: pl.col("user_id").is_in(users["user_id"].implode()),
-        ITEM_ID_SOUND: _is_sound("item_id", settings),
-        USER_ID_SOUND: _is_sound("user_id", settings),
+        ITEM_ID_SOUND: _is_sound(tables.interactions["item_id"]),
+        USER_ID_SOUND: _is_sound(tables.interactions["user_id"]),
         USER_SHARE: share,
         BUSIEST: share > settings.max_user_share,
     }
     return check_rows("interactions", tables.interactions, rules, marks, origins)
 
 
-def _item_marks(tables: CanonicalTables, settings: ValidateSettings) -> dict[str, pl.Expr]:
-    return {ITEM_ID_SOUND: _is_sound("item_id", settings), LOOKS_ALIKE: _looks_alike(tables.items["item_id"])}
-
-
-def _user_marks(tables: CanonicalTables, settings: ValidateSettings) -> dict[str, pl.Expr]:
-    return {USER_ID_SOUND: _is_sound("user_id", settings), LOOKS_ALIKE: _looks_alike(tables.users["user_id"])}
-
-
-def _is_sound(column: str, settings: ValidateSettings) -> pl.Expr:
-    given = pl.col(column)
-    sound = given.str.contains(r"\S") & (given.str.len_chars() <= settings.max_id_length)
-    return sound.fill_null(value=True)  # one that is missing breaks the rule that says so
-
-
-def _looks_alike(ids: pl.Series) -> pl.Expr:
-    return pl.col(ids.name).is_in(look_alikes(ids).implode()).fill_null(value=False)
+def _is_sound(ids: pl.Series) -> pl.Expr:
+    # One that is missing breaks the rule that says so.
+    return pl.col(ids.name).is_in(sound_ids(ids).implode()).fill_null(value=True)
 
 
 def _outcome_rules(name: str, check: TableCheck, settings: ValidateSettings, baseline: Baseline) -> list[Rule]:

@@ -1,4 +1,4 @@
-"""Ids that a person cannot tell apart: another alphabet's letter, an invisible character, another way to write an é."""
+"""Which ids are sound, and which a person cannot tell apart: another alphabet's letter, a character nobody sees."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import unicodedata
 from collections import defaultdict
 
 import polars as pl
+
+from contracts.tables import MAX_ID_LENGTH
 
 # Letters of Cyrillic and Greek drawn as Latin ones are; NFKC folds widths, ligatures and compositions, but not these.
 _CYRILLIC = dict(
@@ -27,6 +29,13 @@ _GREEK = dict(
 _DASHES = dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2212", "-")
 _DRAWN_ALIKE = str.maketrans(_CYRILLIC | _GREEK | _DASHES)
 _PLAIN = r"^[\x21-\x7e]*$"
+
+
+def sound_ids(ids: pl.Series) -> pl.Series:
+    """Those of the ids, each once, that are more than blanks, not endless, and no look-alike of a plainer one."""
+    distinct = ids.drop_nulls().unique()
+    sound = distinct.filter(distinct.str.contains(r"\S") & (distinct.str.len_chars() <= MAX_ID_LENGTH))
+    return sound.filter(~sound.is_in(look_alikes(sound).implode()))
 
 
 def look_alikes(ids: pl.Series) -> pl.Series:
