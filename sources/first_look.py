@@ -85,11 +85,13 @@ def guess_encoding(head: bytes) -> str:
 
 def guess_separator(text: str) -> str:
     """What parts the fields: that which parts most lines into as many fields as the first, and into most of them."""
-    lines = text.splitlines()[:SNIFFED_LINES]
+    lines = [line for line in text.splitlines()[:SNIFFED_LINES] if line.strip()]
     best, most = ",", 1
     for separator in SEPARATORS:
-        counts = [len(row) for row in csv.reader(lines, delimiter=separator) if row]
-        if counts and counts[0] > most and counts.count(counts[0]) >= CONSISTENT * len(counts):
+        # A quotation mark inside a field is one that the separator did not find at its beginning.
+        rows = [row for row in csv.reader(lines, delimiter=separator) if row and not any('"' in cell for cell in row)]
+        counts = [len(row) for row in rows]
+        if counts and counts[0] > most and counts.count(counts[0]) >= CONSISTENT * len(lines):
             best, most = separator, counts[0]
     return best
 

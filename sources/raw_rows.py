@@ -194,8 +194,10 @@ class _RowNumbers:
     def take(self, n_rows: int, aside: list[int]) -> pl.Series:
         # The parser is ahead: some of those set aside belong to blocks that are still to come.
         self._aside = [row for row in (*self._aside, *aside) if row >= self._next]
-        everything = np.arange(self._next, self._next + n_rows + len(self._aside))
-        taken = np.setdiff1d(everything, self._aside)[:n_rows]
+        is_taken = np.ones(n_rows + len(self._aside), np.bool_)
+        inside = np.array(self._aside, np.int64) - self._next
+        is_taken[inside[inside < len(is_taken)]] = False
+        taken = self._next + np.flatnonzero(is_taken)[:n_rows]
         self._next = int(taken[-1]) + 1 if n_rows else self._next
         return pl.Series("row", taken, dtype=pl.Int64)
 

@@ -48,7 +48,7 @@ ID_WORDS = frozenset({"id", "nr", "nummer", "no", "number", "code", "key", "num"
 
 # In order: what is taken back or not wanted comes before what it contains.
 EVENT_WORDS: tuple[tuple[EventType | None, str], ...] = (
-    (None, "remove entfern delete refund storno cancel retour return newsletter unsubscri logout"),
+    (None, "remove entfern delete refund storn cancel retour return newsletter unsubscri logout"),
     (EventType.ADD_TO_CART, "cart basket warenkorb panier carrito addto"),
     (EventType.PURCHASE, "purchase buy bought order kauf bestell transaction achat compra checkout paid sale"),
     (EventType.IMPRESSION, "impress shown display expos served einblend angezeigt"),

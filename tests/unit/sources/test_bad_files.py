@@ -265,3 +265,9 @@ def test_a_quotation_mark_left_open_is_told(tmp_path: Path, out: Path, monkeypat
 def test_an_export_in_which_no_row_is_an_interaction(tmp_path: Path, out: Path) -> None:
     root = write(tmp_path / "in", {"e.csv": as_csv()})
     assert "no row is left" in refusal(root, out, event_types={"seen": None, "bought": None})
+
+
+def test_the_same_event_a_million_times_is_no_bomb_and_is_read(tmp_path: Path, out: Path) -> None:
+    line = as_csv(ROWS[1:2], header=False)
+    report = write_tables(files(), str(write(tmp_path / "in", {"e.csv.gz": NAMES + line * 1_000_000})), out)
+    assert report.rows == {"interactions": 1_000_000, "items": 1, "users": 1}
