@@ -67,6 +67,13 @@ class TableFiles(Group):
     time_format: str | None = None
     time_zone: str | None = None
 
+    @field_validator("path")
+    @classmethod
+    def _path_is_inside(cls, path: str) -> str:
+        if "://" not in path and (path.startswith(("/", "~")) or ".." in path.split("/")):
+            raise ValueError("it lies inside ingest.path, which DVC watches: set that to the folder above all tables")
+        return path
+
     @field_validator("encoding")
     @classmethod
     def _encoding_is_known(cls, name: str) -> str:

@@ -6,7 +6,6 @@ Rows that cannot be read are set aside with file, row, column and reason; what i
 from __future__ import annotations
 
 import json
-import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -170,9 +169,6 @@ def _unpacked(root: str) -> Iterator[str]:
     if not root.endswith(".zip") or not Path(root).is_file():
         yield root
         return
-    folder = Path(tempfile.mkdtemp(prefix="slatework-"))
-    try:
-        unpack(Path(root), folder, lambda _: True)
-        yield str(folder)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix="slatework-") as folder:
+        unpack(Path(root), Path(folder), lambda _: True)
+        yield folder

@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, cast
+from typing import Any
 
 import polars as pl
 import pyarrow.parquet
@@ -169,6 +169,4 @@ def _look_at_parquet(file: DataFile) -> FirstLook:
 def _text_of(name: str, kind: pl.DataType) -> pl.Expr:
     if isinstance(kind, pl.List):
         return pl.col(name).cast(pl.List(pl.String), strict=False).list.join("|")
-    return (
-        cast("pl.Expr", pl.lit("{...}").alias(name)) if kind.is_nested() else pl.col(name).cast(pl.String, strict=False)
-    )
+    return pl.lit("{...}").alias(name) if kind.is_nested() else pl.col(name).cast(pl.String, strict=False)

@@ -20,8 +20,8 @@ FORMATS: dict[str, Format] = {
     ".parquet": "parquet", ".pq": "parquet",
 }  # fmt: skip
 COMPRESSIONS = {".gz": "gzip", ".zst": "zstd", ".zstd": "zstd"}
-# Logs compress to a fiftieth at best; one event a million times to less, and that must be told as what it is.
-MAX_EXPANSION = 1000
+# Logs compress to a fiftieth at best; small files are no danger, however often they say the same.
+MAX_EXPANSION = 200
 HARMLESS_BYTES = 256 * 2**20
 N_SHOWN = 10
 
@@ -63,7 +63,7 @@ class DataFile:
             allowed = max(HARMLESS_BYTES, MAX_EXPANSION * int(self.fs.size(self.path) or 0))
             expanded = pa.CompressedInputStream(pa.PythonFile(raw, mode="r"), self.compression)
             with io.BufferedReader(_Bounded(expanded, allowed, self.name), 1 << 20) as stream:
-                yield stream  # type: ignore[misc]  # a BufferedReader is a BinaryIO in all but the annotation
+                yield stream
 
     @contextmanager
     def _plain(self) -> Iterator[BinaryIO]:

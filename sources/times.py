@@ -54,12 +54,14 @@ def check_times(cells: pl.Series, settings: TableFiles, file: str, column: str, 
             f"{file}, row {row}, column {column}: the time {str(found)!r} names no zone.",
             "Say whose clock it is: set `time_zone` beside its path in params.yaml, such as UTC or Europe/Berlin.",
         )
-    filled = cells.drop_nulls().cast(pl.String)
-    likely = None if cells.dtype.is_temporal() or settings.time_format else guess_unit(filled)
+    if cells.dtype.is_temporal() or settings.time_format:
+        return
+    filled = cells.cast(pl.String).fill_null("") != ""
+    likely = guess_unit(cells.filter(filled).cast(pl.String))
     if likely is not None and likely != settings.time_unit:
+        row, found = rows.filter(filled)[0], cells.filter(filled)[0]
         raise SourceError(
-            f"{file}, row {rows[0]}, column {column}: found {str(cells[0])!r}, "
-            f"which is no plausible time in {settings.time_unit}.",
+            f"{file}, row {row}, column {column}: found {str(found)!r}, no plausible time in {settings.time_unit}.",
             f"It looks like {likely}: set `time_unit: {likely}` beside its path in params.yaml.",
         )
 
@@ -83,9 +85,7 @@ def _of_type(dtype: pl.DataType, zone: str | None) -> pl.Expr:
 
 
 def _seconds(unit: TimeUnit) -> pl.Expr:
-    number = pl.col("cell")
-    number = number.cast(pl.String).str.strip_chars().cast(pl.Float64, strict=False)
-    return number / PER_SECOND[unit]
+    return pl.col("cell").cast(pl.String).str.strip_chars().cast(pl.Float64, strict=False) / PER_SECOND[unit]
 
 
 def _moment(seconds: pl.Expr) -> pl.Expr:

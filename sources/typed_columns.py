@@ -86,12 +86,14 @@ def _text(cells: pl.Series) -> pl.Expr:
     cell = pl.col("cell")
     if cells.dtype == pl.String:
         return pl.when(cell != "").then(cell)
-    if cells.dtype.is_float() and bool(
-        (cells.fill_nan(None).drop_nulls().round() == cells.fill_nan(None).drop_nulls()).all()
-    ):
+    if cells.dtype.is_float() and _are_whole(cells.fill_nan(None).drop_nulls()):
         # Whole numbers that became floats because one of them was missing.
         return cell.fill_nan(None).cast(pl.Int64, strict=False).cast(pl.String)
     return cell.cast(pl.String, strict=False)
+
+
+def _are_whole(numbers: pl.Series) -> bool:
+    return bool((numbers == numbers.round()).all())
 
 
 def _number(cells: pl.Series, decimal: str) -> pl.Expr:
@@ -106,15 +108,19 @@ def _number(cells: pl.Series, decimal: str) -> pl.Expr:
 
 def _texts(cells: pl.Series, separator: str) -> pl.Expr:
     cell = pl.col("cell")
-    if cells.dtype != pl.String:
-        return _tidy(
-            cell.cast(pl.List(pl.String), strict=False)
-            if isinstance(cells.dtype, pl.List)
-            else cell.cast(pl.String).str.split(separator)
-        )
-    if bool(cells.drop_nulls().str.starts_with("[").any()):
-        return _tidy(cell.str.json_decode(pl.List(pl.String)))
-    return _tidy(cell.str.split(separator))
+    if isinstance(cells.dtype, pl.List):
+        return _tidy(cell.cast(pl.List(pl.String), strict=False))
+    parted = cell.cast(pl.String).str.split(separator)
+    lists = _json_lists(cells) if cells.dtype == pl.String else None
+    return _tidy(parted if lists is None else pl.coalesce(pl.lit(lists), parted))
+
+
+def _json_lists(cells: pl.Series) -> pl.Series | None:
+    """The cells that are JSON lists of texts, null elsewhere; None where a bracket begins something else."""
+    try:
+        return cells.set(~cells.str.starts_with("["), None).str.json_decode(pl.List(pl.String))
+    except pl.exceptions.ComputeError:
+        return None
 
 
 def _tidy(texts: pl.Expr) -> pl.Expr:

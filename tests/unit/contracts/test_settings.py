@@ -55,6 +55,8 @@ def test_the_projects_own_parameters_are_right_and_cannot_be_changed() -> None:
         ("ingest.files", {"interactions": SHOP | {"time_zone": "Mars"}}, "no such time zone"),
         ("ingest.files", {"interactions": SHOP | {"encoding": "latin-99"}}, "no such encoding"),
         ("ingest.files", {"interactions": SHOP | {"event_type": "buy"}}, r"files\.interactions\.event_type` is 'buy'"),
+        ("ingest.files", {"interactions": SHOP | {"path": "../e.csv"}}, "inside ingest.path"),
+        ("ingest.files", {"interactions": SHOP | {"path": "/e.csv"}}, "inside ingest.path"),
         ("ingest.files", {"interactions": SHOP}, "set one of `columns.event_type`"),
         (
             "ingest.files",

@@ -232,6 +232,13 @@ DAYS = {
 }
 
 
+def test_a_bracket_that_begins_no_list_is_part_of_the_text(tmp_path: Path, out: Path) -> None:
+    goods = "sku,tags\nA-1,[old] books|maps\nB-2,maps\n"
+    mapping = files(path="e.csv", items={"path": "g.csv", "columns": {"item_id": "sku", "categories": "tags"}})
+    ingest(mapping, write(tmp_path / "in", {"e.csv": as_csv(), "g.csv": goods}), out)
+    assert CanonicalTables.load(out).items["categories"].to_list() == [["[old] books", "maps"], ["maps"]]
+
+
 @pytest.mark.parametrize("path", [".", "day=*", "day=*/*.csv", "day=2023*/part-?.csv"])
 def test_a_folder_and_a_pattern_find_the_same_files(tmp_path: Path, out: Path, path: str) -> None:
     root = write(tmp_path / "in", {**DAYS, "day=2023-11-14/.hidden.csv": "no", "_SUCCESS": "", "README.md": "no"})
