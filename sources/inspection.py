@@ -101,7 +101,7 @@ def inspect_files(paths: Sequence[str], rules: ValidateSettings, now: datetime) 
         inspection.problems += [_no_interactions(parts)] if parts else []
         return inspection
     for name in inspection.proposal.unused:
-        inspection.notes.append(f"{name} is none of interactions, items and users, and is left out.")
+        inspection.notes.append(f"{name} is left out: it is none of the three tables, or another file fits better.")
     _try_out(inspection, inspection.proposal, rules, now)
     return inspection
 
@@ -231,6 +231,4 @@ def _broken_rules(tables: CanonicalTables, rules: ValidateSettings, folder: Path
                 len(group),
             )
     for failure in validation.failures:
-        yield Problem(
-            None, None, None, str(failure), "This stops the stage `validate`: mend the source.", failure.count
-        )
+        yield Problem(None, None, None, str(failure), "This stops the stage `validate`: mend the source.", 1)

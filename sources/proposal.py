@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
@@ -76,7 +77,7 @@ def _part(group: list[FirstLook]) -> Part:
 def propose(parts: Sequence[Part], root: str) -> Proposal | None:
     """The mapping of the parts found under `root`; None where none of them holds interactions."""
     chosen: dict[str, Part] = {}
-    for part in sorted(parts, key=lambda part: -sum(len(look.sample) for look in part.looks)):
+    for part in sorted(parts, key=_weight, reverse=True):
         if part.guess is not None:
             chosen.setdefault(part.guess.table, part)
     if "interactions" not in chosen:
@@ -89,6 +90,12 @@ def propose(parts: Sequence[Part], root: str) -> Proposal | None:
     words = _event_words(chosen["interactions"], files["interactions"], comments)
     unused = tuple(name for part in parts if part not in chosen.values() for name in part.names)
     return Proposal(files, words, comments, unused)
+
+
+def _weight(part: Part) -> tuple[int, int]:
+    """How much speaks for a part among those taken for the same table: of events how many, of the others how much."""
+    n_rows, n_columns = sum(len(look.sample) for look in part.looks), len(part.guess.columns) if part.guess else 0
+    return (n_rows, n_columns) if part.guess and part.guess.table == "interactions" else (n_columns, n_rows)
 
 
 def _table(table: str, part: Part, root: str, comments: dict[str, str]) -> dict[str, Any]:
@@ -146,13 +153,15 @@ def _pattern(names: list[str], root: str) -> str:
     if len(names) == 1:
         return names[0]
     head, tail = _shared_start(names), _shared_start([name[::-1] for name in names])[::-1]
-    folder = str(PurePosixPath(head).parent) if "/" in head else "."
     depth = max(name[len(head) : len(name) - len(tail) or None].count("/") for name in names)
-    pattern = f"{head}*{tail}" if depth == 0 else f"{head}{'*/' * depth}*{tail}"
-    for candidate in (folder, pattern):
-        if [file.path for file in find_files(root, candidate)] and _finds(root, candidate, names):
+    between = "*/" * depth + "*"
+    folder = str(PurePosixPath(head).parent) if "/" in head else "."
+    # Digits they share are of this month or this year; the next file will have others.
+    loose = re.sub(r"\d[\d_-]*$", "", head) + between + re.sub(r"^[\d_-]*\d", "", tail)
+    for candidate in (folder, loose):
+        if _finds(root, candidate, names):
             return candidate
-    return pattern
+    return head + between + tail
 
 
 def _shared_start(names: Sequence[str]) -> str:

@@ -36,10 +36,9 @@ class Refusals:
             self.frames.append(rows.with_columns(pl.col("found").str.slice(0, MAX_SHOWN)).select(SCHEMA.names()))
 
     def add_ragged(self, table: str, file: str, rows: Iterable[tuple[int, int, int, str]]) -> None:
-        """Take rows with too few or too many fields: (row, fields expected, fields found, text)."""
+        """Take rows with too few or too many fields: (row, expected, found, text); none found: no JSON."""
         listed = [
-            (table, file, row, None, text[:MAX_SHOWN], f"{found} fields instead of {expected}")
-            for row, expected, found, text in rows
+            (table, file, row, None, text[:MAX_SHOWN], _said(expected, found)) for row, expected, found, text in rows
         ]
         self.add(pl.DataFrame(listed, schema=SCHEMA, orient="row"))
 
@@ -49,6 +48,10 @@ class Refusals:
             return pl.DataFrame(schema=SCHEMA)
         rows = pl.concat(self.frames).unique(["table", "file", "row"], keep="first", maintain_order=True)
         return rows.sort("table", "file", "row")
+
+
+def _said(expected: int, found: int) -> str:
+    return f"{found} fields instead of {expected}" if found else "no JSON object with any of the mapped columns"
 
 
 def save_refusals(rows: pl.DataFrame, folder: Path) -> None:

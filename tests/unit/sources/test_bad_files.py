@@ -240,6 +240,7 @@ def test_a_row_that_cannot_be_read_is_set_aside(tmp_path: Path, out: Path, line:
 def test_a_line_that_is_no_json_is_set_aside(tmp_path: Path, out: Path) -> None:
     found = aside(tmp_path, out, as_jsonl() + 'nonsense\n\n{"who": "cut\n', name="e.jsonl")
     assert [(row[1], row[3]) for row in found] == [(5, "nonsense"), (7, '{"who": "cut')]
+    assert found[0][4] == "no JSON object with any of the mapped columns"
 
 
 def test_what_was_found_is_cut_where_it_is_endless(tmp_path: Path, out: Path) -> None:

@@ -121,7 +121,7 @@ def test_one_file_a_day_is_one_table_named_by_a_pattern_or_its_folder(tmp_path: 
     contents = {f"events-2024-01-0{day}.csv": half for day, half in enumerate(halves, start=1)}
     write(tmp_path / "in", {**contents, "people.csv": people})
     found = proposal_of(tmp_path / "in").files
-    assert found["interactions"]["path"] == "events-2024-01-0*.csv"
+    assert found["interactions"]["path"] == "events-*.csv"
     assert found["users"] == {
         "path": "people.csv",
         "columns": {"user_id": "customer_id", "age": "age", "gender": "sex"},
@@ -187,3 +187,11 @@ def test_files_are_found_whatever_their_names_end_in_when_they_are_named(tmp_pat
     write(tmp_path / "in", {"export.dat": "\n".join(WEB)})
     look = look_at(find_files("", str(tmp_path / "in" / "export.dat"))[0])
     assert (look.settings.format, look.sample.height) == ("csv", 60)
+
+
+def test_of_two_files_that_describe_items_the_one_that_says_more_is_taken(tmp_path: Path) -> None:
+    links = "itemid,isbn\n" + "".join(f"{row},{900 + row}\n" for row in range(9))
+    goods = "itemid,title,genres\n" + "".join(f"{row},T {row},a|b\n" for row in range(5))
+    found = proposal_of(tmp_path / "in", e_dot_csv="\n".join(WEB), a_dot_csv=links, b_dot_csv=goods)
+    assert found.files["items"]["path"] == "b.csv"
+    assert found.unused == ("a.csv",)
