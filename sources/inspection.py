@@ -231,4 +231,4 @@ def _broken_rules(tables: CanonicalTables, rules: ValidateSettings, folder: Path
                 len(group),
             )
     for failure in validation.failures:
-        yield Problem(None, None, None, str(failure), "This stops the stage `validate`: mend the source.", 1)
+        yield Problem(None, None, None, str(failure), "This stops the stage `validate`: mend the source.")

@@ -257,6 +257,14 @@ def test_rows_of_batches_and_files_keep_their_numbers(
     assert [row[1] for row in found] == [22, 23, 65]
 
 
+def test_later_in_a_file_cells_are_to_blame_and_no_longer_the_mapping(
+    tmp_path: Path, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sources.raw_rows.BLOCK_BYTES", 256)
+    bad = "1,2,bought,1700000000,much\n" * 20
+    assert len(aside(tmp_path, out, f"{NAMES}{GOOD}{GOOD}{bad}")) == 20
+
+
 def test_a_quotation_mark_left_open_is_told(tmp_path: Path, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sources.raw_rows.BLOCK_BYTES", 256)
     message = refusal(write(tmp_path / "in", {"e.csv": f'{NAMES}1,"2,seen,1700000000,\n{GOOD}{GOOD}'}), out)

@@ -299,6 +299,7 @@ def test_where_each_row_came_from_is_told_as_a_spreadsheet_counts(tmp_path: Path
     ingest(files(), root, out)
     places = Origins(out).of("interactions", pl.Series(range(5)))
     assert places.rows() == [("day/e.csv", 2), ("e.jsonl", 1), ("day/e.csv", 5), ("day/e.csv", 3), ("day/e.csv", 6)]
+    assert Origins(out).of("interactions", pl.Series([4, 1])).rows() == [("day/e.csv", 6), ("e.jsonl", 1)]
 
 
 def test_columns_nobody_maps_may_be_nameless_and_of_any_kind(tmp_path: Path, out: Path) -> None:

@@ -195,3 +195,10 @@ def test_of_two_files_that_describe_items_the_one_that_says_more_is_taken(tmp_pa
     found = proposal_of(tmp_path / "in", e_dot_csv="\n".join(WEB), a_dot_csv=links, b_dot_csv=goods)
     assert found.files["items"]["path"] == "b.csv"
     assert found.unused == ("a.csv",)
+
+
+def test_of_two_files_of_events_the_longer_is_taken(tmp_path: Path) -> None:
+    tags = "itemid,visitorid,timestamp,event,rating\n"
+    tags += "".join(f"{row % 3},{row % 4},{1433221332117 + row},view,{row % 5}\n" for row in range(20))
+    found = proposal_of(tmp_path / "in", a_dot_csv=tags, e_dot_csv="\n".join(WEB))
+    assert found.files["interactions"]["path"] == "e.csv"

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import polars as pl
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from contracts.tables import INTERACTIONS_SCHEMA
@@ -38,6 +38,7 @@ def batch(rows: list[tuple[int | None, str | None, str]], first_row: int) -> pl.
     )
 
 
+@example(rows=[(hour, "u1", "a") for hour in (4, 1, 3, None, 1, 0)], batch_size=2, span_rows=1)
 @settings(max_examples=40, deadline=None)
 @given(rows=ROWS, batch_size=st.integers(1, 7), span_rows=st.integers(1, 50))
 def test_spans_sorted_one_after_another_are_the_whole_table_sorted(
