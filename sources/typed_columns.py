@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from contracts.errors import SourceError
-from contracts.file_settings import TableFiles
+from contracts.file_settings import ItemFiles, TableFiles
 from sources.raw_rows import RawRows
 from sources.refusals import Refusals
 from sources.times import check_times, read_time, what_times_are
@@ -76,8 +76,8 @@ def _kind(dtype: pl.DataType, cells: pl.Series, settings: TableFiles) -> Kind:
         case pl.Int32():
             number = _number(cells, settings.decimal)
             return Kind("a whole number", pl.when(number == number.round()).then(number).cast(pl.Int32, strict=False))
-        case pl.List():
-            return Kind("a text or a list of texts", _texts(cells, getattr(settings, "category_separator", "|")))
+        case pl.List() if isinstance(settings, ItemFiles):  # categories: no other table has a list
+            return Kind("a text or a list of texts", _texts(cells, settings.category_separator))
         case _:
             return Kind("text", _text(cells))
 
