@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-NAMES = ("noop", "publish", "rollback", "gates", "canary", "skew")
+NAMES = ("noop", "ingest", "publish", "rollback", "gates", "canary", "skew")
 
 
 def main() -> None:

@@ -4,42 +4,51 @@ from __future__ import annotations
 
 import difflib
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from contracts.errors import SettingsError
+from contracts.file_settings import Files
+from contracts.group import Group
 from contracts.params_file import read_params
 
 REQUESTER = r"^(cli:[^\s:]+|token:[0-9a-f]{64})$"
+MovieLensName = Literal["ml-latest-small", "ml-100k", "ml-1m", "ml-10m", "ml-20m", "ml-25m", "ml-32m"]
 PROMOTION_CUTOFF = 10  # releases are compared by NDCG at this cut-off, whatever else is measured
 
 
-class Group(BaseModel):
-    """A group of parameters: frozen, nothing unknown in it, and every number finite."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
 class IngestSettings(Group):
-    """source: where the data comes from; path: the folder or zip of source `movielens`, relative to the checkout."""
+    """source: where the data comes from.
 
-    source: Literal["movielens-100k", "movielens"]
-    path: str | None = None
+    path: what sources `files` and `movielens` read: a folder, file or zip relative to the checkout, or a URL.
+    DVC watches it, whatever the source: it must exist.
+    name: the set that source `movielens` downloads from GroupLens; null reads `path`.
+    files: the mapping of source `files` (contracts/file_settings.py); `slate inspect` proposes one.
+    """
+
+    source: Literal["movielens-100k", "movielens", "files"]
+    path: str = Field(min_length=1, pattern="^[^~]")
+    name: MovieLensName | None = None
+    files: Files | None = None
 
     @model_validator(mode="after")
-    def _a_path_where_one_is_read(self) -> IngestSettings:
-        if self.source == "movielens" and not self.path:
-            raise ValueError("source `movielens` reads a local folder or zip: set `path` to it")
+    def _what_is_needed_is_there(self) -> IngestSettings:
+        if self.source == "files" and self.files is None:
+            raise ValueError("source `files` needs the mapping `files`: `slate inspect FILE...` proposes one")
+        if self.source != "movielens" and self.name is not None:
+            raise ValueError("`name` is for source `movielens`: set it to null")
         return self
 
 
 class ValidateSettings(Group):
-    """Shares are of the table's rows, 0 to 1. baseline: a JSON file of an earlier validation, or null."""
+    """Shares are of the table's rows, 0 to 1. baseline: a JSON file of an earlier validation, or null.
+    max_user_share: of all interactions, how many one person may have."""
 
     baseline: str | None = None
     max_quarantine_share: float = Field(ge=0, le=1)
     max_duplicate_share: float = Field(ge=0, le=1)
+    max_user_share: float = Field(gt=0, le=1)
     min_interactions: int = Field(ge=1)
     min_volume_ratio: float = Field(ge=0, le=1)
     max_volume_ratio: float = Field(ge=1)
@@ -305,6 +314,9 @@ def _did_you_mean(location: tuple[str | int, ...]) -> str:
 
 def _member(group: type[BaseModel], name: str) -> type[BaseModel]:
     for key, info in group.model_fields.items():
-        if (info.alias or key) == name and isinstance(info.annotation, type) and issubclass(info.annotation, BaseModel):
-            return info.annotation
+        if (info.alias or key) == name:
+            # A group that may be left out is a union with None.
+            for kind in get_args(info.annotation) or (info.annotation,):
+                if isinstance(kind, type) and issubclass(kind, BaseModel):
+                    return kind
     raise KeyError(name)

@@ -14,6 +14,7 @@ import polars as pl
 from contracts.errors import ArtefactError
 
 UTC_TIME = pl.Datetime("us", "UTC")
+MAX_ID_LENGTH = 256  # characters; what is longer is a whole page in the wrong column
 
 INTERACTIONS_SCHEMA = pl.Schema(
     {

@@ -91,9 +91,9 @@ with DAG(
         "source": Param(
             FROM_PARAMS,
             type="string",
-            enum=[FROM_PARAMS, "movielens-100k", "movielens"],
+            enum=[FROM_PARAMS, "movielens-100k", "movielens", "files"],
             title="Data source",
-            description="Replaces `ingest.source`. `movielens` also needs the override `ingest.path`.",
+            description="Replaces `ingest.source`. `movielens` and `files` also need their keys: docs/sources.md.",
         ),
         "overrides": Param(
             {},

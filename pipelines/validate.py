@@ -18,6 +18,8 @@ from pipelines.stage_run import run_folder, run_stage
 from sources.baseline import read_baseline
 from sources.data_docs import write_docs
 from sources.folders import whole_folder
+from sources.origins import Origins
+from sources.refusals import load_refusals
 from sources.validation import Validation, examine
 
 
@@ -25,7 +27,14 @@ def run(settings: Settings, clock: Clock | None = None) -> dict[str, Any]:
     """Validate `data/raw/`; returns the counts. clock: says what is in the future, by default the wall's."""
     baseline = read_baseline(settings.validate_.baseline)
     now = (clock or WallClock()).now()
-    validation = examine(CanonicalTables.load(RAW), settings.validate_, baseline=baseline, now=now)
+    validation = examine(
+        CanonicalTables.load(RAW),
+        settings.validate_,
+        baseline=baseline,
+        now=now,
+        origins=Origins(RAW),
+        refused=load_refusals(RAW),
+    )
     report = run_folder() / "validation"
     with whole_folder(report) as folder:
         _write_report(validation, folder)

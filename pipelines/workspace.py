@@ -19,6 +19,7 @@ from typing import Any
 from contracts.errors import WorkspaceError
 from contracts.fingerprint import fingerprint_bytes
 from contracts.home import Home
+from pipelines.local_source import link_source
 from pipelines.repository import Repository
 
 REMOTE = "home"
@@ -104,6 +105,7 @@ def prepare(repository: Repository, home: Home, run_id: str, ref: str, overrides
         from pipelines.overrides import write_overrides  # noqa: PLC0415 - a YAML library that only this needs
 
         write_overrides(workspace.folder / "params.yaml", overrides)
+        link_source(repository.root, workspace.folder)
     except BaseException:
         remove(repository, workspace)
         raise

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import polars as pl
 
-from contracts.tables import INTERACTIONS_SCHEMA, ITEMS_SCHEMA, SORT_KEYS, USERS_SCHEMA, CanonicalTables
+from contracts.tables import SCHEMAS, SORT_KEYS, CanonicalTables
+from sources.origins import ORIGIN
 
 
 def canonical_tables(interactions: pl.DataFrame, items: pl.DataFrame, users: pl.DataFrame) -> CanonicalTables:
@@ -14,18 +13,17 @@ def canonical_tables(interactions: pl.DataFrame, items: pl.DataFrame, users: pl.
 
     Equal rows come out in equal order whatever the order they came in; columns the tables do not know are left out.
     """
-    return CanonicalTables(
-        _conform(interactions, INTERACTIONS_SCHEMA, SORT_KEYS["interactions"]),
-        _conform(items, ITEMS_SCHEMA, SORT_KEYS["items"]),
-        _conform(users, USERS_SCHEMA, SORT_KEYS["users"]),
-    )
+    return CanonicalTables(conform(interactions, "interactions"), conform(items, "items"), conform(users, "users"))
 
 
-def _conform(table: pl.DataFrame, schema: pl.Schema, keys: Sequence[str]) -> pl.DataFrame:
-    columns = [_column(table, name, dtype) for name, dtype in schema.items()]
+def conform(table: pl.DataFrame, name: str) -> pl.DataFrame:
+    """The canonical columns of one table, and `file` and `row` behind them where it has these, in a total order."""
+    schema, keys = SCHEMAS[name], SORT_KEYS[name]
+    columns = [_column(table, column, dtype) for column, dtype in schema.items()]
     # Rows of equal key are ordered by what is left of them, or two runs could write them in two orders.
-    rest = [name for name, dtype in schema.items() if name not in keys and dtype != pl.List(pl.String())]
-    return table.select(columns).sort([*keys, *rest])
+    rest = [column for column, dtype in schema.items() if column not in keys and dtype != pl.List(pl.String())]
+    origin = [column for column in ORIGIN if column in table.columns]
+    return table.select(*columns, *origin).sort([*keys, *rest, *origin])
 
 
 def _column(table: pl.DataFrame, name: str, dtype: pl.DataType) -> pl.Expr:

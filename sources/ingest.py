@@ -5,34 +5,40 @@ from __future__ import annotations
 from pathlib import Path
 
 from contracts.errors import SourceError
-from contracts.home import Home, main_checkout
+from contracts.home import Home
 from contracts.settings import IngestSettings
-from contracts.tables import CanonicalTables
+from contracts.tables import SCHEMAS, CanonicalTables
 from sources.downloads import fetch_movielens_100k
+from sources.files import Report, write_tables
+from sources.grouplens import fetch_movielens
 from sources.movielens import read_movielens
+from sources.places import is_url, local_root
+
+
+def write_source(settings: IngestSettings, home: Home, folder: Path) -> Report:
+    """Write what the source holds into `folder`, as canonical tables; `ingest.path` is relative to the current folder.
+
+    Raises SourceError, naming what to do, when it cannot be read.
+    """
+    if settings.source == "files" and settings.files is not None:
+        return write_tables(settings.files, _root(settings), folder)
+    tables = read_source(settings, home)
+    tables.save(folder)
+    return Report(rows={name: len(getattr(tables, name)) for name in SCHEMAS})
 
 
 def read_source(settings: IngestSettings, home: Home) -> CanonicalTables:
-    """Read the source that the parameters name into canonical tables.
-
-    A relative path is looked for in the current folder, then in the main checkout (a run in a worktree has no untracked
-    files of its own), then in SLATE_HOME/downloads. Raises SourceError, naming what to do, when it cannot be read.
-    """
+    """The tables of a source that is read into memory: every one but `files`."""
     if settings.source == "movielens-100k":
         return read_movielens(fetch_movielens_100k(home))
-    return read_movielens(_locate(Path(settings.path or "").expanduser(), home))
+    return read_movielens(fetch_movielens(settings.name, home) if settings.name else Path(_root(settings)))
 
 
-def _locate(path: Path, home: Home) -> Path:
-    if path.exists():
-        return path
-    # An absolute path stays itself in all of them.
-    places = [Path.cwd() / path, main_checkout(Path.cwd()) / path, home.downloads / path]
-    for place in places:
-        if place.exists():
-            return place
-    tried = "\n".join(f"  {place}" for place in dict.fromkeys(places))
-    raise SourceError(
-        f"ingest.path is {path}, which is in none of these places:\n{tried}",
-        "Put the MovieLens folder or zip in one of them, or set ingest.path to where it is.",
-    )
+def _root(settings: IngestSettings) -> str:
+    root = local_root(settings.path, Path.cwd())
+    if not is_url(root) and not Path(root).exists():
+        raise SourceError(
+            f"ingest.path is {settings.path}: {root} is not there.",
+            "Put the data there, or set ingest.path in params.yaml to where it is.",
+        )
+    return root

@@ -20,11 +20,17 @@ from great_expectations.expectations.row_conditions import Column
 
 from contracts.events import EventType
 from contracts.settings import ValidateSettings
+from contracts.tables import MAX_ID_LENGTH
 
 # Columns that `sources.validation` adds for what one table alone, or one cell alone, cannot say.
 USER_KNOWN = "user_known"
 ITEM_KNOWN = "item_known"
 REPEATED = "repeated"
+USER_ID_SOUND = "user_id_sound"
+ITEM_ID_SOUND = "item_id_sound"
+USER_SHARE = "user_share"
+BUSIEST = "busiest"
+READABLE = "readable"
 KEPT = "kept"
 QUARANTINED = "quarantined"
 
@@ -95,6 +101,8 @@ def interaction_rules(settings: ValidateSettings, now: datetime, *, users_are_kn
     bounds = f"{settings.min_value:g} and {settings.max_value:g}"
     return [
         *_present("user_id", "item_id", "event_type", "event_ts"),
+        _sound("user_id", USER_ID_SOUND),
+        _sound("item_id", ITEM_ID_SOUND),
         *([known_user] if users_are_known else []),
         _row(
             "item_is_known",
@@ -135,6 +143,14 @@ def interaction_rules(settings: ValidateSettings, now: datetime, *, users_are_kn
             column=REPEATED,
             max_value=settings.max_duplicate_share,
         ),
+        _table(
+            "user_share",
+            f"nobody has more than a share of {settings.max_user_share:g} of the interactions",
+            gxe.ExpectColumnMaxToBeBetween,
+            suspects=BUSIEST,
+            column=USER_SHARE,
+            max_value=settings.max_user_share,
+        ),
     ]
 
 
@@ -142,7 +158,7 @@ def item_rules(now: datetime) -> list[Rule]:
     """What holds of each item."""
     return [
         *_present("item_id", "title"),
-        _not_blank("item_id"),
+        _sound("item_id", ITEM_ID_SOUND),
         _not_repeated("an item_id"),
         _in_time("created_ts", now),
         _between("price", 0, None, "at least 0"),
@@ -159,7 +175,7 @@ def user_rules(now: datetime) -> list[Rule]:
     """What holds of each person."""
     return [
         *_present("user_id"),
-        _not_blank("user_id"),
+        _sound("user_id", USER_ID_SOUND),
         _not_repeated("a user_id"),
         _in_time("signup_ts", now),
         _between("age", 0, OLDEST_PERSON_YEARS, f"between 0 and {OLDEST_PERSON_YEARS}"),
@@ -173,6 +189,8 @@ def outcome_rules(settings: ValidateSettings, *, n_rows: int, least_rows: int, b
     """
     rules = []
     if n_rows:
+        says = "every cell of the source's row could be read"
+        rules.append(_row("readable", says, gxe.ExpectColumnValuesToBeInSet, column=READABLE, value_set=[True]))
         rules.append(_quarantine_share(settings.max_quarantine_share))
     if least_rows:
         rules.append(_enough_rows(least_rows))
@@ -214,9 +232,12 @@ def _present(*columns: str) -> Sequence[Rule]:
     ]
 
 
-def _not_blank(column: str) -> Rule:
-    says = f"{column} is more than blanks"
-    return _row(f"{column}_not_blank", says, gxe.ExpectColumnValuesToMatchRegex, column=column, regex=r"\S")
+def _sound(column: str, sound: str) -> Rule:
+    says = (
+        f"{column}, where it is given, is more than blanks, at most {MAX_ID_LENGTH} characters, "
+        "and looks like no plainer one"
+    )
+    return _row(f"{column}_sound", says, gxe.ExpectColumnValuesToBeInSet, column=sound, value_set=[True])
 
 
 def _not_repeated(what: str) -> Rule:

@@ -17,9 +17,24 @@ from contracts.errors import ValidationFailed
 from contracts.settings import ValidateSettings
 from contracts.tables import SCHEMAS, CanonicalTables, write_parquet
 from sources.baseline import Baseline
+from sources.origins import NO_ORIGINS, Origins
+from sources.refusals import SCHEMA as REFUSED_SCHEMA
+from sources.sound_ids import sound_ids
 from sources.suite_run import SuiteRun
-from sources.suites import ITEM_KNOWN, USER_KNOWN, Rule, interaction_rules, item_rules, outcome_rules, user_rules
-from sources.table_check import Failure, TableCheck, check_layout, check_outcome, check_rows
+from sources.suites import (
+    BUSIEST,
+    ITEM_ID_SOUND,
+    ITEM_KNOWN,
+    USER_ID_SOUND,
+    USER_KNOWN,
+    USER_SHARE,
+    Rule,
+    interaction_rules,
+    item_rules,
+    outcome_rules,
+    user_rules,
+)
+from sources.table_check import Failure, TableCheck, check_layout, check_outcome, check_rows, with_refused
 
 
 @dataclass(frozen=True)
@@ -86,19 +101,34 @@ def validate(tables: CanonicalTables, settings: ValidateSettings, *, baseline: B
     return validation
 
 
-def examine(tables: CanonicalTables, settings: ValidateSettings, *, baseline: Baseline, now: datetime) -> Validation:
-    """As `validate`, but what stops the run is only told, in `failures`."""
+def examine(
+    tables: CanonicalTables,
+    settings: ValidateSettings,
+    *,
+    baseline: Baseline,
+    now: datetime,
+    origins: Origins = NO_ORIGINS,
+    refused: pl.DataFrame | None = None,
+) -> Validation:
+    """As `validate`, but what stops the run is only told, in `failures`.
+
+    origins: where the rows of the tables were read; refused: the rows that could not be (see sources.refusals).
+    """
     layouts = {name: check_layout(name, getattr(tables, name)) for name in SCHEMAS}
     if any(layout.failures for layout in layouts.values()):
         return Validation(layouts)
     # Items and people first: those in quarantine are unknown to the interactions.
-    items = check_rows("items", tables.items, item_rules(now))
-    users = check_rows("users", tables.users, user_rules(now))
-    parted = {
-        "interactions": _check_interactions(tables, items.valid, users.valid, settings, now),
+    item_marks = {ITEM_ID_SOUND: _is_sound(tables.items["item_id"])}
+    user_marks = {USER_ID_SOUND: _is_sound(tables.users["user_id"])}
+    items = check_rows("items", tables.items, item_rules(now), item_marks, origins)
+    users = check_rows("users", tables.users, user_rules(now), user_marks, origins)
+    checked = {
+        "interactions": _check_interactions(tables, items.valid, users.valid, settings, now, origins),
         "items": items,
         "users": users,
     }
+    aside = pl.DataFrame(schema=REFUSED_SCHEMA) if refused is None else refused
+    parted = {name: with_refused(name, check, aside.filter(table=name)) for name, check in checked.items()}
     outcomes = {
         name: check_outcome(name, check, _outcome_rules(name, check, settings, baseline))
         for name, check in parted.items()
@@ -107,14 +137,29 @@ def examine(tables: CanonicalTables, settings: ValidateSettings, *, baseline: Ba
 
 
 def _check_interactions(
-    tables: CanonicalTables, items: pl.DataFrame, users: pl.DataFrame, settings: ValidateSettings, now: datetime
+    tables: CanonicalTables,
+    items: pl.DataFrame,
+    users: pl.DataFrame,
+    settings: ValidateSettings,
+    now: datetime,
+    origins: Origins,
 ) -> TableCheck:
     rules = interaction_rules(settings, now, users_are_known=not tables.users.is_empty())
+    share = pl.len().over("user_id") / pl.len()
     marks = {
         ITEM_KNOWN: pl.col("item_id").is_in(items["item_id"].implode()),
         USER_KNOWN: pl.col("user_id").is_in(users["user_id"].implode()),
+        ITEM_ID_SOUND: _is_sound(tables.interactions["item_id"]),
+        USER_ID_SOUND: _is_sound(tables.interactions["user_id"]),
+        USER_SHARE: share,
+        BUSIEST: share > settings.max_user_share,
     }
-    return check_rows("interactions", tables.interactions, rules, marks)
+    return check_rows("interactions", tables.interactions, rules, marks, origins)
+
+
+def _is_sound(ids: pl.Series) -> pl.Expr:
+    # One that is missing breaks the rule that says so.
+    return pl.col(ids.name).is_in(sound_ids(ids).implode()).fill_null(value=True)
 
 
 def _outcome_rules(name: str, check: TableCheck, settings: ValidateSettings, baseline: Baseline) -> list[Rule]:

@@ -19,6 +19,7 @@ from pipelines import validate as stage
 from pipelines.paths import QUARANTINE, RAW, VALID, VALIDATION_RESULT
 from sources.baseline import Baseline, read_baseline
 from sources.suites import EARLIEST
+from sources.table_check import ASIDE
 from sources.validation import Validation, examine, validate
 from tests.worlds import small_world
 
@@ -27,6 +28,7 @@ NOW = datetime(2021, 1, 1, tzinfo=UTC)
 LENIENT = ValidateSettings(
     max_quarantine_share=1.0,
     max_duplicate_share=1.0,
+    max_user_share=1.0,
     min_interactions=1,
     min_volume_ratio=0.5,
     max_volume_ratio=2.0,
@@ -65,7 +67,7 @@ def reasons(validation: Validation, name: str = "interactions") -> list[str]:
 
 def assert_nothing_is_lost(validation: Validation, tables: CanonicalTables) -> None:
     for name, keys in SORT_KEYS.items():
-        parts = [getattr(validation.valid, name), validation.quarantine[name].drop("reason")]
+        parts = [getattr(validation.valid, name), validation.quarantine[name].select(list(SCHEMAS[name]))]
         order = [*keys, *(column for column in ("value", "title") if column in SCHEMAS[name])]
         assert pl.concat(parts).sort(order).equals(getattr(tables, name).sort(order))
 
@@ -75,7 +77,7 @@ def test_a_valid_world_passes_whole_and_the_quarantine_is_empty(tables: Canonica
     for name, schema in SCHEMAS.items():
         assert getattr(validation.valid, name).equals(getattr(tables, name))
         assert validation.quarantine[name].is_empty()
-        assert validation.quarantine[name].schema == {**schema, "reason": pl.String()}
+        assert validation.quarantine[name].schema == {**schema, **ASIDE}
     assert validation.result["success"]
 
 
@@ -87,6 +89,8 @@ def test_a_valid_world_passes_whole_and_the_quarantine_is_empty(tables: Canonica
         ("interactions", {"event_type": None}, "event_type_present"),
         ("interactions", {"event_ts": None}, "event_ts_present"),
         ("interactions", {"user_id": "nobody"}, "user_is_known"),
+        ("interactions", {"user_id": " "}, "user_id_sound, user_is_known"),
+        ("interactions", {"item_id": "x" * 257}, "item_id_sound, item_is_known"),
         ("interactions", {"item_id": "nothing"}, "item_is_known"),
         ("interactions", {"event_type": "teleport"}, "event_type_is_known"),
         ("interactions", {"event_ts": NOW + timedelta(microseconds=1)}, "event_ts_in_range"),
@@ -112,7 +116,8 @@ def test_a_row_that_breaks_a_rule_goes_to_quarantine_for_that_reason(
     broken = with_change(tables, name, 17, **cells)
     validation = look(broken)
     assert reasons(validation, name) == [reason]
-    assert validation.result["tables"][name]["rules"][reason]["rows_broken"] == 1
+    broken_rules = validation.result["tables"][name]["rules"]
+    assert [broken_rules[rule]["rows_broken"] for rule in reason.split(", ")] == [1] * len(reason.split(", "))
     assert_nothing_is_lost(validation, broken)
 
 
@@ -131,6 +136,7 @@ def test_a_row_that_breaks_a_rule_goes_to_quarantine_for_that_reason(
         ("users", {"age": 0}),
         ("users", {"age": 120}),
         ("users", {"gender": None}),
+        ("users", {"occupation": "x" * 21}),
     ],
 )
 def test_a_row_on_the_boundary_is_valid(tables: CanonicalTables, name: str, cells: dict[str, Any]) -> None:
@@ -140,7 +146,7 @@ def test_a_row_on_the_boundary_is_valid(tables: CanonicalTables, name: str, cell
 
 
 @pytest.mark.parametrize(("name", "key"), [("items", "item_id"), ("users", "user_id")])
-@pytest.mark.parametrize(("blank", "reason"), [(None, "_present"), ("  ", "_not_blank")])
+@pytest.mark.parametrize(("blank", "reason"), [(None, "_present"), ("  ", "_sound"), ("x" * 257, "_sound")])
 def test_a_key_must_say_something(tables: CanonicalTables, name: str, key: str, blank: str | None, reason: str) -> None:
     assert reasons(look(with_change(tables, name, 3, **{key: blank})), name) == [key + reason]
 
@@ -214,6 +220,41 @@ def test_too_many_duplicates_stop_the_run(tables: CanonicalTables) -> None:
     message = expect_failure(twice, "duplicate_share", LENIENT.model_copy(update={"max_duplicate_share": 4 / n_rows}))
     assert f"5 of {n_rows} rows" in message
     assert look(twice, LENIENT.model_copy(update={"max_duplicate_share": 5 / n_rows})).result["success"]
+
+
+def test_one_person_with_half_of_all_events_stops_the_run_and_is_named(tables: CanonicalTables) -> None:
+    n_rows = len(tables.interactions)
+    is_busy = pl.int_range(pl.len()) < n_rows // 2
+    busy = tables.interactions.with_columns(user_id=pl.when(is_busy).then(pl.lit("u500")).otherwise("user_id"))
+    message = expect_failure(
+        with_table(tables, "interactions", busy), "user_share", LENIENT.model_copy(update={"max_user_share": 0.25})
+    )
+    assert message.count('"user_id": "u500"') == 3
+    share = busy.filter(user_id="u500").height / n_rows
+    on_the_bound = LENIENT.model_copy(update={"max_user_share": share})
+    assert look(with_table(tables, "interactions", busy), on_the_bound).result["success"]
+
+
+def test_the_same_event_a_thousand_times_stops_the_run(tables: CanonicalTables) -> None:
+    again = pl.concat([tables.interactions, *[tables.interactions.head(1)] * 1000])
+    message = expect_failure(
+        with_table(tables, "interactions", again),
+        "duplicate_share",
+        LENIENT.model_copy(update={"max_duplicate_share": 0.1}),
+    )
+    assert "1,000 of" in message
+
+
+@pytest.mark.parametrize("twin", ["\u0456" + "1003", "i1003\u200b", "i1003 ", "\uff491003"])
+def test_an_id_that_looks_like_another_is_told_apart(tables: CanonicalTables, twin: str) -> None:
+    broken = with_table(
+        tables,
+        "items",
+        pl.concat([tables.items, tables.items.filter(item_id="i1003").with_columns(item_id=pl.lit(twin))]),
+    )
+    validation = look(broken)
+    assert validation.quarantine["items"].select("item_id", "reason").rows() == [(twin, "item_id_sound")]
+    assert_nothing_is_lost(validation, broken)
 
 
 def test_too_few_valid_rows_stop_the_run(tables: CanonicalTables) -> None:

@@ -30,6 +30,7 @@ def params_with(folder: Path, key: str, value: Any) -> Path:
 
 
 REMOVED = object()
+SHOP = {"columns": {"user_id": "kunde", "item_id": "artikel", "event_ts": "zeit"}}
 
 
 def test_the_projects_own_parameters_are_right_and_cannot_be_changed() -> None:
@@ -47,7 +48,21 @@ def test_the_projects_own_parameters_are_right_and_cannot_be_changed() -> None:
         ("seed", REMOVED, "`seed` is missing"),
         ("features.train_share", 1.5, r"`features\.train_share` is 1\.5: .*less than 1"),
         ("features.train_share", 0.95, "the rest is the test window"),
-        ("ingest.source", "movielens", "set `path` to it"),
+        ("ingest.source", "files", "needs the mapping `files`"),
+        ("ingest.name", "ml-1m", "`name` is for source `movielens`"),
+        ("ingest.path", "~/exports", r"`ingest\.path` is '~/exports'"),
+        ("ingest.files", {"interaction": {}}, r"`ingest\.files\.interaction` is unknown\. Did you mean `interactions`"),
+        ("ingest.files", {"interactions": SHOP | {"time_zone": "Mars"}}, "no such time zone"),
+        ("ingest.files", {"interactions": SHOP | {"encoding": "latin-99"}}, "no such encoding"),
+        ("ingest.files", {"interactions": SHOP | {"event_type": "buy"}}, r"files\.interactions\.event_type` is 'buy'"),
+        ("ingest.files", {"interactions": SHOP | {"path": "../e.csv"}}, "inside ingest.path"),
+        ("ingest.files", {"interactions": SHOP | {"path": "/e.csv"}}, "inside ingest.path"),
+        ("ingest.files", {"interactions": SHOP}, "set one of `columns.event_type`"),
+        (
+            "ingest.files",
+            {"interactions": SHOP | {"event_types": {"kauf": "buy"}}},
+            r"interactions\.event_types\.kauf` is 'buy'",
+        ),
         ("request.quotas", {"als": 6000}, r"quotas\.als is 6000; expected 0 to 5000"),
         ("validate.min_value", 9, "min_value 9 is above max_value 5: no value would pass"),
         ("validate.max_value", float("nan"), r"`validate\.max_value` is nan: .*finite"),

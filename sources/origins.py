@@ -1,0 +1,48 @@
+"""Where each row of a canonical table came from: file and row, in the order of the table, beside it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from contracts.tables import write_parquet
+
+ORIGIN = ["file", "row"]
+ORIGIN_SCHEMA = pl.Schema({"file": pl.String(), "row": pl.Int64()})
+_POSITION = "position"
+
+
+def origin_path(folder: Path, name: str) -> Path:
+    """Where the origins of a table lie, inside the folder of the tables."""
+    return folder / "origins" / f"{name}.parquet"
+
+
+def save_origins(origins: pl.DataFrame, folder: Path, name: str) -> None:
+    """Write the origins (columns ORIGIN) of a table, aligned with it."""
+    write_parquet(origins, origin_path(folder, name))
+
+
+@dataclass(frozen=True)
+class Origins:
+    """The origins of the tables in a folder; None where nothing tells them. Read only for the rows asked about."""
+
+    folder: Path | None = None
+
+    def of(self, name: str, positions: pl.Series) -> pl.DataFrame:
+        """Columns ORIGIN for the rows at these positions of a table, in their order; null where unknown."""
+        path = origin_path(self.folder, name) if self.folder else None
+        if path is None or not path.exists() or positions.is_empty():
+            nothing = {
+                column: pl.repeat(None, len(positions), dtype=kind, eager=True)
+                for column, kind in ORIGIN_SCHEMA.items()
+            }
+            return pl.DataFrame(nothing, schema=ORIGIN_SCHEMA)
+        asked = pl.DataFrame({_POSITION: positions.cast(pl.Int64)})
+        every = pl.scan_parquet(path).with_row_index(_POSITION).with_columns(pl.col(_POSITION).cast(pl.Int64))
+        found = every.filter(pl.col(_POSITION).is_in(positions.cast(pl.Int64).implode())).collect()
+        return asked.join(found, on=_POSITION, how="left", maintain_order="left").select(ORIGIN)
+
+
+NO_ORIGINS = Origins()

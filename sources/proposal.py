@@ -1,0 +1,206 @@
+"""From a first look at files to the mapping that params.yaml needs: a Files, and the reasons beside it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import takewhile
+from pathlib import PurePosixPath
+from typing import Any
+
+import polars as pl
+
+from contracts.events import EventType
+from contracts.file_settings import Files
+from sources.column_profiles import FEW_WORDS, Profile, profiles_of
+from sources.first_look import FirstLook
+from sources.places import find_files
+from sources.raw_rows import read_rows
+from sources.role_words import guess_event
+from sources.roles import Guess, guess_table
+
+UNSTATED_ZONE = "UTC"
+MAX_WORDS = 200  # event types listed; more of them are no types
+
+
+@dataclass(frozen=True)
+class Part:
+    """The files of one table, how they are written, and what their columns are guessed to be."""
+
+    looks: tuple[FirstLook, ...]
+    profiles: Mapping[str, Profile]
+    guess: Guess | None
+
+    @property
+    def recognised(self) -> Guess:
+        """The guess; only for a part that has one."""
+        if self.guess is None:
+            raise ValueError(f"{self.names} are no table")
+        return self.guess
+
+    @property
+    def names(self) -> list[str]:
+        return [look.file.name for look in self.looks]
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """The mapping as params.yaml has it, and what a person should look at before pasting it.
+
+    event_types: word -> how often; comments: dotted key of the mapping -> why; unused: files that are no table.
+    """
+
+    files: dict[str, Any]
+    event_types: Mapping[str, int]
+    comments: Mapping[str, str]
+    unused: tuple[str, ...]
+
+    @property
+    def settings(self) -> Files:
+        return Files.model_validate(self.files)
+
+
+def parts_of(looks: Sequence[FirstLook]) -> list[Part]:
+    """The files by likeness: those with the same columns, written the same way, are one table."""
+    groups: dict[tuple[object, ...], list[FirstLook]] = {}
+    for look in looks:
+        groups.setdefault(look.likeness, []).append(look)
+    return [_part(group) for group in groups.values()]
+
+
+def _part(group: list[FirstLook]) -> Part:
+    profiles = profiles_of(group[0])
+    return Part(tuple(group), profiles, guess_table(profiles))
+
+
+def propose(parts: Sequence[Part], root: str) -> Proposal | None:
+    """The mapping of the parts found under `root`; None where none of them holds interactions."""
+    chosen: dict[str, Part] = {}
+    for part in sorted(parts, key=_weight, reverse=True):
+        if part.guess is not None:
+            chosen.setdefault(part.guess.table, part)
+    if "interactions" not in chosen:
+        return None
+    files: dict[str, Any] = {}
+    comments: dict[str, str] = {}
+    for table in ("interactions", "items", "users"):
+        if table in chosen:
+            files[table] = _table(table, chosen[table], root, comments)
+    words = _event_words(chosen["interactions"], files["interactions"], comments)
+    unused = tuple(name for part in parts if part not in chosen.values() for name in part.names)
+    return Proposal(files, words, comments, unused)
+
+
+def _weight(part: Part) -> tuple[int, int]:
+    """How much speaks for a part among those taken for the same table: of events how many, of the others how much."""
+    n_rows, n_columns = sum(len(look.sample) for look in part.looks), len(part.guess.columns) if part.guess else 0
+    return (n_rows, n_columns) if part.guess and part.guess.table == "interactions" else (n_columns, n_rows)
+
+
+def _table(table: str, part: Part, root: str, comments: dict[str, str]) -> dict[str, Any]:
+    look, guess = part.looks[0], part.recognised
+    said: dict[str, Any] = {"path": _pattern(part.names, root)}
+    if len(part.names) > 1:
+        comments[f"{table}.path"] = f"{len(part.names)} files"
+    written = look.settings
+    said |= {name: value for name in ("format", "separator") if (value := getattr(written, name)) is not None}
+    if written.encoding != "utf-8":
+        said["encoding"] = written.encoding
+    used = [part.profiles[column] for column in guess.columns.values()]
+    if any(profile.has_comma for profile in used):
+        said["decimal"] = ","
+    said |= _times(table, guess, part.profiles, comments)
+    said["columns"] = dict(guess.columns)
+    for role in guess.by_values:
+        comments[f"{table}.columns.{role}"] = "guessed by its values: look at it"
+    for role, column in guess.columns.items():
+        comments.setdefault(
+            f"{table}.columns.{role}", "e.g. " + ", ".join(_short(one) for one in part.profiles[column].examples)
+        )
+    categories = guess.columns.get("categories")
+    if table == "items" and categories:
+        separator = part.profiles[categories].list_separator
+        said |= {"category_separator": separator} if separator not in (None, "|") else {}
+    return said
+
+
+def _times(table: str, guess: Guess, profiles: Mapping[str, Profile], comments: dict[str, str]) -> dict[str, Any]:
+    times = [profiles[guess.columns[role]] for role in ("event_ts", "created_ts", "signup_ts") if role in guess.columns]
+    if not times:
+        return {}
+    time = times[0]
+    said: dict[str, Any] = {}
+    if time.time_format:
+        said["time_format"] = time.time_format
+        comments[f"{table}.time_format"] = f"as in {time.examples[0]}"
+    elif time.time not in (None, "iso"):
+        said["time_unit"] = time.time
+        comments[f"{table}.time_unit"] = f"by its size: {time.examples[0]}"
+    if not time.names_zone:
+        said["time_zone"] = UNSTATED_ZONE
+        comments[f"{table}.time_zone"] = "a guess: the times name no zone; write whose clock it is"
+    return said
+
+
+def _short(text: str) -> str:
+    flat = " ".join(text.split())
+    return flat if len(flat) <= 30 else f"{flat[:30]}..."
+
+
+def _pattern(names: list[str], root: str) -> str:
+    """A file, a folder or a pattern that finds these files under root and no others, where there is one."""
+    if len(names) == 1:
+        return names[0]
+    head, tail = _shared_start(names), _shared_start([name[::-1] for name in names])[::-1]
+    depth = max(name[len(head) : len(name) - len(tail) or None].count("/") for name in names)
+    between = "*/" * depth + "*"
+    folder = str(PurePosixPath(head).parent) if "/" in head else "."
+    # Digits they share are of this month or this year; the next file will have others.
+    loose = re.sub(r"\d[\d_-]*$", "", head) + between + re.sub(r"^[\d_-]*\d", "", tail)
+    for candidate in (folder, loose):
+        if _finds(root, candidate, names):
+            return candidate
+    return head + between + tail
+
+
+def _shared_start(names: Sequence[str]) -> str:
+    shared = (level[0] for level in takewhile(lambda level: len(set(level)) == 1, zip(*names, strict=False)))
+    return "".join(shared)
+
+
+def _finds(root: str, candidate: str, names: list[str]) -> bool:
+    ends = sorted(file.path for file in find_files(root, candidate))
+    return len(ends) == len(names) and all(end.endswith(name) for end, name in zip(ends, sorted(names), strict=True))
+
+
+def _event_words(part: Part, said: dict[str, Any], comments: dict[str, str]) -> Mapping[str, int]:
+    """Count the words of the event type, over all rows, and map them; sets what `said` says of them."""
+    column = said["columns"].get("event_type")
+    if column is None:
+        value = said["columns"].get("value")
+        is_rating = value is not None and _looks_rated(part.profiles[value])
+        said["event_type"] = str(EventType.RATING if is_rating else EventType.VIEW)
+        comments["interactions.event_type"] = "a guess: no column says it"
+        return {}
+    words = _count_words(part, column)
+    mapped = {word: guess_event(word) for word in words}
+    said["event_types"] = {word: ours and str(ours) for word, ours in mapped.items() if ours != word}
+    for word, ours in mapped.items():
+        note = "" if ours else "; left out: map it if it says that somebody wanted an item"
+        comments[f"interactions.event_types.{word}"] = f"{words[word]:,} rows{note}"
+    return words
+
+
+def _looks_rated(profile: Profile) -> bool:
+    return profile.n_distinct <= FEW_WORDS and profile.is_number
+
+
+def _count_words(part: Part, column: str) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for look in part.looks:
+        for batch in read_rows(look.file, look.settings, [column]):
+            words = batch.table[column].cast(pl.String)
+            for word, n_rows in words.filter(words != "").value_counts().iter_rows():
+                counts[word] = counts.get(word, 0) + n_rows
+    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:MAX_WORDS])

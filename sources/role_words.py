@@ -1,0 +1,101 @@
+"""The words by which exports name their columns and events, in the languages that shops write.
+
+A guess from here is proposed to a person, and never taken by a stage.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Mapping
+
+from contracts.events import EventType
+
+INTERACTION_WORDS: Mapping[str, str] = {
+    "event_ts": "timestamp time datetime date ts event_time datum zeit zeitpunkt zeitstempel uhrzeit when occurred"
+    " fecha heure moment created created_at day tag",
+    "user_id": "user user_id customer kunde kunden client cliente klant visitor besucher member mitglied account konto"
+    " person shopper buyer kaeufer kaufer reader leser subscriber abonnent utilisateur usuario uid nutzer benutzer"
+    " reviewer profile viewer listener",
+    "item_id": "item item_id product produkt producto produit prodotto article artikel articulo articolo sku asin movie"
+    " film book buch song track content document offer listing news video show isbn ean gtin ware recipe game"
+    " course",
+    "event_type": "event event_type action aktion ereignis type typ activity behavior behaviour verb vorgang accion"
+    " evento evenement interaction kind",
+    "session_id": "session sitzung visit besuch",
+    "request_id": "request request_id",
+    "value": "value rating score stars sterne bewertung price preis amount betrag revenue umsatz total prix precio"
+    " importe montant wert duration seconds dwell",
+}
+ITEM_WORDS: Mapping[str, str] = {
+    "item_id": INTERACTION_WORDS["item_id"],
+    "title": "title titel name bezeichnung label nombre nom titre headline ueberschrift",
+    "categories": "category categories kategorie genre genres warengruppe gruppe group department tags topic categoria"
+    " categorie section ressort",
+    "text": "text description beschreibung abstract body summary inhalt descripcion plot",
+    "price": "price preis prix precio cost uvp amount betrag",
+    "created_ts": "created created_at added angelegt published erschienen launched since date datum",
+    "release_year": "year jahr annee release_year erscheinungsjahr",
+}
+USER_WORDS: Mapping[str, str] = {
+    "user_id": INTERACTION_WORDS["user_id"],
+    "signup_ts": "signup signup_ts registered registriert joined angemeldet created created_at since seit date datum",
+    "age": "age alter edad",
+    "gender": "gender sex geschlecht anrede",
+    "occupation": "occupation job beruf profession",
+}
+ID_WORDS = frozenset({"id", "nr", "nummer", "no", "number", "code", "key", "num"})
+
+# In order: what is taken back or not wanted comes before what it contains.
+EVENT_WORDS: tuple[tuple[EventType | None, str], ...] = (
+    (None, "remove entfern delete refund storn cancel retour return newsletter unsubscri logout"),
+    (EventType.ADD_TO_CART, "cart basket warenkorb panier carrito addto"),
+    (EventType.PURCHASE, "purchase buy bought order kauf bestell transaction achat compra checkout paid sale"),
+    (EventType.IMPRESSION, "impress shown display expos served einblend angezeigt"),
+    (EventType.RATING, "rating rate review bewert star"),
+    (EventType.SHARE, "share geteilt teilen forward"),
+    (EventType.SIGNUP, "signup register registr anmeld join subscri"),
+    (EventType.CLICK, "click klick clic tap"),
+    (
+        EventType.VIEW,
+        "view gesehen angeseh ansicht seen look detail visit read gelesen play watch listen stream pv browse",
+    ),
+)
+
+EXACT, TOKEN, PART = 3.0, 2.0, 1.5
+LONG_ENOUGH = 4  # shorter words stand inside too many others
+
+
+def plain(text: str) -> str:
+    """Lower case, no accents, words parted by `_`: `KundenNr.` is `kunden_nr`."""
+    parted = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", text.strip())
+    decomposed = unicodedata.normalize("NFKD", parted.replace("ß", "ss"))
+    bare = "".join(one for one in decomposed if not unicodedata.combining(one))
+    return re.sub(r"[^a-z0-9]+", "_", bare.lower()).strip("_")
+
+
+def name_score(column: str, words: str) -> float:
+    """How much a column's name speaks for the role with these words; 0: not at all."""
+    name = plain(column.rsplit(".", 1)[-1])
+    whole = plain(column)
+    known = set(words.split())
+    tokens = set(whole.split("_"))
+    bonus = 0.2 if tokens & ID_WORDS else 0.0
+    if name in known or whole in known:
+        return EXACT + bonus
+    if tokens & known:
+        return TOKEN + bonus
+    long = [word for word in known if len(word) >= LONG_ENOUGH]
+    return PART + bonus if any(word in token for token in tokens for word in long) else 0.0
+
+
+def guess_event(word: str) -> EventType | None:
+    """The event type that a source's word most likely is; None where it is none of them, or nothing is known of it."""
+    name = plain(word)
+    if name in set(EventType):
+        return EventType(name)
+    joined = name.replace("_", "")
+    for ours, parts in EVENT_WORDS:
+        if any(part in joined for part in parts.split()):
+            return ours
+    return None

@@ -1,0 +1,18 @@
+"""A row of a table as one line for people."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+MAX_SHOWN = 200  # characters of a cell
+
+
+def as_line(row: Mapping[str, object]) -> str:
+    """A row as one line of JSON: what is not there left out, long texts cut."""
+    said = {name: _cut(value) for name, value in row.items() if value is not None}
+    return json.dumps(said, default=str, ensure_ascii=False)
+
+
+def _cut(value: object) -> object:
+    return value if not isinstance(value, str) or len(value) <= MAX_SHOWN else f"{value[:MAX_SHOWN]}..."
