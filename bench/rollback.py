@@ -36,11 +36,12 @@ from feature_store.embedded_redis import online_store
 from feature_store.server_program import free_port
 from feature_store.values import FeatureValues
 from pipelines.paths import BUNDLE
-from release.bundle import RULES, VALUES_FOLDER, load_bundle
+from release.bundle import EVALUATION, MEASURED, RULES, Fit, load_bundle, measured_with
 from release.bundle_store import BundleStore
-from release.golden import GOLDEN, make_golden
+from release.golden import make_golden
 from release.journal import Action, Journal, Note, Phase
-from release.manifest import Manifest, list_files, load_manifest
+from release.manifest import VALUES_FOLDER, Manifest, list_files, load_manifest
+from release.parts import GOLDEN, name_parts
 from release.switch import open_switch
 
 SLATE = (sys.executable, "-m", "cli.main")
@@ -197,14 +198,22 @@ def with_other_rules(bundle: Path, folder: Path, seed: int) -> Path:
     shutil.copytree(bundle, folder)
     release, manifest = load_bundle(bundle), load_manifest(bundle)
     rules = release.request.model_copy(update={"relevance_weight": 0.5})
-    (folder / RULES).write_text(json.dumps(rules.model_dump(mode="json"), indent=1, sort_keys=True) + "\n")
+    _rewrite(folder / RULES, **rules.model_dump(mode="json"))
+    measured = measured_with(Fit.below(folder / MEASURED), release.schemas, rules)
+    _rewrite(folder / EVALUATION, built_with=measured)
     values = FeatureValues.load(folder / VALUES_FOLDER)
     shutil.rmtree(folder / GOLDEN)
     other = replace(release, request=rules)
     n_golden = make_golden(folder / GOLDEN, other, values, [{"gender": "F"}], manifest.golden, seed)
+    name_parts(folder)
     params = {**manifest.params, "request": rules.model_dump(mode="json")}
     replace(manifest, params=params, golden=n_golden, files=list_files(folder)).save(folder)
     return folder
+
+
+def _rewrite(path: Path, **changes: Any) -> None:
+    content = json.loads(path.read_bytes()) | changes
+    path.write_text(json.dumps(content, indent=1, sort_keys=True) + "\n")
 
 
 @contextmanager

@@ -59,7 +59,7 @@ def _publish(client: Client, release: _Release, batch_size: int) -> Receipt:
     # Waits until it is needed: the usual run finds everything published.
     from release.publication import publish_bundle  # noqa: PLC0415
 
-    return publish_bundle(client, release.app, BUNDLE, BUNDLE / "values", batch_size)
+    return publish_bundle(client, release.app, BUNDLE, batch_size)
 
 
 def _read_manifest() -> _Release:

@@ -10,9 +10,10 @@ from typing import Any, Final
 from contracts.features import Entity, FeatureSchema
 from feature_store.file_names import VALUES
 from feature_store.values import FeatureSchemas, load_schemas
-from release.bundle import EVALUATION, FEATURES, Release, load_bundle, read_json
+from release.bundle import EVALUATION, FEATURES, MEASURED, Release, load_bundle, read_json
 from release.golden_difference import GoldenDifference, compare_golden
 from release.manifest import VALUES_FOLDER, Manifest
+from release.measured_window import CASES
 
 ABSENT: Final = None
 Pair = tuple[Any, Any]
@@ -76,9 +77,14 @@ def compare(a: Path, b: Path) -> Difference:
         **pairs,
         features=_compare_features(load_schemas(a / FEATURES), load_schemas(b / FEATURES)),
         metrics=_compare_metrics(card_a, card_b),
-        same_people=card_a.get("people") == card_b.get("people"),
+        same_people=_people(release_a) == _people(release_b),
         golden=compare_golden(release_a, release_b),
     )
+
+
+def _people(release: Release) -> str | None:
+    """Names who was asked about in the test window, and what they wanted; bundles of version 1 do not say."""
+    return release.manifest.files.get(f"{MEASURED}/{CASES}") if release.manifest else None
 
 
 def _told(release: Release) -> dict[str, dict[str, Any]]:

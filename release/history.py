@@ -139,7 +139,7 @@ def staged(entries: Sequence[Entry]) -> Entry | None:
         if entry.phase is not Phase.DONE:
             continue
         if entry.action is Action.STAGE:
-            now = entry if entry.version is not None else None
+            now = entry if entry.release_id is not None else None
         elif entry.action in CHANGES and now is not None and now.release_id == entry.release_id:
             now = None
     return now

@@ -35,7 +35,6 @@ from release.decision import Decision, Gate
 from release.gates import Candidate, evaluate_gates
 from release.history import last_state, served
 from release.journal import Action, Entry, Journal, Note, Phase
-from release.manifest import VALUES_FOLDER
 from release.publication import publish_bundle
 from release.registration import register_again
 from release.registry import Registry, Version, state_of
@@ -306,7 +305,7 @@ class _Round:
     def _published(self, bundle: Path, release: Release) -> FeatureReader:
         """Reads the release's values, after they were published: nothing that is served changes by it."""
         app, client = self._promoter.settings.app, self._switch.client
-        publish_bundle(client, app, bundle, bundle / VALUES_FOLDER, self._switch.batch_size)
+        publish_bundle(client, app, bundle, self._switch.batch_size)
         return RedisFeatureReader(client, app, release.generation_id, release.schemas, release.catalogue.ids)
 
     def _bundle(self, version: Version) -> Path:

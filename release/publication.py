@@ -14,18 +14,21 @@ from release.manifest import REBUILD, VALUES_FOLDER
 from release.parts import check_whole
 
 
-def publish_bundle(client: Client, app: str, bundle: Path, values: Path, batch_size: int) -> Receipt:
+def publish_bundle(client: Client, app: str, bundle: Path, batch_size: int, values: Path | None = None) -> Receipt:
     """Write what is missing of these values for the bundle's release and check what is there.
 
-    values: the folder of one of the release's generations. Nothing that is served changes.
+    values: the folder of one of the release's generations; without one, the generation of the bundle. Nothing that is
+    served changes.
 
     Raises StoreError when the store does not take them, PublishIncomplete when it does not hold what was written;
     ArtefactError when the bundle is damaged, ReleaseMismatch when its parts are of different builds.
     """
-    manifest, source = check_whole(bundle), ValuesFolder(values)
-    if values == bundle / VALUES_FOLDER and source.generation_id != manifest.generation_id:
+    manifest, source = check_whole(bundle), ValuesFolder(values or bundle / VALUES_FOLDER)
+    if values is None and source.generation_id != manifest.generation_id:
         raise ReleaseMismatch(
-            f"{values} holds generation {source.generation_id}, the manifest says {manifest.generation_id}.", REBUILD
+            f"{bundle / VALUES_FOLDER} holds generation {source.generation_id}, "
+            f"the manifest says {manifest.generation_id}.",
+            REBUILD,
         )
     schemas, item_ids = load_schemas(bundle / "features"), Catalogue.load(bundle / "catalogue").ids
     return publish(client, app, source, schemas, item_ids, manifest.release_id, batch_size)

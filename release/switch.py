@@ -21,7 +21,7 @@ from release.bundle_store import BundleStore
 from release.generation_store import GenerationGone, GenerationStore
 from release.history import open_intents, served
 from release.journal_entries import Action, Entry, Note, NoteBook, Phase
-from release.manifest import load_manifest
+from release.manifest import VALUES_FOLDER, load_manifest
 
 MOVES = (Action.PROMOTE, Action.ROLLBACK, Action.REFRESH, Action.REBUILD)
 
@@ -106,8 +106,9 @@ class Switch:
         """Write what the store lacks of a generation of a release; nothing that is served changes."""
         from release.publication import publish_bundle  # noqa: PLC0415 - polars, which a rollback need not wait for
 
-        values = self.generations.path(release_id, generation_id)
-        publish_bundle(self.client, self.app, self.bundles.path(release_id), values, self.batch_size)
+        bundle, values = self.bundles.path(release_id), self.generations.path(release_id, generation_id)
+        own = values == bundle / VALUES_FOLDER
+        publish_bundle(self.client, self.app, bundle, self.batch_size, None if own else values)
 
     def _move_published(self, note: Note, epoch: int) -> Pointer:
         release_id, generation_id = str(note.release_id), str(note.generation_id)

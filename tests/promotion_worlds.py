@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -16,12 +17,13 @@ from contracts.settings import Settings, load_settings
 from contracts.tables import write_parquet
 from feature_store.connection import connect
 from feature_store.pointer import Pointer, read_pointer
+from feature_store.values import load_schemas
 from recommender.ranker import Ranker
 from release import registry_stages
-from release.bundle import MEASURED, Fit
+from release.bundle import EVALUATION, FEATURES, MEASURED, Fit, load_rules, measured_with
 from release.journal import Action, Entry, Phase
 from release.manifest import list_files, load_manifest
-from release.parts import name_parts
+from release.parts import BUILT_WITH, name_parts
 from release.promotion import Promoter
 from release.registration import Sources, register
 from release.registry import Registry, Version
@@ -66,11 +68,20 @@ def variant(
     if spoilt:
         name, old, new = spoilt
         (folder / name).write_text((folder / name).read_text().replace(old, new))
+    _rename_measured(folder)
     name_parts(folder)
     artefacts = {**manifest.artefacts, "measured": Fit.below(folder / MEASURED).fingerprints}
     code, files = manifest.code + note, list_files(folder)
     replace(manifest, code=code, artefacts=artefacts, files=files, **described).save(folder)
     return folder
+
+
+def _rename_measured(folder: Path) -> None:
+    """Let the evaluation card name what lies in the folder, as that of a build would."""
+    card = json.loads((folder / EVALUATION).read_bytes())
+    measured = Fit.below(folder / MEASURED)
+    card[BUILT_WITH] = measured_with(measured, load_schemas(folder / FEATURES), load_rules(folder))
+    (folder / EVALUATION).write_text(json.dumps(card))
 
 
 def turn_ranker_over(bundle: Path) -> None:

@@ -11,7 +11,6 @@ from contracts.settings import Settings
 from release.collecting import collect_generations
 from release.history import served
 from release.journal import Action, Journal, Note, Phase
-from release.publication import publish_bundle
 from release.rollback import roll_back
 from release.switch import Switch, open_switch
 from release.turns import turn
@@ -25,9 +24,7 @@ SETTLE = "settle"
 def publish(settings: Settings, home: Home, pair: Pair) -> None:
     """Values into the store, beside what is served."""
     with _switch(settings, home) as switch:
-        release_id, generation_id = pair
-        values = switch.generations.path(release_id, generation_id)
-        publish_bundle(switch.client, switch.app, switch.bundles.path(release_id), values, switch.batch_size)
+        switch.publish(*pair)
 
 
 def promote(settings: Settings, home: Home, pair: Pair) -> None:

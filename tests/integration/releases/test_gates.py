@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +15,7 @@ from contracts.errors import StoreUnavailable
 from contracts.features import FeatureReader
 from contracts.settings import Settings
 from feature_store.connection import Client, connect
-from feature_store.keys import history_key, item_key, user_key
+from feature_store.keys import histories_key, items_key, users_key
 from feature_store.offline_reader import OfflineFeatureReader
 from feature_store.online import RedisFeatureReader
 from feature_store.values import FeatureValues
@@ -209,10 +210,10 @@ class TestParity:
         self, base_bundle: Path, store: Client
     ) -> None:
         def change(client: Client, generation: str) -> None:
-            key = item_key("movies", generation, "i1007")
-            packed = bytearray(client.get(key))
+            key = items_key("movies", generation)
+            packed = bytearray(client.hget(key, "i1007"))
             packed[-1] ^= 0x40
-            client.set(key, bytes(packed))
+            client.hset(key, "i1007", bytes(packed))
 
         gate = self.ask(base_bundle, store, change)
         last = FeatureValues.load(base_bundle / VALUES_FOLDER).items.columns[-1]
@@ -221,15 +222,19 @@ class TestParity:
 
     def test_what_is_gone_and_what_nobody_built_are_counted_apart(self, base_bundle: Path, store: Client) -> None:
         def meddle(client: Client, generation: str) -> None:
-            client.delete(history_key("movies", generation, "u503"))
-            client.copy(user_key("movies", generation, "u500"), user_key("movies", generation, NOBODY))
+            client.hdel(histories_key("movies", generation, 0), "u503")
+            rows = users_key("movies", generation, 0)  # of everybody: they are fewer than a bucket holds
+            client.hset(rows, NOBODY, client.hget(rows, "u500"))
+            client.set(users_key("movies", generation), json.dumps([NOBODY]))  # where the bucket begins
 
         gate = self.ask(base_bundle, store, meddle)
         assert (gate.passed, gate.value) == (False, 2)
         assert f"0 mismatch, 1 missing, 1 extra. extra: the row of user '{NOBODY}', from " in gate.sentence
 
     def test_bytes_that_are_no_row_are_refused(self, base_bundle: Path, store: Client) -> None:
-        gate = self.ask(base_bundle, store, lambda client, one: client.set(user_key("movies", one, "u500"), b"junk"))
+        gate = self.ask(
+            base_bundle, store, lambda client, one: client.hset(users_key("movies", one, 0), "u500", b"junk")
+        )
         assert not gate.passed
         assert "Something else wrote into the online store" in gate.sentence
 

@@ -66,15 +66,18 @@ def test_a_journal_that_is_not_there_yet_is_made_by_who_knows_how(home: Home) ->
 
 def test_a_table_of_another_slatework_is_left_to_who_knows_what_to_do(home: Home, journal: Journal) -> None:
     with closing(sqlite3.connect(home.journal_database)) as database:
-        database.execute("ALTER TABLE journal ADD COLUMN approved_by VARCHAR")
+        database.execute("UPDATE journal_version SET version_num = '0001'")
+        database.execute("DROP TRIGGER journal_refuses_elsewhere")  # of the schema after it
+        database.commit()
     assert isinstance(open_journal(home, "movies"), Journal)
 
 
 def test_a_journal_in_another_database_is_left_to_who_knows_how_to_reach_it(
     home: Home, journal: Journal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(quick_journal, "JOURNAL_URL", "SLATE_HOME")  # any variable that is set
-    assert isinstance(open_journal(home, "movies"), Journal)
+    monkeypatch.setenv("SLATE_JOURNAL_URL", "postgresql://ada@127.0.0.1:1/journal")
+    with pytest.raises(WorkspaceError, match=r"127\.0\.0\.1"):
+        open_journal(home, "movies")
 
 
 def test_a_file_that_somebody_holds_is_an_error_and_nothing_is_written(

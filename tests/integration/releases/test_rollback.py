@@ -148,7 +148,7 @@ def test_the_command_moves_the_pointer_before_anything_heavy_is_imported(
     promote(studio, 1, 2)
     before = studio.registry.version(1).release_id
     monkeypatch.setenv("MLFLOW_TRACKING_URI", NOBODY_LISTENS)
-    heavy = "('mlflow', 'ruamel', 'sqlalchemy', 'redis', 'numpy', 'polars', 'pandas', 'lightgbm', 'faiss')"
+    heavy = "('mlflow', 'sqlalchemy', 'redis', 'numpy', 'polars', 'pandas', 'lightgbm', 'faiss')"
     program = f"""
 import sys
 from release import rollback

@@ -64,6 +64,8 @@ def spoilt(
 
 def look(api: Api) -> ReleaseMismatch | None:
     api.live.look()
+    api.live.load()
+    api.live.look()
     problem = api.live.problem
     assert problem is None or isinstance(problem, ReleaseMismatch)
     return problem
