@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import chain
 
 import numpy as np
 import polars as pl
@@ -53,21 +54,21 @@ def _categories(items: Items, numbers: Numbers) -> list[list[str]]:
 
 
 def _titles(items: Items, numbers: Numbers, rng: np.random.Generator) -> list[str]:
-    words = words_of(items.spec.kind)
+    words, names = words_of(items.spec.kind), MANNERS.split()
     drawn = rng.integers(len(words[0]), size=(len(numbers), 2)).tolist()
-    manners = rng.integers(len(MANNERS), size=len(numbers)).tolist()
+    manners = rng.integers(len(names), size=len(numbers)).tolist()
     topics = zip(items.topic[numbers].tolist(), items.second[numbers].tolist(), drawn, manners, strict=True)
-    return [f"{MANNERS[manner]} {words[one][a]} and {words[two][b]}" for one, two, (a, b), manner in topics]
+    return [f"{names[manner]} {words[one][a]} and {words[two][b]}" for one, two, (a, b), manner in topics]
 
 
 def _texts(items: Items, numbers: Numbers, rng: np.random.Generator) -> list[str]:
     """Words of the item's two topics, as much of each as the item is, among common ones."""
-    of_topics = words_of(items.spec.kind)
-    words, per_topic = np.array([*sum(of_topics, []), *COMMON_WORDS]), len(of_topics[0])
+    of_topics, common = words_of(items.spec.kind), COMMON_WORDS.split()
+    words, per_topic = np.array([*chain.from_iterable(of_topics), *common]), len(of_topics[0])
     shape = (len(numbers), WORDS_PER_TEXT)
     first = rng.random(shape) < items.weight[numbers][:, None]
     topic = np.where(first, items.topic[numbers][:, None], items.second[numbers][:, None]).astype(np.int64)
     speaks = topic * per_topic + rng.integers(per_topic, size=shape)
-    fills = N_TOPICS * per_topic + rng.integers(len(COMMON_WORDS), size=shape)
+    fills = N_TOPICS * per_topic + rng.integers(len(common), size=shape)
     chosen = np.where(rng.random(shape) < TOPIC_WORD_SHARE, speaks, fills)
     return [" ".join(row) for row in words[chosen].tolist()]

@@ -74,8 +74,8 @@ def _packed(
     person: npt.NDArray[np.integer], day: npt.NDArray[np.integer] | int, page: npt.NDArray[np.integer]
 ) -> npt.NDArray[np.uint64]:
     """Person (under 2**40), day (under 2**12) and page (under 2**12) in one number."""
-    packed = (person.astype(np.uint64) << np.uint64(24)) | (np.asarray(day).astype(np.uint64) << np.uint64(12))
-    return packed | page.astype(np.uint64)
+    days = np.asarray(day, np.uint64) << np.uint64(12)
+    return np.asarray((person.astype(np.uint64) << np.uint64(24)) | days | page.astype(np.uint64), np.uint64)
 
 
 def _hashed(numbers: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:

@@ -136,10 +136,8 @@ def look_around(visits: Visits, shelf: Shelf, state: State, rng: np.random.Gener
     """What people look for and open on their own: by topic as they like it, within a topic what is sought."""
     nature = shelf.items.spec.nature
     # A gamma mixture of Poisson draws: most visits are short, some are very long.
-    wanted = np.array(nature.views)[visits.entry_page] * rng.gamma(
-        nature.views_shape, 1 / nature.views_shape, len(visits)
-    )
-    visit = np.repeat(np.arange(len(visits)), rng.poisson(wanted))
+    eagerness = rng.gamma(nature.views_shape, 1 / nature.views_shape, len(visits))
+    visit = np.repeat(np.arange(len(visits)), rng.poisson(np.array(nature.views)[visits.entry_page] * eagerness))
     person = visits.person[visit]
     topic = _topics_drawn(state.taste[person], rng)
     item = shelf.draw_of_topics(topic, rng)
@@ -219,7 +217,7 @@ def _topics_drawn(taste: Floats, rng: np.random.Generator) -> Numbers:
     """(n,) a topic for each row, as likely as it is liked."""
     ends = np.cumsum(taste, axis=1, dtype=np.float64)
     drawn = rng.random(len(taste)) * ends[:, -1] if len(taste) else np.empty(0)
-    return np.minimum((ends <= drawn[:, None]).sum(axis=1), N_TOPICS - 1)
+    return np.asarray(np.minimum((ends <= drawn[:, None]).sum(axis=1), N_TOPICS - 1), np.int64)
 
 
 def _shared(opened: Events, liked: npt.NDArray[np.float64], nature: Nature, rng: np.random.Generator) -> Events:

@@ -89,7 +89,9 @@ def load_world(folder: Path) -> World:
 def _load_state(folder: Path, block: int) -> State:
     rows = read_parquet(folder / FOLDER / "people" / f"block-{block:05}.parquet")
     return State(
-        *(_matrix(rows[name]) for name in ("taste", "shown", "opened")),
+        _matrix(rows["taste"]),
+        _matrix(rows["shown"]),
+        _matrix(rows["opened"]),
         rows["n_opened"].to_numpy().copy(),
         rows["last_visit"].to_numpy().copy(),
     )

@@ -7,7 +7,7 @@ from typing import Final
 
 from sources.simulator.nature import Kind
 
-# Topic -> its words, equally many for each. A text is mostly words of the item's topics, so that what they say can be found in it.
+# Topic -> its words, equally many for each. A text is mostly words of the item's topics, so that these can be found.
 TOPIC_WORDS: Final[Mapping[Kind, Mapping[str, str]]] = {
     Kind.SHOP: {
         "kitchen": "kettle saucepan whisk skillet teapot grater ladle colander oven spatula",
@@ -48,48 +48,11 @@ TOPIC_WORDS: Final[Mapping[Kind, Mapping[str, str]]] = {
 }
 N_TOPICS: Final = 16
 # Words that say nothing of a topic.
-COMMON_WORDS: Final = tuple(
-    [
-        "today",
-        "people",
-        "good",
-        "made",
-        "found",
-        "long",
-        "many",
-        "often",
-        "small",
-        "great",
-        "every",
-        "whole",
-        "early",
-        "known",
-        "simple",
-        "still",
-        "first",
-        "kept",
-    ]
+COMMON_WORDS: Final = (
+    "today people good made found long many often small great every whole early known simple still first kept"
 )
-MANNERS: Final = tuple(
-    [
-        "Plain",
-        "Bright",
-        "Quiet",
-        "Northern",
-        "Classic",
-        "Modern",
-        "Little",
-        "Grand",
-        "Honest",
-        "Slow",
-        "Swift",
-        "Golden",
-        "Silver",
-        "Green",
-        "Blue",
-        "Old",
-        "New",
-    ]
+MANNERS: Final = (
+    "Plain Bright Quiet Northern Classic Modern Little Grand Honest Slow Swift Golden Silver Green Blue Old New"
 )
 WORDS_PER_TEXT: Final = 30
 # Of a text's words, how many speak of its topics.
