@@ -21,16 +21,31 @@ class Group(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-class IngestSettings(Group):
-    """source: where the data comes from; path: the folder or zip of source `movielens`, relative to the checkout."""
+class SimulatorSettings(Group):
+    """A world that is made up (docs/simulator.md). kind: what it is; n_users, n_items: that ever join or appear;
+    seed: another one is another world."""
 
-    source: Literal["movielens-100k", "movielens"]
+    kind: Literal["shop", "articles"]
+    n_users: int = Field(ge=1)
+    n_items: int = Field(ge=100)
+    n_days: int = Field(ge=1, le=800)
+    seed: int = Field(ge=0)
+
+
+class IngestSettings(Group):
+    """source: where the data comes from; path: the folder or zip of source `movielens`, relative to the checkout;
+    simulator: the world of source `simulator`."""
+
+    source: Literal["movielens-100k", "movielens", "simulator"]
     path: str | None = None
+    simulator: SimulatorSettings | None = None
 
     @model_validator(mode="after")
     def _a_path_where_one_is_read(self) -> IngestSettings:
         if self.source == "movielens" and not self.path:
             raise ValueError("source `movielens` reads a local folder or zip: set `path` to it")
+        if self.source == "simulator" and self.simulator is None:
+            raise ValueError("source `simulator` makes a world up: say which under `simulator` (see presets/shop.yaml)")
         return self
 
 

@@ -10,6 +10,8 @@ from contracts.settings import IngestSettings
 from contracts.tables import CanonicalTables
 from sources.downloads import fetch_movielens_100k
 from sources.movielens import read_movielens
+from sources.simulator.nature import Kind, Spec
+from sources.simulator.read import simulate_tables
 
 
 def read_source(settings: IngestSettings, home: Home) -> CanonicalTables:
@@ -20,6 +22,10 @@ def read_source(settings: IngestSettings, home: Home) -> CanonicalTables:
     """
     if settings.source == "movielens-100k":
         return read_movielens(fetch_movielens_100k(home))
+    if settings.simulator is not None and settings.source == "simulator":
+        asked = settings.simulator
+        spec = Spec(Kind(asked.kind), asked.n_users, asked.n_items, asked.n_days, asked.seed)
+        return simulate_tables(spec)
     return read_movielens(_locate(Path(settings.path or "").expanduser(), home))
 
 

@@ -65,7 +65,7 @@ class Items:
             rng.uniform(0.6, 1.0, n_items).astype(np.float32),
             (ATTRACTION * attraction + np.sqrt(1 - ATTRACTION**2) * noise).astype(np.float32),
             np.asarray((ranks + nature.popularity_shift) ** -nature.popularity_power, np.float64),
-            price if sold else np.full(n_items, np.nan),
+            np.asarray(price, np.float64) if sold else np.full(n_items, np.nan),
             log_price.astype(np.float32) if sold else np.zeros(n_items, np.float32),
         )
 

@@ -77,7 +77,7 @@ class Nature:
 
     Attractiveness, in logits: base_logit where nothing speaks for an item; taste_weight for an item that is wholly of
     the only topic somebody likes; quality_weight per standard deviation of quality; context_weight and season_weight
-    scale what device, day part and season do to a topic; thrift_weight what a price does; novelty_weight what a new
+    scale what circumstances and season do to a topic; thrift_weight what a price does; novelty_weight what a new
     item gains; fatigue_weight what a topic loses that was shown too much; opened_weight what an opened item loses.
     examination_power: the item at position p is looked at with probability p ** -examination_power.
     popularity_power, popularity_shift: the item of rank r is sought with weight (r + shift) ** -power.
@@ -136,7 +136,7 @@ NATURES: Final[Mapping[Kind, Nature]] = {
         base_logit=-4.9,
         taste_weight=4.2,
         quality_weight=0.5,
-        context_weight=0.4,
+        context_weight=0.5,
         season_weight=0.4,
         thrift_weight=0.3,
         novelty_weight=0.3,

@@ -59,8 +59,7 @@ def attractiveness(requests: Requests, state: State, numbers: npt.NDArray[np.int
     topic, visit = items.topic[known], requests.pages.visit
     logit = nature.base_logit + nature.taste_weight * liking(items, state.taste, person, known)
     logit += nature.quality_weight * items.quality[known]
-    logit += shelf.topics.by_device[requests.visits.device[visit][:, None], topic]
-    logit += shelf.topics.by_day_part[requests.visits.day_part[visit][:, None], topic]
+    logit += _circumstances(requests.visits, shelf)[visit[:, None], topic]
     logit += shelf.topics.season(shelf.day)[topic]
     logit += nature.novelty_weight * shelf.novelty[known]
     logit -= nature.thrift_weight * items.priciness[known] * people.thrift[person]
@@ -133,13 +132,13 @@ def react(requests: Requests, slates: Slates, chances: npt.NDArray[np.float64], 
 
 
 def look_around(visits: Visits, shelf: Shelf, state: State, rng: np.random.Generator) -> Events:
-    """What people look for and open on their own: by topic as they like it, within a topic what is sought."""
+    """What people look for and open themselves: topics as taste and circumstances have it, of these what is sought."""
     nature = shelf.items.spec.nature
     # A gamma mixture of Poisson draws: most visits are short, some are very long.
     eagerness = rng.gamma(nature.views_shape, 1 / nature.views_shape, len(visits))
     visit = np.repeat(np.arange(len(visits)), rng.poisson(np.array(nature.views)[visits.entry_page] * eagerness))
     person = visits.person[visit]
-    topic = _topics_drawn(state.taste[person], rng)
+    topic = _topics_drawn(state.taste[person] * np.exp(_circumstances(visits, shelf))[visit], rng)
     item = shelf.draw_of_topics(topic, rng)
     seconds = rng.exponential(120.0, len(visit)) % 1_700 + 1
     return Events(
@@ -213,8 +212,13 @@ def _was_opened(state: State, person: Numbers, numbers: npt.NDArray[np.int32]) -
     return found
 
 
+def _circumstances(visits: Visits, shelf: Shelf) -> Floats:
+    """(n_visits, n_topics) logits."""
+    return shelf.topics.circumstances(visits.device, visits.day_part, visits.entry_page)
+
+
 def _topics_drawn(taste: Floats, rng: np.random.Generator) -> Numbers:
-    """(n,) a topic for each row, as likely as it is liked."""
+    """(n,) a topic for each row, in proportion to the row."""
     ends = np.cumsum(taste, axis=1, dtype=np.float64)
     drawn = rng.random(len(taste)) * ends[:, -1] if len(taste) else np.empty(0)
     return np.asarray(np.minimum((ends <= drawn[:, None]).sum(axis=1), N_TOPICS - 1), np.int64)

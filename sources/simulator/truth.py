@@ -20,7 +20,7 @@ import polars as pl
 from contracts.errors import ArtefactError
 from contracts.tables import read_parquet, write_parquet
 from sources.simulator.items import Items
-from sources.simulator.nature import DAY_PARTS, DEVICES, SLATE_LENGTH, Spec
+from sources.simulator.nature import DAY_PARTS, DEVICES, ENTRY_PAGES, SLATE_LENGTH, Spec
 from sources.simulator.people import People, State, n_blocks
 from sources.simulator.reactions import examination
 from sources.simulator.topics import Topics
@@ -41,6 +41,7 @@ def save_world(folder: Path, spec: Spec, topics: Topics, items: Items) -> None:
         "topic_shares": topics.shares.tolist(),
         "by_device": dict(zip(DEVICES, topics.by_device.tolist(), strict=True)),
         "by_day_part": dict(zip(DAY_PARTS, topics.by_day_part.tolist(), strict=True)),
+        "by_entry_page": dict(zip(ENTRY_PAGES, topics.by_entry_page.tolist(), strict=True)),
         "season_phase": topics.season_phase.tolist(),
         "examination": examination(spec.nature, SLATE_LENGTH).tolist(),
     }
