@@ -7,7 +7,8 @@ import sys
 
 import typer
 
-from cli import checkout, demo, doctor, releases, services, serving, workspace
+from cli import checkout, demo, doctor, releases, services, serving, simulate, workspace
+from cli.application import enter
 from contracts.errors import SlateworkError, refused_by_system
 
 INTERRUPTED = 130
@@ -19,15 +20,24 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for module in (demo, releases, serving, doctor, services, workspace, checkout):
+for module in (demo, releases, serving, doctor, services, simulate, workspace, checkout):
     module.add_to(app)
 
 
 @app.callback()
-def root(*, debug: bool = typer.Option(False, "--debug", help="Show the traceback of an error.")) -> None:
+def root(
+    context: typer.Context,
+    *,
+    application: str = typer.Option(
+        "", "--app", envvar="SLATE_APP", help="The application meant, by its preset; without it, the checkout's own."
+    ),
+    debug: bool = typer.Option(False, "--debug", help="Show the traceback of an error."),
+) -> None:
     """Build, promote and serve multi-stage recommenders."""
     if debug:
         os.environ["SLATE_DEBUG"] = "1"
+    if application:
+        enter(application, context.invoked_subcommand)
 
 
 def main() -> None:

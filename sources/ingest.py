@@ -10,7 +10,7 @@ from contracts.settings import IngestSettings
 from contracts.tables import CanonicalTables
 from sources.downloads import fetch_movielens_100k
 from sources.movielens import read_movielens
-from sources.simulator.nature import Kind, Spec
+from sources.simulator.nature import Spec, kind_named
 from sources.simulator.read import simulate_tables
 
 
@@ -24,7 +24,7 @@ def read_source(settings: IngestSettings, home: Home) -> CanonicalTables:
         return read_movielens(fetch_movielens_100k(home))
     if settings.simulator is not None and settings.source == "simulator":
         asked = settings.simulator
-        spec = Spec(Kind(asked.kind), asked.n_users, asked.n_items, asked.n_days, asked.seed)
+        spec = Spec(kind_named(asked.kind), asked.n_users, asked.n_items, asked.n_days, asked.seed)
         return simulate_tables(spec)
     return read_movielens(_locate(Path(settings.path or "").expanduser(), home))
 

@@ -31,6 +31,13 @@ class Kind(StrEnum):
     ARTICLES = "articles"
 
 
+def kind_named(name: str) -> Kind:
+    """The kind of this name; raises SettingsError where there is none."""
+    if name not in list(Kind):
+        raise SettingsError(f"There is no world of kind {name!r}.", f"Name one of {', '.join(Kind)}.")
+    return Kind(name)
+
+
 @dataclass(frozen=True)
 class Spec:
     """A world, wholly: the same spec is the same world, to the byte.

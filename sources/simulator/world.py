@@ -22,7 +22,7 @@ from sources.simulator.draws import Stream, stream
 from sources.simulator.items import MICROSECONDS_PER_DAY, Items, Shelf
 from sources.simulator.journeys import MICROSECONDS, Pages, Visits, turn_pages
 from sources.simulator.names import USER, numbers_of
-from sources.simulator.nature import DAY_PARTS, DEVICES, ENTRY_PAGES, Kind, Spec
+from sources.simulator.nature import DAY_PARTS, DEVICES, ENTRY_PAGES, Kind, Spec, kind_named
 from sources.simulator.people import BLOCK, People, State, n_blocks
 from sources.simulator.policies import EMPTY, Policy, Requests, Slates, logging_policy
 from sources.simulator.reactions import (
@@ -132,7 +132,7 @@ class World:
     @classmethod
     def create(cls, kind: Kind | str, n_users: int, n_items: int, n_days: int, seed: int) -> World:
         """A world on the morning of its first day; raises SettingsError for a size that no world can have."""
-        return cls(Spec(Kind(kind), n_users, n_items, n_days, seed))
+        return cls(Spec(kind_named(kind), n_users, n_items, n_days, seed))
 
     def day(self, policy: Policy = logging_policy) -> Day:
         """What happens today; tomorrow is the next one. The policy is called once per block of people (see Requests).
