@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-NAMES = ("noop",)
+NAMES = ("noop", "simulate")
 
 
 def main() -> None:
