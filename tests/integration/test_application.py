@@ -108,6 +108,16 @@ def test_a_command_goes_on_in_the_applications_workspace_with_the_code_there(rep
     assert by_environment.stdout.split() == [str(folder), "shop", str(home.root), "releases"]
 
 
+def test_a_run_for_an_application_has_its_parameters_under_those_of_the_form(repository, home, tmp_path):
+    outside = tmp_path / "outside"
+    git(repository.root, "worktree", "add", "--quiet", "--detach", "--no-checkout", str(outside))
+    form = ("workspace", "prepare", "--run-id", "1", "--overrides", '{"validate.max_value": 77}')
+    done = slate(outside, *form, SLATE_APP="shop")
+    assert done.returncode == 0, done.stderr
+    settings = load_settings(Path(done.stdout.splitlines()[-1]) / "params.yaml")
+    assert (settings.app, settings.validate_.max_value, settings.features.n_snapshots) == ("shop", 77, 6)
+
+
 def test_a_simulation_means_another_thing_by_an_application(repository, home, tmp_path):
     outside = tmp_path / "outside"
     git(repository.root, "worktree", "add", "--quiet", "--detach", "--no-checkout", str(outside))

@@ -77,6 +77,11 @@ def test_clicks_fall_with_the_position_as_the_stated_examination_does(lived):
         assert abs(np.log(here / first) - np.log(ratio)) <= SIGMAS * np.sqrt(1 / here + 1 / first)
 
 
+def test_examination_is_what_the_documents_say():
+    assert made(Kind.SHOP, n_users=1).examination(3) == pytest.approx([1, 2**-0.8, 3**-0.8])
+    assert made(Kind.ARTICLES, n_users=1).examination(3) == pytest.approx([1, 2**-0.6, 3**-0.6])
+
+
 def test_who_is_shown_what_they_like_clicks_more():
     n_clicks = {}
     for name, sign in (("liked", 1), ("disliked", -1)):
@@ -146,6 +151,14 @@ def test_who_was_brought_by_somebody_came_after_a_share_of_theirs(lived):
     pairs = brought.join(shares, left_on="referred_by", right_on="user_id")
     came_after = pairs.filter(pl.col("event_ts") <= pl.col("signup_ts"))
     assert came_after["user_id"].n_unique() == brought.height
+
+
+@pytest.mark.parametrize("n_users", [1, 2, 3])
+def test_where_nobody_was_before_nobody_was_brought(n_users):
+    for seed in range(40):
+        people = World.create("shop", n_users, n_items=100, n_days=2, seed=seed)._neighbourhoods[0].people
+        brought = people.referrer >= 0
+        assert (people.joined_day[people.referrer[brought]] < people.joined_day[brought]).all()
 
 
 def test_inverse_propensities_count_the_shelf():

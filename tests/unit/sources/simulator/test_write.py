@@ -60,6 +60,14 @@ def test_block_by_block_or_day_by_day_the_same_happens(folder):
     assert rows_of(folder, "impressions").sort(keys).equals(day.impressions.sort(keys))
 
 
+def test_no_two_blocks_of_people_are_alike():
+    first, second = World(Spec(Kind.SHOP, 2 * BLOCK, 100, 1, seed=5))._neighbourhoods
+    assert not np.isclose(first.people.rate, second.people.rate).mean() > 0.01
+    one, other = first.requests(0), second.requests(0)
+    assert not np.array_equal(one.person[:500], other.person[:500])
+    assert not np.array_equal(one.rng.random(5), other.rng.random(5))
+
+
 def test_a_day_is_a_partition_and_a_part_is_in_order_of_time(folder):
     assert sorted(path.name for path in (folder / "interactions").iterdir()) == ["day=2024-01-01", "day=2024-01-02"]
     for path in (folder / "interactions").rglob("*.parquet"):
