@@ -218,7 +218,7 @@ def _show_next(user_id: str) -> None:
     up, ask = (f"make up APP={app}", f"slate --app {app} recommend") if app else ("make up", "slate recommend")
     print(
         "\nGo on with (after `source .venv/bin/activate`):\n"
-        f"  {up:44}Airflow, MLflow and the API, left running\n"
-        f"  {ask + f' --user {user_id}':44}a slate on the command line\n"
-        f"  {'dvc metrics show':44}the figures behind the table, in {Path.cwd()}"
+        f"  {up:52}Airflow, MLflow and the API, left running\n"
+        f"  {ask + f' --user {user_id}':52}a slate on the command line\n"
+        f"  {'dvc metrics show':52}the figures behind the table, in {Path.cwd()}"
     )
