@@ -4,6 +4,9 @@ PYTHON ?= python3
 BIN := $(CURDIR)/.venv/bin
 export PATH := $(BIN):$(PATH)
 NAME ?= all
+ifdef APP
+export SLATE_APP := $(APP)
+endif
 # Where it is set, every start of Airflow, MLflow and Great Expectations would compile thousands of modules anew.
 unexport PYTHONDONTWRITEBYTECODE
 
@@ -17,10 +20,10 @@ help: ## List the commands
 env: ## Make the environment in .venv from the hashed lock
 	@$(PYTHON) bootstrap.py
 
-demo: env ## From nothing to slates on real data: build, register, promote, publish, serve, ask
+demo: env ## From nothing to slates: build, register, promote, publish, serve, ask; another application: APP=shop
 	@slate demo
 
-up: env ## Start Airflow, MLflow, Redis, the API and the promotion watch; print their addresses
+up: env ## Start Airflow, MLflow, Redis, the API and the promotion watch; print their addresses (APP=shop: of a shop)
 	@slate up
 
 down: env ## Stop what `make up` started

@@ -12,14 +12,16 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
 from contracts.errors import SlateworkError, WorkspaceError
 from contracts.home import Home, find_home
 
+LONG_HISTORY = 20  # events: what makes somebody worth showing
 READY_WITHIN_SECONDS = 60  # the API loads a bundle and answers the golden queries; two busy cores need up to ten
 STAGES = (
     "ingest",
@@ -46,12 +48,17 @@ def add_to(app: typer.Typer) -> None:
     app.command()(demo)
 
 
-def demo() -> None:
+def demo(
+    app: Annotated[str, typer.Option("--app", help="The application, by its preset; else the checkout's own.")] = "",
+) -> None:
     """Build, register, promote, publish and serve a release, and print slates for three kinds of people."""
+    from cli.application import enter
     from cli.checkout import setup
     from feature_store.connection import connect
     from feature_store.embedded_redis import online_store
 
+    if app:
+        enter(app, "demo")
     home = find_home()
     setup()
     with online_store(home) as url:
@@ -59,11 +66,12 @@ def demo() -> None:
         connect(url).close()  # a store that is away is told now, not after the whole build
         _reproduce()
         _promote(home)
+        somebody = _find_somebody()
         with _api(home) as address:
-            _show_slates(address)
+            _show_slates(address, somebody)
     _show_costs()
     _show_quality()
-    _show_next()
+    _show_next(somebody.user_id)
 
 
 def _reproduce() -> None:
@@ -136,11 +144,36 @@ def _post(address: str, path: str, body: dict[str, Any]) -> dict[str, Any]:
         return reply
 
 
-def _show_slates(address: str) -> None:
+@dataclass(frozen=True)
+class _Somebody:
+    """Who is asked about: a person with a history, and the two commonest categories of the catalogue."""
+
+    user_id: str
+    categories: list[str]
+
+
+def _find_somebody() -> _Somebody:
+    """The person in the middle of those with a history worth the name; the one with the longest where there is none."""
+    import polars as pl
+
+    from contracts.events import POSITIVE_EVENTS
+    from contracts.tables import CanonicalTables
+    from pipelines.paths import VALID
+
+    tables = CanonicalTables.load(VALID)
+    events = tables.interactions.filter(pl.col("event_type").is_in(POSITIVE_EVENTS))
+    lengths = events.group_by("user_id").len().sort("len", "user_id")
+    people = lengths.filter(pl.col("len") >= LONG_HISTORY)["user_id"].to_list() or lengths["user_id"].tail(1).to_list()
+    categories = tables.items.select(pl.col("categories").explode().drop_nulls()).to_series()
+    commonest = categories.value_counts(name="n").sort("n", "categories", descending=[True, False])
+    return _Somebody(people[len(people) // 2], commonest["categories"].head(2).to_list())
+
+
+def _show_slates(address: str, somebody: _Somebody) -> None:
     """Ask as three kinds of people would, over HTTP."""
-    person = _post(address, "/v1/recommend", {"user_id": "42", "k": 5, "explain": True})
-    _print_slate("Person 42, who has a history", person)
-    categories = ["Comedy", "Romance"]
+    person = _post(address, "/v1/recommend", {"user_id": somebody.user_id, "k": 5, "explain": True})
+    _print_slate(f"Person {somebody.user_id}, who has a history", person)
+    categories = somebody.categories
     newcomer = {"user_id": "newcomer", "preferences": {"categories": categories}, "k": 5, "explain": True}
     _print_slate(f"A new person who likes {' and '.join(categories)}", _post(address, "/v1/recommend", newcomer))
     visit = f"demo-{time.time_ns()}"
@@ -180,10 +213,12 @@ def _show_quality() -> None:
         print(f"  {rival:18}{headline[rival]:.3f}  {ahead}")
 
 
-def _show_next() -> None:
+def _show_next(user_id: str) -> None:
+    app = os.environ.get("SLATE_APP")
+    up, ask = (f"make up APP={app}", f"slate --app {app} recommend") if app else ("make up", "slate recommend")
     print(
-        "\nGo on with:\n"
-        "  make up                      Airflow, MLflow and the API, left running\n"
-        "  slate recommend --user 7     a slate on the command line (after `source .venv/bin/activate`)\n"
-        "  dvc metrics show             the figures behind the table"
+        "\nGo on with (after `source .venv/bin/activate`):\n"
+        f"  {up:52}Airflow, MLflow and the API, left running\n"
+        f"  {ask + f' --user {user_id}':52}a slate on the command line\n"
+        f"  {'dvc metrics show':52}the figures behind the table, in {Path.cwd()}"
     )

@@ -21,9 +21,11 @@ from cli import (
     services,
     serving,
     shadow,
+    simulate,
     storage,
     workspace,
 )
+from cli.application import enter
 from contracts.errors import SlateworkError, refused_by_system
 
 INTERRUPTED = 130
@@ -48,6 +50,7 @@ for module in (
     inspect,
     quarantine,
     services,
+    simulate,
     workspace,
     storage,
     checkout,
@@ -56,10 +59,19 @@ for module in (
 
 
 @app.callback()
-def root(*, debug: bool = typer.Option(False, "--debug", help="Show the traceback of an error.")) -> None:
+def root(
+    context: typer.Context,
+    *,
+    application: str = typer.Option(
+        "", "--app", envvar="SLATE_APP", help="The application meant, by its preset; without it, the checkout's own."
+    ),
+    debug: bool = typer.Option(False, "--debug", help="Show the traceback of an error."),
+) -> None:
     """Build, promote and serve multi-stage recommenders."""
     if debug:
         os.environ["SLATE_DEBUG"] = "1"
+    if application:
+        enter(application, context.invoked_subcommand)
 
 
 def main() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,7 +12,9 @@ import typer
 
 from contracts.errors import PromotionRefused, SettingsError
 from contracts.home import Home, find_home, main_checkout
+from contracts.presets import load_preset
 from pipelines import run_step, workspace
+from pipelines.application import is_own
 from pipelines.repository import Repository
 
 SHOWN_EDITS = 10  # enough to recognise what was left out; the count says the rest
@@ -37,7 +40,7 @@ def prepare(run_id: RunId, ref: Ref = "HEAD", source: Source = "", overrides: Ov
     """Make the run's worktree at REF with the overrides in its params.yaml; the last line printed is its path."""
     repository = _repository()
     ref = _recorded_with(find_home()) if ref == SERVED else ref
-    asked = _parse_overrides(overrides) | ({"ingest.source": source} if source else {})
+    asked = _of_application(repository) | _parse_overrides(overrides) | ({"ingest.source": source} if source else {})
     made = workspace.prepare(repository, find_home(), run_id, ref, asked)
     commit = repository.commit_of(ref)
     print(f"{ref} is {commit[:12]}; overrides: {json.dumps(asked) if asked else 'none'}; branch {made.branch}")
@@ -86,6 +89,12 @@ def remove(run_id: RunId) -> None:
     place = workspace.find(find_home(), run_id)
     workspace.remove(_repository(), place)
     print(f"removed {place.folder}; branch {place.branch} stays")
+
+
+def _of_application(repository: Repository) -> dict[str, Any]:
+    """What the application that is meant sets over params.yaml; nothing for the checkout's own."""
+    app = os.environ.get("SLATE_APP")
+    return {} if not app or is_own(repository, app) else load_preset(repository.root, app)
 
 
 def _repository() -> Repository:

@@ -45,6 +45,10 @@ class Home:
         return self.root / "worktrees"
 
     @property
+    def applications(self) -> Path:
+        return self.root / "applications"
+
+    @property
     def bundles(self) -> Path:
         return self.root / "bundles"
 

@@ -45,6 +45,9 @@ USERS_SCHEMA = pl.Schema(
         "age": pl.Int32(),
         "gender": pl.String(),
         "occupation": pl.String(),
+        "device": pl.String(),  # of somebody's first visit, like the two that follow; null where it is not known
+        "day_part": pl.String(),
+        "entry_page": pl.String(),
     }
 )
 

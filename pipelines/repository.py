@@ -46,6 +46,10 @@ class Repository:
         self._git("worktree", "prune")
         self._git("worktree", "add", "--quiet", "--force", "-B", branch, str(folder), commit)
 
+    def move_to(self, commit: str) -> None:
+        """Check `commit` out in place of what is there; edits of tracked files are gone, untracked files stay."""
+        self._git("reset", "--quiet", "--hard", commit)
+
     def remove_worktree(self, folder: Path) -> None:
         """Remove a worktree and what is in it; its branch stays."""
         # Twice: once for what is uncommitted in it, once for a lock left by a `worktree add` that was killed.

@@ -51,7 +51,7 @@ def _because_of_an_item(
     if query.anchor is not None:
         return f"More like {title}"
     stated = source in query.preferred_items and source not in query.history.item_idx
-    return f"Because you like {title}" if stated else f"Because you watched {title}"
+    return f"Because you like {title}" if stated else f"Because you chose {title}"
 
 
 def _because_of_a_category(catalogue: Catalogue, query: RetrievalQuery, item_idx: int) -> str | None:

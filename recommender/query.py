@@ -20,7 +20,7 @@ class RetrievalQuery:
     """One person at one moment.
 
     now: epoch seconds. history: what they did, oldest first, the session's events last.
-    segment: `age_band`, `gender`, `occupation` where known (see recommender.segments).
+    segment: `age_band`, `gender`, `occupation`, `device`, `day_part`, `entry_page` where known (see segments).
     anchor: the item whose page is shown, or None. preferred_categories: (n_categories,) or of length zero; weights.
     preferred_items, excluded: dense ids; excluded items are never proposed.
     """

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 
 import polars as pl
 
-ATTRIBUTES = ("age_band", "gender", "occupation")
+# Taken as they are told; the age becomes a band.
+ATTRIBUTES = ("gender", "occupation", "device", "day_part", "entry_page")
 # The bands of MovieLens 1M; each is named by its ages.
 _BAND_STARTS = (0, 18, 25, 35, 45, 50, 56)
 _BAND_NAMES = ("under 18", "18-24", "25-34", "35-44", "45-49", "50-55", "56 and over")
@@ -21,9 +22,9 @@ def age_band(age: int) -> str:
 def segment_of(context: Mapping[str, object]) -> dict[str, str]:
     """The segment that a request's context, or a row of `users`, tells of; what is not told is left out.
 
-    Reads `age` (a number, or its digits), `gender` and `occupation`; other keys are left alone.
+    Reads `age` (a number, or its digits) and ATTRIBUTES; other keys are left alone.
     """
-    told = {name: str(context[name]).strip() for name in ("gender", "occupation") if context.get(name) is not None}
+    told = {name: str(context[name]).strip() for name in ATTRIBUTES if context.get(name) is not None}
     segment = {name: value for name, value in told.items() if value}
     age = str(context.get("age") or "").strip()
     if age.isascii() and age.isdigit():

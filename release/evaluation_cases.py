@@ -2,7 +2,7 @@
 
 warm           people with events before the window, asked about at its start
 cold_popular   people without, of whom nothing is known
-cold_context   the same people, with their age, gender and occupation
+cold_context   the same people, with their demographics and the circumstances of their first visit
 cold_session   the same people after their first two events, judged on the rest
 """
 
@@ -24,13 +24,13 @@ from contracts.ids import ItemIdxArray, SessionId, UserId
 from contracts.slates import RecommendRequest
 from contracts.tables import CanonicalTables
 from recommender.ranking_data import SESSION_EVENTS
-from recommender.segments import segment_of
+from recommender.segments import ATTRIBUTES, segment_of
 
 WARM: Final = "warm"
 COLD_POPULAR: Final = "cold_popular"
 COLD_CONTEXT: Final = "cold_context"
 COLD_SESSION: Final = "cold_session"
-CONTEXT_COLUMNS: Final = ("age", "gender", "occupation")
+CONTEXT_COLUMNS: Final = ("age", *ATTRIBUTES)
 
 
 @dataclass(frozen=True)
@@ -162,7 +162,7 @@ def _in_session(person: _Person, k: int) -> Case:
 
 
 def known_contexts(users: pl.DataFrame) -> dict[str, dict[str, str]]:
-    """By user_id, what is known of people whose demographics make a segment."""
+    """By user_id, what is known of people beforehand, where it makes a segment."""
     contexts = {}
     for row in users.iter_rows(named=True):
         context = {name: str(row[name]) for name in CONTEXT_COLUMNS if row.get(name) is not None}

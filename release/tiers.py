@@ -51,7 +51,10 @@ _PLANS: Final[Mapping[Tier, Plan]] = {
         Scorer.FUSION,
         {"content": 1.0, "covisitation": 1.0, "als": 0.5, "popular_recent": 0.5, "popular": FILLER_WEIGHT},
     ),
-    Tier.CONTEXTUAL: Plan(Scorer.FUSION, {"popular_segment": 1.0, "popular": FILLER_WEIGHT}),
+    # The fillers are for circumstances that nobody was seen in: what is popular of late, then anything.
+    Tier.CONTEXTUAL: Plan(
+        Scorer.FUSION, {"popular_segment": 1.0, "popular_recent": FILLER_WEIGHT, "popular": FILLER_WEIGHT**2}
+    ),
     Tier.POPULAR: Plan(Scorer.FUSION, {"popular_recent": 1.0, "popular": FILLER_WEIGHT}),
 }
 

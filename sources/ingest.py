@@ -13,6 +13,8 @@ from sources.files import Report, write_tables
 from sources.grouplens import fetch_movielens
 from sources.movielens import read_movielens
 from sources.places import is_url, local_root
+from sources.simulator.nature import Spec, kind_named
+from sources.simulator.read import simulate_tables
 
 
 def write_source(settings: IngestSettings, home: Home, folder: Path) -> Report:
@@ -31,6 +33,10 @@ def read_source(settings: IngestSettings, home: Home) -> CanonicalTables:
     """The tables of a source that is read into memory: every one but `files`."""
     if settings.source == "movielens-100k":
         return read_movielens(fetch_movielens_100k(home))
+    if settings.simulator is not None and settings.source == "simulator":
+        asked = settings.simulator
+        spec = Spec(kind_named(asked.kind), asked.n_users, asked.n_items, asked.n_days, asked.seed)
+        return simulate_tables(spec)
     return read_movielens(fetch_movielens(settings.name, home) if settings.name else Path(_root(settings)))
 
 

@@ -106,6 +106,9 @@ def checkerboard() -> Checkerboard:
             "age": [20] * 24,
             "gender": ["F" if user % 2 else "M" for user in range(24)],
             "occupation": [None] * 24,
+            "device": [None] * 24,
+            "day_part": [None] * 24,
+            "entry_page": [None] * 24,
         },
         schema=USERS_SCHEMA,
     )

@@ -63,6 +63,7 @@ def test_the_projects_own_parameters_are_right_and_cannot_be_changed() -> None:
             {"interactions": SHOP | {"event_types": {"kauf": "buy"}}},
             r"interactions\.event_types\.kauf` is 'buy'",
         ),
+        ("ingest.source", "simulator", "say which under `simulator`"),
         ("request.quotas", {"als": 6000}, r"quotas\.als is 6000; expected 0 to 5000"),
         ("validate.min_value", 9, "min_value 9 is above max_value 5: no value would pass"),
         ("validate.max_value", float("nan"), r"`validate\.max_value` is nan: .*finite"),

@@ -20,13 +20,13 @@ def why(query: RetrievalQuery, quotas: dict[str, int] | None = None, item: int |
     return reasons(world.catalogue, checkerboard_generators(), query, candidates, row)
 
 
-def test_somebody_with_history_is_told_of_what_they_watched_and_like():
+def test_somebody_with_history_is_told_of_what_they_chose_and_like():
     world = checkerboard()
     query = world.query("u500")
     left_out = world.held_out["u500"]
     sentences = why(query, item=left_out)
-    watched = {f"Because you watched {world.catalogue.titles[item]}" for item in query.history.item_idx}
-    assert sentences[0] in watched
+    chosen = {f"Because you chose {world.catalogue.titles[item]}" for item in query.history.item_idx}
+    assert sentences[0] in chosen
     assert sentences[1] == "Because you like even"
     assert len(sentences) == 3
 

@@ -24,9 +24,8 @@ def fitted(*rows: tuple[str, int, timedelta], people: dict[str, str] | None = No
         orient="row",
     )
     users = pl.DataFrame(
-        [(user, None, None, gender, None) for user, gender in (people or {}).items()],
+        [{"user_id": user, "gender": gender} for user, gender in (people or {}).items()],
         schema=USERS_SCHEMA,
-        orient="row",
     )
     tables = CanonicalTables(interactions, checkerboard().tables.items, users)
     return fit_generators(tables, checkerboard().catalogue, AS_OF, CANDIDATE_SETTINGS, seed=1)
@@ -90,8 +89,9 @@ def test_a_segment_nobody_is_of_says_nothing():
         ({"age": "17", "gender": "F"}, {"age_band": "under 18", "gender": "F"}),
         ({"age": 18}, {"age_band": "18-24"}),
         ({"age": "56"}, {"age_band": "56 and over"}),
-        ({"age": "old", "gender": " ", "device": "phone"}, {}),
+        ({"age": "old", "gender": " ", "colour": "red"}, {}),
         ({"age": None, "occupation": "writer"}, {"occupation": "writer"}),
+        ({"device": "mobile", "entry_page": "search"}, {"device": "mobile", "entry_page": "search"}),
         ({"age": "-3"}, {}),
         ({"age": "²"}, {}),
         ({}, {}),
