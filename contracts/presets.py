@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from contracts.errors import SettingsError
-from contracts.settings import read_params
+from contracts.params_file import read_params
 
 FOLDER = Path("presets")
 
