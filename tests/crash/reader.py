@@ -83,7 +83,8 @@ def _ask(live: LiveRelease, stage_set: StageSet, asked: dict[str, cycle[Recommen
     lineup = live.current
     assert lineup is not None
     served = lineup.production
-    request = next(asked[served.pointer.release_id])
+    pair = (served.release.release_id, served.reader.generation_id)
+    request = next(asked[pair[0]])
     try:
         slate = served.answer(request)
     except Exception as error:  # noqa: BLE001 - whatever it is, the person got no slate
@@ -91,11 +92,9 @@ def _ask(live: LiveRelease, stage_set: StageSet, asked: dict[str, cycle[Recommen
         return
     tally.answers += 1
     if slate.degraded:
-        tally.note(
-            "failed", {"request": request.request_id, "without": slate.degraded, "pair": served.pointer.__dict__}
-        )
+        tally.note("failed", {"request": request.request_id, "without": slate.degraded, "pair": pair})
     elif not stage_set.is_whole(slate):
-        tally.note("mixed", {"request": request.request_id, "pair": served.pointer.__dict__, "items": items_of(slate)})
+        tally.note("mixed", {"request": request.request_id, "pair": pair, "items": items_of(slate)})
 
 
 if __name__ == "__main__":

@@ -95,7 +95,7 @@ class _Run:
         self._rng = rng
         self._outcome = Outcome()
         self._processes = get_context("forkserver")  # imports once, and forks before anything has started a thread
-        self._processes.set_forkserver_preload(["tests.crash.deeds", "tests.crash.mortal"])
+        self._processes.set_forkserver_preload(["tests.crash.deeds", "release.publication", "release.collecting"])
 
     def rounds(self, n_rounds: int) -> Outcome:
         with connect(self._url) as client:

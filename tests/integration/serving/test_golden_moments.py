@@ -90,6 +90,7 @@ def test_a_server_that_is_switched_to_it_stays_with_the_old_release_and_says_why
     stage.point_at(1)
     with pytest.raises(ReleaseMismatch, match=said):
         raise look(api) or AssertionError("it was taken up")
-    served = api.live.current
-    assert served is not None
+    lineup = api.live.current
+    assert lineup is not None
+    served = lineup.production
     assert (served.release.release_id, served.reader.generation_id) == stage.pairs[0]
