@@ -9,7 +9,6 @@ from typing import Annotated, Any
 import typer
 
 from contracts.errors import WorkspaceError
-from contracts.tables import SCHEMAS
 
 Rule = Annotated[str, typer.Option("--rule", help="Only rows that break this rule.")]
 NRows = Annotated[int, typer.Option("--rows", min=0, help="Sample rows shown of each table.")]
@@ -24,6 +23,8 @@ def quarantine(
     *, rule: Rule = "", rows: NRows = 3, as_json: bool = typer.Option(False, "--json", help="Print JSON.")
 ) -> None:
     """Show what the last validation of this checkout put in quarantine, also if it failed."""
+    from contracts.tables import SCHEMAS
+
     report = _report_folder()
     result = json.loads((report / "validation.json").read_bytes())
     tables = {name: _table(report, name, result["tables"].get(name, {}), rule, rows) for name in SCHEMAS}

@@ -91,7 +91,7 @@ with DAG(
         "source": Param(
             FROM_PARAMS,
             type="string",
-            enum=[FROM_PARAMS, "movielens-100k", "movielens", "files"],
+            enum=[FROM_PARAMS, "movielens-100k", "movielens", "files", "simulator"],
             title="Data source",
             description="Replaces `ingest.source`. `movielens` and `files` also need their keys: docs/sources.md.",
         ),
