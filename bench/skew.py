@@ -81,7 +81,8 @@ class World:
         fit = fit_of(Cutoff.TEST)
         release = Release.assemble(fit, schemas, settings.request, split.test_start, values.generation_id)
         reader = OfflineFeatureReader(values, schemas, release.catalogue.ids)
-        cases = build_cases(tables, release.catalogue.ids, split.test_start, SLATE)[WARM]
+        rng, most = np.random.default_rng(settings.seed), settings.evaluate.max_people
+        cases = build_cases(tables, release.catalogue.ids, split.test_start, SLATE, most, rng)[WARM]
         return cls(settings, tables, release, reader, cases)
 
     def query(self, case: Case) -> RetrievalQuery:
