@@ -96,8 +96,8 @@ class _Tables:
         self._entity = entity
         self._engine = ibis.duckdb.connect(**({} if n_threads is None else {"threads": n_threads}))
         self._keys = _in_engine(keys)
-        self._items = _in_engine(tables.items.select("item_id", pl.col("release_year").cast(pl.Int64), "categories"))
-        self._users = _in_engine(tables.users.select("user_id", pl.col("age").cast(pl.Int64), female=_female()))
+        self._items = _in_engine(_item_columns(tables.items))
+        self._users = _in_engine(_user_columns(tables.users))
         events = _in_engine(_event_columns(tables.interactions))
         self._events = events.left_join(self._items, "item_id").drop("item_id_right")
         self._events = self._events.left_join(self._users, "user_id").drop("user_id_right")
@@ -133,13 +133,35 @@ def _in_engine(table: pl.DataFrame) -> Rows:
 
 
 def _event_columns(interactions: pl.DataFrame) -> pl.DataFrame:
-    value = pl.col("value").fill_nan(None).clip(-LARGEST_VALUE, LARGEST_VALUE)
     return positive_events(interactions).select(
         "user_id",
         "item_id",
+        "session_id",
+        "event_type",
         event_us=pl.col("event_ts").dt.epoch("us"),
-        value_milli=(value * 1000).round().cast(pl.Int64),
+        value_milli=_thousandths("value"),
     )
+
+
+def _item_columns(items: pl.DataFrame) -> pl.DataFrame:
+    return items.select(
+        "item_id",
+        "categories",
+        pl.col("release_year").cast(pl.Int64),
+        price_milli=_thousandths("price"),
+        created_us=pl.col("created_ts").dt.epoch("us"),
+    )
+
+
+def _user_columns(users: pl.DataFrame) -> pl.DataFrame:
+    return users.select(
+        "user_id", pl.col("age").cast(pl.Int64), female=_female(), signup_us=pl.col("signup_ts").dt.epoch("us")
+    )
+
+
+def _thousandths(column: str) -> pl.Expr:
+    value = pl.col(column).fill_nan(None).clip(-LARGEST_VALUE, LARGEST_VALUE)
+    return (value * 1000).round().cast(pl.Int64)
 
 
 def _female() -> pl.Expr:

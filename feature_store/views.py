@@ -30,9 +30,9 @@ Column = Any
 class Source(StrEnum):
     """What a view's expression is handed, one row per (entity, as_of) and ...
 
-    EVENTS: event before it, within the view's reach: event_us, user_id, item_id, value_milli, and of the item
-    release_year, categories, and of the person age, female.
-    ATTRIBUTES: entity: what the entity's own table says of it, at any time.
+    EVENTS: event before it, within the view's reach: event_us, event_type, user_id, item_id, session_id, value_milli,
+    and of the item release_year, categories, price_milli, created_us, and of the person age, female, signup_us.
+    ATTRIBUTES: entity: what the entity's own table says of it (the same columns), at any time.
     """
 
     EVENTS = "events"
