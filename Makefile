@@ -11,7 +11,7 @@ endif
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo up down status test test-crash lint bench clean
+.PHONY: help env spark demo up down status test test-crash lint bench clean
 ROUNDS ?= 1000
 
 help: ## List the commands
@@ -19,6 +19,9 @@ help: ## List the commands
 
 env: ## Make the environment in .venv from the hashed lock
 	@$(PYTHON) bootstrap.py
+
+spark: env ## Add Spark, for `features.engine: spark`; it needs Java 17 or 21 on PATH
+	@uv pip install --quiet --no-deps --require-hashes -r requirements-spark.lock
 
 demo: env ## From nothing to slates: build, register, promote, publish, serve, ask; another application: APP=shop
 	@slate demo
