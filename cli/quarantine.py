@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from contracts.errors import WorkspaceError
 
+if TYPE_CHECKING:
+    import polars as pl
+
 Rule = Annotated[str, typer.Option("--rule", help="Only rows that break this rule.")]
-NRows = Annotated[int, typer.Option("--rows", min=0, help="Sample rows shown of each table.")]
+NRows = Annotated[int, typer.Option("--rows", min=0, help="Sample rows shown of each reason.")]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -20,7 +23,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def quarantine(
-    *, rule: Rule = "", rows: NRows = 3, as_json: bool = typer.Option(False, "--json", help="Print JSON.")
+    *, rule: Rule = "", rows: NRows = 2, as_json: bool = typer.Option(False, "--json", help="Print JSON.")
 ) -> None:
     """Show what the last validation of this checkout put in quarantine, also if it failed."""
     from contracts.tables import SCHEMAS
@@ -70,9 +73,16 @@ def _table(report: Path, name: str, counts: dict[str, Any], rule: str, n_rows: i
         "rows": counts.get("rows", 0),
         "quarantined": counts.get("quarantined", 0),
         "by_rule": {one: {"rows": count, "says": rules[one]["says"]} for one, count in broken.items()},
-        "sample": rows.head(n_rows).to_dicts(),
+        "sample": _sample(rows, n_rows).to_dicts(),
         "known_rules": list(rules),
     }
+
+
+def _sample(rows: pl.DataFrame, n_rows: int) -> pl.DataFrame:
+    """So many rows of each reason, so that none hides behind many of another."""
+    import polars as pl
+
+    return rows.filter(pl.int_range(pl.len()).over("reason") < n_rows)
 
 
 def _print(result: dict[str, Any], report: Path, tables: dict[str, Any]) -> None:

@@ -102,8 +102,17 @@ def inspect_files(paths: Sequence[str], rules: ValidateSettings, now: datetime) 
         return inspection
     for name in inspection.proposal.unused:
         inspection.notes.append(f"{name} is left out: it is none of the three tables, or another file fits better.")
+    inspection.notes += _not_read(parts, inspection.proposal)
     _try_out(inspection, inspection.proposal, rules, now)
     return inspection
+
+
+def _not_read(parts: Sequence[Part], proposal: Proposal) -> Iterator[str]:
+    for part in parts:
+        if part.guess is not None and part.names[0] not in proposal.unused:
+            columns = [column for column in part.profiles if column not in part.guess.columns.values()]
+            if columns:
+                yield f"{part.guess.table}: nothing reads {', '.join(columns)}; if one fits, name it under `columns`."
 
 
 def _find(paths: Sequence[str]) -> tuple[str, list[DataFile], list[str]]:
@@ -168,7 +177,8 @@ def _try_out(inspection: Inspection, proposal: Proposal, rules: ValidateSettings
         try:
             inspection.report = write_tables(proposal.settings, inspection.root, folder)
         except SourceError as error:
-            inspection.problems.append(_of_error(error))
+            # Of a file that could not even be looked at it would say the same again.
+            inspection.problems += [] if inspection.problems else [_of_error(error)]
             return
         tables = CanonicalTables.load(folder)
         inspection.values = _value_bounds(tables.interactions)

@@ -34,7 +34,7 @@ ITEM_WORDS: Mapping[str, str] = {
     " categorie section ressort",
     "text": "text description beschreibung abstract body summary inhalt descripcion plot",
     "price": "price preis prix precio cost uvp amount betrag",
-    "created_ts": "created created_at added angelegt published erschienen launched since date datum",
+    "created_ts": "created created_at added angelegt published erschienen launched listed available since date datum",
     "release_year": "year jahr annee release_year erscheinungsjahr",
 }
 USER_WORDS: Mapping[str, str] = {

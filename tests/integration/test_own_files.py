@@ -218,6 +218,35 @@ def test_inspect_lists_what_is_wrong_with_file_row_and_advice(workspace: Path) -
     assert "row 3003" in run("inspect", "inbox")
 
 
+def test_inspect_names_the_columns_that_nothing_reads(workspace: Path) -> None:
+    change_events(lambda lines: [f"{lines[0]};kanal", *(f"{line};app" for line in lines[1:] if line)])
+    assert "# interactions: nothing reads kanal; if one fits, name it under `columns`." in run("inspect", "inbox")
+
+
+def test_inspect_tells_of_a_file_that_was_cut_short_once(workspace: Path) -> None:
+    for part in (2, 3):
+        whole = (Path("inbox") / EVENTS).read_bytes()
+        (Path("inbox") / f"{part}-{EVENTS}").write_bytes(whole if part == 2 else whole[: len(whole) // 2])
+    printed = run("inspect", "inbox")
+    assert "1 thing(s) are wrong with it" in printed
+    assert printed.count("cut short or damaged") == 1
+
+
+def test_quarantine_shows_rows_of_every_reason(workspace: Path, settings: Settings) -> None:
+
+    def spoil(lines: list[str]) -> list[str]:
+        unknown = [line.replace("angesehen", "???") for line in lines[1:21]]
+        return [lines[0], *unknown, *lines[21:50], lines[50].replace(";0", ";9", 1), *lines[51:]]
+
+    change_events(spoil)
+    ingest.run(settings)
+    validate.run(settings, NOW)
+    sample = json.loads(run("quarantine", "--rows", "1", "--json"))["tables"]["interactions"]["sample"]
+    reasons = pl.read_parquet(QUARANTINE / "interactions.parquet")["reason"].unique().to_list()
+    assert len(reasons) > 1
+    assert sorted(row["reason"] for row in sample) == sorted(reasons)
+
+
 def test_inspect_of_what_is_no_export_says_what_it_found_and_exits_1(workspace: Path) -> None:
     (Path("inbox") / EVENTS).unlink()
     result = CliRunner().invoke(app, ["inspect", f"inbox/{GOODS}"], catch_exceptions=False)
