@@ -123,7 +123,18 @@ def _parse_overrides(text: str) -> dict[str, Any]:
         raise SettingsError(f"The overrides are no JSON: {error}; found {text!r:.200}", advice) from error
     if not isinstance(value, dict):
         raise SettingsError(f"The overrides are {type(value).__name__}; expected an object: {text!r:.200}", advice)
+    _check_gates_stand(value)
     return value
+
+
+def _check_gates_stand(overrides: dict[str, Any]) -> None:
+    """Whoever may start a training may not thereby say who may promote, or what a release must show."""
+    for key in overrides:
+        if key.partition(".")[0] == "promotion" and key != "promotion.after_training":
+            raise SettingsError(
+                f"`{key}` cannot be overridden for one run: it is a rule of promotion.",
+                "Change it in params.yaml and commit it; a form may set `promotion.after_training` alone.",
+            )
 
 
 def _say_what_is_left_out(repository: Repository) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -116,6 +117,18 @@ def test_a_run_for_an_application_has_its_parameters_under_those_of_the_form(rep
     assert done.returncode == 0, done.stderr
     settings = load_settings(Path(done.stdout.splitlines()[-1]) / "params.yaml")
     assert (settings.app, settings.validate_.max_value, settings.features.n_snapshots) == ("shop", 77, 6)
+
+
+@pytest.mark.parametrize("key", ["promotion.min_ndcg", "promotion"])
+def test_whoever_starts_a_run_cannot_change_what_a_release_must_show(repository, home, tmp_path, key):
+    outside = tmp_path / "outside"
+    git(repository.root, "worktree", "add", "--quiet", "--detach", "--no-checkout", str(outside))
+    form = ("workspace", "prepare", "--run-id", "1", "--overrides")
+    refused = slate(outside, *form, json.dumps({key: 0}))
+    assert refused.returncode == 1
+    assert f"`{key}` cannot be overridden for one run" in refused.stderr
+    taken = slate(outside, *form, json.dumps({"promotion.after_training": "none"}))
+    assert taken.returncode == 0, taken.stderr
 
 
 def test_a_simulation_means_another_thing_by_an_application(repository, home, tmp_path):
