@@ -99,7 +99,7 @@ with DAG(
             {},
             type="object",
             title="Overrides of params.yaml",
-            description='Dotted keys and their values, such as `{"ranking.n_trees": 200, "seed": 8}`; no `promotion.*`.',
+            description='Dotted keys and their values, such as `{"ranking.n_trees": 200, "seed": 8}`; not `promotion`.',
         ),
     },
     tags=["slatework"],
