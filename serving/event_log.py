@@ -24,6 +24,7 @@ from feature_store.keys import events_key
 from serving.metrics import Metrics
 from serving.request_log import RequestLog
 from serving.spool import Spool
+from serving.values_log import ValuesLog
 
 LOG = logging.getLogger(__name__)
 QUEUE_LENGTH = 20_000  # records: 20 s of slates of ten at 100 a second
@@ -37,13 +38,20 @@ Record = Mapping[str, Any]
 class EventLog:
     """Takes records at once and writes them soon; `close` writes or spools what is left.
 
-    requests: written by the same thread.
+    requests, values: written by the same thread.
     """
 
     def __init__(
-        self, connect: Callable[[], redis.Redis], app: str, spool: Spool, metrics: Metrics, requests: RequestLog
+        self,
+        connect: Callable[[], redis.Redis],
+        app: str,
+        spool: Spool,
+        metrics: Metrics,
+        requests: RequestLog,
+        values: ValuesLog,
     ) -> None:
         self.requests = requests
+        self.values = values
         self._connect = connect
         self.stream = events_key(app)
         self._spool = spool
@@ -85,6 +93,7 @@ class EventLog:
         except (redis.RedisError, StoreUnavailable) as error:
             self._keep(lines, error)
         self.requests.write_waiting()
+        self.values.write_waiting()
         return len(lines)
 
     def _take(self, patience_s: float) -> list[bytes]:
