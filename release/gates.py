@@ -146,7 +146,7 @@ def _parity(candidate: Candidate, release: Release, n_sampled: int) -> Gate:
 
 
 def _logged_parity(candidate: Candidate, release: Release, promotion: PromotionSettings) -> Gate:
-    """What the last `slate parity` found in answers of the release: in Staging, as a canary, or earlier in production."""
+    """What the last `slate parity` found in answers of the release, given in Staging, as a canary or in production."""
     try:
         found = last_parity(candidate.parity, release.release_id) if candidate.parity else None
     except ArtefactError as error:

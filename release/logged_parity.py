@@ -57,11 +57,11 @@ def check_logged(release_id: str, used: Sequence[UsedValues], basis: Basis) -> L
         release_id,
         len(used),
         basis.other_tables,
-        [
+        (
             *_check_rows(basis, basis.schemas.user, people),
             *_check_rows(basis, basis.schemas.item, items),
             *_check_histories(basis, people),
-        ],
+        ),
     )
 
 
@@ -129,11 +129,11 @@ def _compared(name: str, found: _Column, expected: _Column, where: Sequence[str]
     missing, extra = found.missing & ~expected.missing, expected.missing & ~found.missing
     mismatch = _differ(found.values, expected.values, tolerance) & ~missing & ~extra
     at_fault = np.flatnonzero(mismatch | missing | extra)
-    parity = FeatureParity(name, len(where), int(mismatch.sum()), int(missing.sum()), int(extra.sum()))
+    example = ""
     if len(at_fault):
         first = int(at_fault[0])
-        parity.example = f"{where[first]}: {found.said(first)} online, {expected.said(first)} offline"
-    return parity
+        example = f"{where[first]}: {found.said(first)} online, {expected.said(first)} offline"
+    return FeatureParity(name, len(where), int(mismatch.sum()), int(missing.sum()), int(extra.sum()), example)
 
 
 def _differ(found: npt.NDArray[Any], expected: npt.NDArray[Any], tolerance: float) -> npt.NDArray[np.bool_]:

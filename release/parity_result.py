@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 from contracts.errors import ArtefactError
 
 
-@dataclass
+@dataclass(frozen=True)
 class FeatureParity:
     """One feature: values compared, and those at fault.
 
@@ -31,7 +31,7 @@ class FeatureParity:
         return self.mismatch + self.missing + self.extra
 
 
-@dataclass
+@dataclass(frozen=True)
 class LoggedParity:
     """What was found in the answers of one release.
 
@@ -41,7 +41,7 @@ class LoggedParity:
     release_id: str
     n_requests: int
     other_tables: tuple[str, ...] = ()
-    features: list[FeatureParity] = field(default_factory=list)
+    features: tuple[FeatureParity, ...] = ()
 
     @property
     def n_values(self) -> int:
@@ -95,7 +95,7 @@ def last_parity(folder: Path, release_id: str) -> LoggedParity | None:
             said["release_id"],
             int(said["n_requests"]),
             tuple(said["other_tables"]),
-            [FeatureParity(**feature) for feature in said["features"]],
+            tuple(FeatureParity(**feature) for feature in said["features"]),
         )
     except FileNotFoundError:
         return None

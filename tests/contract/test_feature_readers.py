@@ -127,6 +127,25 @@ class TestEveryReader:
             assert ever == stored[1]
             assert person.features.known.all()
 
+    @pytest.mark.parametrize(
+        ("now", "too_old"),
+        [
+            (WRITTEN + timedelta(days=1) - timedelta(microseconds=1), False),
+            (WRITTEN + timedelta(days=1), False),
+            (WRITTEN + timedelta(days=1, microseconds=1), True),
+        ],
+        ids=["before the TTL", "on the TTL", "past the TTL"],
+    )
+    def test_says_what_was_missing_or_too_old_and_when_rows_were_true(self, reader, now, too_old):
+        stored = np.isnan(generation().matrix(SCHEMAS.item))
+        rows = reader.read_items([*generation().ids(Entity.ITEM), "never heard of"], now)
+        limits = np.array([spec.ttl_days == 1 for spec in SCHEMAS.item.features])
+        np.testing.assert_array_equal(rows.missing[:-1], stored | (limits & too_old))
+        assert rows.missing[-1].all()
+        assert rows.written.tolist() == [int(WRITTEN.timestamp())] * len(stored) + [0]
+        person = reader.read_person("nobody", None, now)
+        assert (person.features.missing.all(), person.features.written.tolist()) == (True, [0])
+
     def test_refuses_values_of_another_layout(self, reader_of):
         values = generation()
         other = FeatureSchemas(SCHEMAS.user, FeatureSchema(Entity.ITEM, SCHEMAS.item.features[::-1]))
