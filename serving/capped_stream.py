@@ -10,7 +10,8 @@ from typing import Generic, TypeVar
 import redis
 from prometheus_client import Counter
 
-from contracts.errors import StoreUnavailable
+from contracts.errors import StoreError
+from feature_store.connection import mapped_errors
 
 QUEUE_LENGTH = 2000  # entries: 20 s of 100 a second
 
@@ -53,10 +54,10 @@ class CappedStream(Generic[Entry]):
         if not entries:
             return
         try:
-            with self._connect().pipeline(transaction=False) as pipeline:
+            with mapped_errors(), self._connect().pipeline(transaction=False) as pipeline:
                 for entry in entries:
                     pipeline.xadd(self._key, {"record": self._encode(entry)}, maxlen=self._length, approximate=True)
                 pipeline.execute()
             self._outcomes.labels("written").inc(len(entries))
-        except (redis.RedisError, StoreUnavailable):
+        except StoreError:
             self._outcomes.labels("dropped").inc(len(entries))

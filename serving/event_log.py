@@ -19,7 +19,8 @@ from typing import Any
 import orjson
 import redis
 
-from contracts.errors import StoreUnavailable
+from contracts.errors import StoreError
+from feature_store.connection import mapped_errors
 from feature_store.keys import events_key
 from serving.metrics import Metrics
 from serving.request_log import RequestLog
@@ -90,7 +91,7 @@ class EventLog:
             self._outcomes.labels("written").inc(self._spool.ship(self._write))
             self._write(lines)
             self._outcomes.labels("written").inc(len(lines))
-        except (redis.RedisError, StoreUnavailable) as error:
+        except StoreError as error:
             self._keep(lines, error)
         self.requests.write_waiting()
         self.values.write_waiting()
@@ -109,7 +110,7 @@ class EventLog:
     def _write(self, lines: Sequence[bytes]) -> None:
         if not lines:
             return
-        with self._connect().pipeline(transaction=True) as pipeline:
+        with mapped_errors(), self._connect().pipeline(transaction=True) as pipeline:
             for line in lines:
                 pipeline.xadd(self.stream, {"record": line}, maxlen=STREAM_LENGTH, approximate=True)
             pipeline.execute()

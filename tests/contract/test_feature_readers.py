@@ -44,6 +44,16 @@ def offline(values: FeatureValues, schemas: FeatureSchemas, item_ids: IdMap) -> 
 
 @pytest.fixture
 def online(client: redis.Redis) -> ReaderOf:
+    return published_in(client)
+
+
+@pytest.fixture
+def in_cluster(cluster_url: str) -> Iterator[ReaderOf]:
+    with connect(cluster_url) as client:
+        yield published_in(client)
+
+
+def published_in(client: redis.Redis) -> ReaderOf:
     def reader(values: FeatureValues, schemas: FeatureSchemas, item_ids: IdMap) -> FeatureReader:
         publish(client, APP, values, schemas, item_ids, "release", batch_size=7)
         return RedisFeatureReader(client, APP, values.generation_id, schemas, item_ids)
@@ -51,9 +61,9 @@ def online(client: redis.Redis) -> ReaderOf:
     return reader
 
 
-@pytest.fixture(params=["offline", "online"])
+@pytest.fixture(params=["offline", "online", "in_cluster"])
 def reader_of(request: pytest.FixtureRequest) -> ReaderOf:
-    return offline if request.param == "offline" else request.getfixturevalue("online")
+    return offline if request.param == "offline" else request.getfixturevalue(request.param)
 
 
 @pytest.fixture
