@@ -28,7 +28,7 @@ from contracts.ids import ItemId, SessionId, UserId
 from contracts.slates import RecommendRequest, Slate
 
 # Of the candidates not shown so many are drawn: a value that keeps an item from being shown never shows among the
-# shown. All 500 would be 80 KB a request.
+# shown. All 500 would be 25 times the bytes.
 N_NOT_SHOWN: Final = 10
 
 
