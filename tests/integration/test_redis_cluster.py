@@ -23,6 +23,7 @@ from feature_store.bare_client import QuickClient
 from feature_store.collection import collect
 from feature_store.connection import connect
 from feature_store.event_stream import id_from, latest_records, read_stream
+from feature_store.exchange import exchange, raise_refused
 from feature_store.generations import list_generations
 from feature_store.keys import events_key, items_key, pointer_key, requests_key, session_key, turn_key, users_key
 from feature_store.nodes import node_of, nodes_of
@@ -93,6 +94,7 @@ def test_keys_that_moved_to_another_node_are_followed_by_who_knew_the_old_one(tm
         target = after.execute_command("CLUSTER", "MYID")
         for node in (after, before, *nodes_of(client)):
             node.execute_command("CLUSTER", "SETSLOT", slot, "NODE", target)
+        raise_refused(exchange(client, [("HSET", items_key("movies", "0" * 16), "i2", b"row")]))
         publish_all(client, "movies")
         assert after.exists(users_key("movies", ID, 0), users_key("movies", ID, 2)) == 2
         reader = RedisFeatureReader(client, "movies", ID, SCHEMAS, ids_of(VALUES))

@@ -300,8 +300,8 @@ def test_no_values_are_logged_where_none_are_wanted(stage: Stage, serving: dict[
 
 
 def test_an_answer_made_of_defaults_because_the_store_was_unreadable_is_not_logged(stage: Stage) -> None:
-    key = users_key(stage.settings.app, stage.pairs[0][1], 0)
-    stage.redis.hset(key, PEOPLE[0], b"no row")
+    key = items_key(stage.settings.app, stage.pairs[0][1])
+    stage.redis.hset(key, mapping=dict.fromkeys(stage.redis.hkeys(key), b"no row"))
     with asking(stage) as client:
         assert "features" in ask(client, user_id=PEOPLE[0])["degraded"]
     assert logged(stage) == []
