@@ -75,7 +75,7 @@ def _is_cluster(probe: redis.Redis) -> bool:
     from redis.exceptions import NoPermissionError  # noqa: PLC0415 - see above
 
     try:
-        return bool(probe.info("cluster")["cluster_enabled"])
+        return bool(probe.info("cluster").get("cluster_enabled"))
     except NoPermissionError:
         return False  # who may not ask is taken for one of a single server
 

@@ -155,7 +155,7 @@ def _logged_parity(candidate: Candidate, release: Release, promotion: PromotionS
     n, share = (found.n_requests, found.fault_share) if found else (0, 0.0)
     sentence = f"Of {n} answers of it the feature values were computed again, at least {least} are asked. "
     if found:
-        sentence += f"{found.n_faults} of {found.n_values} values were at fault, {most:g} of them may be. {found.first}"
+        sentence += f"{found.n_faults} of {found.n_values} values were at fault; {most:.2%} may be. {found.first} "
     if n < least:
         sentence += "Let it answer in Staging or as a canary, and run `slate parity`."
     return Gate("logged_parity", n >= least and share <= most, sentence.strip(), share, most, n=n)

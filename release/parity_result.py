@@ -63,7 +63,7 @@ class LoggedParity:
 
     @property
     def first(self) -> str:
-        """The worst feature's first fault in words; empty where there is none."""
+        """The first fault of the worst feature in words; empty where there is none."""
         return next((f"{feature.name}: {feature.example}." for feature in self.worst()), "")
 
     def to_json(self) -> dict[str, Any]:
