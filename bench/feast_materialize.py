@@ -1,8 +1,9 @@
-"""Feast's side of `bench.publish`, run by the Python of Feast's own environment, which has nothing of ours.
+"""Feast's side of `bench.publish` and `bench.online_read`, run by a Python that has nothing of ours.
 
-    python feast_materialize.py FOLDER HOST:PORT N_PEOPLE N_FEATURES SEED
+    python feast_materialize.py FOLDER HOST:PORT N_PEOPLE N_FEATURES SEED [N_READ N_ROUNDS]
 
-Prints one JSON line: entities a second of `materialize`, the process's peak, and Redis' memory before it.
+Prints one JSON line: entities a second of `materialize`, the process's peak, and Redis' memory before it; asked to read
+N_READ people N_ROUNDS times, the milliseconds of each read as well.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ AS_OF = datetime(2026, 1, 1, tzinfo=UTC)
 
 def main() -> None:
     """Write the offline rows, apply, and materialize."""
-    folder, address, n_people, n_features, seed = Path(sys.argv[1]), sys.argv[2], *map(int, sys.argv[3:])
+    folder, address, n_people, n_features, seed = Path(sys.argv[1]), sys.argv[2], *map(int, sys.argv[3:6])
     names = [f"user_feature_{number}" for number in range(n_features)]
     _write_rows(folder / "rows.parquet", n_people, names, seed)
     (folder / "feature_store.yaml").write_text(
@@ -49,7 +50,22 @@ def main() -> None:
     store.materialize(AS_OF - timedelta(days=1), AS_OF + timedelta(days=1))
     seconds = time.perf_counter() - started
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(json.dumps({"entities_per_s": n_people / seconds, "client_peak_mib": peak, "used_before": used_before}))
+    reads = _milliseconds_of_reads(store, names, n_people, seed, *map(int, sys.argv[6:])) if sys.argv[6:] else {}
+    found = {"entities_per_s": n_people / seconds, "client_peak_mib": peak, "used_before": used_before, **reads}
+    print(json.dumps(found))
+
+
+def _milliseconds_of_reads(
+    store: FeatureStore, names: list[str], n_people: int, seed: int, n_read: int, n_rounds: int
+) -> dict[str, list[float]]:
+    rng, taken = np.random.default_rng(seed), []
+    features = [f"people:{name}" for name in names]
+    for _ in range(n_rounds):
+        rows = [{"user_id": str(7 * number)} for number in rng.choice(n_people, n_read, replace=False)]
+        started = time.perf_counter()
+        store.get_online_features(features=features, entity_rows=rows).to_dict()
+        taken.append(1000 * (time.perf_counter() - started))
+    return {"read_ms": taken}
 
 
 def _write_rows(path: Path, n_people: int, names: list[str], seed: int) -> None:

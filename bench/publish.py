@@ -112,7 +112,7 @@ def _compare(sizes: list[int], feast_people: int) -> None:
 
 
 def _measured_in_a_process_of_its_own(size: int) -> dict[str, float]:
-    with tempfile.TemporaryDirectory() as folder, _server(Path(folder) / "redis") as url:
+    with tempfile.TemporaryDirectory() as folder, one_server(Path(folder) / "redis") as url:
         values = Path(folder) / "values"
         # Made by a process of its own too: the parent stays small, and Linux counts a child's peak from its parent's.
         _run("-c", f"from bench.publish import make_values; make_values({size}, {str(values)!r})")
@@ -203,7 +203,7 @@ def _compare_layouts() -> None:
         (1, True),
         *((people, compact) for people in (16, 32, 64, 128) for compact in (False, True)),
     ):
-        with tempfile.TemporaryDirectory() as folder, _server(Path(folder) / "redis") as url, connect(url) as client:
+        with tempfile.TemporaryDirectory() as folder, one_server(Path(folder) / "redis") as url, connect(url) as client:
             client.config_set("hash-max-ziplist-entries", 2 * people)
             client.config_set("hash-max-ziplist-value", 1024 if compact else 64)
             before = client.info("memory")["used_memory"]
@@ -222,7 +222,7 @@ def _compare_reads_of_items(ids: list[bytes], rows: list[bytes]) -> None:
     """500 of many items: from one hash, and from a key each."""
     rng = np.random.default_rng(SEED)
     wanted = [ids[position] for position in rng.choice(len(ids), 500, replace=False)]
-    with tempfile.TemporaryDirectory() as folder, _server(Path(folder) / "redis") as url, connect(url) as client:
+    with tempfile.TemporaryDirectory() as folder, one_server(Path(folder) / "redis") as url, connect(url) as client:
         for first in range(0, len(ids), BATCH_SIZE):
             part = dict(zip(ids[first : first + BATCH_SIZE], rows[first : first + BATCH_SIZE], strict=True))
             client.hset("items", items=list(chain.from_iterable(part.items())))
@@ -247,10 +247,10 @@ def _write_layout(client: redis.Redis, ids: list[bytes], rows: list[bytes], peop
 
 def _feast(n_people: int) -> dict[str, float] | None:
     """Feast's figures; None, said aloud, where it cannot be installed."""
-    python = _feast_python()
+    python = feast_python()
     if python is None:
         return None
-    with tempfile.TemporaryDirectory() as folder, _server(Path(folder) / "redis") as url:
+    with tempfile.TemporaryDirectory() as folder, one_server(Path(folder) / "redis") as url:
         arguments = [folder, url.removeprefix("redis://").removesuffix("/0"), str(n_people), str(N_FEATURES), str(SEED)]
         ran = subprocess.run(
             [str(python), str(Path(__file__).with_name("feast_materialize.py")), *arguments],
@@ -268,7 +268,8 @@ def _feast(n_people: int) -> dict[str, float] | None:
     return {name: round(value, 1) for name, value in found.items()}
 
 
-def _feast_python() -> Path | None:
+def feast_python() -> Path | None:
+    """The Python of Feast's own environment, made when it is not there; None, said aloud, where it cannot be."""
     folder = find_home().root / "bench" / "feast-venv"
     python = folder / "bin" / "python"
     if not (folder / "ready").exists():
@@ -283,7 +284,7 @@ def _feast_python() -> Path | None:
 
 
 @contextmanager
-def _server(folder: Path) -> Iterator[str]:
+def one_server(folder: Path) -> Iterator[str]:
     """A Redis for this benchmark alone, which saves nothing."""
     folder.mkdir()
     port = free_port()

@@ -104,13 +104,16 @@ def _redis() -> Finding:
     from contracts.home import find_home
     from feature_store.connection import connect
     from feature_store.embedded_redis import running, server_binary
+    from feature_store.nodes import nodes_of
 
     def look() -> str:
         url = os.environ.get("REDIS_URL") or running(find_home())
         if not url:
             return f"embedded, not running now ({server_binary()})"
         with connect(url) as client:
-            return f"reachable, {client.dbsize()} keys"
+            nodes = nodes_of(client)
+            kind = f"a cluster of {len(nodes)} nodes, " if len(nodes) > 1 else ""
+            return f"reachable, {kind}{sum(int(node.dbsize()) for node in nodes)} keys"
 
     return _attempt("Redis", look)
 
@@ -119,6 +122,7 @@ def _redis_settings() -> Finding:
     from contracts.home import find_home
     from feature_store.connection import connect
     from feature_store.embedded_redis import running
+    from feature_store.nodes import nodes_of
     from feature_store.room import what_settings_cost
 
     name = "Redis settings"
@@ -127,7 +131,9 @@ def _redis_settings() -> Finding:
         if not url:
             return Finding(name, "ok", "the embedded server's own")
         with connect(url) as client:
-            found, next_step = what_settings_cost(client)
+            asked = [what_settings_cost(node) for node in nodes_of(client)]
+        # Of a cluster the first node that needs something: nodes are set up alike.
+        found, next_step = next((answer for answer in asked if answer[1]), asked[0])
     except (SlateworkError, OSError):
         return Finding(name, "optional", "cannot be asked, see Redis")
     return Finding(name, "optional" if next_step else "ok", found, next_step)

@@ -83,6 +83,18 @@ class FeatureRows:
 
 
 @dataclass(frozen=True)
+class ReadRows(FeatureRows):
+    """Feature rows as a reader found them, so that what was read can be told from what was filled in.
+
+    missing: (n_entities, n_features) True where there was no value, or one past its TTL, and a default stands.
+    written: (n_entities,) epoch seconds at which each row was true, 0 where it is not known.
+    """
+
+    missing: npt.NDArray[np.bool_]
+    written: npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
 class History:
     """What one person did, oldest first; the arrays are aligned.
 
@@ -114,7 +126,7 @@ class History:
 class Person:
     """What the store knows of one person: one row of features, what they did before, what they did in this session."""
 
-    features: FeatureRows
+    features: ReadRows
     history: History
     session: History
 
@@ -132,7 +144,7 @@ class FeatureReader(Protocol):
         """One person's features, history and session in one round trip; defaults and empty where nothing is known."""
         ...
 
-    def read_items(self, item_ids: Sequence[ItemId], now: datetime) -> FeatureRows:
+    def read_items(self, item_ids: Sequence[ItemId], now: datetime) -> ReadRows:
         """The items' feature rows in the order asked, in one round trip."""
         ...
 

@@ -69,6 +69,10 @@ class Home:
         return self.root / "reports"
 
     @property
+    def parity(self) -> Path:
+        return self.root / "parity"
+
+    @property
     def airflow(self) -> Path:
         return self.root / "airflow"
 

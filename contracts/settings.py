@@ -232,7 +232,9 @@ class PromotionSettings(Group):
     max_tier_loss: the same for each group of newcomers; of fewer than min_people nobody is judged.
     min_ndcg: floor of the NDCG@10 measured. max_relative_loss_*: the share of the champion's figure that may be lost;
     max_popularity_share_gain: places more, as a share of all, that the most popular items may take.
-    parity_sample: people, and items, whose values are read online and offline; max_p99_ms: of the request path.
+    parity_sample: people, and items, whose values are read online and offline; min_parity_requests: answers of the
+    release that the last `slate parity` must have computed again, 0 asks for none; max_parity_share: of the values in
+    them, those that may be at fault; max_p99_ms: of the request path.
     allowed_requesters: who may promote, `cli:<user of the machine>` or `token:<sha256 of a token>`; none: everybody.
     canary: its guard."""
 
@@ -248,6 +250,8 @@ class PromotionSettings(Group):
     max_relative_loss_coverage: float = Field(ge=0, le=1)
     max_popularity_share_gain: float = Field(ge=0, le=1)
     parity_sample: int = Field(ge=1, le=100_000)
+    min_parity_requests: int = Field(ge=0)
+    max_parity_share: float = Field(ge=0, le=1)
     max_p99_ms: float = Field(gt=0)
     canary: CanarySettings
 
@@ -258,7 +262,9 @@ class ServingSettings(Group):
     poll_ms: how often a server looks at what it should serve; kept_releases: how many releases of production stay in
     memory, the one served included, so that going back needs no loading; staging_header: whether a request may ask for
     the release in Staging with `X-Slate-Stage: staging`; request_log_length: questions kept in Redis for
-    `slate shadow`, with the ids of who asked; 0 keeps none.
+    `slate shadow`, with the ids of who asked; 0 keeps none. values_log_share: of the answers, 0 to 1, those whose
+    feature values are logged for `slate parity`; values_log_length: answers kept so in Redis, some 3 KB each; 0 keeps
+    none.
     """
 
     clock: Literal["wall", "release"]
@@ -266,6 +272,8 @@ class ServingSettings(Group):
     kept_releases: int = Field(ge=1, le=10)
     staging_header: bool
     request_log_length: int = Field(ge=0, le=1_000_000)
+    values_log_share: float = Field(ge=0, le=1)
+    values_log_length: int = Field(ge=0, le=1_000_000)
     store_timeout_ms: int = Field(ge=1, le=60_000)
     session_ttl_minutes: int = Field(ge=1, le=1440)
     session_length: int = Field(ge=1, le=1000)

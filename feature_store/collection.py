@@ -32,6 +32,7 @@ from feature_store.keys import (
     staging_key,
     users_key,
 )
+from feature_store.nodes import node_of
 from feature_store.turn_taking import TURN_MS, Turn, taking_turns
 
 POINTERS = {"served": pointer_key, "in Staging": staging_key, "a canary's": canary_key}
@@ -102,7 +103,7 @@ def collect(
     done: list[Collected | Kept] = []
     with taking_turns(client, app, turn_ms) as turn:
         collector = _Collector(client, app, turn, batch_size)
-        now, listed = _server_time(client), list_generations(client, app)
+        now, listed = _server_time(node_of(client, turn.key)), list_generations(client, app)
         for entry in listed:
             why = keep.get(entry.generation_id) or _why_spared(entry, now, grace)
             done.append(collector.collect(entry.generation_id, entry.release_id, why, _keys_of(app, entry)))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias, cast
 
 from contracts.errors import SlateworkError, StoreError
 
@@ -25,6 +25,7 @@ FIRST_ANSWER_MS = 5000  # a wrong address is told in seconds; patience is for a 
 def connect(url: str, timeout_ms: int | None = None) -> redis.Redis:
     """A client that was answered once; replies are bytes.
 
+    A server that says it is a node of a Redis Cluster gets a client of the whole cluster, which has the same commands.
     timeout_ms: with one, every call ends within about that time and is never tried again (a request's deadline);
     without, calls are patient and a lost connection is retried, once the first answer has come within seconds.
     Raises StoreUnavailable when nobody answers there, StoreError when the URL is malformed.
@@ -41,6 +42,10 @@ def connect(url: str, timeout_ms: int | None = None) -> redis.Redis:
         ) from error
     with mapped_errors(where=without_password(url)):
         probe.ping()
+        if _is_cluster(probe):
+            client.close()
+            # It has every command that is used here, and is no kind of redis.Redis.
+            client = cast("redis.Redis", redis.RedisCluster.from_url(url, protocol=2, **_patience(timeout_ms)))
     probe.close()
     return client
 
@@ -64,6 +69,15 @@ def mapped_errors(where: str = "Redis") -> Iterator[None]:
         if meant is None:
             raise
         raise meant from error
+
+
+def _is_cluster(probe: redis.Redis) -> bool:
+    from redis.exceptions import NoPermissionError  # noqa: PLC0415 - see above
+
+    try:
+        return bool(probe.info("cluster").get("cluster_enabled"))
+    except NoPermissionError:
+        return False  # who may not ask is taken for one of a single server
 
 
 def _patience(timeout_ms: int | None) -> dict[str, object]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from contracts.features import FeatureRows, Person
+from contracts.features import Person, ReadRows
 from contracts.ids import ItemId, SessionId, UserId
 from feature_store.rows import default_rows, unknown_person
 from feature_store.values import FeatureSchemas
@@ -23,6 +23,6 @@ class DefaultFeatureReader:
         """Defaults, no history, no session."""
         return unknown_person(self.schemas.user)
 
-    def read_items(self, item_ids: Sequence[ItemId], now: datetime) -> FeatureRows:  # noqa: ARG002 - the reader's contract
+    def read_items(self, item_ids: Sequence[ItemId], now: datetime) -> ReadRows:  # noqa: ARG002 - the reader's contract
         """A row of defaults per item."""
         return default_rows(self.schemas.item, len(item_ids))

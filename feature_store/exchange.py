@@ -9,7 +9,9 @@ from typing import Any, cast
 
 import hiredis
 import redis
-from redis.exceptions import ResponseError
+from redis.exceptions import MovedError, ResponseError
+
+from feature_store.nodes import look_again, node_of
 
 Command = tuple[bytes | str, ...]
 
@@ -20,11 +22,20 @@ def exchange(client: redis.Redis, commands: Sequence[Command]) -> list[Any]:
     """The answers, in the order of the commands, all of which are carried out even when one is refused.
 
     A refusal is an answer too, an exception (see `raise_refused`). A lost connection is raised: how far the server came
-    is not known then.
+    is not known then. In a cluster all commands must be about keys of one slot; where their node is another one by now,
+    all are sent again.
     """
     if not commands:
         return []
-    connection: Any = client.connection_pool.get_connection()
+    answers = _exchange(node_of(client, str(commands[0][1])), commands)
+    if any(isinstance(answer, MovedError) for answer in answers):
+        look_again(client)
+        answers = _exchange(node_of(client, str(commands[0][1])), commands)
+    return answers
+
+
+def _exchange(node: redis.Redis, commands: Sequence[Command]) -> list[Any]:
+    connection: Any = node.connection_pool.get_connection()
     try:
         connection.send_packed_command([b"".join(map(_pack, commands))])
         return [_answer(connection) for _ in commands]
@@ -32,7 +43,7 @@ def exchange(client: redis.Redis, commands: Sequence[Command]) -> list[Any]:
         connection.disconnect()  # answers may be on their way, and would be taken for those of the next
         raise
     finally:
-        client.connection_pool.release(connection)
+        node.connection_pool.release(connection)
 
 
 def raise_refused(answers: Sequence[Any]) -> None:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from redis.exceptions import (
+    AskError,
     AuthenticationError,
     AuthorizationError,
     BusyLoadingError,
+    ClusterDownError,
     NoPermissionError,
     OutOfMemoryError,
     ReadOnlyError,
+    RedisClusterException,
     RedisError,
+    TryAgainError,
 )
 from redis.exceptions import ConnectionError as ConnectionFailed
 from redis.exceptions import TimeoutError as TooSlow
@@ -22,7 +26,7 @@ _START_ONE = (
 _GOES_ON = "Nothing was switched, and a rerun goes on from here."
 
 # The first that fits: the errors that come earlier are kinds of those that come later.
-_MEANINGS: tuple[tuple[tuple[type[RedisError], ...], type[StoreError], str, str], ...] = (
+_MEANINGS: tuple[tuple[tuple[type[Exception], ...], type[StoreError], str, str], ...] = (
     (
         (AuthenticationError, AuthorizationError, NoPermissionError),
         StoreUnavailable,
@@ -30,6 +34,13 @@ _MEANINGS: tuple[tuple[tuple[type[RedisError], ...], type[StoreError], str, str]
         "Put the right user and password into REDIS_URL.",
     ),
     ((BusyLoadingError,), StoreUnavailable, "is still loading its data", "Try again in a moment."),
+    (
+        (ClusterDownError, RedisClusterException),
+        StoreUnavailable,
+        "is a cluster that does not serve every slot",
+        "See `redis-cli cluster info` on one of its nodes, and try again when it says `cluster_state:ok`.",
+    ),
+    ((AskError, TryAgainError), StoreUnavailable, "is moving our keys to another node", "Try again in a moment."),
     ((TooSlow,), StoreUnavailable, "did not answer in time", "See whether it is overloaded, and try again."),
     ((ConnectionFailed,), StoreUnavailable, "cannot be reached", _START_ONE),
     (
@@ -44,7 +55,7 @@ _MEANINGS: tuple[tuple[tuple[type[RedisError], ...], type[StoreError], str, str]
 
 def ours(error: Exception, where: str) -> StoreError | None:
     """The error of ours that one of redis stands for; None where it is none of redis'."""
-    if not isinstance(error, RedisError):
+    if not isinstance(error, (RedisError, RedisClusterException)):
         return None
     for kinds, kind, problem, next_step in _MEANINGS:
         if isinstance(error, kinds):

@@ -5,6 +5,7 @@
     slate:{<app>}:canary                       which ones a share of people gets instead (JSON)
     slate:{<app>}:events                       stream: what was shown and what people did (JSON)
     slate:{<app>}:requests                     stream: the latest questions asked, to be asked again (JSON)
+    slate:{<app>}:values                       stream: feature values that answers stood on (JSON)
     slate:{<app>}:s:<session_id>               list: what was done in a session, oldest first
     slate:{<app>}:publishing                   who is publishing or collecting now; expires (see `turn_taking`)
     slate:{<app>}:generations                  hash: every generation anything was written for (see `generations`)
@@ -59,6 +60,11 @@ def events_key(app: str) -> str:
 def requests_key(app: str) -> str:
     """Where the latest questions are (see `serving.request_log`)."""
     return f"slate:{{{app}}}:requests"
+
+
+def values_key(app: str) -> str:
+    """Where the feature values of the latest answers are (see `serving.values_log`)."""
+    return f"slate:{{{app}}}:values"
 
 
 def session_key(app: str, session_id: str) -> str:

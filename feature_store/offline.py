@@ -66,7 +66,7 @@ def values_as_of(
 
     history_length: events kept per person, the latest.
     """
-    histories = _histories(tables.interactions, as_of, history_length)
+    histories = histories_as_of(tables.interactions, as_of, history_length)
     rows = {
         entity: point_in_time_join(
             pl.DataFrame({f"{entity}_id": ids, "as_of": [as_of] * len(ids)}, schema_overrides={"as_of": UTC_TIME}),
@@ -172,7 +172,8 @@ def _microseconds(times: pl.Series) -> pl.Series:
     return times.cast(UTC_TIME).dt.epoch("us")
 
 
-def _histories(interactions: pl.DataFrame, as_of: datetime, length: int) -> pl.DataFrame:
+def histories_as_of(interactions: pl.DataFrame, as_of: datetime, length: int) -> pl.DataFrame:
+    """Everybody's latest events strictly before as_of, at most `length` of each, as `values.HISTORY_SCHEMA`."""
     events = positive_events(interactions).filter(pl.col("event_ts") < as_of)
     return (
         events.sort("event_ts", "item_id", "event_type")

@@ -12,7 +12,7 @@ from typing import cast
 import redis
 
 from contracts.errors import StoreError
-from contracts.features import FeatureRows, History, Person
+from contracts.features import History, Person, ReadRows
 from contracts.id_map import IdMap
 from contracts.ids import ItemId, SessionId, UserId
 from feature_store.connection import mapped_errors
@@ -84,7 +84,7 @@ class RedisFeatureReader:
             person = replace(person, features=self._user_rows(row, now), history=self._history(history))
         return person
 
-    def read_items(self, item_ids: Sequence[ItemId], now: datetime) -> FeatureRows:
+    def read_items(self, item_ids: Sequence[ItemId], now: datetime) -> ReadRows:
         """The items' feature rows in the order asked; a row of defaults where an item has none."""
         if not item_ids:
             return default_rows(self._schemas.item, 0)
@@ -120,7 +120,7 @@ class RedisFeatureReader:
     def _key_of(self, key: Callable[[str, str, int], str], firsts: list[str], user_id: UserId) -> str:
         return key(self._app, self._generation_id, max(bisect_right(firsts, user_id) - 1, 0))
 
-    def _user_rows(self, packed: bytes | None, now: datetime) -> FeatureRows:
+    def _user_rows(self, packed: bytes | None, now: datetime) -> ReadRows:
         rows = unpack_rows([packed], self._schemas.user)
         return usable_rows(self._schemas.user, rows.values, rows.written, rows.known, now)
 

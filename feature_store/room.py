@@ -14,7 +14,8 @@ from contracts.errors import StoreError
 from contracts.features import Entity
 from feature_store.connection import mapped_errors
 from feature_store.generation_digest import HISTORIES_AT_ONCE, ROWS_AT_ONCE
-from feature_store.keys import BUCKET_SIZE, bucket_count, histories_key, items_key, users_key
+from feature_store.keys import BUCKET_SIZE, bucket_count, histories_key, items_key, receipt_key, users_key
+from feature_store.nodes import node_of
 from feature_store.packing import EVENT, HEADER
 from feature_store.server_program import COMPACT_BUCKET_ENTRIES, COMPACT_VALUE_BYTES
 from feature_store.value_source import ValueSource
@@ -122,8 +123,9 @@ def bytes_needed(extent: Extent, *, compact: bool) -> int:
 
 def check_room(client: redis.Redis, app: str, generation_id: str, extent: Extent) -> None:
     """Raise StoreError, with what is free and what is needed, when the rest of a generation would not fit."""
-    memory = read_memory(client)
-    whole = bytes_needed(extent, compact=keeps_hashes_compact(client))
+    node = node_of(client, receipt_key(app, generation_id))
+    memory = read_memory(node)
+    whole = bytes_needed(extent, compact=keeps_hashes_compact(node))
     needed = round(whole * (1 - _share_there(client, app, generation_id, extent)))
     if needed <= memory.free:
         return

@@ -25,6 +25,7 @@ GATES = (
     "latency",
     "parity",
     "source",
+    "logged_parity",
     "floor",
     "popular",
     "ndcg",

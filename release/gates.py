@@ -13,7 +13,7 @@ from pathlib import Path
 
 from contracts.errors import ArtefactError, ReleaseMismatch, StoreError, StoreUnavailable
 from contracts.features import FeatureReader
-from contracts.settings import Settings
+from contracts.settings import PromotionSettings, Settings
 from feature_store.offline_reader import OfflineFeatureReader
 from feature_store.values import FeatureValues
 from release.bundle import VALIDATION, Release, load_bundle, read_json
@@ -23,6 +23,7 @@ from release.golden import check_golden, golden_calls
 from release.latency import Timer, measure_latency
 from release.manifest import VALUES_FOLDER
 from release.parity import Sample, check_parity
+from release.parity_result import last_parity
 from release.quality_gates import QualityGates
 from release.registry import GENERATION_TAG, Version
 from release.registry_state import Stage
@@ -35,6 +36,7 @@ class Candidate:
     reader: publishes a release's values, if they are not in the store yet, and reads them as serving would.
     champion: the bundle of the release in production; None when there is none.
     allow_dirty: uncommitted source is no reason against it; accepted: why it may be without a comparison.
+    parity: where the results of `slate parity` are kept; None where they are not.
     """
 
     version: Version
@@ -44,6 +46,7 @@ class Candidate:
     champion: Path | None = None
     allow_dirty: bool = False
     accepted: str = ""
+    parity: Path | None = None
 
 
 def evaluate_gates(candidate: Candidate, settings: Settings, timer: Timer = time.perf_counter) -> tuple[Gate, ...]:
@@ -66,7 +69,7 @@ def evaluate_gates(candidate: Candidate, settings: Settings, timer: Timer = time
         _parity(candidate, release, settings.promotion.parity_sample),
     ]
     if candidate.stage is Stage.PRODUCTION:
-        gates.append(_source(candidate))
+        gates += [_source(candidate), _logged_parity(candidate, release, settings.promotion)]
         bootstrap = Bootstrap(settings.evaluate.n_bootstrap, settings.seed)
         quality = QualityGates(settings.promotion, bootstrap, candidate.accepted)
         gates += quality.evaluate(candidate.bundle, candidate.champion)
@@ -140,6 +143,22 @@ def _parity(candidate: Candidate, release: Release, n_sampled: int) -> Gate:
     counts = ", ".join(f"{count} {fault}" for fault, count in found.counts.items())
     sentence = f"Of {found.n_keys} keys read online and offline at one moment: {counts}. {found.first}".strip()
     return Gate("parity", not found.n_faults, sentence, found.n_faults, 0, n=found.n_keys)
+
+
+def _logged_parity(candidate: Candidate, release: Release, promotion: PromotionSettings) -> Gate:
+    """What the last `slate parity` found in answers of the release, given in Staging, as a canary or in production."""
+    try:
+        found = last_parity(candidate.parity, release.release_id) if candidate.parity else None
+    except ArtefactError as error:
+        return Gate("logged_parity", passed=False, sentence=error.problem)
+    least, most = promotion.min_parity_requests, promotion.max_parity_share
+    n, share = (found.n_requests, found.fault_share) if found else (0, 0.0)
+    sentence = f"Of {n} answers of it the feature values were computed again, at least {least} are asked. "
+    if found:
+        sentence += f"{found.n_faults} of {found.n_values} values were at fault; {most:.2%} may be. {found.first} "
+    if n < least:
+        sentence += "Let it answer in Staging or as a canary, and run `slate parity`."
+    return Gate("logged_parity", n >= least and share <= most, sentence.strip(), share, most, n=n)
 
 
 def _source(candidate: Candidate) -> Gate:

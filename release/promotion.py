@@ -299,7 +299,10 @@ class _Round:
         except ArtefactError as error:
             return (Gate("artefacts", passed=False, sentence=error.problem),)
         reader = partial(self._published, bundle)
-        candidate = Candidate(version, bundle, request.stage, reader, champion, request.allow_dirty, request.accepted)
+        parity = self._promoter.home.parity / self._promoter.settings.app
+        candidate = Candidate(
+            version, bundle, request.stage, reader, champion, request.allow_dirty, request.accepted, parity
+        )
         return evaluate_gates(candidate, self._promoter.settings)
 
     def _published(self, bundle: Path, release: Release) -> FeatureReader:

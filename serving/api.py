@@ -16,6 +16,7 @@ from starlette.responses import Response
 from contracts.errors import StoreError
 from contracts.events import POSITIVE_EVENTS
 from contracts.ids import ItemId, SessionId
+from contracts.slates import RecommendRequest, Slate
 from feature_store.sessions import SessionEvent
 from feature_store.traffic import Canary, Staged
 from serving.answers import JsonAnswer, error_answer, error_fields
@@ -67,12 +68,21 @@ class Api:
             return _too_many(served)
         request = question.to_request(uuid.uuid4().hex, self.seed)
         check_known(served.release, request)
-        slate = served.answer(request)
+        slate = self._slate(served, request)
         self.metrics.slate_answered(slate, served.arm)
         now = served.clock.now()
         self.log.requests.append(request, served.arm, now)
         self.log.append(impressions(request, slate, served.arm, now))
         return JsonAnswer({**vars(slate), "arm": served.arm})
+
+    def _slate(self, served: Served, request: RecommendRequest) -> Slate:
+        """The answer; of some, the values they stand on are logged beside it."""
+        if not self.log.values.wants(request.request_id):
+            return served.answer(request)
+        slate, values = served.answer_with_values(request)
+        if values is not None:
+            self.log.values.append(values, served.arm)
+        return slate
 
     def take_events(self, sent: SentEvents) -> Response:
         """Take what people did: into the log, and clicks also into their session, where the next request sees them."""

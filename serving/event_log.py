@@ -19,11 +19,13 @@ from typing import Any
 import orjson
 import redis
 
-from contracts.errors import StoreUnavailable
+from contracts.errors import StoreError
+from feature_store.connection import mapped_errors
 from feature_store.keys import events_key
 from serving.metrics import Metrics
 from serving.request_log import RequestLog
 from serving.spool import Spool
+from serving.values_log import ValuesLog
 
 LOG = logging.getLogger(__name__)
 QUEUE_LENGTH = 20_000  # records: 20 s of slates of ten at 100 a second
@@ -37,13 +39,20 @@ Record = Mapping[str, Any]
 class EventLog:
     """Takes records at once and writes them soon; `close` writes or spools what is left.
 
-    requests: written by the same thread.
+    requests, values: written by the same thread.
     """
 
     def __init__(
-        self, connect: Callable[[], redis.Redis], app: str, spool: Spool, metrics: Metrics, requests: RequestLog
+        self,
+        connect: Callable[[], redis.Redis],
+        app: str,
+        spool: Spool,
+        metrics: Metrics,
+        requests: RequestLog,
+        values: ValuesLog,
     ) -> None:
         self.requests = requests
+        self.values = values
         self._connect = connect
         self.stream = events_key(app)
         self._spool = spool
@@ -82,9 +91,10 @@ class EventLog:
             self._outcomes.labels("written").inc(self._spool.ship(self._write))
             self._write(lines)
             self._outcomes.labels("written").inc(len(lines))
-        except (redis.RedisError, StoreUnavailable) as error:
+        except StoreError as error:
             self._keep(lines, error)
         self.requests.write_waiting()
+        self.values.write_waiting()
         return len(lines)
 
     def _take(self, patience_s: float) -> list[bytes]:
@@ -100,7 +110,7 @@ class EventLog:
     def _write(self, lines: Sequence[bytes]) -> None:
         if not lines:
             return
-        with self._connect().pipeline(transaction=True) as pipeline:
+        with mapped_errors(), self._connect().pipeline(transaction=True) as pipeline:
             for line in lines:
                 pipeline.xadd(self.stream, {"record": line}, maxlen=STREAM_LENGTH, approximate=True)
             pipeline.execute()

@@ -47,6 +47,9 @@ class Metrics:
         self.request_records = Counter(
             "slate_request_log_records", "Records of the request log: written or dropped.", ["outcome"], registry=own
         )
+        self.value_records = Counter(
+            "slate_values_log_records", "Records of the values log: written or dropped.", ["outcome"], registry=own
+        )
         self.ready = Gauge("slate_ready", "1 once a release is served.", registry=own, multiprocess_mode="livemin")
         self.store_reachable = Gauge(
             "slate_online_store_reachable", "1 while Redis answers.", registry=own, multiprocess_mode="livemin"

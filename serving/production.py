@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from contracts.errors import StoreUnavailable
-from contracts.features import FeatureReader, FeatureRows, Person
+from contracts.features import FeatureReader, Person, ReadRows
 from contracts.home import Home
 from contracts.ids import SessionId
 from contracts.settings import ServingSettings
@@ -126,6 +126,6 @@ class StoreAway:
         """Raises StoreUnavailable."""
         raise StoreUnavailable(self.problem, self.next_step)
 
-    def read_items(self, *_asked: object, **_named: object) -> FeatureRows:
+    def read_items(self, *_asked: object, **_named: object) -> ReadRows:
         """Raises StoreUnavailable."""
         raise StoreUnavailable(self.problem, self.next_step)

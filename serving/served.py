@@ -14,7 +14,8 @@ from contracts.slates import RecommendRequest, Slate
 from feature_store.pointer import Pointer
 from feature_store.traffic import Canary
 from release.bundle import Release
-from release.request_path import answer
+from release.request_path import FEATURES, answer
+from release.used_values import RecordingReader, UsedValues
 from serving.production import StoreAway
 
 LOG = logging.getLogger(__name__)
@@ -55,8 +56,17 @@ class Served:
 
         Values in Redis that are not this release's are never mixed in: it is answered without any.
         """
+        return self._answer(request, self.reader)
+
+    def answer_with_values(self, request: RecommendRequest) -> tuple[Slate, UsedValues | None]:
+        """The slate, and the feature values it stands on; None where they could not be read, and defaults stood in."""
+        reader = RecordingReader(self.reader)
+        slate = self._answer(request, reader)
+        return slate, None if FEATURES in slate.degraded else reader.used(request, slate)
+
+    def _answer(self, request: RecommendRequest, reader: FeatureReader) -> Slate:
         try:
-            slate = answer(self.release, self.reader, self.clock, request)
+            slate = answer(self.release, reader, self.clock, request)
         except ArtefactError as error:
             LOG.warning("Redis holds what release %s cannot read: %s", self.release_id, error)
             without = StoreAway(self.generation_id, error.problem, error.next_step)

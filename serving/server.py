@@ -25,6 +25,7 @@ from serving.production import OnlineProduction
 from serving.repeated_warnings import OncePerMinute
 from serving.request_log import RequestLog
 from serving.spool import Spool
+from serving.values_log import ValuesLog
 
 SPOOL_BYTES = 64 * 2**20  # about 200,000 impressions: half an hour without Redis at ten requests a second
 GRACE_S = 10  # for requests under way when told to stop; the slowest takes its Redis time limits, well under 1 s
@@ -56,7 +57,8 @@ def build_api(home: Home, settings: Settings, spool_name: str) -> Api:
     live = LiveRelease(production, last, clock_maker(settings.serving.clock), metrics, settings.serving)
     spool = Spool(home.root / "serving" / f"{settings.app}-{spool_name}.events.jsonl", SPOOL_BYTES)
     requests = RequestLog(production.client, settings.app, settings.serving.request_log_length, metrics)
-    log = EventLog(production.client, settings.app, spool, metrics, requests)
+    values = ValuesLog(production.client, settings.app, settings.serving, metrics)
+    log = EventLog(production.client, settings.app, spool, metrics, requests, values)
     return Api(live, production, log, metrics, settings.seed, staging=settings.serving.staging_header)
 
 

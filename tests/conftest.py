@@ -49,6 +49,25 @@ def redis_url(redis_server: str) -> str:
 
 
 @pytest.fixture(scope="session")
+def cluster_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of a node of a real Redis Cluster of three that lives as long as the test session."""
+    from bench.redis_cluster import three_nodes
+
+    with three_nodes(tmp_path_factory.mktemp("redis-cluster")) as url:
+        yield url
+
+
+@pytest.fixture
+def cluster_url(cluster_servers: str) -> str:
+    """The URL of a node of a real Redis Cluster of three, emptied before this test."""
+    import redis
+
+    with redis.RedisCluster.from_url(cluster_servers) as client:
+        client.flushall()
+    return cluster_servers
+
+
+@pytest.fixture(scope="session")
 def postgres_server() -> Iterator[str]:
     """The URL of a real Postgres server, without a database name, that lives as long as the test session."""
     from tests import postgres_server

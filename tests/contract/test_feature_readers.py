@@ -44,6 +44,16 @@ def offline(values: FeatureValues, schemas: FeatureSchemas, item_ids: IdMap) -> 
 
 @pytest.fixture
 def online(client: redis.Redis) -> ReaderOf:
+    return published_in(client)
+
+
+@pytest.fixture
+def in_cluster(cluster_url: str) -> Iterator[ReaderOf]:
+    with connect(cluster_url) as client:
+        yield published_in(client)
+
+
+def published_in(client: redis.Redis) -> ReaderOf:
     def reader(values: FeatureValues, schemas: FeatureSchemas, item_ids: IdMap) -> FeatureReader:
         publish(client, APP, values, schemas, item_ids, "release", batch_size=7)
         return RedisFeatureReader(client, APP, values.generation_id, schemas, item_ids)
@@ -51,9 +61,9 @@ def online(client: redis.Redis) -> ReaderOf:
     return reader
 
 
-@pytest.fixture(params=["offline", "online"])
+@pytest.fixture(params=["offline", "online", "in_cluster"])
 def reader_of(request: pytest.FixtureRequest) -> ReaderOf:
-    return offline if request.param == "offline" else request.getfixturevalue("online")
+    return offline if request.param == "offline" else request.getfixturevalue(request.param)
 
 
 @pytest.fixture
@@ -126,6 +136,25 @@ class TestEveryReader:
             assert week == (SCHEMAS.user.defaults[0] if too_old else stored[0])
             assert ever == stored[1]
             assert person.features.known.all()
+
+    @pytest.mark.parametrize(
+        ("now", "too_old"),
+        [
+            (WRITTEN + timedelta(days=1) - timedelta(microseconds=1), False),
+            (WRITTEN + timedelta(days=1), False),
+            (WRITTEN + timedelta(days=1, microseconds=1), True),
+        ],
+        ids=["before the TTL", "on the TTL", "past the TTL"],
+    )
+    def test_says_what_was_missing_or_too_old_and_when_rows_were_true(self, reader, now, too_old):
+        stored = np.isnan(generation().matrix(SCHEMAS.item))
+        rows = reader.read_items([*generation().ids(Entity.ITEM), "never heard of"], now)
+        limits = np.array([spec.ttl_days == 1 for spec in SCHEMAS.item.features])
+        np.testing.assert_array_equal(rows.missing[:-1], stored | (limits & too_old))
+        assert rows.missing[-1].all()
+        assert rows.written.tolist() == [int(WRITTEN.timestamp())] * len(stored) + [0]
+        person = reader.read_person("nobody", None, now)
+        assert (person.features.missing.all(), person.features.written.tolist()) == (True, [0])
 
     def test_refuses_values_of_another_layout(self, reader_of):
         values = generation()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from release.evaluation_cases import WARM
 from release.gates import Candidate, evaluate_gates
 from release.manifest import VALUES_FOLDER, load_manifest
 from release.parity import NOBODY
+from release.parity_result import FeatureParity, LoggedParity, record_parity
 from release.publication import publish_bundle
 from release.registry import GENERATION_TAG, RELEASE_TAG, Version
 from release.registry_state import Stage
@@ -244,3 +246,49 @@ class TestParity:
 
         with pytest.raises(StoreUnavailable):
             evaluate_gates(candidate(base_bundle, reader=away), settings_of_tests(), ticking())
+
+
+def parity_of(bundle: Path, folder: Path, n_requests: int, mismatch: int = 0) -> Path:
+    """A folder that keeps what `slate parity` found in so many answers, of 100 values of one feature."""
+    feature = FeatureParity("user_age", 100, mismatch, example="user 'u7': 3 online, 4 offline" if mismatch else "")
+    found = LoggedParity(load_manifest(bundle).release_id, n_requests, (), (feature,))
+    record_parity(folder, found, datetime(2020, 4, 10, tzinfo=UTC))
+    return folder
+
+
+def logged_parity(bundle: Path, parity: Path | None, **promotion: Any) -> Gate:
+    gates = evaluate_gates(candidate(bundle, parity=parity), with_promotion(**promotion), ticking())
+    return next(gate for gate in gates if gate.name == "logged_parity")
+
+
+def test_logged_parity_is_not_asked_for_where_no_answer_is(base_bundle: Path, tmp_path: Path) -> None:
+    assert logged_parity(base_bundle, None).passed
+    assert logged_parity(base_bundle, tmp_path / "nowhere").passed
+
+
+def test_too_few_answers_computed_again_keep_a_release_out_and_say_what_to_do(
+    base_bundle: Path, tmp_path: Path
+) -> None:
+    folder = parity_of(base_bundle, tmp_path, n_requests=49)
+    gate = logged_parity(base_bundle, folder, min_parity_requests=50)
+    assert (gate.passed, gate.n) == (False, 49)
+    assert "slate parity" in gate.sentence
+    assert logged_parity(base_bundle, parity_of(base_bundle, tmp_path, 50), min_parity_requests=50).passed
+
+
+def test_values_at_fault_keep_a_release_out_naming_the_feature_even_where_none_are_asked(
+    base_bundle: Path, tmp_path: Path
+) -> None:
+    folder = parity_of(base_bundle, tmp_path, n_requests=10, mismatch=2)
+    gate = logged_parity(base_bundle, folder)
+    assert (gate.passed, gate.value, gate.threshold) == (False, 0.02, 0)
+    assert "user_age: user 'u7'" in gate.sentence
+    assert logged_parity(base_bundle, folder, max_parity_share=0.02).passed
+
+
+def test_a_damaged_result_of_parity_is_no_result(base_bundle: Path, tmp_path: Path) -> None:
+    folder = parity_of(base_bundle, tmp_path, n_requests=10)
+    (folder / f"{load_manifest(base_bundle).release_id}.json").write_text("{}")
+    gate = logged_parity(base_bundle, folder)
+    assert not gate.passed
+    assert "damaged" in gate.sentence

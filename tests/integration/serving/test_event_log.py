@@ -13,15 +13,19 @@ import pytest
 import redis
 
 from contracts.errors import StoreUnavailable
+from contracts.settings import load_settings
 from contracts.slates import Preferences, RecommendRequest
 from feature_store.connection import connect
 from feature_store.keys import events_key, requests_key
+from serving.capped_stream import QUEUE_LENGTH as N_QUESTIONS
 from serving.event_log import BATCH_LENGTH, QUEUE_LENGTH, EventLog
 from serving.metrics import Metrics
-from serving.request_log import QUEUE_LENGTH as N_QUESTIONS
 from serving.request_log import RequestLog
 from serving.served import Arm
 from serving.spool import Spool
+from serving.values_log import ValuesLog
+
+CHECKOUT = Path(__file__).resolve().parents[3]
 
 
 class Switch:
@@ -60,8 +64,13 @@ def requests(switch: Switch, metrics: Metrics) -> RequestLog:
 
 
 @pytest.fixture
-def log(switch: Switch, metrics: Metrics, spool_path: Path, requests: RequestLog) -> EventLog:
-    return EventLog(switch, "movies", Spool(spool_path, 10_000), metrics, requests)
+def values(switch: Switch, metrics: Metrics) -> ValuesLog:
+    return ValuesLog(switch, "movies", load_settings(CHECKOUT / "params.yaml").serving, metrics)
+
+
+@pytest.fixture
+def log(switch: Switch, metrics: Metrics, spool_path: Path, requests: RequestLog, values: ValuesLog) -> EventLog:
+    return EventLog(switch, "movies", Spool(spool_path, 10_000), metrics, requests, values)
 
 
 def record(number: int) -> dict[str, Any]:
@@ -110,22 +119,22 @@ def test_a_quiet_log_writes_what_was_spooled(log: EventLog, switch: Switch) -> N
 
 
 def test_what_a_stopped_server_spooled_is_written_by_the_next_one(
-    log: EventLog, switch: Switch, metrics: Metrics, spool_path: Path, requests: RequestLog
+    log: EventLog, switch: Switch, metrics: Metrics, spool_path: Path, requests: RequestLog, values: ValuesLog
 ) -> None:
     switch.away = True
     log.start()
     log.append([record(1)])
     log.close()
     switch.away = False
-    EventLog(switch, "movies", Spool(spool_path, 10_000), metrics, requests).write_waiting()
+    EventLog(switch, "movies", Spool(spool_path, 10_000), metrics, requests, values).write_waiting()
     assert logged(switch) == [1]
 
 
 def test_a_full_spool_drops_and_counts(
-    switch: Switch, metrics: Metrics, spool_path: Path, requests: RequestLog
+    switch: Switch, metrics: Metrics, spool_path: Path, requests: RequestLog, values: ValuesLog
 ) -> None:
     line = orjson.dumps(record(1))
-    log = EventLog(switch, "movies", Spool(spool_path, 2 * (len(line) + 1)), metrics, requests)
+    log = EventLog(switch, "movies", Spool(spool_path, 2 * (len(line) + 1)), metrics, requests, values)
     switch.away = True
     log.append([record(1), record(2), record(3)])
     log.write_waiting()
@@ -133,10 +142,10 @@ def test_a_full_spool_drops_and_counts(
 
 
 def test_a_disk_that_refuses_drops_and_counts(
-    switch: Switch, metrics: Metrics, tmp_path: Path, requests: RequestLog
+    switch: Switch, metrics: Metrics, tmp_path: Path, requests: RequestLog, values: ValuesLog
 ) -> None:
     (tmp_path / "serving").write_text("a file where the folder should be")
-    log = EventLog(switch, "movies", Spool(tmp_path / "serving" / "spool", 1000), metrics, requests)
+    log = EventLog(switch, "movies", Spool(tmp_path / "serving" / "spool", 1000), metrics, requests, values)
     switch.away = True
     log.append([record(1)])
     log.write_waiting()

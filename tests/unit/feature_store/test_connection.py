@@ -56,6 +56,10 @@ def test_a_url_is_printed_without_its_password():
     [
         (redis.exceptions.ConnectionError("x"), StoreUnavailable, "cannot be reached"),
         (redis.exceptions.TimeoutError("x"), StoreUnavailable, "in time"),
+        (redis.exceptions.ClusterDownError("CLUSTERDOWN x"), StoreUnavailable, "every slot"),
+        (redis.exceptions.RedisClusterException("x"), StoreUnavailable, "every slot"),
+        (redis.exceptions.AskError("1 127.0.0.1:7000"), StoreUnavailable, "moving our keys"),
+        (redis.exceptions.TryAgainError("x"), StoreUnavailable, "moving our keys"),
         (redis.exceptions.BusyLoadingError("x"), StoreUnavailable, "loading"),
         (redis.exceptions.AuthenticationError("x"), StoreUnavailable, "REDIS_URL"),
         (redis.exceptions.OutOfMemoryError("x"), StoreError, "maxmemory"),

@@ -1,0 +1,62 @@
+"""`slate features get`: what the online store holds of one person or item, as the release in production reads it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from cli.output import AsJson, print_result, table
+from cli.parameters import load_settings
+from contracts.home import find_home
+
+COLUMNS = ("feature", "value", "state", "ttl_days")
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the command of this module as `features get`."""
+    features = typer.Typer(no_args_is_help=True, help="Look at features and their values.")
+    add_commands(features)
+    app.add_typer(features, name="features")
+
+
+def add_commands(features: typer.Typer) -> None:
+    """Register the command of this module below `features`."""
+    features.command()(get)
+
+
+def get(
+    *,
+    user: Annotated[str, typer.Option("--user", help="A person's id.")] = "",
+    item: Annotated[str, typer.Option("--item", help="An item's id.")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Show the row of a person or an item in the generation that the pointer names, decoded."""
+    from serving.stored_values import read_stored_values
+
+    if bool(user) == bool(item):
+        raise typer.BadParameter("Say --user ID or --item ID, one of the two.")
+    found = read_stored_values(find_home(), load_settings(), user_id=user or None, item_id=item or None)
+    print_result(found.to_json(), as_json, _as_text(found.to_json()))
+
+
+def _as_text(found: dict[str, Any]) -> str:
+    known = (
+        f"true at {found['written']}, {found['age_days']:.2f} days before now ({found['now']})"
+        if found["known"]
+        else f"not in the store: defaults alone (now: {found['now']})"
+    )
+    lines = [
+        f"{found['entity']} {found['id']}: {known}",
+        f"release {found['release_id']}, generation {found['generation_id']}",
+        "",
+        table([{**row, "value": f"{row['value']:g}"} for row in found["features"]], COLUMNS),
+    ]
+    if found["history"] is not None:
+        history = found["history"]
+        lines += [
+            "",
+            f"history: {history['n_events']} events",
+            table(history["last"], ("event_ts", "item_id", "value")),
+        ]
+    return "\n".join(lines).rstrip()

@@ -1,0 +1,110 @@
+"""What readers ought to have given: rows and histories of any keys at any moments, computed again from the canonical
+tables by the offline store's own functions.
+
+`expected_rows` is the one place that says what an online row must be. Whatever a reader adds to a published row (say,
+counters brought up to `now`) is to be added there as well, by offline code.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from contracts.errors import ReleaseMismatch
+from contracts.features import Entity, FeatureSchema, ReadRows
+from contracts.id_map import IdMap
+from contracts.ids import FloatArray
+from contracts.tables import UTC_TIME, CanonicalTables
+from feature_store.definitions import features_of
+from feature_store.offline import histories_as_of, point_in_time_join, positive_events
+from feature_store.packing import epoch_seconds
+from feature_store.rows import default_rows, usable_rows
+
+
+@dataclass(frozen=True)
+class Key:
+    """One row that was read. as_of: when it was true; now: when it was read."""
+
+    entity_id: str
+    as_of: datetime
+    now: datetime
+
+
+@dataclass(frozen=True)
+class ExpectedHistory:
+    """n_events: how many a reader gives; last_ts: of the last one, epoch seconds, None where there is none."""
+
+    n_events: int
+    last_ts: int | None
+
+
+def expected_rows(tables: CanonicalTables, schema: FeatureSchema, keys: Sequence[Key]) -> ReadRows:
+    """The row that a reader of this schema must give for each key at its moment, in the order of the keys.
+
+    Raises ReleaseMismatch when the features declared now are not the schema's.
+    """
+    _check_declared(schema)
+    known = _known(tables, schema.entity, keys)
+    values = np.where(known[:, None], _values(tables, schema, keys), np.float32(np.nan))
+    written = np.array([epoch_seconds(key.as_of) for key in keys], np.int64)
+    rows, read_at = default_rows(schema, len(keys)), defaultdict(list)
+    for position, key in enumerate(keys):
+        read_at[key.now].append(position)
+    for now, at in read_at.items():
+        part = usable_rows(schema, values[at], written[at], known[at], now)
+        rows.values[at], rows.known[at] = part.values, part.known
+        rows.missing[at], rows.written[at] = part.missing, part.written
+    return rows
+
+
+def expected_histories(
+    tables: CanonicalTables, keys: Sequence[Key], history_length: int, item_ids: IdMap
+) -> list[ExpectedHistory]:
+    """How long each person's history must have been, and when it must have ended, in the order of the keys.
+
+    history_length: events kept per person; item_ids: of the release, whose histories hold no other items.
+    """
+    people = pl.Series([key.entity_id for key in keys], dtype=pl.String).unique().implode()
+    events = tables.interactions.filter(pl.col("user_id").is_in(people))
+    known = pl.Series(item_ids.ids, dtype=pl.String).implode()
+    found: dict[tuple[str, datetime], ExpectedHistory] = {}
+    for as_of in {key.as_of for key in keys}:
+        kept = histories_as_of(events, as_of, history_length).explode("item_ids", "event_ts", "values")
+        ends = kept.filter(pl.col("item_ids").is_in(known)).group_by("user_id").agg(pl.len(), pl.col("event_ts").last())
+        found |= {(user_id, as_of): ExpectedHistory(n, last_ts) for user_id, n, last_ts in ends.iter_rows()}
+    return [found.get((key.entity_id, key.as_of), ExpectedHistory(0, None)) for key in keys]
+
+
+def _values(tables: CanonicalTables, schema: FeatureSchema, keys: Sequence[Key]) -> FloatArray:
+    """(n_keys, n_features) as they were true at as_of, NaN where missing."""
+    spine = pl.DataFrame(
+        {f"{schema.entity}_id": [key.entity_id for key in keys], "as_of": [key.as_of for key in keys]},
+        schema={f"{schema.entity}_id": pl.String(), "as_of": UTC_TIME},
+    )
+    joined = point_in_time_join(spine, tables, schema.entity).select(schema.names)
+    return joined.select(pl.all().cast(pl.Float32).fill_null(float("nan"))).to_numpy()
+
+
+def _known(tables: CanonicalTables, entity: Entity, keys: Sequence[Key]) -> npt.NDArray[np.bool_]:
+    """Whether there is a row at all: of who did anything before, and of every item of the catalogue."""
+    if entity is Entity.ITEM:
+        items = set(tables.items["item_id"])
+        return np.array([key.entity_id in items for key in keys], bool)
+    first = positive_events(tables.interactions).group_by("user_id").agg(pl.col("event_ts").min())
+    began: dict[str, datetime] = dict(first.iter_rows())
+    return np.array([key.entity_id in began and began[key.entity_id] < key.as_of for key in keys], bool)
+
+
+def _check_declared(schema: FeatureSchema) -> None:
+    declared = tuple(feature.name for feature, _ in features_of(schema.entity))
+    if declared != schema.names:
+        raise ReleaseMismatch(
+            f"The {schema.entity} features declared here are {declared}; the release has {schema.names}.",
+            "Compute with the code the release was built with: `git checkout release/<id>`, then ask again.",
+        )

@@ -1,0 +1,110 @@
+"""What the online store holds of one person or item, as the release in production reads it: for the command line."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from contracts.features import FeatureSchema, History, ReadRows
+from contracts.home import Home
+from contracts.id_map import IdMap
+from contracts.ids import ItemId, UserId
+from contracts.settings import Settings
+from feature_store.embedded_redis import online_store
+from feature_store.packing import moment_of
+from serving.clocks import clock_maker
+from serving.live_release import NO_RELEASE
+from serving.production import OnlineProduction
+
+LAST_EVENTS = 10
+SECONDS_PER_DAY = 86_400
+
+
+@dataclass(frozen=True)
+class StoredValues:
+    """One row, read at `now`. history: None for an item; item_ids: of the release that reads."""
+
+    entity_id: str
+    release_id: str
+    generation_id: str
+    now: datetime
+    schema: FeatureSchema
+    rows: ReadRows
+    history: History | None
+    item_ids: IdMap
+
+    def to_json(self) -> dict[str, Any]:
+        """As it is printed. `state` of a feature: `value`, or `missing` or `expired` where its default stands in."""
+        known = bool(self.rows.known[0])
+        written = moment_of(int(self.rows.written[0])) if known else None
+        age = None if written is None else self.now - written
+        return {
+            "entity": str(self.schema.entity),
+            "id": self.entity_id,
+            "release_id": self.release_id,
+            "generation_id": self.generation_id,
+            "now": self.now.isoformat(timespec="seconds"),
+            "known": known,
+            "written": written and written.isoformat(),
+            "age_days": None if age is None else age / timedelta(days=1),
+            "features": [
+                {
+                    "feature": spec.name,
+                    "value": float(value),
+                    "state": _state(bool(missing), age, spec.ttl_days),
+                    "ttl_days": spec.ttl_days,
+                }
+                for spec, value, missing in zip(
+                    self.schema.features, self.rows.values[0], self.rows.missing[0], strict=True
+                )
+            ],
+            "history": None if self.history is None else _history(self.history, self.item_ids),
+        }
+
+
+def read_stored_values(home: Home, settings: Settings, *, user_id: str | None, item_id: str | None) -> StoredValues:
+    """The row of a person, or where none is named of an item, in the generation that the pointer names.
+
+    Raises StoreError when nothing is in production, or Redis is away.
+    """
+    with online_store(home):
+        production = OnlineProduction(home, settings.app, settings.serving)
+        pointer = production.pointer()
+        if pointer is None:
+            raise NO_RELEASE
+        release = production.load(pointer.release_id)
+        reader = production.reader(release, pointer.generation_id)
+        now = clock_maker(settings.serving.clock)(release).now()
+        if user_id is not None:
+            person = reader.read_person(UserId(user_id), None, now)
+            entity_id, schema, rows, history = user_id, release.schemas.user, person.features, person.history
+        else:
+            entity_id, schema, history = str(item_id), release.schemas.item, None
+            rows = reader.read_items([ItemId(entity_id)], now)
+    names = pointer.release_id, pointer.generation_id
+    return StoredValues(entity_id, *names, now, schema, rows, history, release.catalogue.ids)
+
+
+def _state(missing: bool, age: timedelta | None, ttl_days: float) -> str:
+    if not missing:
+        return "value"
+    return "expired" if age is not None and age > timedelta(days=ttl_days) else "missing"
+
+
+def _history(history: History, item_ids: IdMap) -> dict[str, Any]:
+    last = History(history.item_idx[-LAST_EVENTS:], history.event_ts[-LAST_EVENTS:], history.values[-LAST_EVENTS:])
+    return {
+        "n_events": len(history),
+        "last": [
+            {
+                "event_ts": moment_of(int(seconds)).isoformat(),
+                "item_id": item_id,
+                "value": None if math.isnan(value) else float(value),
+            }
+            for item_id, seconds, value in zip(
+                item_ids.external(last.item_idx), last.event_ts, last.values, strict=True
+            )
+        ],
+    }

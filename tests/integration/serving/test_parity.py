@@ -1,0 +1,307 @@
+"""Values logged with answers, and computed again from the tables: equal when all is well, named when one is not."""
+
+from __future__ import annotations
+
+import json
+import math
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from contracts.clock import FixedClock
+from contracts.errors import ArtefactError, DataTooSmall, ReleaseMismatch
+from contracts.features import Entity, FeatureSchema
+from contracts.slates import RecommendRequest
+from contracts.tables import CanonicalTables
+from feature_store import offline, recomputation
+from feature_store.definitions import features_of, views_of
+from feature_store.event_stream import latest_records
+from feature_store.keys import histories_key, items_key, requests_key, users_key, values_key
+from feature_store.online import RedisFeatureReader
+from feature_store.packing import HEADER
+from feature_store.values import FeatureSchemas
+from release.bundle import load_bundle
+from release.bundle_store import BundleStore
+from release.parity_result import LoggedParity
+from release.parity_run import check_values_log
+from release.used_values import UsedValues, parse_record
+from serving.metrics import Metrics
+from serving.served import Arm, Served
+from serving.values_log import ValuesLog
+from tests.integration.serving.worlds import Stage
+
+# Starlette's test client asks for another HTTP library than the one it still works with.
+pytestmark = pytest.mark.filterwarnings("ignore:Using `httpx` with `starlette.testclient`")
+
+PEOPLE = [f"u{500 + number}" for number in range(6)]
+
+
+@pytest.fixture
+def tables(world: CanonicalTables, tmp_path: Path) -> Path:
+    """The tables that the releases were built from."""
+    world.save(tmp_path / "valid")
+    return tmp_path / "valid"
+
+
+class Answering:
+    """A server's arm that answers at one moment, and logs the values of every answer."""
+
+    def __init__(self, stage: Stage, number: int = 0, age: timedelta = timedelta(0)) -> None:
+        self._stage = stage
+        self.release_id, self.generation_id = stage.pairs[number]
+        self.release = load_bundle(BundleStore(stage.home).path(self.release_id))
+        self.now = self.release.as_of + age
+        self.schemas = self.release.schemas
+        self._log = ValuesLog(lambda: stage.redis, stage.settings.app, stage.settings.serving, Metrics())
+
+    def answer(self, *people: str | None) -> None:
+        """Answer each of them once."""
+        app, ids = self._stage.settings.app, self.release.catalogue.ids
+        reader = RedisFeatureReader(self._stage.redis, app, self.generation_id, self.schemas, ids)
+        served = Served(Arm.PRODUCTION, self.release, reader, FixedClock(self.now), online=True)
+        for person in people:
+            _, values = served.answer_with_values(RecommendRequest(f"of {person}", person, k=5))
+            assert values is not None
+            self._log.append(values, Arm.PRODUCTION)
+        self._log.write_waiting()
+
+    def check(self, tables: Path, **options: Any) -> LoggedParity:
+        """Compute the values of everything logged again."""
+        stage = self._stage
+        [found] = check_values_log(stage.redis, stage.settings.app, stage.home, tables, 1000, **options)
+        assert found.release_id == self.release_id
+        return found
+
+
+def at_fault(found: LoggedParity) -> dict[str, tuple[int, int, int]]:
+    """mismatch, missing and extra of every feature that has any."""
+    return {one.name: (one.mismatch, one.missing, one.extra) for one in found.features if one.n_faults}
+
+
+def logged(stage: Stage) -> list[UsedValues]:
+    return [parse_record(record) for record in latest_records(stage.redis, values_key(stage.settings.app), 1000)]
+
+
+def test_every_value_an_answer_stood_on_is_the_one_the_tables_give(stage: Stage, tables: Path) -> None:
+    answering = Answering(stage)
+    answering.answer(*PEOPLE, "nobody", None)
+    found = answering.check(tables)
+    assert at_fault(found) == {}
+    assert (found.n_requests, found.other_tables) == (8, ())
+    named = {one.name: one.n_values for one in found.features}
+    assert named["user_event_count_total"] == 7
+    assert named["item_event_count_total"] > 7 * 5
+    assert named["history_length"] == 7
+
+
+@pytest.mark.parametrize("days", [6.9, 7.1, 400])
+def test_a_value_past_its_ttl_is_missing_on_both_sides(stage: Stage, tables: Path, days: float) -> None:
+    answering = Answering(stage, age=timedelta(days=days))
+    answering.answer(*PEOPLE)
+    found = answering.check(tables)
+    assert at_fault(found) == {}
+    column = answering.schemas.user.names.index("user_event_count_7d")
+    gone = [bool(one.user.rows.missing[0, column]) for one in logged(stage) if one.user]
+    assert gone == [days > 7] * len(PEOPLE)
+
+
+def spoil(row: bytes, schema: FeatureSchema, feature: str, value: float) -> bytes:
+    """The packed row with one value replaced."""
+    at = HEADER.size + 4 * schema.names.index(feature)
+    return row[:at] + struct.pack("<f", value) + row[at + 4 :]
+
+
+def value_of(row: bytes, schema: FeatureSchema, feature: str) -> float:
+    value: float = struct.unpack_from("<f", row, HEADER.size + 4 * schema.names.index(feature))[0]
+    return value
+
+
+@pytest.mark.parametrize(("value", "kind"), [(99.0, (1, 0, 0)), (math.nan, (0, 1, 0))])
+def test_a_wrong_row_of_a_person_in_the_store_is_named(
+    stage: Stage, tables: Path, value: float, kind: tuple[int, int, int]
+) -> None:
+    answering = Answering(stage)
+    key = users_key(stage.settings.app, answering.generation_id, 0)
+    row = spoil(stage.redis.hget(key, PEOPLE[2]), answering.schemas.user, "user_event_count_30d", value)
+    stage.redis.hset(key, PEOPLE[2], row)
+    answering.answer(*PEOPLE)
+    found = answering.check(tables)
+    assert at_fault(found) == {"user_event_count_30d": kind}
+    [worst] = found.worst()
+    assert f"user {PEOPLE[2]!r}" in worst.example
+    assert f"request of {PEOPLE[2]}" in worst.example
+
+
+def test_a_value_that_the_tables_do_not_give_is_extra(stage: Stage, tables: Path) -> None:
+    answering = Answering(stage)
+    schema, name = answering.schemas.user, "user_value_mean_30d"
+    key = users_key(stage.settings.app, answering.generation_id, 0)
+    rows = {user_id.decode(): row for user_id, row in stage.redis.hgetall(key).items()}
+    without = next(user_id for user_id, row in sorted(rows.items()) if math.isnan(value_of(row, schema, name)))
+    stage.redis.hset(key, without, spoil(rows[without], schema, name, 3.25))
+    answering.answer(without)
+    assert at_fault(answering.check(tables)) == {name: (0, 0, 1)}
+
+
+def test_a_wrong_row_of_an_item_is_named(stage: Stage, tables: Path) -> None:
+    answering = Answering(stage)
+    key, name = items_key(stage.settings.app, answering.generation_id), "item_event_count_total"
+    rows = stage.redis.hgetall(key).items()
+    wrong = {item_id: spoil(row, answering.schemas.item, name, 3.25) for item_id, row in rows}
+    stage.redis.hset(key, mapping=wrong)
+    answering.answer(PEOPLE[0])
+    assert set(at_fault(answering.check(tables))) == {name}
+
+
+def test_a_ttl_that_is_not_kept_online_is_named(stage: Stage, tables: Path) -> None:
+    answering = Answering(stage, age=timedelta(days=8))
+    features = answering.schemas.user.features
+    longer = tuple(replace(one, ttl_days=9.0) if one.name == "user_event_count_7d" else one for one in features)
+    answering.schemas = FeatureSchemas(FeatureSchema(Entity.USER, longer), answering.schemas.item)
+    answering.answer(*PEOPLE)
+    assert at_fault(answering.check(tables)) == {"user_event_count_7d": (0, 0, len(PEOPLE))}
+
+
+def test_a_default_that_is_not_the_one_learnt_is_a_mismatch(stage: Stage, tables: Path) -> None:
+    answering = Answering(stage, age=timedelta(days=8))
+    features = answering.schemas.user.features
+    other = tuple(replace(one, default=-5.0) if one.name == "user_event_count_7d" else one for one in features)
+    answering.schemas = FeatureSchemas(FeatureSchema(Entity.USER, other), answering.schemas.item)
+    answering.answer(*PEOPLE)
+    assert at_fault(answering.check(tables)) == {"user_event_count_7d": (len(PEOPLE), 0, 0)}
+
+
+def test_a_feature_whose_expression_changed_is_named(
+    stage: Stage, tables: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answering = Answering(stage)
+    answering.answer(*PEOPLE)
+
+    def one_more(entity: Entity) -> Any:
+        return tuple(
+            replace(view, expression=lambda rows, view=view: plus_one(view.expression(rows), "user_event_count_total"))
+            if any(feature.name == "user_event_count_total" for feature in view.features)
+            else view
+            for view in views_of(entity)
+        )
+
+    monkeypatch.setattr(offline, "views_of", one_more)
+    assert at_fault(answering.check(tables)) == {"user_event_count_total": (len(PEOPLE), 0, 0)}
+
+
+def plus_one(rows: Any, name: str) -> Any:
+    return rows.mutate(**{name: rows[name] + 1})
+
+
+def test_a_history_that_lost_its_latest_event_is_named(stage: Stage, tables: Path) -> None:
+    answering = Answering(stage)
+    key = histories_key(stage.settings.app, answering.generation_id, 0)
+    stage.redis.hset(key, PEOPLE[0], stage.redis.hget(key, PEOPLE[0])[:-12])
+    answering.answer(*PEOPLE)
+    assert {"history_length", "history_last_ts"} >= set(at_fault(answering.check(tables))) >= {"history_length"}
+
+
+def test_rows_of_a_later_moment_than_the_tables_were_asked_about_are_named(stage: Stage, tables: Path) -> None:
+    """The second release was published with values that say to be an hour fresher than they are."""
+    answering = Answering(stage, number=1)
+    answering.answer(*PEOPLE)
+    assert at_fault(answering.check(tables))["user_event_recency_days_total"] == (len(PEOPLE), 0, 0)
+
+
+def test_a_tolerance_may_be_named(stage: Stage, tables: Path) -> None:
+    answering = Answering(stage)
+    key, name = users_key(stage.settings.app, answering.generation_id, 0), "user_event_tenure_days_total"
+    row = stage.redis.hget(key, PEOPLE[0])
+    value = value_of(row, answering.schemas.user, name)
+    stage.redis.hset(key, PEOPLE[0], spoil(row, answering.schemas.user, name, value * 1.0001))
+    answering.answer(PEOPLE[0])
+    assert at_fault(answering.check(tables)) == {name: (1, 0, 0)}
+    assert at_fault(answering.check(tables, tolerance=0.001)) == {}
+
+
+def test_tables_that_the_release_was_not_built_from_are_named(
+    stage: Stage, tables: Path, world: CanonicalTables
+) -> None:
+    answering = Answering(stage)
+    answering.answer(PEOPLE[0])
+    replace(world, interactions=world.interactions.head(world.interactions.height - 1)).save(tables)
+    assert answering.check(tables).other_tables == ("interactions",)
+
+
+def test_features_that_are_declared_no_more_are_refused_with_both_lists(
+    stage: Stage, tables: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answering = Answering(stage)
+    answering.answer(PEOPLE[0])
+    monkeypatch.setattr(recomputation, "features_of", lambda entity: features_of(entity)[1:])
+    with pytest.raises(ReleaseMismatch, match="git checkout release"):
+        answering.check(tables)
+
+
+def test_an_empty_log_says_how_it_fills(stage: Stage, tables: Path) -> None:
+    with pytest.raises(DataTooSmall, match="values_log_share"):
+        check_values_log(stage.redis, stage.settings.app, stage.home, tables, 10)
+
+
+def test_a_foreign_record_is_refused(stage: Stage, tables: Path) -> None:
+    stage.redis.xadd(values_key(stage.settings.app), {"record": b"{}"})
+    with pytest.raises(ArtefactError, match="values log"):
+        check_values_log(stage.redis, stage.settings.app, stage.home, tables, 10)
+
+
+@contextmanager
+def asking(stage: Stage) -> Iterator[Any]:
+    stage.point_at(0)
+    with stage.client() as client:
+        yield client
+
+
+def ask(client: Any, **question: Any) -> dict[str, Any]:
+    answer = client.post("/v1/recommend", json=question)
+    assert answer.status_code == 200, answer.text
+    slate: dict[str, Any] = answer.json()
+    return slate
+
+
+def test_a_server_logs_what_it_showed_beside_the_question(stage: Stage) -> None:
+    with asking(stage) as client:
+        slate = ask(client, user_id=PEOPLE[0], k=3)
+    [one] = logged(stage)
+    assert one.request_id == slate["request_id"]
+    assert (one.release_id, one.generation_id) == stage.pairs[0]
+    assert one.items is not None
+    assert list(one.items.ids[:3]) == [item["item_id"] for item in slate["items"]]
+    [record] = latest_records(stage.redis, values_key(stage.settings.app), 10)
+    assert json.loads(record)["arm"] == "production"
+
+
+def test_a_share_of_requests_is_logged_the_same_ones_always(stage: Stage) -> None:
+    log, again = (
+        ValuesLog(lambda: stage.redis, "movies", stage.with_serving(values_log_share=share).settings.serving, Metrics())
+        for share in (0.25, 0.5)
+    )
+    wanted = {str(number) for number in range(2000) if log.wants(str(number))}
+    assert 400 < len(wanted) < 600
+    assert all(again.wants(request_id) for request_id in wanted)
+
+
+@pytest.mark.parametrize("serving", [{"values_log_share": 0.0}, {"values_log_length": 0}])
+def test_no_values_are_logged_where_none_are_wanted(stage: Stage, serving: dict[str, Any]) -> None:
+    with asking(stage.with_serving(**serving)) as client:
+        ask(client, user_id=PEOPLE[0])
+    assert latest_records(stage.redis, requests_key(stage.settings.app), 10)
+    assert logged(stage) == []
+
+
+def test_an_answer_made_of_defaults_because_the_store_was_unreadable_is_not_logged(stage: Stage) -> None:
+    key = items_key(stage.settings.app, stage.pairs[0][1])
+    stage.redis.hset(key, mapping=dict.fromkeys(stage.redis.hkeys(key), b"no row"))
+    with asking(stage) as client:
+        assert "features" in ask(client, user_id=PEOPLE[0])["degraded"]
+    assert logged(stage) == []
