@@ -41,7 +41,7 @@ def point_in_time_join(
     if joined.height != spine.height:
         raise ShapeMismatch(
             f"The join made {joined.height} rows of {spine.height}: a view gives more than one row per key.",
-            f"Mend the {entity} views in feature_store/definitions.py.",
+            f"Mend the {entity} views in feature_store/definitions.",
         )
     return spine.hstack(joined.select(_column(feature) for feature, _ in features_of(entity)))
 
