@@ -33,17 +33,18 @@ def run(settings: Settings) -> dict[str, Any]:
     """Write everything named above; returns the counts."""
     tables = CanonicalTables.load(VALID)
     split = time_split(tables.interactions, settings.features)
+    engine = settings.features.engine
     progress = tqdm(total=len(Entity) + len(Cutoff), desc="features", unit="table", disable=None)
     with progress:
         training = {}
         for entity in Entity:
-            training[entity] = point_in_time_join(training_spine(tables, split, entity), tables, entity)
+            training[entity] = point_in_time_join(training_spine(tables, split, entity), tables, entity, engine=engine)
             write_parquet(training[entity], feature_training() / f"{entity}.parquet")
             progress.update()
         schemas = _learn_schemas(training, split)
         schemas.save(FEATURES)
         for cutoff in Cutoff:
-            values = values_as_of(tables, split.end(cutoff), settings.features.history_length)
+            values = values_as_of(tables, split.end(cutoff), settings.features.history_length, engine=engine)
             values.save(feature_values(cutoff))
             progress.update()
     counts = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contracts.features import Entity
 from feature_store.view_terms import OWNER, WITHOUT_END
-from feature_store.views import Feature, FeatureView, Source, days_before, per_entity
+from feature_store.views import Feature, FeatureView, Fold, Source
 
 
 def _life_total(entity: Entity) -> FeatureView:
@@ -18,14 +18,7 @@ def _life_total(entity: Entity) -> FeatureView:
         owner=OWNER,
         description="How much ever happened, and how many days ago the last and the first of it.",
         features=(Feature(count, when_empty=0.0), Feature(recency), Feature(tenure)),
-        expression=lambda rows: per_entity(
-            rows,
-            **{
-                count: rows.count(),
-                recency: days_before(rows.as_of_us.max(), rows.event_us.max()),
-                tenure: days_before(rows.as_of_us.max(), rows.event_us.min()),
-            },
-        ),
+        folds=(Fold.COUNT, Fold.DAYS_SINCE_LAST, Fold.DAYS_SINCE_FIRST),
     )
 
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from contracts.features import Entity
 from feature_store.view_terms import OWNER, serving_ttl
-from feature_store.views import Feature, FeatureView, Source, mean, per_entity
+from feature_store.views import Feature, FeatureView, Fold, Source
 
 
 def _value_recent(entity: Entity, days: int) -> FeatureView:
@@ -20,7 +20,7 @@ def _value_recent(entity: Entity, days: int) -> FeatureView:
         owner=OWNER,
         description=f"The mean value of the last {days} days' events.",
         features=(Feature(name),),
-        expression=lambda rows: per_entity(rows, **{name: mean(rows.value_milli) / 1000}),
+        folds=(Fold.MEAN_VALUE,),
     )
 
 
