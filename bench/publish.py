@@ -247,7 +247,7 @@ def _write_layout(client: redis.Redis, ids: list[bytes], rows: list[bytes], peop
 
 def _feast(n_people: int) -> dict[str, float] | None:
     """Feast's figures; None, said aloud, where it cannot be installed."""
-    python = _feast_python()
+    python = feast_python()
     if python is None:
         return None
     with tempfile.TemporaryDirectory() as folder, _server(Path(folder) / "redis") as url:
@@ -268,7 +268,8 @@ def _feast(n_people: int) -> dict[str, float] | None:
     return {name: round(value, 1) for name, value in found.items()}
 
 
-def _feast_python() -> Path | None:
+def feast_python() -> Path | None:
+    """The Python of Feast's own environment, made where it is not there; None, said aloud, where it cannot be."""
     folder = find_home().root / "bench" / "feast-venv"
     python = folder / "bin" / "python"
     if not (folder / "ready").exists():

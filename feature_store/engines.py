@@ -104,14 +104,14 @@ def check_spark() -> None:
     """Raise EngineMissing when Spark cannot start here, saying what to install."""
     if importlib.util.find_spec("pyspark") is None:
         raise EngineMissing(
-            "`features.engine` is spark, but pyspark is not installed here.",
-            "Run `make spark`, or set `features.engine: duckdb` in params.yaml.",
+            "Spark, which `features.engine: spark` asks for, is not installed here: there is no pyspark.",
+            "Install it with `make spark`, or keep `features.engine: duckdb` in params.yaml.",
         )
     if "SPARK_REMOTE" not in os.environ and java() is None:
         raise EngineMissing(
-            "`features.engine` is spark, which needs Java; there is none in JAVA_HOME or on PATH.",
-            "Install Java 17 or 21 (Debian: `apt-get install openjdk-17-jre-headless`), or set `features.engine` to "
-            "duckdb in params.yaml.",
+            "Spark, which `features.engine: spark` asks for, needs Java; there is none in JAVA_HOME or on PATH.",
+            "Install Java 17 or 21 (Debian: `apt-get install openjdk-17-jre-headless`), or keep "
+            "`features.engine: duckdb` in params.yaml.",
         )
 
 

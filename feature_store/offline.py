@@ -11,17 +11,14 @@ from datetime import datetime, timedelta
 import polars as pl
 
 from contracts.errors import ShapeMismatch
-from contracts.events import POSITIVE_EVENTS
 from contracts.features import Entity, FeatureSchema, FeatureSpec
 from contracts.tables import UTC_TIME, CanonicalTables
 from feature_store.definitions import features_of, views_of
 from feature_store.engines import Engine, EngineName, open_engine
+from feature_store.events import event_columns, positive_events, thousandths
 from feature_store.folded import FoldedEvents
 from feature_store.values import HISTORY_SCHEMA, FeatureValues
 from feature_store.views import Feature, FeatureView, Rows, Source
-
-# Values are summed in thousandths, and squared, inside 64 bits: larger ones would overflow.
-LARGEST_VALUE = 3_000_000.0
 
 
 def point_in_time_join(
@@ -90,11 +87,6 @@ def values_as_of(
     return FeatureValues(rows[Entity.USER], rows[Entity.ITEM], histories, as_of)
 
 
-def positive_events(interactions: pl.DataFrame) -> pl.DataFrame:
-    """The events that say somebody wanted something; features and histories are made of these."""
-    return interactions.filter(pl.col("event_type").is_in(POSITIVE_EVENTS))
-
-
 def _column(feature: Feature) -> pl.Expr:
     column = pl.col(feature.name).cast(pl.Float32)
     return column if feature.when_empty is None else column.fill_null(feature.when_empty)
@@ -106,7 +98,7 @@ class _Tables:
     def __init__(self, tables: CanonicalTables, keys: pl.DataFrame, entity: Entity, engine: Engine) -> None:
         self._entity = entity
         self._engine = engine
-        events = _event_columns(tables.interactions)
+        events = event_columns(tables.interactions)
         self._folded = FoldedEvents(events, keys, entity)
         self._keys = engine.table(keys)
         self._items = engine.table(_item_columns(tables.items))
@@ -140,23 +132,12 @@ class _Tables:
         return self._keys.join(table, self._keys.entity_id == table[f"{self._entity}_id"])
 
 
-def _event_columns(interactions: pl.DataFrame) -> pl.DataFrame:
-    return positive_events(interactions).select(
-        "user_id",
-        "item_id",
-        "session_id",
-        "event_type",
-        event_us=pl.col("event_ts").dt.epoch("us"),
-        value_milli=_thousandths("value"),
-    )
-
-
 def _item_columns(items: pl.DataFrame) -> pl.DataFrame:
     return items.select(
         "item_id",
         "categories",
         pl.col("release_year").cast(pl.Int64),
-        price_milli=_thousandths("price"),
+        price_milli=thousandths("price"),
         created_us=pl.col("created_ts").dt.epoch("us"),
     )
 
@@ -165,11 +146,6 @@ def _user_columns(users: pl.DataFrame) -> pl.DataFrame:
     return users.select(
         "user_id", pl.col("age").cast(pl.Int64), female=_female(), signup_us=pl.col("signup_ts").dt.epoch("us")
     )
-
-
-def _thousandths(column: str) -> pl.Expr:
-    value = pl.col(column).fill_nan(None).clip(-LARGEST_VALUE, LARGEST_VALUE)
-    return (value * 1000).round().cast(pl.Int64)
 
 
 def _female() -> pl.Expr:

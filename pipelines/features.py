@@ -20,7 +20,8 @@ from tqdm import tqdm
 from contracts.features import Entity
 from contracts.settings import Settings
 from contracts.tables import UTC_TIME, CanonicalTables, write_parquet
-from feature_store.offline import learn_schema, point_in_time_join, positive_events, values_as_of
+from feature_store.events import positive_events
+from feature_store.offline import learn_schema, point_in_time_join, values_as_of
 from feature_store.values import FeatureSchemas
 from pipelines.paths import FEATURES, VALID, Cutoff, feature_training, feature_values
 from pipelines.stage_run import run_stage
