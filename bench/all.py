@@ -5,7 +5,18 @@ from __future__ import annotations
 import subprocess
 import sys
 
-NAMES = ("noop", "ingest", "simulate", "publish", "online_read", "rollback", "gates", "canary", "skew")
+NAMES = (
+    "noop",
+    "ingest",
+    "simulate",
+    "features",
+    "publish",
+    "online_read",
+    "rollback",
+    "gates",
+    "canary",
+    "skew",
+)
 
 
 def main() -> None:

@@ -151,11 +151,15 @@ def _mlflow() -> Finding:
     return _attempt("MLflow", look)
 
 
-def _java() -> Finding:
-    java = shutil.which("java")
-    if java:
-        return Finding("Java (for Spark)", "ok", java)
-    return Finding("Java (for Spark)", "optional", "not on PATH", "Everything but Spark works without it.")
+def _spark() -> Finding:
+    from contracts.errors import EngineMissing
+    from feature_store.engines import check_spark, java
+
+    try:
+        check_spark()
+    except EngineMissing as error:
+        return Finding("Spark", "optional", error.problem, f"{error.next_step} Nothing else needs it.")
+    return Finding("Spark", "ok", f"pyspark {importlib.metadata.version('pyspark')}, {java() or 'SPARK_REMOTE'}")
 
 
 def _attempt(name: str, look: Callable[[], str]) -> Finding:
@@ -166,4 +170,4 @@ def _attempt(name: str, look: Callable[[], str]) -> Finding:
         return Finding(name, "missing", ours.problem, ours.next_step)
 
 
-CHECKS = (_python, _packages, _checkout, _home, _params, _redis, _redis_settings, _mlflow, _java)
+CHECKS = (_python, _packages, _checkout, _home, _params, _redis, _redis_settings, _mlflow, _spark)

@@ -4,6 +4,7 @@
     ├── SettingsError            params.yaml or an environment variable is wrong
     ├── WorkspaceError           the checkout, SLATE_HOME or the machine is not as needed
     │   ├── Busy                 another run holds the workspace
+    │   ├── EngineMissing        what computes features is not installed here
     │   └── PortTaken            something else listens where we want to
     ├── SourceError              data could not be fetched, opened or understood
     │   ├── HashMismatch         what came is not what was asked for
@@ -67,6 +68,10 @@ def refused_by_system(error: OSError) -> WorkspaceError:
         listed = error.args[0]
         return WorkspaceError(f"{listed if isinstance(listed, str) else listed[0][-1]}.", next_step)
     return WorkspaceError(f"{error.strerror or error} ({error.filename or 'no file named'}).", next_step)
+
+
+class EngineMissing(WorkspaceError):
+    """What computes features is not installed here."""
 
 
 class Busy(WorkspaceError):

@@ -82,8 +82,10 @@ class FeatureSettings(Group):
 
     n_snapshots: moments at which training rows are made; snapshot_step_share: share of interactions between two.
     history_length: events kept per person, the latest.
+    engine: what computes them; `spark` needs `make spark` and Java. It is part of a release's identity like the others.
     """
 
+    engine: Literal["duckdb", "spark"] = "duckdb"
     train_share: float = Field(gt=0, lt=1)
     validation_share: float = Field(gt=0, lt=1)
     n_snapshots: int = Field(ge=2, le=50)

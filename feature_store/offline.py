@@ -1,47 +1,50 @@
-"""The offline store: feature values of any entity as of any moment, computed by Ibis on DuckDB.
+"""The offline store: feature values of any entity as of any moment, computed by Ibis on DuckDB or Spark.
 
-`as_of - reach <= event_ts < as_of`, strictly before: what happens at as_of itself is not known at as_of.
+`as_of - reach <= event_ts < as_of`, strictly before: what happens at as_of itself is not known at as_of. No feature
+depends on the order of events of the same microsecond; histories order them by item, then by kind of event.
 """
 
 from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-import ibis
 import polars as pl
 
 from contracts.errors import ShapeMismatch
-from contracts.events import POSITIVE_EVENTS
 from contracts.features import Entity, FeatureSchema, FeatureSpec
 from contracts.tables import UTC_TIME, CanonicalTables
 from feature_store.definitions import features_of, views_of
+from feature_store.engines import Engine, EngineName, open_engine
+from feature_store.events import event_columns, positive_events, thousandths
+from feature_store.folded import FoldedEvents
 from feature_store.values import HISTORY_SCHEMA, FeatureValues
 from feature_store.views import Feature, FeatureView, Rows, Source
 
-MICROSECOND = timedelta(microseconds=1)
-# Values are summed in thousandths, and squared, inside 64 bits: larger ones would overflow.
-LARGEST_VALUE = 3_000_000.0
-
 
 def point_in_time_join(
-    spine: pl.DataFrame, tables: CanonicalTables, entity: Entity, n_threads: int | None = None
+    spine: pl.DataFrame,
+    tables: CanonicalTables,
+    entity: Entity,
+    n_threads: int | None = None,
+    engine: EngineName = "duckdb",
 ) -> pl.DataFrame:
     """The spine with every feature of the entity as it was known at each row's as_of.
 
     spine: `<entity>_id`, `as_of` (UTC) and whatever else; its rows, their number, order and duplicates are kept.
-    n_threads: of the engine, None for all cores; values do not depend on it.
+    n_threads: of the engine, None for all cores; values do not depend on it. engine: what computes, see `engines`.
     Returns f32 columns in the schema's order; null where missing.
     """
     key = f"{entity}_id"
     keys = pl.DataFrame({"entity_id": spine[key].cast(pl.String), "as_of_us": _microseconds(spine["as_of"])})
-    known = _Tables(tables, keys.unique(), entity, n_threads)
     joined = keys
-    for view in views_of(entity):
-        joined = joined.join(known.compute(view), on=keys.columns, how="left", maintain_order="left")
+    with open_engine(engine, n_threads) as opened:
+        known = _Tables(tables, keys.unique(), entity, opened)
+        for view in views_of(entity):
+            joined = joined.join(known.compute(view), on=keys.columns, how="left", maintain_order="left")
     if joined.height != spine.height:
         raise ShapeMismatch(
             f"The join made {joined.height} rows of {spine.height}: a view gives more than one row per key.",
-            f"Mend the {entity} views in feature_store/definitions.py.",
+            f"Mend the {entity} views in feature_store/definitions.",
         )
     return spine.hstack(joined.select(_column(feature) for feature, _ in features_of(entity)))
 
@@ -60,7 +63,11 @@ def learn_schema(training: pl.DataFrame, entity: Entity) -> FeatureSchema:
 
 
 def values_as_of(
-    tables: CanonicalTables, as_of: datetime, history_length: int, n_threads: int | None = None
+    tables: CanonicalTables,
+    as_of: datetime,
+    history_length: int,
+    n_threads: int | None = None,
+    engine: EngineName = "duckdb",
 ) -> FeatureValues:
     """What was known of everybody who did anything before as_of, and of every item of the catalogue.
 
@@ -73,15 +80,11 @@ def values_as_of(
             tables,
             entity,
             n_threads,
+            engine,
         ).drop("as_of")
         for entity, ids in ((Entity.USER, histories["user_id"]), (Entity.ITEM, tables.items["item_id"]))
     }
     return FeatureValues(rows[Entity.USER], rows[Entity.ITEM], histories, as_of)
-
-
-def positive_events(interactions: pl.DataFrame) -> pl.DataFrame:
-    """The events that say somebody wanted something; features and histories are made of these."""
-    return interactions.filter(pl.col("event_type").is_in(POSITIVE_EVENTS))
 
 
 def _column(feature: Feature) -> pl.Expr:
@@ -92,25 +95,27 @@ def _column(feature: Feature) -> pl.Expr:
 class _Tables:
     """The canonical tables inside the engine, beside the keys (entity_id, as_of_us) to compute features for."""
 
-    def __init__(self, tables: CanonicalTables, keys: pl.DataFrame, entity: Entity, n_threads: int | None) -> None:
+    def __init__(self, tables: CanonicalTables, keys: pl.DataFrame, entity: Entity, engine: Engine) -> None:
         self._entity = entity
-        self._engine = ibis.duckdb.connect(**({} if n_threads is None else {"threads": n_threads}))
-        self._keys = _in_engine(keys)
-        self._items = _in_engine(_item_columns(tables.items))
-        self._users = _in_engine(_user_columns(tables.users))
-        events = _in_engine(_event_columns(tables.interactions))
+        self._engine = engine
+        events = event_columns(tables.interactions)
+        self._folded = FoldedEvents(events, keys, entity)
+        self._keys = engine.table(keys)
+        self._items = engine.table(_item_columns(tables.items))
+        self._users = engine.table(_user_columns(tables.users))
+        events = engine.table(events)
         self._events = events.left_join(self._items, "item_id").drop("item_id_right")
         self._events = self._events.left_join(self._users, "user_id").drop("user_id_right")
 
     def compute(self, view: FeatureView) -> pl.DataFrame:
         """One row per key that the view has anything for."""
+        if view.folds and self._engine.quick:
+            return self._folded.compute(view)
         rows = self._events_before(view) if view.source is Source.EVENTS else self._attributes()
-        names = [feature.name for feature in view.features]
-        answer: pl.DataFrame = self._engine.to_polars(view.expression(rows).select("entity_id", "as_of_us", *names))
-        return answer
+        return self._engine.compute(view.computed_from(rows))
 
     def _events_before(self, view: FeatureView) -> Rows:
-        reach_us = view.reach // MICROSECOND
+        reach_us = view.reach_us
         events = self._events.mutate(entity_id=self._events[f"{self._entity}_id"])
         keys = self._keys
         return keys.join(
@@ -127,28 +132,12 @@ class _Tables:
         return self._keys.join(table, self._keys.entity_id == table[f"{self._entity}_id"])
 
 
-def _in_engine(table: pl.DataFrame) -> Rows:
-    # Not `create_table`: with sqlglot from 30.18 on it fails on tables in memory (ibis issue 12124).
-    return ibis.memtable(table.to_arrow())
-
-
-def _event_columns(interactions: pl.DataFrame) -> pl.DataFrame:
-    return positive_events(interactions).select(
-        "user_id",
-        "item_id",
-        "session_id",
-        "event_type",
-        event_us=pl.col("event_ts").dt.epoch("us"),
-        value_milli=_thousandths("value"),
-    )
-
-
 def _item_columns(items: pl.DataFrame) -> pl.DataFrame:
     return items.select(
         "item_id",
         "categories",
         pl.col("release_year").cast(pl.Int64),
-        price_milli=_thousandths("price"),
+        price_milli=thousandths("price"),
         created_us=pl.col("created_ts").dt.epoch("us"),
     )
 
@@ -157,11 +146,6 @@ def _user_columns(users: pl.DataFrame) -> pl.DataFrame:
     return users.select(
         "user_id", pl.col("age").cast(pl.Int64), female=_female(), signup_us=pl.col("signup_ts").dt.epoch("us")
     )
-
-
-def _thousandths(column: str) -> pl.Expr:
-    value = pl.col(column).fill_nan(None).clip(-LARGEST_VALUE, LARGEST_VALUE)
-    return (value * 1000).round().cast(pl.Int64)
 
 
 def _female() -> pl.Expr:

@@ -1,7 +1,8 @@
 """How a feature view is declared, and the words its expression may use.
 
-A view is declared once, as an Ibis expression over canonical tables; the training table, the published row and the
-default of a missing value all come from that one declaration (see `offline`). Definitions are in `definitions`.
+A view is declared once, as an Ibis expression over canonical tables, or as folds, each of which is one. The training
+table, the published row and the default of a missing value all come from that one declaration (see `offline`). The
+declarations are in `definitions`.
 
 Two rules keep a value the same on every machine and engine:
 
@@ -39,6 +40,31 @@ class Source(StrEnum):
     ATTRIBUTES = "attributes"
 
 
+class Fold(StrEnum):
+    """An aggregate of the events in a view's reach that every engine knows, and that has a quick way (see `trailing`).
+
+    COUNT: how many; MEAN_VALUE: the mean of their values, missing where none has one; DAYS_SINCE_LAST and
+    DAYS_SINCE_FIRST: how many days before as_of the last and the first of them lies, missing where there is none.
+    """
+
+    COUNT = "count"
+    MEAN_VALUE = "mean_value"
+    DAYS_SINCE_LAST = "days_since_last"
+    DAYS_SINCE_FIRST = "days_since_first"
+
+    def over(self, rows: Rows) -> Column:
+        """The fold as an aggregate of an expression's rows (Source.EVENTS)."""
+        match self:
+            case Fold.COUNT:
+                return rows.count()
+            case Fold.MEAN_VALUE:
+                return mean(rows.value_milli) / 1000
+            case Fold.DAYS_SINCE_LAST:
+                return days_before(rows.as_of_us.max(), rows.event_us.max())
+            case Fold.DAYS_SINCE_FIRST:
+                return days_before(rows.as_of_us.max(), rows.event_us.min())
+
+
 @dataclass(frozen=True)
 class Feature:
     """One column of a view.
@@ -57,7 +83,8 @@ class FeatureView:
     window: how far back events count; None for all within the TTL.
     ttl: older is missing: an event older than this when the value is computed, a stored value when it is read.
     expression: from the rows of the source (see Source) to one row per KEY with a column per feature; a key may be left
-    out. owner: whom to ask.
+    out. folds: instead of an expression, one for each feature. owner: whom to ask.
+    Raises ValueError when a view has both, or neither, or not a fold for each feature.
     """
 
     name: str
@@ -68,12 +95,30 @@ class FeatureView:
     owner: str
     description: str
     features: tuple[Feature, ...]
-    expression: Callable[[Rows], Rows]
+    expression: Callable[[Rows], Rows] | None = None
+    folds: tuple[Fold, ...] = ()
+
+    def __post_init__(self) -> None:
+        if (self.expression is None) == (not self.folds) or (self.folds and len(self.folds) != len(self.features)):
+            raise ValueError(f"View {self.name} needs an expression, or a fold for each of its features")
+
+    def computed_from(self, rows: Rows) -> Rows:
+        """The view over the rows of its source: entity_id, as_of_us, and its features in order."""
+        if self.expression is not None:
+            computed = self.expression(rows)
+        else:
+            named = zip(self.features, self.folds, strict=True)
+            computed = per_entity(rows, **{feature.name: fold.over(rows) for feature, fold in named})
+        return computed.select(*KEY, *(feature.name for feature in self.features))
 
     @property
     def reach(self) -> timedelta:
         """An event counts when as_of - reach <= event_ts < as_of."""
         return self.ttl if self.window is None else min(self.window, self.ttl)
+
+    @property
+    def reach_us(self) -> int:
+        return self.reach // timedelta(microseconds=1)
 
 
 def per_entity(rows: Rows, **aggregates: Column) -> Rows:

@@ -20,7 +20,8 @@ from tqdm import tqdm
 from contracts.features import Entity
 from contracts.settings import Settings
 from contracts.tables import UTC_TIME, CanonicalTables, write_parquet
-from feature_store.offline import learn_schema, point_in_time_join, positive_events, values_as_of
+from feature_store.events import positive_events
+from feature_store.offline import learn_schema, point_in_time_join, values_as_of
 from feature_store.values import FeatureSchemas
 from pipelines.paths import FEATURES, VALID, Cutoff, feature_training, feature_values
 from pipelines.stage_run import run_stage
@@ -33,17 +34,18 @@ def run(settings: Settings) -> dict[str, Any]:
     """Write everything named above; returns the counts."""
     tables = CanonicalTables.load(VALID)
     split = time_split(tables.interactions, settings.features)
+    engine = settings.features.engine
     progress = tqdm(total=len(Entity) + len(Cutoff), desc="features", unit="table", disable=None)
     with progress:
         training = {}
         for entity in Entity:
-            training[entity] = point_in_time_join(training_spine(tables, split, entity), tables, entity)
+            training[entity] = point_in_time_join(training_spine(tables, split, entity), tables, entity, engine=engine)
             write_parquet(training[entity], feature_training() / f"{entity}.parquet")
             progress.update()
         schemas = _learn_schemas(training, split)
         schemas.save(FEATURES)
         for cutoff in Cutoff:
-            values = values_as_of(tables, split.end(cutoff), settings.features.history_length)
+            values = values_as_of(tables, split.end(cutoff), settings.features.history_length, engine=engine)
             values.save(feature_values(cutoff))
             progress.update()
     counts = {

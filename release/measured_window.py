@@ -182,7 +182,7 @@ def _columns(table: pl.DataFrame, schema: FeatureSchema) -> pl.DataFrame:
         raise ReleaseMismatch(
             f"The release reads the {schema.entity} features {', '.join(lacking)}, which the values of the test window "
             f"lack; they have {', '.join(table.columns[1:])}.",
-            "Bring the features back in feature_store/definitions.py.",
+            "Bring the features back in feature_store/definitions.",
         )
     return table.select(f"{schema.entity}_id", *schema.names)
 

@@ -1,0 +1,25 @@
+"""How much ever happened, and when."""
+
+from __future__ import annotations
+
+from contracts.features import Entity
+from feature_store.view_terms import OWNER, WITHOUT_END
+from feature_store.views import Feature, FeatureView, Fold, Source
+
+
+def _life_total(entity: Entity) -> FeatureView:
+    count, recency, tenure = (f"{entity}_event_{fact}_total" for fact in ("count", "recency_days", "tenure_days"))
+    return FeatureView(
+        name=f"{entity}_life_total",
+        entity=entity,
+        source=Source.EVENTS,
+        window=None,
+        ttl=WITHOUT_END,
+        owner=OWNER,
+        description="How much ever happened, and how many days ago the last and the first of it.",
+        features=(Feature(count, when_empty=0.0), Feature(recency), Feature(tenure)),
+        folds=(Fold.COUNT, Fold.DAYS_SINCE_LAST, Fold.DAYS_SINCE_FIRST),
+    )
+
+
+VIEWS = tuple(_life_total(entity) for entity in Entity)

@@ -1,0 +1,40 @@
+"""What the catalogue says of an item."""
+
+from __future__ import annotations
+
+from contracts.features import Entity
+from feature_store.view_terms import OWNER, WITHOUT_END
+from feature_store.views import MICROSECONDS_PER_DAY, Feature, FeatureView, Rows, Source
+
+DAYS_PER_YEAR = 365.2425
+EPOCH_YEAR = 1970
+
+
+def _item_origin(rows: Rows) -> Rows:
+    year_now = EPOCH_YEAR + rows.as_of_us / (MICROSECONDS_PER_DAY * DAYS_PER_YEAR)
+    return rows.select(
+        "entity_id",
+        "as_of_us",
+        item_release_year=rows.release_year,
+        item_release_age_years=year_now - rows.release_year,
+        item_category_count=rows.categories.length(),
+    )
+
+
+_ITEM_ORIGIN = FeatureView(
+    name="item_origin",
+    entity=Entity.ITEM,
+    source=Source.ATTRIBUTES,
+    window=None,
+    ttl=WITHOUT_END,
+    owner=OWNER,
+    description="What the catalogue says: year of release, age since then, number of categories.",
+    features=(
+        Feature("item_release_year"),
+        Feature("item_release_age_years"),
+        Feature("item_category_count"),
+    ),
+    expression=_item_origin,
+)
+
+VIEWS = (_ITEM_ORIGIN,)

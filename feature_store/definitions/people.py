@@ -1,0 +1,21 @@
+"""What a person said of themselves."""
+
+from __future__ import annotations
+
+from contracts.features import Entity
+from feature_store.view_terms import OWNER, WITHOUT_END
+from feature_store.views import Feature, FeatureView, Source
+
+_DEMOGRAPHICS = FeatureView(
+    name="user_demographics",
+    entity=Entity.USER,
+    source=Source.ATTRIBUTES,
+    window=None,
+    ttl=WITHOUT_END,
+    owner=OWNER,
+    description="What a person said of themselves. user_gender_female: 1 for F, 0 for M, missing for everything else.",
+    features=(Feature("user_age"), Feature("user_gender_female")),
+    expression=lambda rows: rows.select("entity_id", "as_of_us", user_age=rows.age, user_gender_female=rows.female),
+)
+
+VIEWS = (_DEMOGRAPHICS,)

@@ -1,0 +1,29 @@
+"""The events that features are made of, as the engines see them."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from contracts.events import POSITIVE_EVENTS
+
+# Values are summed in thousandths, and squared, inside 64 bits: larger ones would overflow.
+LARGEST_VALUE = 3_000_000.0
+
+
+def positive_events(interactions: pl.DataFrame) -> pl.DataFrame:
+    """The events that say somebody wanted something; features and histories are made of these."""
+    return interactions.filter(pl.col("event_type").is_in(POSITIVE_EVENTS))
+
+
+def event_columns(interactions: pl.DataFrame) -> pl.DataFrame:
+    """The positive events among these, with as many of Source.EVENTS' own columns as the interactions have."""
+    wanted = [name for name in ("user_id", "item_id", "session_id", "event_type") if name in interactions.columns]
+    return positive_events(interactions).select(
+        *wanted, event_us=pl.col("event_ts").dt.epoch("us"), value_milli=thousandths("value")
+    )
+
+
+def thousandths(column: str) -> pl.Expr:
+    """A number as a whole number of thousandths; null where it has none."""
+    value = pl.col(column).fill_nan(None).clip(-LARGEST_VALUE, LARGEST_VALUE)
+    return (value * 1000).round().cast(pl.Int64)

@@ -1,0 +1,122 @@
+"""A training table of more rows than fit in memory as a table: Parquet in, Parquet out, in the order of the spine.
+
+One entity after another, and of it one feature after another: held at once are, of each event, its time, its value and
+running totals, and of each row of the spine its place and one feature. Columns wait on disk to be put together.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+from tqdm import tqdm
+
+from contracts.errors import SettingsError
+from contracts.features import Entity
+from contracts.tables import UTC_TIME
+from feature_store.events import event_columns
+from feature_store.trailing import EventRuns, Moments
+from feature_store.views import FeatureView
+
+BATCH_ROWS = 500_000
+
+Column = npt.NDArray[np.float32]
+
+
+def write_training_table(spine: Path, interactions: Path, views: Sequence[FeatureView], out: Path) -> int:
+    """Write the spine's rows with every feature of the views as it was known at each row's as_of, and return how many.
+
+    spine: Parquet with `as_of` (UTC), `<entity>_id` of every entity of the views, and whatever else; its rows, their
+    number, order and duplicates are kept. interactions: the canonical table. views: of folds alone.
+    out: is whole or not there; f32 columns behind those of the spine, null where missing.
+    Raises SettingsError for a view that is an expression: `offline.point_in_time_join` computes those.
+    """
+    _check_folds(views)
+    n_rows: int = pq.read_metadata(spine).num_rows
+    names = [feature.name for view in views for feature in view.features]
+    unfinished = out.with_name(out.name + ".part")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with (
+        tempfile.TemporaryDirectory(dir=out.parent, prefix=".columns-") as scratch,
+        tqdm(total=len(names), desc="features", unit="feature", disable=None) as progress,
+    ):
+        columns = Path(scratch)
+        for entity in Entity:
+            mine = [view for view in views if view.entity is entity]
+            for name, values in _columns(spine, interactions, entity, mine) if mine else ():
+                values.tofile(columns / name)
+                progress.update()
+        _put_together(spine, columns, names, unfinished)
+    unfinished.replace(out)
+    return n_rows
+
+
+def _check_folds(views: Sequence[FeatureView]) -> None:
+    for view in views:
+        if not view.folds:
+            raise SettingsError(
+                f"View {view.name} is an expression, which this does not compute.",
+                "Declare it by folds (feature_store/views.py), or use feature_store.offline.point_in_time_join.",
+            )
+
+
+def _columns(
+    spine: Path, interactions: Path, entity: Entity, views: Sequence[FeatureView]
+) -> Iterator[tuple[str, Column]]:
+    """Each feature's name and values, in the order of the spine; NaN where missing."""
+    runs, moments = _runs_and_moments(spine, interactions, entity)
+    for view in views:
+        spans = runs.spans(moments, view.reach_us)
+        for feature, fold in zip(view.features, view.folds, strict=True):
+            values = np.empty(len(moments.order), np.float32)
+            values[moments.order] = runs.fold(fold, spans)
+            yield feature.name, values
+
+
+def _runs_and_moments(spine: Path, interactions: Path, entity: Entity) -> tuple[EventRuns, Moments]:
+    key = f"{entity}_id"
+    ids = pl.scan_parquet(spine).select(pl.col(key).unique()).collect(engine="streaming")[key].drop_nulls()
+    code = pl.col(key).cast(pl.Enum(ids), strict=False).to_physical().cast(pl.Int32).alias("code")
+    events = pl.concat(
+        event_columns(batch).select(code, "event_us", "value_milli").drop_nulls("code")
+        for batch in _batches(interactions, [key, "event_type", "event_ts", "value"])
+    )
+    asked = pl.concat(
+        batch.select(code, as_of_us=pl.col("as_of").cast(UTC_TIME).dt.epoch("us"))
+        for batch in _batches(spine, [key, "as_of"])
+    )
+    value = events["value_milli"]
+    runs = EventRuns(
+        events["code"].to_numpy(),
+        events["event_us"].to_numpy(),
+        value.fill_null(0).to_numpy(),
+        value.is_not_null().to_numpy(),
+        len(ids),
+    )
+    return runs, Moments(asked["code"].to_numpy(), asked["as_of_us"].to_numpy(), len(ids))
+
+
+def _batches(path: Path, columns: Sequence[str]) -> Iterator[pl.DataFrame]:
+    for batch in pq.ParquetFile(path).iter_batches(BATCH_ROWS, columns=list(columns)):
+        yield pl.DataFrame(batch)
+
+
+def _put_together(spine: Path, columns: Path, names: Sequence[str], out: Path) -> None:
+    source = pq.ParquetFile(spine)
+    fields = [*source.schema_arrow, *(pa.field(name, pa.float32()) for name in names)]
+    start = 0
+    # Numbers hardly repeat: looking for those that do costs more than it saves.
+    texts = [field.name for field in source.schema_arrow if not pa.types.is_primitive(field.type)]
+    with pq.ParquetWriter(out, pa.schema(fields), compression="zstd", use_dictionary=texts) as writer:
+        for batch in source.iter_batches(BATCH_ROWS):
+            for name in names:
+                values = np.fromfile(columns / name, np.float32, len(batch), offset=4 * start)
+                batch = batch.append_column(name, pa.array(values, from_pandas=True))  # noqa: PLW2901
+            writer.write_batch(batch)
+            start += len(batch)

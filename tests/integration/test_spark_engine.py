@@ -1,0 +1,71 @@
+"""The same declarations on Spark, over real data: the same values, bit for bit."""
+
+import shutil
+
+import polars as pl
+import pytest
+
+from contracts.errors import EngineMissing
+from contracts.features import Entity
+from contracts.home import Home, find_home
+from contracts.tables import CanonicalTables
+from feature_store.engines import check_spark, open_engine
+from feature_store.offline import point_in_time_join, values_as_of
+from sources.downloads import fetch_movielens_100k
+from sources.movielens import read_movielens
+from tests.spark import needs_spark
+
+pytestmark = [
+    # py4j leaves its sockets to the garbage collector.
+    pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
+
+
+@pytest.fixture(scope="module")
+def films() -> CanonicalTables:
+    """MovieLens 100K as it is."""
+    return read_movielens(fetch_movielens_100k(find_home()))
+
+
+@needs_spark
+@pytest.mark.parametrize("entity", list(Entity))
+def test_spark_gives_the_values_of_duckdb_bit_for_bit_on_real_data(films: CanonicalTables, entity: Entity) -> None:
+    key = f"{entity}_id"
+    moments = films.interactions["event_ts"].sort()
+    ids = films.interactions[key].unique().sort()
+    spine = pl.concat([pl.DataFrame({key: ids, "as_of": [moments[at]] * len(ids)}) for at in (20_000, 70_000)]).sample(
+        fraction=1.0, shuffle=True, seed=3
+    )
+    by_duckdb = point_in_time_join(spine, films, entity)
+    by_spark = point_in_time_join(spine, films, entity, engine="spark")
+    assert by_spark.columns == by_duckdb.columns
+    for name in by_duckdb.columns:
+        assert by_spark[name].equals(by_duckdb[name]), name
+    assert by_duckdb[f"{entity}_event_count_30d"].max() > 0
+
+
+@needs_spark
+def test_the_latest_values_are_of_the_same_generation_whatever_computed_them(world: CanonicalTables) -> None:
+    as_of = world.interactions["event_ts"][900]
+    by_spark = values_as_of(world, as_of, 50, engine="spark")
+    assert by_spark.generation_id == values_as_of(world, as_of, 50).generation_id
+
+
+def test_without_java_spark_says_what_to_install_and_duckdb_goes_on(
+    monkeypatch: pytest.MonkeyPatch, world: CanonicalTables, home: Home
+) -> None:
+    monkeypatch.delenv("JAVA_HOME", raising=False)
+    monkeypatch.setattr(shutil, "which", lambda program, path=None: None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: name)
+    with pytest.raises(EngineMissing, match="needs Java; there is none in JAVA_HOME or on PATH") as caught:
+        open_engine("spark")
+    assert "openjdk-17" in caught.value.next_step
+    assert values_as_of(world, world.interactions["event_ts"][900], 50).users.height > 0
+
+
+def test_without_pyspark_spark_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(EngineMissing, match="there is no pyspark") as caught:
+        check_spark()
+    assert "make spark" in caught.value.next_step
