@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from contracts.features import FeatureRows, Person
+from contracts.features import Person, ReadRows
 from contracts.ids import ItemId, SessionId, UserId
 from feature_store.rows import default_rows, unknown_person
 from feature_store.values import FeatureSchemas
@@ -20,9 +20,9 @@ class DefaultFeatureReader:
     schemas: FeatureSchemas
 
     def read_person(self, user_id: UserId | None, session_id: SessionId | None, now: datetime) -> Person:  # noqa: ARG002 - the reader's contract
-        """Defaults, no history, no session."""
+        """Defaults, no history, no events."""
         return unknown_person(self.schemas.user)
 
-    def read_items(self, item_ids: Sequence[ItemId], now: datetime) -> FeatureRows:  # noqa: ARG002 - the reader's contract
+    def read_items(self, item_ids: Sequence[ItemId], now: datetime) -> ReadRows:  # noqa: ARG002 - the reader's contract
         """A row of defaults per item."""
         return default_rows(self.schemas.item, len(item_ids))

@@ -7,7 +7,7 @@ from datetime import datetime
 import numpy as np
 import numpy.typing as npt
 
-from contracts.features import FeatureRows, FeatureSchema, History, Person, expire, fill_missing
+from contracts.features import Events, FeatureSchema, History, Person, ReadRows, expire, fill_missing
 from contracts.ids import FloatArray
 from feature_store.packing import moment_of
 
@@ -18,7 +18,7 @@ def usable_rows(
     written: npt.NDArray[np.int64],
     known: npt.NDArray[np.bool_],
     now: datetime,
-) -> FeatureRows:
+) -> ReadRows:
     """Stored rows (NaN where missing) with what is older than its TTL taken out and defaults filled in.
 
     written: (n_entities,) epoch seconds at which each row was true.
@@ -27,14 +27,15 @@ def usable_rows(
     for seconds in np.unique(written[known]):
         of_that_time = (known & (written == seconds))[:, None]
         fresh = np.where(of_that_time, expire(schema, values, moment_of(int(seconds)), now), fresh)
-    return FeatureRows(fill_missing(schema, fresh), known)
+    return ReadRows(fill_missing(schema, fresh), known, np.isnan(fresh), np.where(known, written, 0))
 
 
-def default_rows(schema: FeatureSchema, n_entities: int) -> FeatureRows:
+def default_rows(schema: FeatureSchema, n_entities: int) -> ReadRows:
     """Rows of entities nobody knows: all defaults."""
-    return FeatureRows(np.tile(schema.defaults, (n_entities, 1)), np.zeros(n_entities, dtype=bool))
+    values = np.tile(schema.defaults, (n_entities, 1))
+    return ReadRows(values, np.zeros(n_entities, bool), np.ones_like(values, bool), np.zeros(n_entities, np.int64))
 
 
 def unknown_person(schema: FeatureSchema) -> Person:
     """Somebody nobody knows."""
-    return Person(default_rows(schema, 1), History.empty(), History.empty())
+    return Person(default_rows(schema, 1), History.empty(), Events.empty(), Events.empty())

@@ -24,7 +24,7 @@ from pydantic import AwareDatetime, TypeAdapter
 from contracts.artefact import reading
 from contracts.clock import FixedClock
 from contracts.errors import ArtefactError, ReleaseMismatch
-from contracts.features import FeatureReader, FeatureRows, History, Person
+from contracts.features import FeatureReader, History, Person, ReadRows
 from contracts.id_map import IdMap
 from contracts.ids import ItemId, SessionId, UserId
 from contracts.slates import RecommendRequest, Slate
@@ -149,7 +149,7 @@ class _Recorder:
     def read_person(self, user_id: UserId | None, session_id: SessionId | None, now: datetime) -> Person:
         return self._reader.read_person(user_id, session_id, now)
 
-    def read_items(self, item_ids: Sequence[ItemId], now: datetime) -> FeatureRows:
+    def read_items(self, item_ids: Sequence[ItemId], now: datetime) -> ReadRows:
         self.items.update(item_ids)
         return self._reader.read_items(item_ids, now)
 
