@@ -117,7 +117,8 @@ class Deeds:
     @classmethod
     def draw(cls, rng: np.random.Generator, *, parts_of_seconds: bool = False) -> Deeds:
         def moment_before() -> datetime:
-            age = timedelta(days=int(rng.choice(EDGES_DAYS)), seconds=int(rng.choice([1, 2, 30, 3600, 3601, 90_000])))
+            days, off = int(rng.choice(EDGES_DAYS)), int(rng.choice([1, 2, 30, 3600, 3601, 80_000]))
+            age = timedelta(days=days, seconds=off if not days or rng.random() < 0.4 else -off)
             return AS_OF - age + timedelta(microseconds=int(rng.integers(0, 10**6)) if parts_of_seconds else 0)
 
         def moment_after() -> datetime:
