@@ -46,7 +46,7 @@ from release.evaluation_cases import WARM, Case, build_cases
 from release.evaluation_summary import Bootstrap
 from release.manifest import list_files, load_manifest
 from release.request_path import answer
-from release.request_query import retrieval_query
+from release.request_query import read_person, retrieval_query
 
 N_PROPOSED = 100
 SLATE = 10
@@ -86,7 +86,7 @@ class World:
         return cls(settings, tables, release, reader, cases)
 
     def query(self, case: Case) -> RetrievalQuery:
-        person = self.reader.read_person(case.request.user_id, None, case.now)
+        person = read_person(self.release, self.reader, case.request, case.now)
         return retrieval_query(self.release, case.request, person, case.now)
 
     def train(self, seed: int) -> Run:

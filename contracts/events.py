@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
+from typing import Final
 
 
 class EventType(StrEnum):
@@ -22,3 +24,14 @@ class EventType(StrEnum):
 POSITIVE_EVENTS = frozenset(
     {EventType.VIEW, EventType.CLICK, EventType.ADD_TO_CART, EventType.PURCHASE, EventType.RATING, EventType.SHARE}
 )
+
+# What a type is called where an event is packed; a new one gets the next number. No number is ever given again.
+UNTOLD: Final = 0  # whoever packed it did not say
+EVENT_CODES: Final[Mapping[EventType, int]] = {
+    EventType.VIEW: 1,
+    EventType.CLICK: 2,
+    EventType.ADD_TO_CART: 3,
+    EventType.PURCHASE: 4,
+    EventType.RATING: 5,
+    EventType.SHARE: 6,
+}

@@ -11,8 +11,9 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from contracts.events import UNTOLD
 from contracts.fingerprint import fingerprint_json
-from contracts.ids import EpochSeconds, FloatArray, ItemId, ItemIdxArray, SessionId, UserId
+from contracts.ids import EpochMicroseconds, EpochSeconds, FloatArray, ItemId, ItemIdxArray, SessionId, UserId
 
 MAX_VALUE = 3e38  # a float32 holds no more
 MAX_TTL_DAYS = 1e6  # longer than any data, and short enough for a timedelta
@@ -123,12 +124,63 @@ class History:
 
 
 @dataclass(frozen=True)
+class Events:
+    """What was done lately, in the order it came in; the arrays are aligned.
+
+    item_idx: (n_events,) dense ids of the release that reads them, -1 where it does not know the item;
+    event_us: epoch microseconds; event_types: codes (see contracts.events); values: NaN where an event has none.
+    """
+
+    item_idx: ItemIdxArray
+    event_us: EpochMicroseconds
+    event_types: npt.NDArray[np.uint8]
+    values: FloatArray
+
+    def __len__(self) -> int:
+        return len(self.item_idx)
+
+    @classmethod
+    def empty(cls) -> Events:
+        return cls.of(History.empty())
+
+    @classmethod
+    def of(cls, history: History) -> Events:
+        """The events of a history, which tells whole seconds and no types."""
+        types = np.full(len(history), UNTOLD, np.uint8)
+        return cls(history.item_idx, history.event_ts * 1_000_000, types, history.values)
+
+    @property
+    def event_ts(self) -> EpochSeconds:
+        """Epoch seconds, rounded down as in a history."""
+        return self.event_us // 1_000_000
+
+    def followed_by(self, later: Events) -> Events:
+        """These events, and then the later ones."""
+        return Events(
+            np.concatenate([self.item_idx, later.item_idx]),
+            np.concatenate([self.event_us, later.event_us]),
+            np.concatenate([self.event_types, later.event_types]),
+            np.concatenate([self.values, later.values]),
+        )
+
+    def where(self, chosen: npt.NDArray[np.bool_] | npt.NDArray[np.intp]) -> Events:
+        """The events chosen, in the order chosen."""
+        return Events(self.item_idx[chosen], self.event_us[chosen], self.event_types[chosen], self.values[chosen])
+
+
+@dataclass(frozen=True)
 class Person:
-    """What the store knows of one person: one row of features, what they did before, what they did in this session."""
+    """What the store knows of one person.
+
+    features: one row, as it was published or, after `feature_store.live`, as of the request. history: what they did
+    before that row was written. session: what was done in this session, by whomever. recent: what the person did of
+    late in any session; some of it may be in the history already.
+    """
 
     features: ReadRows
     history: History
-    session: History
+    session: Events
+    recent: Events
 
 
 class FeatureReader(Protocol):
@@ -141,7 +193,10 @@ class FeatureReader(Protocol):
     def generation_id(self) -> str: ...
 
     def read_person(self, user_id: UserId | None, session_id: SessionId | None, now: datetime) -> Person:
-        """One person's features, history and session in one round trip; defaults and empty where nothing is known."""
+        """One person's features, history, session and recent events in one round trip.
+
+        Defaults and empty where nothing is known.
+        """
         ...
 
     def read_items(self, item_ids: Sequence[ItemId], now: datetime) -> ReadRows:

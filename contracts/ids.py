@@ -15,3 +15,4 @@ ItemIdx = NewType("ItemIdx", int)
 ItemIdxArray = npt.NDArray[np.int32]
 FloatArray = npt.NDArray[np.float32]
 EpochSeconds = npt.NDArray[np.int64]
+EpochMicroseconds = npt.NDArray[np.int64]

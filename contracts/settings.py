@@ -267,6 +267,9 @@ class ServingSettings(Group):
     `slate shadow`, with the ids of who asked; 0 keeps none. values_log_share: of the answers, 0 to 1, those whose
     feature values are logged for `slate parity`; values_log_length: answers kept so in Redis, some 3 KB each; 0 keeps
     none.
+    session_length, session_ttl_minutes: the latest events of a session that are kept, until so long after the last one.
+    recent_length, recent_ttl_hours: the same of a person; they stand in for what the published values do not tell yet,
+    and should reach back to when those were true. Redis holds at most length * (27 bytes + an item's id) of each.
     """
 
     clock: Literal["wall", "release"]
@@ -279,6 +282,8 @@ class ServingSettings(Group):
     store_timeout_ms: int = Field(ge=1, le=60_000)
     session_ttl_minutes: int = Field(ge=1, le=1440)
     session_length: int = Field(ge=1, le=1000)
+    recent_ttl_hours: int = Field(ge=1, le=8760)
+    recent_length: int = Field(ge=1, le=1000)
 
 
 class Settings(Group):

@@ -20,7 +20,7 @@ class DefaultFeatureReader:
     schemas: FeatureSchemas
 
     def read_person(self, user_id: UserId | None, session_id: SessionId | None, now: datetime) -> Person:  # noqa: ARG002 - the reader's contract
-        """Defaults, no history, no session."""
+        """Defaults, no history, no events."""
         return unknown_person(self.schemas.user)
 
     def read_items(self, item_ids: Sequence[ItemId], now: datetime) -> ReadRows:  # noqa: ARG002 - the reader's contract

@@ -1,4 +1,4 @@
-"""The names of the online store's keys. What their values look like: `packing`, `sessions`, `pointer`, `receipt`.
+"""The names of the online store's keys. What their values look like: `packing`, `recent`, `pointer`, `receipt`.
 
     slate:{<app>}:pointer                      which release and generation are served (JSON)
     slate:{<app>}:staging                      which ones stand in Staging (JSON)
@@ -6,7 +6,8 @@
     slate:{<app>}:events                       stream: what was shown and what people did (JSON)
     slate:{<app>}:requests                     stream: the latest questions asked, to be asked again (JSON)
     slate:{<app>}:values                       stream: feature values that answers stood on (JSON)
-    slate:{<app>}:s:<session_id>               list: what was done in a session, oldest first
+    slate:{<app>}:s2:<session_id>              list: what was done in a session, oldest first (see `recent`)
+    slate:{<app>}:r:<user_id>                  list: what a person did of late, oldest first (see `recent`)
     slate:{<app>}:publishing                   who is publishing or collecting now; expires (see `turn_taking`)
     slate:{<app>}:generations                  hash: every generation anything was written for (see `generations`)
     slate:{<app>}:v2:<generation_id>:u:<n>     hash: packed features of BUCKET_SIZE people, by user_id
@@ -68,8 +69,16 @@ def values_key(app: str) -> str:
 
 
 def session_key(app: str, session_id: str) -> str:
-    """Where one session's events are; sessions belong to no generation."""
-    return f"slate:{{{app}}}:s:{session_id}"
+    """Where one session's events are; sessions belong to no generation.
+
+    `s2`: a server of before, which reads `s` in the packing of before, never meets what it cannot read.
+    """
+    return f"slate:{{{app}}}:s2:{session_id}"
+
+
+def recent_key(app: str, user_id: str) -> str:
+    """Where one person's recent events are, of any session; they belong to no generation."""
+    return f"slate:{{{app}}}:r:{user_id}"
 
 
 def turn_key(app: str) -> str:

@@ -7,7 +7,7 @@ from datetime import datetime
 
 import numpy as np
 
-from contracts.features import FeatureSchema, History, Person, ReadRows
+from contracts.features import Events, FeatureSchema, Person, ReadRows
 from contracts.id_map import UNKNOWN, IdMap
 from contracts.ids import ItemId, SessionId, UserId
 from feature_store.histories import EventsByPerson
@@ -17,7 +17,7 @@ from feature_store.values import FeatureSchemas, FeatureValues
 
 
 class OfflineFeatureReader:
-    """Reads one generation's values; sessions are empty, for nobody is clicking.
+    """Reads one generation's values; sessions and recent events are empty, for nobody is clicking.
 
     item_ids: the map of the release that reads; raises ReleaseMismatch when a history holds an item it does not know.
     """
@@ -37,7 +37,8 @@ class OfflineFeatureReader:
         """One person's features and history; defaults and empty where nothing is known."""
         if user_id is None:
             return unknown_person(self._users.schema)
-        return Person(self._users.read([user_id], self._written, now), self._histories.of(user_id), History.empty())
+        features, history = self._users.read([user_id], self._written, now), self._histories.of(user_id)
+        return Person(features, history, Events.empty(), Events.empty())
 
     def read_items(self, item_ids: Sequence[ItemId], now: datetime) -> ReadRows:
         """The items' feature rows in the order asked; a row of defaults where an item has none."""

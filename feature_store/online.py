@@ -23,12 +23,13 @@ from feature_store.keys import (
     histories_key,
     items_key,
     receipt_key,
+    recent_key,
     session_key,
     users_key,
 )
 from feature_store.packing import unpack_history, unpack_rows
+from feature_store.recent import unpack_events
 from feature_store.rows import default_rows, unknown_person, usable_rows
-from feature_store.sessions import unpack_session
 from feature_store.values import FeatureSchemas
 
 __all__ = ["DefaultFeatureReader", "RedisFeatureReader"]
@@ -67,21 +68,27 @@ class RedisFeatureReader:
         return self._generation_id
 
     def read_person(self, user_id: UserId | None, session_id: SessionId | None, now: datetime) -> Person:
-        """One person's features, history and session; defaults and empty where nothing is known."""
+        """One person's features, history, session and recent events; defaults and empty where nothing is known."""
         person = unknown_person(self._schemas.user)
         with mapped_errors(), self._client.pipeline(transaction=False) as pipeline:
             if user_id is not None:
                 firsts = self._known_firsts()
                 pipeline.hget(self._key_of(users_key, firsts.users, user_id), user_id)
                 pipeline.hget(self._key_of(histories_key, firsts.histories, user_id), user_id)
+                pipeline.lrange(recent_key(self._app, user_id), 0, -1)
             if session_id is not None:
                 pipeline.lrange(session_key(self._app, session_id), 0, -1)
             answers = pipeline.execute()
         if session_id is not None:
-            person = replace(person, session=unpack_session(answers.pop(), self._item_ids))
+            person = replace(person, session=unpack_events(answers.pop(), self._item_ids))
         if user_id is not None:
-            row, history = answers
-            person = replace(person, features=self._user_rows(row, now), history=self._history(history))
+            row, history, recent = answers
+            person = replace(
+                person,
+                features=self._user_rows(row, now),
+                history=self._history(history),
+                recent=unpack_events(recent, self._item_ids),
+            )
         return person
 
     def read_items(self, item_ids: Sequence[ItemId], now: datetime) -> ReadRows:

@@ -1,39 +1,51 @@
 """What readers ought to have given: rows and histories of any keys at any moments, computed again from the canonical
 tables by the offline store's own functions.
 
-`expected_rows` is the one place that says what an online row must be. Whatever a reader adds to a published row (say,
-counters brought up to `now`) is to be added there as well, by offline code.
+`expected_rows` is the one place that says what an online row must be: as it was published, and of people the live
+features as of the request, which the offline store computes at `now` over the tables up to `as_of` and the recent
+events that were logged.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
 from contracts.errors import ReleaseMismatch
+from contracts.events import EventType
 from contracts.features import Entity, FeatureSchema, ReadRows
 from contracts.id_map import IdMap
 from contracts.ids import FloatArray
 from contracts.tables import UTC_TIME, CanonicalTables
 from feature_store.definitions import features_of
-from feature_store.offline import histories_as_of, point_in_time_join, positive_events
+from feature_store.events import positive_events
+from feature_store.live import LIVE_FEATURES
+from feature_store.offline import histories_as_of, point_in_time_join
 from feature_store.packing import epoch_seconds
 from feature_store.rows import default_rows, usable_rows
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+LIVE_NAMES = frozenset(feature.name for feature in LIVE_FEATURES)
 
 
 @dataclass(frozen=True)
 class Key:
-    """One row that was read. as_of: when it was true; now: when it was read."""
+    """One row that was read.
+
+    as_of: when it was true; now: when it was read. recent: of a person, what was known of them since: epoch
+    microseconds and type.
+    """
 
     entity_id: str
     as_of: datetime
     now: datetime
+    recent: tuple[tuple[int, EventType], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -60,7 +72,60 @@ def expected_rows(tables: CanonicalTables, schema: FeatureSchema, keys: Sequence
         part = usable_rows(schema, values[at], written[at], known[at], now)
         rows.values[at], rows.known[at] = part.values, part.known
         rows.missing[at], rows.written[at] = part.missing, part.written
+    if schema.entity is Entity.USER:
+        _bring_up_to_now(tables, schema, keys, rows)
     return rows
+
+
+def _bring_up_to_now(tables: CanonicalTables, schema: FeatureSchema, keys: Sequence[Key], rows: ReadRows) -> None:
+    """Put the live features of people as of `now` into their rows, computed by the offline store."""
+    later = [position for position, key in enumerate(keys) if key.recent or _second(key.now) > _second(key.as_of)]
+    columns = [column for column, name in enumerate(schema.names) if name in LIVE_NAMES]
+    if not later or not columns:
+        return
+    asked = [keys[position] for position in later]
+    # Everybody asked about gets a name of their own, for what was known of them since is another thing each time.
+    names = [f"{position}" for position in later]
+    told = replace(tables, interactions=_known_to(tables.interactions, asked, names))
+    spine = pl.DataFrame(
+        {"user_id": names, "as_of": [key.now for key in asked]}, schema={"user_id": pl.String(), "as_of": UTC_TIME}
+    )
+    joined = point_in_time_join(spine, told, Entity.USER).select(schema.names[column] for column in columns)
+    values = joined.select(pl.all().cast(pl.Float32).fill_null(float("nan"))).to_numpy()
+    at = np.ix_(later, columns)
+    # Nothing counted is no news of somebody who has no row, or an old one: there it stays missing.
+    nothing = np.isnan(values) | ((values == 0) & rows.missing[at])
+    rows.values[at] = np.where(nothing, rows.values[at], values)
+    rows.missing[at] &= nothing
+
+
+def _known_to(interactions: pl.DataFrame, keys: Sequence[Key], names: Sequence[str]) -> pl.DataFrame:
+    """What a reader could know of each key, under its name: the tables before as_of, and what came in since."""
+    people = pl.DataFrame(
+        {"user_id": [key.entity_id for key in keys], "name": names, "as_of": [key.as_of for key in keys]},
+        schema={"user_id": pl.String(), "name": pl.String(), "as_of": UTC_TIME},
+    )
+    before = interactions.join(people, "user_id").filter(pl.col("event_ts") < pl.col("as_of"))
+    recent = [
+        # What is stamped later has happened all the same, just now.
+        {"user_id": name, "event_type": event_type, "event_ts": min(moment_us, _microseconds(key.now) - 1)}
+        for key, name in zip(keys, names, strict=True)
+        for moment_us, event_type in dict.fromkeys(key.recent)
+        if moment_us // 1_000_000 >= _second(key.as_of)
+    ]
+    since = pl.DataFrame(
+        recent, schema={"user_id": pl.String(), "event_type": pl.String(), "event_ts": pl.Int64()}
+    ).with_columns(pl.col("event_ts").cast(UTC_TIME))
+    known = before.with_columns(user_id=pl.col("name")).select(interactions.columns)
+    return pl.concat([known, since], how="diagonal")
+
+
+def _second(moment: datetime) -> int:
+    return _microseconds(moment) // 1_000_000
+
+
+def _microseconds(moment: datetime) -> int:
+    return (moment - EPOCH) // timedelta(microseconds=1)
 
 
 def expected_histories(

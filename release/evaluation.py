@@ -36,7 +36,7 @@ from recommender.metrics import (
 from release.bundle import Release
 from release.evaluation_cases import Case, sessions_of
 from release.request_path import answer
-from release.request_query import retrieval_query
+from release.request_query import read_person, retrieval_query
 from release.session_reader import SessionReader
 
 # The whole request path; the other systems are the generators, by their names.
@@ -160,7 +160,7 @@ def _ask(
             f"The answer for {case.request.request_id} had to do without {', '.join(slate.degraded)}.",
             "The warning above names the error; mend it, and run `dvc repro evaluate` again.",
         )
-    person = with_session.read_person(case.request.user_id, case.request.session_id, case.now)
+    person = read_person(release, with_session, case.request, case.now)
     query = retrieval_query(release, case.request, person, case.now)
     proposed = {name: one.propose(query, case.request.k).item_idx for name, one in generators.items()}
     slates = {name: item_ids.indices(release.catalogue.ids.external(items)) for name, items in proposed.items()}

@@ -72,7 +72,7 @@ def _check_rows(
         return [FeatureParity(name) for name in schema.names]
     found = _together(schema, [used for _, used in logged])
     keys = [
-        Key(entity_id, _as_of(basis, one, written), one.now)
+        Key(entity_id, _as_of(basis, one, written), one.now, one.recent if used is one.user else ())
         for one, used in logged
         for entity_id, written in zip(used.ids, used.rows.written.tolist(), strict=True)
     ]

@@ -30,7 +30,7 @@ from recommender.exploration import explore
 from recommender.query import RetrievalQuery
 from recommender.ranking_features import assemble
 from release.bundle import Release
-from release.request_query import retrieval_query
+from release.request_query import read_person, retrieval_query
 from release.tiers import Plan, Scorer, fuse_by_rank, identify_tier, plan_for, plan_generators, plan_quotas
 from release.trace import Trace
 
@@ -112,7 +112,7 @@ def _read_person(
     release: Release, reader: FeatureReader, request: RecommendRequest, now: datetime, trace: Trace
 ) -> Person:
     try:
-        return reader.read_person(request.user_id, request.session_id, now)
+        return read_person(release, reader, request, now)
     except StoreError as error:
         _note(trace, FEATURES, error)
         return _defaults(release, reader).read_person(request.user_id, request.session_id, now)

@@ -1,4 +1,4 @@
-"""From a request to what the generators are asked."""
+"""From a request to what is known of who asks, and to what the generators are asked."""
 
 from __future__ import annotations
 
@@ -7,12 +7,19 @@ from datetime import datetime
 import numpy as np
 
 from contracts.errors import UnknownId
-from contracts.features import Person
+from contracts.features import FeatureReader, Person
 from contracts.id_map import UNKNOWN
 from contracts.slates import RecommendRequest, Surface
+from feature_store.live import bring_up_to, whole_history
 from recommender.query import RetrievalQuery
 from recommender.segments import segment_of
 from release.bundle import Release
+
+
+def read_person(release: Release, reader: FeatureReader, request: RecommendRequest, now: datetime) -> Person:
+    """Who asks, as known at this moment: the published row with its live features as of now. Raises as the reader."""
+    person = reader.read_person(request.user_id, request.session_id, now)
+    return bring_up_to(person, release.schemas.user, now)
 
 
 def retrieval_query(release: Release, request: RecommendRequest, person: Person, now: datetime) -> RetrievalQuery:
@@ -22,7 +29,7 @@ def retrieval_query(release: Release, request: RecommendRequest, person: Person,
     Raises UnknownId on an item's page when the release does not know the item.
     """
     catalogue = release.catalogue
-    history = person.history.followed_by(person.session)
+    history = whole_history(person)
     preferred = catalogue.known(catalogue.ids.indices(request.preferences.item_ids))
     anchor = _anchor(release, request)
     looked_at = np.array([] if anchor is None else [anchor], np.int32)

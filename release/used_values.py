@@ -3,7 +3,11 @@
 A record is JSON; arrays are base64 of little-endian bytes, row after row (docs/formats/redis.md):
 
     {"request_id", "arm", "release_id", "generation_id", "now", "user_id", "history": {"n_events", "last_ts"},
-     "user": rows or null, "items": rows}      rows: {"ids", "known", "written", "values", "missing"}
+     "recent": [[epoch microseconds, event type], ...], "user": rows or null, "items": rows}
+
+    rows: {"ids", "known", "written", "values", "missing"}
+
+`recent` are the person's recent events, which the live features of their row count in.
 
 `values` are what the ranker was handed, defaults filled in; `missing` has a bit for each of them, set where it is one
 of those defaults.
@@ -22,10 +26,12 @@ import numpy as np
 import numpy.typing as npt
 
 from contracts.errors import ArtefactError
-from contracts.features import FeatureReader, Person, ReadRows
+from contracts.events import EVENT_CODES, EventType
+from contracts.features import FeatureReader, FeatureSchema, Person, ReadRows
 from contracts.fingerprint import fingerprint_json
 from contracts.ids import ItemId, SessionId, UserId
 from contracts.slates import RecommendRequest, Slate
+from feature_store.live import bring_up_to
 
 # Of the candidates not shown so many are drawn: a value that keeps an item from being shown never shows among the
 # shown. All 500 would be 25 times the bytes.
@@ -46,7 +52,7 @@ class UsedValues:
 
     user: one row; None where nobody was named. items: those shown, in their order, then some of the other candidates;
     none where the tier asks no ranker. n_events, last_ts: of the person's history, session not included; last_ts is
-    epoch seconds, None where the history is empty.
+    epoch seconds, None where the history is empty. recent: epoch microseconds and type of what the person did of late.
     """
 
     request_id: str
@@ -57,6 +63,7 @@ class UsedValues:
     items: UsedRows | None
     n_events: int
     last_ts: int | None
+    recent: tuple[tuple[int, EventType], ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -65,6 +72,7 @@ class UsedValues:
             "generation_id": self.generation_id,
             "now": self.now.isoformat(),
             "history": {"n_events": self.n_events, "last_ts": self.last_ts},
+            "recent": self.recent,
             "user": self.user and _encoded(self.user),
             "items": self.items and _encoded(self.items),
         }
@@ -84,14 +92,19 @@ class UsedValues:
             items=None if value["items"] is None else _decoded(value["items"]),
             n_events=int(value["history"]["n_events"]),
             last_ts=value["history"]["last_ts"],
+            recent=tuple((int(event_us), EventType(event_type)) for event_us, event_type in value["recent"]),
         )
 
 
 class RecordingReader:
-    """Reads from another reader for one request, and keeps what it gave: nothing is read twice."""
+    """Reads from another reader for one request, and keeps what it gave: nothing is read twice.
 
-    def __init__(self, reader: FeatureReader) -> None:
+    schema: of people's rows, whose live features are logged as of the request.
+    """
+
+    def __init__(self, reader: FeatureReader, schema: FeatureSchema) -> None:
         self._reader = reader
+        self._schema = schema
         self._user_id: UserId | None = None
         self._person: Person | None = None
         self._now: datetime | None = None
@@ -118,17 +131,24 @@ class RecordingReader:
         person, now = self._person, self._now
         if person is None or now is None:
             return None
-        history = person.history
+        history, recent = person.history, person.recent
+        row = bring_up_to(person, self._schema, now).features
         return UsedValues(
             request_id=request.request_id,
             release_id=slate.release_id,
             generation_id=slate.generation_id,
             now=now,
-            user=None if self._user_id is None else UsedRows((self._user_id,), person.features),
+            user=None if self._user_id is None else UsedRows((self._user_id,), row),
             items=None if self._items is None else _chosen(*self._items, slate),
             n_events=len(history),
             last_ts=int(history.event_ts[-1]) if len(history) else None,
+            recent=tuple(
+                zip(recent.event_us.tolist(), map(_TYPES.__getitem__, recent.event_types.tolist()), strict=True)
+            ),
         )
+
+
+_TYPES: Final = {code: event_type for event_type, code in EVENT_CODES.items()}
 
 
 def parse_record(record: bytes) -> UsedValues:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import uuid
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -14,22 +13,26 @@ from fastapi import Header
 from starlette.responses import Response
 
 from contracts.errors import StoreError
-from contracts.events import POSITIVE_EVENTS
-from contracts.ids import ItemId, SessionId
+from contracts.events import POSITIVE_EVENTS, EventType
+from contracts.ids import ItemId, SessionId, UserId
 from contracts.slates import RecommendRequest, Slate
-from feature_store.sessions import SessionEvent
+from feature_store.recent import RecentEvent
 from feature_store.traffic import Canary, Staged
 from serving.answers import JsonAnswer, error_answer, error_fields
 from serving.event_log import EventLog
-from serving.known_ids import check_items, check_known
+from serving.known_ids import check_known, unknown_items
 from serving.live_release import STARTING, LiveRelease, View
 from serving.metrics import Metrics
 from serving.production import Production
 from serving.records import events, impressions, when
-from serving.served import Arm, Served
-from serving.wire import EventBatch, Question, SentEvent, SentEvents
+from serving.served import Arm, Lineup, Served
+from serving.wire import EPOCH, EventBatch, Question, SentEvent, SentEvents
 
 CLOCK_SKEW = timedelta(minutes=5)  # clients' clocks run ahead by seconds, broken ones by hours
+MICROSECOND = timedelta(microseconds=1)
+# What an event could not be appended to, as the answer's `degraded` names it.
+SESSIONS = "sessions"
+RECENT_EVENTS = "recent_events"
 STAGE_HEADER = Header(alias="X-Slate-Stage", description="`staging` asks for the release in Staging, if that is on.")
 METRICS_TYPE = "text/plain; version=1.0.0; charset=utf-8"
 
@@ -85,7 +88,10 @@ class Api:
         return slate
 
     def take_events(self, sent: SentEvents) -> Response:
-        """Take what people did: into the log, and clicks also into their session, where the next request sees them."""
+        """Take what people did: into the log, and what they wanted also to where the next request sees it.
+
+        An item that no release knows may be new today: its events are taken, and the answer names it.
+        """
         lineup = self.live.current
         if lineup is None:
             return self._not_ready()
@@ -93,13 +99,12 @@ class Api:
         now = lineup.production.clock.now()
         if any(event.event_ts is not None and event.event_ts > now + CLOCK_SKEW for event in batch):
             return _from_the_future(now)
-        releases = [served.release for served in lineup]
-        check_items(releases, (event.item_id for event in batch if event.item_id is not None))
-        degraded = self._extend_sessions(batch, now)
+        unknown = self._note_unknown(lineup, batch)
+        degraded = self._append(batch, now)
         self.log.append(events(batch, now))
         for event in batch:
             self.metrics.events.labels(event.event_type).inc()
-        return JsonAnswer({"accepted": len(batch), "degraded": degraded}, 202)
+        return JsonAnswer({"accepted": len(batch), "degraded": degraded, "unknown_items": unknown}, 202)
 
     async def healthz(self) -> Response:
         """Whether the process is alive; it says nothing of what is served."""
@@ -131,21 +136,44 @@ class Api:
     def _not_ready(self) -> Response:
         return JsonAnswer(error_fields(self.live.problem or STARTING), 503)
 
-    def _extend_sessions(self, batch: Sequence[SentEvent], now: datetime) -> list[str]:
-        """Append what was wanted to the sessions; names `sessions` when Redis could not take it."""
-        by_session: defaultdict[SessionId, list[SessionEvent]] = defaultdict(list)
-        for event in batch:
-            if event.event_type in POSITIVE_EVENTS and event.session_id is not None and event.item_id is not None:
-                value = math.nan if event.value is None else event.value
-                seconds = int(when(event, now).timestamp())
-                by_session[SessionId(event.session_id)].append((ItemId(event.item_id), seconds, value))
+    def _note_unknown(self, lineup: Lineup, batch: Sequence[SentEvent]) -> list[str]:
+        """The items that nothing served knows, counted."""
+        item_ids = [event.item_id for event in batch if event.item_id is not None]
+        unknown = unknown_items([served.release for served in lineup], item_ids)
+        if unknown:
+            self.metrics.unknown_items.inc(sum(item_id in unknown for item_id in item_ids))
+        return unknown
+
+    def _append(self, batch: Sequence[SentEvent], now: datetime) -> list[str]:
+        """Append what was wanted to sessions and people's recent events; names those that Redis could not take."""
+        wanted = [
+            _recent_event(event, ItemId(event.item_id), now)
+            for event in batch
+            if event.event_type in POSITIVE_EVENTS and event.item_id is not None
+        ]
         try:
-            for session_id, done in by_session.items():
-                self.production.append_session(session_id, done)
+            self.production.append_events(wanted)
         except StoreError:
-            self.metrics.degraded.labels("sessions", Arm.PRODUCTION).inc()
-            return ["sessions"]
+            lists = {
+                SESSIONS: any(event.session_id is not None for event in wanted),
+                RECENT_EVENTS: any(event.user_id is not None for event in wanted),
+            }
+            missed = [name for name, was_asked in lists.items() if was_asked]
+            for name in missed:
+                self.metrics.degraded.labels(name, Arm.PRODUCTION).inc()
+            return missed
         return []
+
+
+def _recent_event(event: SentEvent, item_id: ItemId, now: datetime) -> RecentEvent:
+    return RecentEvent(
+        EventType(event.event_type),
+        item_id,
+        (when(event, now) - EPOCH) // MICROSECOND,
+        math.nan if event.value is None else event.value,
+        None if event.user_id is None else UserId(event.user_id),
+        None if event.session_id is None else SessionId(event.session_id),
+    )
 
 
 def _beside(view: View, arm: Arm, named: Staged | Canary | None) -> dict[str, Any] | None:

@@ -1,9 +1,9 @@
-"""What a release does not know is refused with a sentence: items and categories."""
+"""What a release does not know: a question that names it is refused with a sentence, an event is taken all the same."""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable
 
 from contracts.errors import UnknownId
 from contracts.slates import RecommendRequest
@@ -16,15 +16,22 @@ SHOWN_LENGTH = 80
 def check_known(release: Release, request: RecommendRequest) -> None:
     """Raise UnknownId when the question names an item or a category that the release does not hold."""
     anchor = [] if request.item_id is None else [request.item_id]
-    check_items([release], [*anchor, *request.preferences.item_ids])
+    _check_items(release, [*anchor, *request.preferences.item_ids])
     check_categories(release, request.preferences.categories)
 
 
-def check_items(releases: Sequence[Release], item_ids: Iterable[str]) -> None:
-    """Raise UnknownId naming the items that none of the releases holds; the sentence speaks of the first."""
-    unknown = [item_id for item_id in item_ids if not any(item_id in release.catalogue.ids for release in releases)]
+def unknown_items(releases: Collection[Release], item_ids: Iterable[str]) -> list[str]:
+    """The items that none of the releases holds, each once, in the order they came."""
+    return [
+        item_id
+        for item_id in dict.fromkeys(item_ids)
+        if not any(item_id in release.catalogue.ids for release in releases)
+    ]
+
+
+def _check_items(release: Release, item_ids: Iterable[str]) -> None:
+    unknown = unknown_items([release], item_ids)
     if unknown:
-        release = releases[0]
         known = release.catalogue.ids
         raise UnknownId(
             f"Release {release.release_id} knows no item {_listed(unknown)}.",

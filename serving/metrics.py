@@ -41,6 +41,9 @@ class Metrics:
             "slate_degraded", "Answers that had to do without something.", ["what", "arm"], registry=own
         )
         self.events = Counter("slate_events", "Events taken, by type.", ["event_type"], registry=own)
+        self.unknown_items = Counter(
+            "slate_events_of_unknown_items", "Events of items that no release served knows.", registry=own
+        )
         self.log_records = Counter(
             "slate_log_records", "Records of the event log: written, spooled or dropped.", ["outcome"], registry=own
         )

@@ -10,13 +10,12 @@ from typing import Protocol, TypeVar
 from contracts.errors import StoreUnavailable
 from contracts.features import FeatureReader, Person, ReadRows
 from contracts.home import Home
-from contracts.ids import SessionId
 from contracts.settings import ServingSettings
 from feature_store.connection import Client, connect
 from feature_store.embedded_redis import running
 from feature_store.online import RedisFeatureReader
 from feature_store.pointer import Pointer, read_pointer
-from feature_store.sessions import SessionEvent, append_session_events
+from feature_store.recent import Bounds, RecentEvent, append_events
 from feature_store.traffic import Traffic, read_traffic
 from release.bundle import Release, load_bundle
 from release.bundle_store import BundleStore
@@ -44,8 +43,8 @@ class Production(Protocol):
         """Whoever reads this generation's values for this release."""
         ...
 
-    def append_session(self, session_id: SessionId, events: Sequence[SessionEvent]) -> None:
-        """Add to what was done in a session, so that the next request sees it."""
+    def append_events(self, events: Sequence[RecentEvent]) -> None:
+        """Add to what was done in sessions and by people, so that the next request sees it; all or none."""
         ...
 
 
@@ -93,14 +92,14 @@ class OnlineProduction:
     def reader(self, release: Release, generation_id: str) -> FeatureReader:
         return RedisFeatureReader(self.client(), self._app, generation_id, release.schemas, release.catalogue.ids)
 
-    def append_session(self, session_id: SessionId, events: Sequence[SessionEvent]) -> None:
-        append_session_events(
+    def append_events(self, events: Sequence[RecentEvent]) -> None:
+        settings = self._settings
+        append_events(
             self.client(),
             self._app,
-            session_id,
             events,
-            length=self._settings.session_length,
-            ttl_minutes=self._settings.session_ttl_minutes,
+            session=Bounds(settings.session_length, settings.session_ttl_minutes * 60),
+            recent=Bounds(settings.recent_length, settings.recent_ttl_hours * 3600),
         )
 
 

@@ -60,7 +60,7 @@ class Served:
 
     def answer_with_values(self, request: RecommendRequest) -> tuple[Slate, UsedValues | None]:
         """The slate, and the feature values it stands on; None where they could not be read, and defaults stood in."""
-        reader = RecordingReader(self.reader)
+        reader = RecordingReader(self.reader, self.release.schemas.user)
         slate = self._answer(request, reader)
         return slate, None if FEATURES in slate.degraded else reader.used(request, slate)
 

@@ -165,10 +165,14 @@ class SlateAnswer(BaseModel):
 
 
 class EventsAnswer(BaseModel):
-    """accepted: how many events were taken; degraded: what could not be done with them at once."""
+    """accepted: how many events were taken; degraded: what could not be done with them at once.
+
+    unknown_items: those that no release served knows, each once; their events are taken like the others.
+    """
 
     accepted: int
     degraded: list[str]
+    unknown_items: list[str]
 
 
 class Health(BaseModel):

@@ -12,16 +12,17 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from contracts.errors import ReleaseMismatch, StoreError, StoreUnavailable
+from contracts.events import EVENT_CODES, EventType
 from contracts.features import Entity, FeatureReader, FeatureRows, FeatureSchema, FeatureSpec
-from contracts.id_map import IdMap
-from contracts.ids import UserId
+from contracts.id_map import UNKNOWN, IdMap
+from contracts.ids import ItemId, SessionId, UserId
 from feature_store.connection import connect
 from feature_store.default_reader import DefaultFeatureReader
 from feature_store.keys import first_format_receipt_key, items_key, users_key
 from feature_store.offline_reader import OfflineFeatureReader
 from feature_store.online import RedisFeatureReader
 from feature_store.publishing import publish
-from feature_store.sessions import append_session_events
+from feature_store.recent import Bounds, RecentEvent, append_events
 from feature_store.values import FeatureSchemas, FeatureValues
 from tests.unit.feature_store.worlds import AS_OF, SCHEMAS, generation, ids_of
 
@@ -108,14 +109,14 @@ class TestEveryReader:
         assert ids_of(values).external(person.history.item_idx) == item_ids
         assert person.history.event_ts.tolist() == event_ts
         np.testing.assert_array_equal(person.history.values, np.array(ratings, dtype=np.float32))
-        assert len(person.session) == 0
+        assert (len(person.session), len(person.recent)) == (0, 0)
 
     @pytest.mark.parametrize("user_id", [None, "nobody"])
     def test_gives_defaults_and_nothing_else_for_somebody_unknown(self, reader, user_id):
         person = reader.read_person(user_id, None, AS_OF)
         assert person.features.known.tolist() == [False]
         np.testing.assert_array_equal(person.features.values, [SCHEMAS.user.defaults])
-        assert (len(person.history), len(person.session)) == (0, 0)
+        assert (len(person.history), len(person.session), len(person.recent)) == (0, 0, 0)
 
     @pytest.mark.parametrize(
         ("now", "too_old"),
@@ -199,24 +200,31 @@ def test_rows_of_two_times_are_aged_each_by_its_own(client):
     np.testing.assert_array_equal(rows.values[1, 0], np.nan_to_num(values.matrix(SCHEMAS.item)[1, 0], nan=-5.0))
 
 
-def test_a_session_is_read_with_the_person_in_one_round_trip(client, online: ReaderOf):
+def test_session_and_recent_events_are_read_with_the_person_in_one_round_trip(client, online: ReaderOf):
     values = generation()
     ids = ids_of(values)
     reader = online(values, SCHEMAS, ids)
     reader.read_person(UserId("u3"), None, AS_OF)  # the first call also reads where the buckets begin
-    clicked = values.ids(Entity.ITEM)[:2]
-    events = [(clicked[0], 1_600_000_000, float("nan")), ("gone", 1_600_000_001, 1.0), (clicked[1], 1_600_000_002, 5.0)]
-    append_session_events(client, APP, "s1", events, length=20, ttl_minutes=5)
+    first, second = values.ids(Entity.ITEM)[:2]
+    user_id = values.histories["user_id"][0]
+    events = [
+        RecentEvent(EventType.CLICK, ItemId(first), 1_600_000_000_000_001, float("nan"), None, SessionId("s1")),
+        RecentEvent(EventType.VIEW, ItemId("gone"), 1_600_000_001_000_000, 1.0, user_id, SessionId("s1")),
+        RecentEvent(EventType.RATING, ItemId(second), 1_600_000_002_000_000, 5.0, user_id),
+    ]
+    append_events(client, APP, events, session=Bounds(20, 300), recent=Bounds(20, 300))
     before = client.info("stats")["total_reads_processed"]
-    person = reader.read_person(values.histories["user_id"][0], "s1", AS_OF)
+    person = reader.read_person(user_id, SessionId("s1"), AS_OF)
     # One read for our round trip, and one for asking how many there were.
     assert client.info("stats")["total_reads_processed"] - before == 2
-    assert ids.external(person.session.item_idx) == clicked
-    assert person.session.event_ts.tolist() == [1_600_000_000, 1_600_000_002]
-    np.testing.assert_array_equal(person.session.values, np.array([np.nan, 5.0], dtype=np.float32))
+    assert person.session.item_idx.tolist() == [ids.index(ItemId(first)), UNKNOWN]
+    assert person.session.event_us.tolist() == [1_600_000_000_000_001, 1_600_000_001_000_000]
+    np.testing.assert_array_equal(person.session.values, np.array([np.nan, 1.0], dtype=np.float32))
+    assert person.recent.item_idx.tolist() == [UNKNOWN, ids.index(ItemId(second))]
+    assert person.recent.event_types.tolist() == [EVENT_CODES[EventType.VIEW], EVENT_CODES[EventType.RATING]]
     assert len(person.history) > 0
-    anonymous = reader.read_person(None, "s1", AS_OF)
-    assert (len(anonymous.history), len(anonymous.session)) == (0, 2)
+    anonymous = reader.read_person(None, SessionId("s1"), AS_OF)
+    assert (len(anonymous.history), len(anonymous.session), len(anonymous.recent)) == (0, 2, 0)
 
 
 def test_a_history_of_another_catalogue_is_refused(client):

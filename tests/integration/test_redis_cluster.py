@@ -17,6 +17,7 @@ from redis.crc import key_slot
 
 from bench.redis_cluster import three_nodes
 from contracts.errors import PointerMoved, PublishIncomplete, StoreError, StoreUnavailable
+from contracts.events import EventType
 from contracts.settings import load_settings
 from contracts.slates import RecommendRequest
 from feature_store.bare_client import QuickClient
@@ -30,8 +31,8 @@ from feature_store.nodes import node_of, nodes_of
 from feature_store.online import RedisFeatureReader
 from feature_store.pointer import NO_POINTER_YET, move_pointer, read_pointer
 from feature_store.publishing import is_published, publish
+from feature_store.recent import Bounds, RecentEvent, append_events
 from feature_store.room import check_room, measure
-from feature_store.sessions import append_session_events
 from feature_store.traffic import Canary, Staged, end_canary, read_traffic, set_canary, set_staged
 from feature_store.turn_taking import taking_turns
 from serving.event_log import EventLog
@@ -136,11 +137,16 @@ def test_a_turn_that_was_lost_fences_off_whoever_had_it(client: redis.Redis) -> 
 
 def test_a_session_is_written_whole_and_read_with_the_person(client: redis.Redis) -> None:
     publish_all(client, "movies")
-    events = [("i2", 1_600_000_000, 1.0), ("i7", 1_600_000_001, 2.0)]
-    append_session_events(client, "movies", "s1", events, length=1, ttl_minutes=5)
+    user_id = VALUES.users["user_id"][0]
+    events = [
+        RecentEvent(EventType.CLICK, item_id, second * 1_000_000, 1.0, user_id, "s1")
+        for item_id, second in (("i2", 1_600_000_000), ("i7", 1_600_000_001))
+    ]
+    append_events(client, "movies", events, session=Bounds(1, 300), recent=Bounds(2, 600))
     reader = RedisFeatureReader(client, "movies", ID, SCHEMAS, ids_of(VALUES))
-    person = reader.read_person(VALUES.users["user_id"][0], "s1", AS_OF)
+    person = reader.read_person(user_id, "s1", AS_OF)
     assert person.session.event_ts.tolist() == [1_600_000_001]
+    assert person.recent.event_ts.tolist() == [1_600_000_000, 1_600_000_001]
     assert person.features.known.all()
     assert 0 < client.ttl(session_key("movies", "s1")) <= 300
 

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from contracts.ids import UserId
+from contracts.slates import RecommendRequest
 from feature_store.keys import events_key
+from feature_store.online import RedisFeatureReader
+from release.bundle import load_bundle
+from release.bundle_store import BundleStore
+from release.request_query import read_person
 from serving.wire import EventBatch, EventsAnswer, Health, Question, Readiness, SentEvent, SlateAnswer
 from tests.integration.serving.worlds import Stage
 
@@ -66,7 +73,7 @@ def test_a_newcomer_is_answered_by_what_they_said(client: Any, question: dict[st
 def test_a_click_counts_at_the_next_request(client: Any) -> None:
     before = ask(client, **GUEST)
     clicked = shown(before)[0]
-    assert click(client, clicked) == {"accepted": 1, "degraded": []}
+    assert click(client, clicked) == {"accepted": 1, "degraded": [], "unknown_items": []}
     after = ask(client, **GUEST)
     assert (before["tier"], after["tier"]) == ("popular", "session")
     assert clicked not in shown(after)
@@ -113,7 +120,6 @@ def test_every_item_shown_and_everything_done_is_logged(stage: Stage) -> None:
         ("/v1/recommend", {"k": 0}, 422, "`k` is 0"),
         ("/v1/recommend", {"usr": "u500"}, 422, "`usr` is unknown"),
         ("/v1/events", {"event_type": "stare", "session_id": "s", "item_id": "i1000"}, 422, "'stare'"),
-        ("/v1/events", {"event_type": "click", "session_id": "s", "item_id": "i9"}, 422, "'i9'"),
         ("/v1/events", {"event_type": "click", "session_id": "s"}, 422, "needs the `item_id`"),
         (
             "/v1/events",
@@ -243,4 +249,38 @@ def test_every_example_of_the_documentation_is_valid() -> None:
     for model in (Question, SentEvent, EventBatch):
         for example in model.model_config["json_schema_extra"]["examples"]:
             model.model_validate(example)
-    EventsAnswer.model_validate({"accepted": 1, "degraded": []})
+    EventsAnswer.model_validate({"accepted": 1, "degraded": [], "unknown_items": []})
+
+
+def counts_used(stage: Stage, user_id: str) -> dict[str, float]:
+    """The counts and days that the request path hands its ranker for this person, a minute after publishing."""
+    release_id, generation_id = stage.pairs[0]
+    release = load_bundle(BundleStore(stage.home).path(release_id))
+    reader = RedisFeatureReader(stage.redis, stage.settings.app, generation_id, release.schemas, release.catalogue.ids)
+    request = RecommendRequest("q", user_id=UserId(user_id))
+    row = read_person(release, reader, request, stage.as_of + timedelta(minutes=1)).features
+    values = dict(zip(release.schemas.user.names, row.values[0].tolist(), strict=True))
+    return {name: values[name] for name in ("user_event_count_1d", "user_event_count_total")}
+
+
+def test_clicks_of_a_known_person_without_a_session_count_at_the_next_request(client: Any, stage: Stage) -> None:
+    before, counts = ask(client, user_id="u500"), counts_used(stage, "u500")
+    clicked = shown(before)[:2]
+    for item_id in clicked:
+        click(client, item_id, user_id="u500")
+    after = ask(client, user_id="u500")
+    assert not set(clicked) & set(shown(after))
+    assert counts_used(stage, "u500") == {name: count + 2 for name, count in counts.items()}
+
+
+def test_an_event_of_an_item_that_no_release_knows_is_taken_logged_counted_and_named(stage: Stage) -> None:
+    stage.point_at(0)
+    with stage.client() as client:
+        batch = [{"event_type": "click", "item_id": item_id, **GUEST} for item_id in ("i9", "i1004", "i9")]
+        answer = client.post("/v1/events", json={"events": batch})
+        assert (answer.status_code, answer.json()) == (202, {"accepted": 3, "degraded": [], "unknown_items": ["i9"]})
+        assert "slate_events_of_unknown_items_total 2.0" in client.get("/metrics").text
+        assert ask(client, **GUEST)["tier"] == "session"
+    logged = stage.redis.xrange(events_key(stage.settings.app))
+    clicks = [json.loads(fields[b"record"]) for _, fields in logged if b'"click"' in fields[b"record"]]
+    assert [record["item_id"] for record in clicks] == ["i9", "i1004", "i9"]

@@ -8,7 +8,7 @@ import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +16,18 @@ import pytest
 
 from contracts.clock import FixedClock
 from contracts.errors import ArtefactError, DataTooSmall, ReleaseMismatch
+from contracts.events import EventType
 from contracts.features import Entity, FeatureSchema
+from contracts.ids import ItemId, UserId
 from contracts.slates import RecommendRequest
 from contracts.tables import CanonicalTables
-from feature_store import offline, recomputation
+from feature_store import live, offline, recomputation
 from feature_store.definitions import features_of, views_of
 from feature_store.event_stream import latest_records
 from feature_store.keys import histories_key, items_key, requests_key, users_key, values_key
 from feature_store.online import RedisFeatureReader
 from feature_store.packing import HEADER
+from feature_store.recent import Bounds, RecentEvent, append_events
 from feature_store.values import FeatureSchemas
 from release.bundle import load_bundle
 from release.bundle_store import BundleStore
@@ -111,6 +114,39 @@ def test_a_value_past_its_ttl_is_missing_on_both_sides(stage: Stage, tables: Pat
     assert gone == [days > 7] * len(PEOPLE)
 
 
+def clicked(stage: Stage, person: str, *moments: datetime) -> None:
+    """Somebody clicks on things, and then never comes back."""
+    events = [
+        RecentEvent(EventType.CLICK, ItemId("i1003"), int(moment.timestamp() * 1e6), math.nan, UserId(person))
+        for moment in moments
+    ]
+    append_events(stage.redis, stage.settings.app, events, session=Bounds(9, 900), recent=Bounds(9, 900))
+
+
+def test_live_features_are_computed_again_from_the_tables_and_what_came_in_since(stage: Stage, tables: Path) -> None:
+    answering = Answering(stage, age=timedelta(days=6, hours=5))
+    as_of = answering.release.as_of
+    clicked(stage, PEOPLE[0], *(as_of + timedelta(hours=hours) for hours in (1, 6, 140)), as_of - timedelta(days=2))
+    clicked(stage, "somebody new", as_of + timedelta(hours=2))
+    answering.answer(*PEOPLE, "somebody new", "nobody")
+    assert at_fault(answering.check(tables)) == {}
+    names = answering.schemas.user.names
+    counts = [one.user.rows.values[0, names.index("user_event_count_1d")] for one in logged(stage) if one.user]
+    assert counts == [1.0, *(0.0 for _ in PEOPLE), 0.0]
+    total = [one.user.rows.values[0, names.index("user_event_count_total")] for one in logged(stage) if one.user]
+    assert total[len(PEOPLE)] == 1.0
+
+
+def test_a_live_feature_that_is_counted_wrongly_is_named(
+    stage: Stage, tables: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answering = Answering(stage, age=timedelta(days=3))
+    clicked(stage, PEOPLE[0], answering.release.as_of + timedelta(days=1))
+    monkeypatch.setattr(live, "MICROSECONDS_PER_DAY", 43_200_000_000)
+    answering.answer(*PEOPLE)
+    assert set(at_fault(answering.check(tables))) == {"user_event_recency_days_total", "user_event_tenure_days_total"}
+
+
 def spoil(row: bytes, schema: FeatureSchema, feature: str, value: float) -> bytes:
     """The packed row with one value replaced."""
     at = HEADER.size + 4 * schema.names.index(feature)
@@ -185,7 +221,11 @@ def test_a_feature_whose_expression_changed_is_named(
 
     def one_more(entity: Entity) -> Any:
         return tuple(
-            replace(view, expression=lambda rows, view=view: plus_one(view.expression(rows), "user_event_count_total"))
+            replace(
+                view,
+                expression=lambda rows, view=view: plus_one(view.computed_from(rows), "user_event_count_total"),
+                folds=(),
+            )
             if any(feature.name == "user_event_count_total" for feature in view.features)
             else view
             for view in views_of(entity)

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 import uvicorn
 
+from contracts.events import EventType
 from contracts.features import FeatureReader, FeatureRows, Person
 from contracts.home import Home
 from contracts.ids import ItemId, SessionId, UserId
@@ -23,13 +24,20 @@ from contracts.settings import Settings
 from contracts.slates import RecommendRequest
 from feature_store import embedded_redis
 from feature_store.connection import connect
-from feature_store.sessions import append_session_events
+from feature_store.recent import Bounds, RecentEvent, append_events
 from serving.app import create_app
 from serving.live_release import LiveRelease
 from serving.server import listen
 from tests.integration.serving.worlds import Stage, published, wait_until
 
 QUESTIONS = ({"user_id": "u500"}, {}, {"session_id": "s1"}, {"surface": "item", "item_id": "i1004"})
+
+
+def taken(*degraded: str) -> dict[str, Any]:
+    """The answer to one event of an item that is known."""
+    return {"accepted": 1, "degraded": list(degraded), "unknown_items": []}
+
+
 CLICK = {"event_type": "click", "session_id": "s1", "item_id": "i1004"}
 N_SWITCHES = 20
 
@@ -250,12 +258,15 @@ def test_people_are_answered_while_redis_is_away_and_it_is_used_again_when_it_is
             status, away = server.ask("/v1/recommend", {"user_id": "u500"})
             assert (status, away["tier"], away["degraded"]) == (200, "popular", ["features"])
             assert (away["release_id"], away["generation_id"]) == own_redis.pairs[0]
-            assert server.ask("/v1/events", CLICK) == (202, {"accepted": 1, "degraded": ["sessions"]})
+            assert server.ask("/v1/events", CLICK) == (
+                202,
+                {"accepted": 1, "degraded": ["sessions"], "unknown_items": []},
+            )
             embedded_redis.start(own_redis.home)  # on another port, as it may
             wait_until(lambda: server.ready(degraded=[], problem=None))
         assert {status for status, _ in server.answers} == {200}
         assert server.ask("/v1/recommend", {"user_id": "u500"})[1]["tier"] == "personal"
-        assert server.ask("/v1/events", CLICK) == (202, {"accepted": 1, "degraded": []})
+        assert server.ask("/v1/events", CLICK) == (202, taken())
         assert server.ask("/v1/recommend", {"session_id": "s1"})[1]["tier"] == "session"
 
 
@@ -298,9 +309,10 @@ def test_values_that_are_not_this_releases_are_not_mixed_in(stage: Stage) -> Non
 
 def test_sessions_outlive_a_switch(stage: Stage) -> None:
     stage.point_at(0)
-    append_session_events(
-        stage.redis, stage.settings.app, "s1", [("i1004", int(stage.as_of.timestamp()), 5.0)], length=5, ttl_minutes=5
+    clicked = RecentEvent(
+        EventType.CLICK, ItemId("i1004"), int(stage.as_of.timestamp()) * 1_000_000, 5.0, session_id=SessionId("s1")
     )
+    append_events(stage.redis, stage.settings.app, [clicked], session=Bounds(5, 300), recent=Bounds(5, 300))
     with serving(stage) as server:
         wait_until(server.ready)
         pointer = stage.point_at(1)

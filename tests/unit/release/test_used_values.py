@@ -13,12 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts.errors import ArtefactError
-from contracts.features import History, Person, ReadRows
+from contracts.events import EVENT_CODES, EventType
+from contracts.features import Entity, Events, FeatureSchema, FeatureSpec, History, Person, ReadRows
 from contracts.ids import ItemId, UserId
 from contracts.slates import RecommendRequest, Slate, SlateItem, Tier
 from release.used_values import N_NOT_SHOWN, RecordingReader, UsedRows, UsedValues, parse_record
 
 NOW = datetime(2020, 4, 10, 12, 0, 0, 123_456, tzinfo=UTC)
+SCHEMA = FeatureSchema(Entity.USER, (FeatureSpec("user_one", -1.0, 7.0), FeatureSpec("user_two", 0.0, 7.0)))
 ITEMS = tuple(ItemId(f"i{number}") for number in range(40))
 
 
@@ -39,7 +41,10 @@ class Shelf:
     def read_person(self, *_asked: object) -> Person:
         self.n_reads += 1
         history = History(np.array([3, 4], np.int32), np.array([5, 9]), np.zeros(2, np.float32))
-        return Person(rows_of([[-1.0, 2.0]]), history, History.empty())
+        recent = Events(
+            np.array([-1], np.int32), np.array([7_000_000]), np.array([2], np.uint8), np.ones(1, np.float32)
+        )
+        return Person(rows_of([[-1.0, 2.0]]), history, Events.empty(), recent)
 
     def read_items(self, item_ids: Any, _now: datetime) -> ReadRows:
         self.n_reads += 1
@@ -52,7 +57,7 @@ def slate(*item_ids: str, request_id: str = "r1") -> Slate:
 
 
 def used(shown: Slate, *, asked: int = 40) -> UsedValues:
-    reader = RecordingReader(Shelf())
+    reader = RecordingReader(Shelf(), SCHEMA)
     reader.read_person(UserId("u7"), None, NOW)
     reader.read_items(ITEMS[:asked], NOW)
     found = reader.used(RecommendRequest(shown.request_id), shown)
@@ -62,7 +67,7 @@ def used(shown: Slate, *, asked: int = 40) -> UsedValues:
 
 def test_what_was_read_is_kept_with_when_and_for_whom_and_nothing_is_read_twice():
     shelf = Shelf()
-    reader = RecordingReader(shelf)
+    reader = RecordingReader(shelf, SCHEMA)
     reader.read_person(UserId("u7"), None, NOW)
     reader.read_items(ITEMS, NOW)
     found = reader.used(RecommendRequest("r1"), slate("i5", "i3"))
@@ -70,6 +75,7 @@ def test_what_was_read_is_kept_with_when_and_for_whom_and_nothing_is_read_twice(
     assert found is not None
     assert (found.request_id, found.release_id, found.generation_id, found.now) == ("r1", "r-1", "g1", NOW)
     assert (found.n_events, found.last_ts) == (2, 9)
+    assert found.recent == ((7_000_000, EventType.CLICK),)
     assert found.user is not None
     assert (found.user.ids, found.user.rows.missing.tolist()) == (("u7",), [[True, False]])
 
@@ -97,11 +103,11 @@ def test_where_few_were_candidates_all_are_kept():
 
 
 def test_an_answer_that_read_nothing_has_no_values():
-    assert RecordingReader(Shelf()).used(RecommendRequest("r1"), slate("i5")) is None
+    assert RecordingReader(Shelf(), SCHEMA).used(RecommendRequest("r1"), slate("i5")) is None
 
 
 def test_somebody_who_did_not_say_who_they_are_has_no_row():
-    reader = RecordingReader(Shelf())
+    reader = RecordingReader(Shelf(), SCHEMA)
     reader.read_person(None, None, NOW)
     found = reader.used(RecommendRequest("r1"), slate("i5"))
     assert found is not None

@@ -9,9 +9,8 @@ from types import SimpleNamespace
 from typing import Any
 
 from contracts.errors import ArtefactError, StoreError, StoreUnavailable
-from contracts.ids import SessionId
 from feature_store.pointer import Pointer
-from feature_store.sessions import SessionEvent
+from feature_store.recent import RecentEvent
 from feature_store.traffic import Canary, Staged, Traffic
 
 AS_OF = datetime(2020, 4, 10, tzinfo=UTC)
@@ -33,7 +32,7 @@ class FakeProduction:
     damaged: bool = False
     releases: dict[str, Any] = field(default_factory=dict)
     loaded: list[str] = field(default_factory=list)
-    sessions: dict[SessionId, list[SessionEvent]] = field(default_factory=dict)
+    events: list[RecentEvent] = field(default_factory=list)
 
     def traffic(self) -> Traffic:
         self._reach()
@@ -58,9 +57,9 @@ class FakeProduction:
         self._reach()
         return SimpleNamespace(generation_id=generation_id, release_id=release.release_id)
 
-    def append_session(self, session_id: SessionId, events: Sequence[SessionEvent]) -> None:
+    def append_events(self, events: Sequence[RecentEvent]) -> None:
         self._reach()
-        self.sessions.setdefault(session_id, []).extend(events)
+        self.events.extend(events)
 
     def _reach(self) -> None:
         if self.away:

@@ -9,22 +9,38 @@ import pytest
 
 from contracts.errors import UnknownId
 from contracts.id_map import IdMap
-from serving.known_ids import check_items
+from contracts.ids import ItemId
+from contracts.slates import Preferences, RecommendRequest, Surface
+from serving.known_ids import check_known, unknown_items
 
 
 def holding(release_id: str, *item_ids: str) -> Any:
-    return SimpleNamespace(release_id=release_id, catalogue=SimpleNamespace(ids=IdMap.of(item_ids)))
+    catalogue = SimpleNamespace(ids=IdMap.of(item_ids), category_names=())
+    return SimpleNamespace(release_id=release_id, catalogue=catalogue)
 
 
 PRODUCTION, CANARY = holding("r-old", "i1", "i2"), holding("r-new", "i2", "i3")
 
 
-def test_what_somebody_did_with_an_item_that_only_the_canary_holds_is_taken() -> None:
-    check_items([PRODUCTION, CANARY], ["i1", "i3"])
+def test_an_item_that_only_the_canary_holds_is_known() -> None:
+    assert unknown_items([PRODUCTION, CANARY], ["i1", "i3"]) == []
+    assert unknown_items([PRODUCTION], ["i1", "i3"]) == ["i3"]
 
 
-def test_an_item_that_none_of_them_holds_is_refused_by_name() -> None:
-    with pytest.raises(UnknownId, match="Release r-old knows no item 'i4'"):
-        check_items([PRODUCTION, CANARY], ["i1", "i4"])
-    with pytest.raises(UnknownId, match="'i3'"):
-        check_items([PRODUCTION], ["i3"])
+def test_items_that_none_of_them_holds_are_named_once_in_the_order_they_came() -> None:
+    assert unknown_items([PRODUCTION, CANARY], ["i5", "i1", "i4", "i5"]) == ["i5", "i4"]
+
+
+@pytest.mark.parametrize(
+    "request_of_i3",
+    [
+        RecommendRequest("q", surface=Surface.ITEM, item_id=ItemId("i3")),
+        RecommendRequest("q", preferences=Preferences(item_ids=(ItemId("i3"),))),
+    ],
+)
+def test_a_question_that_names_an_item_unknown_to_the_release_that_answers_is_refused(
+    request_of_i3: RecommendRequest,
+) -> None:
+    check_known(CANARY, request_of_i3)
+    with pytest.raises(UnknownId, match="Release r-old knows no item 'i3'"):
+        check_known(PRODUCTION, request_of_i3)

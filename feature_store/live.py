@@ -1,0 +1,253 @@
+"""Live features: a person's counts and recencies, brought from the moment of publishing up to that of the request.
+
+`LIVE_FEATURES` says which. Their values are those that the offline store computes at `now`: of the events with
+`now - reach <= event_ts < now`, those before the row's `as_of` by what was published and the history, those since by
+the person's recent events. All of it holds under these terms:
+
+- A history tells whole seconds. An event counts as at the beginning of its second: in the second in which a window
+  begins, one may stay or leave too early. Data in whole seconds is exact.
+- A history may lack events that were counted when the row was published: older than its length, or of an item that the
+  release does not know. They are taken to stay until the window begins after `as_of`: a count is never too low by them,
+  and too high by no more of them than left the window since `as_of`. So are all events of a count by type, for a
+  history tells no types.
+- Recent events that the list dropped (`serving.recent_length`, `serving.recent_ttl_hours`) are not counted.
+- An event of the recent list counts if it came in or after the second of `as_of` and is not in the history; what is
+  older, the row already tells. The same event sent twice counts once (same item, type, time and value).
+- An event stamped later than `now` has happened all the same, just now: clocks of workers and clients differ.
+- In the very second of `as_of` the row stands as it was published; there is nothing it could have lost.
+
+Session events without a person count for nobody's row: offline, they are nobody's either.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+
+from contracts.events import EVENT_CODES, POSITIVE_EVENTS, EventType
+from contracts.features import Events, FeatureSchema, History, Person, ReadRows
+from contracts.id_map import UNKNOWN
+from feature_store.views import MICROSECONDS_PER_DAY
+
+MICROSECONDS = 1_000_000  # of a second
+MICROSECOND = timedelta(microseconds=1)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+Columns = npt.NDArray[np.intp]
+Cells = npt.NDArray[np.float32]
+Flags = npt.NDArray[np.bool_]
+
+
+class Aggregate(StrEnum):
+    """What is told of a person's events."""
+
+    COUNT = "count"
+    DAYS_SINCE_LAST = "days_since_last"
+    DAYS_SINCE_FIRST = "days_since_first"
+
+
+@dataclass(frozen=True)
+class LiveFeature:
+    """A trailing aggregate over a person's events.
+
+    window: of a count, None for all within the feature's TTL; raises ValueError for what else has one: which event was
+    the first in a window, nobody knows who holds the latest alone.
+    """
+
+    name: str
+    aggregate: Aggregate
+    window: timedelta | None = None
+    event_types: frozenset[EventType] = POSITIVE_EVENTS
+
+    def __post_init__(self) -> None:
+        if self.window is not None and self.aggregate is not Aggregate.COUNT:
+            raise ValueError(f"{self.name}: {self.aggregate} has no window; only a count has one")
+
+
+LIVE_FEATURES = (
+    *(LiveFeature(f"user_event_count_{days}d", Aggregate.COUNT, timedelta(days=days)) for days in (1, 7, 30, 90, 365)),
+    LiveFeature("user_event_count_total", Aggregate.COUNT),
+    LiveFeature("user_event_recency_days_total", Aggregate.DAYS_SINCE_LAST),
+    LiveFeature("user_event_tenure_days_total", Aggregate.DAYS_SINCE_FIRST),
+)
+
+
+def bring_up_to(
+    person: Person, schema: FeatureSchema, now: datetime, declared: tuple[LiveFeature, ...] = LIVE_FEATURES
+) -> Person:
+    """The person with the live features of their row as of now; every other feature stays as it was read.
+
+    schema: of the row; live features that it does not have are left out.
+    """
+    moment = _Moment.of(now, person)
+    plan = _plan(schema, declared)
+    if not plan or (moment.is_of_row and not len(moment.since)):
+        return person
+    values, missing = person.features.values.copy(), person.features.missing.copy()
+    for group in plan:
+        group.write(moment, values[0], missing[0])
+    return replace(person, features=ReadRows(values, person.features.known, missing, person.features.written))
+
+
+def whole_history(person: Person) -> History:
+    """The history, then what was done since by the person and in this session, oldest first; known items alone.
+
+    Each event once: it is the same in both lists if item and time are, and in the history, which tells whole seconds,
+    if item and second are.
+    """
+    if not len(person.recent) and not len(person.session):
+        return person.history
+    later = _since(int(person.features.written[0]), person).followed_by(person.session)
+    later = later.where((later.item_idx != UNKNOWN) & ~_in_history(later, person.history))
+    times = later.event_us.tolist()
+    once = {event: at for at, event in enumerate(zip(times, later.item_idx.tolist(), strict=True))}
+    later = later.where(np.array(sorted(once.values(), key=times.__getitem__), np.intp))
+    return person.history.followed_by(History(later.item_idx, later.event_ts, later.values))
+
+
+@dataclass(frozen=True)
+class _Moment:
+    """One person at one moment. since: what they did since their row was published, oldest first, never after now."""
+
+    now_us: int
+    as_of: int
+    is_of_row: bool
+    history: History
+    since: Events
+
+    @classmethod
+    def of(cls, now: datetime, person: Person) -> _Moment:
+        now_us = (now - EPOCH) // MICROSECOND
+        as_of = int(person.features.written[0])
+        # Without a row there is nothing that could grow old.
+        is_of_row = not as_of or now_us // MICROSECONDS <= as_of
+        return cls(now_us, as_of, is_of_row, person.history, _since(as_of, person))
+
+    @property
+    def as_of_us(self) -> int:
+        return self.as_of * MICROSECONDS
+
+
+def _since(as_of: int, person: Person) -> Events:
+    """The recent events that the row does not tell, oldest first."""
+    recent = person.recent
+    if not len(recent):
+        return recent
+    new = recent.where(recent.event_ts >= as_of)
+    new = new.where(~_in_history(new, person.history))
+    return new.where(np.argsort(new.event_us, kind="stable"))
+
+
+def _in_history(events: Events, history: History) -> Flags:
+    """Whether each event is in the history: the same item in the same second."""
+    seconds = events.event_ts
+    if not len(history) or seconds.min(initial=np.iinfo(np.int64).max) > history.event_ts[-1]:
+        return np.zeros(len(events), bool)
+    first = np.searchsorted(history.event_ts, seconds.min())
+    told = set(zip(history.event_ts[first:].tolist(), history.item_idx[first:].tolist(), strict=True))
+    return np.array([event in told for event in zip(seconds.tolist(), events.item_idx.tolist(), strict=True)], bool)
+
+
+@dataclass(frozen=True)
+class _Group:
+    """The live features of a schema that look at the same events. codes: of their types, None for all.
+
+    counts, reaches_us: column and reach of each count; last, first: columns of the days since either.
+    """
+
+    codes: npt.NDArray[np.uint8] | None
+    counts: Columns
+    reaches_us: npt.NDArray[np.int64]
+    last: Columns
+    first: Columns
+
+    def write(self, moment: _Moment, values: Cells, missing: Flags) -> None:
+        """Put the values as of now into a row, and note that they are there."""
+        events_us = moment.since.event_us
+        if self.codes is not None:
+            events_us = events_us[np.isin(moment.since.event_types, self.codes)]
+        self._count(moment, events_us, values, missing)
+        if len(events_us):
+            values[self.last] = max(moment.now_us - int(events_us[-1]), 0) / MICROSECONDS_PER_DAY
+            missing[self.last] = False
+        elif not moment.is_of_row:
+            _age(moment, self.last, -1, values, missing)
+        if not moment.is_of_row:
+            _age(moment, self.first, 0, values, missing)
+        if len(events_us):
+            unheard_of = self.first[missing[self.first]]
+            values[unheard_of] = max(moment.now_us - int(events_us[0]), 0) / MICROSECONDS_PER_DAY
+            missing[unheard_of] = False
+
+    def _count(self, moment: _Moment, events_us: npt.NDArray[np.int64], values: Cells, missing: Flags) -> None:
+        begins_us = moment.now_us - self.reaches_us
+        entered = len(events_us) - np.searchsorted(events_us, begins_us)
+        # A count past its TTL is missing; its window, no longer than that, begins after as_of, so that none is left.
+        stayed = np.where(missing[self.counts], 0, values[self.counts])
+        if not moment.is_of_row:
+            stayed = np.where(begins_us < moment.as_of_us, stayed - self._left(moment, begins_us), 0)
+        changed = ~missing[self.counts] | (entered > 0)
+        values[self.counts] = np.where(changed, np.maximum(stayed, 0) + entered, values[self.counts])
+        missing[self.counts] = ~changed
+
+    def _left(self, moment: _Moment, begins_us: npt.NDArray[np.int64]) -> npt.NDArray[np.int64] | int:
+        """How many events of the history were in each window at as_of, and are no more."""
+        if self.codes is not None:
+            return 0
+        began_us, seconds = moment.as_of_us - self.reaches_us, moment.history.event_ts
+        return np.searchsorted(seconds, _whole_seconds(begins_us)) - np.searchsorted(seconds, _whole_seconds(began_us))
+
+
+def _whole_seconds(moments_us: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """The first whole second at or after each moment."""
+    return -(-moments_us // MICROSECONDS)
+
+
+def _age(moment: _Moment, columns: Columns, at: int, values: Cells, missing: Flags) -> None:
+    """Let days since an event grow. at: where the event stands in the history, if it is the one that was meant.
+
+    If it is, the value is as exact as its second; else as exact as what was published, a 32-bit number.
+    """
+    for column in columns[~missing[columns]].tolist():
+        aged = float(values[column]) + (moment.now_us - moment.as_of_us) / MICROSECONDS_PER_DAY
+        if len(moment.history):
+            event_us = int(moment.history.event_ts[at]) * MICROSECONDS
+            if np.float32((moment.as_of_us - event_us) / MICROSECONDS_PER_DAY) == values[column]:
+                aged = (moment.now_us - event_us) / MICROSECONDS_PER_DAY
+        values[column] = aged
+
+
+@lru_cache(maxsize=64)  # a server holds a few releases
+def _plan(schema: FeatureSchema, declared: tuple[LiveFeature, ...]) -> tuple[_Group, ...]:
+    return tuple(_groups(schema, declared))
+
+
+def _groups(schema: FeatureSchema, declared: tuple[LiveFeature, ...]) -> Iterator[_Group]:
+    here = [feature for feature in declared if feature.name in schema.names]
+    for event_types in dict.fromkeys(feature.event_types for feature in here):
+        same = [feature for feature in here if feature.event_types == event_types]
+        counts = [feature for feature in same if feature.aggregate is Aggregate.COUNT]
+        codes = [EVENT_CODES[event_type] for event_type in sorted(event_types)]
+        yield _Group(
+            codes=None if event_types == POSITIVE_EVENTS else np.array(codes, np.uint8),
+            counts=_columns(schema, counts),
+            reaches_us=np.array([_reach_us(schema, feature) for feature in counts], np.int64),
+            last=_columns(schema, [feature for feature in same if feature.aggregate is Aggregate.DAYS_SINCE_LAST]),
+            first=_columns(schema, [feature for feature in same if feature.aggregate is Aggregate.DAYS_SINCE_FIRST]),
+        )
+
+
+def _columns(schema: FeatureSchema, features: list[LiveFeature]) -> Columns:
+    return np.array([schema.names.index(feature.name) for feature in features], np.intp)
+
+
+def _reach_us(schema: FeatureSchema, feature: LiveFeature) -> int:
+    """How far back events count: over the window, and never past the TTL."""
+    ttl = timedelta(days=schema.features[schema.names.index(feature.name)].ttl_days)
+    return (ttl if feature.window is None else min(feature.window, ttl)) // MICROSECOND
