@@ -23,6 +23,7 @@ from cli import (
     shadow,
     simulate,
     storage,
+    traffic,
     workspace,
 )
 from cli.application import enter
@@ -53,6 +54,7 @@ for module in (
     simulate,
     workspace,
     storage,
+    traffic,
     checkout,
 ):
     module.add_to(app)
