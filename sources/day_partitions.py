@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import polars as pl
-import pyarrow
+import pyarrow as pa
 import pyarrow.parquet
 
 from contracts.errors import SourceError
@@ -62,7 +62,7 @@ def _opened(path: Path) -> Iterator[pyarrow.parquet.ParquetFile]:
     try:
         with pyarrow.parquet.ParquetFile(path) as file:
             yield file
-    except (pyarrow.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError) as error:
         raise SourceError(
             f"{path} is no readable Parquet file: {error}.",
             "Remove it here and in the workspace, then `slate traffic collect --from-start`: what Redis still holds of "
