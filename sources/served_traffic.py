@@ -71,7 +71,10 @@ class ServedTraffic:
             first = 1
             for group in row_groups(path):
                 rows = pl.int_range(first, first + len(group), eager=True).alias("row")
-                yield f"traffic/{name}/{path.name}", group.with_columns(_PERSON).select(SCHEMAS[name].names()).hstack([rows])
+                yield (
+                    f"traffic/{name}/{path.name}",
+                    group.with_columns(_PERSON).select(SCHEMAS[name].names()).hstack([rows]),
+                )
                 first += len(group)
 
     def _files(self, name: str) -> list[Path]:
