@@ -35,7 +35,7 @@ def test_people_click_and_their_clicks_by_position_are_in_the_valid_tables(
     stage: Stage, world: CanonicalTables, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     positions = [1, 1, 2, 1, 4]
-    people: list[dict[str, str]] = [{"user_id": "u500"}, {"user_id": "u501"}, {"user_id": "new"}] * 1
+    people: list[dict[str, str]] = [{"user_id": "u500"}, {"user_id": "u501"}, {"user_id": "new"}]
     people += [{"session_id": "v1"}, {"user_id": "u502", "session_id": "v2"}]
     stage.point_at(0)
     with stage.client() as client:
