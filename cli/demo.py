@@ -160,7 +160,7 @@ def _find_somebody() -> _Somebody:
     from contracts.tables import CanonicalTables
     from pipelines.paths import VALID
 
-    tables = CanonicalTables.load(VALID)
+    tables = CanonicalTables.load(VALID, impressions=False)
     events = tables.interactions.filter(pl.col("event_type").is_in(POSITIVE_EVENTS))
     lengths = events.group_by("user_id").len().sort("len", "user_id")
     people = lengths.filter(pl.col("len") >= LONG_HISTORY)["user_id"].to_list() or lengths["user_id"].tail(1).to_list()

@@ -25,6 +25,7 @@ from cli import (
     shadow,
     simulate,
     storage,
+    traffic,
     workspace,
 )
 from cli.application import enter
@@ -57,6 +58,7 @@ for module in (
     simulate,
     workspace,
     storage,
+    traffic,
     checkout,
 ):
     module.add_to(app)

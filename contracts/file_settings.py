@@ -49,6 +49,20 @@ class UserColumns(Group):
     occupation: str | None = None
 
 
+class ImpressionColumns(Group):
+    """Which column of the export is which of `impressions`: a row is one item at one position of one slate."""
+
+    request_id: str
+    position: str
+    item_id: str
+    event_ts: str
+    user_id: str | None = None
+    session_id: str | None = None
+    propensity: str | None = None
+    policy_id: str | None = None
+    surface: str | None = None
+
+
 class TableFiles(Group):
     """The files of one table. path: a file, folder or pattern inside `ingest.path`, or a URL (which DVC cannot watch).
 
@@ -125,9 +139,16 @@ class UserFiles(TableFiles):
     columns: UserColumns
 
 
+class ImpressionFiles(TableFiles):
+    """The files of `impressions`."""
+
+    columns: ImpressionColumns
+
+
 class Files(Group):
     """The tables of an export. Items or users that are not there are derived from the interactions."""
 
     interactions: InteractionFiles
     items: ItemFiles | None = None
     users: UserFiles | None = None
+    impressions: ImpressionFiles | None = None

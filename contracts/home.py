@@ -61,6 +61,10 @@ class Home:
         return self.root / "downloads"
 
     @property
+    def traffic(self) -> Path:
+        return self.root / "traffic"
+
+    @property
     def runs(self) -> Path:
         return self.root / "runs"
 

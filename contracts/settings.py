@@ -37,6 +37,8 @@ class IngestSettings(Group):
     name: the set that source `movielens` downloads from GroupLens; null reads `path`.
     files: the mapping of source `files` (contracts/file_settings.py); `slate inspect` proposes one.
     simulator: the world of source `simulator`.
+    traffic: the folder of what `slate traffic collect` brought; whatever lies there for the application is joined to
+    the source's own. DVC watches it: it must exist, and may be empty.
     """
 
     source: Literal["movielens-100k", "movielens", "files", "simulator"]
@@ -44,6 +46,7 @@ class IngestSettings(Group):
     name: MovieLensName | None = None
     files: Files | None = None
     simulator: SimulatorSettings | None = None
+    traffic: str = Field(default="traffic", min_length=1, pattern="^[^~]")
 
     @model_validator(mode="after")
     def _what_is_needed_is_there(self) -> IngestSettings:

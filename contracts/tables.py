@@ -1,12 +1,13 @@
 """The canonical tables: everything after ingestion sees only these.
 
 Parquet; times are timezone-aware UTC; ids are strings. `interactions` is sorted by
-(event_ts, user_id, item_id, event_type), `items` by item_id, `users` by user_id.
+(event_ts, user_id, item_id, event_type), `items` by item_id, `users` by user_id, `impressions` by (event_ts,
+request_id, position).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import polars as pl
@@ -50,22 +51,52 @@ USERS_SCHEMA = pl.Schema(
         "entry_page": pl.String(),
     }
 )
+IMPRESSIONS_SCHEMA = pl.Schema(
+    {
+        "request_id": pl.String(),  # the slate; interactions that answer it name it
+        "position": pl.Int32(),  # from 1
+        "item_id": pl.String(),
+        "event_ts": UTC_TIME,
+        "user_id": pl.String(),  # null where nobody known was asked for; like everything that follows
+        "session_id": pl.String(),
+        "propensity": pl.Float64(),  # the chance with which the policy shows this item here
+        "policy_id": pl.String(),
+        "release_id": pl.String(),
+        "generation_id": pl.String(),
+        "tier": pl.String(),
+        "surface": pl.String(),
+        "arm": pl.String(),
+        "degraded": pl.List(pl.String()),  # what was missing for the answer; empty when all went well
+    }
+)
 
-SCHEMAS = {"interactions": INTERACTIONS_SCHEMA, "items": ITEMS_SCHEMA, "users": USERS_SCHEMA}
+SCHEMAS = {
+    "interactions": INTERACTIONS_SCHEMA,
+    "items": ITEMS_SCHEMA,
+    "users": USERS_SCHEMA,
+    "impressions": IMPRESSIONS_SCHEMA,
+}
 SORT_KEYS = {
     "interactions": ["event_ts", "user_id", "item_id", "event_type"],
     "items": ["item_id"],
     "users": ["user_id"],
+    "impressions": ["event_ts", "request_id", "position"],
 }
+
+
+def no_impressions() -> pl.DataFrame:
+    """The impressions of a source that knows none."""
+    return pl.DataFrame(schema=IMPRESSIONS_SCHEMA)
 
 
 @dataclass(frozen=True)
 class CanonicalTables:
-    """The three tables in their canonical columns, types and order."""
+    """The four tables in their canonical columns, types and order."""
 
     interactions: pl.DataFrame
     items: pl.DataFrame
     users: pl.DataFrame
+    impressions: pl.DataFrame = field(default_factory=no_impressions)
 
     def save(self, folder: Path) -> None:
         """Write `<name>.parquet` for each table; the bytes depend on the rows alone."""
@@ -77,9 +108,19 @@ class CanonicalTables:
             )
 
     @classmethod
-    def load(cls, folder: Path) -> CanonicalTables:
-        """Read what `save` wrote; raises ArtefactError when a table is missing or damaged."""
-        return cls(*(read_parquet(folder / f"{name}.parquet") for name in SCHEMAS))
+    def load(cls, folder: Path, *, impressions: bool = True) -> CanonicalTables:
+        """Read what `save` wrote; raises ArtefactError when a table is missing or damaged.
+
+        impressions: False leaves them in their file, for who does not look at them: they may be ten times the rest.
+        """
+        tables = [read_parquet(folder / f"{name}.parquet") for name in ("interactions", "items", "users")]
+        return cls(*tables, *([load_impressions(folder)] if impressions else []))
+
+
+def load_impressions(folder: Path) -> pl.DataFrame:
+    """The table `impressions` of a folder; no rows where the tables were saved before there was one."""
+    path = folder / "impressions.parquet"
+    return read_parquet(path) if path.exists() else no_impressions()
 
 
 def write_parquet(table: pl.DataFrame, path: Path, rows_per_group: int | None = None) -> None:

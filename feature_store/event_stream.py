@@ -8,7 +8,7 @@ by. Oldest entries are cut off by whoever writes.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import redis
@@ -51,6 +51,58 @@ def read_stream(
             tuple((fields or {}).get(RECORD, b"") for _, fields in entries),
             after,
         )
+
+
+@dataclass(frozen=True)
+class Place:
+    """How far a reader of a stream has come. last_id: the entry read last; number: which one it was of all that were
+    ever written, from 1."""
+
+    last_id: str = "0-0"
+    number: int = 0
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """What follows a place: the next entries, and where they end.
+
+    n_lost: entries that were cut off before they were read; is_other: the stream is not the one of the place (Redis was
+    emptied, or restored from before it), so that what was lost cannot be counted.
+    """
+
+    ids: tuple[str, ...]
+    records: tuple[bytes, ...]
+    place: Place
+    n_lost: int = 0
+    is_other: bool = False
+
+
+def read_stretch(
+    client: redis.Redis, key: str, counter: str, place: Place, batch_length: int = BATCH_LENGTH
+) -> Stretch:
+    """The next entries behind a place, at most so many, oldest first. counter: the key that counts what was written.
+
+    Everything is looked at in one transaction, so that what is cut off meanwhile is neither missed nor counted twice.
+    Raises StoreError.
+    """
+    with mapped_errors(), client.pipeline(transaction=True) as pipeline:
+        pipeline.get(counter)
+        pipeline.xlen(key)
+        pipeline.xrange(key, place.last_id, place.last_id)
+        pipeline.xrange(key, f"({place.last_id}", count=batch_length)
+        written, length, there, entries = pipeline.execute()
+    n_cut_off = int(written or 0) - length  # below 0 where entries are older than the counter
+    is_gone = place != Place() and not there
+    if is_gone and place.number > n_cut_off:  # by the counts it should be there
+        return replace(read_stretch(client, key, counter, Place(), batch_length), is_other=True)
+    number = place.number if there else n_cut_off
+    ids = tuple(entry_id.decode() for entry_id, _ in entries)
+    return Stretch(
+        ids,
+        tuple((fields or {}).get(RECORD, b"") for _, fields in entries),
+        Place(ids[-1] if ids else place.last_id, number + len(ids)),
+        n_lost=n_cut_off - place.number if is_gone else 0,
+    )
 
 
 def latest_records(client: redis.Redis, key: str, n_records: int) -> list[bytes]:

@@ -4,6 +4,7 @@
     slate:{<app>}:staging                      which ones stand in Staging (JSON)
     slate:{<app>}:canary                       which ones a share of people gets instead (JSON)
     slate:{<app>}:events                       stream: what was shown and what people did (JSON)
+    slate:{<app>}:events:written               how many were ever written into it, so that those cut off can be counted
     slate:{<app>}:requests                     stream: the latest questions asked, to be asked again (JSON)
     slate:{<app>}:values                       stream: feature values that answers stood on (JSON)
     slate:{<app>}:s2:<session_id>              list: what was done in a session, oldest first (see `recent`)
@@ -56,6 +57,11 @@ def canary_key(app: str) -> str:
 def events_key(app: str) -> str:
     """Where the event log is: impressions, and what people did."""
     return f"slate:{{{app}}}:events"
+
+
+def events_written_key(app: str) -> str:
+    """Where it is counted how many records the event log ever took."""
+    return f"{events_key(app)}:written"
 
 
 def requests_key(app: str) -> str:

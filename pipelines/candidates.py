@@ -17,7 +17,7 @@ from recommender.generators import fit_generators, save_generators
 
 def run(settings: Settings, cutoff: Cutoff) -> dict[str, Any]:
     """Write catalogue and generators; returns how many items and generators there are."""
-    tables = CanonicalTables.load(VALID)
+    tables = CanonicalTables.load(VALID, impressions=False)
     catalogue = Catalogue.from_items(tables.items)
     as_of = load_split().end(cutoff)
     generators = fit_generators(tables, catalogue, as_of, settings.candidates, settings.seed)

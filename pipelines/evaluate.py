@@ -28,7 +28,7 @@ from release.measured_window import save_questions
 
 def run(settings: Settings) -> dict[str, Any]:
     """Write the reports, and the questions that were asked; returns the headline."""
-    tables, split = CanonicalTables.load(VALID), load_split()
+    tables, split = CanonicalTables.load(VALID, impressions=False), load_split()
     values, schemas = FeatureValues.load(feature_values(Cutoff.TEST)), load_schemas(FEATURES)
     release = Release.assemble(fit_of(Cutoff.TEST), schemas, settings.request, split.test_start, values.generation_id)
     item_ids, cutoffs = release.catalogue.ids, tuple(settings.evaluate.cutoffs)

@@ -32,7 +32,7 @@ SPLIT = FEATURES / "split.json"
 
 def run(settings: Settings) -> dict[str, Any]:
     """Write everything named above; returns the counts."""
-    tables = CanonicalTables.load(VALID)
+    tables = CanonicalTables.load(VALID, impressions=False)
     split = time_split(tables.interactions, settings.features)
     engine = settings.features.engine
     progress = tqdm(total=len(Entity) + len(Cutoff), desc="features", unit="table", disable=None)

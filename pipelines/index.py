@@ -31,7 +31,7 @@ def run(settings: Settings, cutoff: Cutoff) -> dict[str, Any]:
     als = generators.by_name["als"]
     if not isinstance(als, AlsGenerator):
         raise ArtefactError(f"{CANDIDATES / cutoff} holds no ALS to index.", "Run `dvc repro candidates`.")
-    interactions = CanonicalTables.load(VALID).interactions
+    interactions = CanonicalTables.load(VALID, impressions=False).interactions
     seen = interactions.filter(pl.col("event_ts") < load_split().end(cutoff))
     queries = sample_user_vectors(als, Events.of(seen, generators.catalogue.ids), np.random.default_rng(settings.seed))
     index = VectorIndex.build(als.item_factors, generators.catalogue.ids, settings.index)

@@ -1,4 +1,4 @@
-"""Stage `ingest`: the source named in params.yaml -> `data/raw/`, the three canonical tables.
+"""Stage `ingest`: the source named in params.yaml, and the served traffic -> `data/raw/`, the canonical tables.
 
 Equal source bytes give equal output bytes. `data/raw/` is replaced as a whole at the end, or not at all.
 """
@@ -6,6 +6,7 @@ Equal source bytes give equal output bytes. `data/raw/` is replaced as a whole a
 from __future__ import annotations
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from contracts.home import find_home
@@ -14,12 +15,14 @@ from pipelines.paths import RAW
 from pipelines.stage_run import run_stage
 from sources.folders import whole_folder
 from sources.ingest import write_source
+from sources.served_traffic import ServedTraffic
 
 
 def run(settings: Settings) -> dict[str, Any]:
     """Read the source and write `data/raw/`; returns what came in."""
+    traffic = ServedTraffic(Path(settings.ingest.traffic) / settings.app)
     with whole_folder(RAW) as folder:
-        report = write_source(settings.ingest, find_home(), folder)
+        report = write_source(settings.ingest, find_home(), folder, traffic)
     print(report)
     return asdict(report)
 

@@ -28,7 +28,7 @@ from recommender.ranking_data import PointInTimeRows, TrainingWorld, build_ranki
 def run(settings: Settings, cutoff: Cutoff) -> dict[str, Any]:
     """Write the ranker and its report; returns the sizes of what it learnt from."""
     generators, schemas = load_generators(CANDIDATES / cutoff), load_schemas(FEATURES)
-    world = training_world(settings, CanonicalTables.load(VALID), generators, schemas)
+    world = training_world(settings, CanonicalTables.load(VALID, impressions=False), generators, schemas)
     windows = load_split().label_windows(cutoff)
     rows = build_ranking_rows(world, tqdm(windows, desc=f"ranking@{cutoff}", unit="snapshot", disable=None))
     built_with = {"generators": generators.fingerprint, "feature schemas": schemas.fingerprint}

@@ -22,7 +22,7 @@ from release.evaluation_cases import known_contexts
 
 def run(settings: Settings) -> dict[str, Any]:
     """Build the bundle; returns its names and size."""
-    split, contexts = load_split(), known_contexts(CanonicalTables.load(VALID).users)
+    split, contexts = load_split(), known_contexts(CanonicalTables.load(VALID, impressions=False).users)
     built = build_bundle(
         BUNDLE,
         Ingredients(

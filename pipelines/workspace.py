@@ -19,6 +19,7 @@ from typing import Any
 from contracts.errors import WorkspaceError
 from contracts.fingerprint import fingerprint_bytes
 from contracts.home import Home
+from contracts.settings import load_settings
 from pipelines.local_source import link_source
 from pipelines.repository import Repository
 
@@ -106,11 +107,19 @@ def prepare(repository: Repository, home: Home, run_id: str, ref: str, overrides
 
         write_overrides(workspace.folder / "params.yaml", overrides)
         link_source(repository.root, workspace.folder)
+        _bring_traffic(workspace)
     except BaseException:
         remove(repository, workspace)
         raise
     workspace.seal(request)
     return workspace
+
+
+def _bring_traffic(workspace: Workspace) -> None:
+    from pipelines.traffic import bring_traffic  # noqa: PLC0415 - polars, which only runs with traffic need
+
+    settings = load_settings(workspace.folder / "params.yaml")
+    bring_traffic(workspace.home, settings.app, workspace.folder / settings.ingest.traffic)
 
 
 def find(home: Home, run_id: str) -> Workspace:

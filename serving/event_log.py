@@ -2,6 +2,7 @@
 
     slate:{<app>}:events    one entry a record, field `record`: JSON, the columns of `interactions` and, for an
                             impression, position, propensity, policy_id, release_id, generation_id, arm and tier.
+    slate:{<app>}:events:written   how many entries it ever took, for whoever collects them: were any cut off before?
 
 `event_id` is unique to a record: one that was written twice (Redis went away after taking it) shows by it.
 Records are written by a thread of their own: an answer never waits for the log. While Redis is away they wait in a
@@ -21,7 +22,7 @@ import redis
 
 from contracts.errors import StoreError
 from feature_store.connection import mapped_errors
-from feature_store.keys import events_key
+from feature_store.keys import events_key, events_written_key
 from serving.metrics import Metrics
 from serving.request_log import RequestLog
 from serving.spool import Spool
@@ -55,6 +56,7 @@ class EventLog:
         self.values = values
         self._connect = connect
         self.stream = events_key(app)
+        self._counter = events_written_key(app)
         self._spool = spool
         self._outcomes = metrics.log_records
         self._queue: queue.Queue[bytes] = queue.Queue(QUEUE_LENGTH)
@@ -113,6 +115,7 @@ class EventLog:
         with mapped_errors(), self._connect().pipeline(transaction=True) as pipeline:
             for line in lines:
                 pipeline.xadd(self.stream, {"record": line}, maxlen=STREAM_LENGTH, approximate=True)
+            pipeline.incrby(self._counter, len(lines))
             pipeline.execute()
 
     def _keep(self, lines: Sequence[bytes], error: Exception) -> None:

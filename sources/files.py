@@ -27,6 +27,7 @@ from sources.origins import ORIGIN, save_origins
 from sources.places import DataFile, find_files
 from sources.raw_rows import read_rows
 from sources.refusals import Refusals, save_refusals
+from sources.served_traffic import NO_TRAFFIC, ServedTraffic
 from sources.spool import Spool
 from sources.typed_columns import Place, typed
 
@@ -38,7 +39,7 @@ class Report:
     """What came in. rows: by table; files: how many by table; refused: rows that could not be read, by table.
 
     left_out: interactions by the word of their event type that the mapping leaves out; derived: tables that no file
-    held, and what they were made of.
+    held, and what they were made of; served: what of the rows is served traffic, and of how many days.
     """
 
     rows: dict[str, int] = field(default_factory=dict)
@@ -46,6 +47,7 @@ class Report:
     refused: dict[str, int] = field(default_factory=dict)
     left_out: dict[str, int] = field(default_factory=dict)
     derived: dict[str, str] = field(default_factory=dict)
+    served: dict[str, int] = field(default_factory=dict)
 
     def save(self, folder: Path) -> None:
         """Write the report beside the tables."""
@@ -65,27 +67,33 @@ class Report:
         if self.left_out:
             words = ", ".join(f"{word} {count:,}" for word, count in self.left_out.items())
             yield f"left out, as event_types says: {words}"
+        if self.served:
+            words = ", ".join(f"{count:,} {name}" for name, count in self.served.items())
+            yield f"of these, served traffic: {words}"
 
 
-def write_tables(files: Files, root: str, folder: Path) -> Report:
-    """Read an export into `folder`: the three tables, the origin of each row, the refused rows and the report.
+def write_tables(files: Files, root: str, folder: Path, traffic: ServedTraffic = NO_TRAFFIC) -> Report:
+    """Read an export into `folder`: the tables, the origin of each row, the refused rows and the report.
 
-    root: `ingest.path` as an absolute path or URL; a zip is unpacked first. The same bytes give the same bytes.
+    root: `ingest.path` as an absolute path or URL; a zip is unpacked first. traffic: joined to what the files hold.
+    The same bytes give the same bytes.
     Raises SourceError, naming file, row and column, for what no single row is to blame for.
     """
     with _unpacked(root) as place:
-        reading = _Reading(files, place, folder)
+        reading = _Reading(files, place, folder, traffic)
         reading.interactions()
         for name in ("items", "users"):
             reading.entities(name)
+        reading.impressions()
         return reading.finish()
 
 
 class _Reading:
     """One export on its way into a folder."""
 
-    def __init__(self, files: Files, root: str, folder: Path) -> None:
+    def __init__(self, files: Files, root: str, folder: Path, traffic: ServedTraffic) -> None:
         self._files = files
+        self._traffic = traffic
         self._root = root
         self._folder = folder
         self._refusals = Refusals()
@@ -105,6 +113,9 @@ class _Reading:
                     f"Of {self._report.files['interactions']:,} file(s) no row is left as an interaction.",
                     "Look at the mapping under ingest.files.interactions in params.yaml.",
                 )
+            for name, batch in self._traffic.interactions():
+                self._seen.add(batch)
+                spool.add(batch, name)
             spool.write(self._folder)
             self._report.rows["interactions"] = spool.n_rows
         finally:
@@ -120,12 +131,30 @@ class _Reading:
             read = [rows.with_columns(file=pl.lit(file.name)) for file, rows in self._batches(name, settings)]
             whole = pl.concat(read) if read else pl.DataFrame(schema={"file": pl.String, "row": pl.Int64})
             named = conform(_with_titles(whole) if name == "items" else whole, name)
+            if name == "users":
+                named = self._traffic.with_new_people(named)
             save_origins(named.select(ORIGIN), self._folder, name)
             table = named.drop(ORIGIN)
         write_parquet(table, self._folder / f"{name}.parquet")
         self._report.rows[name] = len(table)
 
+    def impressions(self) -> None:
+        """Read `impressions`, where a file or the traffic has any."""
+        settings = self._files.impressions
+        spool = Spool(self._folder / "spool.part", name="impressions")
+        try:
+            for file, batch in self._batches("impressions", settings) if settings else ():
+                spool.add(batch, file.name)
+            for name, batch in self._traffic.impressions():
+                spool.add(batch, name)
+            if spool.n_rows:
+                spool.write(self._folder)
+                self._report.rows["impressions"] = spool.n_rows
+        finally:
+            spool.close()
+
     def finish(self) -> Report:
+        self._report.served = self._traffic.counts()
         refused = self._refusals.table()
         save_refusals(refused, self._folder)
         self._report.refused = dict(sorted(refused["table"].value_counts().iter_rows()))

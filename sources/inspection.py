@@ -185,7 +185,8 @@ def _try_out(inspection: Inspection, proposal: Proposal, rules: ValidateSettings
         inspection.problems += _refused(folder)
         if len(tables.interactions) > MAX_CHECKED:
             inspection.notes.append(f"The rules were checked on the first {MAX_CHECKED:,} interactions.")
-            tables = CanonicalTables(tables.interactions.head(MAX_CHECKED), tables.items, tables.users)
+            first = (tables.interactions.head(MAX_CHECKED), tables.items, tables.users)
+            tables = CanonicalTables(*first, tables.impressions.head(MAX_CHECKED))
         inspection.problems += _broken_rules(tables, _with_values(rules, inspection.values), folder, now)
 
 

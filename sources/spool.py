@@ -1,4 +1,4 @@
-"""Interactions of any number into one sorted table, in flat memory: set down as they come, then sorted span by span.
+"""Events of any number into one sorted table, in flat memory: set down as they come, then sorted span by span.
 
 The table is sorted by time first, so spans of time sorted one after another are the whole table sorted.
 """
@@ -13,23 +13,27 @@ from pathlib import Path
 import polars as pl
 import pyarrow.parquet
 
+from contracts.tables import SCHEMAS
 from sources.canonical import conform
 from sources.origins import ORIGIN, origin_path
 
 HOUR_US = 3_600_000_000
 SPAN_ROWS = 1_500_000  # sorted at once: some 300 MiB
-NAME = "interactions"
 _FILE, _HOUR = "file number", "hour"
 
 
 class Spool:
-    """Takes batches of interactions (canonical columns, `row`) and writes them sorted.
+    """Takes batches of a table of events (canonical columns, `row`) and writes them sorted.
 
-    folder: a place of its own beside the outputs, removed by `close`; span_rows: sorted at once, an hour's at least.
+    folder: a place of its own beside the outputs, removed by `close`; span_rows: sorted at once, an hour's at least;
+    name: `interactions` or `impressions`.
     """
 
-    def __init__(self, folder: Path, span_rows: int = SPAN_ROWS) -> None:
+    def __init__(self, folder: Path, span_rows: int = SPAN_ROWS, name: str = "interactions") -> None:
         self._span_rows = span_rows
+        self._name = name
+        # Batches of two files may have different columns of the table.
+        self._schema = pl.Schema({**SCHEMAS[name], "row": pl.Int64, _FILE: pl.Int32, _HOUR: pl.Int64})
         self._folder = folder
         self._files: list[str] = []
         self._hours: Counter[int | None] = Counter()
@@ -52,12 +56,12 @@ class Spool:
         self.n_rows += len(part)
 
     def write(self, folder: Path) -> None:
-        """Write `interactions.parquet`, and beside it where each of its rows came from."""
-        origins = origin_path(folder, NAME)
+        """Write `<name>.parquet`, and beside it where each of its rows came from."""
+        origins = origin_path(folder, self._name)
         origins.parent.mkdir(parents=True, exist_ok=True)
-        empty = conform(pl.DataFrame(schema={"file": pl.String, "row": pl.Int64}), NAME)
+        empty = conform(pl.DataFrame(schema={"file": pl.String, "row": pl.Int64}), self._name)
         with (
-            _writer(folder / f"{NAME}.parquet", empty.drop(ORIGIN)) as rows,
+            _writer(folder / f"{self._name}.parquet", empty.drop(ORIGIN)) as rows,
             _writer(origins, empty.select(ORIGIN)) as places,
         ):
             for span in self._spans():
@@ -72,8 +76,9 @@ class Spool:
         names = pl.Series("file", self._files, dtype=pl.String)
         for first, last in self._bounds():
             within = pl.col(_HOUR).is_null() if first is None else pl.col(_HOUR).is_between(first, last)
-            span = pl.scan_parquet(self._folder / "*.parquet").filter(within).collect()
-            yield conform(span.with_columns(pl.lit(names).gather(pl.col(_FILE)).alias("file")), NAME)
+            parts = pl.scan_parquet(self._folder / "*.parquet", schema=self._schema, missing_columns="insert")
+            span = parts.filter(within).collect()
+            yield conform(span.with_columns(pl.lit(names).gather(pl.col(_FILE)).alias("file")), self._name)
 
     def _bounds(self) -> Iterator[tuple[int | None, int | None]]:
         """Spans of whole hours: at most `span_rows` rows, or one hour; rows without a time come first, as in a sort."""

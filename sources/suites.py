@@ -30,6 +30,8 @@ USER_ID_SOUND = "user_id_sound"
 ITEM_ID_SOUND = "item_id_sound"
 USER_SHARE = "user_share"
 BUSIEST = "busiest"
+REQUEST_ID_SOUND = "request_id_sound"
+PLACE_REPEATED = "place_repeated"
 READABLE = "readable"
 KEPT = "kept"
 QUARANTINED = "quarantined"
@@ -179,6 +181,39 @@ def user_rules(now: datetime) -> list[Rule]:
         _not_repeated("a user_id"),
         _in_time("signup_ts", now),
         _between("age", 0, OLDEST_PERSON_YEARS, f"between 0 and {OLDEST_PERSON_YEARS}"),
+    ]
+
+
+def impression_rules(now: datetime) -> list[Rule]:
+    """What holds of each impression."""
+    return [
+        *_present("request_id", "position", "item_id", "event_ts"),
+        _sound("request_id", REQUEST_ID_SOUND),
+        _row(
+            "item_is_known",
+            "item_id stands in items",
+            gxe.ExpectColumnValuesToBeInSet,
+            column=ITEM_KNOWN,
+            value_set=[True],
+        ),
+        _in_time("event_ts", now),
+        _between("position", 1, None, "at least 1"),
+        _row(
+            "propensity_in_range",
+            "propensity is above 0 and at most 1, or is not given",
+            gxe.ExpectColumnValuesToBeBetween,
+            column="propensity",
+            min_value=0,
+            strict_min=True,
+            max_value=1,
+        ),
+        _row(
+            "place_is_free",
+            "at one position of a request one item is shown (the first is kept)",
+            gxe.ExpectColumnValuesToBeInSet,
+            column=PLACE_REPEATED,
+            value_set=[False],
+        ),
     ]
 
 

@@ -19,7 +19,7 @@ DETAIL = "detail"
 ASIDE = pl.Schema({**ORIGIN_SCHEMA, DETAIL: pl.String(), REASON: pl.String()})
 UNREADABLE = "readable"  # the reason of a row that never became one of the table: the rule it breaks
 N_EXAMPLES = 3
-_POSITION = "position"
+_POSITION = "row position"  # a table may have a column `position` of its own
 
 
 @dataclass(frozen=True)

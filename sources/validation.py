@@ -25,10 +25,13 @@ from sources.suites import (
     BUSIEST,
     ITEM_ID_SOUND,
     ITEM_KNOWN,
+    PLACE_REPEATED,
+    REQUEST_ID_SOUND,
     USER_ID_SOUND,
     USER_KNOWN,
     USER_SHARE,
     Rule,
+    impression_rules,
     interaction_rules,
     item_rules,
     outcome_rules,
@@ -39,7 +42,7 @@ from sources.table_check import Failure, TableCheck, check_layout, check_outcome
 
 @dataclass(frozen=True)
 class Validation:
-    """What came of validating three tables: check by table name."""
+    """What came of validating the tables: check by table name."""
 
     tables: Mapping[str, TableCheck]
 
@@ -126,6 +129,7 @@ def examine(
         "interactions": _check_interactions(tables, items.valid, users.valid, settings, now, origins),
         "items": items,
         "users": users,
+        "impressions": _check_impressions(tables, items.valid, now, origins),
     }
     aside = pl.DataFrame(schema=REFUSED_SCHEMA) if refused is None else refused
     parted = {name: with_refused(name, check, aside.filter(table=name)) for name, check in checked.items()}
@@ -157,13 +161,22 @@ def _check_interactions(
     return check_rows("interactions", tables.interactions, rules, marks, origins)
 
 
+def _check_impressions(tables: CanonicalTables, items: pl.DataFrame, now: datetime, origins: Origins) -> TableCheck:
+    marks = {
+        ITEM_KNOWN: pl.col("item_id").is_in(items["item_id"].implode()),
+        REQUEST_ID_SOUND: _is_sound(tables.impressions["request_id"]),
+        PLACE_REPEATED: ~pl.struct("request_id", "position").is_first_distinct(),
+    }
+    return check_rows("impressions", tables.impressions, impression_rules(now), marks, origins)
+
+
 def _is_sound(ids: pl.Series) -> pl.Expr:
     # One that is missing breaks the rule that says so.
     return pl.col(ids.name).is_in(sound_ids(ids).implode()).fill_null(value=True)
 
 
 def _outcome_rules(name: str, check: TableCheck, settings: ValidateSettings, baseline: Baseline) -> list[Rule]:
-    least_rows = {"interactions": settings.min_interactions, "items": 1, "users": 0}
+    least_rows = {"interactions": settings.min_interactions, "items": 1, "users": 0, "impressions": 0}
     return outcome_rules(
         settings,
         n_rows=_n_rows(check),

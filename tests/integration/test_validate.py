@@ -191,6 +191,39 @@ def test_a_source_that_knows_nobody_has_no_unknown_people(tables: CanonicalTable
     assert "user_is_known" not in validation.result["tables"]["interactions"]["rules"]
 
 
+def shown(**cells: Any) -> pl.DataFrame:
+    """Three impressions of one request, the second with other cells."""
+    rows = [
+        {"request_id": "q1", "position": at, "item_id": "i1000", "event_ts": NOW, "propensity": 0.5} for at in (1, 2, 3)
+    ]
+    return pl.DataFrame([rows[0], rows[1] | cells, rows[2]], schema=SCHEMAS["impressions"])
+
+
+@pytest.mark.parametrize(
+    ("cells", "reason"),
+    [
+        ({"position": 1}, "place_is_free"),
+        ({"position": 0}, "position_in_range"),
+        ({"position": None}, "position_present"),
+        ({"propensity": 0.0}, "propensity_in_range"),
+        ({"propensity": 1.01}, "propensity_in_range"),
+        ({"request_id": None}, "request_id_present"),
+        ({"request_id": " "}, "request_id_sound"),
+        ({"item_id": "nothing"}, "item_is_known"),
+        ({"event_ts": NOW + timedelta(seconds=1)}, "event_ts_in_range"),
+        ({"propensity": 1.0}, None),
+        ({"propensity": None, "user_id": "nobody"}, None),
+    ],
+)
+def test_an_impression_that_breaks_a_rule_goes_to_quarantine(
+    tables: CanonicalTables, cells: dict[str, Any], reason: str | None
+) -> None:
+    spoilt = with_table(tables, "impressions", shown(**cells))
+    validation = look(spoilt)
+    assert reasons(validation, "impressions") == ([] if reason is None else [reason])
+    assert len(validation.valid.impressions) == (3 if reason is None else 2)
+
+
 def expect_failure(tables: CanonicalTables, rule: str, settings: ValidateSettings = LENIENT, **rows: int) -> str:
     with pytest.raises(ValidationFailed, match=f"break rule `{rule}`") as caught:
         validate(tables, settings, baseline=Baseline(rows), now=NOW)
@@ -336,7 +369,7 @@ def test_the_stage_writes_its_outputs_the_same_each_time(workspace: Path, tables
     stage.run(stage_settings(), FixedClock(NOW))
     first = {path: path.read_bytes() for folder in (VALID, QUARANTINE) for path in folder.iterdir()}
     result = VALIDATION_RESULT.read_bytes()
-    assert len(first) == 6
+    assert len(first) == 2 * len(SCHEMAS)
     stage.run(stage_settings(), FixedClock(NOW + timedelta(days=1)))
     assert {path: path.read_bytes() for path in first} == first
     assert VALIDATION_RESULT.read_bytes() == result

@@ -29,6 +29,7 @@ def checkout(tmp_path: Path, home: Home) -> Path:
     """A checkout whose stage `ingest` is the project's own, with a stub for what it runs."""
     folder = tmp_path / "checkout"
     shutil.copytree(TOP / "inbox", folder / "inbox", ignore=lambda _, names: [n for n in names if n != "README.md"])
+    (folder / "traffic").mkdir()
     for room in ("contracts", "sources", "pipelines"):
         (folder / room).mkdir()
         (folder / room / "__init__.py").touch()

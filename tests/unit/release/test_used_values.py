@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts.errors import ArtefactError
-from contracts.events import EVENT_CODES, EventType
+from contracts.events import EventType
 from contracts.features import Entity, Events, FeatureSchema, FeatureSpec, History, Person, ReadRows
 from contracts.ids import ItemId, UserId
 from contracts.slates import RecommendRequest, Slate, SlateItem, Tier

@@ -1,0 +1,88 @@
+"""Records of the event log as rows: impressions, interactions, and those that cannot be read, kept as text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
+
+import polars as pl
+from pydantic import AwareDatetime, BaseModel, Field, TypeAdapter, ValidationError
+
+from contracts.events import EventType
+from contracts.tables import IMPRESSIONS_SCHEMA, INTERACTIONS_SCHEMA, UTC_TIME
+
+# `event_id` is unique to a record: what was written twice shows by it.
+LOGGED = {
+    "impressions": pl.Schema({**IMPRESSIONS_SCHEMA, "event_id": pl.String()}),
+    "interactions": pl.Schema({**INTERACTIONS_SCHEMA, "event_id": pl.String()}),
+    # Under the id and the time of its entry in the stream.
+    "unreadable": pl.Schema(
+        {"event_ts": UTC_TIME, "event_id": pl.String(), "record": pl.String(), "reason": pl.String()}
+    ),
+}
+# Outside of this no clock is right, and the calendar ends in some time zone.
+Moment = Annotated[AwareDatetime, Field(ge=datetime(1970, 1, 1, tzinfo=UTC), lt=datetime(3000, 1, 1, tzinfo=UTC))]
+EventId = Annotated[str, Field(min_length=1)]
+
+
+class _Record(BaseModel):
+    event_id: EventId
+    event_ts: Moment
+    request_id: str | None = None
+    user_id: str | None = None
+    session_id: str | None = None
+    item_id: str | None = None
+
+
+class _Shown(_Record):
+    event_type: Literal[EventType.IMPRESSION]
+    position: Annotated[int, Field(ge=-(2**31), lt=2**31)]
+    propensity: float | None = None
+    policy_id: str | None = None
+    release_id: str | None = None
+    generation_id: str | None = None
+    tier: str | None = None
+    surface: str | None = None
+    arm: str | None = None
+    degraded: list[str] = []
+
+
+class _Done(_Record):
+    event_type: Literal[
+        EventType.VIEW,
+        EventType.CLICK,
+        EventType.ADD_TO_CART,
+        EventType.PURCHASE,
+        EventType.RATING,
+        EventType.SHARE,
+        EventType.SIGNUP,
+    ]
+    value: float | None = None
+
+
+_RECORD: TypeAdapter[_Shown | _Done] = TypeAdapter(Annotated[_Shown | _Done, Field(discriminator="event_type")])
+
+
+def rows_of(ids: Sequence[str], records: Sequence[bytes]) -> dict[str, pl.DataFrame]:
+    """The records by table (see LOGGED), in their order. ids: of their entries in the stream."""
+    rows: dict[str, list[dict[str, Any]]] = {name: [] for name in LOGGED}
+    for entry_id, record in zip(ids, records, strict=True):
+        try:
+            read = _RECORD.validate_json(record)
+        except ValidationError as error:
+            rows["unreadable"].append(_unreadable(entry_id, record, error))
+        else:
+            rows["impressions" if isinstance(read, _Shown) else "interactions"].append(vars(read))
+    return {name: pl.DataFrame(rows[name], schema=schema) for name, schema in LOGGED.items()}
+
+
+def _unreadable(entry_id: str, record: bytes, error: ValidationError) -> dict[str, Any]:
+    first = error.errors(include_url=False, include_input=False)[0]
+    where = ".".join(map(str, first["loc"]))
+    return {
+        "event_ts": datetime.fromtimestamp(int(entry_id.partition("-")[0]) / 1000, UTC),
+        "event_id": entry_id,
+        "record": record.decode(errors="replace"),
+        "reason": f"{where}: {first['msg']}" if where else first["msg"],
+    }
