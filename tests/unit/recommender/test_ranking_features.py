@@ -9,7 +9,9 @@ from contracts.errors import ShapeMismatch
 from contracts.features import History
 from recommender.candidates import CandidateSet
 from recommender.query import RetrievalQuery
-from recommender.ranking_features import PAIR_FEATURES, SECONDS_PER_YEAR, assemble, feature_names
+from recommender.on_demand import NAMES as COMPUTED
+from recommender.on_demand.release_years import SECONDS_PER_YEAR
+from recommender.ranking_features import assemble, feature_names
 from tests.recommender_worlds import Schemas, checkerboard, feature_rows
 
 NAMES = ("als", "popular")
@@ -74,7 +76,8 @@ def test_categories_are_compared_with_what_the_person_touched():
 
 
 def test_the_latest_events_tell_of_the_taste_of_now(monkeypatch):
-    monkeypatch.setattr("recommender.ranking_features.LATEST", 2)
+    monkeypatch.setattr("recommender.asked.LATEST", 2)
+    monkeypatch.setattr("recommender.on_demand.categories.LATEST", 2)
     asked = query(1, 3, 5, 2, 6)
     even, odd = (2 + 10 * 0.5) / 12, (10 * 0.5) / 12
     assert column("pair_category_affinity_latest", asked) == pytest.approx([even, odd, even])
@@ -120,5 +123,5 @@ def test_rows_that_are_not_as_many_as_the_candidates_are_refused():
 
 
 def test_every_pair_feature_is_filled_by_somebody_with_a_past():
-    for name in PAIR_FEATURES:
+    for name in COMPUTED:
         assert not np.isnan(column(name, query(2, 6))[0]), name

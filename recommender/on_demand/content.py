@@ -1,0 +1,67 @@
+"""What an item's title and text say, and how like it is to what a person touched."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from contracts.ids import FloatArray, ItemIdxArray
+from contracts.on_demand import OnDemandView
+from recommender.asked import LATEST, OWNER, Asked
+from recommender.content_vectors import DIM
+
+VECTOR = tuple(f"item_content_{number:02d}_svd" for number in range(1, DIM + 1))
+
+
+def _similarity(asked: Asked) -> dict[str, FloatArray]:
+    vectors, candidates = asked.catalogue.content, _told(asked)
+    return {
+        "pair_content_similarity_all": candidates @ _direction(vectors, asked.items),
+        "pair_content_similarity_latest": candidates @ _direction(vectors, asked.latest_items),
+        "pair_content_similarity_last": candidates @ _direction(vectors, asked.items[-1:]),
+    }
+
+
+def _vector(asked: Asked) -> dict[str, FloatArray]:
+    return dict(zip(VECTOR, _told(asked).T, strict=True))
+
+
+def _told(asked: Asked) -> FloatArray:
+    """(n_candidates, DIM) their vectors, NaN where title and text say nothing."""
+    vectors = asked.catalogue.content[asked.candidates.item_idx]
+    return np.where(vectors.any(axis=1, keepdims=True), vectors, np.float32(np.nan))
+
+
+def _direction(vectors: FloatArray, items: ItemIdxArray) -> FloatArray:
+    """(DIM,) of unit length, where these items point together; NaN where none of them says anything."""
+    total = vectors[items].sum(axis=0)
+    length = np.linalg.norm(total)
+    return total / length if length > 0 else np.full(DIM, np.nan, np.float32)
+
+
+VIEWS = (
+    OnDemandView(
+        name="pair_content_similarity",
+        entity="user-item",
+        window=f"all the history at hand; the latest {LATEST} items; the last one",
+        owner=OWNER,
+        description=(
+            "How like an item's title and text are to those of what the person touched: the cosine between its content "
+            "vector and the mean of theirs."
+        ),
+        features={
+            "pair_content_similarity_all": "to everything",
+            "pair_content_similarity_latest": "to the latest items",
+            "pair_content_similarity_last": "to the last item",
+        },
+        compute=_similarity,
+    ),
+    OnDemandView(
+        name="item_content",
+        entity="item",
+        window="none: of the catalogue that the release was fitted with",
+        owner=OWNER,
+        description=f"An item's content vector: its title and text as TF-IDF, reduced to {DIM} numbers of unit length.",
+        features={name: f"component {number} of {DIM}" for number, name in enumerate(VECTOR, start=1)},
+        compute=_vector,
+    ),
+)
