@@ -1,4 +1,7 @@
-"""What an item's title and text say, and how like it is to what a person touched."""
+"""How like an item's title and text are to those of what a person touched.
+
+The vectors themselves are not given to the ranker: of a dozen numbers without a meaning it learns by heart.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +12,6 @@ from contracts.on_demand import OnDemandView
 from recommender.asked import LATEST, OWNER, Asked
 from recommender.content_vectors import DIM
 
-VECTOR = tuple(f"item_content_{number:02d}_svd" for number in range(1, DIM + 1))
-
 
 def _similarity(asked: Asked) -> dict[str, FloatArray]:
     vectors, candidates = asked.catalogue.content, _told(asked)
@@ -19,10 +20,6 @@ def _similarity(asked: Asked) -> dict[str, FloatArray]:
         "pair_content_similarity_latest": candidates @ _direction(vectors, asked.latest_items),
         "pair_content_similarity_last": candidates @ _direction(vectors, asked.items[-1:]),
     }
-
-
-def _vector(asked: Asked) -> dict[str, FloatArray]:
-    return dict(zip(VECTOR, _told(asked).T, strict=True))
 
 
 def _told(asked: Asked) -> FloatArray:
@@ -54,14 +51,5 @@ VIEWS = (
             "pair_content_similarity_last": "to the last item",
         },
         compute=_similarity,
-    ),
-    OnDemandView(
-        name="item_content",
-        entity="item",
-        window="none: of the catalogue that the release was fitted with",
-        owner=OWNER,
-        description=f"An item's content vector: its title and text as TF-IDF, reduced to {DIM} numbers of unit length.",
-        features={name: f"component {number} of {DIM}" for number, name in enumerate(VECTOR, start=1)},
-        compute=_vector,
     ),
 )
