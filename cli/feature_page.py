@@ -11,7 +11,8 @@ from feature_store.view_catalogue import AT_THE_REQUEST, PUBLISHED, DescribedVie
 INTRODUCTION = """# Features
 
 Printed from the declarations by `make docs`; edit those in `feature_store/definitions/` and `recommender/on_demand/`,
-not this page. `slate features list` and `slate features describe NAME` say the same. [How to add one](add-a-feature.md).
+not this page ([how to add one](add-a-feature.md)). `slate features list` and `slate features describe NAME` tell the
+same.
 
 A value is known as of a moment: `as_of - window <= event_ts < as_of`. Past its TTL a stored value is missing, and a
 missing value takes its default. A published feature that the training data says nothing of (prices, in films) is left

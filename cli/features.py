@@ -16,9 +16,7 @@ if TYPE_CHECKING:
 
 COLUMNS = ("view", "entity", "window", "ttl", "default", "owner", "computed", "features")
 
-features_app = typer.Typer(
-    help="The feature views: what they say, how long it holds, whom to ask.", no_args_is_help=True
-)
+features_app = typer.Typer(help="The features: what they say, how long it holds, whom to ask.", no_args_is_help=True)
 
 
 def add_to(app: typer.Typer) -> None:

@@ -76,4 +76,4 @@ def _at_the_request(view: OnDemandView) -> DescribedView:
 
 def _length(duration: timedelta) -> str:
     hours = duration // timedelta(hours=1)
-    return f"{hours // 24} d" if hours % 24 == 0 and hours > 48 else f"{hours} h"
+    return f"{hours} h" if hours % 24 else f"{hours // 24} d"

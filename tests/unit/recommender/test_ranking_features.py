@@ -8,9 +8,9 @@ import pytest
 from contracts.errors import ShapeMismatch
 from contracts.features import History
 from recommender.candidates import CandidateSet
-from recommender.query import RetrievalQuery
 from recommender.on_demand import NAMES as COMPUTED
 from recommender.on_demand.release_years import SECONDS_PER_YEAR
+from recommender.query import RetrievalQuery
 from recommender.ranking_features import assemble, feature_names
 from tests.recommender_worlds import Schemas, checkerboard, feature_rows
 
