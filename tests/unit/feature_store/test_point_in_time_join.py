@@ -16,6 +16,7 @@ from tests.unit.feature_store.oracle import features_at
 AS_OF = datetime(2021, 3, 1, tzinfo=UTC)
 TICK = timedelta(microseconds=1)
 SIGNUP = AS_OF - timedelta(days=30)
+ATTRIBUTES = [(1990, 12.5, AS_OF - timedelta(days=9)), (2000, 40.0, AS_OF), (None, None, None)]
 GENRES = {"i7": ["drama"], "i8": ["drama", "comedy"], "i9": []}
 
 
@@ -46,13 +47,7 @@ def tables(events: list[tuple], users: dict[str, tuple] | None = None) -> Canoni
                     "price": price,
                     "created_ts": created,
                 }
-                for (item_id, genres), year, price, created in zip(
-                    GENRES.items(),
-                    [1990, 2000, None],
-                    [12.5, 40.0, None],
-                    [AS_OF - timedelta(days=9), AS_OF, None],
-                    strict=True,
-                )
+                for (item_id, genres), (year, price, created) in zip(GENRES.items(), ATTRIBUTES, strict=True)
             ],
             schema=ITEMS_SCHEMA,
         ),
