@@ -49,17 +49,16 @@ def content_vectors(items: pl.DataFrame, known_before: datetime, seed: int) -> F
 
 
 def _directions(weights: Any, seed: int) -> npt.NDArray[np.float64]:
-    """(n_words, DIM) the right singular vectors, largest first; each points to where its heaviest word is positive.
+    """(n_words, DIM) the right singular vectors, largest first; a column is zero where the texts have fewer directions.
 
-    A column is zero where the texts have fewer directions.
+    Each points to where its heaviest word is positive: scikit-learn turns them so.
     """
     from sklearn.decomposition import TruncatedSVD  # type: ignore[import-untyped]  # noqa: PLC0415 see above
 
     model = TruncatedSVD(min(DIM, *weights.shape), n_iter=10, random_state=seed).fit(weights)
     found = model.components_[model.singular_values_ > SMALLEST_SINGULAR_VALUE]
-    heaviest = found[np.arange(len(found)), np.abs(found).argmax(axis=1)]
     directions = np.zeros((weights.shape[1], DIM))
-    directions[:, : len(found)] = (found * np.sign(heaviest)[:, None]).T
+    directions[:, : len(found)] = found.T
     return directions
 
 
