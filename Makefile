@@ -11,7 +11,7 @@ endif
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help env spark demo up down status test test-crash lint bench clean
+.PHONY: help env spark demo up down status test test-crash lint docs bench clean
 ROUNDS ?= 1000
 
 help: ## List the commands
@@ -43,6 +43,9 @@ test-crash: env ## Kill and resume publish, switch, rollback and collection unde
 
 lint: env ## Check style, types and which room imports which
 	@ruff check . && ruff format --check . && mypy && lint-imports
+
+docs: env ## Print docs/features.md from the declarations
+	@python -m cli.feature_page > docs/features.md
 
 bench: env ## Measure: all benchmarks, or one: make bench NAME=noop
 	@python -m bench.$(NAME)

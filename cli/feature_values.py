@@ -13,14 +13,7 @@ from contracts.home import find_home
 COLUMNS = ("feature", "value", "state", "ttl_days")
 
 
-def add_to(app: typer.Typer) -> None:
-    """Register the command of this module as `features get`."""
-    features = typer.Typer(no_args_is_help=True, help="Look at features and their values.")
-    add_commands(features)
-    app.add_typer(features, name="features")
-
-
-def add_commands(features: typer.Typer) -> None:
+def add_to(features: typer.Typer) -> None:
     """Register the command of this module below `features`."""
     features.command()(get)
 

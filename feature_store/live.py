@@ -71,6 +71,7 @@ class LiveFeature:
 
 
 LIVE_FEATURES = (
+    LiveFeature("user_event_count_1h", Aggregate.COUNT, timedelta(hours=1)),
     *(LiveFeature(f"user_event_count_{days}d", Aggregate.COUNT, timedelta(days=days)) for days in (1, 7, 30, 90, 365)),
     LiveFeature("user_event_count_total", Aggregate.COUNT),
     LiveFeature("user_event_recency_days_total", Aggregate.DAYS_SINCE_LAST),

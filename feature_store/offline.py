@@ -52,14 +52,26 @@ def point_in_time_join(
 def learn_schema(training: pl.DataFrame, entity: Entity) -> FeatureSchema:
     """The entity's schema with its defaults: what a feature is when empty (0 for counts), else the median of training.
 
-    A feature without a single value gets 0.
+    A feature that training says nothing of is left out: it is missing, or as when empty, in every row (a shop's prices
+    in films), or it rests on one that is.
     """
-    specs = []
-    for feature, view in features_of(entity):
-        median = training[feature.name].median() if feature.when_empty is None else feature.when_empty
-        default = float(median) if isinstance(median, (int, float)) else 0.0
-        specs.append(FeatureSpec(feature.name, default, view.ttl / timedelta(days=1)))
+    declared = features_of(entity)
+    silent = {feature.name for feature, _ in declared if _says_nothing(feature, training[feature.name])}
+    told = [(feature, view) for feature, view in declared if not {feature.name, feature.rests_on} & silent]
+    specs = (
+        FeatureSpec(feature.name, _default(feature, training[feature.name]), view.ttl / timedelta(days=1))
+        for feature, view in told
+    )
     return FeatureSchema(entity, tuple(specs))
+
+
+def _says_nothing(feature: Feature, values: pl.Series) -> bool:
+    return not (values.is_not_null() & values.ne_missing(feature.when_empty)).any()
+
+
+def _default(feature: Feature, values: pl.Series) -> float:
+    median = values.median() if feature.when_empty is None else feature.when_empty
+    return float(median)  # type: ignore[arg-type]  # the median of numbers, and one at least is there
 
 
 def values_as_of(

@@ -59,7 +59,7 @@ class ExpectedHistory:
 def expected_rows(tables: CanonicalTables, schema: FeatureSchema, keys: Sequence[Key]) -> ReadRows:
     """The row that a reader of this schema must give for each key at its moment, in the order of the keys.
 
-    Raises ReleaseMismatch when the features declared now are not the schema's.
+    Raises ReleaseMismatch when a feature of the schema is not declared here.
     """
     _check_declared(schema)
     known = _known(tables, schema.entity, keys)
@@ -168,8 +168,10 @@ def _known(tables: CanonicalTables, entity: Entity, keys: Sequence[Key]) -> npt.
 
 def _check_declared(schema: FeatureSchema) -> None:
     declared = tuple(feature.name for feature, _ in features_of(schema.entity))
-    if declared != schema.names:
+    lacking = [name for name in schema.names if name not in declared]
+    if lacking:
         raise ReleaseMismatch(
-            f"The {schema.entity} features declared here are {declared}; the release has {schema.names}.",
+            f"The release has the {schema.entity} features {', '.join(lacking)}, which are not declared here; declared "
+            f"are {', '.join(declared)}.",
             "Compute with the code the release was built with: `git checkout release/<id>`, then ask again.",
         )

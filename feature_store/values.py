@@ -112,6 +112,14 @@ class FeatureValues:
         """The table of one entity."""
         return self.users if entity is Entity.USER else self.items
 
+    def of(self, schemas: FeatureSchemas) -> FeatureValues:
+        """Only the features of these schemas, in their order.
+
+        Raises ReleaseMismatch when one is not there.
+        """
+        users, items = (_columns(self.rows(entity), schemas.of(entity)) for entity in Entity)
+        return FeatureValues(users, items, self.histories, self.as_of)
+
     def ids(self, entity: Entity) -> list[str]:
         """The ids of one entity, in the order of `matrix`."""
         return self.rows(entity).to_series(0).to_list()
@@ -167,6 +175,17 @@ def check_features(source: ValueSource, schema: FeatureSchema) -> None:
 def not_the_generation(found: str, said: str) -> ArtefactError:
     """The error of values that are not what they are said to be."""
     return ArtefactError(f"The values are generation {found}; their {VALUES} says {said}.", REBUILD)
+
+
+def _columns(table: pl.DataFrame, schema: FeatureSchema) -> pl.DataFrame:
+    lacking = [name for name in schema.names if name not in table.columns]
+    if lacking:
+        raise ReleaseMismatch(
+            f"The release reads the {schema.entity} features {', '.join(lacking)}, which the values lack; they have "
+            f"{', '.join(table.columns[1:])}.",
+            "Bring the features back in feature_store/definitions, or bring data that tells of them.",
+        )
+    return table.select(f"{schema.entity}_id", *schema.names)
 
 
 def _canonical_rows(table: pl.DataFrame, entity: Entity) -> pl.DataFrame:

@@ -2,7 +2,7 @@
 
 A view is declared once, as an Ibis expression over canonical tables, or as folds, each of which is one. The training
 table, the published row and the default of a missing value all come from that one declaration (see `offline`). The
-declarations are in `definitions`.
+declarations are in the files of `definitions`.
 
 Two rules keep a value the same on every machine and engine:
 
@@ -20,7 +20,8 @@ from typing import Any
 
 from contracts.features import Entity
 
-MICROSECONDS_PER_DAY = 86_400_000_000
+MICROSECONDS_PER_HOUR = 3_600_000_000
+MICROSECONDS_PER_DAY = 24 * MICROSECONDS_PER_HOUR
 KEY = ["entity_id", "as_of_us"]
 
 # Ibis publishes no types for the values inside a table.
@@ -70,10 +71,12 @@ class Feature:
     """One column of a view.
 
     when_empty: its value where no event speaks of it: 0 for counts, None (missing) for others.
+    rests_on: a feature of the same entity without which this one says nothing: both are learnt, or neither.
     """
 
     name: str
     when_empty: float | None = None
+    rests_on: str | None = None
 
 
 @dataclass(frozen=True)
@@ -144,6 +147,6 @@ def days_before(as_of_us: Column, event_us: Column) -> Column:
     return (as_of_us - event_us) / MICROSECONDS_PER_DAY
 
 
-def within_days(rows: Rows, days: int) -> Column:
-    """Whether an event lies at most so many days before as_of."""
-    return rows.event_us >= rows.as_of_us - days * MICROSECONDS_PER_DAY
+def days_since(as_of_us: Column, then_us: Column) -> Column:
+    """How many days as_of lies after then; missing where it does not: what is to come is not known."""
+    return (then_us < as_of_us).ifelse(days_before(as_of_us, then_us), None)

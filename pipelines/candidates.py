@@ -12,14 +12,15 @@ from contracts.tables import CanonicalTables
 from pipelines.matrix_run import emptied, load_split, run_matrix_stage
 from pipelines.paths import CANDIDATES, VALID, Cutoff
 from recommender.catalogue import Catalogue
+from recommender.content_vectors import content_vectors
 from recommender.generators import fit_generators, save_generators
 
 
 def run(settings: Settings, cutoff: Cutoff) -> dict[str, Any]:
     """Write catalogue and generators; returns how many items and generators there are."""
     tables = CanonicalTables.load(VALID, impressions=False)
-    catalogue = Catalogue.from_items(tables.items)
     as_of = load_split().end(cutoff)
+    catalogue = Catalogue.from_items(tables.items, content_vectors(tables.items, as_of, settings.seed))
     generators = fit_generators(tables, catalogue, as_of, settings.candidates, settings.seed)
     meta = save_generators(emptied(CANDIDATES / cutoff), catalogue, generators)
     return {"n_items": len(catalogue), "n_generators": len(generators), "fingerprint": meta.fingerprint}

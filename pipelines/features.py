@@ -5,7 +5,8 @@
     data/features/schema.json                   names, order, TTL, and what stands for a missing value
     data/features/latest/<cutoff>/              the values as of the cutoff's end (see feature_store.values)
 
-Defaults are learnt on the snapshots of cutoff `test` alone: nothing measured later has seen its own future.
+Defaults, and which features say anything, are learnt on the snapshots of cutoff `test` alone: nothing measured later
+has seen its own future. The training tables hold every feature, the values those of the schemas.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ def run(settings: Settings) -> dict[str, Any]:
         schemas.save(FEATURES)
         for cutoff in Cutoff:
             values = values_as_of(tables, split.end(cutoff), settings.features.history_length, engine=engine)
-            values.save(feature_values(cutoff))
+            values.of(schemas).save(feature_values(cutoff))
             progress.update()
     counts = {
         "n_interactions": tables.interactions.height,

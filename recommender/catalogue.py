@@ -1,4 +1,4 @@
-"""The items a release knows: their dense ids, titles, categories and years."""
+"""The items a release knows: their dense ids, titles, categories, years, prices and what their texts say."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
+from scipy.stats import rankdata
 
 from contracts.artefact import Meta, fingerprint_array, load_array, load_meta, reading, save_artefact
 from contracts.fingerprint import fingerprint_json
 from contracts.id_map import IdMap
 from contracts.ids import FloatArray, ItemId, ItemIdxArray
+from recommender.content_vectors import DIM
 
 KIND = "catalogue"
 
@@ -22,7 +24,8 @@ class Catalogue:
     """Everything known of the items, aligned with `ids`: position `item_idx` describes item `ids.ids[item_idx]`.
 
     categories: (n_items, n_categories) float32, 1 where the item is of the category; columns as `category_names`.
-    release_year: (n_items,) float32, NaN where unknown.
+    release_year, price: (n_items,) float32, NaN where unknown.
+    content: (n_items, DIM) float32, rows of unit length (`content_vectors`), or zero where the text says nothing.
     """
 
     ids: IdMap
@@ -30,10 +33,15 @@ class Catalogue:
     category_names: tuple[str, ...]
     categories: FloatArray
     release_year: FloatArray
+    price: FloatArray
+    content: FloatArray
 
     @classmethod
-    def from_items(cls, items: pl.DataFrame) -> Catalogue:
-        """The catalogue of a canonical `items` table, whatever the order of its rows; a missing title is the id."""
+    def from_items(cls, items: pl.DataFrame, content: FloatArray | None = None) -> Catalogue:
+        """The catalogue of a canonical `items` table, whatever the order of its rows; a missing title is the id.
+
+        content: aligned with the sorted ids; without it no text says anything.
+        """
         rows = items.sort("item_id")
         ids = IdMap.of(rows["item_id"])
         names = sorted({name for names in rows["categories"].to_list() for name in names or ()})
@@ -42,8 +50,9 @@ class Catalogue:
         for item_idx, item_categories in enumerate(rows["categories"].to_list()):
             categories[item_idx, [column[name] for name in item_categories or ()]] = 1
         titles = rows.select(pl.col("title").fill_null(pl.col("item_id"))).to_series().to_list()
-        years = rows["release_year"].cast(pl.Float32).to_numpy()
-        return cls(ids, tuple(titles), tuple(names), categories, np.array(years, np.float32))
+        years, prices = (np.array(rows[name].cast(pl.Float32), np.float32) for name in ("release_year", "price"))
+        said = _nothing_said(len(ids)) if content is None else content
+        return cls(ids, tuple(titles), tuple(names), categories, years, prices, said)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -58,8 +67,15 @@ class Catalogue:
                 "category_names": self.category_names,
                 "categories": fingerprint_array(self.categories),
                 "release_year": fingerprint_array(self.release_year),
+                **{name: fingerprint_array(array) for name, array in self._later_arrays.items()},
             }
         )
+
+    @property
+    def _later_arrays(self) -> dict[str, FloatArray]:
+        """What catalogues did not always have, as far as an item has it: older ones keep the name that they had."""
+        prices = {} if np.isnan(self.price).all() else {"price": self.price}
+        return {**prices, "content": self.content} if self.content.any() else prices
 
     @cached_property
     def unit_categories(self) -> FloatArray:
@@ -71,6 +87,18 @@ class Catalogue:
     def category_prior(self) -> FloatArray:
         """(n_categories,) how much of the catalogue each category is: the mean of `unit_categories`."""
         return np.asarray(self.unit_categories.mean(axis=0) if len(self) else self.unit_categories.sum(axis=0))
+
+    @cached_property
+    def price_position(self) -> FloatArray:
+        """(n_items,) the share of the other priced items that are cheaper, and half of those that cost the same.
+
+        NaN without a price.
+        """
+        priced = np.flatnonzero(~np.isnan(self.price))
+        position = np.full(len(self), np.nan, np.float32)
+        if len(priced) > 1:
+            position[priced] = (rankdata(self.price[priced]) - 1) / (len(priced) - 1)
+        return position
 
     def title(self, item_id: ItemId) -> str:
         """The item's title; the id itself for an item the catalogue does not know."""
@@ -92,7 +120,7 @@ class Catalogue:
             folder,
             KIND,
             built_with={},
-            arrays={"categories": self.categories, "release_year": self.release_year},
+            arrays={"categories": self.categories, "release_year": self.release_year, **self._later_arrays},
             values={
                 "ids": list(self.ids.ids),
                 "titles": list(self.titles),
@@ -103,7 +131,8 @@ class Catalogue:
     @classmethod
     def load(cls, folder: Path) -> Catalogue:
         """Read what `save` wrote; raises ArtefactError when it is damaged or its parts disagree."""
-        values = load_meta(folder, KIND).values
+        meta = load_meta(folder, KIND)
+        values = meta.values
         with reading(folder):
             ids, titles, names = (_texts(values[name]) for name in ("ids", "titles", "category_names"))
             if len(titles) != len(ids):
@@ -114,7 +143,18 @@ class Catalogue:
                 names,
                 load_array(folder, "categories", np.float32, (len(ids), len(names))),
                 load_array(folder, "release_year", np.float32, (len(ids),)),
+                _later(folder, meta, "price", np.full(len(ids), np.nan, np.float32)),
+                _later(folder, meta, "content", _nothing_said(len(ids))),
             )
+
+
+def _later(folder: Path, meta: Meta, name: str, untold: FloatArray) -> FloatArray:
+    """An array of the artefact, of this shape, or what stands for it where the artefact has none."""
+    return load_array(folder, name, np.float32, untold.shape) if f"{name}.npy" in meta.files else untold
+
+
+def _nothing_said(n_items: int) -> FloatArray:
+    return np.zeros((n_items, DIM), np.float32)
 
 
 def _texts(values: object) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +45,11 @@ class RankingRows:
         return RankingRows(
             self.names, self.values[rows], self.labels[rows], self.group_sizes[chosen], self.moments[chosen]
         )
+
+    def of_columns(self, chosen: npt.NDArray[np.bool_]) -> RankingRows:
+        """Only the chosen features; chosen: (n_features,)."""
+        names = tuple(name for name, is_chosen in zip(self.names, chosen, strict=True) if is_chosen)
+        return replace(self, names=names, values=self.values[:, chosen])
 
 
 @dataclass(frozen=True)

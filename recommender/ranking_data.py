@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from contracts.errors import DataTooSmall, ReleaseMismatch
@@ -21,6 +22,7 @@ from recommender.candidates import CandidateSet, gather
 from recommender.catalogue import Catalogue
 from recommender.events import Events
 from recommender.generators.base import Generator
+from recommender.on_demand import on_demand_names
 from recommender.query import RetrievalQuery
 from recommender.ranker import RankingRows
 from recommender.ranking_features import Schemas, assemble, feature_names
@@ -107,7 +109,8 @@ class TrainingWorld:
 def build_ranking_rows(world: TrainingWorld, windows: Iterable[tuple[datetime, datetime]]) -> RankingRows:
     """The rows of every snapshot; windows: (snapshot, end of its label window).
 
-    A query none of whose candidates was wanted teaches nothing and is left out.
+    A query none of whose candidates was wanted teaches nothing and is left out; so is a feature computed at the request
+    that is known in no row.
     Raises DataTooSmall when no query is left.
     """
     events = Events.of(world.tables.interactions, world.catalogue.ids)
@@ -117,12 +120,21 @@ def build_ranking_rows(world: TrainingWorld, windows: Iterable[tuple[datetime, d
             "At no snapshot did the generators propose anything that somebody then wanted.",
             "Bring more data, or raise request.quotas in params.yaml.",
         )
-    return RankingRows(
+    rows = RankingRows(
         parts[0].names,
         np.concatenate([part.values for part in parts]),
         np.concatenate([part.labels for part in parts]),
         np.concatenate([part.group_sizes for part in parts]),
         np.concatenate([part.moments for part in parts]),
+    )
+    return rows.of_columns(_told(rows))
+
+
+def _told(rows: RankingRows) -> npt.NDArray[np.bool_]:
+    """(n_features,) False for what is computed at the request and known in no row: the ranker can do without it."""
+    computed = set(on_demand_names(rows.names))
+    return np.array(
+        [name not in computed or not np.isnan(rows.values[:, column]).all() for column, name in enumerate(rows.names)]
     )
 
 

@@ -19,6 +19,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
@@ -34,6 +35,7 @@ from recommender.generators.als import AlsGenerator
 from recommender.generators.indexed import IndexedGenerator
 from recommender.generators.sets import KIND as GENERATORS
 from recommender.index import VectorIndex
+from recommender.on_demand import on_demand_names
 from recommender.ranker import Ranker
 from recommender.ranking_features import feature_names
 from release.manifest import REBUILD, VALUES_FOLDER, Manifest
@@ -115,7 +117,8 @@ class Release:
         index = VectorIndex.load(fit.index, found.catalogue.ids)
         ranker = Ranker.load(fit.ranking)
         _check_ranker(fit.ranking, ranker, {"generators": found.fingerprint, "feature schemas": schemas.fingerprint})
-        ranker.check_features(feature_names(schemas, sorted(found.by_name)))
+        computed = on_demand_names(ranker.feature_names)
+        ranker.check_features(feature_names(schemas, sorted(found.by_name), computed))
         _check_quotas(request, found)
         return cls(
             release_id=manifest.release_id if manifest else UNRELEASED,
@@ -130,6 +133,11 @@ class Release:
             manifest=manifest,
             folder=folder,
         )
+
+    @cached_property
+    def computed_features(self) -> tuple[str, ...]:
+        """What is computed at the request: the features that the ranker was trained on, and none that came later."""
+        return on_demand_names(self.ranker.feature_names)
 
     @property
     def dimensions(self) -> dict[str, int]:

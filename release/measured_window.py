@@ -21,7 +21,7 @@ import numpy as np
 import polars as pl
 
 from contracts.errors import ArtefactError, ReleaseMismatch
-from contracts.features import FeatureSchema, History
+from contracts.features import History
 from contracts.fingerprint import canonical_json
 from contracts.id_map import UNKNOWN, IdMap
 from contracts.ids import FloatArray, ItemIdxArray
@@ -123,12 +123,8 @@ class MeasuredWindow:
 
         Raises ReleaseMismatch naming both when the schemas name a feature that the values lack.
         """
-        values = FeatureValues(
-            _columns(self.values.users, schemas.user),
-            _columns(self.values.items, schemas.item),
-            _known_events(self.values.histories, item_ids),
-            self.values.as_of,
-        )
+        told = self.values.of(schemas)
+        values = FeatureValues(told.users, told.items, _known_events(told.histories, item_ids), told.as_of)
         return OfflineFeatureReader(values, schemas, item_ids)
 
 
@@ -174,17 +170,6 @@ def _load_table(path: Path, schema: pl.Schema) -> pl.DataFrame:
     if table.schema != schema or table.null_count().sum_horizontal().item():
         raise ArtefactError(f"{path} is damaged: expected {dict(schema)} and no nulls.", REBUILD)
     return table
-
-
-def _columns(table: pl.DataFrame, schema: FeatureSchema) -> pl.DataFrame:
-    lacking = [name for name in schema.names if name not in table.columns]
-    if lacking:
-        raise ReleaseMismatch(
-            f"The release reads the {schema.entity} features {', '.join(lacking)}, which the values of the test window "
-            f"lack; they have {', '.join(table.columns[1:])}.",
-            "Bring the features back in feature_store/definitions.",
-        )
-    return table.select(f"{schema.entity}_id", *schema.names)
 
 
 def _known_events(histories: pl.DataFrame, item_ids: IdMap) -> pl.DataFrame:

@@ -13,13 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from contracts.errors import PromotionRefused, ReleaseMismatch, ValidationFailed
-from contracts.features import Entity
 from contracts.home import Home
 from contracts.settings import Settings
 from feature_store.file_names import VALUES
 from feature_store.known_items import Cut, cut_to_items
 from feature_store.pointer import Pointer
-from feature_store.values import FeatureValues, check_features, load_schemas
+from feature_store.values import FeatureValues, load_schemas
 from recommender.catalogue import Catalogue
 from release.bundle import CATALOGUE, FEATURES, read_json
 from release.code_version import code_fingerprint
@@ -83,10 +82,8 @@ def refresh(
         bundle = switch.bundles.path(str(entry.release_id))
         manifest = load_manifest(bundle)
         _check_origin(settings, fresh, manifest)
-        cut = cut_to_items(FeatureValues.load(fresh.values), Catalogue.load(bundle / CATALOGUE).ids)
-        schemas = load_schemas(bundle / FEATURES)
-        for entity in Entity:
-            check_features(cut.values, schemas.of(entity))
+        values = FeatureValues.load(fresh.values).of(load_schemas(bundle / FEATURES))
+        cut = cut_to_items(values, Catalogue.load(bundle / CATALOGUE).ids)
         pointer = switch.pointer()
         if pointer is None or pointer.generation_id != cut.values.generation_id:
             _check_not_older(cut.values, entry, switch)

@@ -166,7 +166,13 @@ def _score(situation: _Situation, candidates: CandidateSet) -> tuple[CandidateSe
 def _rank(situation: _Situation, candidates: CandidateSet, item_rows: FeatureRows) -> FloatArray:
     release = situation.release
     matrix = assemble(
-        release.catalogue, situation.query, candidates, situation.person.features, item_rows, release.schemas
+        release.catalogue,
+        situation.query,
+        candidates,
+        situation.person.features,
+        item_rows,
+        release.schemas,
+        release.computed_features,
     )
     return release.ranker.score(matrix.values)
 

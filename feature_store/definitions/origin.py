@@ -1,10 +1,10 @@
-"""What the catalogue says of an item."""
+"""What the catalogue says of an item, and how long it has been there."""
 
 from __future__ import annotations
 
 from contracts.features import Entity
 from feature_store.view_terms import OWNER, WITHOUT_END
-from feature_store.views import MICROSECONDS_PER_DAY, Feature, FeatureView, Rows, Source
+from feature_store.views import MICROSECONDS_PER_DAY, Feature, FeatureView, Rows, Source, days_since
 
 DAYS_PER_YEAR = 365.2425
 EPOCH_YEAR = 1970
@@ -37,4 +37,18 @@ _ITEM_ORIGIN = FeatureView(
     expression=_item_origin,
 )
 
-VIEWS = (_ITEM_ORIGIN,)
+_ITEM_AGE = FeatureView(
+    name="item_age",
+    entity=Entity.ITEM,
+    source=Source.ATTRIBUTES,
+    window=None,
+    ttl=WITHOUT_END,
+    owner=OWNER,
+    description="How many days an item has been in the catalogue; missing before it came.",
+    features=(Feature("item_age_days"),),
+    expression=lambda rows: rows.select(
+        "entity_id", "as_of_us", item_age_days=days_since(rows.as_of_us, rows.created_us)
+    ),
+)
+
+VIEWS = (_ITEM_ORIGIN, _ITEM_AGE)

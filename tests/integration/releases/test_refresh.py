@@ -12,6 +12,7 @@ import polars as pl
 import pytest
 
 from contracts.errors import PromotionRefused, ReleaseMismatch, StoreError, ValidationFailed
+from contracts.features import Entity
 from contracts.tables import CanonicalTables
 from feature_store.connection import connect
 from feature_store.offline import values_as_of
@@ -97,6 +98,16 @@ def test_the_next_sync_leaves_the_fresher_generation_alone(studio, released, fre
     assert studio.pointer() == done.pointer
 
 
+def test_a_feature_that_only_the_fresher_data_tells_of_waits_for_the_next_release(studio, released, fresh):
+    from feature_store.values import FeatureValues
+
+    values = FeatureValues.load(fresh.values)
+    assert "user_purchase_count_7d" in values.feature_names(Entity.USER)
+    done = refreshed(studio, fresh)
+    kept = GenerationStore(studio.home).path(done.pointer.release_id, done.pointer.generation_id)
+    assert "user_purchase_count_7d" not in FeatureValues.load(kept).feature_names(Entity.USER)
+
+
 def test_values_that_are_served_already_change_nothing(studio, released, fresh):
     first, second = refreshed(studio, fresh), refreshed(studio, fresh)
     assert second.pointer == first.pointer
@@ -170,12 +181,12 @@ def test_values_of_data_that_did_not_pass_are_refused(studio, released, fresh):
     assert studio.pointer() == released
 
 
-def test_values_with_another_feature_are_refused(studio, released, fresh):
+def test_values_that_lack_a_feature_of_the_release_are_refused(studio, released, fresh):
     from feature_store.values import FeatureValues
 
     values = FeatureValues.load(fresh.values)
-    replace(values, users=values.users.with_columns(user_whim=pl.lit(1.0))).save(fresh.values)
-    with pytest.raises(ReleaseMismatch, match="user_whim"):
+    replace(values, users=values.users.drop("user_value_mean_total")).save(fresh.values)
+    with pytest.raises(ReleaseMismatch, match="user_value_mean_total"):
         refreshed(studio, fresh)
     assert studio.pointer() == released
 

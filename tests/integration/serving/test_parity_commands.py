@@ -11,7 +11,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from cli import feature_values, parity
+from cli import feature_values, features, parity
 from contracts.tables import CanonicalTables
 from feature_store.keys import users_key
 from release.parity_result import last_parity
@@ -29,7 +29,7 @@ def slate(stage: Stage, world: CanonicalTables, tmp_path: Path, monkeypatch: pyt
     app = typer.Typer()
     app.callback()(lambda: None)
     parity.add_to(app)
-    feature_values.add_to(app)
+    features.add_to(app)
     return lambda *arguments: CliRunner().invoke(app, arguments)
 
 

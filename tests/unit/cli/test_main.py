@@ -55,7 +55,7 @@ def test_doctor_goes_on_looking_where_the_home_is_no_folder(
         command_line.main()
     assert end.value.code == 1
     assert "Not a directory" in (said := capsys.readouterr().out)
-    assert "Java" in said
+    assert "Spark" in said
 
 
 def test_ctrl_c_says_how_to_go_on() -> None:

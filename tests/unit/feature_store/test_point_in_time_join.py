@@ -15,6 +15,8 @@ from tests.unit.feature_store.oracle import features_at
 
 AS_OF = datetime(2021, 3, 1, tzinfo=UTC)
 TICK = timedelta(microseconds=1)
+SIGNUP = AS_OF - timedelta(days=30)
+ATTRIBUTES = [(1990, 12.5, AS_OF - timedelta(days=9)), (2000, 40.0, AS_OF), (None, None, None)]
 GENRES = {"i7": ["drama"], "i8": ["drama", "comedy"], "i9": []}
 
 
@@ -37,13 +39,23 @@ def tables(events: list[tuple], users: dict[str, tuple] | None = None) -> Canoni
         pl.DataFrame(rows, schema=INTERACTIONS_SCHEMA),
         pl.DataFrame(
             [
-                {"item_id": item_id, "title": item_id, "categories": genres, "release_year": year}
-                for (item_id, genres), year in zip(GENRES.items(), [1990, 2000, None], strict=True)
+                {
+                    "item_id": item_id,
+                    "title": item_id,
+                    "categories": genres,
+                    "release_year": year,
+                    "price": price,
+                    "created_ts": created,
+                }
+                for (item_id, genres), (year, price, created) in zip(GENRES.items(), ATTRIBUTES, strict=True)
             ],
             schema=ITEMS_SCHEMA,
         ),
         pl.DataFrame(
-            [{"user_id": user_id, "age": age, "gender": gender} for user_id, (age, gender) in people.items()],
+            [
+                {"user_id": user_id, "age": age, "gender": gender, "signup_ts": SIGNUP}
+                for user_id, (age, gender) in people.items()
+            ],
             schema=USERS_SCHEMA,
         ),
     )
@@ -149,7 +161,7 @@ def test_values_too_large_to_square_are_cut_and_do_not_overflow():
 MOMENTS = st.sampled_from(
     [
         AS_OF + shift - timedelta(days=days)
-        for days in (0, 0.5, 1, 6, 7, 8, 30, 31, 90, 364, 365, 400)
+        for days in (0, 1 / 24, 0.25, 0.5, 1, 2, 6, 7, 8, 30, 31, 90, 364, 365, 400)
         for shift in (-TICK, timedelta(0), TICK)
     ]
 )
@@ -159,7 +171,7 @@ EVENTS = st.lists(
         st.sampled_from(list(GENRES)),
         MOMENTS,
         st.one_of(st.none(), st.integers(1, 10).map(lambda halves: halves / 2)),
-        st.sampled_from(["rating", "rating", "click", "impression"]),
+        st.sampled_from(["rating", "view", "click", "add_to_cart", "purchase", "impression"]),
     ),
     max_size=25,
 )
@@ -235,5 +247,35 @@ def test_a_default_is_the_median_of_training_and_zero_for_counts():
     defaults = dict(zip(schema.names, schema.defaults, strict=True))
     assert defaults["user_value_mean_total"] == (1 + 4) / 2
     assert defaults["user_event_count_total"] == 0
-    assert defaults["user_age"] == 0  # nobody said
-    assert schema.names == tuple(feature.name for feature, _ in features_of(Entity.USER))
+
+
+def test_a_feature_that_training_says_nothing_of_is_left_out_with_what_rests_on_it():
+    asked = [("u1", AS_OF), ("u2", AS_OF)]
+    rated = learn_schema(joined(*asked, events=[("u1", "i7", AS_OF - TICK, 1.0)]), Entity.USER).names
+    assert "user_value_mean_total" in rated
+    assert not {"user_age", "user_purchase_count_7d", "user_purchase_rate_365d"} & set(rated)
+    bought = learn_schema(joined(*asked, events=[("u1", "i7", AS_OF - TICK, 1.0, "purchase")]), Entity.USER).names
+    assert {"user_purchase_count_7d", "user_purchase_rate_365d"} <= set(bought)
+    assert "user_add_to_cart_rate_365d" not in bought
+
+
+def test_prices_rates_and_ages_by_hand():
+    day = timedelta(days=1)
+    events = [
+        *[("u1", "i7", AS_OF - age * day, None, "view") for age in (1, 2, 40)],
+        ("u1", "i8", AS_OF - 2 * day, None, "click"),
+        ("u1", "i8", AS_OF - 2 * day, 40.0, "purchase"),
+    ]
+    row = joined(("u1", AS_OF), events=events, users={"u1": (33, "F")}).row(0, named=True)
+    assert row["user_view_count_30d"] == 2
+    assert row["user_purchase_rate_365d"] == np.float32((1 + 20 * 0.015) / (3 + 1 + 20))
+    assert row["user_price_mean_total"] == np.float32((3 * 12.5 + 2 * 40) / 5)
+    assert row["user_purchase_price_mean_365d"] == 40
+    assert row["user_purchase_recency_days_total"] == 2
+    assert row["user_add_to_cart_recency_days_total"] is None
+    assert row["user_account_age_days"] == 30
+
+
+def test_an_item_that_is_not_there_yet_has_no_age():
+    found = joined(("i7", AS_OF), ("i8", AS_OF), ("i8", AS_OF + TICK), events=[], entity=Entity.ITEM)
+    assert found["item_age_days"].to_list() == [9, None, pytest.approx(0, abs=1e-6)]

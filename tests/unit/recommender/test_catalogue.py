@@ -21,6 +21,7 @@ def catalogue() -> Catalogue:
                 "title": ["Alien", None, "Heat"],
                 "categories": [["horror", "space"], None, ["crime"]],
                 "release_year": [1979, None, 1995],
+                "price": [4.5, None, None],
             }
         )
     )

@@ -32,9 +32,12 @@ def hash_free(key: str, name: str) -> int:
 
 
 def training_world(tables: CanonicalTables) -> TrainingWorld:
+    return training_world_at(tables, [MOMENT, END])
+
+
+def training_world_at(tables: CanonicalTables, moments: list[datetime]) -> TrainingWorld:
     schemas = Schemas()
     catalogue = Catalogue.from_items(tables.items)
-    moments = [MOMENT, END]
     fit = partial(fit_at, tables, catalogue)
     return TrainingWorld(
         tables=tables,
@@ -196,3 +199,9 @@ def test_generators_that_propose_nothing_wanted_are_an_error(tables):
     silent = replace(training_world(tables), quotas={"als": 0})
     with pytest.raises(DataTooSmall, match="At no snapshot"):
         build_ranking_rows(silent, [(MOMENT, END)])
+
+
+def test_what_is_known_in_no_row_is_left_out_of_the_rankers_input(rows):
+    assert "pair_price_gap_all" not in rows.names  # nothing has a price here
+    assert "pair_category_lift_all" in rows.names
+    assert rows.values.shape == (len(rows.labels), len(rows.names))

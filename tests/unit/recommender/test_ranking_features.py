@@ -6,10 +6,15 @@ import numpy as np
 import pytest
 
 from contracts.errors import ShapeMismatch
-from contracts.features import History
+from contracts.features import Entity, FeatureRows, FeatureSchema, FeatureSpec, History
 from recommender.candidates import CandidateSet
+from recommender.catalogue import Catalogue
+from recommender.content_vectors import DIM
+from recommender.on_demand import NAMES as COMPUTED
+from recommender.on_demand import VIEWS, on_demand_names
+from recommender.on_demand.release_years import SECONDS_PER_YEAR
 from recommender.query import RetrievalQuery
-from recommender.ranking_features import PAIR_FEATURES, SECONDS_PER_YEAR, assemble, feature_names
+from recommender.ranking_features import assemble, feature_names
 from tests.recommender_worlds import Schemas, checkerboard, feature_rows
 
 NAMES = ("als", "popular")
@@ -21,7 +26,11 @@ CANDIDATES = CandidateSet(
     sources=np.array([0, 1, 0], np.int32),
     names=NAMES,
 )
-USER = feature_rows([[12.0]])
+SCHEMA = FeatureSchema(
+    Entity.USER, (*Schemas().user.features, FeatureSpec("user_purchase_price_mean_365d", 0.0, 365.0))
+)
+USER = feature_rows([[12.0, 2.0]])
+ONE = feature_rows([[12.0]])  # of somebody whose purchases the schema leaves out
 ITEMS = feature_rows([[40.0, 4.0], [10.0, 3.0], [1.0, 2.0]])
 DAY = 86_400
 NOW = round(40 * SECONDS_PER_YEAR)  # the beginning of 2010
@@ -34,13 +43,20 @@ def query(*item_idx: int, **changes: object) -> RetrievalQuery:
     return replace(RetrievalQuery(NOW, history), **changes)
 
 
-def column(name: str, asked: RetrievalQuery, candidates: CandidateSet = CANDIDATES) -> list[float]:
-    matrix = assemble(checkerboard().catalogue, asked, candidates, USER, ITEMS, Schemas())
+def column(
+    name: str,
+    asked: RetrievalQuery,
+    candidates: CandidateSet = CANDIDATES,
+    world: Catalogue | None = None,
+    user: FeatureRows = USER,
+) -> list[float]:
+    schemas = Schemas(user=SCHEMA)
+    matrix = assemble(world or checkerboard().catalogue, asked, candidates, user, ITEMS, schemas)
     return matrix.values[:, matrix.names.index(name)].tolist()
 
 
 def test_the_names_are_those_of_the_columns_and_none_comes_twice():
-    matrix = assemble(checkerboard().catalogue, query(2), CANDIDATES, USER, ITEMS, Schemas())
+    matrix = assemble(checkerboard().catalogue, query(2), CANDIDATES, ONE, ITEMS, Schemas())
     assert matrix.names == feature_names(Schemas(), NAMES)
     assert matrix.values.shape == (3, len(matrix.names))
     assert len(set(matrix.names)) == len(matrix.names)
@@ -74,7 +90,8 @@ def test_categories_are_compared_with_what_the_person_touched():
 
 
 def test_the_latest_events_tell_of_the_taste_of_now(monkeypatch):
-    monkeypatch.setattr("recommender.ranking_features.LATEST", 2)
+    monkeypatch.setattr("recommender.asked.LATEST", 2)
+    monkeypatch.setattr("recommender.on_demand.categories.LATEST", 2)
     asked = query(1, 3, 5, 2, 6)
     even, odd = (2 + 10 * 0.5) / 12, (10 * 0.5) / 12
     assert column("pair_category_affinity_latest", asked) == pytest.approx([even, odd, even])
@@ -109,16 +126,91 @@ def test_no_candidates_make_no_rows():
         **{name: getattr(CANDIDATES, name)[:0] for name in ("item_idx", "scores", "ranks", "proposed", "sources")},
     )
     empty_items = replace(ITEMS, values=ITEMS.values[:0], known=ITEMS.known[:0])
-    assert assemble(checkerboard().catalogue, query(2), none, USER, empty_items, Schemas()).values.shape[0] == 0
+    assert assemble(checkerboard().catalogue, query(2), none, ONE, empty_items, Schemas()).values.shape[0] == 0
 
 
 def test_rows_that_are_not_as_many_as_the_candidates_are_refused():
     with pytest.raises(ShapeMismatch, match=r"item_rows has shape \(2, 2\)"):
-        assemble(checkerboard().catalogue, query(2), CANDIDATES, USER, feature_rows([[1, 2], [3, 4]]), Schemas())
+        assemble(
+            checkerboard().catalogue,
+            query(2),
+            CANDIDATES,
+            ONE,
+            feature_rows([[1, 2], [3, 4]]),
+            Schemas(),
+        )
     with pytest.raises(ShapeMismatch, match=r"user_row has shape \(1, 2\)"):
         assemble(checkerboard().catalogue, query(2), CANDIDATES, feature_rows([[1, 2]]), ITEMS, Schemas())
 
 
-def test_every_pair_feature_is_filled_by_somebody_with_a_past():
-    for name in PAIR_FEATURES:
-        assert not np.isnan(column(name, query(2, 6))[0]), name
+def test_every_feature_is_filled_by_somebody_with_a_past_where_items_have_prices_and_texts():
+    for name in COMPUTED:
+        assert not np.isnan(column(name, query(2, 6), world=priced())[0]), name
+
+
+def priced() -> Catalogue:
+    """The checkerboard where item n costs n + 1, even items say one thing and odd ones another."""
+    numbers = np.arange(12)
+    content = np.zeros((12, DIM), np.float32)
+    content[numbers, numbers % 2] = 1
+    return replace(checkerboard().catalogue, price=(numbers + 1).astype(np.float32), content=content)
+
+
+def test_prices_are_compared_by_their_place_in_the_catalogue():
+    # Of the eleven other items 4, 1 and 0 are cheaper than items 4, 1 and 0; items 2 and 6 have 2 and 6 below them.
+    assert column("item_price_position", query(2), world=priced()) == pytest.approx([4 / 11, 1 / 11, 0])
+    mean = (2 + 6) / 2 / 11
+    expected = [4 / 11 - mean, 1 / 11 - mean, 0 - mean]
+    assert column("pair_price_gap_all", query(2, 6), world=priced()) == pytest.approx(expected)
+
+
+def test_a_price_is_compared_with_what_was_bought_only_where_something_is_known_of_that():
+    assert column("pair_price_log_ratio_bought", query(2), world=priced()) == pytest.approx(
+        np.log([5 / 2, 2 / 2, 1 / 2])
+    )
+    somebody_new = replace(USER, known=np.array([False]))
+    assert np.isnan(column("pair_price_log_ratio_bought", query(2), world=priced(), user=somebody_new)).all()
+
+
+def test_texts_are_compared_with_the_mean_of_what_was_touched():
+    # Two even items and an odd one point to (2, 1) / sqrt(5); the last one alone is odd.
+    asked = query(2, 6, 3)
+    even, odd = 2 / np.sqrt(5), 1 / np.sqrt(5)
+    assert column("pair_content_similarity_all", asked, world=priced()) == pytest.approx([even, odd, even])
+    assert column("pair_content_similarity_last", asked, world=priced()) == [0, 1, 0]
+
+
+def test_what_says_nothing_is_like_nothing_and_not_unlike():
+    assert np.isnan(column("pair_content_similarity_all", query(2))).all()
+    assert np.isnan(column("pair_content_similarity_all", query(), world=priced())).all()
+
+
+def test_days_since_a_category_are_those_of_its_last_item():
+    # The last of three events is two days old, each earlier one a second older; nothing odd was touched before it.
+    even, odd = 2 + 1 / DAY, 2
+    asked = query(2, 6, 3)
+    assert column("pair_category_recency_days_all", asked) == pytest.approx([even, odd, even], abs=1e-6)
+    np.testing.assert_allclose(column("pair_category_recency_days_all", query(2)), [2, np.nan, 2])
+
+
+def test_only_what_is_asked_for_is_computed_in_the_order_asked():
+    names = ("pair_rank_best", "pair_category_lift_all", "query_history_count")
+    matrix = assemble(checkerboard().catalogue, query(2), CANDIDATES, ONE, ITEMS, Schemas(), names)
+    assert matrix.names == feature_names(Schemas(), NAMES, names)
+    for name in names:
+        assert matrix.values[:, matrix.names.index(name)].tolist() == column(name, query(2))
+
+
+def test_the_names_computed_are_found_among_those_of_a_ranker():
+    assert on_demand_names(("item_price", "pair_rank_best", "score_als", "query_history_count")) == (
+        "pair_rank_best",
+        "query_history_count",
+    )
+
+
+def test_every_view_computed_at_the_request_says_whom_to_ask_and_what_it_is():
+    assert len(COMPUTED) == len(set(COMPUTED))
+    for view in VIEWS:
+        assert view.owner
+        assert view.description.endswith(".")
+        assert all(view.features.values())

@@ -23,6 +23,7 @@ from recommender.catalogue import Catalogue
 from recommender.generators.content import ContentGenerator
 from recommender.generators.item_to_item import ItemToItemGenerator, Pooling
 from recommender.generators.popular import PopularGenerator, PopularSegmentGenerator
+from recommender.ranking_features import feature_names
 from release.bundle import Release
 
 NOW = datetime(2020, 1, 1, tzinfo=UTC)
@@ -39,6 +40,7 @@ def catalogue() -> Catalogue:
                 "title": [f"Film {item_id}" for item_id in ITEM_IDS],
                 "categories": [["comedy"]] * 6 + [["drama"]] * 6,
                 "release_year": [1990] * N_ITEMS,
+                "price": [None] * N_ITEMS,
             }
         )
     )
@@ -54,11 +56,15 @@ def schemas() -> FeatureSchemas:
 class QualityRanker:
     """Scores by `item_quality`, the second column: after the person's one feature."""
 
+    feature_names = feature_names(schemas(), sorted(QUOTAS))
+
     def score(self, values: Any) -> Any:
         return values[:, 1].astype(np.float32)
 
 
 class BrokenRanker:
+    feature_names = QualityRanker.feature_names
+
     def score(self, values: Any) -> Any:
         raise RuntimeError("the model file is gone")
 

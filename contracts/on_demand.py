@@ -1,0 +1,26 @@
+"""How a feature is declared that is computed at the request, from what is known then; `recommender` holds them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class OnDemandView:
+    """Features that one function computes, in training and in serving, for all candidates of a request at once.
+
+    entity: what the features describe: "user", "item", "user-item", "session", "context". owner: whom to ask.
+    window: how far back they look, in words. features: what each one says, by name.
+    compute: from what is asked to a value per feature, or a column of them aligned with the candidates; NaN where it is
+    not known, which stays missing: the ranker learns what to make of it.
+    """
+
+    name: str
+    entity: str
+    window: str
+    owner: str
+    description: str
+    features: Mapping[str, str]
+    compute: Callable[[Any], Mapping[str, Any]]

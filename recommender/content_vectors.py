@@ -1,0 +1,67 @@
+"""Content vectors: what an item's title and text say, in a dozen numbers that compare by their cosine.
+
+TF-IDF of the words, reduced by a truncated singular value decomposition (latent semantic analysis: Deerwester et al.,
+JASIS 1990). Fitted on the catalogue alone, and of it on what was there before the fit's cutoff: no event, no label,
+and no word of an item to come has a part in it. The vectors lie in the catalogue, and its fingerprint covers them.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from contracts.ids import FloatArray
+
+DIM = 12
+# A word that one item alone has makes it like no other.
+FEWEST_ITEMS = 2
+MOST_WORDS = 20_000
+SMALLEST_SINGULAR_VALUE = 1e-6  # below it a direction is rounding, and points anywhere
+
+
+def content_vectors(items: pl.DataFrame, known_before: datetime, seed: int) -> FloatArray:
+    """(n_items, DIM) float32 rows of unit length in the order of item_id; a row is zero where no known word is left.
+
+    items: a canonical table, in any order; a title alone will do. Equal items and seed give equal bytes.
+    """
+    # The server loads vectors and never fits them: it need not pay for these.
+    from sklearn.feature_extraction.text import TfidfVectorizer  # type: ignore[import-untyped]  # noqa: PLC0415
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # noqa: PLC0415 see above
+
+    rows = items.sort("item_id")
+    known = rows.select(pl.col("created_ts").is_null() | (pl.col("created_ts") < known_before)).to_series().to_numpy()
+    documents = rows.select(pl.concat_str("title", "text", separator=" ", ignore_nulls=True)).to_series().to_list()
+    words = TfidfVectorizer(
+        sublinear_tf=True, stop_words="english", min_df=FEWEST_ITEMS, max_features=MOST_WORDS, dtype=np.float64
+    )
+    try:
+        words.fit([document for document, there in zip(documents, known, strict=True) if there])
+    except ValueError:  # no word is in two items
+        return np.zeros((len(documents), DIM), np.float32)
+    # More BLAS threads than one would split sums differently from machine to machine.
+    with threadpool_limits(1, "blas"):
+        weights = words.transform(documents)
+        return _unit(weights @ _directions(weights[known], seed))
+
+
+def _directions(weights: Any, seed: int) -> npt.NDArray[np.float64]:
+    """(n_words, DIM) the right singular vectors, largest first; a column is zero where the texts have fewer directions.
+
+    Each points to where its heaviest word is positive: scikit-learn turns them so.
+    """
+    from sklearn.decomposition import TruncatedSVD  # type: ignore[import-untyped]  # noqa: PLC0415 see above
+
+    model = TruncatedSVD(min(DIM, *weights.shape), n_iter=10, random_state=seed).fit(weights)
+    found = model.components_[model.singular_values_ > SMALLEST_SINGULAR_VALUE]
+    directions = np.zeros((weights.shape[1], DIM))
+    directions[:, : len(found)] = found.T
+    return directions
+
+
+def _unit(vectors: npt.NDArray[np.float64]) -> FloatArray:
+    length = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return np.asarray(vectors / np.where(length > 0, length, 1), np.float32)

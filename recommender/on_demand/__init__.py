@@ -1,0 +1,52 @@
+"""The features that are computed at the request, a file for each family; `VIEWS` of every file here is computed.
+
+Names are `<entity>_<fact>_<aggregate>_<window>`; `pair` is a person and an item, `query` whoever asks, as far as the
+request and the history tell; `latest` are the LATEST events, `all` the whole history at hand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import lru_cache
+from importlib import import_module
+from pkgutil import iter_modules
+
+import numpy as np
+
+from contracts.ids import FloatArray
+from contracts.on_demand import OnDemandView
+from recommender.asked import Asked
+
+
+def on_demand_names(names: Iterable[str]) -> tuple[str, ...]:
+    """Those of the names that are computed at the request, in their order."""
+    return tuple(name for name in names if name in _DECLARED)
+
+
+def compute(asked: Asked, names: tuple[str, ...]) -> FloatArray:
+    """(n_candidates, n_names) float32, columns as `names`; only the views that give one of them are computed."""
+    values = np.empty((len(asked.candidates), len(names)), np.float32)
+    for view, columns in _plan(names):
+        found = view.compute(asked)
+        for column, name in columns:
+            values[:, column] = found[name]
+    return values
+
+
+@lru_cache(maxsize=64)  # as many releases as one server ever answers with, and more
+def _plan(names: tuple[str, ...]) -> list[tuple[OnDemandView, list[tuple[int, str]]]]:
+    """The views to compute, each with the columns that it fills."""
+    wanted = list(enumerate(names))
+    columns = ((view, [(column, name) for column, name in wanted if name in view.features]) for view in VIEWS)
+    return [(view, filled) for view, filled in columns if filled]
+
+
+def _declared() -> tuple[OnDemandView, ...]:
+    """The views of every file, in the order of the files' names."""
+    modules = [import_module(f"{__name__}.{module.name}") for module in iter_modules(__path__)]
+    return tuple(view for module in modules for view in module.VIEWS)
+
+
+VIEWS = _declared()
+NAMES = tuple(name for view in VIEWS for name in view.features)
+_DECLARED = frozenset(NAMES)

@@ -1,0 +1,38 @@
+"""An item's year of release against now and against those that a person touched."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from contracts.on_demand import OnDemandView
+from recommender.asked import LATEST, OWNER, SECONDS_PER_DAY, Asked
+from recommender.taste import mean_release_year
+
+SECONDS_PER_YEAR = 365.25 * SECONDS_PER_DAY
+
+
+def _years(asked: Asked) -> dict[str, Any]:
+    catalogue = asked.catalogue
+    years = catalogue.release_year[asked.candidates.item_idx]
+    return {
+        "pair_release_age_years": 1970 + asked.query.now / SECONDS_PER_YEAR - years,
+        "pair_release_year_gap_all": years - mean_release_year(catalogue, asked.items),
+        "pair_release_year_gap_latest": years - mean_release_year(catalogue, asked.latest_items),
+    }
+
+
+VIEWS = (
+    OnDemandView(
+        name="pair_release_year",
+        entity="user-item",
+        window=f"all the history at hand; the latest {LATEST} items",
+        owner=OWNER,
+        description="How old an item is now, and how much newer than what the person touched.",
+        features={
+            "pair_release_age_years": "years since its release",
+            "pair_release_year_gap_all": "its year less the mean of everything touched",
+            "pair_release_year_gap_latest": "the same, of the latest items",
+        },
+        compute=_years,
+    ),
+)

@@ -1,0 +1,28 @@
+"""What the generators said of an item, all together; what each one said stands beside it in the ranker's input."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from contracts.ids import FloatArray
+from contracts.on_demand import OnDemandView
+from recommender.asked import OWNER, Asked
+
+
+def _best_rank(asked: Asked) -> dict[str, FloatArray]:
+    candidates = asked.candidates
+    proposed = np.where(candidates.proposed, candidates.ranks, np.inf)
+    return {"pair_rank_best": proposed.min(axis=1, initial=np.inf)}
+
+
+VIEWS = (
+    OnDemandView(
+        name="pair_rank",
+        entity="user-item",
+        window="what the generators propose at the request",
+        owner=OWNER,
+        description="How well the generators placed an item.",
+        features={"pair_rank_best": "its best rank among those who proposed it; 1 is first"},
+        compute=_best_rank,
+    ),
+)
