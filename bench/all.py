@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-NAMES = ("noop", "ingest", "simulate", "publish", "rollback", "gates", "canary", "skew")
+NAMES = ("noop", "ingest", "validate", "simulate", "publish", "rollback", "gates", "canary", "skew")
 
 
 def main() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from great_expectations.render.view import DefaultJinjaSectionView
 
 from sources.suite_run import Finding, SuiteRun
 from sources.suites import Level
+from sources.validation import Validation
 
 # The library's own page loads Bootstrap and a logo from the network; its sections are kept and the frame is ours.
 STYLE = """
@@ -27,9 +27,9 @@ details { margin: 0 0 2rem; } summary { cursor: pointer; color: #45566b; }
 HEAD = "<tr><th>Verdict</th><th>Rule</th><th>What must hold</th><th>Rows that break it</th><th>Measured</th></tr>"
 
 
-def write_docs(runs: Sequence[SuiteRun], folder: Path) -> None:
+def write_docs(validation: Validation, folder: Path) -> None:
     """Write `index.html`: each suite as a table of its rules, and the library's own account of it folded below."""
-    body = "\n".join(_suite(run) for run in runs)
+    body = "\n".join(_suite(run) for run in validation.runs)
     page = (
         f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>Validation</title><style>{STYLE}</style>'
         f"</head><body><h1>Validation</h1>\n{body}\n</body></html>\n"
@@ -48,7 +48,7 @@ def _suite(run: SuiteRun) -> str:
 
 def _rule(finding: Finding) -> str:
     verdict = "passed" if finding.passed else "broken"
-    count = f"{len(finding.rows):,}" if finding.rule.level is Level.ROW else ""
+    count = f"{finding.n_broken:,}" if finding.rule.level is Level.ROW else ""
     measured = "" if finding.observed in (None, []) else escape(str(finding.observed))
     return (
         f'<tr><td class="{verdict}">{verdict}</td><td>{escape(finding.rule.name)}</td>'

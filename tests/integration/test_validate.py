@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import json
+import tempfile
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from contracts.clock import FixedClock
 from contracts.errors import ArtefactError, SettingsError, ValidationFailed
 from contracts.home import Home
-from contracts.settings import Settings, ValidateSettings, load_settings
+from contracts.settings import DriftSettings, Settings, ValidateSettings, load_settings
 from contracts.tables import SCHEMAS, SORT_KEYS, CanonicalTables
 from pipelines import validate as stage
 from pipelines.paths import QUARANTINE, RAW, VALID, VALIDATION_RESULT
 from sources.baseline import Baseline, read_baseline
 from sources.suites import EARLIEST
-from sources.table_check import ASIDE
-from sources.validation import Validation, examine, validate
+from sources.table_check import ASIDE, Parts
+from sources.validation import How, Validation, examine
 from tests.worlds import small_world
 
 PARAMS = Path(__file__).parents[2] / "params.yaml"
@@ -34,7 +39,11 @@ LENIENT = ValidateSettings(
     max_volume_ratio=2.0,
     min_value=0.5,
     max_value=5.0,
+    baseline="baseline.json",
+    drift=DriftSettings(warn_psi=0.1, max_psi=0.25, warn_category_share=0.01, max_category_share=0.2, min_rows=50),
 )
+NOTHING = Baseline()
+SCRATCH = tempfile.TemporaryDirectory(prefix="slatework-tests-")
 
 
 @pytest.fixture
@@ -57,8 +66,36 @@ def with_table(tables: CanonicalTables, name: str, table: pl.DataFrame) -> Canon
     return CanonicalTables(**{**{one: getattr(tables, one) for one in SCHEMAS}, name: table})
 
 
-def look(tables: CanonicalTables, settings: ValidateSettings = LENIENT, **rows: int) -> Validation:
-    return examine(tables, settings, baseline=Baseline(rows), now=NOW)
+def look(
+    tables: CanonicalTables,
+    settings: ValidateSettings = LENIENT,
+    *,
+    baseline: Baseline | None = None,
+    now: datetime = NOW,
+    how: How | None = None,
+    **rows: int,
+) -> Validation:
+    """Examine tables whose rows come in the order of their keys, as they do from `ingest`."""
+    sources = {name: in_order(getattr(tables, name), keys).lazy() for name, keys in SORT_KEYS.items()}
+    return examine_into(sources, settings, baseline or Baseline(rows), now, how)
+
+
+def examine_into(
+    sources: Mapping[str, pl.LazyFrame],
+    settings: ValidateSettings = LENIENT,
+    baseline: Baseline = NOTHING,
+    now: datetime = NOW,
+    how: How | None = None,
+) -> Validation:
+    folder = Path(tempfile.mkdtemp(dir=SCRATCH.name))
+    parts = Parts(folder / "valid", folder / "quarantine")
+    parts.valid.mkdir()
+    parts.quarantine.mkdir()
+    return examine(sources, settings, parts, baseline=baseline, now=now, how=how)
+
+
+def in_order(table: pl.DataFrame, keys: list[str]) -> pl.DataFrame:
+    return table.sort(keys, maintain_order=True) if set(keys) <= set(table.columns) else table
 
 
 def reasons(validation: Validation, name: str = "interactions") -> list[str]:
@@ -73,7 +110,8 @@ def assert_nothing_is_lost(validation: Validation, tables: CanonicalTables) -> N
 
 
 def test_a_valid_world_passes_whole_and_the_quarantine_is_empty(tables: CanonicalTables) -> None:
-    validation = validate(tables, LENIENT, baseline=Baseline(), now=NOW)
+    validation = look(tables)
+    validation.raise_failures()
     for name, schema in SCHEMAS.items():
         assert getattr(validation.valid, name).equals(getattr(tables, name))
         assert validation.quarantine[name].is_empty()
@@ -193,7 +231,7 @@ def test_a_source_that_knows_nobody_has_no_unknown_people(tables: CanonicalTable
 
 def expect_failure(tables: CanonicalTables, rule: str, settings: ValidateSettings = LENIENT, **rows: int) -> str:
     with pytest.raises(ValidationFailed, match=f"break rule `{rule}`") as caught:
-        validate(tables, settings, baseline=Baseline(rows), now=NOW)
+        look(tables, settings, **rows).raise_failures()
     return str(caught.value)
 
 
@@ -314,7 +352,7 @@ def test_every_failing_table_is_told_at_once(tables: CanonicalTables) -> None:
 
 
 def test_the_result_of_valid_data_does_not_depend_on_the_clock(tables: CanonicalTables) -> None:
-    later = examine(tables, LENIENT, baseline=Baseline(), now=NOW + timedelta(days=900))
+    later = look(tables, now=NOW + timedelta(days=900))
     assert later.result == look(tables).result
 
 
@@ -323,6 +361,7 @@ def workspace(tmp_path: Path, home: Home, monkeypatch: pytest.MonkeyPatch) -> Pa
     folder = tmp_path / "checkout"
     folder.mkdir()
     monkeypatch.chdir(folder)
+    Path("baseline.json").write_text('{"tables": {}}')
     return folder
 
 
@@ -385,10 +424,51 @@ def test_a_baseline_that_is_none_is_named(tmp_path: Path, content: str | None) -
         read_baseline(str(path))
 
 
-def test_no_baseline_sets_no_bounds() -> None:
-    assert read_baseline(None) == Baseline()
+def test_a_baseline_without_tables_sets_no_bounds(tmp_path: Path) -> None:
+    (tmp_path / "baseline.json").write_text('{"tables": {}}')
+    assert read_baseline(str(tmp_path / "baseline.json")) == Baseline()
 
 
 def test_raw_tables_that_are_missing_are_named(workspace: Path) -> None:
     with pytest.raises(ArtefactError, match=r"interactions\.parquet is missing"):
         stage.run(stage_settings(), FixedClock(NOW))
+
+
+@settings(max_examples=8, deadline=None)
+@given(batch_rows=st.integers(1, 300), seed=st.integers(0, 1000))
+def test_batches_change_no_finding(batch_rows: int, seed: int) -> None:
+    tables = small_world(n_events=120)
+    rng = np.random.default_rng(seed)
+    value = np.where(rng.random(len(tables.interactions)) < 0.2, 9.0, 4.0)
+    broken = tables.interactions.with_columns(value=pl.Series(value))
+    again = broken.sample(15, with_replacement=True, seed=seed).with_columns(value=pl.lit(3.0))
+    changed = with_table(tables, "interactions", pl.concat([broken, again]))
+    whole, parted = look(changed), look(changed, how=How(batch_rows=batch_rows))
+    assert parted.result == whole.result
+    for name in SCHEMAS:
+        assert parted.parts.good(name).read_bytes() == whole.parts.good(name).read_bytes()
+        assert parted.parts.bad(name).read_bytes() == whole.parts.bad(name).read_bytes()
+
+
+def test_the_account_of_many_batches_counts_all_of_their_rows(tables: CanonicalTables) -> None:
+    broken = with_change(with_change(tables, "interactions", 3, value=9.0), "interactions", 90, value=8.0)
+    run = next(run for run in look(broken, how=How(batch_rows=20)).runs if run.name == "interactions")
+    account = next(one for one in run.evidence.results if one.expectation_config.meta["rule"] == "value_in_range")
+    assert account.result["element_count"] == len(tables.interactions)
+    assert account.result["partial_unexpected_list"] == [9.0, 8.0]
+    assert account.result["unexpected_percent_total"] == pytest.approx(100 * 2 / len(tables.interactions))
+
+
+def test_one_key_over_and_over_stands_in_one_batch(tables: CanonicalTables) -> None:
+    again = with_table(
+        tables, "interactions", pl.concat([tables.interactions, *[tables.interactions.sample(1, seed=1)] * 50])
+    )
+    validation = look(again, how=How(batch_rows=7))
+    assert reasons(validation) == ["not_repeated"] * 50
+    assert_nothing_is_lost(validation, again)
+
+
+def test_rows_that_are_not_sorted_are_refused(tables: CanonicalTables) -> None:
+    upside_down = {name: getattr(tables, name).reverse().lazy() for name in SCHEMAS}
+    with pytest.raises(ArtefactError, match="is not sorted by item_id: row"):
+        examine_into(upside_down, how=How(batch_rows=5))
