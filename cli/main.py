@@ -8,6 +8,7 @@ import sys
 import typer
 
 from cli import (
+    baseline,
     canary,
     checkout,
     demo,
@@ -49,6 +50,7 @@ for module in (
     doctor,
     inspect,
     quarantine,
+    baseline,
     services,
     simulate,
     workspace,

@@ -254,8 +254,8 @@ class PromotionSettings(Group):
     min_ndcg: floor of the NDCG@10 measured. max_relative_loss_*: the share of the champion's figure that may be lost;
     max_popularity_share_gain: places more, as a share of all, that the most popular items may take.
     parity_sample: people, and items, whose values are read online and offline; max_p99_ms: of the request path.
-    max_age_days: of the end of its data, by the release's clock (release/freshness.py); drift: of its data against that
-    of the release in production.
+    max_age_days: of the end of its data, by the release's clock (release/data_gates.py); drift: of its data against
+    that of the release in production.
     allowed_requesters: who may promote, `cli:<user of the machine>` or `token:<sha256 of a token>`; none: everybody.
     canary: its guard."""
 

@@ -25,6 +25,8 @@ GATES = (
     "latency",
     "parity",
     "source",
+    "freshness",
+    "drift",
     "floor",
     "popular",
     "ndcg",

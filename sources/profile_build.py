@@ -71,7 +71,7 @@ def _categories(table: pl.LazyFrame, column: str) -> CategoryProfile:
     words = table.select(column)
     if isinstance(words.collect_schema()[column], pl.List):
         # An empty list has no category, like none at all.
-        words = words.explode(column)
+        words = words.explode(column, empty_as_null=True)
     counts = _counts(words, column)
     missing = counts.pop(None, 0)
     ranked = sorted(counts, key=lambda word: (-counts[word], word))[:MAX_CATEGORIES]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import tempfile
+from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -33,7 +34,7 @@ class PandasEngine:
     """In this process."""
 
     def validate(self, name: str, table: pl.DataFrame, suite: ExpectationSuite) -> ExpectationSuiteValidationResult:
-        asset = _context().data_sources.add_pandas("slatework").add_dataframe_asset(name)
+        asset = _context().data_sources.add_or_update_pandas("pandas").add_dataframe_asset(name)
         batch: Batch = asset.add_batch_definition_whole_dataframe(name).get_batch({"dataframe": table.to_pandas()})
         return batch.validate(suite, result_format=COMPLETE)
 
@@ -46,7 +47,7 @@ class SparkEngine:
             path = Path(folder, "rows.parquet")
             table.with_row_index(ROW).cast({ROW: pl.Int64}).write_parquet(path)
             rows = _spark_session().read.parquet(str(path))
-            asset = _context().data_sources.add_spark("slatework").add_dataframe_asset(name)
+            asset = _context().data_sources.add_or_update_spark("spark").add_dataframe_asset(name)
             batch: Batch = asset.add_batch_definition_whole_dataframe(name).get_batch({"dataframe": rows})
             return batch.validate(suite, result_format={**COMPLETE, "unexpected_index_column_names": [ROW]})
 
@@ -59,7 +60,9 @@ def suite_engine(engine: str) -> SuiteEngine:
     return SparkEngine() if engine == "spark" else IN_PROCESS
 
 
+@cache
 def _context() -> EphemeralDataContext:
+    # One for all batches: each makes a folder of its own in /tmp.
     logging.getLogger("great_expectations").setLevel(logging.ERROR)
     context = gx.get_context(mode="ephemeral")
     context.enable_analytics(enable=False)

@@ -128,9 +128,12 @@ def _add_evidence(total: ExpectationValidationResult, more: ExpectationValidatio
 def _looked_at(table: pl.DataFrame, rules: Sequence[Rule]) -> pl.DataFrame:
     """The columns that a rule is about. NaN is no value: the engines differ in what they take it for."""
     columns = {column for rule in rules for column in rule.columns}
-    if not columns or any(not rule.columns for rule in rules):
-        columns |= {column for column, kind in table.schema.items() if kind != pl.List(pl.String())}
-    return table.select(column for column in table.columns if column in columns).fill_nan(None)
+    if any(not rule.columns for rule in rules):
+        return table.select(pl.exclude(pl.List(pl.String))).fill_nan(None)
+    told = {column for rule in rules if not rule.is_about_presence for column in rule.columns}
+    # Where a column is only asked whether it is given, ids of millions need not be moved, nor hashed by the library.
+    there = [pl.when(pl.col(one).is_not_null()).then(1.0).alias(one) for one in sorted(columns - told)]
+    return table.select(*(one for one in table.columns if one in told), *there).fill_nan(None)
 
 
 def _broken(suite: str, rule: Rule, result: ExpectationValidationResult) -> npt.NDArray[np.int64]:

@@ -22,6 +22,7 @@ from contracts.drift import ColumnDrift
 from contracts.events import EventType
 from contracts.settings import DriftSettings, ValidateSettings
 from contracts.tables import MAX_ID_LENGTH
+from contracts.validation_rules import CATEGORIES, DRIFT, VOLUME
 
 # Columns that `sources.validation` adds for what one table alone, or one cell alone, cannot say.
 USER_KNOWN = "user_known"
@@ -37,8 +38,6 @@ QUARANTINED = "quarantined"
 # What drift is measured as stands in columns named by the column it is of, and one of these.
 PSI = " psi"
 CATEGORY_SHARE = " category share"
-
-VOLUME = "volume_against_baseline"
 
 # Nobody logged clicks before there was a web; what is older is a broken clock or a wrong unit.
 EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)
@@ -70,6 +69,11 @@ class Rule:
         condition = getattr(self.expectation, "row_condition", None)
         column = getattr(self.expectation, "column", None)
         return tuple(one for one in (column, condition.column.name if condition else None) if one)
+
+    @property
+    def is_about_presence(self) -> bool:
+        """Whether it asks of its column only that there is a value."""
+        return len(self.columns) == 1 and isinstance(self.expectation, gxe.ExpectColumnValuesToNotBeNull)
 
 
 def _row(name: str, says: str, kind: type[Expectation], **terms: Any) -> Rule:
@@ -221,12 +225,12 @@ def drift_rules(drifts: Sequence[ColumnDrift], settings: DriftSettings) -> list[
 def _column_drift_rules(drift: ColumnDrift, settings: DriftSettings) -> Iterator[Rule]:
     column, most = drift.column, settings.max_psi
     says = f"the population stability index of {column} against the baseline is at most {most:g}"
-    yield _table(f"{column}_drift", says, gxe.ExpectColumnMaxToBeBetween, column=column + PSI, max_value=most)
+    yield _table(column + DRIFT, says, gxe.ExpectColumnMaxToBeBetween, column=column + PSI, max_value=most)
     if drift.new is not None:
         share = settings.max_category_share
         says = f"at most a share of {share:g} has values of {column} that are new, or had ones that vanished"
         kind = gxe.ExpectColumnMaxToBeBetween
-        yield _table(f"{column}_categories", says, kind, column=column + CATEGORY_SHARE, max_value=share)
+        yield _table(column + CATEGORIES, says, kind, column=column + CATEGORY_SHARE, max_value=share)
 
 
 def _quarantine_share(most: float) -> Rule:

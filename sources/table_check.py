@@ -137,7 +137,7 @@ def check_rows(name: str, table: pl.LazyFrame, check: RowCheck, parts: Parts) ->
     parted = TableCheck(good.n_rows, bad.n_rows, n_unreadable=n_unreadable)
     if not runs:
         return parted
-    measured = {REPEATED: pl.DataFrame({REPEATED: pl.concat(repeated).cast(pl.Int8)}), **check.measured}
+    measured = {REPEATED: pl.DataFrame({REPEATED: pl.concat(repeated).cast(pl.Int32)}), **check.measured}
     runs += [
         run_suite(name, measured[rule.columns[0]], [rule], check.engine)
         for rule in check.rules
@@ -159,8 +159,8 @@ def check_outcome(
     is_bad = pl.int_range(parted.n_rows, eager=True) < n_bad
     measured = pl.DataFrame(
         {
-            QUARANTINED: is_bad.cast(pl.Int8),
-            KEPT: (~is_bad).cast(pl.Int8),
+            QUARANTINED: is_bad.cast(pl.Int32),
+            KEPT: (~is_bad).cast(pl.Int32),
             READABLE: pl.int_range(parted.n_rows, eager=True) >= parted.n_unreadable,
         }
     )

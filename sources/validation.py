@@ -19,6 +19,7 @@ from contracts.errors import ValidationFailed
 from contracts.profiles import TableProfile, write_profile
 from contracts.settings import ValidateSettings
 from contracts.tables import SCHEMAS, CanonicalTables, read_parquet, write_parquet
+from contracts.validation_rules import is_about_the_baseline
 from sources.baseline import Baseline
 from sources.origins import NO_ORIGINS, Origins
 from sources.profile_build import build_profile
@@ -34,7 +35,6 @@ from sources.suites import (
     USER_ID_SOUND,
     USER_KNOWN,
     USER_SHARE,
-    VOLUME,
     Rule,
     drift_rules,
     interaction_rules,
@@ -149,11 +149,6 @@ class Validation:
     @property
     def _has_moved(self) -> bool:
         return any(is_about_the_baseline(failure.rule) for failure in self.failures)
-
-
-def is_about_the_baseline(rule: str) -> bool:
-    """Whether a rule compares with the baseline, so that accepting today's data as normal mends it."""
-    return rule == VOLUME or rule.endswith(("_drift", "_categories"))
 
 
 @dataclass(frozen=True)

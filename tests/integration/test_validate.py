@@ -14,7 +14,9 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
+from cli.main import app
 from contracts.clock import FixedClock
 from contracts.errors import ArtefactError, SettingsError, ValidationFailed
 from contracts.home import Home
@@ -23,9 +25,11 @@ from contracts.tables import SCHEMAS, SORT_KEYS, CanonicalTables
 from pipelines import validate as stage
 from pipelines.paths import QUARANTINE, RAW, VALID, VALIDATION_RESULT
 from sources.baseline import Baseline, read_baseline
+from sources.suite_engine import suite_engine
 from sources.suites import EARLIEST
 from sources.table_check import ASIDE, Parts
 from sources.validation import How, Validation, examine
+from tests.spark import needs_spark
 from tests.worlds import small_world
 
 PARAMS = Path(__file__).parents[2] / "params.yaml"
@@ -472,3 +476,97 @@ def test_rows_that_are_not_sorted_are_refused(tables: CanonicalTables) -> None:
     upside_down = {name: getattr(tables, name).reverse().lazy() for name in SCHEMAS}
     with pytest.raises(ArtefactError, match="is not sorted by item_id: row"):
         examine_into(upside_down, how=How(batch_rows=5))
+
+
+def profiled(validation: Validation) -> Baseline:
+    rows = {name: check.n_rows for name, check in validation.tables.items()}
+    return Baseline(rows, validation.profiles)
+
+
+def test_data_that_is_as_it_was_has_not_moved(tables: CanonicalTables) -> None:
+    again = look(tables, baseline=profiled(look(tables)))
+    again.raise_failures()
+    assert again.warnings == ()
+    assert {drift.psi for drift in again.drifts if drift.table == "interactions"} == {0.0}
+    assert "value_drift" in again.result["tables"]["interactions"]["rules"]
+
+
+def test_a_column_that_moved_too_far_stops_the_run_with_its_bins(tables: CanonicalTables) -> None:
+    moved = with_table(tables, "interactions", tables.interactions.with_columns(value=pl.lit(1.0)))
+    with pytest.raises(ValidationFailed, match="break rule `value_drift`: expected that the population") as caught:
+        look(moved, baseline=profiled(look(tables))).raise_failures()
+    assert "of the baseline's rows, 100.0% now" in str(caught.value)
+    assert "slate baseline accept" in caught.value.next_step
+
+
+def test_a_column_that_moved_a_little_is_a_warning(tables: CanonicalTables) -> None:
+    missing = pl.when(pl.int_range(pl.len()) % 20 == 0).then(None).otherwise(pl.col("session_id").fill_null("s"))
+    given = tables.interactions.with_columns(session_id=pl.lit("s"))
+    before = with_table(tables, "interactions", given)
+    after = with_table(tables, "interactions", given.with_columns(session_id=missing))
+    # Nine of 174 that are missing now: 0.0516 * ln(0.0517 / 0.0001) + 0.0517 * ln(1 / 0.9483) = 0.325.
+    limits = LENIENT.drift.model_copy(update={"max_psi": 0.4})
+    validation = look(after, LENIENT.model_copy(update={"drift": limits}), baseline=profiled(look(before)))
+    validation.raise_failures()
+    assert [one for one in validation.warnings if one.startswith("interactions.session_id has moved")]
+    assert validation.result["warnings"] == list(validation.warnings)
+
+
+def test_a_new_event_type_that_many_rows_have_stops_the_run(tables: CanonicalTables) -> None:
+    word = pl.when(pl.int_range(pl.len()) % 2 == 0).then(pl.lit("share")).otherwise("event_type")
+    moved = with_table(tables, "interactions", tables.interactions.with_columns(event_type=word))
+    message = ""
+    with pytest.raises(ValidationFailed) as caught:
+        look(moved, baseline=profiled(look(tables))).raise_failures()
+    message = str(caught.value)
+    assert "`event_type_categories`" in message
+    assert "new: share (50.0%)" in message
+
+
+def test_a_baseline_of_before_profiles_bounds_volumes_and_says_so(tables: CanonicalTables) -> None:
+    validation = look(tables, interactions=len(tables.interactions))
+    assert validation.drifts == ()
+    assert ["only volumes were compared" in one for one in validation.warnings] == [True]
+
+
+def test_what_was_accepted_is_the_next_baseline(workspace: Path, tables: CanonicalTables) -> None:
+    (workspace / "params.yaml").write_text(PARAMS.read_text().replace("baselines/movies.json", "baselines/today.json"))
+    tables.save(RAW)
+    stage.run(stage_settings(), FixedClock(NOW))
+    answer = CliRunner().invoke(app, ["baseline", "accept", "--json"], catch_exceptions=False)
+    assert json.loads(answer.stdout)["rows"]["interactions"] == len(tables.interactions)
+    moved = tables.interactions.with_columns(value=pl.lit(1.0))
+    with_table(tables, "interactions", moved).save(RAW)
+    settings_then = stage_settings(baseline="baselines/today.json")
+    with pytest.raises(ValidationFailed, match="value_drift"):
+        stage.run(settings_then, FixedClock(NOW))
+    assert "value" in CliRunner().invoke(app, ["baseline"], catch_exceptions=False).stdout
+    # What failed for nothing but the baseline can become it.
+    CliRunner().invoke(app, ["baseline", "accept"], catch_exceptions=False)
+    stage.run(settings_then, FixedClock(NOW))
+
+
+def test_data_that_broke_another_rule_is_no_baseline(workspace: Path, tables: CanonicalTables) -> None:
+    (workspace / "params.yaml").write_text(PARAMS.read_text())
+    with_change(tables, "interactions", 5, value=9.0).save(RAW)
+    with pytest.raises(ValidationFailed):
+        stage.run(stage_settings(max_quarantine_share=0.0), FixedClock(NOW))
+    with pytest.raises(ValidationFailed, match="also broke quarantine_share"):
+        CliRunner().invoke(app, ["baseline", "accept"], catch_exceptions=False)
+
+
+@needs_spark
+def test_spark_finds_what_this_process_finds(tables: CanonicalTables) -> None:
+    broken = with_change(tables, "interactions", 3, value=9.0, event_type="teleport")
+    broken = with_change(broken, "interactions", 40, event_ts=NOW + timedelta(microseconds=1))
+    broken = with_change(broken, "interactions", 41, event_ts=NOW)
+    broken = with_change(broken, "interactions", 60, value=float("nan"))
+    broken = with_change(broken, "interactions", 80, user_id=None)
+    broken = with_change(broken, "items", 2, title=None, price=-1.0)
+    broken = with_change(broken, "users", 2, age=121)
+    broken = with_table(broken, "interactions", pl.concat([broken.interactions, broken.interactions.head(2)]))
+    ours, sparks = look(broken), look(broken, how=How(engine=suite_engine("spark")))
+    assert sparks.result == ours.result
+    for name in SCHEMAS:
+        assert sparks.quarantine[name].equals(ours.quarantine[name])
+    assert len(ours.quarantine["interactions"]) >= 6
