@@ -93,13 +93,13 @@ def read_profiles(result: dict[str, Any]) -> dict[str, TableProfile]:
     Raises ValueError for what is no profile, TypeError for what is no result.
     """
     try:
-        told = {name: table["profile"] for name, table in result["tables"].items() if "profile" in table}
+        told = {name: table["profile"] for name, table in result.get("tables", {}).items() if "profile" in table}
         return {name: _TABLE.validate_python(profile) for name, profile in told.items()}
     except ValidationError as error:
         first = error.errors()[0]
         raise ValueError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
-    except (AttributeError, KeyError, TypeError) as error:
-        raise TypeError(f"it holds no `tables`: {error!r}") from error
+    except (AttributeError, TypeError) as error:
+        raise TypeError(f"its `tables` are none: {error!r}") from error
 
 
 def write_profile(profile: TableProfile) -> dict[str, Any]:

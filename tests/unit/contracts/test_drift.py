@@ -168,7 +168,7 @@ def test_what_is_no_profile_is_refused(profile):
         read_profiles({"tables": {"items": {"profile": profile}}})
 
 
-@pytest.mark.parametrize("result", [{}, {"tables": 3}, {"tables": {"items": 3}}, []])
+@pytest.mark.parametrize("result", [{"tables": 3}, {"tables": {"items": 3}}, []])
 def test_what_is_no_result_is_refused(result):
     with pytest.raises(TypeError, match="tables"):
         read_profiles(result)
