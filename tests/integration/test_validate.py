@@ -556,6 +556,8 @@ def test_data_that_broke_another_rule_is_no_baseline(workspace: Path, tables: Ca
 
 
 @needs_spark
+# pyspark leaves its sockets to the garbage collector, and says so of each.
+@pytest.mark.filterwarnings("ignore:Exception ignored in. <socket.socket:pytest.PytestUnraisableExceptionWarning")
 def test_spark_finds_what_this_process_finds(tables: CanonicalTables) -> None:
     broken = with_change(tables, "interactions", 3, value=9.0, event_type="teleport")
     broken = with_change(broken, "interactions", 40, event_ts=NOW + timedelta(microseconds=1))
