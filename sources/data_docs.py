@@ -74,7 +74,7 @@ def _drift(validation: Validation) -> str:
             "<h2>What has moved</h2><p>No columns to compare with: <code>slate baseline accept</code> makes them.</p>"
         )
     rows = "\n".join(_column(drift) for drift in validation.drifts)
-    key = '<p class="key">Grey: the baseline. Blue: now. An index above 0.1 is worth a look, above 0.25 a change.</p>'
+    key = '<p class="key">Grey: the baseline. Blue: now. How far is too far stands in params.yaml, validate.drift.</p>'
     return f"<h2>What has moved</h2>{key}<table>{DRIFT_HEAD}\n{rows}</table>"
 
 
