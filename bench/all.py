@@ -8,6 +8,7 @@ import sys
 NAMES = (
     "noop",
     "ingest",
+    "validate",
     "simulate",
     "features",
     "publish",

@@ -8,6 +8,7 @@ import sys
 import typer
 
 from cli import (
+    baseline,
     canary,
     checkout,
     demo,
@@ -54,6 +55,7 @@ for module in (
     inspect,
     parity,
     quarantine,
+    baseline,
     services,
     simulate,
     workspace,

@@ -91,7 +91,7 @@ def promote(
     *,
     stage: Annotated[Target, typer.Option(case_sensitive=False, help="Where to.")] = Target.PRODUCTION,
     allow_dirty: AllowDirty = False,
-    accept: Annotated[str, typer.Option(help="Why, where it cannot be compared with what is served.")] = "",
+    accept: Annotated[str, typer.Option(help="Why, where it has no comparison, or its data moved.")] = "",
     as_json: AsJson = False,
 ) -> None:
     """Ask for a version to be put into Production (or Staging), and have it decided now; exits 1 when refused."""

@@ -59,11 +59,31 @@ class IngestSettings(Group):
         return self
 
 
-class ValidateSettings(Group):
-    """Shares are of the table's rows, 0 to 1. baseline: a JSON file of an earlier validation, or null.
-    max_user_share: of all interactions, how many one person may have."""
+class DriftSettings(Group):
+    """When a column has moved (contracts/drift.py). Above warn_psi, max_psi (of its population stability index), or
+    warn_category_share, max_category_share (of rows in new or in vanished categories), it is told, or fails; columns of
+    fewer than min_rows on either side are not judged."""
 
-    baseline: str | None = None
+    warn_psi: float = Field(ge=0)
+    max_psi: float = Field(gt=0)
+    # A profile names at most a hundred categories: what has less than a hundredth may stand among the others.
+    warn_category_share: float = Field(ge=0.01, le=1)
+    max_category_share: float = Field(ge=0.01, le=1)
+    min_rows: int = Field(ge=1)
+
+    @model_validator(mode="after")
+    def _what_fails_was_told_before(self) -> DriftSettings:
+        if self.warn_psi > self.max_psi or self.warn_category_share > self.max_category_share:
+            raise ValueError("warn_psi and warn_category_share must not exceed max_psi and max_category_share")
+        return self
+
+
+class ValidateSettings(Group):
+    """Shares are of the table's rows, 0 to 1. baseline: the file of the validation that volumes and columns are held
+    against; `slate baseline accept` writes it, DVC watches it, and it must exist: `{"tables": {}}` holds nothing.
+    max_user_share: of all interactions, how many one person may have. drift: against the baseline."""
+
+    baseline: str = Field(min_length=1)
     max_quarantine_share: float = Field(ge=0, le=1)
     max_duplicate_share: float = Field(ge=0, le=1)
     max_user_share: float = Field(gt=0, le=1)
@@ -72,6 +92,7 @@ class ValidateSettings(Group):
     max_volume_ratio: float = Field(ge=1)
     min_value: float
     max_value: float
+    drift: DriftSettings
 
     @model_validator(mode="after")
     def _some_value_is_in_range(self) -> ValidateSettings:
@@ -85,7 +106,8 @@ class FeatureSettings(Group):
 
     n_snapshots: moments at which training rows are made; snapshot_step_share: share of interactions between two.
     history_length: events kept per person, the latest.
-    engine: what computes them; `spark` needs `make spark` and Java. It is part of a release's identity like the others.
+    engine: what computes them, and checks the rules of `validate`; `spark` needs `make spark` and Java. It is part of a
+    release's identity like the others.
     """
 
     engine: Literal["duckdb", "spark"] = "duckdb"
@@ -240,6 +262,8 @@ class PromotionSettings(Group):
     parity_sample: people, and items, whose values are read online and offline; min_parity_requests: answers of the
     release that the last `slate parity` must have computed again, 0 asks for none; max_parity_share: of the values in
     them, those that may be at fault; max_p99_ms: of the request path.
+    max_age_days: of the end of its data, by the release's clock (release/data_gates.py); drift: of its data against
+    that of the release in production.
     allowed_requesters: who may promote, `cli:<user of the machine>` or `token:<sha256 of a token>`; none: everybody.
     canary: its guard."""
 
@@ -258,6 +282,8 @@ class PromotionSettings(Group):
     min_parity_requests: int = Field(ge=0)
     max_parity_share: float = Field(ge=0, le=1)
     max_p99_ms: float = Field(gt=0)
+    max_age_days: float = Field(gt=0)
+    drift: DriftSettings
     canary: CanarySettings
 
 

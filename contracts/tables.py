@@ -123,6 +123,12 @@ def load_impressions(folder: Path) -> pl.DataFrame:
     return read_parquet(path) if path.exists() else no_impressions()
 
 
+def scan_impressions(folder: Path) -> pl.LazyFrame:
+    """As `load_impressions`, to be read row by row."""
+    path = folder / "impressions.parquet"
+    return pl.scan_parquet(path) if path.exists() else no_impressions().lazy()
+
+
 def write_parquet(table: pl.DataFrame, path: Path, rows_per_group: int | None = None) -> None:
     """Write the table so that equal rows give equal bytes, and a killed writer leaves no half file.
 

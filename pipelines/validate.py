@@ -12,7 +12,6 @@ from typing import Any
 
 from contracts.clock import Clock, WallClock
 from contracts.settings import Settings
-from contracts.tables import CanonicalTables
 from pipelines.paths import QUARANTINE, RAW, VALID, VALIDATION_RESULT
 from pipelines.stage_run import run_folder, run_stage
 from sources.baseline import read_baseline
@@ -20,46 +19,39 @@ from sources.data_docs import write_docs
 from sources.folders import whole_folder
 from sources.origins import Origins
 from sources.refusals import load_refusals
-from sources.validation import Validation, examine
+from sources.suite_engine import suite_engine
+from sources.table_check import Parts
+from sources.validation import How, Validation, examine, scan_tables
 
 
 def run(settings: Settings, clock: Clock | None = None) -> dict[str, Any]:
     """Validate `data/raw/`; returns the counts. clock: says what is in the future, by default the wall's."""
-    baseline = read_baseline(settings.validate_.baseline)
-    now = (clock or WallClock()).now()
-    validation = examine(
-        CanonicalTables.load(RAW),
-        settings.validate_,
-        baseline=baseline,
-        now=now,
-        origins=Origins(RAW),
-        refused=load_refusals(RAW),
-    )
     report = run_folder() / "validation"
-    with whole_folder(report) as folder:
-        _write_report(validation, folder)
-    validation.raise_failures(report)
-    _write_outputs(validation)
-    counts = {
-        name: {"valid": len(one.valid), "quarantined": len(one.quarantine)} for name, one in validation.tables.items()
-    }
+    with whole_folder(VALID) as valid, whole_folder(QUARANTINE) as quarantine:
+        validation = examine(
+            scan_tables(RAW),
+            settings.validate_,
+            Parts(valid, quarantine),
+            baseline=read_baseline(settings.validate_.baseline),
+            now=(clock or WallClock()).now(),
+            how=How(Origins(RAW), load_refusals(RAW), suite_engine(settings.features.engine)),
+        )
+        with whole_folder(report) as folder:
+            _write_report(validation, folder)
+        validation.raise_failures(report)
+    _write_json(validation.result, VALIDATION_RESULT)
+    for warning in validation.warnings:
+        print(f"warning: {warning}")
+    counts = {name: {"valid": one.n_valid, "quarantined": one.n_quarantined} for name, one in validation.tables.items()}
     for name, count in counts.items():
         print(f"{name}: {count['valid']:,} valid, {count['quarantined']:,} in quarantine")
     return {"tables": counts, "report": str(report)}
 
 
 def _write_report(validation: Validation, folder: Path) -> None:
-    write_docs(validation.runs, folder)
+    write_docs(validation, folder)
     validation.save_quarantine(folder / "quarantine")
     _write_json(validation.result, folder / "validation.json")
-
-
-def _write_outputs(validation: Validation) -> None:
-    with whole_folder(VALID) as folder:
-        validation.valid.save(folder)
-    with whole_folder(QUARANTINE) as folder:
-        validation.save_quarantine(folder)
-    _write_json(validation.result, VALIDATION_RESULT)
 
 
 def _write_json(result: dict[str, Any], path: Path) -> None:

@@ -26,6 +26,8 @@ GATES = (
     "parity",
     "source",
     "logged_parity",
+    "freshness",
+    "drift",
     "floor",
     "popular",
     "ndcg",

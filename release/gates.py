@@ -1,7 +1,7 @@
 """Gates: what a release must show before it goes into Staging or Production. Each says value, threshold and why.
 
 Whether it is sound (whole, quick, and published as its bundle says) is asked for both stages; whether its source is
-committed and how good it is, for Production alone.
+committed, how fresh and how familiar its data is and how good it is, for Production alone.
 """
 
 from __future__ import annotations
@@ -11,12 +11,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from contracts.clock import Clock, WallClock
 from contracts.errors import ArtefactError, ReleaseMismatch, StoreError, StoreUnavailable
 from contracts.features import FeatureReader
 from contracts.settings import PromotionSettings, Settings
 from feature_store.offline_reader import OfflineFeatureReader
 from feature_store.values import FeatureValues
 from release.bundle import VALIDATION, Release, load_bundle, read_json
+from release.data_gates import DataGates
 from release.decision import Gate
 from release.evaluation_summary import Bootstrap
 from release.golden import check_golden, golden_calls
@@ -49,10 +51,13 @@ class Candidate:
     parity: Path | None = None
 
 
-def evaluate_gates(candidate: Candidate, settings: Settings, timer: Timer = time.perf_counter) -> tuple[Gate, ...]:
+def evaluate_gates(
+    candidate: Candidate, settings: Settings, timer: Timer = time.perf_counter, clock: Clock | None = None
+) -> tuple[Gate, ...]:
     """Every gate that applies, in a fixed order.
 
-    A bundle that does not load fails the first gate, and the others are not asked.
+    A bundle that does not load fails the first gate, and the others are not asked. clock: by which data ages where
+    `serving.clock` is `wall`; by default the wall's.
     Raises StoreUnavailable when the store is away: the request can be decided later. One that does not take the values
     fails the gate of parity, for waiting would change nothing.
     """
@@ -70,6 +75,8 @@ def evaluate_gates(candidate: Candidate, settings: Settings, timer: Timer = time
     ]
     if candidate.stage is Stage.PRODUCTION:
         gates += [_source(candidate), _logged_parity(candidate, release, settings.promotion)]
+        wall = (clock or WallClock()) if settings.serving.clock == "wall" else None
+        gates += DataGates(settings.promotion, wall, candidate.accepted).evaluate(candidate.bundle, candidate.champion)
         bootstrap = Bootstrap(settings.evaluate.n_bootstrap, settings.seed)
         quality = QualityGates(settings.promotion, bootstrap, candidate.accepted)
         gates += quality.evaluate(candidate.bundle, candidate.champion)

@@ -119,7 +119,8 @@ class Promoter:
     ) -> Decision:
         """Decide at once on one version, after everything that was asked for before.
 
-        allow_dirty: also when built from uncommitted source; accepted: why it may go without a comparison.
+        allow_dirty: also when built from uncommitted source; accepted: why it may go without a comparison, or
+        on data that moved.
         Raises RegistryError when there is no such version.
         """
         with self._switch() as switch:
@@ -303,7 +304,7 @@ class _Round:
         candidate = Candidate(
             version, bundle, request.stage, reader, champion, request.allow_dirty, request.accepted, parity
         )
-        return evaluate_gates(candidate, self._promoter.settings)
+        return evaluate_gates(candidate, self._promoter.settings, clock=self._promoter.clock)
 
     def _published(self, bundle: Path, release: Release) -> FeatureReader:
         """Reads the release's values, after they were published: nothing that is served changes by it."""

@@ -204,9 +204,7 @@ def _value_bounds(interactions: pl.DataFrame) -> tuple[float, float] | None:
 def _with_values(rules: ValidateSettings, values: tuple[float, float] | None) -> ValidateSettings:
     least, most = values or (rules.min_value, rules.max_value)
     # Every broken rule is told with its rows; the bounds on how many there may be are for the stage.
-    return rules.model_copy(
-        update={"min_value": least, "max_value": most, "max_quarantine_share": 1.0, "baseline": None}
-    )
+    return rules.model_copy(update={"min_value": least, "max_value": most, "max_quarantine_share": 1.0})
 
 
 def _refused(folder: Path) -> Iterator[Problem]:
@@ -224,10 +222,14 @@ def _refused(folder: Path) -> Iterator[Problem]:
 
 
 def _broken_rules(tables: CanonicalTables, rules: ValidateSettings, folder: Path, now: datetime) -> Iterator[Problem]:
-    from sources.table_check import REASON  # noqa: PLC0415 - Great Expectations takes seconds to import
-    from sources.validation import examine  # noqa: PLC0415
+    from sources.table_check import REASON, Parts  # noqa: PLC0415 - Great Expectations takes seconds to import
+    from sources.validation import How, examine  # noqa: PLC0415
 
-    validation = examine(tables, rules, baseline=Baseline(), now=now, origins=Origins(folder))
+    parts = Parts(folder / "valid", folder / "quarantine")
+    for part in (parts.valid, parts.quarantine):
+        part.mkdir()
+    rows = {name: getattr(tables, name).lazy() for name in SCHEMAS}
+    validation = examine(rows, rules, parts, baseline=Baseline(), now=now, how=How(Origins(folder)))
     says = {finding.rule.name: finding.rule.says for run in validation.runs for finding in run.findings}
     for name, rows in validation.quarantine.items():
         for (reason,), group in rows.group_by(REASON, maintain_order=True):

@@ -11,7 +11,7 @@ from contracts.tables import write_parquet
 
 ORIGIN = ["file", "row"]
 ORIGIN_SCHEMA = pl.Schema({"file": pl.String(), "row": pl.Int64()})
-_POSITION = "position"
+_POSITION = "row position"
 
 
 def origin_path(folder: Path, name: str) -> Path:

@@ -7,7 +7,7 @@ Importing this takes Great Expectations' seconds: only the validate stage does.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -18,9 +18,11 @@ import polars as pl
 from great_expectations.expectations.expectation import Expectation
 from great_expectations.expectations.row_conditions import Column
 
+from contracts.drift import ColumnDrift
 from contracts.events import EventType
-from contracts.settings import ValidateSettings
+from contracts.settings import DriftSettings, ValidateSettings
 from contracts.tables import MAX_ID_LENGTH
+from contracts.validation_rules import CATEGORIES, DRIFT, VOLUME
 
 # Columns that `sources.validation` adds for what one table alone, or one cell alone, cannot say.
 USER_KNOWN = "user_known"
@@ -35,6 +37,9 @@ PLACE_REPEATED = "place_repeated"
 READABLE = "readable"
 KEPT = "kept"
 QUARANTINED = "quarantined"
+# What drift is measured as stands in columns named by the column it is of, and one of these.
+PSI = " psi"
+CATEGORY_SHARE = " category share"
 
 # Nobody logged clicks before there was a web; what is older is a broken clock or a wrong unit.
 EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)
@@ -59,6 +64,18 @@ class Rule:
     says: str
     expectation: Expectation
     suspects: str | None = None
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns it looks at; none where it is about the table's columns or its length."""
+        condition = getattr(self.expectation, "row_condition", None)
+        column = getattr(self.expectation, "column", None)
+        return tuple(one for one in (column, condition.column.name if condition else None) if one)
+
+    @property
+    def is_about_presence(self) -> bool:
+        """Whether it asks of its column only that there is a value."""
+        return len(self.columns) == 1 and isinstance(self.expectation, gxe.ExpectColumnValuesToNotBeNull)
 
 
 def _row(name: str, says: str, kind: type[Expectation], **terms: Any) -> Rule:
@@ -235,6 +252,22 @@ def outcome_rules(settings: ValidateSettings, *, n_rows: int, least_rows: int, b
     return rules
 
 
+def drift_rules(drifts: Sequence[ColumnDrift], settings: DriftSettings) -> list[Rule]:
+    """What holds of each column that could be held against the baseline's: none has moved too far."""
+    return [rule for drift in drifts if drift.psi is not None for rule in _column_drift_rules(drift, settings)]
+
+
+def _column_drift_rules(drift: ColumnDrift, settings: DriftSettings) -> Iterator[Rule]:
+    column, most = drift.column, settings.max_psi
+    says = f"the population stability index of {column} against the baseline is at most {most:g}"
+    yield _table(column + DRIFT, says, gxe.ExpectColumnMaxToBeBetween, column=column + PSI, max_value=most)
+    if drift.new is not None:
+        share = settings.max_category_share
+        says = f"at most a share of {share:g} has values of {column} that are new, or had ones that vanished"
+        kind = gxe.ExpectColumnMaxToBeBetween
+        yield _table(column + CATEGORIES, says, kind, column=column + CATEGORY_SHARE, max_value=share)
+
+
 def _quarantine_share(most: float) -> Rule:
     return _table(
         "quarantine_share",
@@ -253,7 +286,7 @@ def _enough_rows(least: int) -> Rule:
 
 def _volume(least: int, most: int, baseline_rows: int) -> Rule:
     return _table(
-        "volume_against_baseline",
+        VOLUME,
         f"there are {least:,} to {most:,} rows (the baseline has {baseline_rows:,})",
         gxe.ExpectTableRowCountToBeBetween,
         min_value=least,

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
 
+from contracts.clock import FixedClock
 from contracts.errors import StoreUnavailable
 from contracts.features import FeatureReader
 from contracts.settings import Settings
@@ -20,8 +21,9 @@ from feature_store.keys import histories_key, items_key, users_key
 from feature_store.offline_reader import OfflineFeatureReader
 from feature_store.online import RedisFeatureReader
 from feature_store.values import FeatureValues
-from release.bundle import MEASURED, Release
+from release.bundle import MEASURED, VALIDATION, Release
 from release.comparison import compare
+from release.data_gates import DataGates
 from release.decision import GATES, Gate
 from release.evaluation_cases import WARM
 from release.gates import Candidate, evaluate_gates
@@ -292,3 +294,58 @@ def test_a_damaged_result_of_parity_is_no_result(base_bundle: Path, tmp_path: Pa
     gate = logged_parity(base_bundle, folder)
     assert not gate.passed
     assert "damaged" in gate.sentence
+
+
+def with_profile(bundle: Path, folder: Path, told: dict[str, Any] | None, note: str) -> Path:
+    """Another release whose event types are told by this profile; None: one of before there were profiles."""
+
+    def change(parts: Path) -> None:
+        path = parts / VALIDATION
+        profile = {} if told is None else {"profile": {"event_type": told}}
+        path.write_text(json.dumps({"success": True, "tables": {"interactions": profile}}))
+
+    return variant(bundle, folder / note, change=change, note=note)
+
+
+def event_types(rating: int, click: int) -> dict[str, Any]:
+    return {"kind": "category", "missing": 0, "counts": {"rating": rating, "click": click}, "other": 0}
+
+
+@pytest.fixture(scope="module")
+def profiled(base_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("profiled")
+    told = {"even": event_types(500, 500), "moved": event_types(900, 100), "untold": None}
+    return {note: with_profile(base_bundle, folder, profile, note) for note, profile in told.items()}
+
+
+@pytest.mark.parametrize(
+    ("challenger", "champion", "accepted", "passed", "words"),
+    [
+        ("even", "even", "", True, "moved most: 0.000"),
+        ("moved", "even", "", False, "Too far: interactions.event_type"),
+        ("moved", "even", "Christmas", True, "Accepted: Christmas"),
+        ("moved", "untold", "", True, "Not judged: the release in production was built before"),
+        ("untold", "even", "", False, "Not comparable"),
+        ("untold", "even", "as before", True, "Accepted: as before"),
+        ("moved", None, "", True, "nothing is in production"),
+    ],
+)
+def test_data_is_held_against_that_of_the_release_in_production(
+    profiled: dict[str, Path], challenger: str, champion: str | None, accepted: str, passed: bool, words: str
+) -> None:
+    gates = DataGates(settings_of_tests().promotion, None, accepted)
+    drift = gates.evaluate(profiled[challenger], profiled[champion] if champion else None)[1]
+    assert (drift.name, drift.passed) == ("drift", passed)
+    assert words in drift.sentence
+
+
+@pytest.mark.parametrize(("days", "passed"), [(0, True), (30, True), (30.01, False)])
+def test_data_ages_by_the_wall_where_that_is_the_clock(base_bundle: Path, days: float, passed: bool) -> None:
+    clock = FixedClock(load_manifest(base_bundle).moment + timedelta(days=days))
+    freshness = DataGates(settings_of_tests().promotion, clock).evaluate(base_bundle, None)[0]
+    assert (freshness.name, freshness.passed) == ("freshness", passed)
+
+
+def test_history_does_not_age_by_its_own_time(base_bundle: Path) -> None:
+    freshness = DataGates(settings_of_tests().promotion, None).evaluate(base_bundle, base_bundle)[0]
+    assert (freshness.passed, freshness.value) == (True, 0.0)

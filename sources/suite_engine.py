@@ -1,0 +1,83 @@
+"""Where Great Expectations checks a frame: in this process with pandas, or on Spark. Both find the same rows."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from functools import cache
+from pathlib import Path
+from typing import Any, Protocol
+
+import great_expectations as gx
+import polars as pl
+from great_expectations.core import ExpectationSuite, ExpectationSuiteValidationResult
+from great_expectations.data_context import EphemeralDataContext
+from great_expectations.datasource.fluent.interfaces import Batch
+
+from contracts.errors import WorkspaceError
+
+# Complete, or rows are missing from the answer: by default it stops at twenty.
+COMPLETE: dict[str, Any] = {"result_format": "COMPLETE", "return_unexpected_index_query": False}
+ROW = "row"  # on Spark, which numbers no rows by itself, the column that does
+
+
+class SuiteEngine(Protocol):
+    """Checks a suite over a frame.
+
+    Rows that break a rule are told by `unexpected_index_list`: by their position, or as mappings that hold ROW.
+    """
+
+    def validate(self, name: str, table: pl.DataFrame, suite: ExpectationSuite) -> ExpectationSuiteValidationResult: ...
+
+
+class PandasEngine:
+    """In this process."""
+
+    def validate(self, name: str, table: pl.DataFrame, suite: ExpectationSuite) -> ExpectationSuiteValidationResult:
+        asset = _context().data_sources.add_or_update_pandas("pandas").add_dataframe_asset(name)
+        batch: Batch = asset.add_batch_definition_whole_dataframe(name).get_batch({"dataframe": table.to_pandas()})
+        return batch.validate(suite, result_format=COMPLETE)
+
+
+class SparkEngine:
+    """On a Spark session of this process, or of the cluster that Spark's own configuration names."""
+
+    def validate(self, name: str, table: pl.DataFrame, suite: ExpectationSuite) -> ExpectationSuiteValidationResult:
+        with tempfile.TemporaryDirectory(prefix="slatework-") as folder:
+            path = Path(folder, "rows.parquet")
+            table.with_row_index(ROW).cast({ROW: pl.Int64}).write_parquet(path)
+            rows = _spark_session().read.parquet(str(path))
+            asset = _context().data_sources.add_or_update_spark("spark").add_dataframe_asset(name)
+            batch: Batch = asset.add_batch_definition_whole_dataframe(name).get_batch({"dataframe": rows})
+            return batch.validate(suite, result_format={**COMPLETE, "unexpected_index_column_names": [ROW]})
+
+
+IN_PROCESS: SuiteEngine = PandasEngine()
+
+
+def suite_engine(engine: str) -> SuiteEngine:
+    """The engine by the word of `features.engine`: `spark`, or `duckdb`, where this process checks."""
+    return SparkEngine() if engine == "spark" else IN_PROCESS
+
+
+@cache
+def _context() -> EphemeralDataContext:
+    # One for all batches: each makes a folder of its own in /tmp.
+    logging.getLogger("great_expectations").setLevel(logging.ERROR)
+    context = gx.get_context(mode="ephemeral")
+    context.enable_analytics(enable=False)
+    context.variables.progress_bars = {"globally": False}
+    return context
+
+
+def _spark_session() -> Any:
+    try:
+        from pyspark.sql import SparkSession  # noqa: PLC0415 - an extra, and Java's seconds, for those who ask for it
+    except ModuleNotFoundError as error:
+        raise WorkspaceError("Spark is not installed.", "Run `make spark`, or set features.engine: duckdb.") from error
+    builder = SparkSession.builder.appName("slatework-validate")
+    # Times are UTC everywhere, and a laptop needs no page about them.
+    options = {"spark.sql.session.timeZone": "UTC", "spark.ui.enabled": "false"}
+    for option, value in options.items():
+        builder = builder.config(option, value)
+    return builder.getOrCreate()
