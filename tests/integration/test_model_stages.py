@@ -21,8 +21,8 @@ from recommender.generators import load_generators
 from recommender.generators.als import AlsGenerator
 from recommender.generators.indexed import IndexedGenerator
 from recommender.index import VectorIndex
-from recommender.ranker import Ranker
 from recommender.on_demand import on_demand_names
+from recommender.ranker import Ranker
 from recommender.ranking_features import feature_names
 from release.manifest import list_files
 
