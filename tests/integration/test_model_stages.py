@@ -21,6 +21,7 @@ from recommender.generators import load_generators
 from recommender.generators.als import AlsGenerator
 from recommender.generators.indexed import IndexedGenerator
 from recommender.index import VectorIndex
+from recommender.on_demand import on_demand_names
 from recommender.ranker import Ranker
 from recommender.ranking_features import feature_names
 from release.manifest import list_files
@@ -74,7 +75,10 @@ def test_what_the_stages_wrote_fits_together(cutoff):
     vectors = VectorIndex.load(INDEX / cutoff, generators.catalogue.ids)
     assert IndexedGenerator(als, vectors).name == "als"
     ranker, schemas = Ranker.load(RANKING / cutoff), load_schemas(FEATURES)
-    ranker.check_features(feature_names(schemas, sorted(generators.by_name)))
+    computed = on_demand_names(ranker.feature_names)
+    assert "pair_category_lift_all" in computed
+    assert "pair_price_gap_all" not in computed  # nothing has a price here
+    ranker.check_features(feature_names(schemas, sorted(generators.by_name), computed))
     assert ranker.built_with == {"generators": generators.fingerprint, "feature schemas": schemas.fingerprint}
 
 
