@@ -121,7 +121,7 @@ def check_rows(name: str, table: pl.LazyFrame, check: RowCheck, parts: Parts) ->
         row_file(parts.bad(name), pl.Schema({**SCHEMAS[name], **ASIDE})) as bad,
     ):
         for rows in batches(name, table, check.batch_rows):
-            marked = rows.with_columns(_is_repeated(name), **check.marks)
+            marked = rows.with_columns(_is_repeated(name)).with_columns(**check.marks)
             run = run_suite(name, marked, row_rules, check.engine)
             runs.append(replace(run, broken={}))
             reasons = _reasons(run)

@@ -297,7 +297,7 @@ def _is_place_taken(shown: pl.LazyFrame) -> pl.Expr:
     taken = places.select(place=place).collect(engine="streaming")["place"]
     rows = shown.filter(place.is_in(taken.implode())).collect()
     first = rows.unique(["request_id", "position"], keep="first", maintain_order=True).select(row=row)["row"]
-    return place.is_in(taken.implode()) & ~row.is_in(first.implode())
+    return pl.col(REPEATED) | (place.is_in(taken.implode()) & ~row.is_in(first.implode()))
 
 
 def _is_sound(ids: pl.Series) -> pl.Expr:

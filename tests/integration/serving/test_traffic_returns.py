@@ -77,6 +77,9 @@ def world_as_files(world: CanonicalTables, settings: Settings) -> Settings:
     }
     values = settings.model_dump(by_alias=True)
     values["ingest"] |= {"source": "files", "files": files}
+    baseline = Path(values["validate"]["baseline"])
+    baseline.parent.mkdir(exist_ok=True)
+    baseline.write_text('{"tables": {}}')
     return Settings.model_validate(values)
 
 
