@@ -33,6 +33,7 @@ from sources.suites import (
     ITEM_ID_SOUND,
     ITEM_KNOWN,
     PLACE_REPEATED,
+    REPEATED,
     REQUEST_ID_SOUND,
     USER_ID_SOUND,
     USER_KNOWN,
