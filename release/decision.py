@@ -15,7 +15,7 @@ TAG_LENGTH = 5000  # MLflow refuses longer values
 # A version's description holds 5000 characters, and somebody's own words stand there first; the tags say it all.
 REASON_LENGTH = 600
 TABLE_LENGTH = 4000
-SENTENCE_LENGTH = 120  # in a table that would be longer
+SENTENCE_LENGTH = 100  # in a table that would be longer
 # In the order they are asked; a decision that did not ask one says so, for an older answer may stand on the version.
 GATES = (
     "artefacts",

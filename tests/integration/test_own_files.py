@@ -41,6 +41,7 @@ def export(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def checkout_with(export: Path, folder: Path) -> Path:
     folder.mkdir()
     shutil.copy(CHECKOUT / "params.yaml", folder)
+    shutil.copytree(CHECKOUT / "baselines", folder / "baselines")
     shutil.copytree(export, folder / "inbox")
     return folder
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import polars as pl
@@ -40,6 +41,7 @@ def tiny_settings(app: str) -> Settings:
 
 @pytest.mark.parametrize("app", ["articles", "shop"])
 def test_a_simulated_preset_goes_through_the_whole_graph(app, tmp_path, home, monkeypatch):
+    shutil.copytree(CHECKOUT / "baselines", tmp_path / "baselines")
     monkeypatch.chdir(tmp_path)
     for room in ROOMS:
         (tmp_path / room).symlink_to(CHECKOUT / room)
