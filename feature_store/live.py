@@ -1,15 +1,14 @@
 """Live features: a person's counts and recencies, brought from the moment of publishing up to that of the request.
 
-`LIVE_FEATURES` says which. Their values are those that the offline store computes at `now`: of the events with
-`now - reach <= event_ts < now`, those before the row's `as_of` by what was published and the history, those since by
-the person's recent events. All of it holds under these terms:
+They are those that are declared by folds (`LIVE_FEATURES`). Their values are those that the offline store computes at
+`now`: of the events with `now - reach <= event_ts < now`, those before the row's `as_of` by what was published and the
+history, those since by the person's recent events. All of it holds under these terms:
 
 - A history tells whole seconds. An event counts as at the beginning of its second: in the second in which a window
   begins, one may stay or leave too early. Data in whole seconds is exact.
 - A history may lack events that were counted when the row was published: older than its length, or of an item that the
   release does not know. They are taken to stay until the window begins after `as_of`: a count is never too low by them,
-  and too high by no more of them than left the window since `as_of`. So are all events of a count by type, for a
-  history tells no types.
+  and too high by no more of them than left the window since `as_of`.
 - Recent events that the list dropped (`serving.recent_length`, `serving.recent_ttl_hours`) are not counted.
 - An event of the recent list counts if it came in or after the second of `as_of` and is not in the history; what is
   older, the row already tells. The same event sent twice counts once (same item, type, time and value).
@@ -24,16 +23,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from enum import StrEnum
 from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
 
-from contracts.events import EVENT_CODES, POSITIVE_EVENTS, EventType
-from contracts.features import Events, FeatureSchema, History, Person, ReadRows
+from contracts.features import Entity, Events, FeatureSchema, History, Person, ReadRows
 from contracts.id_map import UNKNOWN
-from feature_store.views import MICROSECONDS_PER_DAY
+from feature_store.definitions import views_of
+from feature_store.views import MICROSECONDS_PER_DAY, Fold
 
 MICROSECONDS = 1_000_000  # of a second
 MICROSECOND = timedelta(microseconds=1)
@@ -44,55 +42,37 @@ Cells = npt.NDArray[np.float32]
 Flags = npt.NDArray[np.bool_]
 
 
-class Aggregate(StrEnum):
-    """What is told of a person's events."""
-
-    COUNT = "count"
-    DAYS_SINCE_LAST = "days_since_last"
-    DAYS_SINCE_FIRST = "days_since_first"
-
-
 @dataclass(frozen=True)
 class LiveFeature:
-    """A trailing aggregate over a person's events.
-
-    window: of a count, None for all within the feature's TTL; raises ValueError for what else has one: which event was
-    the first in a window, nobody knows who holds the latest alone.
-    """
+    """A fold over a person's events that can go on from where the published row ended. window: None for all."""
 
     name: str
-    aggregate: Aggregate
-    window: timedelta | None = None
-    event_types: frozenset[EventType] = POSITIVE_EVENTS
-
-    def __post_init__(self) -> None:
-        if self.window is not None and self.aggregate is not Aggregate.COUNT:
-            raise ValueError(f"{self.name}: {self.aggregate} has no window; only a count has one")
+    fold: Fold
+    window: timedelta | None
 
 
-LIVE_FEATURES = (
-    LiveFeature("user_event_count_1h", Aggregate.COUNT, timedelta(hours=1)),
-    *(LiveFeature(f"user_event_count_{days}d", Aggregate.COUNT, timedelta(days=days)) for days in (1, 7, 30, 90, 365)),
-    LiveFeature("user_event_count_total", Aggregate.COUNT),
-    LiveFeature("user_event_recency_days_total", Aggregate.DAYS_SINCE_LAST),
-    LiveFeature("user_event_tenure_days_total", Aggregate.DAYS_SINCE_FIRST),
-)
+def _live_features() -> Iterator[LiveFeature]:
+    for view in views_of(Entity.USER):
+        for feature, fold in zip(view.features, view.folds, strict=False):  # an expression has no folds
+            # Which event was the first or the last in a window, nobody knows who holds the latest alone.
+            if fold is Fold.COUNT or (fold is not Fold.MEAN_VALUE and view.window is None):
+                yield LiveFeature(feature.name, fold, view.window)
 
 
-def bring_up_to(
-    person: Person, schema: FeatureSchema, now: datetime, declared: tuple[LiveFeature, ...] = LIVE_FEATURES
-) -> Person:
+LIVE_FEATURES = tuple(_live_features())
+
+
+def bring_up_to(person: Person, schema: FeatureSchema, now: datetime) -> Person:
     """The person with the live features of their row as of now; every other feature stays as it was read.
 
     schema: of the row; live features that it does not have are left out.
     """
     moment = _Moment.of(now, person)
-    plan = _plan(schema, declared)
-    if not plan or (moment.is_of_row and not len(moment.since)):
+    plan = _plan(schema)
+    if plan is None or (moment.is_of_row and not len(moment.since)):
         return person
     values, missing = person.features.values.copy(), person.features.missing.copy()
-    for group in plan:
-        group.write(moment, values[0], missing[0])
+    plan.write(moment, values[0], missing[0])
     return replace(person, features=ReadRows(values, person.features.known, missing, person.features.written))
 
 
@@ -156,13 +136,12 @@ def _in_history(events: Events, history: History) -> Flags:
 
 
 @dataclass(frozen=True)
-class _Group:
-    """The live features of a schema that look at the same events. codes: of their types, None for all.
+class _Plan:
+    """Where the live features of a schema stand.
 
     counts, reaches_us: column and reach of each count; last, first: columns of the days since either.
     """
 
-    codes: npt.NDArray[np.uint8] | None
     counts: Columns
     reaches_us: npt.NDArray[np.int64]
     last: Columns
@@ -171,8 +150,6 @@ class _Group:
     def write(self, moment: _Moment, values: Cells, missing: Flags) -> None:
         """Put the values as of now into a row, and note that they are there."""
         events_us = moment.since.event_us
-        if self.codes is not None:
-            events_us = events_us[np.isin(moment.since.event_types, self.codes)]
         self._count(moment, events_us, values, missing)
         if len(events_us):
             values[self.last] = max(moment.now_us - int(events_us[-1]), 0) / MICROSECONDS_PER_DAY
@@ -192,15 +169,13 @@ class _Group:
         # A count past its TTL is missing; its window, no longer than that, begins after as_of, so that none is left.
         stayed = np.where(missing[self.counts], 0, values[self.counts])
         if not moment.is_of_row:
-            stayed = np.where(begins_us < moment.as_of_us, stayed - self._left(moment, begins_us), 0)
+            stayed = np.where(begins_us < moment.as_of_us, stayed - self._n_left(moment, begins_us), 0)
         changed = ~missing[self.counts] | (entered > 0)
         values[self.counts] = np.where(changed, np.maximum(stayed, 0) + entered, values[self.counts])
         missing[self.counts] = ~changed
 
-    def _left(self, moment: _Moment, begins_us: npt.NDArray[np.int64]) -> npt.NDArray[np.int64] | int:
+    def _n_left(self, moment: _Moment, begins_us: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """How many events of the history were in each window at as_of, and are no more."""
-        if self.codes is not None:
-            return 0
         began_us, seconds = moment.as_of_us - self.reaches_us, moment.history.event_ts
         return np.searchsorted(seconds, _whole_seconds(begins_us)) - np.searchsorted(seconds, _whole_seconds(began_us))
 
@@ -225,23 +200,17 @@ def _age(moment: _Moment, columns: Columns, at: int, values: Cells, missing: Fla
 
 
 @lru_cache(maxsize=64)  # a server holds a few releases
-def _plan(schema: FeatureSchema, declared: tuple[LiveFeature, ...]) -> tuple[_Group, ...]:
-    return tuple(_groups(schema, declared))
-
-
-def _groups(schema: FeatureSchema, declared: tuple[LiveFeature, ...]) -> Iterator[_Group]:
-    here = [feature for feature in declared if feature.name in schema.names]
-    for event_types in dict.fromkeys(feature.event_types for feature in here):
-        same = [feature for feature in here if feature.event_types == event_types]
-        counts = [feature for feature in same if feature.aggregate is Aggregate.COUNT]
-        codes = [EVENT_CODES[event_type] for event_type in sorted(event_types)]
-        yield _Group(
-            codes=None if event_types == POSITIVE_EVENTS else np.array(codes, np.uint8),
-            counts=_columns(schema, counts),
-            reaches_us=np.array([_reach_us(schema, feature) for feature in counts], np.int64),
-            last=_columns(schema, [feature for feature in same if feature.aggregate is Aggregate.DAYS_SINCE_LAST]),
-            first=_columns(schema, [feature for feature in same if feature.aggregate is Aggregate.DAYS_SINCE_FIRST]),
-        )
+def _plan(schema: FeatureSchema) -> _Plan | None:
+    """None where the schema has no live feature."""
+    here = [feature for feature in LIVE_FEATURES if feature.name in schema.names]
+    counts = [feature for feature in here if feature.fold is Fold.COUNT]
+    plan = _Plan(
+        counts=_columns(schema, counts),
+        reaches_us=np.array([_reach_us(schema, feature) for feature in counts], np.int64),
+        last=_columns(schema, [feature for feature in here if feature.fold is Fold.DAYS_SINCE_LAST]),
+        first=_columns(schema, [feature for feature in here if feature.fold is Fold.DAYS_SINCE_FIRST]),
+    )
+    return plan if here else None
 
 
 def _columns(schema: FeatureSchema, features: list[LiveFeature]) -> Columns:

@@ -12,18 +12,19 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from contracts.events import EVENT_CODES, POSITIVE_EVENTS, EventType
+from contracts.events import EVENT_CODES, EventType
 from contracts.features import Entity, Events, FeatureSchema, FeatureSpec, History, Person
 from contracts.id_map import IdMap
 from contracts.ids import ItemId, UserId
 from contracts.tables import INTERACTIONS_SCHEMA, ITEMS_SCHEMA, USERS_SCHEMA, UTC_TIME, CanonicalTables
 from feature_store.definitions import features_of
-from feature_store.live import LIVE_FEATURES, Aggregate, LiveFeature, bring_up_to, whole_history
+from feature_store.live import LIVE_FEATURES, bring_up_to, whole_history
 from feature_store.offline import point_in_time_join, values_as_of
 from feature_store.offline_reader import OfflineFeatureReader
 from feature_store.recent import RecentEvent, pack_event, unpack_events
 from feature_store.rows import unknown_person
 from feature_store.values import FeatureSchemas
+from feature_store.views import Fold
 
 AS_OF = datetime(2021, 3, 1, 12, tzinfo=UTC)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -84,7 +85,7 @@ def live(person: Person, now: datetime) -> dict[str, float | None]:
     found: dict[str, float | None] = {}
     for feature in LIVE_FEATURES:
         at = SCHEMAS.user.names.index(feature.name)
-        is_there = feature.aggregate is Aggregate.COUNT or not rows.missing[0, at]
+        is_there = feature.fold is Fold.COUNT or not rows.missing[0, at]
         found[feature.name] = float(rows.values[0, at]) if is_there else None
     return found
 
@@ -191,7 +192,7 @@ def test_of_a_history_with_parts_of_seconds_a_count_differs_by_what_fell_into_th
     for user_id, (found, right) in found_and_right(people).items():
         before, now = people[user_id].before, people[user_id].now
         for feature in LIVE_FEATURES:
-            if feature.aggregate is Aggregate.COUNT:
+            if feature.fold is Fold.COUNT:
                 begins = [moment - (feature.window or 40_000 * DAY) for moment in (AS_OF, now)]
                 doubtful = sum(abs(done[1] - edge) < SECOND for done in before for edge in begins)
                 assert abs(found[feature.name] - right[feature.name]) <= doubtful, people[user_id]
@@ -208,7 +209,7 @@ def test_of_a_history_that_was_cut_a_count_is_never_too_low_and_too_high_by_no_m
     for user_id, (found, right) in found_and_right(people, history_length).items():
         unseen, now = people[user_id].before[:-history_length], people[user_id].now
         for feature in LIVE_FEATURES:
-            if feature.aggregate is not Aggregate.COUNT:
+            if feature.fold is not Fold.COUNT:
                 assert same_days(found[feature.name], right[feature.name], within=1e-5)
                 continue
             window = feature.window or 40_000 * DAY
@@ -275,29 +276,12 @@ def test_a_row_without_any_live_feature_is_left_alone():
     assert bring_up_to(person, schema, AS_OF + HOUR) is person
 
 
-def test_some_types_can_be_counted_alone():
-    buys = LiveFeature("user_buys", Aggregate.COUNT, DAY, frozenset({EventType.PURCHASE}))
-    since = LiveFeature("user_bought_days", Aggregate.DAYS_SINCE_LAST, None, frozenset({EventType.PURCHASE}))
-    schema = FeatureSchema(
-        Entity.USER, (FeatureSpec("user_bought_days", 9.0, 99.0), FeatureSpec("user_buys", 0.0, 1.0))
-    )
-    events = [*clicks(AS_OF + HOUR), ("i7", AS_OF + 2 * HOUR, EventType.PURCHASE), *clicks(AS_OF + 3 * HOUR)]
-    person = with_recent(unknown_person(schema), events)
-    rows = bring_up_to(person, schema, AS_OF + 26 * HOUR, (buys, since)).features
-    assert rows.values.tolist() == [[1.0, 1.0]]
-
-
-def test_only_a_count_has_a_window():
-    with pytest.raises(ValueError, match="only a count has one"):
-        LiveFeature("user_first", Aggregate.DAYS_SINCE_FIRST, DAY)
-
-
-def test_every_live_feature_is_declared_with_the_same_window():
-    declared = {feature.name: view for feature, view in features_of(Entity.USER)}
-    assert {feature.name: feature.window for feature in LIVE_FEATURES} == {
-        feature.name: declared[feature.name].window for feature in LIVE_FEATURES
+def test_what_is_declared_by_folds_is_live_but_for_means():
+    assert set(NAMES) == {
+        *(f"user_event_count_{window}" for window in ("1h", "1d", "7d", "30d", "90d", "365d", "total")),
+        "user_event_recency_days_total",
+        "user_event_tenure_days_total",
     }
-    assert all(feature.event_types == POSITIVE_EVENTS for feature in LIVE_FEATURES)
 
 
 def person_of(history: list[tuple[str, int]], session: list[tuple[str, int]], lately: list[Done]) -> Person:
