@@ -23,7 +23,7 @@ from feature_store.views import MICROSECONDS_PER_DAY, Fold
 Codes = npt.NDArray[np.int32]
 Integers = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
-Positions = npt.NDArray[np.intp]
+Positions = npt.NDArray[np.int32] | npt.NDArray[np.int64]
 
 # Events and moments searched together: a few megabytes, which stay in the processor's cache.
 CHUNK_ROWS = 200_000
@@ -41,6 +41,10 @@ class Spans:
     start: Positions
     end: Positions
     as_of_us: Integers
+
+    def part(self, rows: slice) -> Spans:
+        """Those of some moments."""
+        return Spans(self.start[rows], self.end[rows], self.as_of_us[rows])
 
 
 class Moments:
@@ -73,7 +77,7 @@ class EventRuns:
 
     def spans(self, moments: Moments, reach_us: int) -> Spans:
         """Where `as_of - reach <= event_us < as_of` for each moment, in the order of `moments`."""
-        start = np.empty(len(moments.as_of_us), dtype=np.intp)
+        start: Positions = np.empty(len(moments.as_of_us), dtype=_position_type(len(self.event_us)))
         end = np.empty_like(start)
         for chunk in self._chunks(moments):
             until = chunk.as_of_us
@@ -148,8 +152,15 @@ class _Chunk:
 def _by_entity_and_time(codes: Codes, moments_us: Integers) -> Positions:
     if (moments_us[1:] >= moments_us[:-1]).all():
         # What comes in order of time, as the canonical tables do, needs one stable sort by entity alone.
-        return np.argsort(codes, kind="stable")
-    return np.lexsort((moments_us, codes))
+        order = np.argsort(codes, kind="stable")
+    else:
+        order = np.lexsort((moments_us, codes))
+    return order.astype(_position_type(len(order)))
+
+
+def _position_type(n_rows: int) -> type[np.int32] | type[np.int64]:
+    """The smaller of the kinds that hold a position among so many: a table has two or three a row."""
+    return np.int32 if n_rows < 2**31 else np.int64
 
 
 def _offsets(codes: Codes, n_entities: int) -> Integers:

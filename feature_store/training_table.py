@@ -75,7 +75,9 @@ def _columns(
         spans = runs.spans(moments, view.reach_us)
         for feature, fold in zip(view.features, view.folds, strict=True):
             values = np.empty(len(moments.order), np.float32)
-            values[moments.order] = runs.fold(fold, spans)
+            for start in range(0, len(values), BATCH_ROWS):
+                rows = slice(start, start + BATCH_ROWS)
+                values[moments.order[rows]] = runs.fold(fold, spans.part(rows))
             yield feature.name, values
 
 
