@@ -23,7 +23,7 @@ from feature_store.views import MICROSECONDS_PER_DAY, Fold
 Codes = npt.NDArray[np.int32]
 Integers = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
-Positions = npt.NDArray[np.int32] | npt.NDArray[np.int64]
+Positions = npt.NDArray[np.int32 | np.int64]
 
 # Events and moments searched together: a few megabytes, which stay in the processor's cache.
 CHUNK_ROWS = 200_000
@@ -155,10 +155,11 @@ def _by_entity_and_time(codes: Codes, moments_us: Integers) -> Positions:
         order = np.argsort(codes, kind="stable")
     else:
         order = np.lexsort((moments_us, codes))
-    return order.astype(_position_type(len(order)))
+    positions: Positions = order.astype(_position_type(len(order)))
+    return positions
 
 
-def _position_type(n_rows: int) -> type[np.int32] | type[np.int64]:
+def _position_type(n_rows: int) -> type[np.int32 | np.int64]:
     """The smaller of the kinds that hold a position among so many: a table has two or three a row."""
     return np.int32 if n_rows < 2**31 else np.int64
 
