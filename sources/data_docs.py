@@ -20,18 +20,21 @@ body { font: 15px/1.5 system-ui, sans-serif; max-width: 70rem; margin: 2rem auto
 table { border-collapse: collapse; width: 100%; margin: .5rem 0 1.5rem; }
 th, td { text-align: left; padding: .35rem .6rem; border-bottom: 1px solid #dde3ea; vertical-align: top; }
 th { background: #f3f6f9; }
-td.count { text-align: right; font-variant-numeric: tabular-nums; }
+.count { text-align: right; font-variant-numeric: tabular-nums; } table.volumes { width: auto; min-width: 60%; }
 .passed { color: #14733b; } .broken { color: #b3261e; font-weight: 600; }
 i.text-success::before { content: "kept"; color: #14733b; } i.text-danger::before { content: "broken"; color: #b3261e; }
 .lead { font-size: 1.15rem; padding: .8rem 1rem; border-radius: .5rem; background: #f3f6f9; }
 svg { display: block; } .then { fill: #b9c4d0; } .now { fill: #2f6fb0; } .key { color: #45566b; font-size: .9rem; }
 details { margin: 0 0 2rem; } summary { cursor: pointer; color: #45566b; }
 """
-HEAD = "<tr><th>Verdict</th><th>Rule</th><th>What must hold</th><th>Rows that break it</th><th>Measured</th></tr>"
+HEAD = (
+    "<tr><th>Verdict</th><th>Rule</th><th>What must hold</th>"
+    '<th class="count">Rows that break it</th><th>Measured</th></tr>'
+)
 
 
 BAR_WIDTH, BAR_HEIGHT, MAX_BARS = 7, 28, 26
-DRIFT_HEAD = "<tr><th>Column</th><th>Verdict</th><th>Index</th><th>Then and now</th><th>Why</th></tr>"
+DRIFT_HEAD = '<tr><th>Column</th><th>Verdict</th><th class="count">Index</th><th>Then and now</th><th>Why</th></tr>'
 
 
 def write_docs(validation: Validation, folder: Path) -> None:
@@ -58,9 +61,10 @@ def _summary(validation: Validation) -> str:
         f'<td class="count">{check.n_quarantined:,}</td><td class="count">{_then(validation, name)}</td></tr>'
         for name, check in validation.tables.items()
     )
-    head = "<tr><th>Table</th><th>Rows</th><th>Good</th><th>In quarantine</th><th>Rows of the baseline</th></tr>"
+    columns = ("Rows", "Good", "In quarantine", "Rows of the baseline")
+    head = "<tr><th>Table</th>" + "".join(f'<th class="count">{column}</th>' for column in columns) + "</tr>"
     lead = f'<p class="lead {verdict}">Is it good? {escape(word)}</p>'
-    return f"{lead}{f'<ul>{warnings}</ul>' if warnings else ''}<table>{head}\n{rows}</table>"
+    return f"{lead}{f'<ul>{warnings}</ul>' if warnings else ''}<table class='volumes'>{head}\n{rows}</table>"
 
 
 def _then(validation: Validation, name: str) -> str:
@@ -110,8 +114,11 @@ def _bars(drift: ColumnDrift) -> str:
 
 def _suite(run: SuiteRun) -> str:
     rows = "\n".join(_rule(finding) for finding in run.findings)
+    # Rules about a whole table look at what was measured of it, which is a row or two.
+    of_rows = any(finding.rule.level is Level.ROW for finding in run.findings)
+    checked = f"<p>{run.n_rows:,} rows checked.</p>" if of_rows else ""
     return (
-        f"<h2>{escape(run.name)}</h2><p>{run.n_rows:,} rows checked.</p>\n"
+        f"<h2>{escape(run.name)}</h2>{checked}\n"
         f"<table>{HEAD}\n{rows}</table>\n"
         f"<details><summary>As Great Expectations tells it</summary>{_sections(run.evidence)}</details>"
     )
