@@ -109,6 +109,7 @@ def airflow_environment(checkout: Path, home: Home, port: int) -> dict[str, str]
         "AIRFLOW__CORE__DAGS_FOLDER": str(checkout / "dags"),
         "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{address}/execution/",
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__CORE__PLUGINS_FOLDER": str(checkout / "dags" / "plugins"),
         "AIRFLOW__CORE__PARALLELISM": "2",  # one training task and one sync
         "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "30",  # an edited DAG shows within half a minute, not five
         # After a start in the middle of a run, tasks begin before the API server that they report to answers.

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from contracts.errors import PromotionRefused, SettingsError
+from contracts.errors import PromotionRefused, SettingsError, WorkspaceError
 from contracts.home import Home, find_home, main_checkout
 from contracts.presets import load_preset
 from pipelines import run_step, workspace
@@ -67,6 +67,18 @@ def record(run_id: RunId) -> None:
 
     for sentence in record_run(_repository(), find_home(), run_id):
         print(sentence)
+
+
+@commands.command()
+def page(run_id: RunId) -> None:
+    """Print the page that the validation of a run left (HTML), also after its worktree is gone."""
+    path = find_home().runs / workspace.slug_of(run_id) / "validation" / "index.html"
+    if not path.is_file():
+        raise WorkspaceError(
+            f"Run {run_id!r} left no page of a validation: {path} is missing.",
+            "Its task `validate` has not come so far; its log says more.",
+        )
+    print(path.read_text(encoding="utf-8"))
 
 
 @commands.command(name="list")

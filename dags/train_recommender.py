@@ -22,7 +22,8 @@ succeeds, so that `cd SLATE_HOME/worktrees/<run>` and `dvc repro <stage>` show t
 
 - **prepare**: the ref names no commit, or an override is misspelt or out of range. Mend the form in a new run.
 - **ingest**: the source is not reachable, or its hash differs. Once downloaded it is read offline: clear the task.
-- **validate**: the data broke a rule. The message names rule, count and rows; bad rows are in `data/quarantine`.
+- **validate**: the data broke a rule. The message names rule, count and rows; bad rows are in `data/quarantine`;
+  the button *Validation* on the task opens the page about it.
   Mend the source, or change the rule in `params.yaml` and say why in the commit. Never clear it in the hope of luck.
 - **features, candidates, index, ranking, evaluate, release**: the same data and code fail the same way. After a crash
   of the machine, clear the task; else mend the code, commit, clear the run from `prepare` on (it takes the new commit).
@@ -40,6 +41,7 @@ from pathlib import Path
 
 from airflow.providers.standard.operators.bash import BashOperator
 from airflow.sdk import DAG, Param, chain
+from plugins.validation_link import ValidationLink  # beside this file, which Airflow puts on the path
 
 REPOSITORY = str(Path(__file__).parents[1])
 FROM_PARAMS = "as in params.yaml"
@@ -118,6 +120,7 @@ with DAG(
     )
     ingest = stage("ingest")
     validate = stage("validate")
+    validate.operator_extra_links = (ValidationLink(),)  # a button on the task
     features = stage("features")
     candidates = stage("candidates")
     index = stage("index")

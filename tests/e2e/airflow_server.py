@@ -70,6 +70,16 @@ class AirflowServer:
         with urllib.request.urlopen(request, timeout=30) as answer:
             return json.load(answer)
 
+    def page(self, link: str, *, signed_in: bool = True) -> tuple[int, str]:
+        """Status and content of what a link of the UI leads to, in a browser that is signed in, or in a stranger's."""
+        headers = {"cookie": f"_token={self.token}"} if signed_in else {}
+        request = urllib.request.Request(urllib.parse.urljoin(self.address, link), headers=headers)
+        try:
+            with urllib.request.urlopen(request, timeout=30) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
+
 
 def wait_until(is_true: Callable[[], bool], within_seconds: float, log: Path) -> None:
     """Return as soon as something is true; AssertionError with the end of a log when it does not become true."""

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import urllib.parse
 from pathlib import Path
 
 import pytest
@@ -44,7 +45,14 @@ def trained(checkout):
     with airflow_standalone(made.folder, Home(made.home), environment) as airflow:
         wait_until(lambda: airflow.has_dag("train_recommender"), 120, airflow.log)
         run_id = airflow.trigger("train_recommender", {"overrides": OVERRIDES})
-        return run_id, airflow.wait_for_run("train_recommender", run_id, RUN_WITHIN_SECONDS)
+        states = airflow.wait_for_run("train_recommender", run_id, RUN_WITHIN_SECONDS)
+        task = f"/api/v2/dags/train_recommender/dagRuns/{urllib.parse.quote(run_id)}/taskInstances/validate"
+        link = airflow.call("GET", f"{task}/links")["extra_links"]["Validation"]
+        pages[run_id] = airflow.page(link), airflow.page(link, signed_in=False)
+        return run_id, states
+
+
+pages: dict[str, tuple[tuple[int, str], tuple[int, str]]] = {}  # what the link on `validate` leads to, of a run
 
 
 @pytest.fixture
@@ -74,6 +82,14 @@ def slate(checkout, *arguments):
 def test_every_task_of_the_run_ends_well(trained):
     _, states = trained
     assert states == dict.fromkeys(["prepare", *STEPS, "record"], "success")
+
+
+def test_the_task_validate_leads_whoever_is_signed_in_to_the_page_about_the_data(trained):
+    run_id, _ = trained
+    (status, page), (status_of_a_stranger, _) = pages[run_id]
+    assert status == 200
+    assert "Is it good? Yes, the data is good." in page
+    assert status_of_a_stranger == 401
 
 
 def test_the_new_version_carries_the_commit_at_the_end_of_the_runs_branch_under_its_release_tag(
