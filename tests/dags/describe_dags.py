@@ -42,10 +42,10 @@ def describe_task(task) -> dict:
 
 
 def main() -> None:
-    from airflow.dag_processing.dagbag import DagBag
+    from airflow.dag_processing.dagbag import BundleDagBag
 
     before = set(sys.modules)
-    bag = DagBag(FOLDER, bundle_path=FOLDER, bundle_name="dags-folder")
+    bag = BundleDagBag(FOLDER, bundle_path=FOLDER, bundle_name="dags-folder")
     answer = {
         "errors": bag.import_errors,
         "new_modules": sorted(set(sys.modules) - before),
