@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Iterator
 from contextlib import closing
@@ -10,7 +11,9 @@ from pathlib import Path
 
 import orjson
 import pytest
+from typer.testing import CliRunner
 
+from cli.main import app
 from contracts.errors import StoreError
 from contracts.home import Home
 from feature_store.connection import Client, connect
@@ -20,6 +23,7 @@ from pipelines.traffic import bring_traffic, collect_traffic, collected_days, st
 from tests.canary_worlds import click, impression
 
 APP = "movies"
+PARAMS = Path(__file__).parents[2] / "params.yaml"
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
 
@@ -202,3 +206,19 @@ def test_a_workspace_keeps_the_days_it_was_brought_while_they_are_collected_anew
     assert (folder / APP / "impressions" / "day=2026-11-24.parquet").read_bytes() == brought
     assert bring_traffic(home, APP, folder) == ["day=2026-11-24"]
     assert (folder / APP / "impressions" / "day=2026-11-24.parquet").read_bytes() != brought
+
+
+def test_the_command_line_collects_into_the_workspace_and_tells_the_days(
+    client: Client, home: Home, redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REDIS_URL", redis_url)
+    (tmp_path / "params.yaml").write_text(PARAMS.read_text())
+    monkeypatch.chdir(tmp_path)
+    write(client, 1)
+    said = CliRunner().invoke(app, ["traffic", "collect", "--json"], catch_exceptions=False).stdout
+    assert json.loads(said)["new"] == {"impressions": 2, "interactions": 1, "unreadable": 0}
+    brought = tmp_path / "traffic" / APP
+    assert sorted(path.parent.name for path in brought.rglob("day=2026-11-24.parquet")) == list(traffic.TABLES)
+    told = json.loads(CliRunner().invoke(app, ["traffic", "status", "--json"], catch_exceptions=False).stdout)
+    day = {"day": "2026-11-24", "impressions": 2, "interactions": 1, "unreadable": 0}
+    assert told == {"days": [day], "lost": 0, "other_streams": 0}

@@ -588,6 +588,19 @@ def test_data_that_broke_another_rule_is_no_baseline(workspace: Path, tables: Ca
         CliRunner().invoke(app, ["baseline", "accept"], catch_exceptions=False)
 
 
+def test_the_stage_checks_where_the_features_are_computed(
+    workspace: Path, tables: CanonicalTables, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+    monkeypatch.setattr(stage, "suite_engine", lambda engine: asked.append(engine) or suite_engine("duckdb"))
+    tables.save(RAW)
+    chosen = stage_settings()
+    for engine in ("duckdb", "spark"):
+        features = chosen.features.model_copy(update={"engine": engine})
+        stage.run(chosen.model_copy(update={"features": features}), FixedClock(NOW))
+    assert asked == ["duckdb", "spark"]
+
+
 @needs_spark
 # pyspark leaves its sockets to the garbage collector, and says so of each.
 @pytest.mark.filterwarnings("ignore:Exception ignored in. <socket.socket:pytest.PytestUnraisableExceptionWarning")

@@ -172,3 +172,8 @@ def test_what_is_no_profile_is_refused(profile):
 def test_what_is_no_result_is_refused(result):
     with pytest.raises(TypeError, match="tables"):
         read_profiles(result)
+
+
+def test_one_bin_of_a_tenth_that_empties_comes_to_seven_tenths() -> None:
+    emptied = population_stability([0.1], [0.0])
+    assert emptied == pytest.approx((0.1 - 0.0001) * math.log(0.1 / 0.0001))

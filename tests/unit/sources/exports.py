@@ -28,8 +28,8 @@ MAPPING: dict[str, Any] = {
 
 
 def files(**changes: Any) -> Files:
-    """The mapping of the tiny export, with changes to its interactions; `items` and `users` are tables of their own."""
-    tables = {name: changes.pop(name) for name in ("items", "users") if name in changes}
+    """The mapping of the tiny export, with changes to its interactions; other tables by name."""
+    tables = {name: changes.pop(name) for name in ("items", "users", "impressions") if name in changes}
     return Files.model_validate({"interactions": {**MAPPING, **changes}, **tables})
 
 

@@ -219,6 +219,29 @@ def test_items_and_people_are_read_with_their_own_mapping(tmp_path: Path, out: P
     assert report.derived == {}
 
 
+def test_impressions_are_read_with_their_own_mapping(tmp_path: Path, out: Path) -> None:
+    shown = (
+        "slate;place;sku;at;chance\n"
+        "q2;1;B-2;2023-11-15T00:00:00Z;0,25\n"
+        "q1;2;A-1;2023-11-14T00:00:00Z;\n"
+        "q1;1;B-2;2023-11-14T00:00:00Z;1\n"
+    )
+    columns = {"request_id": "slate", "position": "place", "item_id": "sku", "event_ts": "at", "propensity": "chance"}
+    mapping = files(
+        path="e.csv", impressions={"path": "shown.csv", "separator": ";", "decimal": ",", "columns": columns}
+    )
+    write(tmp_path, {"e.csv": as_csv(), "shown.csv": shown})
+    report = ingest(mapping, tmp_path, out)
+    table = CanonicalTables.load(out).impressions
+    assert table.schema == SCHEMAS["impressions"]
+    assert table.select("request_id", "position", "item_id", "propensity").rows() == [
+        ("q1", 1, "B-2", 1.0),
+        ("q1", 2, "A-1", None),
+        ("q2", 1, "B-2", 0.25),
+    ]
+    assert report.rows["impressions"] == 3
+
+
 @pytest.mark.parametrize("tags", ['["b", "a"]', '"b|a"'])
 def test_categories_may_be_a_list_or_a_text(tmp_path: Path, out: Path, tags: str) -> None:
     goods = f'{{"sku": "A-1", "tags": {tags}}}\n'
