@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,7 @@ from feature_store.trailing import EventRuns, Moments
 from feature_store.views import FeatureView
 
 BATCH_ROWS = 500_000
+N_THREADS = 2  # what numpy does here it does without Python's lock; more would hold more columns at once
 
 Column = npt.NDArray[np.float32]
 
@@ -71,37 +73,45 @@ def _columns(
 ) -> Iterator[tuple[str, Column]]:
     """Each feature's name and values, in the order of the spine; NaN where missing."""
     runs, moments = _runs_and_moments(spine, interactions, entity)
-    for view in views:
-        spans = runs.spans(moments, view.reach_us)
-        for feature, fold in zip(view.features, view.folds, strict=True):
-            values = np.empty(len(moments.order), np.float32)
-            for start in range(0, len(values), BATCH_ROWS):
-                rows = slice(start, start + BATCH_ROWS)
-                values[moments.order[rows]] = runs.fold(fold, spans.part(rows))
-            yield feature.name, values
+    with ThreadPoolExecutor(N_THREADS) as pool:
+        for first in range(0, len(views), N_THREADS):
+            # No more views at once than threads: each holds its columns until they are on disk.
+            for columns in pool.map(lambda view: _view(runs, moments, view), views[first : first + N_THREADS]):
+                yield from columns
+
+
+def _view(runs: EventRuns, moments: Moments, view: FeatureView) -> list[tuple[str, Column]]:
+    spans = runs.spans(moments, view.reach_us)
+    columns = []
+    for feature, fold in zip(view.features, view.folds, strict=True):
+        values = np.empty(len(moments.order), np.float32)
+        for start in range(0, len(values), BATCH_ROWS):
+            rows = slice(start, start + BATCH_ROWS)
+            values[moments.order[rows]] = runs.fold(fold, spans.part(rows))
+        columns.append((feature.name, values))
+    return columns
 
 
 def _runs_and_moments(spine: Path, interactions: Path, entity: Entity) -> tuple[EventRuns, Moments]:
     key = f"{entity}_id"
     ids = pl.scan_parquet(spine).select(pl.col(key).unique()).collect(engine="streaming")[key].drop_nulls()
     code = pl.col(key).cast(pl.Enum(ids), strict=False).to_physical().cast(pl.Int32).alias("code")
-    events = pl.concat(
-        event_columns(batch).select(code, "event_us", "value_milli").drop_nulls("code")
-        for batch in _batches(interactions, [key, "event_type", "event_ts", "value"])
-    )
-    asked = pl.concat(
-        batch.select(code, as_of_us=pl.col("as_of").cast(UTC_TIME).dt.epoch("us"))
-        for batch in _batches(spine, [key, "as_of"])
-    )
-    value = events["value_milli"]
-    runs = EventRuns(
-        events["code"].to_numpy(),
-        events["event_us"].to_numpy(),
-        value.fill_null(0).to_numpy(),
-        value.is_not_null().to_numpy(),
-        len(ids),
-    )
-    return runs, Moments(asked["code"].to_numpy(), asked["as_of_us"].to_numpy(), len(ids))
+    return _runs(interactions, key, code, len(ids)), _moments(spine, key, code, len(ids))
+
+
+def _moments(spine: Path, key: str, code: pl.Expr, n_entities: int) -> Moments:
+    as_of_us = pl.col("as_of").cast(UTC_TIME).dt.epoch("us").alias("as_of_us")
+    asked = pl.concat((batch.select(code, as_of_us) for batch in _batches(spine, [key, "as_of"])), rechunk=True)
+    return Moments(asked["code"].to_numpy(), asked["as_of_us"].to_numpy(), n_entities)
+
+
+def _runs(interactions: Path, key: str, code: pl.Expr, n_entities: int) -> EventRuns:
+    value = pl.col("value_milli")
+    columns = [code, "event_us", value.fill_null(0), value.is_not_null().alias("valued")]
+    batches = _batches(interactions, [key, "event_type", "event_ts", "value"])
+    events = pl.concat((event_columns(batch).select(columns) for batch in batches), rechunk=True).drop_nulls("code")
+    codes, event_us, values, valued = (events[name].to_numpy() for name in events.columns)
+    return EventRuns(codes, event_us, values, valued, n_entities)
 
 
 def _batches(path: Path, columns: Sequence[str]) -> Iterator[pl.DataFrame]:
