@@ -8,7 +8,9 @@ from typing import Any
 
 import typer
 
+from cli.output import AsJson, print_result
 from contracts.errors import ValidationFailed, WorkspaceError
+from contracts.json_file import write_json
 
 
 def add_to(app: typer.Typer) -> None:
@@ -19,7 +21,7 @@ def add_to(app: typer.Typer) -> None:
     app.add_typer(commands, name="baseline")
 
 
-def show(context: typer.Context, *, as_json: bool = typer.Option(False, "--json", help="Print JSON.")) -> None:
+def show(context: typer.Context, *, as_json: AsJson = False) -> None:
     """Show the baseline, and how far the last validation was from it."""
     if context.invoked_subcommand:
         return
@@ -27,28 +29,25 @@ def show(context: typer.Context, *, as_json: bool = typer.Option(False, "--json"
 
     path, result = _path(), _last_result()
     baseline = read_baseline(path)
-    told = {"baseline": path, "rows": dict(baseline.rows), "profiled": sorted(baseline.profiles)}
-    if as_json:
-        print(json.dumps({**told, "drift": result.get("drift", [])}, indent=1))
-        return
-    print(f"{path}: " + (_volumes(baseline.rows) if baseline.rows else "nothing was accepted yet"))
-    for drift in result.get("drift", []):
-        psi = "" if drift["psi"] is None else f"{drift['psi']:.3f}"
-        print(f"  {drift['table']}.{drift['column']:<28}{psi:>8}  {drift['verdict']}  {drift['reason']}".rstrip())
+    drifts = result.get("drift", [])
+    told = {"baseline": path, "rows": dict(baseline.rows), "profiled": sorted(baseline.profiles), "drift": drifts}
+    head = f"{path}: " + (_volumes(baseline.rows) if baseline.rows else "nothing was accepted yet")
+    print_result(told, as_json, "\n".join([head, *map(_line, drifts)]))
 
 
-def accept(*, as_json: bool = typer.Option(False, "--json", help="Print JSON.")) -> None:
+def _line(drift: dict[str, Any]) -> str:
+    psi = "" if drift["psi"] is None else f"{drift['psi']:.3f}"
+    return f"  {drift['table']}.{drift['column']:<28}{psi:>8}  {drift['verdict']}  {drift['reason']}".rstrip()
+
+
+def accept(*, as_json: AsJson = False) -> None:
     """Take the last validation of this checkout as the baseline, also if it failed for nothing but the old one."""
     path, result = _path(), _last_result()
     _check_it_is_sound(result)
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    text = json.dumps({"tables": _what_is_compared(result)}, indent=1, sort_keys=True, ensure_ascii=False)
-    Path(path).write_text(text + "\n", encoding="utf-8")
+    write_json({"tables": _what_is_compared(result)}, Path(path))
     rows = {name: table["rows"] for name, table in result["tables"].items()}
-    if as_json:
-        print(json.dumps({"baseline": path, "rows": rows}))
-        return
-    print(f"{path}: {_volumes(rows)}\nCommit it; `dvc repro` holds the data against it from now on.")
+    text = f"{path}: {_volumes(rows)}\nCommit it; `dvc repro` holds the data against it from now on."
+    print_result({"baseline": path, "rows": rows}, as_json, text)
 
 
 def _path() -> str:
@@ -63,7 +62,10 @@ def _last_result() -> dict[str, Any]:
     path = run_folder() / "validation" / "validation.json"
     if not path.is_file():
         raise WorkspaceError(f"Nothing was validated here yet: {path} is missing.", "Run `dvc repro validate`.")
-    result: dict[str, Any] = json.loads(path.read_bytes())
+    try:
+        result: dict[str, Any] = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise WorkspaceError(f"{path} is no result of a validation: {error}.", "Run `dvc repro validate`.") from error
     return result
 
 

@@ -30,6 +30,7 @@ from tqdm import tqdm
 
 from contracts.errors import StoreError
 from contracts.home import Home
+from contracts.json_file import write_json
 from feature_store.connection import Client, mapped_errors
 from feature_store.event_stream import BATCH_LENGTH, Place, Stretch, read_stretch
 from feature_store.keys import events_key, events_written_key
@@ -97,9 +98,7 @@ class Ledger:
             return cls()
 
     def save(self, path: Path) -> None:
-        unfinished = path.with_suffix(".part")
-        unfinished.write_text(json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8")
-        unfinished.replace(path)
+        write_json(asdict(self), path)
 
     def after(self, stretch: Stretch) -> Ledger:
         return Ledger(stretch.place, self.n_lost + stretch.n_lost, self.n_other + stretch.is_other)

@@ -6,11 +6,11 @@ fails. Either way a report (every rule, its counts, the bad rows) is left in SLA
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from contracts.clock import Clock, WallClock
+from contracts.json_file import write_json
 from contracts.settings import Settings
 from pipelines.paths import QUARANTINE, RAW, VALID, VALIDATION_RESULT
 from pipelines.stage_run import run_folder, run_stage
@@ -39,7 +39,7 @@ def run(settings: Settings, clock: Clock | None = None) -> dict[str, Any]:
         with whole_folder(report) as folder:
             _write_report(validation, folder)
         validation.raise_failures(report)
-    _write_json(validation.result, VALIDATION_RESULT)
+    write_json(validation.result, VALIDATION_RESULT)
     for warning in validation.warnings:
         print(f"warning: {warning}")
     counts = {name: {"valid": one.n_valid, "quarantined": one.n_quarantined} for name, one in validation.tables.items()}
@@ -51,14 +51,7 @@ def run(settings: Settings, clock: Clock | None = None) -> dict[str, Any]:
 def _write_report(validation: Validation, folder: Path) -> None:
     write_docs(validation, folder)
     validation.save_quarantine(folder / "quarantine")
-    _write_json(validation.result, folder / "validation.json")
-
-
-def _write_json(result: dict[str, Any], path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(path.name + ".part")
-    unfinished.write_text(json.dumps(result, indent=1, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")
-    unfinished.replace(path)
+    write_json(validation.result, folder / "validation.json")
 
 
 if __name__ == "__main__":

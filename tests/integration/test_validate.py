@@ -245,6 +245,7 @@ def shown(**cells: Any) -> pl.DataFrame:
     ("cells", "reason"),
     [
         ({"position": 1}, "place_is_free"),
+        ({"position": 3, "event_ts": NOW - timedelta(days=1)}, "place_is_free"),
         ({"position": 0}, "position_in_range"),
         ({"position": None}, "position_present"),
         ({"propensity": 0.0}, "propensity_in_range"),

@@ -53,6 +53,22 @@ def test_an_empty_bin_counts_as_the_least_share_and_stays_finite():
     assert population_stability([1.0, 0.0], [0.9, 0.1]) == pytest.approx(by_hand)
 
 
+def test_a_limit_that_is_just_reached_is_not_passed():
+    then, now = words(red=100, blue=100), words(red=50, blue=150)
+    psi = population_stability([0.5, 0.5], [0.25, 0.75])
+    assert drift_of(then, now, warn_psi=psi, max_psi=psi).verdict is Verdict.STEADY
+    just_under = math.nextafter(psi, 0)
+    assert drift_of(then, now, warn_psi=just_under, max_psi=psi).verdict is Verdict.MOVED
+    assert drift_of(then, now, warn_psi=just_under, max_psi=just_under).verdict is Verdict.BROKEN
+
+
+def test_a_new_category_of_just_the_share_that_is_allowed_is_not_too_much():
+    then, now = words(red=200), words(red=150, green=50)
+    lenient = {"warn_psi": 9.0, "max_psi": 9.0}
+    assert drift_of(then, now, warn_category_share=0.25, max_category_share=0.25, **lenient).verdict is Verdict.STEADY
+    assert drift_of(then, now, warn_category_share=0.2, max_category_share=0.24, **lenient).verdict is Verdict.BROKEN
+
+
 @given(counts)
 def test_nothing_moves_between_equals(values):
     assert population_stability(shares(values), shares(values)) == 0.0
