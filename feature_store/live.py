@@ -12,7 +12,7 @@ history, those since by the person's recent events. All of it holds under these 
 - Recent events that the list dropped (`serving.recent_length`, `serving.recent_ttl_hours`) are not counted.
 - An event of the recent list counts if it came in or after the second of `as_of` and is not in the history; what is
   older, the row already tells. The same event sent twice counts once (same item, type, time and value).
-- An event stamped later than `now` has happened all the same, just now: clocks of workers and clients differ.
+- An event stamped `now` or later has happened all the same, a microsecond ago: clocks of workers and clients differ.
 - In the very second of `as_of` the row stands as it was published; there is nothing it could have lost.
 
 Session events without a person count for nobody's row: offline, they are nobody's either.
@@ -152,7 +152,7 @@ class _Plan:
         events_us = moment.since.event_us
         self._count(moment, events_us, values, missing)
         if len(events_us):
-            values[self.last] = max(moment.now_us - int(events_us[-1]), 0) / MICROSECONDS_PER_DAY
+            values[self.last] = max(moment.now_us - int(events_us[-1]), 1) / MICROSECONDS_PER_DAY
             missing[self.last] = False
         elif not moment.is_of_row:
             _age(moment, self.last, -1, values, missing)
@@ -160,7 +160,7 @@ class _Plan:
             _age(moment, self.first, 0, values, missing)
         if len(events_us):
             unheard_of = self.first[missing[self.first]]
-            values[unheard_of] = max(moment.now_us - int(events_us[0]), 0) / MICROSECONDS_PER_DAY
+            values[unheard_of] = max(moment.now_us - int(events_us[0]), 1) / MICROSECONDS_PER_DAY
             missing[unheard_of] = False
 
     def _count(self, moment: _Moment, events_us: npt.NDArray[np.int64], values: Cells, missing: Flags) -> None:

@@ -137,6 +137,15 @@ def test_live_features_are_computed_again_from_the_tables_and_what_came_in_since
     assert total[len(PEOPLE)] == 1.0
 
 
+def test_what_is_stamped_later_than_the_request_is_taken_for_just_now_on_both_sides(stage: Stage, tables: Path) -> None:
+    answering = Answering(stage, age=timedelta(hours=5))
+    clicked(stage, PEOPLE[0], answering.release.as_of + timedelta(hours=5, minutes=2))
+    answering.answer(PEOPLE[0])
+    assert at_fault(answering.check(tables)) == {}
+    column = answering.schemas.user.names.index("user_event_count_1d")
+    assert [one.user.rows.values[0, column] for one in logged(stage) if one.user] == [1.0]
+
+
 def test_a_live_feature_that_is_counted_wrongly_is_named(
     stage: Stage, tables: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

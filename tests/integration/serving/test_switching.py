@@ -262,6 +262,11 @@ def test_people_are_answered_while_redis_is_away_and_it_is_used_again_when_it_is
                 202,
                 {"accepted": 1, "degraded": ["sessions"], "unknown_items": []},
             )
+            of_both = {"events": [CLICK, {**CLICK, "user_id": "u500", "session_id": None}]}
+            _, taken_in = server.ask("/v1/events", of_both)
+            assert taken_in["degraded"] == ["sessions", "recent_events"]
+            _, of_a_person = server.ask("/v1/events", {**CLICK, "user_id": "u500", "session_id": None})
+            assert of_a_person["degraded"] == ["recent_events"]
             embedded_redis.start(own_redis.home)  # on another port, as it may
             wait_until(lambda: server.ready(degraded=[], problem=None))
         assert {status for status, _ in server.answers} == {200}

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from contracts.errors import SettingsError
 from contracts.features import Entity
 from contracts.tables import UTC_TIME, CanonicalTables
-from feature_store import trailing
+from feature_store import trailing, training_table
 from feature_store.definitions import ALL_VIEWS
 from feature_store.engines import open_engine
 from feature_store.offline import point_in_time_join
@@ -104,7 +104,8 @@ def test_the_quick_way_gives_every_bit_of_the_expression(world, entity):
                 assert quick[feature.name].equals(expected, check_names=False), feature.name
 
 
-def test_a_table_by_parquet_is_the_join_in_memory(world, tmp_path):
+def test_a_table_by_parquet_is_the_join_in_memory(world, tmp_path, monkeypatch):
+    monkeypatch.setattr(training_table, "BATCH_ROWS", 97)  # many, and the last one is short
     spine = world.interactions.select("user_id", "item_id", "value", as_of="event_ts")
     spine = pl.concat([spine, spine[::7]]).sample(fraction=1.0, shuffle=True, seed=4)
     spine.write_parquet(tmp_path / "spine.parquet")
@@ -120,6 +121,27 @@ def test_a_table_by_parquet_is_the_join_in_memory(world, tmp_path):
         names = [feature.name for view in FOLDED if view.entity is entity for feature in view.features]
         assert found.select(names).equals(expected.select(names))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["events.parquet", "spine.parquet", "table.parquet"]
+
+
+def test_a_table_by_parquet_knows_nothing_of_people_it_was_not_asked_about(world, tmp_path):
+    few = world.interactions.head(40).select("user_id", as_of="event_ts")
+    few.write_parquet(tmp_path / "spine.parquet")
+    world.interactions.write_parquet(tmp_path / "events.parquet")
+    people = [view for view in FOLDED if view.entity is Entity.USER]
+    write_training_table(tmp_path / "spine.parquet", tmp_path / "events.parquet", people, tmp_path / "table.parquet")
+    names = [feature.name for view in people for feature in view.features]
+    expected = point_in_time_join(few, world, Entity.USER).select(names)
+    assert pl.read_parquet(tmp_path / "table.parquet").select(names).equals(expected)
+
+
+def test_whoever_has_no_id_did_nothing(world):
+    nameless = world.interactions.head(300).with_columns(user_id=pl.lit(None, pl.String))
+    told = replace(world, interactions=pl.concat([world.interactions, nameless]))
+    moment = world.interactions["event_ts"][600]
+    asked = pl.DataFrame({"user_id": [None, "nobody"], "as_of": [moment] * 2}, schema_overrides={"user_id": pl.String})
+    found = point_in_time_join(asked, told, Entity.USER)
+    assert found["user_event_count_total"].to_list() == [0, 0]
+    assert found["user_event_recency_days_total"].to_list() == [None, None]
 
 
 def test_a_table_by_parquet_takes_no_expression_and_says_what_to_do(tmp_path):
