@@ -19,7 +19,6 @@ class FoldedEvents:
 
     def __init__(self, events: pl.DataFrame, keys: pl.DataFrame, entity: Entity) -> None:
         self._events = events.select(pl.col(f"{entity}_id").alias("entity_id"), "event_us", "value_milli")
-        self._events = self._events.drop_nulls("entity_id")
         self._keys = keys
 
     def compute(self, view: FeatureView) -> pl.DataFrame:
