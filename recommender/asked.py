@@ -12,7 +12,6 @@ from recommender.catalogue import Catalogue
 from recommender.query import RetrievalQuery
 
 OWNER = "recommendations"
-SECONDS_PER_DAY = 86_400
 LATEST = 30  # events that stand for what somebody likes now, against all they ever liked
 
 

@@ -2,8 +2,8 @@
 
 A record is JSON; arrays are base64 of little-endian bytes, row after row (docs/formats/redis.md):
 
-    {"request_id", "arm", "release_id", "generation_id", "now", "user_id", "history": {"n_events", "last_ts"},
-     "recent": [[epoch microseconds, event type], ...], "user": rows or null, "items": rows}
+    {"request_id", "arm", "release_id", "generation_id", "now", "history": {"n_events", "last_ts"},
+     "recent": [[epoch microseconds, event type], ...], "user": rows or null, "items": rows or null}
 
     rows: {"ids", "known", "written", "values", "missing"}
 
@@ -30,7 +30,7 @@ from contracts.events import EVENT_CODES, EventType
 from contracts.features import FeatureReader, FeatureSchema, Person, ReadRows
 from contracts.fingerprint import fingerprint_json
 from contracts.ids import ItemId, SessionId, UserId
-from contracts.slates import RecommendRequest, Slate
+from contracts.slates import Slate
 from feature_store.live import bring_up_to
 
 # Of the candidates not shown so many are drawn: a value that keeps an item from being shown never shows among the
@@ -126,7 +126,7 @@ class RecordingReader:
         self._items = (item_ids, rows)
         return rows
 
-    def used(self, request: RecommendRequest, slate: Slate) -> UsedValues | None:
+    def used(self, slate: Slate) -> UsedValues | None:
         """What the slate stands on; None where nothing could be read."""
         person, now = self._person, self._now
         if person is None or now is None:
@@ -134,7 +134,7 @@ class RecordingReader:
         history, recent = person.history, person.recent
         row = bring_up_to(person, self._schema, now).features
         return UsedValues(
-            request_id=request.request_id,
+            request_id=slate.request_id,
             release_id=slate.release_id,
             generation_id=slate.generation_id,
             now=now,

@@ -62,7 +62,7 @@ class Served:
         """The slate, and the feature values it stands on; None where they could not be read, and defaults stood in."""
         reader = RecordingReader(self.reader, self.release.schemas.user)
         slate = self._answer(request, reader)
-        return slate, None if FEATURES in slate.degraded else reader.used(request, slate)
+        return slate, None if FEATURES in slate.degraded else reader.used(slate)
 
     def _answer(self, request: RecommendRequest, reader: FeatureReader) -> Slate:
         try:

@@ -19,7 +19,6 @@ from serving.live_release import NO_RELEASE
 from serving.production import OnlineProduction
 
 LAST_EVENTS = 10
-SECONDS_PER_DAY = 86_400
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from contracts.on_demand import OnDemandView
-from recommender.asked import LATEST, OWNER, SECONDS_PER_DAY, Asked
+from recommender.asked import LATEST, OWNER, Asked
+from recommender.events import SECONDS_PER_DAY
 from recommender.taste import mean_release_year
 
 SECONDS_PER_YEAR = 365.25 * SECONDS_PER_DAY

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from contracts.ids import UserId
 from contracts.slates import RecommendRequest
-from feature_store.keys import events_key
+from feature_store.keys import events_key, recent_key, session_key
 from feature_store.online import RedisFeatureReader
 from release.bundle import load_bundle
 from release.bundle_store import BundleStore
@@ -271,6 +271,22 @@ def test_clicks_of_a_known_person_without_a_session_count_at_the_next_request(cl
     after = ask(client, user_id="u500")
     assert not set(clicked) & set(shown(after))
     assert counts_used(stage, "u500") == {name: count + 2 for name, count in counts.items()}
+
+
+def test_a_session_and_a_person_are_remembered_each_as_long_as_the_settings_say(stage: Stage) -> None:
+    stage = stage.with_serving(session_length=2, session_ttl_minutes=3, recent_length=4, recent_ttl_hours=5)
+    stage.point_at(0)
+    app, redis = stage.settings.app, stage.redis
+    session, recent = session_key(app, "visit-1"), recent_key(app, "u500")
+    batch = [
+        {"event_type": "click", "item_id": item_id, "user_id": "u500", **GUEST}
+        for item_id in ("i1000", "i1001", "i1002", "i1003", "i1004")
+    ]
+    with stage.client() as client:
+        assert client.post("/v1/events", json={"events": batch}).status_code == 202
+    assert (redis.llen(session), redis.llen(recent)) == (2, 4)
+    assert 2 * 60 < redis.ttl(session) <= 3 * 60
+    assert 4 * 3600 < redis.ttl(recent) <= 5 * 3600
 
 
 def test_an_event_of_an_item_that_no_release_knows_is_taken_logged_counted_and_named(stage: Stage) -> None:

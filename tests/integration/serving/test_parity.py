@@ -29,6 +29,8 @@ from feature_store.online import RedisFeatureReader
 from feature_store.packing import HEADER
 from feature_store.recent import Bounds, RecentEvent, append_events
 from feature_store.values import FeatureSchemas
+from recommender import ranking_features
+from release import request_path
 from release.bundle import load_bundle
 from release.bundle_store import BundleStore
 from release.parity_result import LoggedParity
@@ -328,6 +330,25 @@ def test_a_server_logs_what_it_showed_beside_the_question(stage: Stage) -> None:
     assert list(one.items.ids[:3]) == [item["item_id"] for item in slate["items"]]
     [record] = latest_records(stage.redis, values_key(stage.settings.app), 10)
     assert json.loads(record)["arm"] == "production"
+
+
+def test_the_rows_that_are_logged_are_those_that_the_ranker_was_handed(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answering = Answering(stage, age=timedelta(days=6, hours=5))
+    clicked(stage, PEOPLE[0], answering.release.as_of + timedelta(days=6))
+    handed = []
+    monkeypatch.setattr(
+        request_path, "assemble", lambda *asked: (handed.append(asked), ranking_features.assemble(*asked))[1]
+    )
+    answering.answer(PEOPLE[0])
+    [(catalogue, _, candidates, user_row, item_rows, *_)] = handed
+    [one] = logged(stage)
+    assert one.user is not None
+    assert one.items is not None
+    assert one.user.rows.values.tolist() == user_row.values.tolist()
+    at = [catalogue.ids.external(candidates.item_idx).index(item_id) for item_id in one.items.ids]
+    assert one.items.rows.values.tolist() == item_rows.values[at].tolist()
 
 
 def test_a_share_of_requests_is_logged_the_same_ones_always(stage: Stage) -> None:

@@ -61,6 +61,20 @@ def test_faults_are_a_table_by_feature_and_an_exit_code(stage: Stage, slate: Any
     assert [one["name"] for one in told["features"] if one["mismatch"]] == ["user_age"]
 
 
+def test_what_was_found_with_a_tolerance_is_not_kept_for_the_gate(stage: Stage, slate: Any) -> None:
+    answering = Answering(stage)
+    key = users_key(stage.settings.app, answering.generation_id, 0)
+    row = spoil(stage.redis.hget(key, PEOPLE[1]), answering.schemas.user, "user_age", 99.0)
+    stage.redis.hset(key, PEOPLE[1], row)
+    answering.answer(*PEOPLE)
+    assert slate("parity").exit_code == 1
+    tolerated = slate("parity", "--tolerance", "100")
+    assert (tolerated.exit_code, "0 at fault" in tolerated.stdout) == (0, True)
+    kept = last_parity(stage.home.parity / stage.settings.app, answering.release_id)
+    assert kept is not None
+    assert kept.n_faults == 1
+
+
 def test_of_the_latest_answers_alone(stage: Stage, slate: Any) -> None:
     Answering(stage).answer(*PEOPLE)
     assert ": 2 answers" in slate("parity", "--requests", "2").stdout

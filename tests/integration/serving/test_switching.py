@@ -28,18 +28,17 @@ from feature_store.recent import Bounds, RecentEvent, append_events
 from serving.app import create_app
 from serving.live_release import LiveRelease
 from serving.server import listen
+from serving.wire import SentEvent
 from tests.integration.serving.worlds import Stage, published, wait_until
 
 QUESTIONS = ({"user_id": "u500"}, {}, {"session_id": "s1"}, {"surface": "item", "item_id": "i1004"})
+CLICK = {"event_type": "click", "session_id": "s1", "item_id": "i1004"}
+N_SWITCHES = 20
 
 
 def taken(*degraded: str) -> dict[str, Any]:
     """The answer to one event of an item that is known."""
     return {"accepted": 1, "degraded": list(degraded), "unknown_items": []}
-
-
-CLICK = {"event_type": "click", "session_id": "s1", "item_id": "i1004"}
-N_SWITCHES = 20
 
 
 @dataclass
@@ -258,21 +257,30 @@ def test_people_are_answered_while_redis_is_away_and_it_is_used_again_when_it_is
             status, away = server.ask("/v1/recommend", {"user_id": "u500"})
             assert (status, away["tier"], away["degraded"]) == (200, "popular", ["features"])
             assert (away["release_id"], away["generation_id"]) == own_redis.pairs[0]
-            assert server.ask("/v1/events", CLICK) == (
-                202,
-                {"accepted": 1, "degraded": ["sessions"], "unknown_items": []},
-            )
-            of_both = {"events": [CLICK, {**CLICK, "user_id": "u500", "session_id": None}]}
-            _, taken_in = server.ask("/v1/events", of_both)
-            assert taken_in["degraded"] == ["sessions", "recent_events"]
-            _, of_a_person = server.ask("/v1/events", {**CLICK, "user_id": "u500", "session_id": None})
-            assert of_a_person["degraded"] == ["recent_events"]
+            assert server.ask("/v1/events", CLICK) == (202, taken("sessions"))
             embedded_redis.start(own_redis.home)  # on another port, as it may
             wait_until(lambda: server.ready(degraded=[], problem=None))
         assert {status for status, _ in server.answers} == {200}
         assert server.ask("/v1/recommend", {"user_id": "u500"})[1]["tier"] == "personal"
         assert server.ask("/v1/events", CLICK) == (202, taken())
         assert server.ask("/v1/recommend", {"session_id": "s1"})[1]["tier"] == "session"
+
+
+def test_an_event_while_redis_is_away_names_and_counts_every_list_that_lacks_it(own_redis: Stage) -> None:
+    own_redis.point_at(0)
+    api = own_redis.api()
+    take_up(api.live)
+    embedded_redis.stop(own_redis.home)
+    for event, degraded in (
+        ({"session_id": "s1"}, ["sessions"]),
+        ({"user_id": "u500"}, ["recent_events"]),
+        ({"user_id": "u500", "session_id": "s1"}, ["sessions", "recent_events"]),
+        ({"user_id": "u500", "event_type": "signup"}, []),  # no list keeps it
+    ):
+        answer = api.take_events(SentEvent.model_validate({"event_type": "click", "item_id": "i1004", **event}))
+        assert (answer.status_code, json.loads(answer.body)) == (202, taken(*degraded))
+    for what in ("sessions", "recent_events"):
+        assert f'slate_degraded_total{{arm="production",what="{what}"}} 2.0' in api.metrics.text().decode()
 
 
 def test_a_server_that_starts_without_redis_serves_what_it_served_last(own_redis: Stage) -> None:

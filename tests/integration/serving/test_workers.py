@@ -7,7 +7,7 @@ import json
 import signal
 import subprocess
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,11 @@ from typing import Any
 import psutil
 import pytest
 
+from feature_store.event_stream import latest_records
+from feature_store.keys import values_key
+from release.bundle import load_bundle
+from release.bundle_store import BundleStore
+from release.used_values import UsedValues, parse_record
 from tests.integration.serving.test_command_line import checkout, running
 from tests.integration.serving.worlds import Stage, wait_until
 
@@ -40,6 +45,19 @@ class Crew:
                 connection.request("POST", path, json.dumps(body), {"content-type": "application/json"})
             answer = connection.getresponse()
             return answer.status, answer.read().decode()
+
+    @contextmanager
+    def only(self, awake: int) -> Iterator[None]:
+        """Meanwhile this worker alone answers."""
+        others = [psutil.Process(pid) for pid in self.workers() - {awake}]
+        for other in others:
+            other.suspend()
+        wait_until(lambda: all(other.status() == psutil.STATUS_STOPPED for other in others))
+        try:
+            yield
+        finally:
+            for other in others:
+                other.resume()
 
     def n_ready(self, release_id: str) -> int:
         """How many workers answer with this release, as they tell it of each other."""
@@ -68,6 +86,41 @@ def test_all_workers_follow_the_pointer_and_their_numbers_are_told_as_one(stage:
     assert crew.n_ready(stage.pairs[0][0]) == 0
     answered = [line for line in crew.ask("/metrics")[1].splitlines() if line.startswith("slate_slates_total")]
     assert sum(float(line.rpartition(" ")[2]) for line in answered) == 20
+
+
+def test_what_a_person_did_at_one_worker_counts_at_the_next_request_that_another_answers(
+    stage: Stage, crew: Crew
+) -> None:
+    one, other = crew.workers()
+    with crew.only(other):
+        before = items_of(crew.ask("/v1/recommend", {"user_id": "u500"}))
+    clicked = before[:2]
+    with crew.only(one):
+        for item_id in clicked:
+            crew.ask("/v1/events", {"event_type": "click", "user_id": "u500", "item_id": item_id})
+    with crew.only(other):
+        after = items_of(crew.ask("/v1/recommend", {"user_id": "u500"}))
+    assert not set(clicked) & set(after)
+    wait_until(lambda: len(logged(stage)) == 2)
+    first, second = (events_counted(stage, values) for values in logged(stage))
+    assert second == first + len(clicked)
+
+
+def items_of(answer: tuple[int, str]) -> list[str]:
+    assert answer[0] == 200
+    return [item["item_id"] for item in json.loads(answer[1])["items"]]
+
+
+def logged(stage: Stage) -> list[UsedValues]:
+    return [parse_record(record) for record in latest_records(stage.redis, values_key(stage.settings.app), 10)]
+
+
+def events_counted(stage: Stage, values: UsedValues) -> float:
+    """How many events of the person an answer counted."""
+    assert values.user is not None
+    names = load_bundle(BundleStore(stage.home).path(values.release_id)).schemas.user.names
+    count: float = values.user.rows.values[0, names.index("user_event_count_total")]
+    return count
 
 
 def test_a_worker_that_is_killed_is_started_again_while_the_other_answers(stage: Stage, crew: Crew) -> None:

@@ -16,7 +16,7 @@ from contracts.errors import ArtefactError
 from contracts.events import EventType
 from contracts.features import Entity, Events, FeatureSchema, FeatureSpec, History, Person, ReadRows
 from contracts.ids import ItemId, UserId
-from contracts.slates import RecommendRequest, Slate, SlateItem, Tier
+from contracts.slates import Slate, SlateItem, Tier
 from release.used_values import N_NOT_SHOWN, RecordingReader, UsedRows, UsedValues, parse_record
 
 NOW = datetime(2020, 4, 10, 12, 0, 0, 123_456, tzinfo=UTC)
@@ -60,7 +60,7 @@ def used(shown: Slate, *, asked: int = 40) -> UsedValues:
     reader = RecordingReader(Shelf(), SCHEMA)
     reader.read_person(UserId("u7"), None, NOW)
     reader.read_items(ITEMS[:asked], NOW)
-    found = reader.used(RecommendRequest(shown.request_id), shown)
+    found = reader.used(shown)
     assert found is not None
     return found
 
@@ -70,7 +70,7 @@ def test_what_was_read_is_kept_with_when_and_for_whom_and_nothing_is_read_twice(
     reader = RecordingReader(shelf, SCHEMA)
     reader.read_person(UserId("u7"), None, NOW)
     reader.read_items(ITEMS, NOW)
-    found = reader.used(RecommendRequest("r1"), slate("i5", "i3"))
+    found = reader.used(slate("i5", "i3"))
     assert shelf.n_reads == 2
     assert found is not None
     assert (found.request_id, found.release_id, found.generation_id, found.now) == ("r1", "r-1", "g1", NOW)
@@ -103,13 +103,13 @@ def test_where_few_were_candidates_all_are_kept():
 
 
 def test_an_answer_that_read_nothing_has_no_values():
-    assert RecordingReader(Shelf(), SCHEMA).used(RecommendRequest("r1"), slate("i5")) is None
+    assert RecordingReader(Shelf(), SCHEMA).used(slate("i5")) is None
 
 
 def test_somebody_who_did_not_say_who_they_are_has_no_row():
     reader = RecordingReader(Shelf(), SCHEMA)
     reader.read_person(None, None, NOW)
-    found = reader.used(RecommendRequest("r1"), slate("i5"))
+    found = reader.used(slate("i5"))
     assert found is not None
     assert (found.user, found.items) == (None, None)
 
