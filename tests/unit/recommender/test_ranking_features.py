@@ -143,9 +143,10 @@ def test_rows_that_are_not_as_many_as_the_candidates_are_refused():
         assemble(checkerboard().catalogue, query(2), CANDIDATES, feature_rows([[1, 2]]), ITEMS, Schemas())
 
 
-def test_every_feature_is_filled_by_somebody_with_a_past_where_items_have_prices_and_texts():
+def test_every_feature_is_filled_by_somebody_in_a_session_where_items_have_prices_and_texts():
+    minutes_later = query(2, 6, now=NOW - 2 * DAY + 300)
     for name in COMPUTED:
-        assert not np.isnan(column(name, query(2, 6), world=priced())[0]), name
+        assert not np.isnan(column(name, minutes_later, world=priced())[0]), name
 
 
 def priced() -> Catalogue:
@@ -191,6 +192,41 @@ def test_days_since_a_category_are_those_of_its_last_item():
     asked = query(2, 6, 3)
     assert column("pair_category_recency_days_all", asked) == pytest.approx([even, odd, even], abs=1e-6)
     np.testing.assert_allclose(column("pair_category_recency_days_all", query(2)), [2, np.nan, 2])
+
+
+def visited(*ages_minutes: float) -> RetrievalQuery:
+    """Somebody who touched item 0, 1, 2, ... so many minutes ago."""
+    times = np.array([NOW - round(60 * age) for age in ages_minutes], np.int64)
+    items = np.arange(len(times), dtype=np.int32)
+    return RetrievalQuery(NOW, History(items, times, np.full(len(times), np.nan, np.float32)))
+
+
+@pytest.mark.parametrize(
+    ("ages", "n_events", "minutes"),
+    [
+        ((), 0, np.nan),
+        ((31,), 0, np.nan),
+        ((30,), 1, 30),
+        ((90, 20, 5), 2, 20),
+        ((81, 51, 21), 3, 81),
+        ((2880, 82, 51, 21), 2, 51),
+    ],
+)
+def test_a_session_goes_back_to_the_last_pause_longer_than_half_an_hour(ages, n_events, minutes):
+    asked = visited(*ages)
+    assert column("session_event_count", asked) == [n_events] * 3
+    np.testing.assert_array_equal(column("session_minutes_since_start", asked), [minutes] * 3)
+
+
+def test_a_session_counts_its_categories_and_what_is_like_them_fits_it():
+    # Items of one colour of the checkerboard share a category; item 0 was touched long ago.
+    asked = visited(2880, 20, 5)
+    assert column("session_category_count", asked) == [2] * 3
+    assert column("session_category_count", visited(2880, 2879, 5)) == [1] * 3
+    even, odd, same = column("pair_category_affinity_session", visited(2880, 2879, 5))
+    assert (even, odd, same) == pytest.approx((1.0, 0.0, 1.0))
+    assert column("pair_category_affinity_session", asked) == pytest.approx([0.5, 0.5, 0.5])
+    assert np.isnan(column("pair_category_affinity_session", visited(2880))).all()
 
 
 def test_only_what_is_asked_for_is_computed_in_the_order_asked():

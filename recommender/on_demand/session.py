@@ -1,0 +1,74 @@
+"""What is done in this session, and how an item fits it.
+
+The session is read off the history at hand, which ends with what was just done: back from the moment of the request to
+the first pause longer than SESSION_GAP_S. So a snapshot to train on has sessions as a request has them, those of who
+had just done something.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from contracts.ids import ItemIdxArray
+from contracts.on_demand import OnDemandView
+from recommender.asked import OWNER, Asked
+from recommender.query import RetrievalQuery
+
+SESSION_GAP_S = 30 * 60  # as web analytics count sessions
+WINDOW = f"back to the last pause longer than {SESSION_GAP_S // 60} minutes"
+
+
+def _begin(query: RetrievalQuery) -> int:
+    """Where the session begins in the history; its length where there is none."""
+    pauses = np.diff(query.history.event_ts, append=query.now)
+    long = np.flatnonzero(pauses > SESSION_GAP_S)
+    return int(long[-1]) + 1 if len(long) else 0
+
+
+def _items(asked: Asked) -> ItemIdxArray:
+    return asked.catalogue.known(asked.query.history.item_idx[_begin(asked.query) :])
+
+
+def _session(asked: Asked) -> dict[str, float]:
+    event_ts = asked.query.history.event_ts[_begin(asked.query) :]
+    categories = asked.catalogue.categories[_items(asked)] > 0
+    return {
+        "session_event_count": len(event_ts),
+        "session_minutes_since_start": (asked.query.now - int(event_ts[0])) / 60 if len(event_ts) else float("nan"),
+        "session_category_count": int(categories.any(axis=0).sum()),
+    }
+
+
+def _fit(asked: Asked) -> dict[str, object]:
+    unit, items = asked.catalogue.unit_categories, _items(asked)
+    if not len(items):
+        return {"pair_category_affinity_session": float("nan")}
+    return {"pair_category_affinity_session": unit[asked.candidates.item_idx] @ unit[items].mean(axis=0)}
+
+
+VIEWS = (
+    OnDemandView(
+        name="session",
+        entity="session",
+        window=WINDOW,
+        owner=OWNER,
+        description="How long somebody has been here, and how much and how widely they looked at.",
+        features={
+            "session_event_count": "events; 0 where nothing was done just now",
+            "session_minutes_since_start": "minutes since the first of them; missing where there is none",
+            "session_category_count": "categories of the items touched",
+        },
+        compute=_session,
+    ),
+    OnDemandView(
+        name="pair_session",
+        entity="user-item",
+        window=WINDOW,
+        owner=OWNER,
+        description="How much an item is of the categories of the items of this session.",
+        features={
+            "pair_category_affinity_session": "cosine with their mean, up to its length; missing where there is none"
+        },
+        compute=_fit,
+    ),
+)
