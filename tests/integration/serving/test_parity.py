@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 
 from contracts.clock import FixedClock
@@ -20,7 +21,7 @@ from contracts.events import EventType
 from contracts.features import Entity, FeatureSchema
 from contracts.ids import ItemId, UserId
 from contracts.slates import RecommendRequest
-from contracts.tables import CanonicalTables
+from contracts.tables import UTC_TIME, CanonicalTables
 from feature_store import live, offline, recomputation
 from feature_store.definitions import features_of, views_of
 from feature_store.event_stream import latest_records
@@ -33,6 +34,7 @@ from recommender import ranking_features
 from release import request_path
 from release.bundle import load_bundle
 from release.bundle_store import BundleStore
+from release.generation_store import GenerationStore
 from release.parity_result import LoggedParity
 from release.parity_run import check_values_log
 from release.used_values import UsedValues, parse_record
@@ -263,6 +265,29 @@ def test_rows_of_a_later_moment_than_the_tables_were_asked_about_are_named(stage
     answering = Answering(stage, number=1)
     answering.answer(*PEOPLE)
     assert at_fault(answering.check(tables))["user_event_recency_days_total"] == (len(PEOPLE), 0, 0)
+
+
+def test_a_generation_whose_values_are_gone_is_of_the_moment_that_its_rows_tell(
+    stage: Stage, tables: Path, world: CanonicalTables
+) -> None:
+    answering = Answering(stage, number=1)
+    answering.answer(*PEOPLE)
+    assert answering.generation_id not in GenerationStore(stage.home).generation_ids()
+    an_hour_fresher = answering.release.as_of + timedelta(hours=1)
+    rows = world.interactions.filter(pl.col("user_id") == PEOPLE[0]).tail(1)
+    for later, kinds in ((timedelta(0), {}), (-timedelta(seconds=2), {"history_length": (1, 0, 0)})):
+        late = rows.with_columns(event_ts=pl.lit(an_hour_fresher + later, UTC_TIME))
+        replace(world, interactions=pl.concat([world.interactions, late])).save(tables)
+        found = at_fault(answering.check(tables))
+        assert {name: found[name] for name in found if name == "history_length"} == kinds
+
+
+def test_of_a_generation_that_is_gone_nobody_can_tell_the_moment_when_nobody_was_known(
+    stage: Stage, tables: Path
+) -> None:
+    Answering(stage, number=1).answer("nobody")
+    with pytest.raises(ArtefactError, match="Nobody can tell when generation"):
+        check_values_log(stage.redis, stage.settings.app, stage.home, tables, 10)
 
 
 def test_a_tolerance_may_be_named(stage: Stage, tables: Path) -> None:

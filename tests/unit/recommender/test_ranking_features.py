@@ -7,6 +7,7 @@ import pytest
 
 from contracts.errors import ShapeMismatch
 from contracts.features import Entity, FeatureRows, FeatureSchema, FeatureSpec, History
+from contracts.id_map import UNKNOWN
 from recommender.candidates import CandidateSet
 from recommender.catalogue import Catalogue
 from recommender.content_vectors import DIM
@@ -173,6 +174,14 @@ def test_a_price_is_compared_with_what_was_bought_only_where_something_is_known_
     assert np.isnan(column("pair_price_log_ratio_bought", query(2), world=priced(), user=somebody_new)).all()
 
 
+def test_what_costs_nothing_is_not_compared_with_what_was_bought():
+    world = priced()
+    world.price[4] = 0
+    np.testing.assert_allclose(
+        column("pair_price_log_ratio_bought", query(2), world=world), [np.nan, np.log(2 / 2), np.log(1 / 2)]
+    )
+
+
 def test_texts_are_compared_with_the_mean_of_what_was_touched():
     # Two even items and an odd one point to (2, 1) / sqrt(5); the last one alone is odd.
     asked = query(2, 6, 3)
@@ -227,6 +236,13 @@ def test_a_session_counts_its_categories_and_what_is_like_them_fits_it():
     assert (even, odd, same) == pytest.approx((1.0, 0.0, 1.0))
     assert column("pair_category_affinity_session", asked) == pytest.approx([0.5, 0.5, 0.5])
     assert np.isnan(column("pair_category_affinity_session", visited(2880))).all()
+
+
+def test_an_item_that_the_release_does_not_know_is_of_no_category():
+    # The last item of the catalogue is odd: nobody touched it, or any other odd one.
+    np.testing.assert_allclose(
+        column("pair_category_recency_days_all", query(2, UNKNOWN)), [2 + 1 / DAY, np.nan, 2 + 1 / DAY]
+    )
 
 
 def test_only_what_is_asked_for_is_computed_in_the_order_asked():
