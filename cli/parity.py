@@ -29,14 +29,16 @@ def parity(
     tolerance: Annotated[
         float, typer.Option(help="Largest relative difference that counts as equal; 0: the same bits.", min=0)
     ] = 0.0,
-    max_share: Annotated[float, typer.Option(help="Share of values that may be at fault.", min=0, max=1)] = 0.0,
+    max_share: Annotated[
+        float | None,
+        typer.Option(help="Share of values that may be at fault; by default as the gate has it.", min=0, max=1),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Compute the feature values that answers stood on again, and say which differ; exits 1 when too many do.
 
     The result of each release is kept under SLATE_HOME for the gate `logged_parity`, unless a tolerance was named.
     """
-    from contracts.clock import WallClock
     from feature_store.connection import connect
     from feature_store.embedded_redis import online_store
     from release.parity_result import record_parity
@@ -47,9 +49,10 @@ def parity(
         found = check_values_log(client, settings.app, home, tables, requests, tolerance=tolerance)
     if not tolerance:  # the gate knows none, and would take what was overlooked for equal
         for one in found:
-            record_parity(home.parity / settings.app, one, WallClock().now())
+            record_parity(home.parity / settings.app, one)
     print(json.dumps([one.to_json() for one in found]) if as_json else "\n\n".join(map(_as_text, found)))
-    if any(one.fault_share > max_share for one in found):
+    most = settings.promotion.max_parity_share if max_share is None else max_share
+    if any(one.fault_share > most for one in found):
         raise typer.Exit(1)
 
 

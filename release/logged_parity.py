@@ -55,7 +55,7 @@ def check_logged(release_id: str, used: Sequence[UsedValues], basis: Basis) -> L
     items = [(one, one.items) for one in used if one.items is not None]
     return LoggedParity(
         release_id,
-        len(used),
+        sum(one.user is not None or one.items is not None for one in used),
         basis.other_tables,
         (
             *_check_rows(basis, basis.schemas.user, people),

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from contracts.errors import ArtefactError
+from contracts.json_file import write_json
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,8 @@ class FeatureParity:
 class LoggedParity:
     """What was found in the answers of one release.
 
-    other_tables: which of the tables are not those that the release was built from.
+    n_requests: answers of which a value was compared. other_tables: which of the tables are not those that the release
+    was built from.
     """
 
     release_id: str
@@ -77,13 +78,9 @@ class LoggedParity:
         }
 
 
-def record_parity(folder: Path, found: LoggedParity, checked: datetime) -> None:
+def record_parity(folder: Path, found: LoggedParity) -> None:
     """Keep the last result of a release, for its gate."""
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{found.release_id}.json"
-    unfinished = path.with_suffix(".part")
-    unfinished.write_text(json.dumps({**found.to_json(), "checked": checked.isoformat()}, sort_keys=True) + "\n")
-    unfinished.replace(path)
+    write_json(found.to_json(), folder / f"{found.release_id}.json")
 
 
 def last_parity(folder: Path, release_id: str) -> LoggedParity | None:

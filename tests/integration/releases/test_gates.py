@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -254,7 +254,7 @@ def parity_of(bundle: Path, folder: Path, n_requests: int, mismatch: int = 0) ->
     """A folder that keeps what `slate parity` found in so many answers, of 100 values of one feature."""
     feature = FeatureParity("user_age", 100, mismatch, example="user 'u7': 3 online, 4 offline" if mismatch else "")
     found = LoggedParity(load_manifest(bundle).release_id, n_requests, (), (feature,))
-    record_parity(folder, found, datetime(2020, 4, 10, tzinfo=UTC))
+    record_parity(folder, found)
     return folder
 
 
