@@ -16,6 +16,7 @@ from contracts.presets import load_preset
 from pipelines import run_step, workspace
 from pipelines.application import is_own
 from pipelines.repository import Repository
+from pipelines.validation_report import bring_report
 
 SHOWN_EDITS = 10  # enough to recognise what was left out; the count says the rest
 NO_STAGES = ("register", "refresh")  # the steps of a run that are commands of `slate`, not stages of DVC
@@ -54,6 +55,8 @@ def run(step: str, run_id: RunId) -> None:
     place = workspace.find(find_home(), run_id)
     if step not in NO_STAGES:
         run_step.reproduce(place, step)
+        if step == "validate":
+            bring_report(place)
         return
     code, _ = run_step.run_in(place, ["-m", "cli.main", step])
     if code != 0:
@@ -76,7 +79,7 @@ def page(run_id: RunId) -> None:
     if not path.is_file():
         raise WorkspaceError(
             f"Run {run_id!r} left no page of a validation: {path} is missing.",
-            "Its task `validate` has not come so far; its log says more.",
+            "Its task `validate` has not come so far, or DVC had its result from another machine; its log says more.",
         )
     print(path.read_text(encoding="utf-8"))
 
