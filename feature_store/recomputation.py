@@ -110,7 +110,7 @@ def _known_to(interactions: pl.DataFrame, keys: Sequence[Key], names: Sequence[s
         # What is stamped later has happened all the same, just now.
         {"user_id": name, "event_type": event_type, "event_ts": min(moment_us, _microseconds(key.now) - 1)}
         for key, name in zip(keys, names, strict=True)
-        for moment_us, event_type in dict.fromkeys(key.recent)
+        for moment_us, event_type in key.recent
         if moment_us // 1_000_000 >= _second(key.as_of)
     ]
     since = pl.DataFrame(

@@ -118,11 +118,12 @@ def test_a_value_past_its_ttl_is_missing_on_both_sides(stage: Stage, tables: Pat
     assert gone == [days > 7] * len(PEOPLE)
 
 
-def clicked(stage: Stage, person: str, *moments: datetime) -> None:
+def clicked(stage: Stage, person: str, *moments: datetime, items: tuple[str, ...] = ("i1003",)) -> None:
     """Somebody clicks on things, and then never comes back."""
     events = [
-        RecentEvent(EventType.CLICK, ItemId("i1003"), int(moment.timestamp() * 1e6), math.nan, UserId(person))
+        RecentEvent(EventType.CLICK, ItemId(item_id), int(moment.timestamp() * 1e6), math.nan, UserId(person))
         for moment in moments
+        for item_id in items
     ]
     append_events(stage.redis, stage.settings.app, events, session=Bounds(9, 900), recent=Bounds(9, 900))
 
@@ -139,6 +140,15 @@ def test_live_features_are_computed_again_from_the_tables_and_what_came_in_since
     assert counts == [1.0, *(0.0 for _ in PEOPLE), 0.0]
     total = [one.user.rows.values[0, names.index("user_event_count_total")] for one in logged(stage) if one.user]
     assert total[len(PEOPLE)] == 1.0
+
+
+def test_events_of_one_batch_that_are_stamped_alike_are_as_many_as_they_are(stage: Stage, tables: Path) -> None:
+    answering = Answering(stage, age=timedelta(hours=5))
+    clicked(stage, PEOPLE[0], answering.release.as_of + timedelta(hours=1), items=("i1003", "i1004", "i1003"))
+    answering.answer(PEOPLE[0])
+    assert at_fault(answering.check(tables)) == {}
+    column = answering.schemas.user.names.index("user_event_count_1d")
+    assert [one.user.rows.values[0, column] for one in logged(stage) if one.user] == [2.0]
 
 
 def test_what_is_stamped_later_than_the_request_is_taken_for_just_now_on_both_sides(stage: Stage, tables: Path) -> None:
