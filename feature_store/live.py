@@ -60,6 +60,7 @@ def _live_features() -> Iterator[LiveFeature]:
 
 
 LIVE_FEATURES = tuple(_live_features())
+LIVE_NAMES = frozenset(feature.name for feature in LIVE_FEATURES)
 
 
 def bring_up_to(person: Person, schema: FeatureSchema, now: datetime) -> Person:

@@ -25,13 +25,12 @@ from contracts.ids import FloatArray
 from contracts.tables import UTC_TIME, CanonicalTables
 from feature_store.definitions import features_of
 from feature_store.events import positive_events
-from feature_store.live import LIVE_FEATURES
+from feature_store.live import LIVE_NAMES
 from feature_store.offline import histories_as_of, point_in_time_join
 from feature_store.packing import epoch_seconds
 from feature_store.rows import default_rows, usable_rows
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-LIVE_NAMES = frozenset(feature.name for feature in LIVE_FEATURES)
 
 
 @dataclass(frozen=True)

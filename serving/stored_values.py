@@ -1,4 +1,4 @@
-"""What the online store holds of one person or item, as the release in production reads it: for the command line."""
+"""What the online store holds of one person or item, as a request to the release in production finds it."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from contracts.features import FeatureSchema, History, ReadRows
+from contracts.features import FeatureSchema, FeatureSpec, History, ReadRows
 from contracts.home import Home
 from contracts.id_map import IdMap
 from contracts.ids import ItemId, UserId
 from contracts.settings import Settings
 from feature_store.embedded_redis import online_store
+from feature_store.live import LIVE_NAMES, bring_up_to, whole_history
 from feature_store.packing import moment_of
 from serving.clocks import clock_maker
 from serving.live_release import NO_RELEASE
@@ -35,7 +36,11 @@ class StoredValues:
     item_ids: IdMap
 
     def to_json(self) -> dict[str, Any]:
-        """As it is printed. `state` of a feature: `value`, or `missing` or `expired` where its default stands in."""
+        """As it is printed.
+
+        `state` of a feature: `value` as it was published, `live` as of now, `missing` or `expired` where its default
+        stands in.
+        """
         known = bool(self.rows.known[0])
         written = moment_of(int(self.rows.written[0])) if known else None
         age = None if written is None else self.now - written
@@ -52,7 +57,7 @@ class StoredValues:
                 {
                     "feature": spec.name,
                     "value": float(value),
-                    "state": _state(bool(missing), age, spec.ttl_days),
+                    "state": _state(spec, bool(missing), age),
                     "ttl_days": spec.ttl_days,
                 }
                 for spec, value, missing in zip(
@@ -77,8 +82,9 @@ def read_stored_values(home: Home, settings: Settings, *, user_id: str | None, i
         reader = production.reader(release, pointer.generation_id)
         now = clock_maker(settings.serving.clock)(release).now()
         if user_id is not None:
-            person = reader.read_person(UserId(user_id), None, now)
-            entity_id, schema, rows, history = user_id, release.schemas.user, person.features, person.history
+            entity_id, schema = user_id, release.schemas.user
+            person = bring_up_to(reader.read_person(UserId(user_id), None, now), schema, now)
+            rows, history = person.features, whole_history(person)
         else:
             entity_id, schema, history = str(item_id), release.schemas.item, None
             rows = reader.read_items([ItemId(entity_id)], now)
@@ -86,10 +92,10 @@ def read_stored_values(home: Home, settings: Settings, *, user_id: str | None, i
     return StoredValues(entity_id, *names, now, schema, rows, history, release.catalogue.ids)
 
 
-def _state(missing: bool, age: timedelta | None, ttl_days: float) -> str:
+def _state(spec: FeatureSpec, missing: bool, age: timedelta | None) -> str:
     if not missing:
-        return "value"
-    return "expired" if age is not None and age > timedelta(days=ttl_days) else "missing"
+        return "live" if spec.name in LIVE_NAMES else "value"
+    return "expired" if age is not None and age > timedelta(days=spec.ttl_days) else "missing"
 
 
 def _history(history: History, item_ids: IdMap) -> dict[str, Any]:

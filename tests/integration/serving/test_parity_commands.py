@@ -15,7 +15,7 @@ from cli import feature_values, features, parity
 from contracts.tables import CanonicalTables
 from feature_store.keys import users_key
 from release.parity_result import last_parity
-from tests.integration.serving.test_parity import PEOPLE, Answering, spoil
+from tests.integration.serving.test_parity import PEOPLE, Answering, clicked, spoil
 from tests.integration.serving.worlds import Stage
 
 
@@ -104,8 +104,19 @@ def test_a_row_older_than_its_ttl_says_which_values_expired(
     stage.point_at(0)
     told = json.loads(slate("features", "get", "--user", PEOPLE[0], "--json").stdout)
     states = {row["feature"]: row["state"] for row in told["features"]}
-    assert (states["user_event_count_7d"], states["user_event_count_total"]) == ("expired", "value")
+    assert (states["user_event_count_7d"], states["user_event_count_total"]) == ("expired", "live")
+    assert states["user_value_mean_total"] == "value"
     assert told["age_days"] == pytest.approx(8, abs=1e-4)
+
+
+def test_what_somebody_did_since_is_in_what_is_shown(stage: Stage, slate: Any) -> None:
+    stage.point_at(0)
+    before = json.loads(slate("features", "get", "--user", PEOPLE[0], "--json").stdout)
+    clicked(stage, PEOPLE[0], stage.as_of, items=("i1003", "i1004"))
+    after = json.loads(slate("features", "get", "--user", PEOPLE[0], "--json").stdout)
+    total = {row["feature"]: row["value"] for row in before["features"]}["user_event_count_total"]
+    assert {row["feature"]: row["value"] for row in after["features"]}["user_event_count_total"] == total + 2
+    assert after["history"]["n_events"] == before["history"]["n_events"] + 2
 
 
 def test_an_item_has_no_history_and_an_unknown_one_is_defaults_alone(stage: Stage, slate: Any) -> None:
