@@ -175,7 +175,8 @@ def _show_slates(address: str, somebody: _Somebody) -> None:
     _print_slate(f"Person {somebody.user_id}, who has a history", person)
     categories = somebody.categories
     newcomer = {"user_id": "newcomer", "preferences": {"categories": categories}, "k": 5, "explain": True}
-    _print_slate(f"A new person who likes {' and '.join(categories)}", _post(address, "/v1/recommend", newcomer))
+    likes = f" who likes {' and '.join(categories)}" if categories else ", of whom nothing is known"
+    _print_slate(f"A new person{likes}", _post(address, "/v1/recommend", newcomer))
     visit = f"demo-{time.time_ns()}"
     clicked = [item["item_id"] for item in person["items"][:2]]
     events = [{"event_type": "click", "session_id": visit, "item_id": item_id} for item_id in clicked]

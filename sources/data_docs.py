@@ -33,6 +33,7 @@ HEAD = (
 )
 
 
+WEIGHT = {Verdict.BROKEN: 3, Verdict.MOVED: 2, Verdict.STEADY: 1}
 BAR_WIDTH, BAR_HEIGHT, MAX_BARS = 7, 28, 26
 DRIFT_HEAD = '<tr><th>Column</th><th>Verdict</th><th class="count">Index</th><th>Then and now</th><th>Why</th></tr>'
 
@@ -77,7 +78,9 @@ def _drift(validation: Validation) -> str:
         return (
             "<h2>What has moved</h2><p>No columns to compare with: <code>slate baseline accept</code> makes them.</p>"
         )
-    rows = "\n".join(_column(drift) for drift in validation.drifts)
+    # What moved is read first; a column that cannot be judged, last.
+    ordered = sorted(validation.drifts, key=lambda drift: (-WEIGHT.get(drift.verdict, 0), -(drift.psi or 0.0)))
+    rows = "\n".join(_column(drift) for drift in ordered)
     key = '<p class="key">Grey: the baseline. Blue: now. How far is too far stands in params.yaml, validate.drift.</p>'
     return f"<h2>What has moved</h2>{key}<table>{DRIFT_HEAD}\n{rows}</table>"
 

@@ -18,13 +18,14 @@ from sources.first_look import FirstLook
 from sources.places import find_files
 from sources.raw_rows import read_rows
 from sources.role_words import guess_event
-from sources.roles import Guess, guess_table
+from sources.roles import KEYS, Guess, described_by, guess_table
 
 UNSTATED_ZONE = "UTC"
+MOST_IDS = 0.5  # of the ids in the events' sample; a column of another kind shares none with them
 MAX_WORDS = 200  # event types listed; more of them are no types
 
 
-@dataclass(frozen=True)
+@dataclass
 class Part:
     """The files of one table, how they are written, and what their columns are guessed to be."""
 
@@ -82,6 +83,10 @@ def propose(parts: Sequence[Part], root: str) -> Proposal | None:
             chosen.setdefault(part.guess.table, part)
     if "interactions" not in chosen:
         return None
+    for part in parts:
+        if part.guess is None and (told := _told_by_ids(part, chosen["interactions"], chosen)):
+            part.guess = told
+            chosen[told.table] = part
     files: dict[str, Any] = {}
     comments: dict[str, str] = {}
     for table in ("interactions", "items", "users"):
@@ -90,6 +95,20 @@ def propose(parts: Sequence[Part], root: str) -> Proposal | None:
     words = _event_words(chosen["interactions"], files["interactions"], comments)
     unused = tuple(name for part in parts if part not in chosen.values() for name in part.names)
     return Proposal(files, words, comments, unused)
+
+
+def _told_by_ids(part: Part, events: Part, chosen: Mapping[str, Part]) -> Guess | None:
+    """What a file is that no name tells: items or people, where most ids of the events stand in one of its columns."""
+    for table, key in KEYS.items():
+        asked = _cells(events, events.recognised.columns[key])
+        for column in part.profiles:
+            if table not in chosen and len(asked & _cells(part, column)) >= MOST_IDS * len(asked):
+                return described_by(part.profiles, table, column)
+    return None
+
+
+def _cells(part: Part, column: str) -> set[str]:
+    return {cell for look in part.looks for cell in look.sample[column].drop_nulls().to_list()}
 
 
 def _weight(part: Part) -> tuple[int, int]:

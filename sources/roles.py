@@ -43,6 +43,15 @@ def guess_table(profiles: Mapping[str, Profile]) -> Guess | None:
     return described if described and by_values and _key_score(described)[0] > 0 else events
 
 
+def described_by(profiles: Mapping[str, Profile], table: Table, key: str) -> Guess | None:
+    """The file as that table, told by a column that holds the ids of one; None where it is no key of its rows."""
+    if not _is_key(profiles[key], len_of(profiles)):
+        return None
+    others = {name: profile for name, profile in profiles.items() if name != key}
+    columns = {role: name for role, name in _assign(table, others).columns.items() if role != KEYS[table]}
+    return Guess(table, {KEYS[table]: key, **columns}, (KEYS[table],))
+
+
 def len_of(profiles: Mapping[str, Profile]) -> int:
     """How many rows the sample has, at least."""
     return max((profile.n_filled for profile in profiles.values()), default=0)

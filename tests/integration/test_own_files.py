@@ -219,6 +219,24 @@ def test_inspect_lists_what_is_wrong_with_file_row_and_advice(workspace: Path) -
     assert "row 3003" in run("inspect", "inbox")
 
 
+def test_a_catalogue_whose_id_has_a_strange_name_is_told_by_the_ids_in_the_events(workspace: Path) -> None:
+    goods = Path("inbox") / GOODS
+    lines = goods.read_bytes().decode("latin-1").split("\n")
+    goods.write_bytes("\n".join([lines[0].replace("Artikelnummer", "zzz"), *lines[1:]]).encode("latin-1"))
+    printed = run("inspect", "inbox")
+    assert "# items: artikelstamm.txt" in printed
+    items = YAML_IN_PAGES.load(printed)["ingest"]["files"]["items"]
+    assert (items["columns"]["item_id"], items["columns"]["title"]) == ("zzz", "Bezeichnung")
+    assert "item_id: zzz # guessed by its values: look at it" in printed
+
+
+def test_a_file_of_other_ids_is_no_catalogue(workspace: Path) -> None:
+    (Path("inbox") / GOODS).write_text("zzz;yyy\n" + "".join(f"other-{n};name {n}\n" for n in range(40)))
+    printed = run("inspect", "inbox")
+    assert f"# not recognised: {GOODS}" in printed
+    assert "items" not in YAML_IN_PAGES.load(printed)["ingest"]["files"]
+
+
 def test_inspect_names_the_columns_that_nothing_reads(workspace: Path) -> None:
     change_events(lambda lines: [f"{lines[0]};kanal", *(f"{line};app" for line in lines[1:] if line)])
     assert "# interactions: nothing reads kanal; if one fits, name it under `columns`." in run("inspect", "inbox")
