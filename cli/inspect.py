@@ -28,16 +28,18 @@ def inspect(paths: Paths, *, as_json: bool = typer.Option(False, "--json", help=
     from contracts.settings import load_settings
     from sources.inspection import inspect_files
 
-    inspection = inspect_files(paths, load_settings().validate_, WallClock().now())
+    settings = load_settings()
+    inspection = inspect_files(paths, settings.validate_, WallClock().now())
+    blocks = _blocks(inspection, settings.ingest.traffic)
     if as_json:
-        print(json.dumps({**inspection.to_json(), "params": _blocks(inspection)}, indent=1, ensure_ascii=False))
+        print(json.dumps({**inspection.to_json(), "params": blocks}, indent=1, ensure_ascii=False))
     else:
-        _print(inspection)
+        _print(inspection, blocks)
     if inspection.proposal is None:
         raise typer.Exit(1)
 
 
-def _print(inspection: Inspection) -> None:
+def _print(inspection: Inspection, blocks: dict[str, str]) -> None:
     for part in inspection.parts:
         files = part.names[0] if len(part.names) == 1 else f"{part.names[0]} and {len(part.names) - 1} more"
         print(f"# {part.guess.table if part.guess else 'not recognised'}: {files}")
@@ -46,7 +48,6 @@ def _print(inspection: Inspection) -> None:
             print(f"#   {line}")
     for note in inspection.notes:
         print(f"# {note}")
-    blocks = _blocks(inspection)
     if blocks:
         print("\n# Put this in place of the group `ingest` of params.yaml:")
         print(blocks["ingest"])
@@ -67,8 +68,8 @@ def _print_problems(inspection: Inspection) -> None:
         print(f"#   ... and {len(inspection.problems) - MAX_PROBLEMS} more: `--json` lists all.")
 
 
-def _blocks(inspection: Inspection) -> dict[str, str]:
-    """The groups of params.yaml as text, ready to paste; none where there is no proposal."""
+def _blocks(inspection: Inspection, traffic: str) -> dict[str, str]:
+    """The groups of params.yaml as text, ready to paste; none where there is no proposal. traffic: stays as it is."""
     if inspection.proposal is None:
         return {}
     mapping = {
@@ -76,6 +77,7 @@ def _blocks(inspection: Inspection) -> dict[str, str]:
         "path": _shown_path(inspection.root),
         "name": None,
         "files": inspection.proposal.files,
+        "traffic": traffic,
     }
     comments = {f"ingest.files.{key}": text for key, text in inspection.proposal.comments.items()}
     blocks = {"ingest": _yaml({"ingest": mapping}, comments)}

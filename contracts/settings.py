@@ -46,7 +46,7 @@ class IngestSettings(Group):
     name: MovieLensName | None = None
     files: Files | None = None
     simulator: SimulatorSettings | None = None
-    traffic: str = Field(default="traffic", min_length=1, pattern="^[^~]")
+    traffic: str = Field(min_length=1, pattern="^[^~]")
 
     @model_validator(mode="after")
     def _what_is_needed_is_there(self) -> IngestSettings:

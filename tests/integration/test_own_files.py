@@ -91,6 +91,13 @@ def change_events(edit: Callable[[list[str]], list[str]]) -> None:
     path.write_bytes(gzip.compress("\n".join([*edit(lines), ""]).encode()))
 
 
+def test_what_was_pasted_leaves_nothing_out_that_the_graph_asks_for(settings: Settings) -> None:
+    pasted = YAML_IN_PAGES.load(Path("params.yaml").read_text())
+    for key in re.findall(r"\$\{((?!item\.)[\w.]+)\}", (CHECKOUT / "dvc.yaml").read_text()):
+        group, name = key.split(".")
+        assert name in pasted[group], key
+
+
 def test_inspect_paste_run_gives_features(workspace: Path, settings: Settings) -> None:
     mapped = settings.ingest.files
     assert mapped is not None
