@@ -23,6 +23,7 @@ from recommender.generators import Generator, GeneratorSet, fit_generators, load
 from recommender.ranker import Ranker
 from recommender.ranker_report import write_ranker_report
 from recommender.ranking_data import PointInTimeRows, TrainingWorld, build_ranking_rows
+from recommender.segments import segments_of_users
 
 
 def run(settings: Settings, cutoff: Cutoff) -> dict[str, Any]:
@@ -54,6 +55,7 @@ def training_world(
         users=PointInTimeRows(read_parquet(feature_training() / f"{Entity.USER}.parquet"), schemas.user),
         items=PointInTimeRows(read_parquet(feature_training() / f"{Entity.ITEM}.parquet"), schemas.item),
         schemas=schemas,
+        segments=segments_of_users(tables.users),
         fit_generators=partial(_fit_before, settings, tables, generators.catalogue),
         quotas=settings.request.quotas,
         n_ranked=settings.request.n_ranked,

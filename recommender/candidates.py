@@ -39,6 +39,13 @@ class CandidateSet:
         """The name of the generator each candidate came from."""
         return [self.names[source] for source in self.sources]
 
+    def scores_of(self, name: str) -> FloatArray:
+        """(n,) what one generator said; NaN where it was not asked."""
+        if name not in self.names:
+            return np.full(len(self), np.nan, np.float32)
+        column: FloatArray = self.scores[:, self.names.index(name)]
+        return column
+
 
 def gather(
     generators: Mapping[str, Generator], query: RetrievalQuery, quotas: Mapping[str, int], n_ranked: int

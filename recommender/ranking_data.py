@@ -16,6 +16,7 @@ import polars as pl
 
 from contracts.errors import DataTooSmall, ReleaseMismatch
 from contracts.features import FeatureRows, FeatureSchema, History, fill_missing
+from contracts.fingerprint import fingerprint_json
 from contracts.ids import FloatArray, ItemIdxArray
 from contracts.tables import CanonicalTables
 from recommender.candidates import CandidateSet, gather
@@ -31,6 +32,7 @@ from recommender.ranking_features import Schemas, assemble, feature_names
 # two clicks.
 SESSION_EVENTS = 2
 
+Segments = Mapping[str, Mapping[str, str]]
 FitGenerators = Callable[[datetime], Mapping[str, Generator]]
 
 
@@ -92,6 +94,7 @@ class TrainingQuery:
 class TrainingWorld:
     """What training rows are made of. history_length: events that serving would know of a person, the latest.
 
+    segments: by user_id, what their first requests can tell.
     fit_generators: the generators fitted on what lies strictly before a moment.
     """
 
@@ -100,6 +103,7 @@ class TrainingWorld:
     users: PointInTimeRows
     items: PointInTimeRows
     schemas: Schemas
+    segments: Segments
     fit_generators: FitGenerators
     quotas: Mapping[str, int]
     n_ranked: int
@@ -141,7 +145,7 @@ def _told(rows: RankingRows) -> npt.NDArray[np.bool_]:
 def _snapshot_rows(world: TrainingWorld, events: Events, moment: datetime, end: datetime) -> Iterator[RankingRows]:
     generators = world.fit_generators(moment)
     users, items = world.users.as_of(moment), world.items.as_of(moment)
-    for asked in training_queries(events, moment, end, world.history_length):
+    for asked in training_queries(events, moment, end, world.history_length, world.segments):
         candidates = gather(generators, asked.query, world.quotas, world.n_ranked)
         labels = np.isin(candidates.item_idx, asked.wanted)
         if labels.any():
@@ -168,11 +172,15 @@ def _assemble(
     ).values
 
 
-def training_queries(events: Events, moment: datetime, end: datetime, history_length: int) -> Iterator[TrainingQuery]:
+def training_queries(
+    events: Events, moment: datetime, end: datetime, history_length: int, segments: Segments
+) -> Iterator[TrainingQuery]:
     """A query for everybody with something to want in the window, in the order of user_id.
 
     People with history are asked about at the snapshot itself; people without, after their first events in the window,
-    which are then all that is known of them.
+    which are then all that is known of them. Half of the newcomers, others at every snapshot, also tell their segment:
+    requests come with and without, and the ranker has to know both. Others tell none: the data knows the circumstances
+    of first visits alone, and not those in which somebody would have asked later.
     """
     start, stop = int(np.ceil(moment.timestamp())), int(np.ceil(end.timestamp()))
     for user_idx, user_id in enumerate(events.user_ids):
@@ -184,8 +192,16 @@ def training_queries(events: Events, moment: datetime, end: datetime, history_le
             now = int(before.event_ts[-1]) + 1 if len(before) else start
         wanted = np.setdiff1d(window.item_idx, before.item_idx)
         if len(wanted) and len(before):
-            query = RetrievalQuery(now, _latest(before, history_length), excluded=np.unique(before.item_idx))
+            segment = segments.get(user_id, {}) if is_new and _tells(user_id, start) else {}
+            query = RetrievalQuery(
+                now, _latest(before, history_length), dict(segment), excluded=np.unique(before.item_idx)
+            )
             yield TrainingQuery(None if is_new else user_id, query, wanted)
+
+
+def _tells(user_id: str, start: int) -> bool:
+    """Heads or tails, by the person and the snapshot alone: nobody else's coming changes it."""
+    return int(fingerprint_json([user_id, start])[-1], 16) % 2 == 0
 
 
 def _first_events(window: History) -> tuple[History, History]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
 from contracts.ids import FloatArray, ItemIdxArray
 from contracts.on_demand import OnDemandView
 from recommender.asked import LATEST, OWNER, Asked
 
 BOUGHT = "user_purchase_price_mean_365d"
+N_BANDS = 3  # as many items in each: cheap, middling, dear
 
 
 def _position(asked: Asked) -> dict[str, FloatArray]:
@@ -28,6 +30,32 @@ def _mean(position: FloatArray, items: ItemIdxArray) -> float:
     told = position[items]
     told = told[~np.isnan(told)]
     return float(told.mean()) if len(told) else float("nan")
+
+
+def _bands(asked: Asked) -> dict[str, FloatArray]:
+    every, latest = _band_shares(asked, asked.items), _band_shares(asked, asked.latest_items)
+    candidates = _band(asked.catalogue.price_position[asked.candidates.item_idx])
+    # The shares of an item without a price stand last: nothing is known of its band.
+    return {"pair_price_band_share_all": every[candidates], "pair_price_band_share_latest": latest[candidates]}
+
+
+def _spread(asked: Asked) -> dict[str, float]:
+    shares = _band_shares(asked, asked.items)
+    return {"query_price_share_cheap_all": shares[0], "query_price_share_dear_all": shares[N_BANDS - 1]}
+
+
+def _band_shares(asked: Asked, items: ItemIdxArray) -> FloatArray:
+    """(N_BANDS + 1,) the share of the priced items that is of each band, cheap ones first, and NaN."""
+    band = _band(asked.catalogue.price_position[items])
+    counts = np.bincount(band, minlength=N_BANDS + 1)[:N_BANDS]
+    shares = counts / counts.sum() if counts.any() else np.full(N_BANDS, np.nan)
+    return np.append(shares, np.nan).astype(np.float32)
+
+
+def _band(position: FloatArray) -> npt.NDArray[np.intp]:
+    """The band of each position, 0 the cheapest; N_BANDS where there is none."""
+    band = np.minimum(position * N_BANDS, N_BANDS - 1)
+    return np.where(np.isnan(position), N_BANDS, band).astype(np.intp)
 
 
 def _against_bought(asked: Asked) -> dict[str, FloatArray]:
@@ -57,6 +85,30 @@ VIEWS = (
             "pair_price_gap_latest": "the same, of the latest items",
         },
         compute=_gap,
+    ),
+    OnDemandView(
+        name="query_price_band",
+        entity="user",
+        window="all the history at hand",
+        owner=OWNER,
+        description="Whether a person looks among the cheap or among the dear: thirds of the catalogue, by price.",
+        features={
+            "query_price_share_cheap_all": "the share of the priced items touched that is of the cheapest third",
+            "query_price_share_dear_all": "the share that is of the dearest third",
+        },
+        compute=_spread,
+    ),
+    OnDemandView(
+        name="pair_price_band",
+        entity="user-item",
+        window=f"all the history at hand; the latest {LATEST} items",
+        owner=OWNER,
+        description="How much of what the person touched is of the item's third of the catalogue, by price.",
+        features={
+            "pair_price_band_share_all": "0 to 1; missing where the item, or everything touched, has no price",
+            "pair_price_band_share_latest": "the same, of the latest items",
+        },
+        compute=_bands,
     ),
     OnDemandView(
         name="pair_price_bought",

@@ -49,6 +49,7 @@ def training_world_at(tables: CanonicalTables, moments: list[datetime]) -> Train
             feature_table("item", list(schemas.item.names), list(catalogue.ids.ids), moments), schemas.item
         ),
         schemas=schemas,
+        segments={},
         fit_generators=fit,
         quotas=QUOTAS,
         n_ranked=30,
@@ -99,7 +100,7 @@ def unwanted_candidate(tables: CanonicalTables) -> tuple[str, str]:
     """Somebody with a query already, and an item proposed to them that they neither knew nor then wanted."""
     world = training_world(tables)
     generators = world.fit_generators(MOMENT)
-    for asked in training_queries(Events.of(tables.interactions, world.catalogue.ids), MOMENT, END, 100):
+    for asked in training_queries(Events.of(tables.interactions, world.catalogue.ids), MOMENT, END, 100, {}):
         proposed = generators["als"].propose(asked.query, 10).item_idx
         if asked.query.now == int(MOMENT.timestamp()) and np.isin(proposed, asked.wanted).any():
             unwanted = proposed[~np.isin(proposed, asked.wanted)]
@@ -120,7 +121,7 @@ def test_rows_of_one_query_stand_together_and_each_query_has_something_wanted(ro
 def test_nothing_already_seen_is_proposed_or_labelled(tables):
     world = training_world(tables)
     events = Events.of(tables.interactions, world.catalogue.ids)
-    for asked in training_queries(events, MOMENT, END, 100):
+    for asked in training_queries(events, MOMENT, END, 100, {}):
         assert not np.isin(asked.wanted, asked.query.history.item_idx).any()
         assert np.isin(asked.query.history.item_idx, asked.query.excluded).all()
 
@@ -130,7 +131,7 @@ def test_histories_end_before_the_snapshot_and_what_is_wanted_begins_at_it():
     rows = [("u1", f"i{1000 + number}", "view", at, None, None, None) for number, at in enumerate(times)]
     interactions = pl.DataFrame(rows, schema=INTERACTIONS_SCHEMA, orient="row")
     events = Events.of(interactions, Catalogue.from_items(small_world().items).ids)
-    (asked,) = training_queries(events, MOMENT, END, 100)
+    (asked,) = training_queries(events, MOMENT, END, 100, {})
     assert asked.query.history.item_idx.tolist() == [0]
     assert asked.wanted.tolist() == [1, 2]
     assert asked.query.now == int(MOMENT.timestamp())
@@ -143,7 +144,7 @@ def test_somebody_new_is_asked_about_after_their_first_two_events():
     events = Events.of(
         pl.DataFrame(rows, schema=INTERACTIONS_SCHEMA, orient="row"), Catalogue.from_items(small_world().items).ids
     )
-    (asked,) = training_queries(events, MOMENT, END, 100)
+    (asked,) = training_queries(events, MOMENT, END, 100, {})
     assert asked.query.history.item_idx.tolist() == [0, 1]
     assert asked.wanted.tolist() == [2, 3]
     assert asked.query.now == int((MOMENT + timedelta(minutes=1)).timestamp()) + 1
@@ -157,12 +158,75 @@ def test_of_somebody_new_the_store_knows_nothing_in_training_as_in_serving():
     events = Events.of(
         pl.DataFrame(rows, schema=INTERACTIONS_SCHEMA, orient="row"), Catalogue.from_items(small_world().items).ids
     )
-    assert [asked.user_id for asked in training_queries(events, MOMENT, END, 100)] == ["known", None]
+    assert [asked.user_id for asked in training_queries(events, MOMENT, END, 100, {})] == ["known", None]
     schema = Schemas().user
     table = PointInTimeRows(feature_table("user", list(schema.names), ["u1"], [MOMENT]), schema).as_of(MOMENT)
     nobody = table.read([None])
     assert nobody.values.tolist() == [schema.defaults.tolist()]
     assert not nobody.known.any()
+
+
+def newcomers(*user_ids: str, minutes: int = 0) -> Events:
+    rows = [
+        (user_id, f"i{1000 + number}", "view", MOMENT + timedelta(minutes=minutes + number), None, None, None)
+        for user_id in user_ids
+        for number in range(3)
+    ]
+    return Events.of(
+        pl.DataFrame(rows, schema=INTERACTIONS_SCHEMA, orient="row"), Catalogue.from_items(small_world().items).ids
+    )
+
+
+def test_half_of_the_newcomers_tell_their_circumstances_and_others_at_another_snapshot():
+    people = [f"u{number}" for number in range(200)]
+    segments = {user_id: {"device": "phone"} for user_id in people}
+    events = newcomers(*people)
+    first, second = (
+        [asked.query.segment for asked in training_queries(events, moment, END, 100, segments)]
+        for moment in (MOMENT, MOMENT - SECOND)
+    )
+    assert 70 < sum(segment == {"device": "phone"} for segment in first) < 130
+    assert first.count({}) == len(people) - first.count({"device": "phone"})
+    assert first != second
+
+
+def test_who_else_comes_changes_nothing_about_who_tells():
+    segments = {f"u{number}": {"device": "phone"} for number in range(40)}
+    few, many = (newcomers(*(f"u{number}" for number in range(0, 40, step))) for step in (2, 1))
+    alone = [asked.query.segment for asked in training_queries(few, MOMENT, END, 100, segments)]
+    among = [asked.query.segment for asked in training_queries(many, MOMENT, END, 100, segments)]
+    by_name = dict(zip(many.user_ids, among, strict=True))
+    assert alone == [by_name[user_id] for user_id in few.user_ids]
+    assert {} in alone
+    assert {"device": "phone"} in alone
+
+
+def test_people_with_a_history_tell_no_circumstances_for_the_data_knows_those_of_first_visits_alone():
+    people = [f"u{number}" for number in range(40)]
+    segments = {user_id: {"device": "phone"} for user_id in people}
+    asked = list(training_queries(newcomers(*people, minutes=-1), MOMENT, END, 100, segments))
+    assert len(asked) == 40
+    assert all(one.query.segment == {} for one in asked)
+
+
+def test_what_newcomers_tell_reaches_the_rankers_input(tables):
+    new = pl.DataFrame(
+        [
+            (f"u{700 + person}", f"i{1000 + (3 * person + number) % 40}", "view", at, None, None, None)
+            for person in range(40)
+            for number, at in enumerate(MOMENT + timedelta(hours=number) for number in range(6))
+        ],
+        schema=INTERACTIONS_SCHEMA,
+        orient="row",
+    )
+    joined = replace(tables, interactions=pl.concat([tables.interactions, new]))
+    world = training_world(joined)
+    told = replace(world, segments={f"u{700 + person}": {"device": "phone"} for person in range(40)})
+    counts = build_ranking_rows(told, [(MOMENT, END)])
+    column = counts.names.index("context_attribute_count")
+    assert set(counts.values[:, column]) == {0, 1}
+    untold = build_ranking_rows(world, [(MOMENT, END)])
+    assert set(untold.values[:, untold.names.index("context_attribute_count")]) == {0}
 
 
 def test_only_the_latest_events_are_remembered_and_older_ones_still_excluded():
@@ -173,7 +237,7 @@ def test_only_the_latest_events_are_remembered_and_older_ones_still_excluded():
     events = Events.of(
         pl.DataFrame(rows, schema=INTERACTIONS_SCHEMA, orient="row"), Catalogue.from_items(small_world().items).ids
     )
-    (asked,) = training_queries(events, MOMENT, END, history_length=2)
+    (asked,) = training_queries(events, MOMENT, END, history_length=2, segments={})
     assert asked.query.history.item_idx.tolist() == [2, 3]
     assert asked.query.excluded.tolist() == [0, 1, 2, 3]
 

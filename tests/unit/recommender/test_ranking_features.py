@@ -145,9 +145,9 @@ def test_rows_that_are_not_as_many_as_the_candidates_are_refused():
 
 
 def test_every_feature_is_filled_by_somebody_in_a_session_where_items_have_prices_and_texts():
-    minutes_later = query(2, 6, now=NOW - 2 * DAY + 300)
+    minutes_later = query(2, 6, now=NOW - 2 * DAY + 300, segment={"device": "phone"})
     for name in COMPUTED:
-        assert not np.isnan(column(name, minutes_later, world=priced())[0]), name
+        assert not np.isnan(column(name, minutes_later, segmented(), world=priced())[0]), name
 
 
 def priced() -> Catalogue:
@@ -156,6 +156,45 @@ def priced() -> Catalogue:
     content = np.zeros((12, DIM), np.float32)
     content[numbers, numbers % 2] = 1
     return replace(checkerboard().catalogue, price=(numbers + 1).astype(np.float32), content=content)
+
+
+def segmented() -> CandidateSet:
+    """The candidates by what is popular: among everybody and among people alike; items 4, 1 and 0."""
+    scores = np.array([[0.2, 0.4], [0.1, np.nan], [0.0, 0.3]], np.float32)
+    return replace(CANDIDATES, scores=scores, names=("popular_recent", "popular_segment"))
+
+
+def test_an_item_is_held_against_how_it_does_in_the_circumstances_that_the_request_tells():
+    asked = query(2, segment={"device": "phone", "day_part": "evening"})
+    np.testing.assert_allclose(column("context_item_lift", asked, segmented()), [np.log(0.4 / 0.2), np.nan, np.nan])
+    assert column("context_attribute_count", asked) == [2, 2, 2]
+    assert column("context_attribute_count", query(2)) == [0, 0, 0]
+
+
+def test_without_generators_of_popularity_nothing_is_known_of_an_item_in_its_circumstances():
+    assert np.isnan(column("context_item_lift", query(2, segment={"device": "phone"}))).all()
+
+
+def test_a_third_of_the_catalogue_by_price_is_held_against_the_thirds_that_the_person_touched():
+    # Places of twelve items run from 0 to 11/11: 0 to 3 are cheap, 4 to 7 middling, 8 to 11 dear.
+    asked = query(0, 3, 5, 8)
+    assert column("pair_price_band_share_all", asked, world=priced()) == [1 / 4, 2 / 4, 2 / 4]
+    assert column("query_price_share_cheap_all", asked, world=priced()) == [2 / 4] * 3
+    assert column("query_price_share_dear_all", asked, world=priced()) == [1 / 4] * 3
+    assert column("query_price_share_dear_all", query(11), world=priced()) == [1] * 3
+
+
+def test_the_latest_items_tell_which_prices_are_wanted_now(monkeypatch):
+    monkeypatch.setattr("recommender.asked.LATEST", 2)
+    assert column("pair_price_band_share_latest", query(4, 5, 1, 0), world=priced()) == [0, 1, 1]
+
+
+def test_what_has_no_price_is_of_no_third():
+    world = priced()
+    world.price[[4, 2]] = np.nan
+    np.testing.assert_allclose(column("pair_price_band_share_all", query(2, 0, 1), world=world), [np.nan, 1, 1])
+    assert np.isnan(column("pair_price_band_share_all", query(2), world=world)).all()
+    assert np.isnan(column("query_price_share_cheap_all", query(), world=priced())).all()
 
 
 def test_prices_are_compared_by_their_place_in_the_catalogue():
