@@ -13,10 +13,10 @@ from contracts.events import EventType
 
 INTERACTION_WORDS: Mapping[str, str] = {
     "event_ts": "timestamp time datetime date ts event_time datum zeit zeitpunkt zeitstempel uhrzeit when occurred"
-    " fecha heure moment created created_at day tag",
+    " fecha heure horodatage instant moment momento hora ora tijd tijdstip created created_at day tag",
     "user_id": "user user_id customer kunde kunden client cliente klant visitor besucher member mitglied account konto"
     " person shopper buyer kaeufer kaufer reader leser subscriber abonnent utilisateur usuario uid nutzer benutzer"
-    " reviewer profile viewer listener",
+    " reviewer profile viewer listener acheteur visiteur membre utente gebruiker",
     "item_id": "item item_id product produkt producto produit prodotto article artikel articulo articolo sku asin movie"
     " film book buch song track content document offer listing news video show isbn ean gtin ware recipe game"
     " course",
@@ -29,17 +29,20 @@ INTERACTION_WORDS: Mapping[str, str] = {
 }
 ITEM_WORDS: Mapping[str, str] = {
     "item_id": INTERACTION_WORDS["item_id"],
-    "title": "title titel name bezeichnung label nombre nom titre headline ueberschrift",
+    "title": "title titel name bezeichnung label nombre nom titre headline ueberschrift libelle designation"
+    " intitule titulo titolo denominazione naam",
     "categories": "category categories kategorie genre genres warengruppe gruppe group department tags topic categoria"
-    " categorie section ressort",
-    "text": "text description beschreibung abstract body summary inhalt descripcion plot",
-    "price": "price preis prix precio cost uvp amount betrag",
+    " categorie section ressort famille familia famiglia rayon rubrique reparto departamento",
+    "text": "text description beschreibung abstract body summary inhalt descripcion plot texte descriptif descrizione"
+    " omschrijving",
+    "price": "price preis prix precio prezzo prijs cost uvp amount betrag",
     "created_ts": "created created_at added angelegt published erschienen launched listed available since date datum",
     "release_year": "year jahr annee release_year erscheinungsjahr",
 }
 USER_WORDS: Mapping[str, str] = {
     "user_id": INTERACTION_WORDS["user_id"],
-    "signup_ts": "signup signup_ts registered registriert joined angemeldet created created_at since seit date datum",
+    "signup_ts": "signup signup_ts registered registriert joined angemeldet created created_at since seit date datum"
+    " inscrit inscription alta registrado iscritto ingeschreven",
     "age": "age alter edad",
     "gender": "gender sex geschlecht anrede",
     "occupation": "occupation job beruf profession",
@@ -48,17 +51,23 @@ ID_WORDS = frozenset({"id", "nr", "nummer", "no", "number", "code", "key", "num"
 
 # In order: what is taken back or not wanted comes before what it contains.
 EVENT_WORDS: tuple[tuple[EventType | None, str], ...] = (
-    (None, "remove entfern delete refund storn cancel retour return newsletter unsubscri logout"),
-    (EventType.ADD_TO_CART, "cart basket warenkorb panier carrito addto"),
-    (EventType.PURCHASE, "purchase buy bought order kauf bestell transaction achat compra checkout paid sale"),
+    (
+        None,
+        "remove entfern delete refund storn cancel retour return newsletter unsubscri logout retrait suppr elimin",
+    ),
+    (EventType.ADD_TO_CART, "cart basket warenkorb panier carrito carrello winkelwagen addto"),
+    (
+        EventType.PURCHASE,
+        "purchase buy bought order kauf bestell transaction achat compra acquist gekocht checkout paid sale",
+    ),
     (EventType.IMPRESSION, "impress shown display expos served einblend angezeigt"),
-    (EventType.RATING, "rating rate review bewert star"),
+    (EventType.RATING, "rating rate review bewert star valora"),
     (EventType.SHARE, "share geteilt teilen forward"),
     (EventType.SIGNUP, "signup register registr anmeld join subscri"),
     (EventType.CLICK, "click klick clic tap"),
     (
         EventType.VIEW,
-        "view gesehen angeseh ansicht seen look detail visit read gelesen play watch listen stream pv browse",
+        "view vue gesehen angeseh seen browse detail visit consult read gelesen play watch listen stream ansicht pv",
     ),
 )
 

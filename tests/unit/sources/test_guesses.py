@@ -81,6 +81,27 @@ def test_columns_whose_names_say_nothing_are_guessed_by_their_values_and_said_so
     }
 
 
+def test_a_french_shop_is_understood_by_its_words(tmp_path: Path) -> None:
+    events = [f"C{row % 9},{row % 7:05},{('consultation', 'achat')[row % 2]},17882241{row:02}" for row in range(40)]
+    goods = [f"{row:05};Miel n° {row};miel;{row},50;0{row + 1}/01/2026" for row in range(7)]
+    people = [f"C{row};0{row + 1}/02/2026" for row in range(9)]
+    found = proposal_of(
+        tmp_path / "in",
+        journal_dot_csv="\n".join(["client,produit,evenement,horodatage", *events]),
+        produits_dot_csv="\n".join(["reference;libellé;famille;prix_ttc;date_creation", *goods]),
+        clients_dot_csv="\n".join(["client;inscrit_le", *people]),
+    ).files
+    assert found["interactions"]["event_types"] == {"consultation": "view", "achat": "purchase"}
+    assert found["items"]["columns"] == {
+        "item_id": "reference",
+        "title": "libellé",
+        "categories": "famille",
+        "price": "prix_ttc",
+        "created_ts": "date_creation",
+    }
+    assert found["users"]["columns"] == {"user_id": "client", "signup_ts": "inscrit_le"}
+
+
 def test_json_lines_with_objects_and_parquet_with_types(tmp_path: Path) -> None:
     start = datetime(2024, 1, 1, tzinfo=UTC)
     events = [
@@ -153,6 +174,8 @@ def test_the_common_folder_is_above_what_hive_calls_a_folder() -> None:
         ("order_completed", EventType.PURCHASE),
         ("Klick", EventType.CLICK),
         ("achat", EventType.PURCHASE),
+        ("Consultation fiche", EventType.VIEW),
+        ("retrait_panier", None),
         ("heartbeat", None),
     ],
 )
