@@ -4,7 +4,7 @@
 
 Each size is written to a temporary folder by a process of its own: shop, 20,000 items, 10 days, impressions and truth
 included. The shape is that of 50,000 people and 5,000 items over 30 days. Exits 1 when a figure lies outside its band.
-`--people 10000000` takes some 15 GiB of disk and a quarter of an hour.
+`--people 10000000` takes some 15 GiB of disk and a few minutes.
 """
 
 from __future__ import annotations

@@ -300,3 +300,14 @@ def test_state_is_found_from_a_workspace_as_from_the_checkout(repository, home, 
     monkeypatch.delenv("SLATE_HOME")
     made = prepare(repository, home)
     assert find_home(made.folder) == find_home(repository.root)
+
+
+def test_what_a_plain_dvc_repro_builds_lies_where_slate_looks_for_it(tmp_path, monkeypatch):
+    monkeypatch.delenv("SLATE_HOME", raising=False)
+    fresh = tmp_path / "clone"
+    git(tmp_path, "clone", "--quiet", str(TOP), str(fresh))
+    shutil.copy(TOP / ".dvc" / "config", fresh / ".dvc" / "config")
+    shown = subprocess.run(
+        [sys.executable, "-m", "dvc", "cache", "dir"], cwd=fresh, check=True, capture_output=True, text=True
+    ).stdout
+    assert Path(shown.strip()) == find_home(fresh).dvc_cache
