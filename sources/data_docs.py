@@ -130,11 +130,10 @@ def _suite(run: SuiteRun) -> str:
 def _rule(finding: Finding) -> str:
     verdict = "passed" if finding.passed else "broken"
     count = f"{finding.n_broken:,}" if finding.rule.level is Level.ROW else ""
-    measured = "" if finding.observed in (None, []) else escape(str(finding.observed))
     return (
         f'<tr><td class="{verdict}">{verdict}</td><td>{escape(finding.rule.name)}</td>'
         f"<td>{escape(finding.rule.says)}</td>"
-        f'<td class="count">{count}</td><td>{measured}</td></tr>'
+        f'<td class="count">{count}</td><td>{escape(finding.measured)}</td></tr>'
     )
 
 

@@ -155,7 +155,8 @@ def _look_at_parquet(file: DataFile) -> FirstLook:
             names = pyarrow.parquet.ParquetFile(stream).schema_arrow.names
         except (OSError, ValueError) as error:
             raise SourceError(
-                f"{file.name} is no whole Parquet file: {error}.", "It was cut short on the way. Copy it again."
+                f"{file.name} is no whole Parquet file: {str(error).rstrip('.')}.",
+                "It was cut short on the way. Copy it again.",
             ) from error
     found = _sample(file, settings, names)
     kinds = found.schema

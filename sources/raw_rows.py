@@ -284,6 +284,6 @@ def _parquet(file: DataFile, settings: TableFiles, columns: Sequence[str]) -> It
                 yield RawRows(numbers.take(len(table), []), table)
         except (pa.ArrowException, OSError, pl.exceptions.PolarsError) as error:
             raise SourceError(
-                f"{file.name} is no whole Parquet file: {error}.",
+                f"{file.name} is no whole Parquet file: {str(error).rstrip('.')}.",
                 "It was cut short or damaged on the way. Export or copy it again, and compare the sizes.",
             ) from error

@@ -32,6 +32,13 @@ class Finding:
     n_rows: int
     observed: Any = None
 
+    @property
+    def measured(self) -> str:
+        """What was measured, as people read it; empty where there is nothing to tell."""
+        if isinstance(self.observed, float):
+            return f"{self.observed:.4g}" if abs(self.observed) < 10_000 else f"{self.observed:,.0f}"
+        return "" if self.observed in (None, []) else str(self.observed)
+
 
 @dataclass(frozen=True)
 class SuiteRun:

@@ -187,7 +187,7 @@ def check_drift(name: str, parted: TableCheck, drifts: Sequence[ColumnDrift], ru
             name,
             finding.rule.name,
             finding.rule.says,
-            f"{finding.observed:.3f}",
+            finding.measured,
             parted.n_rows,
             parted.n_rows,
             tuple(_bins(moved[_drifted(finding.rule)])),
@@ -271,4 +271,4 @@ def _failure(name: str, finding: Finding, suspects: _Suspects, n_rows: int) -> F
     first = pl.DataFrame() if suspects.first is None else suspects.first
     shown = first.select(column for column in first.columns if column in SCHEMAS[name] or column in ASIDE)
     examples = tuple(as_line(row) for row in shown.iter_rows(named=True))
-    return Failure(name, rule.name, rule.says, str(finding.observed), suspects.count, n_rows, examples)
+    return Failure(name, rule.name, rule.says, finding.measured, suspects.count, n_rows, examples)
