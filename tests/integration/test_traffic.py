@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import closing
@@ -23,7 +26,8 @@ from pipelines.traffic import bring_traffic, collect_traffic, collected_days, st
 from tests.canary_worlds import click, impression
 
 APP = "movies"
-PARAMS = Path(__file__).parents[2] / "params.yaml"
+TOP = Path(__file__).resolve().parents[2]
+PARAMS = TOP / "params.yaml"
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
 
@@ -133,6 +137,51 @@ def test_a_collector_that_ends_at_any_point_loses_and_doubles_nothing(
         collect_traffic(client, home, APP)
         assert partitions(home) == partitions(expected_home)
     assert n_deaths > 10
+
+
+# Collects ten records at a time, and is killed as nobody can catch it: before or after its n-th file is put in place.
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from contracts.home import Home
+from feature_store.connection import connect
+from pipelines import traffic
+
+url, home, strikes_at, when = sys.argv[1:]
+left, replace, read = int(strikes_at), Path.replace, traffic.read_stretch
+traffic.BATCH_LENGTH, traffic.ROWS_AT_ONCE = 5, 10
+traffic.read_stretch = lambda *place: read(*place, 5)
+
+def mortal(path, target):
+    global left
+    left -= 1
+    if left < 0 and when == "before":
+        os.kill(os.getpid(), signal.SIGKILL)
+    moved = replace(path, target)
+    if left < 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return moved
+
+Path.replace = mortal
+with connect(url) as client:
+    traffic.collect_traffic(client, Home(Path(home)), "movies")
+"""
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_collector_that_is_killed_leaves_what_the_next_one_finishes(
+    client: Client, tmp_path: Path, redis_url: str, when: str
+) -> None:
+    write(client, 20)
+    expected_home = Home(tmp_path / "expected")
+    collect_traffic(client, expected_home, APP)
+    for strikes_at in (0, 1, 2, 4, 7):
+        home = Home(tmp_path / f"home-{strikes_at}")
+        arguments = [redis_url, str(home.root), str(strikes_at), when]
+        died = subprocess.run([sys.executable, "-c", KILLED, *arguments], cwd=TOP, check=False)
+        assert died.returncode == -signal.SIGKILL
+        collect_traffic(client, home, APP)
+        assert partitions(home) == partitions(expected_home)
 
 
 def test_two_collectors_at_once_do_the_work_of_one(client: Client, home: Home, redis_url: str) -> None:
