@@ -22,20 +22,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
 
+from contracts.calendar import MICROSECOND, epoch_microseconds
 from contracts.features import Entity, Events, FeatureSchema, History, Person, ReadRows
 from contracts.id_map import UNKNOWN
 from feature_store.definitions import views_of
 from feature_store.views import MICROSECONDS_PER_DAY, Fold
 
 MICROSECONDS = 1_000_000  # of a second
-MICROSECOND = timedelta(microseconds=1)
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 Columns = npt.NDArray[np.intp]
 Cells = npt.NDArray[np.float32]
@@ -105,7 +104,7 @@ class _Moment:
 
     @classmethod
     def of(cls, now: datetime, person: Person) -> _Moment:
-        now_us = (now - EPOCH) // MICROSECOND
+        now_us = epoch_microseconds(now)
         as_of = int(person.features.written[0])
         # Without a row there is nothing that could grow old.
         is_of_row = not as_of or now_us // MICROSECONDS <= as_of

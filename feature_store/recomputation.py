@@ -11,12 +11,13 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from contracts.calendar import epoch_microseconds
 from contracts.errors import ReleaseMismatch
 from contracts.events import EventType
 from contracts.features import Entity, FeatureSchema, ReadRows
@@ -29,8 +30,6 @@ from feature_store.live import LIVE_NAMES
 from feature_store.offline import histories_as_of, point_in_time_join
 from feature_store.packing import epoch_seconds
 from feature_store.rows import default_rows, usable_rows
-
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -107,7 +106,7 @@ def _known_to(interactions: pl.DataFrame, keys: Sequence[Key], names: Sequence[s
     before = interactions.join(people, "user_id").filter(pl.col("event_ts") < pl.col("as_of"))
     recent = [
         # What is stamped later has happened all the same, just now.
-        {"user_id": name, "event_type": event_type, "event_ts": min(moment_us, _microseconds(key.now) - 1)}
+        {"user_id": name, "event_type": event_type, "event_ts": min(moment_us, epoch_microseconds(key.now) - 1)}
         for key, name in zip(keys, names, strict=True)
         for moment_us, event_type in key.recent
         if moment_us // 1_000_000 >= _second(key.as_of)
@@ -120,11 +119,7 @@ def _known_to(interactions: pl.DataFrame, keys: Sequence[Key], names: Sequence[s
 
 
 def _second(moment: datetime) -> int:
-    return _microseconds(moment) // 1_000_000
-
-
-def _microseconds(moment: datetime) -> int:
-    return (moment - EPOCH) // timedelta(microseconds=1)
+    return epoch_microseconds(moment) // 1_000_000
 
 
 def expected_histories(

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from fastapi import Header
 from starlette.responses import Response
 
+from contracts.calendar import epoch_microseconds
 from contracts.errors import StoreError
 from contracts.events import POSITIVE_EVENTS, EventType
 from contracts.ids import ItemId, SessionId, UserId
@@ -26,10 +27,9 @@ from serving.metrics import Metrics
 from serving.production import Production
 from serving.records import events, impressions, when
 from serving.served import Arm, Lineup, Served
-from serving.wire import EPOCH, EventBatch, Question, SentEvent, SentEvents
+from serving.wire import EventBatch, Question, SentEvent, SentEvents
 
 CLOCK_SKEW = timedelta(minutes=5)  # clients' clocks run ahead by seconds, broken ones by hours
-MICROSECOND = timedelta(microseconds=1)
 # What an event could not be appended to, as the answer's `degraded` names it.
 SESSIONS = "sessions"
 RECENT_EVENTS = "recent_events"
@@ -169,7 +169,7 @@ def _recent_event(event: SentEvent, item_id: ItemId, now: datetime) -> RecentEve
     return RecentEvent(
         EventType(event.event_type),
         item_id,
-        (when(event, now) - EPOCH) // MICROSECOND,
+        epoch_microseconds(when(event, now)),
         math.nan if event.value is None else event.value,
         None if event.user_id is None else UserId(event.user_id),
         None if event.session_id is None else SessionId(event.session_id),

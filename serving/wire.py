@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
 
+from contracts.calendar import EPOCH
 from contracts.ids import ItemId, SessionId, UserId
 from contracts.slates import Preferences, RecommendRequest, Surface
 
 MAX_BODY_BYTES = 256 * 1024  # a full batch of events with ids of ordinary length; longer ids mean smaller batches
 MAX_EVENTS = 500
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MAX_K = 500  # the most any release may be set to answer; each release has its own `request.max_k` below it
 
 Id = Annotated[str, Field(min_length=1, max_length=256)]

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
+from contracts.calendar import DAYS_PER_YEAR, EPOCH
 from contracts.features import Entity
 from feature_store.view_terms import OWNER, WITHOUT_END
 from feature_store.views import MICROSECONDS_PER_DAY, Feature, FeatureView, Rows, Source, days_since
 
-DAYS_PER_YEAR = 365.2425
-EPOCH_YEAR = 1970
-
 
 def _item_origin(rows: Rows) -> Rows:
-    year_now = EPOCH_YEAR + rows.as_of_us / (MICROSECONDS_PER_DAY * DAYS_PER_YEAR)
+    year_now = EPOCH.year + rows.as_of_us / (MICROSECONDS_PER_DAY * DAYS_PER_YEAR)
     return rows.select(
         "entity_id",
         "as_of_us",

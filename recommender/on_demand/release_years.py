@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
+from contracts.calendar import DAYS_PER_YEAR, EPOCH
 from contracts.on_demand import OnDemandView
 from recommender.asked import LATEST, OWNER, Asked
 from recommender.events import SECONDS_PER_DAY
 from recommender.taste import mean_release_year
 
-SECONDS_PER_YEAR = 365.25 * SECONDS_PER_DAY
+SECONDS_PER_YEAR = DAYS_PER_YEAR * SECONDS_PER_DAY
 
 
 def _years(asked: Asked) -> dict[str, Any]:
     catalogue = asked.catalogue
     years = catalogue.release_year[asked.candidates.item_idx]
     return {
-        "pair_release_age_years": 1970 + asked.query.now / SECONDS_PER_YEAR - years,
+        "pair_release_age_years": EPOCH.year + asked.query.now / SECONDS_PER_YEAR - years,
         "pair_release_year_gap_all": years - mean_release_year(catalogue, asked.items),
         "pair_release_year_gap_latest": years - mean_release_year(catalogue, asked.latest_items),
     }
