@@ -20,6 +20,7 @@ from cli.main import app
 from contracts.errors import StoreError
 from contracts.home import Home
 from feature_store.connection import Client, connect
+from feature_store.event_stream import Place
 from feature_store.keys import events_key, events_written_key
 from pipelines import traffic
 from pipelines.traffic import bring_traffic, collect_traffic, collected_days, store_of
@@ -211,6 +212,27 @@ def test_a_stream_that_turned_faster_than_somebody_came_says_how_many_are_lost(c
     with pytest.raises(StoreError, match="7 records were cut off"):
         collected.raise_losses()
     assert collect_traffic(client, home, APP).n_lost == 0, "a loss is told once"
+
+
+def test_a_second_loss_is_counted_from_where_the_first_one_ended(client: Client, home: Home) -> None:
+    for n_requests, first in ((1, 0), (4, 1), (3, 5)):
+        write(client, n_requests, first=first)
+        client.xtrim(events_key(APP), maxlen=5, approximate=False)
+        collected = collect_traffic(client, home, APP)
+    # 24 were written in all: 3 read, 7 lost, 5 read, 4 lost, 5 read.
+    assert (collected.n_read, collected.n_lost, collected.is_other) == (5, 4, False)
+
+
+def test_another_stream_is_told_by_a_single_record_too(client: Client) -> None:
+    client.xadd(events_key(APP), {"record": b"old"})
+    client.incr(events_written_key(APP))
+    place = READ(client, events_key(APP), events_written_key(APP), Place()).place
+    assert place.number == 1
+    client.flushall()
+    client.xadd(events_key(APP), {"record": b"new"})
+    client.incr(events_written_key(APP))
+    found = READ(client, events_key(APP), events_written_key(APP), place)
+    assert (found.records, found.is_other, found.n_lost) == ((b"new",), True, 0)
 
 
 def test_what_is_cut_off_behind_the_collector_is_no_loss(client: Client, home: Home) -> None:
