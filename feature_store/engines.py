@@ -46,6 +46,10 @@ class Engine(Protocol):
         """The rows as a table that expressions may use."""
         ...
 
+    def kept(self, expression: Rows) -> Rows:
+        """The same rows, computed once however many expressions go on from them, where that is worth it."""
+        ...
+
     def compute(self, expression: Rows) -> pl.DataFrame:
         """What the expression gives."""
         ...
@@ -64,6 +68,9 @@ class LocalEngine(ExitStack):
     def table(self, rows: pl.DataFrame) -> Rows:
         # Not `create_table`: with sqlglot from 30.18 on it fails on tables in memory (ibis issue 12124).
         return ibis.memtable(rows.to_arrow())
+
+    def kept(self, expression: Rows) -> Rows:
+        return expression
 
     def compute(self, expression: Rows) -> pl.DataFrame:
         answer: pl.DataFrame = self._connection.to_polars(expression)
@@ -86,8 +93,16 @@ class SparkEngine(ExitStack):
 
     def table(self, rows: pl.DataFrame) -> Rows:
         # Spark's own way from and to Arrow: ibis' goes by pandas, whose version 3 this Spark does not know.
+        return self._named(self._session.createDataFrame(rows.to_arrow()))
+
+    def kept(self, expression: Rows) -> Rows:
+        return self._named(self._session.sql(self._connection.compile(expression)))
+
+    def _named(self, frame: Any) -> Rows:
+        """The frame as a table; persisted, for else every job would be sent the rows, or compute them, anew."""
         name = f"slatework_{uuid.uuid4().hex}"
-        self._session.createDataFrame(rows.to_arrow()).createTempView(name)
+        frame.persist().createTempView(name)
+        self.callback(frame.unpersist)
         self.callback(self._session.catalog.dropTempView, name)
         return self._connection.table(name)
 

@@ -115,9 +115,8 @@ class _Tables:
         self._keys = engine.table(keys)
         self._items = engine.table(_item_columns(tables.items))
         self._users = engine.table(_user_columns(tables.users))
-        events = engine.table(events)
-        self._events = events.left_join(self._items, "item_id").drop("item_id_right")
-        self._events = self._events.left_join(self._users, "user_id").drop("user_id_right")
+        rows = engine.table(events).left_join(self._items, "item_id").drop("item_id_right")
+        self._events = engine.kept(rows.left_join(self._users, "user_id").drop("user_id_right"))
 
     def compute(self, view: FeatureView) -> pl.DataFrame:
         """One row per key that the view has anything for."""

@@ -417,7 +417,9 @@ def test_the_stage_writes_its_outputs_the_same_each_time(workspace: Path, tables
     stage.run(stage_settings(), FixedClock(NOW + timedelta(days=1)))
     assert {path: path.read_bytes() for path in first} == first
     assert VALIDATION_RESULT.read_bytes() == result
-    assert json.loads(result)["tables"]["interactions"]["quarantined"] == 1
+    told = json.loads(result)["tables"]["interactions"]
+    assert told["quarantined"] == 1
+    assert told["quarantine_share"] == 1 / told["rows"] < 0.5
 
 
 def test_the_report_for_people_needs_nothing_from_outside(workspace: Path, home: Home, tables: CanonicalTables) -> None:
