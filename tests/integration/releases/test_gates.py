@@ -349,3 +349,14 @@ def test_data_ages_by_the_wall_where_that_is_the_clock(base_bundle: Path, days: 
 def test_history_does_not_age_by_its_own_time(base_bundle: Path) -> None:
     freshness = DataGates(settings_of_tests().promotion, None).evaluate(base_bundle, base_bundle)[0]
     assert (freshness.passed, freshness.value) == (True, 0.0)
+
+
+@pytest.mark.parametrize(("days", "passed"), [(30, True), (30.01, False)])
+def test_by_its_own_time_a_release_of_older_data_than_production_has_aged(
+    base_bundle: Path, tmp_path: Path, days: float, passed: bool
+) -> None:
+    mine = load_manifest(base_bundle)
+    replace(mine, as_of=(mine.moment + timedelta(days=days)).isoformat()).save(tmp_path)
+    challenger, ahead = DataGates(settings_of_tests().promotion, None), tmp_path
+    assert challenger.evaluate(base_bundle, ahead)[0].passed is passed
+    assert challenger.evaluate(ahead, base_bundle)[0].value == 0
