@@ -67,8 +67,10 @@ class TableFiles(Group):
     """The files of one table. path: a file, folder or pattern inside `ingest.path`, or a URL (which DVC cannot watch).
 
     format: null for what the names say (.csv, .tsv, .jsonl, .ndjson, .json, .parquet, each also with .gz or .zst).
-    separator, encoding, decimal: of text tables; separator null is a comma, in .tsv a tab.
+    separator, encoding, decimal, quoted: of text tables; separator null is a comma, in .tsv a tab; quoted false takes
+    quotation marks for ordinary text.
     time_unit: `iso` (2024-01-31T12:00:00+01:00), or s, ms, us since 1970; time_format: as strptime's, instead of iso.
+    null_words: texts that stand for no value, such as NULL.
     time_zone: that of times which name none, such as Europe/Berlin; null refuses those.
     """
 
@@ -77,9 +79,20 @@ class TableFiles(Group):
     separator: str | None = Field(default=None, min_length=1, max_length=1)
     encoding: str = "utf-8"
     decimal: Literal[".", ","] = "."
+    quoted: bool = True
+    null_words: tuple[str, ...] = ()
     time_unit: TimeUnit = "iso"
     time_format: str | None = None
     time_zone: str | None = None
+
+    @property
+    def required_columns(self) -> frozenset[str]:
+        """The columns of the export without which a row says nothing."""
+        columns = getattr(self, "columns", None)
+        if not isinstance(columns, Group):
+            return frozenset()
+        fields = type(columns).model_fields
+        return frozenset(getattr(columns, name) for name, field in fields.items() if field.is_required())
 
     @field_validator("path")
     @classmethod

@@ -6,6 +6,7 @@ import shutil
 import stat
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
@@ -50,6 +51,11 @@ def _check_members(archive: Path, members: list[zipfile.ZipInfo]) -> None:
                 f"{archive} holds a member {member.filename!r} that points outside its folder.",
                 "Do not use this archive; get it from its publisher.",
             )
+    twice = [name for name, count in Counter(member.filename for member in members).items() if count > 1]
+    if twice:
+        raise SourceError(
+            f"{archive} holds {twice[0]!r} more than once; only one of them could be read.", "Pack it again."
+        )
     size = sum(member.file_size for member in members)
     # zipfile reads no more of a member than it declares, so the declared sizes are the truth.
     allowed = max(HARMLESS_BYTES, MAX_EXPANSION * archive.stat().st_size)

@@ -9,6 +9,7 @@ import polars as pl
 from contracts.file_settings import TableFiles, TimeUnit
 from sources.first_look import FirstLook
 from sources.times import guess_unit, read_time
+from sources.typed_columns import with_point
 
 NEARLY_ALL = 0.95
 FEW_WORDS = 40
@@ -25,7 +26,8 @@ LIST_SEPARATORS = ("|", ";", ">", "/", ",")
 class Profile:
     """One column. distinct_share: of the filled cells; time: the unit its cells are times in, None if they are none.
 
-    time_format: where they are in no unit but written some other way; names_zone: False where a zone must be stated.
+    time_format: where they are in no unit but written some other way; other_format: another one that reads them all;
+    names_zone: False where a zone must be stated.
     """
 
     name: str
@@ -38,6 +40,7 @@ class Profile:
     list_separator: str | None
     time: TimeUnit | None
     time_format: str | None
+    other_format: str | None
     names_zone: bool
     examples: tuple[str, ...]
 
@@ -65,7 +68,8 @@ def _profile(look: FirstLook, name: str) -> Profile:
     filled = cells.filter(cells.str.strip_chars() != "")
     has_comma = _share(filled.str.contains(COMMA_NUMBER)) > 0.5
     numbers = _numbers(filled, has_comma)
-    unit, form = (None, None) if name in look.is_list else _time(look, name, filled)
+    unit = None if name in look.is_list else _unit(look, name, filled)
+    form, other = (None, None) if unit or name in look.is_list else _time_formats(filled)
     return Profile(
         name=name,
         n_filled=len(filled),
@@ -77,36 +81,42 @@ def _profile(look: FirstLook, name: str) -> Profile:
         list_separator=_list_separator(filled),
         time=unit,
         time_format=form,
+        other_format=other,
         names_zone=_names_zone(look, name, filled, unit, form),
         examples=tuple(filled.unique(maintain_order=True).head(3)),
     )
 
 
 def _numbers(filled: pl.Series, has_comma: bool) -> pl.Series:
-    plain = filled.str.strip_chars()
-    if has_comma:
-        plain = plain.str.replace_all(".", "", literal=True).str.replace(",", ".", literal=True)
-    return plain.cast(pl.Float64, strict=False)
+    plain = pl.col("cell").str.strip_chars()
+    number = (with_point(plain) if has_comma else plain).cast(pl.Float64, strict=False)
+    return pl.DataFrame({"cell": filled}).select(number).to_series()
 
 
 def _share(marks: pl.Series) -> float:
     return float(marks.sum()) / len(marks) if len(marks) else 0.0
 
 
-def _time(look: FirstLook, name: str, filled: pl.Series) -> tuple[TimeUnit | None, str | None]:
+def _unit(look: FirstLook, name: str, filled: pl.Series) -> TimeUnit | None:
     if name in look.aware | look.naive:
-        return "iso", None
-    if filled.is_empty():
-        return None, None
-    unit = guess_unit(filled)
-    if unit is not None:
-        return unit, None
-    for form in TIME_FORMATS:
+        return "iso"
+    return None if filled.is_empty() else guess_unit(filled)
+
+
+def _time_formats(filled: pl.Series) -> tuple[str | None, str | None]:
+    """The likeliest of the formats that read nearly all cells, and the next one.
+
+    Where day and month might be either, likelier is what has the cells nearer to each other: exports are of some days
+    in a row, and read the wrong way these lie months apart.
+    """
+    spans = []
+    for place, form in enumerate(TIME_FORMATS if len(filled) else ()):
         said = TableFiles(time_format=form, time_zone="UTC")
-        read = pl.DataFrame({"cell": filled}).select(read_time(filled, said)).to_series()
-        if _share(read.is_not_null()) >= NEARLY_ALL:
-            return None, form
-    return None, None
+        read = pl.DataFrame({"cell": filled}).select(read_time(filled, said)).to_series().drop_nulls()
+        if len(read) >= NEARLY_ALL * len(filled):
+            spans.append((-len(read), read.max() - read.min(), place, form))  # type: ignore[operator]  # both are times
+    best = [form for *_, form in sorted(spans)[:2]]
+    return (best[0] if best else None), (best[1] if len(best) > 1 else None)
 
 
 def _names_zone(look: FirstLook, name: str, filled: pl.Series, unit: TimeUnit | None, form: str | None) -> bool:

@@ -110,7 +110,8 @@ class _Reading:
                 spool.add(events, file.name)
             if not spool.n_rows:
                 raise SourceError(
-                    f"Of {self._report.files['interactions']:,} file(s) no row is left as an interaction.",
+                    f"Of {self._report.files['interactions']:,} file(s) no row is left as an interaction"
+                    f"{self._refusals.first_words()}.",
                     "Look at the mapping under ingest.files.interactions in params.yaml.",
                 )
             for name, batch in self._traffic.interactions():
@@ -166,12 +167,20 @@ class _Reading:
         columns = _mapped(settings)
         found = find_files(self._root, settings.path)
         self._report.files[name] = len(found)
+        told: set[str] = set()
         for file in tqdm(found, desc=name, unit="file", disable=None):
             is_first = True
             for raw in read_rows(file, settings, list(dict.fromkeys(columns.values()))):
                 place = Place(name, file.name, is_first)
+                told |= set(raw.table.columns) - raw.absent
                 yield file, typed(raw, columns, SCHEMAS[name], settings, place, self._refusals)
                 is_first = False
+        never = [source for source in columns.values() if source not in told]
+        if never:
+            raise SourceError(
+                f"None of the {len(found):,} file(s) of {name} has `{never[0]}`.",
+                f"Mend the column mapping under ingest.files.{name} in params.yaml.",
+            )
 
     def _with_event_types(self, batch: pl.DataFrame, settings: InteractionFiles) -> pl.DataFrame:
         if settings.event_type is not None:

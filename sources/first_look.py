@@ -31,7 +31,7 @@ FALLBACK = "cp1252"  # of Western Europe, as Windows writes it; Latin-1 with mor
 @dataclass(frozen=True)
 class FirstLook:
     """One file at first sight. sample: its first rows, every cell as text; is_list: columns that hold lists;
-    aware, naive: columns that are times by type, with a zone and without."""
+    aware, naive: columns that are times by type, with a zone and without; is_ascii: it may be of any encoding."""
 
     file: DataFile
     settings: TableFiles
@@ -39,6 +39,7 @@ class FirstLook:
     is_list: frozenset[str] = frozenset()
     aware: frozenset[str] = frozenset()
     naive: frozenset[str] = frozenset()
+    is_ascii: bool = False
 
     @property
     def likeness(self) -> tuple[object, ...]:
@@ -58,14 +59,15 @@ def look_at(file: DataFile) -> FirstLook:
     encoding = guess_encoding(head)
     if kind == "jsonl":
         settings = TableFiles(format=_unless_named(kind, file), encoding=encoding)
-        return FirstLook(file, settings, *_json_sample(file, head.decode(encoding, errors="replace")))
+        sample, lists = _json_sample(file, head.decode(encoding, errors="replace"))
+        return FirstLook(file, settings, sample, lists, is_ascii=head.isascii())
     separator = None if kind == "tsv" else guess_separator(head.decode(encoding, errors="replace"))
     settings = TableFiles(
         format=_unless_named(kind, file), encoding=encoding, separator=None if separator == "," else separator
     )
     names = [name for name in dict.fromkeys(read_header(file, settings)) if name]
     # Names that stand twice are for the reader to refuse; here they would hide all else that is wrong.
-    return FirstLook(file, settings, _sample(file, settings, names))
+    return FirstLook(file, settings, _sample(file, settings, names), is_ascii=head.isascii())
 
 
 def guess_encoding(head: bytes) -> str:
@@ -117,6 +119,12 @@ def _head(file: DataFile) -> bytes:
 def _sample(file: DataFile, settings: TableFiles, names: list[str]) -> pl.DataFrame:
     columns = [*names, *(name for name in file.partitions if name not in names)]
     batch = next(iter(read_rows(file, settings, columns)))
+    if batch.table.is_empty() and batch.ragged:
+        row, expected, found, text = batch.ragged[0]
+        raise SourceError(
+            f"{file.name}, row {row}: {found} fields, where row 1 has {expected}: {text[:200].strip()}",
+            "Mend the row of column names, or the separator of one of them.",
+        )
     return batch.table.head(SAMPLE_ROWS)
 
 

@@ -15,6 +15,7 @@ from typing import Any
 import polars as pl
 
 from contracts.errors import SourceError
+from contracts.events import EventType
 from contracts.settings import ValidateSettings
 from contracts.tables import SCHEMAS, CanonicalTables
 from sources.baseline import Baseline
@@ -120,6 +121,11 @@ def _find(paths: Sequence[str]) -> tuple[str, list[DataFile], list[str]]:
     found: list[DataFile] = []
     notes = []
     for path in paths:
+        if path.endswith(".zip"):
+            raise SourceError(
+                f"{path} is an archive; expected what is in it.",
+                "Unpack it and inspect the folder; `ingest.path` may name the archive itself then.",
+            )
         whole = path if is_url(path) else str(Path(path).expanduser().absolute())
         try:
             found += find_files("", whole)
@@ -192,13 +198,13 @@ def _try_out(inspection: Inspection, proposal: Proposal, rules: ValidateSettings
 
 def _value_bounds(interactions: pl.DataFrame) -> tuple[float, float] | None:
     """Ratings as they are; of prices and durations ten times the largest, for tomorrow's may be larger."""
-    values = interactions["value"].drop_nulls()
+    values, types = interactions["value"].drop_nulls(), interactions["event_type"].unique()
     if values.is_empty():
         return None
     least, most = float(values.min()), float(values.max())  # type: ignore[arg-type]  # numbers, as the schema says
-    if most <= RATED_AT_MOST and values.n_unique() <= N_RATINGS:
-        return max(least, 0.0), most
-    return 0.0, float(f"{10 * most:.1g}")
+    if EventType.RATING in types and most <= RATED_AT_MOST and values.n_unique() <= N_RATINGS:
+        return max(least, 0.0), max(most, 0.0)
+    return 0.0, max(float(f"{10 * most:.1g}"), 0.0)
 
 
 def _with_values(rules: ValidateSettings, values: tuple[float, float] | None) -> ValidateSettings:

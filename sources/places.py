@@ -129,13 +129,15 @@ def find_files(root: str, path: str) -> list[DataFile]:
     fs, place = _file_system(whole)
     place = place.rstrip("/").removesuffix("/.")
     if fs.isfile(place):
-        return [DataFile(fs, place, PurePosixPath(place).name)]
-    base = place if fs.isdir(place) else _before_pattern(place)
+        return [
+            DataFile(fs, place, place.removeprefix(_above_partitions(str(PurePosixPath(place).parent))).lstrip("/"))
+        ]
+    base = _above_partitions(place) if fs.isdir(place) else _before_pattern(place)
     found = fs.find(place) if fs.isdir(place) else [one for hit in fs.glob(place) for one in _below(fs, hit)]
     files = [DataFile(fs, one, one.removeprefix(base).lstrip("/")) for one in sorted(set(found))]
     data = [file for file in files if file.format and not _is_hidden(file.name)]
     if not data:
-        is_there = fs.exists(base) and base == place
+        is_there = fs.isdir(place)
         problem = "holds no data file" if is_there else "is not there, or holds no data file"
         raise SourceError(f"{whole} {problem}; found {_shown(fs, base)}.", _expected(path))
     return data
@@ -149,6 +151,14 @@ def _file_system(whole: str) -> tuple[Any, str]:
             f"{whole} cannot be opened: {error}.", "Install what fsspec names there, or copy the data to a folder."
         ) from error
     return fs, str(place)
+
+
+def _above_partitions(folder: str) -> str:
+    """The folder above those whose names say something of the data: `day=2024-01-31`."""
+    path = PurePosixPath(folder)
+    while "=" in path.name:
+        path = path.parent
+    return str(path)
 
 
 def _below(fs: Any, path: str) -> list[str]:

@@ -22,6 +22,7 @@ from sources.roles import KEYS, Guess, described_by, guess_table
 
 UNSTATED_ZONE = "UTC"
 MOST_IDS = 0.5  # of the ids in the events' sample; a column of another kind shares none with them
+NEEDED = {"interactions": {"user_id", "item_id", "event_ts"}, "items": {"item_id"}, "users": {"user_id"}}
 MAX_WORDS = 200  # event types listed; more of them are no types
 
 
@@ -42,7 +43,7 @@ class Part:
 
     @property
     def names(self) -> list[str]:
-        return [look.file.name for look in self.looks]
+        return sorted(look.file.name for look in self.looks)
 
 
 @dataclass(frozen=True)
@@ -63,11 +64,45 @@ class Proposal:
 
 
 def parts_of(looks: Sequence[FirstLook]) -> list[Part]:
-    """The files by likeness: those with the same columns, written the same way, are one table."""
+    """The files by likeness: those with the same columns, written the same way, are one table.
+
+    So are those of which the mapping reads the same columns; in JSON lines some of them may lack what is not needed.
+    """
     groups: dict[tuple[object, ...], list[FirstLook]] = {}
     for look in looks:
         groups.setdefault(look.likeness, []).append(look)
-    return [_part(group) for group in groups.values()]
+    parts: list[Part] = []
+    # The fullest first: the others are held against it.
+    for part in sorted(map(_part, groups.values()), key=_weight_of_mapping, reverse=True):
+        whole = next((one for one in parts if _belongs_to(part, one)), None)
+        if whole is None:
+            parts.append(part)
+        else:
+            looks_of_both = whole.looks + part.looks
+            whole.looks = tuple(sorted(looks_of_both, key=lambda look: (look.is_ascii, look.file.name)))
+    order = {look.file.name: position for position, look in enumerate(looks)}
+    return sorted(parts, key=lambda part: min(order[name] for name in part.names))
+
+
+def _weight_of_mapping(part: Part) -> int:
+    return len(part.guess.columns) if part.guess else 0
+
+
+def _belongs_to(part: Part, whole: Part) -> bool:
+    """Whether a mapping of the whole reads the part too."""
+    if part.guess is None or whole.guess is None or part.guess.table != whole.guess.table:
+        return False
+    one, other = part.looks[0], whole.looks[0]
+    are_written_alike = (one.settings.format, one.settings.separator) == (
+        other.settings.format,
+        other.settings.separator,
+    )
+    fits = one.settings.encoding == other.settings.encoding or one.is_ascii or other.is_ascii
+    theirs, ours = part.guess.columns.items(), whole.guess.columns.items()
+    is_json = (one.settings.format or one.file.format) == "jsonl" == (other.settings.format or other.file.format)
+    same_format = one.file.format == other.file.format
+    needed = NEEDED[part.guess.table] <= set(part.guess.columns)
+    return are_written_alike and same_format and fits and (theirs == ours or (is_json and needed and theirs <= ours))
 
 
 def _part(group: list[FirstLook]) -> Part:
@@ -153,6 +188,8 @@ def _times(table: str, guess: Guess, profiles: Mapping[str, Profile], comments: 
     if time.time_format:
         said["time_format"] = time.time_format
         comments[f"{table}.time_format"] = f"as in {time.examples[0]}"
+        if time.other_format:
+            comments[f"{table}.time_format"] += f"; {time.other_format} reads them all too: look at it"
     elif time.time not in (None, "iso"):
         said["time_unit"] = time.time
         comments[f"{table}.time_unit"] = f"by its size: {time.examples[0]}"

@@ -8,6 +8,8 @@ from __future__ import annotations
 import csv
 import difflib
 import io
+import json
+import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -22,11 +24,13 @@ import pyarrow.parquet
 from contracts.errors import SourceError
 from contracts.file_settings import TableFiles
 from sources.places import DataFile
+from sources.quotation import CountedStream, check_quotation
 
 BLOCK_BYTES = 16 << 20  # of text parsed at once; also the longest row
 BATCH_ROWS = 400_000
 SEPARATORS = (",", ";", "\t", "|")
 LINE = "line"
+UUID_BYTES = 16
 NEVER = "\x01"  # stands in no JSON: a line of it is one field
 
 Ragged = tuple[int, int, int, str]
@@ -36,12 +40,13 @@ Ragged = tuple[int, int, int, str]
 class RawRows:
     """A batch. table: the columns asked for as they were found, under their own names; rows: the number of each.
 
-    ragged: (row, fields expected, fields found, text) of rows left out of the table.
+    ragged: (row, fields expected, fields found, text) of rows left out of the table; absent: columns that no row has.
     """
 
     rows: pl.Series
     table: pl.DataFrame
     ragged: list[Ragged] = field(default_factory=list)
+    absent: frozenset[str] = frozenset()
 
 
 def read_rows(file: DataFile, settings: TableFiles, columns: Sequence[str]) -> Iterator[RawRows]:
@@ -62,7 +67,7 @@ def read_rows(file: DataFile, settings: TableFiles, columns: Sequence[str]) -> I
     for batch in readers[kind](file, settings, inside):
         n_rows += len(batch.rows) + len(batch.ragged)
         said = [pl.lit(value).alias(name) for name, value in named.items()]
-        yield RawRows(batch.rows, batch.table.with_columns(said), batch.ragged)
+        yield RawRows(batch.rows, batch.table.with_columns(said), batch.ragged, batch.absent)
     if not n_rows:
         raise SourceError(f"{file.name} holds no rows.", "Export it again, or take it away if nothing happened then.")
 
@@ -77,13 +82,16 @@ def read_header(file: DataFile, settings: TableFiles) -> list[str]:
     encoding = "utf-8-sig" if settings.encoding == "utf-8" else settings.encoding
     with file.open() as stream, io.TextIOWrapper(stream, encoding=encoding, newline="") as text:
         try:
-            names = next(csv.reader(text, delimiter=separator_of(file, settings)), [])
+            quoting = csv.QUOTE_MINIMAL if settings.quoted else csv.QUOTE_NONE
+            names = next(csv.reader(text, delimiter=separator_of(file, settings), quoting=quoting), None)
         except UnicodeError as error:
             raise _wrong_encoding(file, settings.encoding) from error
         except csv.Error as error:
             raise SourceError(f"{file.name}, row 1 is no row of column names: {error}.", "Look at the file.") from error
-    if not names:
+    if names is None:
         raise SourceError(f"{file.name} is empty.", "Export it again, or take it away if nothing happened then.")
+    if not names:
+        raise SourceError(f"{file.name}, row 1 is blank; expected the column names.", "Take the blank line away.")
     return names
 
 
@@ -93,9 +101,19 @@ def _delimited(file: DataFile, settings: TableFiles, columns: Sequence[str]) -> 
     check_columns(file.name, names, columns, separator)
     # Names may be empty or repeat where nobody asks for them; for the parser they must differ.
     unique = [name if name in columns else f"{position} {name}" for position, name in enumerate(names)]
-    parse = pyarrow.csv.ParseOptions(delimiter=separator, newlines_in_values=True, ignore_empty_lines=False)
+    quote = '"' if settings.quoted else False
+    parse = pyarrow.csv.ParseOptions(
+        delimiter=separator, quote_char=quote, newlines_in_values=settings.quoted, ignore_empty_lines=False
+    )
+    n_rows = 1
     with file.open() as stream:
-        yield from _parsed(file, stream, parse, unique, list(columns), settings.encoding, first_row=2)
+        counted = CountedStream(stream)
+        for batch in _parsed(file, counted, parse, unique, list(columns), settings.encoding, first_row=2):
+            n_rows = max([n_rows, *batch.rows.tail(1), *(row for row, *_ in batch.ragged)])
+            yield batch
+    if settings.quoted and counted.may_hide_rows(n_rows):
+        with file.open() as stream:
+            check_quotation(stream, file.name, settings.encoding, separator)
 
 
 def _json_lines(file: DataFile, settings: TableFiles, columns: Sequence[str]) -> Iterator[RawRows]:
@@ -104,35 +122,43 @@ def _json_lines(file: DataFile, settings: TableFiles, columns: Sequence[str]) ->
     with file.open() as stream:
         for position, batch in enumerate(_parsed(file, stream, parse, [LINE], [LINE], settings.encoding, first_row=1)):
             table = batch.table.select(**cells)
+            absent = frozenset(_absent(batch.table[LINE], table))
             if position == 0:
-                _check_json(file.name, batch.table[LINE], table)
+                _check_json(file.name, batch.table[LINE], table, absent & settings.required_columns)
             broken = table.select(pl.all_horizontal(pl.all().is_null())).to_series()
             ragged = [
                 (row, len(columns), 0, text)
                 for row, text in zip(batch.rows.filter(broken), batch.table[LINE].filter(broken), strict=True)
             ]
-            yield RawRows(batch.rows.filter(~broken), table.filter(~broken), ragged)
+            yield RawRows(batch.rows.filter(~broken), table.filter(~broken), ragged, absent)
 
 
 def _json_cell(name: str) -> pl.Expr:
-    path = "".join(f"['{part}']" for part in name.split("."))
-    return pl.col(LINE).str.json_path_match(f"${path}")
+    """The value at a name; dots lead into objects, unless the key itself has them."""
+    found = pl.col(LINE).str.json_path_match("$" + "".join(f"['{part}']" for part in name.split(".")))
+    return pl.coalesce(found, pl.col(LINE).str.json_path_match(f"$['{name}']")) if "." in name else found
 
 
-def _check_json(name: str, lines: pl.Series, table: pl.DataFrame) -> None:
+def _absent(lines: pl.Series, table: pl.DataFrame) -> Iterator[str]:
+    """The columns whose key stands in no line; a key that is there and always null is not absent."""
+    for name in table.columns:
+        leaf = name.rsplit(".", 1)[-1]
+        # As it is, and with what is no ASCII escaped.
+        keys = (json.dumps(leaf, ensure_ascii=False), json.dumps(leaf))
+        is_told = table[name].is_not_null().any() or any(lines.str.contains(key, literal=True).any() for key in keys)
+        if len(table) and not is_told:
+            yield name
+
+
+def _check_json(name: str, lines: pl.Series, table: pl.DataFrame, absent: frozenset[str]) -> None:
     first = lines.str.strip_chars().filter(lines.str.strip_chars() != "").first()
     if first is not None and str(first).startswith("["):
         raise SourceError(
             f"{name} is one JSON list; expected an object a line.", f"Write it as lines: `jq -c '.[]' {name}`."
         )
-    absent = [
-        column
-        for column in table.columns
-        if len(table) and not lines.str.contains(f'"{column.rsplit(".", 1)[-1]}"', literal=True).any()
-    ]
     if absent:
         raise SourceError(
-            f"{name} has no `{absent[0]}` in its first {len(table):,} rows; row 1 is {str(first)[:200]}.",
+            f"{name} has no `{min(absent)}` in its first {len(table):,} rows; row 1 is {str(first)[:200]}.",
             "Mend the column mapping under ingest.files in params.yaml.",
         )
 
@@ -146,7 +172,7 @@ def _parsed(
     encoding: str,
     first_row: int,
 ) -> Iterator[RawRows]:
-    """The wanted columns of a text table as text, blank rows left out."""
+    """The wanted columns of a text table as text, rows without anything in any column left out."""
     ragged: list[Ragged] = []
 
     def set_aside(row: Any) -> str:
@@ -161,15 +187,14 @@ def _parsed(
         block_size=BLOCK_BYTES,
         encoding=encoding,
     )
-    convert = pyarrow.csv.ConvertOptions(
-        column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False, include_columns=wanted
-    )
+    convert = pyarrow.csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False)
     numbers = _RowNumbers(first_row)
     with _parser_errors(file, encoding):
         try:
             reader = pyarrow.csv.open_csv(stream, read_options=read, parse_options=parse, convert_options=convert)
         except pa.ArrowInvalid as error:
-            if "Empty CSV file" not in str(error):
+            # The second where the column names end with the file.
+            if "Empty CSV file" not in str(error) and "Could not skip initial" not in str(error):
                 raise
             return
         for block in reader:
@@ -177,7 +202,8 @@ def _parsed(
             rows = numbers.take(len(table), [row for row, *_ in ragged])
             filled = table.select(pl.any_horizontal(pl.all() != "")).to_series()
             told, ragged[:] = ragged[:], []
-            yield RawRows(rows.filter(filled), table.filter(filled), [row for row in told if row[3].strip()])
+            kept = table.select(wanted).filter(filled)
+            yield RawRows(rows.filter(filled), kept, [row for row in told if row[3].strip()])
         if ragged:
             yield RawRows(
                 pl.Series("row", [], dtype=pl.Int64), pl.DataFrame(schema=dict.fromkeys(wanted, pl.String)), ragged
@@ -280,10 +306,37 @@ def _parquet(file: DataFile, settings: TableFiles, columns: Sequence[str]) -> It
             content = pyarrow.parquet.ParquetFile(stream)
             check_columns(file.name, content.schema_arrow.names, columns)
             for block in content.iter_batches(batch_size=BATCH_ROWS, columns=list(columns)):
-                table = pl.DataFrame(pl.from_arrow(pa.Table.from_batches([block])))
-                yield RawRows(numbers.take(len(table), []), table)
+                block.validate(full=True)
+                plain = pa.table({name: _plain(block[name]) for name in columns})
+                yield RawRows(numbers.take(len(plain), []), pl.DataFrame(pl.from_arrow(plain)))
         except (pa.ArrowException, OSError, pl.exceptions.PolarsError) as error:
             raise SourceError(
                 f"{file.name} is no whole Parquet file: {str(error).rstrip('.')}.",
                 "It was cut short or damaged on the way. Export or copy it again, and compare the sizes.",
             ) from error
+
+
+def _plain(cells: pa.Array) -> pa.Array:
+    """The same cells in a type that tables are read from: texts, numbers, times, and lists of them."""
+    kind = cells.type
+    if isinstance(kind, pa.BaseExtensionType):
+        return _plain(cells.storage)
+    if pa.types.is_dictionary(kind):
+        return _plain(cells.dictionary_decode())
+    if pa.types.is_fixed_size_list(kind):
+        return cells.cast(pa.list_(kind.value_type))
+    if pa.types.is_fixed_size_binary(kind) and kind.byte_width == UUID_BYTES:
+        return pa.array(
+            [None if cell is None else str(uuid.UUID(bytes=cell)) for cell in cells.to_pylist()], pa.string()
+        )
+    if pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_fixed_size_binary(kind):
+        return _text_or_hex(cells)
+    # A time of day and a length of time are no moments.
+    return cells.cast(pa.string()) if pa.types.is_time(kind) or pa.types.is_duration(kind) else cells
+
+
+def _text_or_hex(cells: pa.Array) -> pa.Array:
+    try:
+        return cells.cast(pa.binary()).cast(pa.string())
+    except pa.ArrowInvalid:  # bytes that are no text
+        return pa.array([None if cell is None else cell.hex() for cell in cells.to_pylist()], pa.string())

@@ -49,6 +49,13 @@ class Refusals:
         rows = pl.concat(self.frames).unique(["table", "file", "row"], keep="first", maintain_order=True)
         return rows.sort("table", "file", "row")
 
+    def first_words(self) -> str:
+        """The first refused row in words, to end a sentence with; empty where none was refused."""
+        for row in self.table().head(1).iter_rows(named=True):
+            column = f", column {row['column']}" if row["column"] else ""
+            return f"; {row['file']}, row {row['row']}{column}: found {row['found']!r}, {row['reason']}"
+        return ""
+
 
 def _said(expected: int, found: int) -> str:
     return f"{found} fields instead of {expected}" if found else "no JSON object with any of the mapped columns"

@@ -5,6 +5,7 @@ Where most cells of a file's first batch are not, it is the mapping that is wron
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -17,6 +18,7 @@ from sources.refusals import Refusals
 from sources.times import check_times, read_time, what_times_are
 
 MOST = 0.5  # a share of wrong cells above which the mapping is wrong, not the cells
+THOUSANDS = r"^[+-]?\d{1,3}(\.\d{3})+(,\d+)?$"
 ONE = 1  # wrong cell says nothing of the others
 
 
@@ -49,7 +51,8 @@ def typed(
     table, refused = raw.table, pl.repeat(False, len(raw.rows), eager=True)
     read: dict[str, pl.Series] = {}
     for name, source in columns.items():
-        cells = table[source]
+        cells = _told(table[source], settings)
+        _check_kind(cells, place, source)
         kind = _kind(schema[name], cells, settings)
         if kind.is_time:
             check_times(cells, settings, place.file, source, raw.rows)
@@ -60,6 +63,20 @@ def typed(
         refusals.add(_refused(raw.rows, cells, wrong, kind, place, source))
         refused |= wrong
     return pl.DataFrame([*read.values(), raw.rows.alias("row")]).filter(~refused)
+
+
+def _told(cells: pl.Series, settings: TableFiles) -> pl.Series:
+    is_word = cells.dtype == pl.String and len(settings.null_words) > 0
+    return cells.set(cells.str.strip_chars().is_in(settings.null_words), None) if is_word else cells
+
+
+def _check_kind(cells: pl.Series, place: Place, source: str) -> None:
+    inner = cells.dtype.inner if isinstance(cells.dtype, pl.List) else cells.dtype
+    if inner.is_nested():
+        raise SourceError(
+            f"{place.file}, column {source}: its cells are {cells.dtype}; expected texts, numbers or lists of them.",
+            "Export what is meant as a column of its own; in JSON lines, dots lead into objects.",
+        )
 
 
 def _is_blank(cells: pl.Series) -> pl.Series:
@@ -101,9 +118,14 @@ def _number(cells: pl.Series, decimal: str) -> pl.Expr:
     if cells.dtype != pl.String:
         return cell.cast(pl.Float64, strict=False)
     plain = cell.str.strip_chars()
-    if decimal == ",":
-        plain = plain.str.replace_all(".", "", literal=True).str.replace(",", ".", literal=True)
-    return plain.cast(pl.Float64, strict=False)
+    return (with_point(plain) if decimal == "," else plain).cast(pl.Float64, strict=False)
+
+
+def with_point(number: pl.Expr) -> pl.Expr:
+    """A number with a decimal comma as one with a point; null where a point parts anything but thousands."""
+    sound = ~number.str.contains(".", literal=True) | number.str.contains(THOUSANDS)
+    plain = number.str.replace_all(".", "", literal=True).str.replace(",", ".", literal=True)
+    return pl.when(sound).then(plain)
 
 
 def _texts(cells: pl.Series, separator: str) -> pl.Expr:
@@ -111,16 +133,25 @@ def _texts(cells: pl.Series, separator: str) -> pl.Expr:
     if isinstance(cells.dtype, pl.List):
         return _tidy(cell.cast(pl.List(pl.String), strict=False))
     parted = cell.cast(pl.String).str.split(separator)
-    lists = _json_lists(cells) if cells.dtype == pl.String else None
-    return _tidy(parted if lists is None else pl.coalesce(pl.lit(lists), parted))
+    return _tidy(pl.coalesce(pl.lit(_json_lists(cells)), parted) if cells.dtype == pl.String else parted)
 
 
-def _json_lists(cells: pl.Series) -> pl.Series | None:
-    """The cells that are JSON lists of texts, null elsewhere; None where a bracket begins something else."""
+def _json_lists(cells: pl.Series) -> pl.Series:
+    """The cells that are JSON lists of texts, null elsewhere."""
+    bracketed = cells.set(~cells.str.starts_with("["), None)
     try:
-        return cells.set(~cells.str.starts_with("["), None).str.json_decode(pl.List(pl.String))
-    except pl.exceptions.ComputeError:
+        return bracketed.str.json_decode(pl.List(pl.String))
+    except pl.exceptions.ComputeError:  # a bracket begins something else in one of them
+        return pl.Series([_json_list(cell) for cell in bracketed], dtype=pl.List(pl.String))
+
+
+def _json_list(cell: str | None) -> list[str] | None:
+    try:
+        found = json.loads(cell or "null")
+    except ValueError:
         return None
+    is_list = isinstance(found, list) and all(isinstance(one, str) for one in found)
+    return found if is_list else None
 
 
 def _tidy(texts: pl.Expr) -> pl.Expr:

@@ -62,6 +62,8 @@ def test_a_missing_file(tmp_path: Path, out: Path, path: str, told: list[str]) -
         ("e.csv.gz", b"", "e.csv.gz is empty"),
         ("e.jsonl", b"", "e.jsonl holds no rows"),
         ("e.csv", NAMES.encode(), "e.csv holds no rows"),
+        ("e.csv", NAMES.strip().encode(), "e.csv holds no rows"),
+        ("e.csv", b"\n" + as_csv().encode(), "e.csv, row 1 is blank"),
         ("e.csv", NAMES.encode() + b"\n\n", "e.csv holds no rows"),
         ("e.parquet", parquet([]), "e.parquet holds no rows"),
     ],
@@ -280,3 +282,42 @@ def test_the_same_event_a_million_times_is_no_bomb_and_is_read(tmp_path: Path, o
     line = as_csv(ROWS[1:2], header=False)
     report = write_tables(files(), str(write(tmp_path / "in", {"e.csv.gz": NAMES + line * 1_000_000})), out)
     assert report.rows == {"interactions": 1_000_000, "items": 1, "users": 1}
+
+
+def test_an_archive_that_holds_a_name_twice_is_refused(tmp_path: Path, out: Path) -> None:
+    path = tmp_path / "twice.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("e.csv", as_csv())
+        with pytest.warns(UserWarning, match="Duplicate name"):
+            archive.writestr("e.csv", as_csv(ROWS[:1]))
+    with pytest.raises(SourceError, match=r"holds 'e\.csv' more than once"):
+        write_tables(files(), str(path), out)
+
+
+def test_where_no_row_is_left_the_first_one_refused_is_told(tmp_path: Path, out: Path) -> None:
+    content = NAMES + "a;b;seen;1;2\n"
+    message = refusal(write(tmp_path / "in", {"e.csv": content}), out)
+    assert "no row is left as an interaction; e.csv, row 2: found 'a;b;seen;1;2" in message
+
+
+def test_a_point_that_parts_no_thousands_is_refused_where_the_comma_is_decimal(tmp_path: Path, out: Path) -> None:
+    rows = [("a", "b", "bought", 1_700_000_000 + at, paid) for at, paid in enumerate(("1.234,5", "12,5", "12.50", "7"))]
+    write_tables(files(separator=";", decimal=","), str(write(tmp_path / "in", {"e.csv": as_csv(rows, ";")})), out)
+    assert pl.read_parquet(out / "interactions.parquet")["value"].to_list() == [1234.5, 12.5, 7.0]
+    assert load_refusals(out).select("row", "column", "found").rows() == [(4, "paid", "12.50")]
+
+
+def test_a_row_without_an_id_is_a_row_where_another_column_says_something(tmp_path: Path, out: Path) -> None:
+    people = {"path": "p.csv", "columns": {"user_id": "id"}}
+    content = "id,city\n007,Lyon\n,Paris\n,\n"
+    folder = write(tmp_path / "in", {"e.csv": as_csv(), "p.csv": content})
+    report = write_tables(files(path="e.csv", users=people), str(folder), out)
+    assert report.rows["users"] == 2
+
+
+def test_a_cell_of_objects_is_refused_by_column_and_type(tmp_path: Path, out: Path) -> None:
+    folder = write(tmp_path / "in", {"e.csv": as_csv()})
+    pl.DataFrame({"id": ["A-1"], "tags": [[{"name": "x"}]]}).write_parquet(folder / "i.parquet")
+    items = {"path": "i.parquet", "columns": {"item_id": "id", "categories": "tags"}}
+    with pytest.raises(SourceError, match=r"i\.parquet, column tags: its cells are List\(Struct"):
+        write_tables(files(path="e.csv", items=items), str(folder), out)

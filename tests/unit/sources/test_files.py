@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import shutil
-from datetime import UTC, datetime
+import uuid
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
 import fsspec
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
+from contracts.errors import SourceError
 from contracts.file_settings import Files
 from contracts.tables import SCHEMAS, CanonicalTables
 from sources.files import Report, write_tables
@@ -330,3 +335,68 @@ def test_columns_nobody_maps_may_be_nameless_and_of_any_kind(tmp_path: Path, out
     ingest(files(), write(tmp_path / "in", {"e.csv": text}), out)
     assert story(out) == STORY
     assert load_refusals(out).is_empty()
+
+
+def test_parquet_types_that_say_the_same_are_read_alike(tmp_path: Path, out: Path) -> None:
+    columns = list(zip(*ROWS, strict=True))
+    ids = [uuid.UUID(int=number) for number in range(4)]
+    table = pa.table(
+        {
+            "who": pa.array([one.bytes for one in ids], pa.uuid()),
+            "what": pa.array(columns[1]).dictionary_encode(),
+            "did": pa.array([word.encode() for word in columns[2]], pa.large_binary()),
+            "at": pa.array(columns[3]),
+            "paid": pa.array(["0", "12.5", "0", "3"]).dictionary_encode(),
+            "unread": pa.array([b"\xff\xfe"] * 4),
+        }
+    )
+    folder = tmp_path / "in"
+    folder.mkdir()
+    pq.write_table(table, folder / "e.parquet")
+    assert ingest(files(), folder, out).rows["interactions"] == 4
+    read = pl.read_parquet(out / "interactions.parquet").sort("user_id")
+    assert read["user_id"].to_list() == [str(one) for one in ids]
+    assert read["value"].to_list() == [0.0, 12.5, 0.0, 3.0]
+
+
+def test_words_that_stand_for_no_value_are_none(tmp_path: Path, out: Path) -> None:
+    rows = [("a", "b", "bought", 1_700_000_000 + at, paid) for at, paid in enumerate(("NULL", "2.5", r"\N"))]
+    folder = write(tmp_path / "in", {"e.csv": as_csv(rows)})
+    ingest(files(null_words=["NULL", r"\N"]), folder, out)
+    assert pl.read_parquet(out / "interactions.parquet")["value"].to_list() == [None, 2.5, None]
+
+
+def test_a_key_may_be_lacking_in_a_day_but_not_in_all_of_them(tmp_path: Path, out: Path) -> None:
+    quiet = "".join(
+        json.dumps({"who": "a", "what": "b", "did": "seen", "at": 1_700_000_000 + at}) + "\n" for at in (1, 2)
+    )
+    folder = write(tmp_path / "in", {"a.jsonl": quiet, "b.jsonl": as_jsonl()})
+    assert ingest(files(), folder, out).rows["interactions"] == 2 + len(ROWS)
+    with pytest.raises(SourceError, match=r"None of the 1 file\(s\) of interactions has `paid`"):
+        ingest(files(path="a.jsonl"), folder, out)
+
+
+def test_json_keys_may_be_escaped_or_have_dots_of_their_own(tmp_path: Path, out: Path) -> None:
+    lines = [json.dumps({"user.id": f"u{at}", "was": {"\u00e9": "b"}, "at": 1_700_000_000 + at}) for at in range(3)]
+    folder = write(tmp_path / "in", {"e.jsonl": "\n".join(lines) + "\n"})
+    columns = {"user_id": "user.id", "item_id": "was.\u00e9", "event_ts": "at"}
+    mapping = Files.model_validate({"interactions": {"time_unit": "s", "event_type": "view", "columns": columns}})
+    assert ingest(mapping, folder, out).rows["interactions"] == 3
+
+
+def test_one_bracket_that_begins_no_list_leaves_the_lists_of_the_others(tmp_path: Path, out: Path) -> None:
+    folder = write(tmp_path / "in", {"e.csv": as_csv()})
+    pl.DataFrame({"id": ["A-1", "B-2"], "tags": ['["x", "y"]', "[Sale] z"]}).write_csv(folder / "i.csv")
+    items = {"path": "i.csv", "columns": {"item_id": "id", "categories": "tags"}}
+    ingest(files(path="e.csv", items=items), folder, out)
+    found = pl.read_parquet(out / "items.parquet").sort("item_id")["categories"].to_list()
+    assert found == [["x", "y"], ["[Sale] z"]]
+
+
+@pytest.mark.parametrize("path", ["day=2024-01-31/e.csv", "day=2024-01-31", "."])
+def test_one_folder_that_says_something_of_the_data_is_read_like_many(tmp_path: Path, out: Path, path: str) -> None:
+    folder = write(tmp_path / "in", {"day=2024-01-31/e.csv": "who,what\na,b\n"})
+    columns = {"user_id": "who", "item_id": "what", "event_ts": "day"}
+    said = {"path": path, "time_zone": "UTC", "event_type": "view", "columns": columns}
+    ingest(Files.model_validate({"interactions": said}), folder, out)
+    assert pl.read_parquet(out / "interactions.parquet")["event_ts"].dt.date().to_list() == [date(2024, 1, 31)]

@@ -225,3 +225,39 @@ def test_of_two_files_of_events_the_longer_is_taken(tmp_path: Path) -> None:
     tags += "".join(f"{row % 3},{row % 4},{1433221332117 + row},view,{row % 5}\n" for row in range(20))
     found = proposal_of(tmp_path / "in", a_dot_csv=tags, e_dot_csv="\n".join(WEB))
     assert found.files["interactions"]["path"] == "e.csv"
+
+
+def test_days_read_the_way_that_has_them_in_a_row(tmp_path: Path) -> None:
+    lines = [f"u{row % 7},p{row % 5},read,01/{1 + row % 10:02}/2025" for row in range(40)]
+    found = proposal_of(tmp_path / "in", e_dot_csv="\n".join(["user_id,item_id,event,date", *lines]))
+    assert found.files["interactions"]["time_format"] == "%m/%d/%Y"
+    assert "%d/%m/%Y reads them all too" in found.comments["interactions.time_format"]
+
+
+def test_days_of_one_table_may_be_written_in_plain_letters_or_not(tmp_path: Path) -> None:
+    def day(number: int, word: str) -> str:
+        rows = [f"u{row % 7},p{row % 5},{word},{1_735_700_000 + 86_400 * number + row}" for row in range(40)]
+        return "\n".join(["user_id,item_id,event,ts", *rows])
+
+    folder = tmp_path / "in"
+    contents = {"d0.csv": day(0, "view"), "d1.csv": day(1, "view"), "d2.csv": day(2, "Käufe").encode("cp1252")}
+    found = propose(parts_of([look_at(file) for file in find_files(str(write(folder, contents)), ".")]), str(folder))
+    assert found is not None
+    assert (found.files["interactions"]["encoding"], found.unused) == ("cp1252", ())
+    assert found.event_types == {"view": 80, "Käufe": 40}
+
+
+def test_json_days_that_lack_what_is_not_needed_are_of_the_same_table(tmp_path: Path) -> None:
+    def day(number: int, **more: float) -> str:
+        at = 1_735_700_000 + 86_400 * number
+        return "".join(
+            json.dumps({"user_id": f"u{row % 7}", "item_id": f"p{row % 5}", "event": "view", "ts": at + row, **more})
+            + "\n"
+            for row in range(40)
+        )
+
+    folder = tmp_path / "in"
+    contents = {"1.jsonl": day(0), "2.jsonl": day(1, price=2.5), "3.jsonl": day(2)}
+    found = propose(parts_of([look_at(file) for file in find_files(str(write(folder, contents)), ".")]), str(folder))
+    assert found is not None
+    assert (found.files["interactions"]["columns"]["value"], found.unused) == ("price", ())
