@@ -6,15 +6,18 @@ data/valid, data/features, models/candidates/<cutoff> -> models/ranking/<cutoff>
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from typing import Any
 
 from tqdm import tqdm
 
-from contracts.features import Entity
+from contracts.features import Entity, Events, FeatureRows, FeatureSchema, History
 from contracts.settings import Settings
 from contracts.tables import CanonicalTables, read_parquet
+from feature_store.live import bring_up_to
+from feature_store.rows import unknown_person
 from feature_store.values import FeatureSchemas, load_schemas
 from pipelines.matrix_run import emptied, load_split, run_matrix_stage
 from pipelines.paths import CANDIDATES, FEATURES, RANKING, VALID, Cutoff, feature_training
@@ -57,6 +60,7 @@ def training_world(
         schemas=schemas,
         segments=segments_of_users(tables.users),
         fit_generators=partial(_fit_before, settings, tables, generators.catalogue),
+        row_of_newcomer=partial(row_of_newcomer, schemas.user),
         quotas=settings.request.quotas,
         n_ranked=settings.request.n_ranked,
         history_length=settings.features.history_length,
@@ -67,6 +71,12 @@ def _fit_before(
     settings: Settings, tables: CanonicalTables, catalogue: Catalogue, moment: datetime
 ) -> Mapping[str, Generator]:
     return fit_generators(tables, catalogue, moment, settings.candidates, settings.seed)
+
+
+def row_of_newcomer(schema: FeatureSchema, done: History, now: datetime) -> FeatureRows:
+    """The row that a request reads of somebody without a published one, whose recent events these are."""
+    person = replace(unknown_person(schema), recent=Events.of(done))
+    return bring_up_to(person, schema, now).features
 
 
 if __name__ == "__main__":

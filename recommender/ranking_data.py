@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 import numpy as np
 import numpy.typing as npt
@@ -34,6 +34,7 @@ SESSION_EVENTS = 2
 
 Segments = Mapping[str, Mapping[str, str]]
 FitGenerators = Callable[[datetime], Mapping[str, Generator]]
+RowOfNewcomer = Callable[[History, datetime], FeatureRows]
 
 
 @dataclass(frozen=True)
@@ -82,12 +83,13 @@ class FeatureTable:
 class TrainingQuery:
     """One person at a snapshot. wanted: the items they then touched for the first time, in the order of the index.
 
-    user_id: None of a newcomer, of whom the store knows nothing when they come.
+    user_id: None of a guest, who gives no name. is_new: no row of theirs is published when they come.
     """
 
     user_id: str | None
     query: RetrievalQuery
     wanted: ItemIdxArray
+    is_new: bool
 
 
 @dataclass(frozen=True)
@@ -96,6 +98,7 @@ class TrainingWorld:
 
     segments: by user_id, what their first requests can tell.
     fit_generators: the generators fitted on what lies strictly before a moment.
+    row_of_newcomer: what serving makes, at a moment, of somebody without a published row who has done this much.
     """
 
     tables: CanonicalTables
@@ -105,6 +108,7 @@ class TrainingWorld:
     schemas: Schemas
     segments: Segments
     fit_generators: FitGenerators
+    row_of_newcomer: RowOfNewcomer
     quotas: Mapping[str, int]
     n_ranked: int
     history_length: int
@@ -166,10 +170,17 @@ def _assemble(
         world.catalogue,
         asked.query,
         candidates,
-        users.read([asked.user_id]),
+        _user_row(world, asked, users),
         items.read(world.catalogue.ids.external(candidates.item_idx)),
         world.schemas,
     ).values
+
+
+def _user_row(world: TrainingWorld, asked: TrainingQuery, users: FeatureTable) -> FeatureRows:
+    """The training table also tells of newcomers (their age): serving has no row of them, and must not get it here."""
+    if asked.is_new and asked.user_id is not None:
+        return world.row_of_newcomer(asked.query.history, datetime.fromtimestamp(asked.query.now, UTC))
+    return users.read([asked.user_id])
 
 
 def training_queries(
@@ -178,9 +189,10 @@ def training_queries(
     """A query for everybody with something to want in the window, in the order of user_id.
 
     People with history are asked about at the snapshot itself; people without, after their first events in the window,
-    which are then all that is known of them. Half of the newcomers, others at every snapshot, also tell their segment:
-    requests come with and without, and the ranker has to know both. Others tell none: the data knows the circumstances
-    of first visits alone, and not those in which somebody would have asked later.
+    which are then all that is known of them. Half of the newcomers, others at every snapshot, are signed in, so that
+    their row is brought up to the moment; and half, whether signed in or not, also tell their segment: requests come
+    with and without either, and the ranker has to know all four. Others tell no segment: the data knows the
+    circumstances of first visits alone, and not those in which somebody would have asked later.
     """
     start, stop = int(np.ceil(moment.timestamp())), int(np.ceil(end.timestamp()))
     for user_idx, user_id in enumerate(events.user_ids):
@@ -192,16 +204,17 @@ def training_queries(
             now = int(before.event_ts[-1]) + 1 if len(before) else start
         wanted = np.setdiff1d(window.item_idx, before.item_idx)
         if len(wanted) and len(before):
-            segment = segments.get(user_id, {}) if is_new and _tells(user_id, start) else {}
+            segment = segments.get(user_id, {}) if is_new and _heads(user_id, start, "tells") else {}
             query = RetrievalQuery(
                 now, _latest(before, history_length), dict(segment), excluded=np.unique(before.item_idx)
             )
-            yield TrainingQuery(None if is_new else user_id, query, wanted)
+            is_guest = is_new and not _heads(user_id, start, "signs in")
+            yield TrainingQuery(None if is_guest else user_id, query, wanted, is_new)
 
 
-def _tells(user_id: str, start: int) -> bool:
-    """Heads or tails, by the person and the snapshot alone: nobody else's coming changes it."""
-    return int(fingerprint_json([user_id, start])[-1], 16) % 2 == 0
+def _heads(user_id: str, start: int, whether: str) -> bool:
+    """Heads or tails, by the person, the snapshot and the question alone: nobody else's coming changes it."""
+    return int(fingerprint_json([user_id, start, whether])[-1], 16) % 2 == 0
 
 
 def _first_events(window: History) -> tuple[History, History]:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -9,17 +10,25 @@ import polars as pl
 import pytest
 
 from contracts.errors import DataTooSmall, ReleaseMismatch
+from contracts.features import FeatureRows, History
 from contracts.tables import INTERACTIONS_SCHEMA, CanonicalTables
 from recommender.catalogue import Catalogue
 from recommender.events import Events
 from recommender.generators import fit_generators
-from recommender.ranking_data import PointInTimeRows, TrainingWorld, build_ranking_rows, training_queries
-from tests.recommender_worlds import CANDIDATE_SETTINGS, START, Schemas
+from recommender.ranking_data import (
+    PointInTimeRows,
+    TrainingQuery,
+    TrainingWorld,
+    build_ranking_rows,
+    training_queries,
+)
+from tests.recommender_worlds import CANDIDATE_SETTINGS, START, Schemas, feature_rows
 from tests.worlds import small_world
 
 MOMENT, END = START + timedelta(days=60), START + timedelta(days=70)
 QUOTAS = {"als": 10, "popular": 10, "covisitation": 10}
 SECOND = timedelta(seconds=1)
+GUEST = "new"  # at this snapshot, by the toss
 
 
 def feature_table(entity: str, names: list[str], ids: list[str], moments: list[datetime]) -> pl.DataFrame:
@@ -51,10 +60,16 @@ def training_world_at(tables: CanonicalTables, moments: list[datetime]) -> Train
         schemas=schemas,
         segments={},
         fit_generators=fit,
+        row_of_newcomer=row_of_newcomer,
         quotas=QUOTAS,
         n_ranked=30,
         history_length=100,
     )
+
+
+def row_of_newcomer(done: History, now: datetime) -> FeatureRows:
+    """Its one value tells what was asked: how much was done, and at which second of the minute."""
+    return feature_rows([[1000 * len(done) + now.second]])
 
 
 def fit_at(tables: CanonicalTables, catalogue: Catalogue, moment: datetime):
@@ -150,15 +165,16 @@ def test_somebody_new_is_asked_about_after_their_first_two_events():
     assert asked.query.now == int((MOMENT + timedelta(minutes=1)).timestamp()) + 1
 
 
-def test_of_somebody_new_the_store_knows_nothing_in_training_as_in_serving():
+def test_a_guest_has_the_defaults_and_a_published_row_is_read_by_name():
     def event(user_id: str, minutes: int):
         return (user_id, f"i{1000 + minutes % 7}", "view", MOMENT + timedelta(minutes=minutes), None, None, None)
 
-    rows = [event("known", -1), event("known", 1), *(event("new", minutes) for minutes in (2, 3, 4))]
+    rows = [event("known", -1), event("known", 1), *(event(GUEST, minutes) for minutes in (2, 3, 4))]
     events = Events.of(
         pl.DataFrame(rows, schema=INTERACTIONS_SCHEMA, orient="row"), Catalogue.from_items(small_world().items).ids
     )
-    assert [asked.user_id for asked in training_queries(events, MOMENT, END, 100, {})] == ["known", None]
+    asked = [(one.user_id, one.is_new) for one in training_queries(events, MOMENT, END, 100, {})]
+    assert asked == [("known", False), (None, True)]
     schema = Schemas().user
     table = PointInTimeRows(feature_table("user", list(schema.names), ["u1"], [MOMENT]), schema).as_of(MOMENT)
     nobody = table.read([None])
@@ -177,6 +193,28 @@ def newcomers(*user_ids: str, minutes: int = 0) -> Events:
     )
 
 
+def test_half_of_the_newcomers_are_signed_in_and_others_at_another_snapshot():
+    people = [f"u{number}" for number in range(200)]
+    first, second = (
+        [asked.user_id for asked in training_queries(newcomers(*people), moment, END, 100, {})]
+        for moment in (MOMENT, MOMENT - SECOND)
+    )
+    assert 70 < first.count(None) < 130
+    assert [user_id for user_id in first if user_id] == [
+        user_id for user_id, found in zip(sorted(people), first, strict=True) if found
+    ]
+    assert first != second
+
+
+def test_whether_somebody_new_is_signed_in_says_nothing_of_whether_they_tell_their_circumstances():
+    people = [f"u{number}" for number in range(400)]
+    segments = {user_id: {"device": "phone"} for user_id in people}
+    asked = training_queries(newcomers(*people), MOMENT, END, 100, segments)
+    kinds = Counter((one.user_id is None, bool(one.query.segment)) for one in asked)
+    assert len(kinds) == 4
+    assert min(kinds.values()) > 70
+
+
 def test_half_of_the_newcomers_tell_their_circumstances_and_others_at_another_snapshot():
     people = [f"u{number}" for number in range(200)]
     segments = {user_id: {"device": "phone"} for user_id in people}
@@ -190,15 +228,17 @@ def test_half_of_the_newcomers_tell_their_circumstances_and_others_at_another_sn
     assert first != second
 
 
-def test_who_else_comes_changes_nothing_about_who_tells():
+def test_who_else_comes_changes_nothing_about_who_signs_in_or_tells():
     segments = {f"u{number}": {"device": "phone"} for number in range(40)}
     few, many = (newcomers(*(f"u{number}" for number in range(0, 40, step))) for step in (2, 1))
-    alone = [asked.query.segment for asked in training_queries(few, MOMENT, END, 100, segments)]
-    among = [asked.query.segment for asked in training_queries(many, MOMENT, END, 100, segments)]
+    alone, among = (
+        [(one.user_id, one.query.segment) for one in training_queries(events, MOMENT, END, 100, segments)]
+        for events in (few, many)
+    )
     by_name = dict(zip(many.user_ids, among, strict=True))
     assert alone == [by_name[user_id] for user_id in few.user_ids]
-    assert {} in alone
-    assert {"device": "phone"} in alone
+    assert {user_id is None for user_id, _ in alone} == {True, False}
+    assert {bool(segment) for _, segment in alone} == {True, False}
 
 
 def test_people_with_a_history_tell_no_circumstances_for_the_data_knows_those_of_first_visits_alone():
@@ -209,24 +249,49 @@ def test_people_with_a_history_tell_no_circumstances_for_the_data_knows_those_of
     assert all(one.query.segment == {} for one in asked)
 
 
-def test_what_newcomers_tell_reaches_the_rankers_input(tables):
+def world_with_newcomers(tables: CanonicalTables) -> TrainingWorld:
+    """With u700 to u739, who come after the snapshot, each on a second of their own; the table says -5 of them."""
     new = pl.DataFrame(
         [
             (f"u{700 + person}", f"i{1000 + (3 * person + number) % 40}", "view", at, None, None, None)
             for person in range(40)
-            for number, at in enumerate(MOMENT + timedelta(hours=number) for number in range(6))
+            for number, at in enumerate(MOMENT + timedelta(hours=number, seconds=person) for number in range(6))
         ],
         schema=INTERACTIONS_SCHEMA,
         orient="row",
     )
-    joined = replace(tables, interactions=pl.concat([tables.interactions, new]))
-    world = training_world(joined)
+    world = training_world(replace(tables, interactions=pl.concat([tables.interactions, new])))
+    names = list(world.schemas.user.names)
+    rows = feature_table("user", names, [f"u{700 + person}" for person in range(40)], [MOMENT])
+    table = pl.concat([world.users.table, rows.with_columns(pl.lit(-5.0).alias(name) for name in names)])
+    return replace(world, users=replace(world.users, table=table))
+
+
+def test_what_newcomers_tell_reaches_the_rankers_input(tables):
+    world = world_with_newcomers(tables)
     told = replace(world, segments={f"u{700 + person}": {"device": "phone"} for person in range(40)})
     counts = build_ranking_rows(told, [(MOMENT, END)])
     column = counts.names.index("context_attribute_count")
     assert set(counts.values[:, column]) == {0, 1}
     untold = build_ranking_rows(world, [(MOMENT, END)])
     assert set(untold.values[:, untold.names.index("context_attribute_count")]) == {0}
+
+
+def test_somebody_signed_in_without_a_published_row_has_what_serving_makes_of_their_first_events(tables):
+    world = world_with_newcomers(tables)
+    rows = build_ranking_rows(world, [(MOMENT, END)])
+    found = set(rows.values[:, rows.names.index("user_event_count_total")].tolist())
+    assert -5 not in found
+    # Two events, asked about one second after the second of them.
+    made = {value for value in found if value >= 1000}
+    names = {asked.user_id for asked in asked_in(world) if asked.is_new and asked.user_id}
+    assert made <= {2000 + int(name[1:]) - 700 + 1 for name in names}
+    assert len(made) > 10
+
+
+def asked_in(world: TrainingWorld) -> list[TrainingQuery]:
+    events = Events.of(world.tables.interactions, world.catalogue.ids)
+    return list(training_queries(events, MOMENT, END, world.history_length, world.segments))
 
 
 def test_only_the_latest_events_are_remembered_and_older_ones_still_excluded():

@@ -1,0 +1,146 @@
+"""Somebody without a published row: the ranker learnt on the very rows that a real store then serves of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+import redis
+
+from contracts.calendar import epoch_microseconds
+from contracts.clock import FixedClock
+from contracts.events import EventType
+from contracts.ids import FloatArray, ItemId, SessionId, UserId
+from contracts.slates import RecommendRequest
+from contracts.tables import INTERACTIONS_SCHEMA, CanonicalTables
+from feature_store.connection import connect
+from feature_store.offline import values_as_of
+from feature_store.online import RedisFeatureReader
+from feature_store.publishing import publish
+from feature_store.recent import Bounds, RecentEvent, append_events
+from feature_store.values import FeatureSchemas, load_schemas
+from pipelines import candidates, features
+from pipelines.matrix_run import load_split
+from pipelines.paths import CANDIDATES, FEATURES, VALID, Cutoff
+from pipelines.ranking import training_world
+from recommender.generators import load_generators
+from recommender.ranking_data import SESSION_EVENTS, TrainingWorld, build_ranking_rows
+from release.bundle import Release
+from release.request_path import answer
+from tests.integration.test_model_stages import small_settings
+
+APP = "newcomers"
+KEPT = Bounds(length=100, ttl_s=3600)
+SECOND = timedelta(seconds=1)
+NEWCOMERS = ("new3", "new4", "new5", "new6", "new7")  # at this snapshot some of them sign in, and some do not
+TOUCHED = (3, 8, 1, 2, 5)  # the first two before the request; what follows is wanted
+
+
+@dataclass(frozen=True)
+class Window:
+    """The last label window before the test window, in a folder in which the stages have run."""
+
+    tables: CanonicalTables
+    schemas: FeatureSchemas
+    start: datetime
+    end: datetime
+
+    def clicks(self) -> list[datetime]:
+        return [self.start + timedelta(minutes=7 * place, seconds=13) for place in range(1, len(TOUCHED) + 1)]
+
+    def world(self, newcomer: str) -> TrainingWorld:
+        """Where nobody but the newcomer does anything in the window."""
+        told = [(newcomer, f"i{1000 + item}", "click", at, None, None, None) for item, at in self._deeds()]
+        added = pl.DataFrame(told, schema=INTERACTIONS_SCHEMA, orient="row")
+        before = self.tables.interactions.filter(pl.col("event_ts") < self.start)
+        tables = replace(self.tables, interactions=pl.concat([before, added]))
+        world = training_world(small_settings(), tables, load_generators(CANDIDATES / Cutoff.TEST), self.schemas)
+        return replace(world, segments={})
+
+    def done(self, newcomer: str) -> list[RecentEvent]:
+        """What they did before the request, as an application sends it: signed in, in a session."""
+        return [
+            RecentEvent(
+                EventType.CLICK,
+                ItemId(f"i{1000 + item}"),
+                epoch_microseconds(at),
+                float("nan"),
+                UserId(newcomer),
+                SessionId(f"s-{newcomer}"),
+            )
+            for item, at in self._deeds()[:SESSION_EVENTS]
+        ]
+
+    def _deeds(self) -> list[tuple[int, datetime]]:
+        return list(zip(TOUCHED, self.clicks(), strict=True))
+
+
+@pytest.fixture(scope="module")
+def window(tmp_path_factory: pytest.TempPathFactory, world: CanonicalTables) -> Iterator[Window]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path_factory.mktemp("newcomers"))
+        world.save(VALID)
+        features.run(small_settings())
+        candidates.run(small_settings(), Cutoff.TEST)
+        yield Window(world, load_schemas(FEATURES), *load_split().label_windows(Cutoff.TEST)[-1])
+
+
+@dataclass
+class RememberingRanker:
+    """Keeps the rows that it was asked to score."""
+
+    feature_names: tuple[str, ...]
+    asked: list[FloatArray] = field(default_factory=list)
+
+    def score(self, values: FloatArray) -> FloatArray:
+        self.asked.append(values)
+        return np.zeros(len(values), np.float32)
+
+
+def served(client: redis.Redis, window: Window, world: TrainingWorld, names: tuple[str, ...], **who: Any) -> FloatArray:
+    """The ranker's input for a request one second after the second click, on a generation of the snapshot."""
+    ids = world.catalogue.ids
+    values = values_as_of(window.tables, window.start, world.history_length, n_threads=1).of(window.schemas)
+    publish(client, APP, values, window.schemas, ids, "release", batch_size=100)
+    ranker = RememberingRanker(names)
+    release = Release(
+        release_id="release",
+        generation_id=values.generation_id,
+        as_of=window.start,
+        catalogue=world.catalogue,
+        generators=world.fit_generators(window.start),
+        index=None,  # type: ignore[arg-type]  # no generator here looks into an index
+        ranker=ranker,  # type: ignore[arg-type]  # as much of a ranker as the request path uses
+        schemas=window.schemas,
+        request=small_settings().request,
+    )
+    reader = RedisFeatureReader(client, APP, values.generation_id, window.schemas, ids)
+    now = window.clicks()[SESSION_EVENTS - 1] + SECOND
+    slate = answer(release, reader, FixedClock(now), RecommendRequest("r", k=5, **who))
+    assert not slate.degraded
+    (asked,) = ranker.asked
+    return asked
+
+
+def test_a_newcomer_is_ranked_on_the_rows_that_the_ranker_was_trained_on(redis_url, window):
+    signed_in = []
+    with connect(redis_url) as client:
+        for newcomer in NEWCOMERS:
+            world = window.world(newcomer)
+            rows = build_ranking_rows(world, [(window.start, window.end)])
+            append_events(client, APP, window.done(newcomer), session=KEPT, recent=KEPT)
+            by_kind = {
+                True: served(client, window, world, rows.names, user_id=UserId(newcomer)),
+                False: served(client, window, world, rows.names, session_id=SessionId(f"s-{newcomer}")),
+            }
+            count = rows.names.index("user_event_count_total")
+            signed_in.append(bool(rows.values[0, count]))
+            np.testing.assert_array_equal(rows.values, by_kind[signed_in[-1]])
+            assert (by_kind[True][:, count] == SESSION_EVENTS).all()
+            assert (by_kind[False][:, count] == 0).all()
+    assert set(signed_in) == {True, False}
