@@ -4,8 +4,10 @@ They are those that are declared by folds (`LIVE_FEATURES`). Their values are th
 `now`: of the events with `now - reach <= event_ts < now`, those before the row's `as_of` by what was published and the
 history, those since by the person's recent events. All of it holds under these terms:
 
-- A history tells whole seconds. An event counts as at the beginning of its second: in the second in which a window
-  begins, one may stay or leave too early. Data in whole seconds is exact.
+- A history tells whole seconds. An event counts as at the beginning of its second, though before `as_of`: in the second
+  in which a window begins, one may stay or leave too early. Data in whole seconds is exact.
+- Days grow from the history's first or last event where the row tells the same to the second. Where it does not, that
+  event is not in the history, and they grow from what was published, a 32-bit number.
 - A history may lack events that were counted when the row was published: older than its length, or of an item that the
   release does not know. They are taken to stay until the window begins after `as_of`: a count is never too low by them,
   and too high by no more of them than left the window since `as_of`.
@@ -20,10 +22,11 @@ Session events without a person count for nobody's row: offline, they are nobody
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -32,9 +35,11 @@ from contracts.calendar import MICROSECOND, epoch_microseconds
 from contracts.features import Entity, Events, FeatureSchema, History, Person, ReadRows
 from contracts.id_map import UNKNOWN
 from feature_store.definitions import views_of
-from feature_store.views import MICROSECONDS_PER_DAY, Fold
+from feature_store.view_terms import WITHOUT_END
+from feature_store.views import MICROSECONDS_PER_DAY, FeatureView, Fold
 
 MICROSECONDS = 1_000_000  # of a second
+SECOND_DAYS = np.float32(1 / 86_400)
 
 Columns = npt.NDArray[np.intp]
 Cells = npt.NDArray[np.float32]
@@ -50,15 +55,17 @@ class LiveFeature:
     window: timedelta | None
 
 
-def _live_features() -> Iterator[LiveFeature]:
-    for view in views_of(Entity.USER):
+def live_features(views: Iterable[FeatureView]) -> Iterator[LiveFeature]:
+    """Those that these views declare."""
+    for view in views:
         for feature, fold in zip(view.features, view.folds, strict=False):  # an expression has no folds
             # Which event was the first or the last in a window, nobody knows who holds the latest alone.
-            if fold is Fold.COUNT or (fold is not Fold.MEAN_VALUE and view.window is None):
+            # One with an end would have to forget them too.
+            if fold is Fold.COUNT or (fold is not Fold.MEAN_VALUE and view.window is None and view.ttl >= WITHOUT_END):
                 yield LiveFeature(feature.name, fold, view.window)
 
 
-LIVE_FEATURES = tuple(_live_features())
+LIVE_FEATURES = tuple(live_features(views_of(Entity.USER)))
 LIVE_NAMES = frozenset(feature.name for feature in LIVE_FEATURES)
 
 
@@ -186,17 +193,22 @@ def _whole_seconds(moments_us: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
 
 
 def _age(moment: _Moment, columns: Columns, at: int, values: Cells, missing: Flags) -> None:
-    """Let days since an event grow. at: where the event stands in the history, if it is the one that was meant.
-
-    If it is, the value is as exact as its second; else as exact as what was published, a 32-bit number.
-    """
+    """Let days since an event grow. at: where the event stands in the history, if it is the one that was meant."""
     for column in columns[~missing[columns]].tolist():
         aged = float(values[column]) + (moment.now_us - moment.as_of_us) / MICROSECONDS_PER_DAY
         if len(moment.history):
-            event_us = int(moment.history.event_ts[at]) * MICROSECONDS
-            if np.float32((moment.as_of_us - event_us) / MICROSECONDS_PER_DAY) == values[column]:
+            event_us = min(int(moment.history.event_ts[at]) * MICROSECONDS, moment.as_of_us - 1)
+            if is_same_event(values[column], np.float32((moment.as_of_us - event_us) / MICROSECONDS_PER_DAY)):
                 aged = (moment.now_us - event_us) / MICROSECONDS_PER_DAY
         values[column] = aged
+
+
+def is_same_event(published_days: Any, history_days: Any) -> Any:
+    """Whether the days since an event that a row tells may be those since one of the history, number by number.
+
+    Either side lost parts of a second, and a 32-bit number some more.
+    """
+    return np.abs(published_days - history_days) < SECOND_DAYS + np.spacing(np.abs(published_days))
 
 
 @lru_cache(maxsize=64)  # a server holds a few releases

@@ -2,8 +2,8 @@
 tables by the offline store's own functions.
 
 `expected_rows` is the one place that says what an online row must be: as it was published, and of people the live
-features as of the request, which the offline store computes at `now` over the tables up to `as_of` and the recent
-events that were logged.
+features as of the request, under the terms of `live`. Those are what was published, changed by as much as the offline
+store's answer about the history changed from `as_of` to `now`, and by its answer about the recent events logged.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import numpy as np
 import numpy.typing as npt
@@ -26,10 +26,13 @@ from contracts.ids import FloatArray
 from contracts.tables import UTC_TIME, CanonicalTables
 from feature_store.definitions import features_of
 from feature_store.events import positive_events
-from feature_store.live import LIVE_NAMES
+from feature_store.live import LIVE_FEATURES, LIVE_NAMES, MICROSECONDS, LiveFeature, is_same_event
 from feature_store.offline import histories_as_of, point_in_time_join
-from feature_store.packing import epoch_seconds
+from feature_store.packing import epoch_seconds, moment_of
 from feature_store.rows import default_rows, usable_rows
+from feature_store.views import Fold
+
+DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,10 @@ class Key:
     recent: tuple[tuple[int, EventType], ...] = ()
 
 
+# By person and as_of: the epoch seconds of the events in the history that a reader gives, oldest first.
+_Histories = defaultdict[tuple[str, datetime], list[int]]
+
+
 @dataclass(frozen=True)
 class ExpectedHistory:
     """n_events: how many a reader gives; last_ts: of the last one, epoch seconds, None where there is none."""
@@ -54,9 +61,12 @@ class ExpectedHistory:
     last_ts: int | None
 
 
-def expected_rows(tables: CanonicalTables, schema: FeatureSchema, keys: Sequence[Key]) -> ReadRows:
+def expected_rows(
+    tables: CanonicalTables, schema: FeatureSchema, keys: Sequence[Key], history_length: int, item_ids: IdMap
+) -> ReadRows:
     """The row that a reader of this schema must give for each key at its moment, in the order of the keys.
 
+    history_length, item_ids: see `expected_histories`.
     Raises ReleaseMismatch when a feature of the schema is not declared here.
     """
     _check_declared(schema)
@@ -71,55 +81,127 @@ def expected_rows(tables: CanonicalTables, schema: FeatureSchema, keys: Sequence
         rows.values[at], rows.known[at] = part.values, part.known
         rows.missing[at], rows.written[at] = part.missing, part.written
     if schema.entity is Entity.USER:
-        _bring_up_to_now(tables, schema, keys, rows)
+        later = [at for at, key in enumerate(keys) if key.recent or _second(key.now) > _second(key.as_of)]
+        columns = [column for column, name in enumerate(schema.names) if name in LIVE_NAMES]
+        if later and columns:
+            told = _told(tables, [keys[at] for at in later], rows.known[later], history_length, item_ids)
+            _bring_up_to_now(told, schema, rows, later, columns)
     return rows
 
 
-def _bring_up_to_now(tables: CanonicalTables, schema: FeatureSchema, keys: Sequence[Key], rows: ReadRows) -> None:
-    """Put the live features of people as of `now` into their rows, computed by the offline store."""
-    later = [position for position, key in enumerate(keys) if key.recent or _second(key.now) > _second(key.as_of)]
-    columns = [column for column, name in enumerate(schema.names) if name in LIVE_NAMES]
-    if not later or not columns:
-        return
-    asked = [keys[position] for position in later]
-    # Everybody asked about gets a name of their own, for what was known of them since is another thing each time.
-    names = [f"{position}" for position in later]
-    told = replace(tables, interactions=_known_to(tables.interactions, asked, names))
+@dataclass(frozen=True)
+class _Told:
+    """What the offline store says of what a reader holds of some keys, a value a key for each feature.
+
+    history_then, history_now: of their histories alone, as of the second of as_of and as of now; since: as of now, of
+    what came in since alone. stands: whether the row is as it was published. grown: the days from then to now.
+    """
+
+    history_then: pl.DataFrame
+    history_now: pl.DataFrame
+    since: pl.DataFrame
+    stands: npt.NDArray[np.bool_]
+    grown: npt.NDArray[np.float64]
+
+    def now(self, feature: LiveFeature, reach: timedelta, published: FloatArray) -> FloatArray:
+        """The live feature as of now. published: NaN where missing, and so is what is returned."""
+        then, now, since = (
+            told[feature.name].cast(pl.Float32).fill_null(float("nan")).to_numpy()
+            for told in (self.history_then, self.history_now, self.since)
+        )
+        if feature.fold is Fold.COUNT:
+            begins_before = self.grown < reach / DAY
+            changed = np.where(begins_before, np.maximum(np.nan_to_num(published) - then + now, 0), 0)
+            count = np.where(self.stands, np.nan_to_num(published), changed) + since
+            # Nothing counted is no news of somebody who has no row, or an old one: there it stays missing.
+            return np.where(np.isnan(published) & (since == 0), published, count)
+        aged = np.where(is_same_event(published, then), now, (published.astype(np.float64) + self.grown))
+        days = np.where(self.stands, published, aged)
+        first, second = (since, days) if feature.fold is Fold.DAYS_SINCE_LAST else (days, since)
+        return np.where(np.isnan(first), second, first).astype(np.float32)
+
+
+def _bring_up_to_now(
+    told: _Told, schema: FeatureSchema, rows: ReadRows, later: Sequence[int], columns: Sequence[int]
+) -> None:
+    """Put the live features of people as of `now` into their rows. later, columns: which rows, and which features."""
+    reaches = {feature.name: view.reach for feature, view in features_of(schema.entity)}
+    live = {feature.name: feature for feature in LIVE_FEATURES}
+    for column in columns:
+        name = schema.names[column]
+        published = np.where(rows.missing[later, column], np.float32(np.nan), rows.values[later, column])
+        values = told.now(live[name], reaches[name], published)
+        missing = np.isnan(values)
+        rows.values[later, column] = np.where(missing, rows.values[later, column], values)
+        rows.missing[later, column] = missing
+
+
+def _told(
+    tables: CanonicalTables,
+    keys: Sequence[Key],
+    known: npt.NDArray[np.bool_],
+    history_length: int,
+    item_ids: IdMap,
+) -> _Told:
+    """known: whether there is a row of each key."""
+    histories = _histories(tables, keys, history_length, item_ids)
+    seconds = [_second(key.as_of) if is_known else 0 for key, is_known in zip(keys, known.tolist(), strict=True)]
+    # Everybody asked about gets a name of their own, for what was known of them is another thing each time.
+    history, since = ([f"{kind}{at}" for at in range(len(keys))] for kind in ("history", "since"))
+    then, now = [moment_of(second) for second in seconds], [key.now for key in keys]
     spine = pl.DataFrame(
-        {"user_id": names, "as_of": [key.now for key in asked]}, schema={"user_id": pl.String(), "as_of": UTC_TIME}
+        {"user_id": [*history, *history, *since], "as_of": [*then, *now, *now]},
+        schema={"user_id": pl.String(), "as_of": UTC_TIME},
     )
-    joined = point_in_time_join(spine, told, Entity.USER).select(schema.names[column] for column in columns)
-    values = joined.select(pl.all().cast(pl.Float32).fill_null(float("nan"))).to_numpy()
-    at = np.ix_(later, columns)
-    # Nothing counted is no news of somebody who has no row, or an old one: there it stays missing.
-    nothing = np.isnan(values) | ((values == 0) & rows.missing[at])
-    rows.values[at] = np.where(nothing, rows.values[at], values)
-    rows.missing[at] &= nothing
-
-
-def _known_to(interactions: pl.DataFrame, keys: Sequence[Key], names: Sequence[str]) -> pl.DataFrame:
-    """What a reader could know of each key, under its name: the tables before as_of, and what came in since."""
-    people = pl.DataFrame(
-        {"user_id": [key.entity_id for key in keys], "name": names, "as_of": [key.as_of for key in keys]},
-        schema={"user_id": pl.String(), "name": pl.String(), "as_of": UTC_TIME},
-    )
-    before = interactions.join(people, "user_id").filter(pl.col("event_ts") < pl.col("as_of"))
-    recent = [
-        # What is stamped later has happened all the same, just now.
-        {"user_id": name, "event_type": event_type, "event_ts": min(moment_us, epoch_microseconds(key.now) - 1)}
-        for key, name in zip(keys, names, strict=True)
-        for moment_us, event_type in key.recent
-        if moment_us // 1_000_000 >= _second(key.as_of)
+    events = [
+        *(
+            (name, event_us)
+            for name, key in zip(history, keys, strict=True)
+            for event_us in _in_history(histories, key)
+        ),
+        *(
+            (name, event_us)
+            for name, key, second in zip(since, keys, seconds, strict=True)
+            for event_us in _since(histories, key, second)
+        ),
     ]
-    since = pl.DataFrame(
-        recent, schema={"user_id": pl.String(), "event_type": pl.String(), "event_ts": pl.Int64()}
-    ).with_columns(pl.col("event_ts").cast(UTC_TIME))
-    known = before.with_columns(user_id=pl.col("name")).select(interactions.columns)
-    return pl.concat([known, since], how="diagonal")
+    interactions = _clicks(events, tables.interactions.schema)
+    joined = point_in_time_join(spine, replace(tables, interactions=interactions), Entity.USER)
+    n = len(keys)
+    moved = [(key.now - moment) / DAY for key, moment in zip(keys, then, strict=True)]
+    stands = ~known | np.array([_second(key.now) <= second for key, second in zip(keys, seconds, strict=True)], bool)
+    return _Told(joined[:n], joined[n : 2 * n], joined[2 * n :], stands, np.array(moved))
+
+
+def _in_history(histories: _Histories, key: Key) -> list[int]:
+    """The epoch microseconds at which the events of a key's history count."""
+    before_us = _second(key.as_of) * MICROSECONDS
+    return [min(second * MICROSECONDS, before_us - 1) for second in histories[key.entity_id, key.as_of]]
+
+
+def _since(histories: _Histories, key: Key, row_second: int) -> list[int]:
+    """The epoch microseconds at which the recent events of a key count that its row does not tell."""
+    told = set(histories[key.entity_id, key.as_of])
+    as_of_us, just_now = epoch_microseconds(key.as_of), epoch_microseconds(key.now) - 1
+    return [
+        # What is stamped later has happened all the same, just now.
+        min(event_us, just_now)
+        for event_us, _ in key.recent
+        if event_us // MICROSECONDS >= row_second
+        # The log does not tell items: what the history has of a time before as_of is taken to be the same.
+        and not (event_us < as_of_us and event_us // MICROSECONDS in told)
+    ]
+
+
+def _clicks(events: Sequence[tuple[str, int]], schema: pl.Schema) -> pl.DataFrame:
+    """Interactions of these people at these moments; a fold asks for no more of them."""
+    clicks = pl.DataFrame(events, schema={"user_id": pl.String(), "event_ts": pl.Int64()}, orient="row")
+    clicks = clicks.with_columns(pl.col("event_ts").cast(UTC_TIME), event_type=pl.lit(str(EventType.CLICK)))
+    return pl.concat([pl.DataFrame(schema=schema), clicks], how="diagonal_relaxed")
 
 
 def _second(moment: datetime) -> int:
-    return epoch_microseconds(moment) // 1_000_000
+    return epoch_microseconds(moment) // MICROSECONDS
 
 
 def expected_histories(
@@ -129,15 +211,21 @@ def expected_histories(
 
     history_length: events kept per person; item_ids: of the release, whose histories hold no other items.
     """
+    found = _histories(tables, keys, history_length, item_ids)
+    mine = (found[key.entity_id, key.as_of] for key in keys)
+    return [ExpectedHistory(len(seconds), seconds[-1] if seconds else None) for seconds in mine]
+
+
+def _histories(tables: CanonicalTables, keys: Sequence[Key], history_length: int, item_ids: IdMap) -> _Histories:
     people = pl.Series([key.entity_id for key in keys], dtype=pl.String).unique().implode()
     events = tables.interactions.filter(pl.col("user_id").is_in(people))
     known = pl.Series(item_ids.ids, dtype=pl.String).implode()
-    found: dict[tuple[str, datetime], ExpectedHistory] = {}
+    found: _Histories = defaultdict(list)
     for as_of in {key.as_of for key in keys}:
         kept = histories_as_of(events, as_of, history_length).explode("item_ids", "event_ts", "values")
-        ends = kept.filter(pl.col("item_ids").is_in(known)).group_by("user_id").agg(pl.len(), pl.col("event_ts").last())
-        found |= {(user_id, as_of): ExpectedHistory(n, last_ts) for user_id, n, last_ts in ends.iter_rows()}
-    return [found.get((key.entity_id, key.as_of), ExpectedHistory(0, None)) for key in keys]
+        kept = kept.filter(pl.col("item_ids").is_in(known)).group_by("user_id").agg("event_ts")
+        found |= {(user_id, as_of): seconds for user_id, seconds in kept.iter_rows()}
+    return found
 
 
 def _values(tables: CanonicalTables, schema: FeatureSchema, keys: Sequence[Key]) -> FloatArray:

@@ -81,7 +81,7 @@ def _check_rows(
         f"{schema.entity} {key.entity_id!r} at {key.now.isoformat()}, request {request_id}"
         for key, request_id in zip(keys, requests, strict=True)
     ]
-    expected = expected_rows(basis.tables, schema, keys)
+    expected = expected_rows(basis.tables, schema, keys, basis.history_length, basis.item_ids)
     return [
         _compared(name, _column(found, column), _column(expected, column), where, basis.tolerance)
         for column, name in enumerate(schema.names)

@@ -18,7 +18,7 @@ import pytest
 from contracts.clock import FixedClock
 from contracts.errors import ArtefactError, DataTooSmall, ReleaseMismatch
 from contracts.events import EventType
-from contracts.features import Entity, FeatureSchema
+from contracts.features import Entity, FeatureSchema, Person
 from contracts.ids import ItemId, UserId
 from contracts.slates import RecommendRequest
 from contracts.tables import UTC_TIME, CanonicalTables
@@ -26,12 +26,14 @@ from feature_store import live, offline, recomputation
 from feature_store.definitions import features_of, views_of
 from feature_store.event_stream import latest_records
 from feature_store.keys import histories_key, items_key, requests_key, users_key, values_key
+from feature_store.offline import values_as_of
 from feature_store.online import RedisFeatureReader
 from feature_store.packing import HEADER
+from feature_store.publishing import publish
 from feature_store.recent import Bounds, RecentEvent, append_events
 from feature_store.values import FeatureSchemas
 from recommender import ranking_features
-from release import request_path
+from release import request_path, used_values
 from release.bundle import load_bundle
 from release.bundle_store import BundleStore
 from release.generation_store import GenerationStore
@@ -149,6 +151,58 @@ def test_events_of_one_batch_that_are_stamped_alike_are_as_many_as_they_are(stag
     assert at_fault(answering.check(tables)) == {}
     column = answering.schemas.user.names.index("user_event_count_1d")
     assert [one.user.rows.values[0, column] for one in logged(stage) if one.user] == [2.0]
+
+
+@pytest.fixture
+def in_parts_of_seconds(stage: Stage, world: CanonicalTables, tables: Path) -> Stage:
+    """A generation of a world whose events have parts of seconds, which the tables hold; so has its own moment."""
+    parts = pl.int_range(pl.len(), dtype=pl.Int64) * 7_919_777 % 1_000_000
+    told = world.interactions.with_columns(pl.col("event_ts") + pl.duration(microseconds=parts))
+    mine = replace(world, interactions=told)
+    mine.save(tables)
+    release = load_bundle(BundleStore(stage.home).path(stage.pairs[0][0]))
+    as_of = told["event_ts"].max() + timedelta(microseconds=1)
+    values = values_as_of(mine, as_of, stage.settings.features.history_length).of(release.schemas)
+    GenerationStore(stage.home).keep(values)
+    publish(stage.redis, stage.settings.app, values, release.schemas, release.catalogue.ids, release.release_id, 1000)
+    return replace(stage, pairs=((release.release_id, values.generation_id), stage.pairs[1]), as_of=as_of)
+
+
+@pytest.mark.parametrize("days", [0, 0.3, 6.2, 40])
+def test_events_with_parts_of_seconds_are_no_fault_of_a_reader(
+    in_parts_of_seconds: Stage, tables: Path, world: CanonicalTables, days: float
+) -> None:
+    stage = in_parts_of_seconds
+    answering = Answering(stage)
+    answering.now = stage.as_of + timedelta(days=days, microseconds=371_000)
+    # The last event of all is in the history and, as it came in lately, in its person's list as well.
+    last = world.interactions.row(-1, named=True)
+    clicked(stage, last["user_id"], stage.as_of - timedelta(microseconds=1), items=(last["item_id"],))
+    clicked(stage, PEOPLE[0], stage.as_of + timedelta(days=days / 2, microseconds=200_001))
+    answering.answer(*PEOPLE, last["user_id"], "nobody")
+    assert at_fault(answering.check(tables)) == {}
+
+
+@pytest.mark.parametrize(
+    ("feature", "wrong_by"),
+    [("user_event_recency_days_total", 2e-4), ("user_event_tenure_days_total", -2e-4), ("user_event_count_90d", 1)],
+)
+def test_a_wrong_live_value_is_named_where_events_have_parts_of_seconds(
+    in_parts_of_seconds: Stage, tables: Path, monkeypatch: pytest.MonkeyPatch, feature: str, wrong_by: float
+) -> None:
+    answering = Answering(in_parts_of_seconds)
+    answering.now = in_parts_of_seconds.as_of + timedelta(hours=5)
+    column = answering.schemas.user.names.index(feature)
+
+    def wrong(person: Person, schema: FeatureSchema, now: datetime) -> Person:
+        found = live.bring_up_to(person, schema, now)
+        values = found.features.values.copy()
+        values[0, column] += wrong_by
+        return replace(found, features=replace(found.features, values=values))
+
+    monkeypatch.setattr(used_values, "bring_up_to", wrong)
+    answering.answer(*PEOPLE)
+    assert at_fault(answering.check(tables)) == {feature: (len(PEOPLE), 0, 0)}
 
 
 def test_what_is_stamped_later_than_the_request_is_taken_for_just_now_on_both_sides(stage: Stage, tables: Path) -> None:

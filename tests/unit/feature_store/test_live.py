@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -17,13 +17,15 @@ from contracts.features import Entity, Events, FeatureSchema, FeatureSpec, Histo
 from contracts.id_map import IdMap
 from contracts.ids import ItemId, UserId
 from contracts.tables import INTERACTIONS_SCHEMA, ITEMS_SCHEMA, USERS_SCHEMA, UTC_TIME, CanonicalTables
-from feature_store.definitions import features_of
-from feature_store.live import LIVE_FEATURES, bring_up_to, whole_history
+from feature_store.definitions import features_of, views_of
+from feature_store.live import LIVE_FEATURES, bring_up_to, live_features, whole_history
 from feature_store.offline import point_in_time_join, values_as_of
 from feature_store.offline_reader import OfflineFeatureReader
 from feature_store.recent import RecentEvent, pack_event, unpack_events
+from feature_store.recomputation import Key, expected_rows
 from feature_store.rows import unknown_person
 from feature_store.values import FeatureSchemas
+from feature_store.view_terms import WITHOUT_END
 from feature_store.views import Fold
 
 AS_OF = datetime(2021, 3, 1, 12, tzinfo=UTC)
@@ -210,11 +212,48 @@ def test_of_a_history_that_was_cut_a_count_is_never_too_low_and_too_high_by_no_m
         unseen, now = people[user_id].before[:-history_length], people[user_id].now
         for feature in LIVE_FEATURES:
             if feature.fold is not Fold.COUNT:
-                assert same_days(found[feature.name], right[feature.name], within=1e-5)
+                assert same_days(found[feature.name], right[feature.name], within=1 / 86_400)
                 continue
             window = feature.window or 40_000 * DAY
             left = sum(AS_OF - window <= moment < now - window for _, moment, _ in unseen)
             assert right[feature.name] <= found[feature.name] <= right[feature.name] + left, people[user_id]
+
+
+@FEW
+@given(SEEDS, st.sampled_from([1, 3, 1000]))
+def test_what_a_reader_must_give_is_told_to_the_bit_whatever_its_history_lacks(seed, history_length):
+    """With parts of seconds in event times and in as_of, and a history that was cut."""
+    as_of = AS_OF + 250_000 * TICK
+    people = deeds_of_people(seed, parts_of_seconds=True)
+    before = {user_id: [done for done in one.before if done[1] < as_of] for user_id, one in people.items()}
+    after = {user_id: [done for done in one.after if done[1] >= AS_OF + SECOND] for user_id, one in people.items()}
+    world = tables(before)
+    values = values_as_of(world, as_of, history_length, n_threads=1)
+    reader = OfflineFeatureReader(values, SCHEMAS, ITEMS)
+    keys = [
+        Key(user_id, as_of, one.now, tuple(((done[1] - EPOCH) // TICK, done[2]) for done in after[user_id]))
+        for user_id, one in people.items()
+    ]
+    right = expected_rows(world, SCHEMAS.user, keys, history_length, ITEMS)
+    for at, key in enumerate(keys):
+        person = reader.read_person(UserId(key.entity_id), None, key.now)
+        lately = recent(after[key.entity_id])
+        found = bring_up_to(replace(person, recent=lately), SCHEMAS.user, key.now).features
+        for name in NAMES:
+            column = SCHEMAS.user.names.index(name)
+            assert (name, found.values[0, column], found.missing[0, column]) == (
+                name,
+                right.values[at, column],
+                right.missing[at, column],
+            ), people[key.entity_id]
+
+
+def test_an_event_of_the_history_counts_as_at_the_beginning_of_its_second():
+    as_of = AS_OF + 250_000 * TICK
+    person = published(clicks(AS_OF - DAY + 900_000 * TICK, AS_OF - HOUR + 400_000 * TICK), as_of)
+    found = live(person, AS_OF + HOUR)
+    assert found["user_event_recency_days_total"] == np.float32(2 / 24)
+    assert found["user_event_tenure_days_total"] == np.float32(25 / 24)
 
 
 @pytest.mark.parametrize("as_of", [AS_OF, AS_OF + timedelta(microseconds=250_000)])
@@ -282,6 +321,13 @@ def test_what_is_declared_by_folds_is_live_but_for_means():
         "user_event_recency_days_total",
         "user_event_tenure_days_total",
     }
+
+
+@pytest.mark.parametrize(("ttl", "is_live"), [(WITHOUT_END, True), (30 * DAY, False)])
+def test_days_since_an_event_are_live_only_where_events_are_never_forgotten(ttl, is_live):
+    [view] = [view for view in views_of(Entity.USER) if Fold.DAYS_SINCE_FIRST in view.folds]
+    found = {feature.fold for feature in live_features([replace(view, ttl=ttl)])}
+    assert (found & {Fold.DAYS_SINCE_FIRST, Fold.DAYS_SINCE_LAST} != set()) is is_live
 
 
 def person_of(history: list[tuple[str, int]], session: list[tuple[str, int]], lately: list[Done]) -> Person:
