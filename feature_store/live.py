@@ -86,15 +86,16 @@ def bring_up_to(person: Person, schema: FeatureSchema, now: datetime) -> Person:
 def whole_history(person: Person) -> History:
     """The history, then what was done since by the person and in this session, oldest first; known items alone.
 
-    Each event once: it is the same in both lists if item and time are, and in the history, which tells whole seconds,
-    if item and second are.
+    Each event once: it is the same in both lists if item, type and time are, and in the history, which tells whole
+    seconds and no types, if item and second are.
     """
     if not len(person.recent) and not len(person.session):
         return person.history
     later = _since(int(person.features.written[0]), person).followed_by(person.session)
     later = later.where((later.item_idx != UNKNOWN) & ~_in_history(later, person.history))
     times = later.event_us.tolist()
-    once = {event: at for at, event in enumerate(zip(times, later.item_idx.tolist(), strict=True))}
+    told = zip(times, later.item_idx.tolist(), later.event_types.tolist(), strict=True)
+    once = {event: at for at, event in enumerate(told)}
     later = later.where(np.array(sorted(once.values(), key=times.__getitem__), np.intp))
     return person.history.followed_by(History(later.item_idx, later.event_ts, later.values))
 

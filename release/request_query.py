@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 
 import numpy as np
 
 from contracts.errors import UnknownId
-from contracts.features import FeatureReader, Person
+from contracts.features import FeatureReader, History, Person
 from contracts.id_map import UNKNOWN
 from contracts.slates import RecommendRequest, Surface
 from feature_store.live import bring_up_to, whole_history
@@ -29,7 +30,7 @@ def retrieval_query(release: Release, request: RecommendRequest, person: Person,
     Raises UnknownId on an item's page when the release does not know the item.
     """
     catalogue = release.catalogue
-    history = whole_history(person)
+    history = _not_after(whole_history(person), int(now.timestamp()))
     preferred = catalogue.known(catalogue.ids.indices(request.preferences.item_ids))
     anchor = _anchor(release, request)
     looked_at = np.array([] if anchor is None else [anchor], np.int32)
@@ -42,6 +43,11 @@ def retrieval_query(release: Release, request: RecommendRequest, person: Person,
         preferred_items=preferred,
         excluded=np.unique(np.concatenate([history.item_idx, preferred, looked_at])),
     )
+
+
+def _not_after(history: History, now: int) -> History:
+    """What is stamped later has happened all the same: clocks of workers and clients differ."""
+    return replace(history, event_ts=np.minimum(history.event_ts, now))
 
 
 def _anchor(release: Release, request: RecommendRequest) -> int | None:

@@ -331,7 +331,8 @@ def test_days_since_an_event_are_live_only_where_events_are_never_forgotten(ttl,
 
 
 def person_of(history: list[tuple[str, int]], session: list[tuple[str, int]], lately: list[Done]) -> Person:
-    return Person(unknown_person(SCHEMAS.user).features, seconds(history), Events.of(seconds(session)), recent(lately))
+    in_session = [(item_id, EPOCH + timedelta(seconds=second), EventType.CLICK) for item_id, second in session]
+    return Person(unknown_person(SCHEMAS.user).features, seconds(history), recent(in_session), recent(lately))
 
 
 def seconds(events: list[tuple[str, int]]) -> History:
@@ -358,3 +359,10 @@ def test_the_whole_history_has_every_event_once_in_the_order_of_time():
 
 def test_codes_of_types_are_what_was_packed():
     assert recent(clicks(AS_OF)).event_types.tolist() == [EVENT_CODES[EventType.CLICK]]
+
+
+def test_several_events_on_one_item_at_one_moment_are_all_in_the_history():
+    at = EPOCH + timedelta(seconds=100)
+    done = [("i7", at, EventType.VIEW), ("i7", at, EventType.ADD_TO_CART), ("i7", at, EventType.VIEW)]
+    person = Person(unknown_person(SCHEMAS.user).features, History.empty(), recent(done), recent(done))
+    assert told(whole_history(person)) == [("i7", 100), ("i7", 100)]
