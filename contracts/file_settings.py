@@ -63,6 +63,11 @@ class ImpressionColumns(Group):
     surface: str | None = None
 
 
+def required_fields(columns: type[Group]) -> frozenset[str]:
+    """The columns of ours without which a row of the table says nothing."""
+    return frozenset(name for name, field in columns.model_fields.items() if field.is_required())
+
+
 class TableFiles(Group):
     """The files of one table. path: a file, folder or pattern inside `ingest.path`, or a URL (which DVC cannot watch).
 
@@ -91,8 +96,7 @@ class TableFiles(Group):
         columns = getattr(self, "columns", None)
         if not isinstance(columns, Group):
             return frozenset()
-        fields = type(columns).model_fields
-        return frozenset(getattr(columns, name) for name, field in fields.items() if field.is_required())
+        return frozenset(getattr(columns, name) for name in required_fields(type(columns)))
 
     @field_validator("path")
     @classmethod

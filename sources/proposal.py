@@ -12,7 +12,7 @@ from typing import Any
 import polars as pl
 
 from contracts.events import EventType
-from contracts.file_settings import Files
+from contracts.file_settings import Files, InteractionColumns, ItemColumns, UserColumns, required_fields
 from sources.column_profiles import FEW_WORDS, Profile, profiles_of
 from sources.first_look import FirstLook
 from sources.places import find_files
@@ -22,7 +22,7 @@ from sources.roles import KEYS, Guess, described_by, guess_table
 
 UNSTATED_ZONE = "UTC"
 MOST_IDS = 0.5  # of the ids in the events' sample; a column of another kind shares none with them
-NEEDED = {"interactions": {"user_id", "item_id", "event_ts"}, "items": {"item_id"}, "users": {"user_id"}}
+COLUMNS = {"interactions": InteractionColumns, "items": ItemColumns, "users": UserColumns}
 MAX_WORDS = 200  # event types listed; more of them are no types
 
 
@@ -101,7 +101,7 @@ def _belongs_to(part: Part, whole: Part) -> bool:
     theirs, ours = part.guess.columns.items(), whole.guess.columns.items()
     is_json = (one.settings.format or one.file.format) == "jsonl" == (other.settings.format or other.file.format)
     same_format = one.file.format == other.file.format
-    needed = NEEDED[part.guess.table] <= set(part.guess.columns)
+    needed = required_fields(COLUMNS[part.guess.table]) <= set(part.guess.columns)
     return are_written_alike and same_format and fits and (theirs == ours or (is_json and needed and theirs <= ours))
 
 

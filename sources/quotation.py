@@ -12,7 +12,7 @@ from typing import Any
 
 from contracts.errors import SourceError
 
-MOST_SWALLOWED = 3  # lines inside of one cell that have as many separators as rows have: no text looks so by chance
+FEWEST_HIDDEN = 3  # lines inside of one cell that have as many separators as rows have: no text looks so by chance
 
 
 class CountedStream(io.RawIOBase):
@@ -60,7 +60,7 @@ def check_quotation(stream: Any, name: str, encoding: str, separator: str) -> No
             else:
                 n_columns = n_columns or len(fields)
             hidden = lines.held[1:-1]
-            if len(hidden) >= MOST_SWALLOWED and all(line.count(separator) == n_columns - 1 for line in hidden):
+            if len(hidden) >= FEWEST_HIDDEN and all(line.count(separator) == n_columns - 1 for line in hidden):
                 told = f"{len(hidden):,} lines that look like rows stand before the next one"
                 raise _open_mark(name, row, lines.held[0], told)
 

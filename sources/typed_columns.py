@@ -18,8 +18,8 @@ from sources.refusals import Refusals
 from sources.times import check_times, read_time, what_times_are
 
 MOST = 0.5  # a share of wrong cells above which the mapping is wrong, not the cells
-THOUSANDS = r"^[+-]?\d{1,3}(\.\d{3})+(,\d+)?$"
 ONE = 1  # wrong cell says nothing of the others
+THOUSANDS = r"^[+-]?\d{1,3}(\.\d{3})+(,\d+)?$"  # 1.234,5: elsewhere a point is no grouping
 
 
 @dataclass(frozen=True)

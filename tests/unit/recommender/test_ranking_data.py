@@ -334,3 +334,7 @@ def test_what_is_known_in_no_row_is_left_out_of_the_rankers_input(rows):
     assert "pair_price_gap_all" not in rows.names  # nothing has a price here
     assert "pair_category_lift_all" in rows.names
     assert rows.values.shape == (len(rows.labels), len(rows.names))
+
+
+def test_every_query_has_the_moment_of_its_snapshot(rows):
+    assert set(rows.moments) == {int(MOMENT.timestamp())}
