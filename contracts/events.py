@@ -35,3 +35,4 @@ EVENT_CODES: Final[Mapping[EventType, int]] = {
     EventType.RATING: 5,
     EventType.SHARE: 6,
 }
+EVENT_TYPE_OF: Final[Mapping[int, EventType]] = {code: event_type for event_type, code in EVENT_CODES.items()}

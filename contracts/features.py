@@ -13,7 +13,16 @@ import numpy.typing as npt
 
 from contracts.events import UNTOLD
 from contracts.fingerprint import fingerprint_json
-from contracts.ids import EpochMicroseconds, EpochSeconds, FloatArray, ItemId, ItemIdxArray, SessionId, UserId
+from contracts.ids import (
+    EpochMicroseconds,
+    EpochSeconds,
+    EventCodes,
+    FloatArray,
+    ItemId,
+    ItemIdxArray,
+    SessionId,
+    UserId,
+)
 
 MAX_VALUE = 3e38  # a float32 holds no more
 MAX_TTL_DAYS = 1e6  # longer than any data, and short enough for a timedelta
@@ -99,12 +108,13 @@ class ReadRows(FeatureRows):
 class History:
     """What one person did, oldest first; the arrays are aligned.
 
-    item_idx: (n_events,) dense ids of the release that reads them; event_ts: epoch seconds;
-    values: ratings, NaN where an event has none.
+    item_idx: (n_events,) dense ids of the release that reads them; event_ts: epoch seconds; event_types: codes (see
+    contracts.events), UNTOLD where nobody said; values: ratings, NaN where an event has none.
     """
 
     item_idx: ItemIdxArray
     event_ts: EpochSeconds
+    event_types: EventCodes
     values: FloatArray
 
     def __len__(self) -> int:
@@ -112,13 +122,23 @@ class History:
 
     @classmethod
     def empty(cls) -> History:
-        return cls(np.empty(0, np.int32), np.empty(0, np.int64), np.empty(0, np.float32))
+        return cls.untold(np.empty(0, np.int32), np.empty(0, np.int64), np.empty(0, np.float32))
+
+    @classmethod
+    def untold(cls, item_idx: ItemIdxArray, event_ts: EpochSeconds, values: FloatArray) -> History:
+        """Events of which nobody said what type they are of."""
+        return cls(item_idx, event_ts, np.full(len(item_idx), UNTOLD, np.uint8), values)
+
+    def where(self, chosen: slice | npt.NDArray[np.bool_]) -> History:
+        """The events chosen, in their order."""
+        return History(self.item_idx[chosen], self.event_ts[chosen], self.event_types[chosen], self.values[chosen])
 
     def followed_by(self, later: History) -> History:
         """This history, and then the later one."""
         return History(
             np.concatenate([self.item_idx, later.item_idx]),
             np.concatenate([self.event_ts, later.event_ts]),
+            np.concatenate([self.event_types, later.event_types]),
             np.concatenate([self.values, later.values]),
         )
 
@@ -128,12 +148,12 @@ class Events:
     """What was done lately, in the order it came in; the arrays are aligned.
 
     item_idx: (n_events,) dense ids of the release that reads them, -1 where it does not know the item;
-    event_us: epoch microseconds; event_types: codes (see contracts.events); values: NaN where an event has none.
+    event_us: epoch microseconds; event_types, values: as in a history.
     """
 
     item_idx: ItemIdxArray
     event_us: EpochMicroseconds
-    event_types: npt.NDArray[np.uint8]
+    event_types: EventCodes
     values: FloatArray
 
     def __len__(self) -> int:
@@ -145,9 +165,8 @@ class Events:
 
     @classmethod
     def of(cls, history: History) -> Events:
-        """The events of a history, which tells whole seconds and no types."""
-        types = np.full(len(history), UNTOLD, np.uint8)
-        return cls(history.item_idx, history.event_ts * 1_000_000, types, history.values)
+        """The events of a history, which tells whole seconds."""
+        return cls(history.item_idx, history.event_ts * 1_000_000, history.event_types, history.values)
 
     @property
     def event_ts(self) -> EpochSeconds:

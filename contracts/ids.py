@@ -16,3 +16,4 @@ ItemIdxArray = npt.NDArray[np.int32]
 FloatArray = npt.NDArray[np.float32]
 EpochSeconds = npt.NDArray[np.int64]
 EpochMicroseconds = npt.NDArray[np.int64]
+EventCodes = npt.NDArray[np.uint8]  # see contracts.events

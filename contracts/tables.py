@@ -13,6 +13,7 @@ from pathlib import Path
 import polars as pl
 
 from contracts.errors import ArtefactError
+from contracts.events import EVENT_CODES
 
 UTC_TIME = pl.Datetime("us", "UTC")
 MAX_ID_LENGTH = 256  # characters; what is longer is a whole page in the wrong column
@@ -151,3 +152,9 @@ def read_parquet(path: Path) -> pl.DataFrame:
         raise ArtefactError(
             f"{path} is no readable Parquet file: {error}", f"Remove {path.parent} and run `dvc repro`."
         ) from error
+
+
+def type_codes() -> pl.Expr:
+    """The codes of an interactions' positive events, as `contracts.events.EVENT_CODES` has them."""
+    codes = {str(event_type): code for event_type, code in EVENT_CODES.items()}
+    return pl.col("event_type").replace_strict(codes, return_dtype=pl.UInt8)

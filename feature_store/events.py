@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import polars as pl
 
-from contracts.events import POSITIVE_EVENTS
+from contracts.events import POSITIVE_EVENTS, EventType
 
 # Values are summed in thousandths, and squared, inside 64 bits: larger ones would overflow.
 LARGEST_VALUE = 3_000_000.0
@@ -13,6 +15,11 @@ LARGEST_VALUE = 3_000_000.0
 def positive_events(interactions: pl.DataFrame) -> pl.DataFrame:
     """The events that say somebody wanted something; features and histories are made of these."""
     return interactions.filter(pl.col("event_type").is_in(POSITIVE_EVENTS))
+
+
+def of_types(event_types: Collection[EventType]) -> pl.Expr:
+    """Whether an event is of one of these types; every event is where none is named."""
+    return pl.col("event_type").is_in([str(kind) for kind in event_types]) if event_types else pl.lit(True)
 
 
 def event_columns(interactions: pl.DataFrame) -> pl.DataFrame:

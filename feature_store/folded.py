@@ -7,28 +7,47 @@ from functools import cached_property
 import polars as pl
 
 from contracts.features import Entity
+from feature_store.events import of_types
 from feature_store.trailing import EventRuns, Moments
-from feature_store.views import KEY, FeatureView
+from feature_store.views import KEY, EventTypes, FeatureView
 
 
 class FoldedEvents:
     """The events of an entity, beside the keys (entity_id, as_of_us) to compute folds for.
 
-    events: `<entity>_id`, event_us, value_milli; null where an event has no value.
+    events: `<entity>_id`, event_type, event_us, value_milli; null where an event has no value.
     """
 
     def __init__(self, events: pl.DataFrame, keys: pl.DataFrame, entity: Entity) -> None:
-        self._events = events.select(pl.col(f"{entity}_id").alias("entity_id"), "event_us", "value_milli")
+        self._events = events.select(pl.col(f"{entity}_id").alias("entity_id"), "event_type", "event_us", "value_milli")
         self._keys = keys
+        self._runs: dict[EventTypes, EventRuns] = {}
 
     def compute(self, view: FeatureView) -> pl.DataFrame:
         """One row per key, in the order searched: KEY, then a column per feature, null where missing."""
-        spans = self._runs.spans(self._moments, view.reach_us)
-        columns = {
-            feature.name: pl.Series(self._runs.fold(fold, spans), nan_to_null=True)
-            for feature, fold in zip(view.features, view.folds, strict=True)
-        }
+        columns = {}
+        for event_types, aggregates in view.aggregates.items():
+            runs = self._runs_of(event_types)
+            spans = runs.spans(self._moments, view.reach_us)
+            for name, aggregate in aggregates.items():
+                columns[name] = pl.Series(runs.fold(aggregate, spans), nan_to_null=True)
         return self._searched.with_columns(**columns)
+
+    def _runs_of(self, event_types: EventTypes) -> EventRuns:
+        """The events of these types, or all where none is named; searched for once."""
+        if event_types not in self._runs:
+            codes, _, n_entities = self._codes
+            wanted = of_types(event_types) & pl.col("code").is_not_null()
+            asked = self._events.with_columns(code=codes).filter(wanted)
+            value = asked["value_milli"]
+            self._runs[event_types] = EventRuns(
+                asked["code"].to_numpy(),
+                asked["event_us"].to_numpy(),
+                value.fill_null(0).to_numpy(),
+                value.is_not_null().to_numpy(),
+                n_entities,
+            )
+        return self._runs[event_types]
 
     @cached_property
     def _codes(self) -> tuple[pl.Series, pl.Series, int]:
@@ -39,19 +58,6 @@ class FoldedEvents:
             for table in (self._events, self._keys)
         )
         return events, keys, len(numbers)
-
-    @cached_property
-    def _runs(self) -> EventRuns:
-        codes, _, n_entities = self._codes
-        asked = self._events.with_columns(code=codes).filter(pl.col("code").is_not_null())
-        value = asked["value_milli"]
-        return EventRuns(
-            asked["code"].to_numpy(),
-            asked["event_us"].to_numpy(),
-            value.fill_null(0).to_numpy(),
-            value.is_not_null().to_numpy(),
-            n_entities,
-        )
 
     @cached_property
     def _moments(self) -> Moments:

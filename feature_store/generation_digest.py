@@ -20,7 +20,7 @@ from contracts.artefact import array_head
 from contracts.features import Entity
 from contracts.fingerprint import FINGERPRINT_LENGTH, canonical_json, fingerprint_chunks, fingerprint_json
 from contracts.ids import FloatArray
-from feature_store.value_source import ValueSource
+from feature_store.value_source import EVENT_TYPES, ValueSource
 
 ROWS_AT_ONCE = 65_536  # of ids and numbers: some megabytes
 HISTORIES_AT_ONCE = 4096  # of up to a thousand events each
@@ -117,17 +117,16 @@ def _histories_fingerprint(source: ValueSource) -> str:
     lengths = [batch["event_ts"].list.len().to_list() for batch in _history_column(source, "event_ts")]
     n_events = sum(map(sum, lengths))
     events = (batch["item_ids"].explode(empty_as_null=False).to_list() for batch in _history_column(source, "item_ids"))
-    return fingerprint_chunks(
-        _json_object(
-            {
-                "event_ts": _events_fingerprint(source, "event_ts", np.int64, n_events),
-                "ids": _json_array(batch["user_id"].to_list() for batch in _history_column(source, "user_id")),
-                "item_ids": _json_array(events),
-                "lengths": _json_array(lengths),
-                "values": _events_fingerprint(source, "values", np.float32, n_events),
-            }
-        )
-    )
+    members = {
+        "event_ts": _events_fingerprint(source, "event_ts", np.int64, n_events),
+        "ids": _json_array(batch["user_id"].to_list() for batch in _history_column(source, "user_id")),
+        "item_ids": _json_array(events),
+        "lengths": _json_array(lengths),
+        "values": _events_fingerprint(source, "values", np.float32, n_events),
+    }
+    if source.tells_types:
+        members[EVENT_TYPES] = _events_fingerprint(source, EVENT_TYPES, np.uint8, n_events)
+    return fingerprint_chunks(_json_object(members))
 
 
 def _events_fingerprint(source: ValueSource, column: str, dtype: npt.DTypeLike, n_events: int) -> str:

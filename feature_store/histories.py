@@ -5,10 +5,14 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 import polars as pl
+import polars.selectors as cs
 
 from contracts.errors import ReleaseMismatch
+from contracts.events import UNTOLD
 from contracts.features import History
 from contracts.id_map import UNKNOWN, IdMap
+from contracts.ids import EventCodes
+from feature_store.value_source import EVENT_TYPES
 
 
 class EventsByPerson:
@@ -31,7 +35,7 @@ class EventsByPerson:
         mine = self._slices.get(user_id)
         if mine is None:
             return History.empty()
-        return History(self._events.item_idx[mine], self._events.event_ts[mine], self._events.values[mine])
+        return self._events.where(mine)
 
 
 def events_of(histories: pl.DataFrame, item_ids: IdMap) -> tuple[History, npt.NDArray[np.int64]]:
@@ -40,14 +44,32 @@ def events_of(histories: pl.DataFrame, item_ids: IdMap) -> tuple[History, npt.ND
     Raises ReleaseMismatch when they hold an item that `item_ids` does not know.
     """
     lengths = histories["item_ids"].list.len().to_numpy().astype(np.int64)
-    rows = histories.explode("item_ids", "event_ts", "values", empty_as_null=False)
+    rows = _exploded(histories)
     events = History(
         item_ids.indices(rows["item_ids"]),
         rows["event_ts"].to_numpy().astype(np.int64),
+        _types(rows),
         rows["values"].to_numpy().astype(np.float32),
     )
     _check_known(rows["item_ids"], events, item_ids)
     return events, lengths
+
+
+def of_known_items(histories: pl.DataFrame, item_ids: IdMap) -> pl.DataFrame:
+    """Everybody's events of the map's items, in their order; whoever has none left keeps an empty history."""
+    known = pl.Series(item_ids.ids, dtype=pl.String).implode()
+    kept = _exploded(histories).filter(pl.col("item_ids").is_in(known)).group_by("user_id", maintain_order=True).all()
+    return histories.select("user_id").join(kept, "user_id", "left").with_columns(pl.exclude("user_id").fill_null([]))
+
+
+def _exploded(histories: pl.DataFrame) -> pl.DataFrame:
+    return histories.explode(cs.exclude("user_id"), empty_as_null=False)
+
+
+def _types(rows: pl.DataFrame) -> EventCodes:
+    if EVENT_TYPES not in rows.columns:
+        return np.full(rows.height, UNTOLD, np.uint8)
+    return rows[EVENT_TYPES].to_numpy().astype(np.uint8)
 
 
 def _check_known(names: pl.Series, events: History, item_ids: IdMap) -> None:

@@ -25,7 +25,8 @@ A bucket holds people who follow each other in the order of their ids, BUCKET_SI
 hashes are kept as one block of bytes, which is what makes them small (docs/adr/0007-online-store-layout.md).
 
 A generation's keys are written once and never change: the generation id is the hash of what they hold. `v2` is the
-format, so that two Slateworks that lay values out differently never meet in a key.
+version of these keys, so that two Slateworks that lay values out under other keys never meet in one; a packed value
+says itself of what version it is.
 """
 
 from __future__ import annotations

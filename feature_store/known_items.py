@@ -8,6 +8,7 @@ import polars as pl
 
 from contracts.features import Entity
 from contracts.id_map import IdMap
+from feature_store.histories import of_known_items
 from feature_store.values import FeatureValues
 
 
@@ -33,17 +34,9 @@ def cut_to_items(values: FeatureValues, item_ids: IdMap) -> Cut:
     items = values.items.filter(pl.col("item_id").is_in(known.implode()))
     nothing_known = pl.DataFrame({"item_id": absent}, schema={"item_id": pl.String})
     items = pl.concat([items, nothing_known], how="diagonal")
-    histories = _histories(values.histories, known)
+    histories = of_known_items(values.histories, item_ids)
     n_events = _n_events(values.histories) - _n_events(histories)
     return Cut(replace(values, items=items, histories=histories), new, absent, n_events)
-
-
-def _histories(histories: pl.DataFrame, known: pl.Series) -> pl.DataFrame:
-    """Everybody's events of known items, in their order; whoever has none left keeps an empty history."""
-    events = histories.explode("item_ids", "event_ts", "values", empty_as_null=False)
-    kept = events.filter(pl.col("item_ids").is_in(known.implode())).group_by("user_id", maintain_order=True).all()
-    empty = histories.select("user_id").join(kept, on="user_id", how="anti")
-    return pl.concat([kept, empty.with_columns(item_ids=[], event_ts=[], values=[])], how="vertical_relaxed")
 
 
 def _n_events(histories: pl.DataFrame) -> int:

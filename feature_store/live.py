@@ -1,4 +1,5 @@
-"""Live features: a person's counts and recencies, brought from the moment of publishing up to that of the request.
+"""Live features: a person's counts and recencies, of all events or of those of a type, brought from the moment of
+publishing up to that of the request.
 
 They are those that are declared by folds (`LIVE_FEATURES`). Their values are those that the offline store computes at
 `now`: of the events with `now - reach <= event_ts < now`, those before the row's `as_of` by what was published and the
@@ -11,6 +12,7 @@ history, those since by the person's recent events. All of it holds under these 
 - A history may lack events that were counted when the row was published: older than its length, or of an item that the
   release does not know. They are taken to stay until the window begins after `as_of`: a count is never too low by them,
   and too high by no more of them than left the window since `as_of`.
+- A history of a bundle before format version 3 tells no types: features of types stay as they were published.
 - Recent events that the list dropped (`serving.recent_length`, `serving.recent_ttl_hours`) are not counted.
 - An event of the recent list counts if it came in or after the second of `as_of` and is not in the history; what is
   older, the row already tells. The same event sent twice counts once (same item, type, time and value).
@@ -32,11 +34,12 @@ import numpy as np
 import numpy.typing as npt
 
 from contracts.calendar import MICROSECOND, epoch_microseconds
+from contracts.events import EVENT_CODES, UNTOLD
 from contracts.features import Entity, Events, FeatureSchema, History, Person, ReadRows
 from contracts.id_map import UNKNOWN
 from feature_store.definitions import views_of
 from feature_store.view_terms import WITHOUT_END
-from feature_store.views import MICROSECONDS_PER_DAY, FeatureView, Fold
+from feature_store.views import MICROSECONDS_PER_DAY, Aggregate, EventTypes, FeatureView, Fold
 
 MICROSECONDS = 1_000_000  # of a second
 SECOND_DAYS = np.float32(1 / 86_400)
@@ -61,7 +64,9 @@ def live_features(views: Iterable[FeatureView]) -> Iterator[LiveFeature]:
         for feature, fold in zip(view.features, view.folds, strict=False):  # an expression has no folds
             # Which event was the first or the last in a window, nobody knows who holds the latest alone.
             # One with an end would have to forget them too.
-            if fold is Fold.COUNT or (fold is not Fold.MEAN_VALUE and view.window is None and view.ttl >= WITHOUT_END):
+            if fold.aggregate is Aggregate.COUNT or (
+                fold.aggregate is not Aggregate.MEAN_VALUE and view.window is None and view.ttl >= WITHOUT_END
+            ):
                 yield LiveFeature(feature.name, fold, view.window)
 
 
@@ -75,11 +80,12 @@ def bring_up_to(person: Person, schema: FeatureSchema, now: datetime) -> Person:
     schema: of the row; live features that it does not have are left out.
     """
     moment = _Moment.of(now, person)
-    plan = _plan(schema)
-    if plan is None or (moment.is_of_row and not len(moment.since)):
+    plans = _plans(schema)
+    if not plans or (moment.is_of_row and not len(moment.since)):
         return person
     values, missing = person.features.values.copy(), person.features.missing.copy()
-    plan.write(moment, values[0], missing[0])
+    for plan in plans:
+        plan.write(moment, values[0], missing[0])
     return replace(person, features=ReadRows(values, person.features.known, missing, person.features.written))
 
 
@@ -87,7 +93,7 @@ def whole_history(person: Person) -> History:
     """The history, then what was done since by the person and in this session, oldest first; known items alone.
 
     Each event once: it is the same in both lists if item, type and time are, and in the history, which tells whole
-    seconds and no types, if item and second are.
+    seconds, if item, type and second are.
     """
     if not len(person.recent) and not len(person.session):
         return person.history
@@ -97,7 +103,7 @@ def whole_history(person: Person) -> History:
     told = zip(times, later.item_idx.tolist(), later.event_types.tolist(), strict=True)
     once = {event: at for at, event in enumerate(told)}
     later = later.where(np.array(sorted(once.values(), key=times.__getitem__), np.intp))
-    return person.history.followed_by(History(later.item_idx, later.event_ts, later.values))
+    return person.history.followed_by(History(later.item_idx, later.event_ts, later.event_types, later.values))
 
 
 @dataclass(frozen=True)
@@ -119,6 +125,18 @@ class _Moment:
         return cls(now_us, as_of, is_of_row, person.history, _since(as_of, person))
 
     @property
+    def tells_types(self) -> bool:
+        """Whether it is known of what type each event is."""
+        return not (self.history.event_types == UNTOLD).any()
+
+    def of_types(self, codes: tuple[int, ...]) -> _Moment:
+        """The same with the events of these types alone; all where none is named."""
+        if not codes:
+            return self
+        history, since = self.history, self.since
+        return replace(self, history=history.where(_is_of(history, codes)), since=since.where(_is_of(since, codes)))
+
+    @property
     def as_of_us(self) -> int:
         return self.as_of * MICROSECONDS
 
@@ -133,23 +151,31 @@ def _since(as_of: int, person: Person) -> Events:
     return new.where(np.argsort(new.event_us, kind="stable"))
 
 
+def _is_of(events: Events | History, codes: tuple[int, ...]) -> Flags:
+    return np.isin(events.event_types, codes)
+
+
 def _in_history(events: Events, history: History) -> Flags:
-    """Whether each event is in the history: the same item in the same second."""
+    """Whether each event is in the history: the same item and type in the same second; any type where none is told."""
     seconds = events.event_ts
     if not len(history) or seconds.min(initial=np.iinfo(np.int64).max) > history.event_ts[-1]:
         return np.zeros(len(events), bool)
     first = np.searchsorted(history.event_ts, seconds.min())
-    told = set(zip(history.event_ts[first:].tolist(), history.item_idx[first:].tolist(), strict=True))
-    return np.array([event in told for event in zip(seconds.tolist(), events.item_idx.tolist(), strict=True)], bool)
+    lately = history.where(slice(int(first), None))
+    told = set(zip(lately.event_ts.tolist(), lately.item_idx.tolist(), lately.event_types.tolist(), strict=True))
+    asked = zip(seconds.tolist(), events.item_idx.tolist(), events.event_types.tolist(), strict=True)
+    return np.array([event in told or (*event[:2], UNTOLD) in told for event in asked], bool)
 
 
 @dataclass(frozen=True)
 class _Plan:
-    """Where the live features of a schema stand.
+    """Where the live features of a schema stand that are folds over events of the same types.
 
-    counts, reaches_us: column and reach of each count; last, first: columns of the days since either.
+    codes: of the types, none for all; counts, reaches_us: column and reach of each count; last, first: columns of the
+    days since either.
     """
 
+    codes: tuple[int, ...]
     counts: Columns
     reaches_us: npt.NDArray[np.int64]
     last: Columns
@@ -157,6 +183,9 @@ class _Plan:
 
     def write(self, moment: _Moment, values: Cells, missing: Flags) -> None:
         """Put the values as of now into a row, and note that they are there."""
+        if self.codes and not moment.tells_types:
+            return
+        moment = moment.of_types(self.codes)
         events_us = moment.since.event_us
         self._count(moment, events_us, values, missing)
         if len(events_us):
@@ -213,17 +242,27 @@ def is_same_event(published_days: Any, history_days: Any) -> Any:
 
 
 @lru_cache(maxsize=64)  # a server holds a few releases
-def _plan(schema: FeatureSchema) -> _Plan | None:
-    """None where the schema has no live feature."""
+def _plans(schema: FeatureSchema) -> tuple[_Plan, ...]:
+    """One for each set of types that live features of the schema are of."""
     here = [feature for feature in LIVE_FEATURES if feature.name in schema.names]
-    counts = [feature for feature in here if feature.fold is Fold.COUNT]
-    plan = _Plan(
-        counts=_columns(schema, counts),
-        reaches_us=np.array([_reach_us(schema, feature) for feature in counts], np.int64),
-        last=_columns(schema, [feature for feature in here if feature.fold is Fold.DAYS_SINCE_LAST]),
-        first=_columns(schema, [feature for feature in here if feature.fold is Fold.DAYS_SINCE_FIRST]),
+    return tuple(
+        _plan(schema, event_types, [feature for feature in here if feature.fold.event_types == event_types])
+        for event_types in dict.fromkeys(feature.fold.event_types for feature in here)
     )
-    return plan if here else None
+
+
+def _plan(schema: FeatureSchema, event_types: EventTypes, features: list[LiveFeature]) -> _Plan:
+    def columns(aggregate: Aggregate) -> Columns:
+        return _columns(schema, [feature for feature in features if feature.fold.aggregate is aggregate])
+
+    counts = [feature for feature in features if feature.fold.aggregate is Aggregate.COUNT]
+    return _Plan(
+        codes=tuple(EVENT_CODES[event_type] for event_type in event_types),
+        counts=columns(Aggregate.COUNT),
+        reaches_us=np.array([_reach_us(schema, feature) for feature in counts], np.int64),
+        last=columns(Aggregate.DAYS_SINCE_LAST),
+        first=columns(Aggregate.DAYS_SINCE_FIRST),
+    )
 
 
 def _columns(schema: FeatureSchema, features: list[LiveFeature]) -> Columns:

@@ -12,7 +12,7 @@ import polars as pl
 
 from contracts.errors import ShapeMismatch
 from contracts.features import Entity, FeatureSchema, FeatureSpec
-from contracts.tables import UTC_TIME, CanonicalTables
+from contracts.tables import UTC_TIME, CanonicalTables, type_codes
 from feature_store.definitions import features_of, views_of
 from feature_store.engines import Engine, EngineName, open_engine
 from feature_store.events import event_columns, positive_events, thousandths
@@ -176,6 +176,7 @@ def histories_as_of(interactions: pl.DataFrame, as_of: datetime, length: int) ->
         .agg(
             item_ids=pl.col("item_id").tail(length),
             event_ts=pl.col("event_ts").dt.epoch("s").tail(length),
+            event_types=type_codes().tail(length),
             values=pl.col("value").tail(length),
         )
         .cast(HISTORY_SCHEMA)

@@ -3,13 +3,16 @@
 Little-endian throughout. Every value starts with 16 bytes:
 
     0   2  magic: b"SR" a feature row, b"SH" a history
-    2   1  format version: 2 (version 1 lay in a key of its own per person and item)
+    2   1  format version: of a row 2, of a history 3 (version 1 lay in a key of its own per person and item)
     3   1  zero
     4   4  u32: when the values were true (`as_of` of the generation), epoch seconds
     8   8  what the bytes after must be read with: of a row the layout's fingerprint, of a history the id map's
 
     row:      then one f32 per feature, in the schema's order; NaN where the value is missing
-    history:  then per event, oldest first: i32 item_idx, u32 event time (epoch seconds), f32 value (NaN where none)
+    history:  then per event, oldest first: u32 of which the lower 28 bits are the item_idx and the upper 4 the event's
+              type (see `contracts.events.EVENT_CODES`), u32 event time (epoch seconds), f32 value (NaN where none)
+
+A history of version 2 is of a bundle that told no types: its upper 4 bits are zero.
 
 A layout is an entity and its feature names in order. Defaults and TTL belong to the release that reads, not to the row.
 """
@@ -20,12 +23,12 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import accumulate
 
 import numpy as np
 import numpy.typing as npt
 
 from contracts.errors import ArtefactError, ReleaseMismatch
+from contracts.events import UNTOLD
 from contracts.features import FeatureSchema, History
 from contracts.fingerprint import fingerprint_json
 from contracts.ids import FloatArray
@@ -34,7 +37,10 @@ from feature_store.keys import FORMAT_VERSION
 ROW_MAGIC = b"SR"
 HISTORY_MAGIC = b"SH"
 HEADER = struct.Struct("<2sBxI8s")
-EVENT = np.dtype([("item_idx", "<i4"), ("event_ts", "<u4"), ("value", "<f4")])
+EVENT = np.dtype([("item", "<u4"), ("event_ts", "<u4"), ("value", "<f4")])
+ITEM_BITS = 28
+LARGEST_IDX, LARGEST_TYPE = 2**ITEM_BITS - 1, 2**4 - 1
+HISTORY_VERSIONS = (2, 3)  # without types, and with them
 MAX_EPOCH = 2**32 - 1  # u32: until the year 2106
 
 
@@ -101,24 +107,49 @@ def pack_history(history: History, id_map: str, written: int) -> bytes:
 
 
 def pack_histories(events: History, lengths: Sequence[int], id_map: str, written: int) -> list[bytes]:
-    """The histories of several people, whose events follow each other; lengths: how many are whose."""
+    """The histories of several people, whose events follow each other; lengths: how many are whose.
+
+    Raises ArtefactError when an item or a type has a number larger than there are bits for it.
+    """
+    _check_fits(events)
     rows = np.empty(len(events), dtype=EVENT)
-    rows["item_idx"], rows["event_ts"], rows["value"] = events.item_idx, events.event_ts, events.values
-    header = HEADER.pack(HISTORY_MAGIC, FORMAT_VERSION, written, bytes.fromhex(id_map))
+    rows["item"] = events.item_idx | events.event_types.astype(np.uint32) << ITEM_BITS
+    rows["event_ts"], rows["value"] = events.event_ts, events.values
     packed, size = rows.tobytes(), EVENT.itemsize
-    ends = accumulate(lengths)
-    return [header + packed[size * (end - length) : size * end] for end, length in zip(ends, lengths, strict=True)]
+    counts = np.asarray(lengths, np.int64)
+    ends = np.cumsum(counts)
+    n_typed = np.append(0, np.cumsum(events.event_types != UNTOLD))
+    # Of a bundle that told no types the bytes are what they always were.
+    typed = n_typed[ends] > n_typed[ends - counts]
+    headers = [HEADER.pack(HISTORY_MAGIC, version, written, bytes.fromhex(id_map)) for version in HISTORY_VERSIONS]
+    return [
+        headers[is_typed] + packed[size * (end - length) : size * end]
+        for end, length, is_typed in zip(ends.tolist(), lengths, typed.tolist(), strict=True)
+    ]
 
 
 def unpack_history(packed: bytes, id_map: str) -> History:
     """The history as it was packed; raises like `unpack_rows`, here with the id map's fingerprint."""
-    _check_header(packed, HISTORY_MAGIC, id_map, "The history")
+    _check_header(packed, HISTORY_MAGIC, id_map, "The history", HISTORY_VERSIONS)
     if (len(packed) - HEADER.size) % EVENT.itemsize:
         raise _damaged(f"A history is {len(packed)} bytes, which is no whole number of events.")
     events = np.frombuffer(packed, dtype=EVENT, offset=HEADER.size)
     return History(
-        events["item_idx"].astype(np.int32), events["event_ts"].astype(np.int64), events["value"].astype(np.float32)
+        (events["item"] & LARGEST_IDX).astype(np.int32),
+        events["event_ts"].astype(np.int64),
+        (events["item"] >> ITEM_BITS).astype(np.uint8),
+        events["value"].astype(np.float32),
     )
+
+
+def _check_fits(events: History) -> None:
+    item_idx, event_type = events.item_idx.max(initial=0), events.event_types.max(initial=UNTOLD)
+    if item_idx > LARGEST_IDX or event_type > LARGEST_TYPE:
+        raise ArtefactError(
+            f"Histories hold item number {item_idx} and event type {event_type}; the online store takes numbers up to "
+            f"{LARGEST_IDX} and {LARGEST_TYPE}.",
+            "Serve fewer items: leave those out that nobody touches any more.",
+        )
 
 
 def _checked_rows(packed: list[bytes], schema: FeatureSchema) -> npt.NDArray[np.void]:
@@ -130,7 +161,7 @@ def _checked_rows(packed: list[bytes], schema: FeatureSchema) -> npt.NDArray[np.
         if (rows["head"] == expected["head"]).all() and (rows["layout"] == expected["layout"]).all():
             return rows
     for row in packed:
-        _check_header(row, ROW_MAGIC, layout, f"The {schema.entity} row")
+        _check_header(row, ROW_MAGIC, layout, f"The {schema.entity} row", (FORMAT_VERSION,))
     lengths = sorted({len(row) for row in packed})
     raise _damaged(f"A {schema.entity} row is {lengths} bytes long; expected {row_type.itemsize}.")
 
@@ -145,11 +176,12 @@ def _row_type(n_features: int) -> np.dtype[np.void]:
     return np.dtype([("head", "<u4"), ("written", "<u4"), ("layout", "<u8"), ("values", "<f4", (n_features,))])
 
 
-def _check_header(packed: bytes, magic: bytes, expected: str, what: str) -> None:
+def _check_header(packed: bytes, magic: bytes, expected: str, what: str, versions: tuple[int, ...]) -> None:
     if len(packed) < HEADER.size or packed[:2] != magic:
         raise _damaged(f"{what} starts with {packed[: HEADER.size]!r}, not with {magic!r}.")
-    if packed[2] != FORMAT_VERSION:
-        raise _damaged(f"{what} is of format version {packed[2]}; this Slatework reads {FORMAT_VERSION}.")
+    if packed[2] not in versions:
+        readable = " and ".join(map(str, versions))
+        raise _damaged(f"{what} is of format version {packed[2]}; this Slatework reads {readable}.")
     found = packed[8:16].hex()
     if found != expected:
         raise ReleaseMismatch(

@@ -19,18 +19,19 @@ import polars as pl
 
 from contracts.calendar import epoch_microseconds
 from contracts.errors import ReleaseMismatch
-from contracts.events import EventType
+from contracts.events import EVENT_CODES, EVENT_TYPE_OF, EventType
 from contracts.features import Entity, FeatureSchema, ReadRows
 from contracts.id_map import IdMap
 from contracts.ids import FloatArray
 from contracts.tables import UTC_TIME, CanonicalTables
 from feature_store.definitions import features_of
 from feature_store.events import positive_events
+from feature_store.histories import of_known_items
 from feature_store.live import LIVE_FEATURES, LIVE_NAMES, MICROSECONDS, LiveFeature, is_same_event
 from feature_store.offline import histories_as_of, point_in_time_join
 from feature_store.packing import epoch_seconds, moment_of
 from feature_store.rows import default_rows, usable_rows
-from feature_store.views import Fold
+from feature_store.views import Aggregate
 
 DAY = timedelta(days=1)
 
@@ -49,8 +50,8 @@ class Key:
     recent: tuple[tuple[int, EventType], ...] = ()
 
 
-# By person and as_of: the epoch seconds of the events in the history that a reader gives, oldest first.
-_Histories = defaultdict[tuple[str, datetime], list[int]]
+# By person and as_of: the events in the history that a reader gives, oldest first: epoch seconds and code of the type.
+_Histories = defaultdict[tuple[str, datetime], list[tuple[int, int]]]
 
 
 @dataclass(frozen=True)
@@ -62,11 +63,17 @@ class ExpectedHistory:
 
 
 def expected_rows(
-    tables: CanonicalTables, schema: FeatureSchema, keys: Sequence[Key], history_length: int, item_ids: IdMap
+    tables: CanonicalTables,
+    schema: FeatureSchema,
+    keys: Sequence[Key],
+    history_length: int,
+    item_ids: IdMap,
+    *,
+    tells_types: bool = True,
 ) -> ReadRows:
     """The row that a reader of this schema must give for each key at its moment, in the order of the keys.
 
-    history_length, item_ids: see `expected_histories`.
+    history_length, item_ids: see `expected_histories`. tells_types: whether histories of this release do, see `live`.
     Raises ReleaseMismatch when a feature of the schema is not declared here.
     """
     _check_declared(schema)
@@ -84,7 +91,7 @@ def expected_rows(
         later = [at for at, key in enumerate(keys) if key.recent or _second(key.now) > _second(key.as_of)]
         columns = [column for column, name in enumerate(schema.names) if name in LIVE_NAMES]
         if later and columns:
-            told = _told(tables, [keys[at] for at in later], rows.known[later], history_length, item_ids)
+            told = _told(tables, [keys[at] for at in later], rows.known[later], history_length, item_ids, tells_types)
             _bring_up_to_now(told, schema, rows, later, columns)
     return rows
 
@@ -95,6 +102,7 @@ class _Told:
 
     history_then, history_now: of their histories alone, as of the second of as_of and as of now; since: as of now, of
     what came in since alone. stands: whether the row is as it was published. grown: the days from then to now.
+    has_types: whether it is known of what type the events are.
     """
 
     history_then: pl.DataFrame
@@ -102,6 +110,7 @@ class _Told:
     since: pl.DataFrame
     stands: npt.NDArray[np.bool_]
     grown: npt.NDArray[np.float64]
+    has_types: npt.NDArray[np.bool_]
 
     def now(self, feature: LiveFeature, reach: timedelta, published: FloatArray) -> FloatArray:
         """The live feature as of now. published: NaN where missing, and so is what is returned."""
@@ -109,7 +118,7 @@ class _Told:
             told[feature.name].cast(pl.Float32).fill_null(float("nan")).to_numpy()
             for told in (self.history_then, self.history_now, self.since)
         )
-        if feature.fold is Fold.COUNT:
+        if feature.fold.aggregate is Aggregate.COUNT:
             begins_before = self.grown < reach / DAY
             changed = np.where(begins_before, np.maximum(np.nan_to_num(published) - then + now, 0), 0)
             count = np.where(self.stands, np.nan_to_num(published), changed) + since
@@ -117,7 +126,7 @@ class _Told:
             return np.where(np.isnan(published) & (since == 0), published, count)
         aged = np.where(is_same_event(published, then), now, (published.astype(np.float64) + self.grown))
         days = np.where(self.stands, published, aged)
-        first, second = (since, days) if feature.fold is Fold.DAYS_SINCE_LAST else (days, since)
+        first, second = (since, days) if feature.fold.aggregate is Aggregate.DAYS_SINCE_LAST else (days, since)
         return np.where(np.isnan(first), second, first).astype(np.float32)
 
 
@@ -131,6 +140,8 @@ def _bring_up_to_now(
         name = schema.names[column]
         published = np.where(rows.missing[later, column], np.float32(np.nan), rows.values[later, column])
         values = told.now(live[name], reaches[name], published)
+        if live[name].fold.event_types:
+            values = np.where(told.has_types, values, published)
         missing = np.isnan(values)
         rows.values[later, column] = np.where(missing, rows.values[later, column], values)
         rows.missing[later, column] = missing
@@ -142,6 +153,7 @@ def _told(
     known: npt.NDArray[np.bool_],
     history_length: int,
     item_ids: IdMap,
+    tells_types: bool,
 ) -> _Told:
     """known: whether there is a row of each key."""
     histories = _histories(tables, keys, history_length, item_ids)
@@ -154,50 +166,50 @@ def _told(
         schema={"user_id": pl.String(), "as_of": UTC_TIME},
     )
     events = [
+        *((name, *event) for name, key in zip(history, keys, strict=True) for event in _in_history(histories, key)),
         *(
-            (name, event_us)
-            for name, key in zip(history, keys, strict=True)
-            for event_us in _in_history(histories, key)
-        ),
-        *(
-            (name, event_us)
+            (name, *event)
             for name, key, second in zip(since, keys, seconds, strict=True)
-            for event_us in _since(histories, key, second)
+            for event in _since(histories, key, second)
         ),
     ]
-    interactions = _clicks(events, tables.interactions.schema)
+    interactions = _interactions(events, tables.interactions.schema)
     joined = point_in_time_join(spine, replace(tables, interactions=interactions), Entity.USER)
     n = len(keys)
     moved = [(key.now - moment) / DAY for key, moment in zip(keys, then, strict=True)]
     stands = ~known | np.array([_second(key.now) <= second for key, second in zip(keys, seconds, strict=True)], bool)
-    return _Told(joined[:n], joined[n : 2 * n], joined[2 * n :], stands, np.array(moved))
+    has_types = [tells_types or not histories[key.entity_id, key.as_of] for key in keys]
+    return _Told(joined[:n], joined[n : 2 * n], joined[2 * n :], stands, np.array(moved), np.array(has_types, bool))
 
 
-def _in_history(histories: _Histories, key: Key) -> list[int]:
-    """The epoch microseconds at which the events of a key's history count."""
+def _in_history(histories: _Histories, key: Key) -> list[tuple[int, EventType]]:
+    """The events of a key's history: the epoch microseconds at which they count, and their types."""
     before_us = _second(key.as_of) * MICROSECONDS
-    return [min(second * MICROSECONDS, before_us - 1) for second in histories[key.entity_id, key.as_of]]
+    return [
+        (min(second * MICROSECONDS, before_us - 1), EVENT_TYPE_OF[code])
+        for second, code in histories[key.entity_id, key.as_of]
+    ]
 
 
-def _since(histories: _Histories, key: Key, row_second: int) -> list[int]:
-    """The epoch microseconds at which the recent events of a key count that its row does not tell."""
+def _since(histories: _Histories, key: Key, row_second: int) -> list[tuple[int, EventType]]:
+    """The recent events of a key that its row does not tell, likewise."""
     told = set(histories[key.entity_id, key.as_of])
     as_of_us, just_now = epoch_microseconds(key.as_of), epoch_microseconds(key.now) - 1
     return [
         # What is stamped later has happened all the same, just now.
-        min(event_us, just_now)
-        for event_us, _ in key.recent
+        (min(event_us, just_now), event_type)
+        for event_us, event_type in key.recent
         if event_us // MICROSECONDS >= row_second
-        # The log does not tell items: what the history has of a time before as_of is taken to be the same.
-        and not (event_us < as_of_us and event_us // MICROSECONDS in told)
+        # The log does not tell items: what the history has of that second and type, before as_of, is taken to be it.
+        and not (event_us < as_of_us and (event_us // MICROSECONDS, EVENT_CODES[event_type]) in told)
     ]
 
 
-def _clicks(events: Sequence[tuple[str, int]], schema: pl.Schema) -> pl.DataFrame:
-    """Interactions of these people at these moments; a fold asks for no more of them."""
-    clicks = pl.DataFrame(events, schema={"user_id": pl.String(), "event_ts": pl.Int64()}, orient="row")
-    clicks = clicks.with_columns(pl.col("event_ts").cast(UTC_TIME), event_type=pl.lit(str(EventType.CLICK)))
-    return pl.concat([pl.DataFrame(schema=schema), clicks], how="diagonal_relaxed")
+def _interactions(events: Sequence[tuple[str, int, EventType]], schema: pl.Schema) -> pl.DataFrame:
+    """Interactions of these people at these moments, of these types; a fold asks for no more of them."""
+    named = {"user_id": pl.String(), "event_ts": pl.Int64(), "event_type": pl.String()}
+    told = pl.DataFrame([(user_id, us, str(kind)) for user_id, us, kind in events], schema=named, orient="row")
+    return pl.concat([pl.DataFrame(schema=schema), told.cast({"event_ts": UTC_TIME})], how="diagonal_relaxed")
 
 
 def _second(moment: datetime) -> int:
@@ -213,18 +225,17 @@ def expected_histories(
     """
     found = _histories(tables, keys, history_length, item_ids)
     mine = (found[key.entity_id, key.as_of] for key in keys)
-    return [ExpectedHistory(len(seconds), seconds[-1] if seconds else None) for seconds in mine]
+    return [ExpectedHistory(len(events), events[-1][0] if events else None) for events in mine]
 
 
 def _histories(tables: CanonicalTables, keys: Sequence[Key], history_length: int, item_ids: IdMap) -> _Histories:
     people = pl.Series([key.entity_id for key in keys], dtype=pl.String).unique().implode()
     events = tables.interactions.filter(pl.col("user_id").is_in(people))
-    known = pl.Series(item_ids.ids, dtype=pl.String).implode()
     found: _Histories = defaultdict(list)
     for as_of in {key.as_of for key in keys}:
-        kept = histories_as_of(events, as_of, history_length).explode("item_ids", "event_ts", "values")
-        kept = kept.filter(pl.col("item_ids").is_in(known)).group_by("user_id").agg("event_ts")
-        found |= {(user_id, as_of): seconds for user_id, seconds in kept.iter_rows()}
+        kept = of_known_items(histories_as_of(events, as_of, history_length), item_ids)
+        for user_id, seconds, codes in kept.select("user_id", "event_ts", "event_types").iter_rows():
+            found[user_id, as_of] = list(zip(seconds, codes, strict=True))
     return found
 
 

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from feature_store.views import MICROSECONDS_PER_DAY, Fold
+from feature_store.views import MICROSECONDS_PER_DAY, Aggregate
 
 Codes = npt.NDArray[np.int32]
 Integers = npt.NDArray[np.int64]
@@ -85,19 +85,19 @@ class EventRuns:
             start[chunk.rows] = chunk.search(until - reach_us)
         return Spans(start, end, moments.as_of_us)
 
-    def fold(self, fold: Fold, spans: Spans) -> Floats:
+    def fold(self, aggregate: Aggregate, spans: Spans) -> Floats:
         """The aggregate over each span; NaN where it has no value."""
         with np.errstate(invalid="ignore", divide="ignore"):
-            match fold:
-                case Fold.COUNT:
+            match aggregate:
+                case Aggregate.COUNT:
                     return (spans.end - spans.start).astype(np.float64)
-                case Fold.MEAN_VALUE:
+                case Aggregate.MEAN_VALUE:
                     n_valued = self._n_valued[spans.end] - self._n_valued[spans.start]
                     total = self._totals[spans.end] - self._totals[spans.start]
                     return total.astype(np.float64) / np.where(n_valued, n_valued, np.nan) / 1000
-                case Fold.DAYS_SINCE_LAST:
+                case Aggregate.DAYS_SINCE_LAST:
                     return self._days_since(spans, spans.end - 1)
-                case Fold.DAYS_SINCE_FIRST:
+                case Aggregate.DAYS_SINCE_FIRST:
                     return self._days_since(spans, spans.start)
 
     def _days_since(self, spans: Spans, positions: Positions) -> Floats:

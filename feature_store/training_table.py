@@ -9,6 +9,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -21,9 +22,9 @@ from tqdm import tqdm
 from contracts.errors import SettingsError
 from contracts.features import Entity
 from contracts.tables import UTC_TIME
-from feature_store.events import event_columns
+from feature_store.events import event_columns, of_types
 from feature_store.trailing import EventRuns, Moments
-from feature_store.views import FeatureView
+from feature_store.views import EventTypes, FeatureView
 
 BATCH_ROWS = 500_000
 N_THREADS = 2  # what numpy does here it does without Python's lock; more would hold more columns at once
@@ -72,50 +73,57 @@ def _columns(
     spine: Path, interactions: Path, entity: Entity, views: Sequence[FeatureView]
 ) -> Iterator[tuple[str, Column]]:
     """Each feature's name and values, in the order of the spine; NaN where missing."""
-    runs, moments = _runs_and_moments(spine, interactions, entity)
-    with ThreadPoolExecutor(N_THREADS) as pool:
-        for first in range(0, len(views), N_THREADS):
-            # No more views at once than threads: each holds its columns until they are on disk.
-            for columns in pool.map(lambda view: _view(runs, moments, view), views[first : first + N_THREADS]):
-                yield from columns
-
-
-def _view(runs: EventRuns, moments: Moments, view: FeatureView) -> list[tuple[str, Column]]:
-    spans = runs.spans(moments, view.reach_us)
-    columns = []
-    for feature, fold in zip(view.features, view.folds, strict=True):
-        values = np.empty(len(moments.order), np.float32)
-        for start in range(0, len(values), BATCH_ROWS):
-            rows = slice(start, start + BATCH_ROWS)
-            values[moments.order[rows]] = runs.fold(fold, spans.part(rows))
-        columns.append((feature.name, values))
-    return columns
-
-
-def _runs_and_moments(spine: Path, interactions: Path, entity: Entity) -> tuple[EventRuns, Moments]:
     key = f"{entity}_id"
     ids = pl.scan_parquet(spine).select(pl.col(key).unique()).collect(engine="streaming")[key].drop_nulls()
     code = pl.col(key).cast(pl.Enum(ids), strict=False).to_physical().cast(pl.Int32).alias("code")
-    return _runs(interactions, key, code, len(ids)), _moments(spine, key, code, len(ids))
+    moments = _moments(spine, key, code, len(ids))
+    for event_types in dict.fromkeys(types for view in views for types in view.aggregates):
+        runs = _runs(interactions, key, code, len(ids), event_types)
+        mine = [view for view in views if event_types in view.aggregates]
+        with ThreadPoolExecutor(N_THREADS) as pool:
+            for first in range(0, len(mine), N_THREADS):
+                # No more views at once than threads: each holds its columns until they are on disk.
+                folded = partial(_folded, runs, moments, event_types)
+                for columns in pool.map(folded, mine[first : first + N_THREADS]):
+                    yield from columns
+
+
+def _folded(runs: EventRuns, moments: Moments, event_types: EventTypes, view: FeatureView) -> list[tuple[str, Column]]:
+    """The view's features that are folds over events of these types, which the runs hold."""
+    spans = runs.spans(moments, view.reach_us)
+    columns = []
+    for name, aggregate in view.aggregates[event_types].items():
+        values = np.empty(len(moments.order), np.float32)
+        for start in range(0, len(values), BATCH_ROWS):
+            rows = slice(start, start + BATCH_ROWS)
+            values[moments.order[rows]] = runs.fold(aggregate, spans.part(rows))
+        columns.append((name, values))
+    return columns
 
 
 def _moments(spine: Path, key: str, code: pl.Expr, n_entities: int) -> Moments:
     as_of_us = pl.col("as_of").cast(UTC_TIME).dt.epoch("us").alias("as_of_us")
-    asked = pl.concat((batch.select(code, as_of_us) for batch in _batches(spine, [key, "as_of"])), rechunk=True)
-    return Moments(asked["code"].to_numpy(), asked["as_of_us"].to_numpy(), n_entities)
+    batches = (batch.select(code, as_of_us) for batch in _batches(spine, [key, "as_of"]))
+    asked = pl.concat(batches, rechunk=True)
+    # Whoever has no id is one entity more, without events.
+    codes = asked["code"].fill_null(n_entities).to_numpy()
+    return Moments(codes, asked["as_of_us"].to_numpy(), n_entities + 1)
 
 
-def _runs(interactions: Path, key: str, code: pl.Expr, n_entities: int) -> EventRuns:
+def _runs(interactions: Path, key: str, code: pl.Expr, n_entities: int, event_types: EventTypes) -> EventRuns:
     value = pl.col("value_milli")
     columns = [code, "event_us", value.fill_null(0), value.is_not_null().alias("valued")]
     batches = _batches(interactions, [key, "event_type", "event_ts", "value"])
-    events = pl.concat((event_columns(batch).select(columns) for batch in batches), rechunk=True).drop_nulls("code")
+    wanted = (event_columns(batch).filter(of_types(event_types)).select(columns) for batch in batches)
+    events = pl.concat(wanted, rechunk=True).drop_nulls("code")
     codes, event_us, values, valued = (events[name].to_numpy() for name in events.columns)
-    return EventRuns(codes, event_us, values, valued, n_entities)
+    return EventRuns(codes, event_us, values, valued, n_entities + 1)
 
 
 def _batches(path: Path, columns: Sequence[str]) -> Iterator[pl.DataFrame]:
-    for batch in pq.ParquetFile(path).iter_batches(BATCH_ROWS, columns=list(columns)):
+    file = pq.ParquetFile(path)
+    yield pl.DataFrame(file.schema_arrow.empty_table().select(list(columns)))  # a file without rows has no batch
+    for batch in file.iter_batches(BATCH_ROWS, columns=list(columns)):
         yield pl.DataFrame(batch)
 
 

@@ -18,6 +18,8 @@ from contracts.features import Entity
 
 Table = Literal["user", "item", "history"]
 
+# The column of a history table that bundles before format version 3 do not have.
+EVENT_TYPES = "event_types"
 REBUILD = "Run `dvc repro features` to build it again, or `dvc checkout` to restore it."
 
 
@@ -36,6 +38,11 @@ class ValueSource(Protocol):
     @property
     def counts(self) -> dict[str, int]:
         """n_users, n_items, n_histories."""
+        ...
+
+    @property
+    def tells_types(self) -> bool:
+        """Whether histories say of what type each event is."""
         ...
 
     def feature_names(self, entity: Entity) -> tuple[str, ...]:

@@ -2,7 +2,8 @@
 
 <folder>/user.parquet     user_id, then f32 columns in the schema's order; sorted by user_id; null = missing
 <folder>/item.parquet     item_id, then the same
-<folder>/history.parquet  user_id, item_ids, event_ts (epoch seconds), values; events oldest first
+<folder>/history.parquet  user_id, item_ids, event_ts (epoch seconds), event_types (codes, see contracts.events),
+                          values; events oldest first
 <folder>/values.json      as_of, counts, generation_id; written last
 """
 
@@ -24,7 +25,7 @@ from contracts.ids import FloatArray
 from contracts.tables import read_parquet, write_parquet
 from feature_store.file_names import VALUES
 from feature_store.generation_digest import generation_id_of, matrix_of
-from feature_store.value_source import REBUILD, Table, ValueSource, read_json
+from feature_store.value_source import EVENT_TYPES, REBUILD, Table, ValueSource, read_json
 
 SCHEMAS = "schema.json"
 HISTORY_SCHEMA = pl.Schema(
@@ -32,6 +33,7 @@ HISTORY_SCHEMA = pl.Schema(
         "user_id": pl.String(),
         "item_ids": pl.List(pl.String()),
         "event_ts": pl.List(pl.Int64()),
+        EVENT_TYPES: pl.List(pl.UInt8()),
         "values": pl.List(pl.Float32()),
     }
 )
@@ -79,8 +81,9 @@ def load_schemas(folder: Path) -> FeatureSchemas:
 class FeatureValues:
     """What is known of every entity as of one moment; this is what a generation is made of.
 
-    users, items: <entity>_id and f32 columns, one row per entity; histories: HISTORY_SCHEMA, one row per person who did
-    anything. Rows are put in the order of their ids. as_of: everything strictly before it is in.
+    users, items: <entity>_id and f32 columns, one row per entity; histories: HISTORY_SCHEMA, of bundles before format
+    version 3 without event_types, one row per person who did anything. Rows are put in the order of their ids. as_of:
+    everything strictly before it is in.
     """
 
     users: pl.DataFrame
@@ -91,13 +94,17 @@ class FeatureValues:
     def __post_init__(self) -> None:
         object.__setattr__(self, "users", _canonical_rows(self.users, Entity.USER))
         object.__setattr__(self, "items", _canonical_rows(self.items, Entity.ITEM))
-        histories = self.histories.select(list(HISTORY_SCHEMA)).cast(HISTORY_SCHEMA).sort("user_id")
-        object.__setattr__(self, "histories", histories)
+        object.__setattr__(self, "histories", _canonical_histories(self.histories))
 
     @cached_property
     def generation_id(self) -> str:
         """The fingerprint of the content: ids, names, values, histories and as_of; never of how they were written."""
         return generation_id_of(self)
+
+    @property
+    def tells_types(self) -> bool:
+        """Whether histories say of what type each event is."""
+        return EVENT_TYPES in self.histories.columns
 
     def feature_names(self, entity: Entity) -> tuple[str, ...]:
         """The features of an entity, in the order of a row."""
@@ -192,6 +199,11 @@ def _canonical_rows(table: pl.DataFrame, entity: Entity) -> pl.DataFrame:
     key = f"{entity}_id"
     features = pl.exclude(key).cast(pl.Float32).fill_nan(None)
     return table.select(pl.col(key).cast(pl.String), features).sort(key)
+
+
+def _canonical_histories(histories: pl.DataFrame) -> pl.DataFrame:
+    told = {name: kind for name, kind in HISTORY_SCHEMA.items() if name != EVENT_TYPES or name in histories.columns}
+    return histories.select(list(told)).cast(pl.Schema(told)).sort("user_id")
 
 
 def _write_json(path: Path, content: dict[str, Any]) -> None:

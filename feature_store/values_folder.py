@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from contracts.errors import ArtefactError
 from contracts.features import Entity
 from feature_store.file_names import VALUES
-from feature_store.value_source import REBUILD, Table, read_json
+from feature_store.value_source import EVENT_TYPES, REBUILD, Table, read_json
 
 
 class ValuesFolder:
@@ -46,6 +46,11 @@ class ValuesFolder:
     def counts(self) -> dict[str, int]:
         tables: dict[str, Table] = {"n_users": "user", "n_items": "item", "n_histories": "history"}
         return {name: self._n_rows(table) for name, table in tables.items()}
+
+    @cached_property
+    def tells_types(self) -> bool:
+        with self._opened("history") as file:
+            return EVENT_TYPES in file.schema_arrow.names
 
     def feature_names(self, entity: Entity) -> tuple[str, ...]:
         with self._opened(cast("Table", str(entity))) as file:

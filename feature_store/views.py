@@ -18,12 +18,15 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Any
 
+from contracts.events import EventType
 from contracts.features import Entity
 
 MICROSECONDS_PER_HOUR = 3_600_000_000
 MICROSECONDS_PER_DAY = 24 * MICROSECONDS_PER_HOUR
 KEY = ["entity_id", "as_of_us"]
 
+# None of them: all.
+EventTypes = tuple[EventType, ...]
 # Ibis publishes no types for the values inside a table.
 Rows = Any
 Column = Any
@@ -41,8 +44,8 @@ class Source(StrEnum):
     ATTRIBUTES = "attributes"
 
 
-class Fold(StrEnum):
-    """An aggregate of the events in a view's reach that every engine knows, and that has a quick way (see `trailing`).
+class Aggregate(StrEnum):
+    """What a fold makes of events.
 
     COUNT: how many; MEAN_VALUE: the mean of their values, missing where none has one; DAYS_SINCE_LAST and
     DAYS_SINCE_FIRST: how many days before as_of the last and the first of them lies, missing where there is none.
@@ -53,17 +56,35 @@ class Fold(StrEnum):
     DAYS_SINCE_LAST = "days_since_last"
     DAYS_SINCE_FIRST = "days_since_first"
 
+
+@dataclass(frozen=True)
+class Fold:
+    """An aggregate of the events in a view's reach that every engine knows, and that has a quick way (see `trailing`).
+
+    event_types: of what kind of events.
+    """
+
+    aggregate: Aggregate
+    event_types: EventTypes = ()
+
     def over(self, rows: Rows) -> Column:
         """The fold as an aggregate of an expression's rows (Source.EVENTS)."""
-        match self:
-            case Fold.COUNT:
-                return rows.count()
-            case Fold.MEAN_VALUE:
-                return mean(rows.value_milli) / 1000
-            case Fold.DAYS_SINCE_LAST:
-                return days_before(rows.as_of_us.max(), rows.event_us.max())
-            case Fold.DAYS_SINCE_FIRST:
-                return days_before(rows.as_of_us.max(), rows.event_us.min())
+        match self.aggregate:
+            case Aggregate.COUNT:
+                return rows.count(where=self._chosen(rows))
+            case Aggregate.MEAN_VALUE:
+                return mean(self._of_chosen(rows, rows.value_milli)) / 1000
+            case Aggregate.DAYS_SINCE_LAST:
+                return days_before(rows.as_of_us.max(), self._of_chosen(rows, rows.event_us).max())
+            case Aggregate.DAYS_SINCE_FIRST:
+                return days_before(rows.as_of_us.max(), self._of_chosen(rows, rows.event_us).min())
+
+    def _chosen(self, rows: Rows) -> Column | None:
+        return rows.event_type.isin([str(kind) for kind in self.event_types]) if self.event_types else None
+
+    def _of_chosen(self, rows: Rows, column: Column) -> Column:
+        chosen = self._chosen(rows)
+        return column if chosen is None else chosen.ifelse(column, None)
 
 
 @dataclass(frozen=True)
@@ -113,6 +134,14 @@ class FeatureView:
             named = zip(self.features, self.folds, strict=True)
             computed = per_entity(rows, **{feature.name: fold.over(rows) for feature, fold in named})
         return computed.select(*KEY, *(feature.name for feature in self.features))
+
+    @property
+    def aggregates(self) -> dict[EventTypes, dict[str, Aggregate]]:
+        """What its folds make of events of which types, by the name of the feature."""
+        aggregates: dict[EventTypes, dict[str, Aggregate]] = {}
+        for feature, fold in zip(self.features, self.folds, strict=True):
+            aggregates.setdefault(fold.event_types, {})[feature.name] = fold.aggregate
+        return aggregates
 
     @property
     def reach(self) -> timedelta:

@@ -12,7 +12,8 @@ from scipy.sparse import csr_matrix
 from contracts.events import POSITIVE_EVENTS
 from contracts.features import History
 from contracts.id_map import IdMap
-from contracts.ids import EpochSeconds, FloatArray, ItemIdxArray, UserId
+from contracts.ids import EpochSeconds, EventCodes, FloatArray, ItemIdxArray, UserId
+from contracts.tables import type_codes
 
 SECONDS_PER_DAY = 86_400
 
@@ -22,13 +23,15 @@ class Events:
     """Positive events of known items, sorted by person and then by time.
 
     user_ids: sorted; user_idx: (n_events,) into it. bounds: (n_users + 1,) person u's events are bounds[u]:bounds[u+1].
-    item_idx, event_ts (epoch seconds), values (NaN where none): aligned with user_idx.
+    item_idx, event_ts (epoch seconds), event_types (codes, see contracts.events), values (NaN where none): aligned with
+    user_idx.
     """
 
     user_ids: tuple[UserId, ...]
     user_idx: npt.NDArray[np.int32]
     item_idx: ItemIdxArray
     event_ts: EpochSeconds
+    event_types: EventCodes
     values: FloatArray
     bounds: npt.NDArray[np.int64]
 
@@ -46,6 +49,7 @@ class Events:
             user_idx,
             ids.indices(rows["item_id"]),
             rows["event_ts"].dt.epoch("s").to_numpy(),
+            rows.select(type_codes()).to_series().to_numpy(),
             np.array(rows["value"].cast(pl.Float32).to_numpy(), np.float32),
             np.searchsorted(user_idx, np.arange(len(user_ids) + 1)),
         )
@@ -57,7 +61,9 @@ class Events:
         """What one person did at `start <= event_ts < end` (epoch seconds), oldest first."""
         first, last = self.bounds[user_idx], self.bounds[user_idx + 1]
         low, high = first + np.searchsorted(self.event_ts[first:last], [start, end])
-        return History(self.item_idx[low:high], self.event_ts[low:high], self.values[low:high])
+        return History(
+            self.item_idx[low:high], self.event_ts[low:high], self.event_types[low:high], self.values[low:high]
+        )
 
     def ages(self, as_of: float) -> npt.NDArray[np.float64]:
         """(n_events,) seconds between each event and as_of (epoch seconds)."""

@@ -220,12 +220,8 @@ def _heads(user_id: str, start: int, whether: str) -> bool:
 def _first_events(window: History) -> tuple[History, History]:
     first = slice(None, SESSION_EVENTS)
     rest = slice(SESSION_EVENTS, None)
-    return _part(window, first), _part(window, rest)
+    return window.where(first), window.where(rest)
 
 
 def _latest(history: History, length: int) -> History:
-    return _part(history, slice(max(len(history) - length, 0), None))
-
-
-def _part(history: History, part: slice) -> History:
-    return History(history.item_idx[part], history.event_ts[part], history.values[part])
+    return history.where(slice(max(len(history) - length, 0), None))

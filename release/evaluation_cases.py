@@ -124,7 +124,7 @@ def _items(events: pl.DataFrame) -> ItemIdxArray:
 
 
 def _history(events: pl.DataFrame) -> History:
-    return History(
+    return History.untold(
         events["item_idx"].to_numpy().astype(np.int32),
         events["event_ts"].dt.epoch("s").to_numpy().astype(np.int64),
         events["value"].fill_null(float("nan")).to_numpy().astype(np.float32),
@@ -145,9 +145,7 @@ def _unknown(person: _Person, test_start: datetime, k: int, context: Mapping[str
 
 def _in_session(person: _Person, k: int) -> Case:
     window = person.window
-    clicked = History(
-        window.item_idx[:SESSION_EVENTS], window.event_ts[:SESSION_EVENTS], window.values[:SESSION_EVENTS]
-    )
+    clicked = window.where(slice(SESSION_EVENTS))
     request_id = f"{COLD_SESSION}/{person.user_id}"
     wanted = np.setdiff1d(window.item_idx[SESSION_EVENTS:], clicked.item_idx).astype(np.int32)
     # The visitor asks one second after the last click, and knows nothing of what comes.

@@ -12,6 +12,7 @@ import polars as pl
 from contracts.errors import ArtefactError, UnknownId
 from contracts.features import Entity, FeatureSchema
 from contracts.slates import Slate
+from feature_store.histories import of_known_items
 from feature_store.offline_reader import OfflineFeatureReader
 from feature_store.values import FeatureValues
 from release.bundle import Release
@@ -100,14 +101,11 @@ def rank_biased_overlap(ours: Sequence[str], theirs: Sequence[str], persistence:
 def _reader(release: Release, values: FeatureValues) -> OfflineFeatureReader:
     """Reads values of another release as this one needs them: its features in its order, and items it knows."""
     schemas, item_ids = release.schemas, release.catalogue.ids
-    events = ["item_ids", "event_ts", "values"]
-    known = pl.col("item_ids").is_in(list(item_ids.ids))
-    histories = values.histories.explode(events, empty_as_null=False).filter(known)
     own = replace(
         values,
         users=_columns(values.users, schemas.user),
         items=_columns(values.items, schemas.item),
-        histories=histories.group_by("user_id", maintain_order=True).agg(events),
+        histories=of_known_items(values.histories, item_ids),
     )
     return OfflineFeatureReader(own, schemas, item_ids)
 

@@ -33,8 +33,8 @@ class Basis:
     """What the values of one release are computed again from.
 
     generations: when each generation logged was true, to the microsecond; item_ids: the release's; history_length:
-    events kept per person; other_tables: see LoggedParity; tolerance: largest relative difference of two values that
-    count as equal, 0 for the same 32 bits.
+    events kept per person; tells_types: whether its histories say of what type an event is; other_tables: see
+    LoggedParity; tolerance: largest relative difference of two values that count as equal, 0 for the same 32 bits.
     """
 
     tables: CanonicalTables
@@ -42,6 +42,7 @@ class Basis:
     item_ids: IdMap
     generations: dict[str, datetime]
     history_length: int
+    tells_types: bool = True
     other_tables: tuple[str, ...] = ()
     tolerance: float = 0.0
 
@@ -81,7 +82,9 @@ def _check_rows(
         f"{schema.entity} {key.entity_id!r} at {key.now.isoformat()}, request {request_id}"
         for key, request_id in zip(keys, requests, strict=True)
     ]
-    expected = expected_rows(basis.tables, schema, keys, basis.history_length, basis.item_ids)
+    expected = expected_rows(
+        basis.tables, schema, keys, basis.history_length, basis.item_ids, tells_types=basis.tells_types
+    )
     return [
         _compared(name, _column(found, column), _column(expected, column), where, basis.tolerance)
         for column, name in enumerate(schema.names)

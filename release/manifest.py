@@ -22,8 +22,9 @@ from contracts.fingerprint import canonical_json, fingerprint_file, fingerprint_
 if TYPE_CHECKING:
     from contracts.settings import Settings
 
-FORMAT_VERSION: Final = 2
-READABLE_VERSIONS: Final = (1, FORMAT_VERSION)
+FORMAT_VERSION: Final = 3
+READABLE_VERSIONS: Final = (1, 2, FORMAT_VERSION)
+TYPED_SINCE_VERSION: Final = 3  # histories tell of what type each event is
 MANIFEST: Final = "manifest.json"
 VALUES_FOLDER: Final = "values"  # of a bundle: its own generation, the first
 ID_LENGTH: Final = 12  # hex digits: 48 bits, short enough to read aloud, no chance collision among millions of releases
@@ -132,7 +133,7 @@ def load_manifest(folder: Path) -> Manifest:
     if version not in READABLE_VERSIONS or isinstance(version, bool):
         raise ArtefactError(
             f"{folder} is a bundle of format version {version!r}; this Slatework reads versions "
-            f"{' and '.join(str(one) for one in READABLE_VERSIONS)}.",
+            f"{', '.join(str(one) for one in READABLE_VERSIONS)}.",
             "Serve it with the code it was made with (`git checkout release/<id>`), "
             "or build a release with this code: `dvc repro release`.",
         )

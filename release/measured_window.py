@@ -27,6 +27,7 @@ from contracts.id_map import UNKNOWN, IdMap
 from contracts.ids import FloatArray, ItemIdxArray
 from contracts.slates import RecommendRequest
 from contracts.tables import UTC_TIME, read_parquet, write_parquet
+from feature_store.histories import of_known_items
 from feature_store.offline_reader import OfflineFeatureReader
 from feature_store.values import FeatureSchemas, FeatureValues
 from release.bundle import MEASURED, Release, measured_from
@@ -124,7 +125,7 @@ class MeasuredWindow:
         Raises ReleaseMismatch naming both when the schemas name a feature that the values lack.
         """
         told = self.values.of(schemas)
-        values = FeatureValues(told.users, told.items, _known_events(told.histories, item_ids), told.as_of)
+        values = FeatureValues(told.users, told.items, of_known_items(told.histories, item_ids), told.as_of)
         return OfflineFeatureReader(values, schemas, item_ids)
 
 
@@ -143,7 +144,7 @@ def _row(group: str, case: Case, item_ids: IdMap) -> tuple[Any, ...]:
 
 
 def _case(row: Mapping[str, Any], asked: IdMap, judged: IdMap) -> Case:
-    session = History(
+    session = History.untold(
         asked.indices(row["session_item_ids"]),
         np.array(row["session_event_ts"], np.int64),
         np.array(row["session_values"], np.float32),
@@ -154,7 +155,7 @@ def _case(row: Mapping[str, Any], asked: IdMap, judged: IdMap) -> Case:
         RecommendRequest.from_json(json.loads(row["request"])),
         row["now"],
         _all_known(judged, row["wanted"]),
-        History(session.item_idx[known], session.event_ts[known], session.values[known]),
+        session.where(known),
     )
 
 
@@ -170,9 +171,3 @@ def _load_table(path: Path, schema: pl.Schema) -> pl.DataFrame:
     if table.schema != schema or table.null_count().sum_horizontal().item():
         raise ArtefactError(f"{path} is damaged: expected {dict(schema)} and no nulls.", REBUILD)
     return table
-
-
-def _known_events(histories: pl.DataFrame, item_ids: IdMap) -> pl.DataFrame:
-    events = histories.explode("item_ids", "event_ts", "values", empty_as_null=False)
-    known = events.filter(pl.col("item_ids").is_in(item_ids.ids))
-    return known.group_by("user_id", maintain_order=True).agg("item_ids", "event_ts", "values")

@@ -119,6 +119,7 @@ def _same(found: History, expected: History) -> bool:
     return (
         np.array_equal(found.item_idx, expected.item_idx)
         and np.array_equal(found.event_ts, expected.event_ts)
+        and np.array_equal(found.event_types, expected.event_types)
         and np.array_equal(found.values, expected.values, equal_nan=True)
     )
 

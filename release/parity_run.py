@@ -22,7 +22,7 @@ from release.bundle import CATALOGUE, FEATURES
 from release.bundle_store import BundleStore
 from release.generation_store import GenerationGone, GenerationStore
 from release.logged_parity import Basis, check_logged
-from release.manifest import load_manifest
+from release.manifest import TYPED_SINCE_VERSION, load_manifest
 from release.parity_result import LoggedParity
 from release.used_values import UsedValues, parse_record
 
@@ -62,6 +62,7 @@ def _basis(
         item_ids=Catalogue.load(bundle / CATALOGUE).ids,
         generations={one.generation_id: _as_of(home, one, used) for one in used},
         history_length=int(manifest.params["features"]["history_length"]),
+        tells_types=manifest.format_version >= TYPED_SINCE_VERSION,
         other_tables=tuple(
             name for name in SCHEMAS if fingerprint_file(folder / f"{name}.parquet") != manifest.data.get(name)
         ),

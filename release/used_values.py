@@ -26,7 +26,7 @@ import numpy as np
 import numpy.typing as npt
 
 from contracts.errors import ArtefactError
-from contracts.events import EVENT_CODES, EventType
+from contracts.events import EVENT_TYPE_OF, EventType
 from contracts.features import FeatureReader, FeatureSchema, Person, ReadRows
 from contracts.fingerprint import fingerprint_json
 from contracts.ids import ItemId, SessionId, UserId
@@ -143,12 +143,9 @@ class RecordingReader:
             n_events=len(history),
             last_ts=int(history.event_ts[-1]) if len(history) else None,
             recent=tuple(
-                zip(recent.event_us.tolist(), map(_TYPES.__getitem__, recent.event_types.tolist()), strict=True)
+                zip(recent.event_us.tolist(), map(EVENT_TYPE_OF.__getitem__, recent.event_types.tolist()), strict=True)
             ),
         )
-
-
-_TYPES: Final = {code: event_type for event_type, code in EVENT_CODES.items()}
 
 
 def parse_record(record: bytes) -> UsedValues:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from contracts.events import EVENT_TYPE_OF
 from contracts.features import FeatureSchema, FeatureSpec, History, ReadRows
 from contracts.home import Home
 from contracts.id_map import IdMap
@@ -99,17 +100,18 @@ def _state(spec: FeatureSpec, missing: bool, age: timedelta | None) -> str:
 
 
 def _history(history: History, item_ids: IdMap) -> dict[str, Any]:
-    last = History(history.item_idx[-LAST_EVENTS:], history.event_ts[-LAST_EVENTS:], history.values[-LAST_EVENTS:])
+    last = history.where(slice(-LAST_EVENTS, None))
     return {
         "n_events": len(history),
         "last": [
             {
                 "event_ts": moment_of(int(seconds)).isoformat(),
                 "item_id": item_id,
+                "event_type": EVENT_TYPE_OF.get(code),
                 "value": None if math.isnan(value) else float(value),
             }
-            for item_id, seconds, value in zip(
-                item_ids.external(last.item_idx), last.event_ts, last.values, strict=True
+            for item_id, seconds, code, value in zip(
+                item_ids.external(last.item_idx), last.event_ts, last.event_types.tolist(), last.values, strict=True
             )
         ],
     }

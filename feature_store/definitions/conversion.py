@@ -10,9 +10,8 @@ from datetime import timedelta
 
 from contracts.events import EventType
 from contracts.features import Entity
-from feature_store.definitions.event_types import count_of
 from feature_store.view_terms import OWNER, serving_ttl
-from feature_store.views import Feature, FeatureView, Rows, Source, per_entity
+from feature_store.views import Aggregate, Column, Feature, FeatureView, Fold, Rows, Source, per_entity
 
 # The prior counts as much as this many opened items.
 PRIOR_OPENED = 20
@@ -40,14 +39,18 @@ def _conversion(entity: Entity, days: int) -> FeatureView:
 
 
 def _rates(rows: Rows, names: dict[str, EventType]) -> Rows:
-    opened = count_of(rows, EventType.VIEW, EventType.CLICK) + PRIOR_OPENED
+    opened = _count(rows, EventType.VIEW, EventType.CLICK) + PRIOR_OPENED
     return per_entity(
         rows,
         **{
-            name: (count_of(rows, kind).cast("float64") + PRIOR_OPENED * PRIORS[kind]) / opened
+            name: (_count(rows, kind).cast("float64") + PRIOR_OPENED * PRIORS[kind]) / opened
             for name, kind in names.items()
         },
     )
+
+
+def _count(rows: Rows, *event_types: EventType) -> Column:
+    return Fold(Aggregate.COUNT, event_types).over(rows)
 
 
 VIEWS = (_conversion(Entity.USER, 365), _conversion(Entity.ITEM, 30), _conversion(Entity.ITEM, 365))

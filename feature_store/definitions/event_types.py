@@ -7,15 +7,10 @@ from datetime import timedelta
 from contracts.events import EventType
 from contracts.features import Entity
 from feature_store.view_terms import OWNER, WITHOUT_END, serving_ttl
-from feature_store.views import Column, Feature, FeatureView, Rows, Source, days_before, per_entity
+from feature_store.views import Aggregate, Feature, FeatureView, Fold, Source
 
 COUNTED = (EventType.VIEW, EventType.CLICK, EventType.ADD_TO_CART, EventType.PURCHASE)
 WINDOWS_DAYS = (7, 30, 365)
-
-
-def count_of(rows: Rows, *event_types: EventType) -> Column:
-    """How many of the rows are of one of these types."""
-    return rows.event_type.isin([str(event_type) for event_type in event_types]).cast("int64").sum()
 
 
 def _type_counts(entity: Entity, days: int) -> FeatureView:
@@ -29,7 +24,7 @@ def _type_counts(entity: Entity, days: int) -> FeatureView:
         owner=OWNER,
         description=f"What kind of thing happened in the last {days} days, by event type.",
         features=tuple(Feature(name, when_empty=0.0) for name in names),
-        expression=lambda rows: per_entity(rows, **{name: count_of(rows, kind) for name, kind in names.items()}),
+        folds=tuple(Fold(Aggregate.COUNT, (kind,)) for kind in names.values()),
     )
 
 
@@ -44,13 +39,8 @@ def _type_recency(entity: Entity, *event_types: EventType) -> FeatureView:
         owner=OWNER,
         description=f"How many days ago the last {' and the last '.join(event_types)} was.",
         features=tuple(Feature(name) for name in names),
-        expression=lambda rows: per_entity(rows, **{name: _recency(rows, kind) for name, kind in names.items()}),
+        folds=tuple(Fold(Aggregate.DAYS_SINCE_LAST, (kind,)) for kind in names.values()),
     )
-
-
-def _recency(rows: Rows, event_type: EventType) -> Column:
-    latest_us = (rows.event_type == str(event_type)).ifelse(rows.event_us, None).max()
-    return days_before(rows.as_of_us.max(), latest_us)
 
 
 VIEWS = (

@@ -101,13 +101,14 @@ class TestEveryReader:
 
     def test_gives_a_persons_row_and_history(self, reader):
         values = generation()
-        user_id, item_ids, event_ts, ratings = values.histories.row(4)
+        user_id, item_ids, event_ts, event_types, ratings = values.histories.row(4)
         person = reader.read_person(user_id, None, AS_OF)
         row = values.matrix(SCHEMAS.user)[[values.ids(Entity.USER).index(user_id)]]
         np.testing.assert_array_equal(person.features.values, filled(row, SCHEMAS.user))
         assert person.features.known.tolist() == [True]
         assert ids_of(values).external(person.history.item_idx) == item_ids
         assert person.history.event_ts.tolist() == event_ts
+        assert person.history.event_types.tolist() == event_types
         np.testing.assert_array_equal(person.history.values, np.array(ratings, dtype=np.float32))
         assert (len(person.session), len(person.recent)) == (0, 0)
 

@@ -39,6 +39,7 @@ KEPT = Bounds(length=100, ttl_s=3600)
 SECOND = timedelta(seconds=1)
 NEWCOMERS = ("new3", "new4", "new5", "new6", "new7")  # at this snapshot some of them sign in, and some do not
 TOUCHED = (3, 8, 1, 2, 5)  # the first two before the request; what follows is wanted
+KINDS = (EventType.CLICK, EventType.PURCHASE, EventType.VIEW, EventType.ADD_TO_CART, EventType.CLICK)
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ class Window:
 
     def world(self, newcomer: str) -> TrainingWorld:
         """Where nobody but the newcomer does anything in the window."""
-        told = [(newcomer, f"i{1000 + item}", "click", at, None, None, None) for item, at in self._deeds()]
+        told = [(newcomer, f"i{1000 + item}", str(kind), at, None, None, None) for item, kind, at in self._deeds()]
         added = pl.DataFrame(told, schema=INTERACTIONS_SCHEMA, orient="row")
         before = self.tables.interactions.filter(pl.col("event_ts") < self.start)
         tables = replace(self.tables, interactions=pl.concat([before, added]))
@@ -66,28 +67,36 @@ class Window:
         """What they did before the request, as an application sends it: signed in, in a session."""
         return [
             RecentEvent(
-                EventType.CLICK,
+                kind,
                 ItemId(f"i{1000 + item}"),
                 epoch_microseconds(at),
                 float("nan"),
                 UserId(newcomer),
                 SessionId(f"s-{newcomer}"),
             )
-            for item, at in self._deeds()[:SESSION_EVENTS]
+            for item, kind, at in self._deeds()[:SESSION_EVENTS]
         ]
 
-    def _deeds(self) -> list[tuple[int, datetime]]:
-        return list(zip(TOUCHED, self.clicks(), strict=True))
+    def _deeds(self) -> list[tuple[int, EventType, datetime]]:
+        return list(zip(TOUCHED, KINDS, self.clicks(), strict=True))
+
+
+def of_all_kinds(interactions: pl.DataFrame) -> pl.DataFrame:
+    """The same events as a shop's: viewed, clicked, put into the cart, bought."""
+    kind = pl.int_range(pl.len()) % len(KINDS)
+    kinds = kind.replace_strict(dict(enumerate(map(str, KINDS))), return_dtype=pl.String)
+    return interactions.with_columns(event_type=kinds).sort("event_ts", "user_id", "item_id", "event_type")
 
 
 @pytest.fixture(scope="module")
 def window(tmp_path_factory: pytest.TempPathFactory, world: CanonicalTables) -> Iterator[Window]:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path_factory.mktemp("newcomers"))
-        world.save(VALID)
+        shop = replace(world, interactions=of_all_kinds(world.interactions))
+        shop.save(VALID)
         features.run(small_settings())
         candidates.run(small_settings(), Cutoff.TEST)
-        yield Window(world, load_schemas(FEATURES), *load_split().label_windows(Cutoff.TEST)[-1])
+        yield Window(shop, load_schemas(FEATURES), *load_split().label_windows(Cutoff.TEST)[-1])
 
 
 @dataclass
@@ -138,9 +147,9 @@ def test_a_newcomer_is_ranked_on_the_rows_that_the_ranker_was_trained_on(redis_u
                 True: served(client, window, world, rows.names, user_id=UserId(newcomer)),
                 False: served(client, window, world, rows.names, session_id=SessionId(f"s-{newcomer}")),
             }
-            count = rows.names.index("user_event_count_total")
-            signed_in.append(bool(rows.values[0, count]))
+            counts = [rows.names.index(f"user_{what}") for what in ("event_count_total", "purchase_count_7d")]
+            signed_in.append(bool(rows.values[0, counts[0]]))
             np.testing.assert_array_equal(rows.values, by_kind[signed_in[-1]])
-            assert (by_kind[True][:, count] == SESSION_EVENTS).all()
-            assert (by_kind[False][:, count] == 0).all()
+            assert (by_kind[True][:, counts] == [SESSION_EVENTS, 1]).all()
+            assert (by_kind[False][:, counts] == 0).all()
     assert set(signed_in) == {True, False}

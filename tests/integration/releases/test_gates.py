@@ -20,6 +20,7 @@ from feature_store.connection import Client, connect
 from feature_store.keys import histories_key, items_key, users_key
 from feature_store.offline_reader import OfflineFeatureReader
 from feature_store.online import RedisFeatureReader
+from feature_store.packing import HEADER
 from feature_store.values import FeatureValues
 from release.bundle import MEASURED, VALIDATION, Release
 from release.comparison import compare
@@ -234,6 +235,18 @@ class TestParity:
         gate = self.ask(base_bundle, store, meddle)
         assert (gate.passed, gate.value) == (False, 2)
         assert f"0 mismatch, 1 missing, 1 extra. extra: the row of user '{NOBODY}', from " in gate.sentence
+
+    def test_a_history_whose_events_are_of_other_types_is_a_mismatch(self, base_bundle: Path, store: Client) -> None:
+        def meddle(client: Client, generation: str) -> None:
+            key, of_type = histories_key("movies", generation, 0), HEADER.size + 3
+            packed = bytearray(client.hget(key, "u503"))
+            packed[of_type] ^= 1 << 4
+            client.hset(key, "u503", bytes(packed))
+
+        gate = self.ask(base_bundle, store, meddle)
+        assert (gate.passed, gate.value) == (False, 1)
+        assert "the history of user 'u503' has " in gate.sentence
+        assert "offline, and they differ" in gate.sentence
 
     def test_bytes_that_are_no_row_are_refused(self, base_bundle: Path, store: Client) -> None:
         gate = self.ask(

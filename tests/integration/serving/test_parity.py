@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -33,10 +33,12 @@ from feature_store.publishing import publish
 from feature_store.recent import Bounds, RecentEvent, append_events
 from feature_store.values import FeatureSchemas
 from recommender import ranking_features
-from release import request_path, used_values
+from release import parity_run, request_path, used_values
 from release.bundle import load_bundle
 from release.bundle_store import BundleStore
 from release.generation_store import GenerationStore
+from release.logged_parity import Basis, check_logged
+from release.manifest import FORMAT_VERSION
 from release.parity_result import LoggedParity
 from release.parity_run import check_values_log
 from release.used_values import UsedValues, parse_record
@@ -352,6 +354,24 @@ def test_of_a_generation_that_is_gone_nobody_can_tell_the_moment_when_nobody_was
     Answering(stage, number=1).answer("nobody")
     with pytest.raises(ArtefactError, match="Nobody can tell when generation"):
         check_values_log(stage.redis, stage.settings.app, stage.home, tables, 10)
+
+
+@pytest.mark.parametrize(("since", "tells"), [(FORMAT_VERSION, True), (FORMAT_VERSION + 1, False)])
+def test_of_a_bundle_of_before_it_is_known_that_its_histories_tell_no_types(
+    stage: Stage, tables: Path, monkeypatch: pytest.MonkeyPatch, since: int, tells: bool
+) -> None:
+    bases: list[Basis] = []
+
+    def check(release_id: str, used: Sequence[UsedValues], basis: Basis) -> LoggedParity:
+        bases.append(basis)
+        return check_logged(release_id, used, basis)
+
+    monkeypatch.setattr(parity_run, "check_logged", check)
+    monkeypatch.setattr(parity_run, "TYPED_SINCE_VERSION", since)
+    answering = Answering(stage)
+    answering.answer(PEOPLE[0])
+    answering.check(tables)
+    assert [basis.tells_types for basis in bases] == [tells]
 
 
 def test_a_tolerance_may_be_named(stage: Stage, tables: Path) -> None:

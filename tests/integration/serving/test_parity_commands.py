@@ -90,6 +90,7 @@ def test_a_persons_row_is_shown_as_it_is_stored(stage: Stage, slate: Any) -> Non
     assert values["user_age"] == {"feature": "user_age", "value": 18.0, "state": "value", "ttl_days": 36_500.0}
     assert told["history"]["n_events"] == values["user_event_count_total"]["value"]
     assert len(told["history"]["last"]) == 10
+    assert {event["event_type"] for event in told["history"]["last"]} == {"rating"}
     assert told["history"]["last"][-1]["event_ts"] == max(event["event_ts"] for event in told["history"]["last"])
 
 

@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import polars as pl
 
+from contracts.events import EVENT_CODES, EventType
 from contracts.tables import INTERACTIONS_SCHEMA
 from feature_store.offline import histories_as_of
 
@@ -18,3 +19,5 @@ def test_events_of_one_moment_stand_by_item_and_then_by_type():
     ]
     history = histories_as_of(pl.DataFrame(rows, schema=INTERACTIONS_SCHEMA), NOON + timedelta(seconds=1), 10)
     assert history["values"].to_list() == [[3.0, 2.0, 1.0]]
+    codes = [EVENT_CODES[kind] for kind in (EventType.PURCHASE, EventType.VIEW, EventType.CLICK)]
+    assert history["event_types"].to_list() == [codes]

@@ -35,11 +35,12 @@ def test_whoever_only_touched_new_items_keeps_features_and_an_empty_history():
             "user_id": ["u3", "u10"],
             "item_ids": [["i2", "i7"], ["i7"]],
             "event_ts": [[1, 2], [3]],
+            "event_types": [[4, 1], [2]],
             "values": [[1.0, 2.0], [3.0]],
         }
     )
     cut = cut_to_items(replace(VALUES, histories=histories), IdMap.of(["i2"]))
-    assert cut.values.histories.rows() == [("u10", [], [], []), ("u3", ["i2"], [1], [1.0])]
+    assert cut.values.histories.rows() == [("u10", [], [], [], []), ("u3", ["i2"], [1], [4], [1.0])]
     assert cut.n_events == 2
     assert cut.values.ids(Entity.USER) == VALUES.ids(Entity.USER)
 

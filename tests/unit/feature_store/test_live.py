@@ -26,7 +26,7 @@ from feature_store.recomputation import Key, expected_rows
 from feature_store.rows import unknown_person
 from feature_store.values import FeatureSchemas
 from feature_store.view_terms import WITHOUT_END
-from feature_store.views import Fold
+from feature_store.views import Aggregate, Fold
 
 AS_OF = datetime(2021, 3, 1, 12, tzinfo=UTC)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -87,7 +87,7 @@ def live(person: Person, now: datetime) -> dict[str, float | None]:
     found: dict[str, float | None] = {}
     for feature in LIVE_FEATURES:
         at = SCHEMAS.user.names.index(feature.name)
-        is_there = feature.fold is Fold.COUNT or not rows.missing[0, at]
+        is_there = feature.fold.aggregate is Aggregate.COUNT or not rows.missing[0, at]
         found[feature.name] = float(rows.values[0, at]) if is_there else None
     return found
 
@@ -103,8 +103,12 @@ def clicks(*moments: datetime, item_id: str = "i7") -> list[Done]:
     return [(item_id, moment, EventType.CLICK) for moment in moments]
 
 
+def of_types(events: list[Done], event_types: tuple[EventType, ...]) -> list[Done]:
+    return [done for done in events if not event_types or done[2] in event_types]
+
+
 EDGES_DAYS = (0, 1, 7, 30, 90, 365, 400)
-KINDS = (EventType.CLICK, EventType.RATING, EventType.PURCHASE)
+KINDS = (EventType.VIEW, EventType.CLICK, EventType.ADD_TO_CART, EventType.PURCHASE, EventType.RATING)
 N_PEOPLE = 60  # of one example: the offline store answers for all of them at once
 PEOPLE = [f"u{number}" for number in range(N_PEOPLE)]
 
@@ -194,9 +198,10 @@ def test_of_a_history_with_parts_of_seconds_a_count_differs_by_what_fell_into_th
     for user_id, (found, right) in found_and_right(people).items():
         before, now = people[user_id].before, people[user_id].now
         for feature in LIVE_FEATURES:
-            if feature.fold is Fold.COUNT:
+            if feature.fold.aggregate is Aggregate.COUNT:
                 begins = [moment - (feature.window or 40_000 * DAY) for moment in (AS_OF, now)]
-                doubtful = sum(abs(done[1] - edge) < SECOND for done in before for edge in begins)
+                mine = of_types(before, feature.fold.event_types)
+                doubtful = sum(abs(done[1] - edge) < SECOND for done in mine for edge in begins)
                 assert abs(found[feature.name] - right[feature.name]) <= doubtful, people[user_id]
             else:
                 assert same_days(found[feature.name], right[feature.name], within=2 / 86_400)
@@ -209,12 +214,13 @@ def test_of_a_history_that_was_cut_a_count_is_never_too_low_and_too_high_by_no_m
 ):
     people = deeds_of_people(seed)
     for user_id, (found, right) in found_and_right(people, history_length).items():
-        unseen, now = people[user_id].before[:-history_length], people[user_id].now
+        now = people[user_id].now
         for feature in LIVE_FEATURES:
-            if feature.fold is not Fold.COUNT:
+            if feature.fold.aggregate is not Aggregate.COUNT:
                 assert same_days(found[feature.name], right[feature.name], within=1 / 86_400)
                 continue
             window = feature.window or 40_000 * DAY
+            unseen = of_types(people[user_id].before[:-history_length], feature.fold.event_types)
             left = sum(AS_OF - window <= moment < now - window for _, moment, _ in unseen)
             assert right[feature.name] <= found[feature.name] <= right[feature.name] + left, people[user_id]
 
@@ -287,6 +293,52 @@ def test_an_event_of_the_second_of_as_of_counts_unless_the_history_has_it():
     assert live(person, AS_OF + HOUR)["user_event_count_1d"] == 1 + 1
 
 
+def test_of_a_view_and_a_purchase_in_the_second_of_as_of_the_history_tells_the_one_that_it_has():
+    as_of, at = AS_OF + 500_000 * TICK, AS_OF + 400_000 * TICK
+    viewed, bought = ("i7", at, EventType.VIEW), ("i7", at + 200_000 * TICK, EventType.PURCHASE)
+    found = live(with_recent(published([viewed], as_of), [viewed, bought]), AS_OF + HOUR)
+    assert (found["user_view_count_7d"], found["user_purchase_count_7d"], found["user_event_count_7d"]) == (1, 1, 2)
+
+
+def test_events_of_a_type_are_counted_enter_and_leave_by_themselves():
+    done = [("i7", AS_OF - 6 * DAY, EventType.CLICK), ("i8", AS_OF - 5 * DAY, EventType.PURCHASE)]
+    person = with_recent(published(done), [("i9", AS_OF + HOUR, EventType.ADD_TO_CART)])
+    found = live(person, AS_OF + timedelta(days=1, seconds=1))
+    assert [found[f"user_{kind}_count_7d"] for kind in ("click", "purchase", "add_to_cart", "event")] == [0, 1, 1, 2]
+    assert found["user_purchase_recency_days_total"] == np.float32(6 + 1 / 86_400)
+    assert found["user_add_to_cart_recency_days_total"] == np.float32(23 / 24 + 1 / 86_400)
+
+
+def without_types(person: Person) -> Person:
+    """As a bundle of before told it."""
+    history = person.history
+    return replace(person, history=History.untold(history.item_idx, history.event_ts, history.values))
+
+
+def test_where_a_history_tells_no_types_counts_by_type_stay_as_they_were_published_and_others_do_not():
+    bought = [("i8", AS_OF - 6 * DAY, EventType.PURCHASE)]
+    person = with_recent(without_types(published(bought)), [("i8", AS_OF + HOUR, EventType.PURCHASE)])
+    found = live(person, AS_OF + 2 * DAY)
+    assert (found["user_purchase_count_7d"], found["user_event_count_7d"]) == (1, 1)
+    assert found["user_purchase_recency_days_total"] == 6
+    assert found["user_event_recency_days_total"] == np.float32(47 / 24)
+    newcomer = with_recent(unknown_person(SCHEMAS.user), [("i8", AS_OF + HOUR, EventType.PURCHASE)])
+    assert live(newcomer, AS_OF + 2 * DAY)["user_purchase_count_7d"] == 1
+
+
+def test_what_must_be_given_where_a_history_tells_no_types_is_what_is_given():
+    done = {"u1": [("i8", AS_OF - 6 * DAY, EventType.PURCHASE)], "u2": []}
+    bought = ("i8", AS_OF + HOUR, EventType.PURCHASE)
+    now, logged = AS_OF + 2 * DAY, (((bought[1] - EPOCH) // TICK, bought[2]),)
+    keys = [Key(user_id, AS_OF, now, logged) for user_id in done]
+    right = expected_rows(tables(done), SCHEMAS.user, keys, 1000, ITEMS, tells_types=False)
+    for at, user_id in enumerate(done):
+        person = without_types(reader_of(done).read_person(UserId(user_id), None, now))
+        found = bring_up_to(with_recent(person, [bought]), SCHEMAS.user, now).features
+        np.testing.assert_array_equal(found.values[0], right.values[at])
+        np.testing.assert_array_equal(found.missing[0], right.missing[at])
+
+
 def test_an_event_stamped_later_than_now_happened_just_now():
     person = with_recent(published(clicks(AS_OF - HOUR)), clicks(AS_OF + 2 * HOUR))
     found = live(person, AS_OF + HOUR)
@@ -318,6 +370,13 @@ def test_a_row_without_any_live_feature_is_left_alone():
 def test_what_is_declared_by_folds_is_live_but_for_means():
     assert set(NAMES) == {
         *(f"user_event_count_{window}" for window in ("1h", "1d", "7d", "30d", "90d", "365d", "total")),
+        *(
+            f"user_{kind}_count_{window}"
+            for kind in ("view", "click", "add_to_cart", "purchase")
+            for window in ("7d", "30d", "365d")
+        ),
+        "user_add_to_cart_recency_days_total",
+        "user_purchase_recency_days_total",
         "user_event_recency_days_total",
         "user_event_tenure_days_total",
     }
@@ -325,9 +384,9 @@ def test_what_is_declared_by_folds_is_live_but_for_means():
 
 @pytest.mark.parametrize(("ttl", "is_live"), [(WITHOUT_END, True), (30 * DAY, False)])
 def test_days_since_an_event_are_live_only_where_events_are_never_forgotten(ttl, is_live):
-    [view] = [view for view in views_of(Entity.USER) if Fold.DAYS_SINCE_FIRST in view.folds]
-    found = {feature.fold for feature in live_features([replace(view, ttl=ttl)])}
-    assert (found & {Fold.DAYS_SINCE_FIRST, Fold.DAYS_SINCE_LAST} != set()) is is_live
+    [view] = [view for view in views_of(Entity.USER) if Fold(Aggregate.DAYS_SINCE_FIRST) in view.folds]
+    found = {feature.fold.aggregate for feature in live_features([replace(view, ttl=ttl)])}
+    assert (found & {Aggregate.DAYS_SINCE_FIRST, Aggregate.DAYS_SINCE_LAST} != set()) is is_live
 
 
 def person_of(history: list[tuple[str, int]], session: list[tuple[str, int]], lately: list[Done]) -> Person:
@@ -339,6 +398,7 @@ def seconds(events: list[tuple[str, int]]) -> History:
     return History(
         ITEMS.indices(item_id for item_id, _ in events),
         np.array([second for _, second in events], np.int64),
+        np.full(len(events), EVENT_CODES[EventType.CLICK], np.uint8),
         np.full(len(events), np.nan, np.float32),
     )
 

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from contracts.errors import ArtefactError, ReleaseMismatch
+from contracts.events import UNTOLD
 from contracts.features import Entity, FeatureSchema, FeatureSpec, History
 from feature_store.packing import (
     HEADER,
@@ -29,7 +30,14 @@ def schema(*names: str, entity: Entity = Entity.USER, default: float = 0.0) -> F
 
 
 def history(n: int) -> History:
-    return History(np.arange(n, dtype=np.int32), np.arange(n, dtype=np.int64), np.ones(n, dtype=np.float32))
+    numbers = np.arange(n)
+    return History(numbers.astype(np.int32), numbers, (1 + numbers % 6).astype(np.uint8), np.ones(n, np.float32))
+
+
+def one_event(item_idx: int, event_type: int) -> History:
+    return History(
+        np.array([item_idx], np.int32), np.array([99]), np.array([event_type], np.uint8), np.array([4.5], np.float32)
+    )
 
 
 def test_a_row_is_a_header_of_sixteen_bytes_and_one_float_per_feature():
@@ -43,12 +51,22 @@ def test_a_row_is_a_header_of_sixteen_bytes_and_one_float_per_feature():
 
 
 def test_a_history_is_a_header_and_twelve_bytes_per_event():
-    packed = pack_history(
-        History(np.array([7], dtype=np.int32), np.array([99], dtype=np.int64), np.array([4.5], dtype=np.float32)),
-        ID_MAP,
-        5,
-    )
+    packed = pack_history(one_event(item_idx=7, event_type=4), ID_MAP, 5)
+    event = struct.pack("<IIf", 4 * 2**28 + 7, 99, 4.5)
+    assert packed == b"SH\x03\x00" + struct.pack("<I", 5) + bytes.fromhex(ID_MAP) + event
+
+
+def test_a_history_that_tells_no_types_is_packed_and_read_as_before_there_were_any():
+    packed = pack_history(one_event(item_idx=7, event_type=UNTOLD), ID_MAP, 5)
     assert packed == b"SH\x02\x00" + struct.pack("<I", 5) + bytes.fromhex(ID_MAP) + struct.pack("<iIf", 7, 99, 4.5)
+    assert unpack_history(packed, ID_MAP).event_types.tolist() == [UNTOLD]
+
+
+@pytest.mark.parametrize(("item_idx", "event_type"), [(2**28, 1), (1, 16)])
+def test_an_item_or_a_type_that_its_bits_cannot_hold_is_refused(item_idx, event_type):
+    with pytest.raises(ArtefactError, match=f"item number {item_idx} and event type {event_type}"):
+        pack_history(one_event(item_idx, event_type), ID_MAP, 5)
+    assert len(pack_history(one_event(2**28 - 1, 15), ID_MAP, 5)) == 16 + 12
 
 
 @given(
@@ -70,17 +88,26 @@ def test_rows_come_back_bit_for_bit_in_the_order_asked_with_the_unknown_in_betwe
             assert found == written
 
 
-@given(st.lists(st.tuples(st.integers(0, 2**31 - 1), st.integers(0, 2**32 - 1), st.floats(width=32))))
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 2**28 - 1), st.integers(0, 2**32 - 1), st.integers(UNTOLD, 15), st.floats(width=32))
+    )
+)
 def test_a_history_comes_back_as_it_was(events):
-    item_idx, event_ts, values = (list(column) for column in zip(*events, strict=True)) if events else ([], [], [])
+    item_idx, event_ts, event_types, values = zip(*events, strict=True) if events else ((), (), (), ())
     before = History(
-        np.array(item_idx, dtype=np.int32), np.array(event_ts, dtype=np.int64), np.array(values, dtype=np.float32)
+        np.array(item_idx, dtype=np.int32),
+        np.array(event_ts, dtype=np.int64),
+        np.array(event_types, dtype=np.uint8),
+        np.array(values, dtype=np.float32),
     )
     after = unpack_history(pack_history(before, ID_MAP, 1), ID_MAP)
     np.testing.assert_array_equal(after.item_idx, before.item_idx)
     np.testing.assert_array_equal(after.event_ts, before.event_ts)
+    np.testing.assert_array_equal(after.event_types, before.event_types)
     np.testing.assert_array_equal(after.values, before.values)
-    assert (after.item_idx.dtype, after.event_ts.dtype, after.values.dtype) == (np.int32, np.int64, np.float32)
+    dtypes = (after.item_idx.dtype, after.event_ts.dtype, after.event_types.dtype, after.values.dtype)
+    assert dtypes == (np.int32, np.int64, np.uint8, np.float32)
 
 
 @pytest.mark.parametrize(
@@ -124,7 +151,7 @@ def test_a_row_or_history_cut_short_is_damaged():
         unpack_history(pack_history(history(1), ID_MAP, 1)[:-1], ID_MAP)
 
 
-@pytest.mark.parametrize("version", [1, 3])
+@pytest.mark.parametrize("version", [1, 4])
 def test_a_row_or_history_of_another_format_version_is_refused_with_both_versions(version):
     shape = schema("user_a")
     (row,) = pack_rows(np.zeros((1, 1), dtype=np.float32), layout_fingerprint(shape), 1)
@@ -132,7 +159,7 @@ def test_a_row_or_history_of_another_format_version_is_refused_with_both_version
     with pytest.raises(ArtefactError, match=f"format version {version}; this Slatework reads 2"):
         unpack_rows([row, other], shape)
     packed = pack_history(history(1), ID_MAP, 1)
-    with pytest.raises(ArtefactError, match=f"format version {version}; this Slatework reads 2"):
+    with pytest.raises(ArtefactError, match=f"format version {version}; this Slatework reads 2 and 3"):
         unpack_history(packed[:2] + bytes([version]) + packed[3:], ID_MAP)
 
 
@@ -141,15 +168,7 @@ def test_histories_packed_together_are_those_packed_one_by_one(lengths):
     everybody = history(sum(lengths))
     starts = np.cumsum([0, *lengths])
     one_by_one = [
-        pack_history(
-            History(
-                everybody.item_idx[start : start + length],
-                everybody.event_ts[start : start + length],
-                everybody.values[start : start + length],
-            ),
-            ID_MAP,
-            1,
-        )
+        pack_history(everybody.where(slice(start, start + length)), ID_MAP, 1)
         for start, length in zip(starts, lengths, strict=False)
     ]
     assert pack_histories(everybody, lengths, ID_MAP, 1) == one_by_one

@@ -18,9 +18,10 @@ from feature_store.engines import open_engine
 from feature_store.offline import point_in_time_join
 from feature_store.trailing import EventRuns, Moments
 from feature_store.training_table import write_training_table
-from feature_store.views import MICROSECONDS_PER_DAY, Feature, FeatureView, Fold, Rows, Source, per_entity
+from feature_store.views import MICROSECONDS_PER_DAY, Aggregate, Feature, FeatureView, Fold, Rows, Source, per_entity
 
 REACH = 5
+COUNT = Fold(Aggregate.COUNT)
 FOLDED = tuple(view for view in ALL_VIEWS if view.folds)
 EVENTS = st.lists(
     st.tuples(st.integers(0, 3), st.integers(0, 12), st.one_of(st.none(), st.integers(-3000, 3000))), max_size=30
@@ -28,23 +29,23 @@ EVENTS = st.lists(
 MOMENTS = st.lists(st.tuples(st.integers(0, 3), st.integers(-2, 20)), max_size=20)
 
 
-def by_loop(fold: Fold, events: list[tuple], entity: int, as_of: int) -> float:
+def by_loop(aggregate: Aggregate, events: list[tuple], entity: int, as_of: int) -> float:
     within = [(us, value) for code, us, value in events if code == entity and as_of - REACH <= us < as_of]
     values = [value for _, value in within if value is not None]
-    match fold:
-        case Fold.COUNT:
+    match aggregate:
+        case Aggregate.COUNT:
             return len(within)
-        case Fold.MEAN_VALUE:
+        case Aggregate.MEAN_VALUE:
             return sum(values) / len(values) / 1000 if values else float("nan")
-        case Fold.DAYS_SINCE_LAST:
+        case Aggregate.DAYS_SINCE_LAST:
             return (as_of - max(us for us, _ in within)) / MICROSECONDS_PER_DAY if within else float("nan")
-        case Fold.DAYS_SINCE_FIRST:
+        case Aggregate.DAYS_SINCE_FIRST:
             return (as_of - min(us for us, _ in within)) / MICROSECONDS_PER_DAY if within else float("nan")
 
 
 @settings(deadline=None)
-@given(EVENTS, MOMENTS, st.sampled_from(list(Fold)), st.sampled_from([(1, 2**62), (7, 2**62), (10_000, 60)]))
-def test_a_fold_is_what_a_loop_over_the_events_gives_however_they_are_cut(events, moments, fold, cut):
+@given(EVENTS, MOMENTS, st.sampled_from(list(Aggregate)), st.sampled_from([(1, 2**62), (7, 2**62), (10_000, 60)]))
+def test_a_fold_is_what_a_loop_over_the_events_gives_however_they_are_cut(events, moments, aggregate, cut):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(trailing, "CHUNK_ROWS", cut[0])
         patch.setattr(trailing, "LARGEST_KEY", cut[1])
@@ -59,8 +60,8 @@ def test_a_fold_is_what_a_loop_over_the_events_gives_however_they_are_cut(events
             np.array([code for code, _ in moments], np.int32), np.array([us for _, us in moments], np.int64), 4
         )
         found = np.empty(len(moments))
-        found[asked.order] = runs.fold(fold, runs.spans(asked, REACH))
-    expected = [by_loop(fold, events, entity, as_of) for entity, as_of in moments]
+        found[asked.order] = runs.fold(aggregate, runs.spans(asked, REACH))
+    expected = [by_loop(aggregate, events, entity, as_of) for entity, as_of in moments]
     assert np.array_equal(found, np.array(expected, float), equal_nan=True)
 
 
@@ -81,6 +82,7 @@ def test_the_quick_way_gives_every_bit_of_the_expression(world, entity):
         events = engine.table(
             world.interactions.filter(pl.col("event_type") != "impression").select(
                 f"{entity}_id",
+                "event_type",
                 event_us=pl.col("event_ts").dt.epoch("us"),
                 value_milli=(pl.col("value") * 1000).round().cast(pl.Int64),
             )
@@ -134,6 +136,21 @@ def test_a_table_by_parquet_knows_nothing_of_people_it_was_not_asked_about(world
     assert pl.read_parquet(tmp_path / "table.parquet").select(names).equals(expected)
 
 
+@pytest.mark.parametrize("n_rows", [0, 60])
+def test_a_table_by_parquet_may_be_asked_about_nobody(world, tmp_path, n_rows):
+    rows = world.interactions.head(n_rows).select("user_id", as_of="event_ts")
+    nameless = rows.with_columns(user_id=pl.when(pl.col("as_of").dt.second() % 3 > 0).then("user_id"))
+    assert nameless["user_id"].null_count() == pytest.approx(n_rows / 3, abs=n_rows / 5)
+    nameless.write_parquet(tmp_path / "spine.parquet")
+    told = pl.concat([world.interactions, world.interactions.head(300).with_columns(user_id=pl.lit(None, pl.String))])
+    told.write_parquet(tmp_path / "events.parquet")
+    people = [view for view in FOLDED if view.entity is Entity.USER]
+    write_training_table(tmp_path / "spine.parquet", tmp_path / "events.parquet", people, tmp_path / "table.parquet")
+    names = [feature.name for view in people for feature in view.features]
+    found = pl.read_parquet(tmp_path / "table.parquet")
+    assert found.select(names).equals(point_in_time_join(nameless, world, Entity.USER).select(names))
+
+
 def test_whoever_has_no_id_did_nothing(world):
     nameless = world.interactions.head(300).with_columns(user_id=pl.lit(None, pl.String))
     told = replace(world, interactions=pl.concat([world.interactions, nameless]))
@@ -155,9 +172,7 @@ def no_rows(rows: Rows) -> Rows:
     return per_entity(rows, x=rows.count())
 
 
-@pytest.mark.parametrize(
-    ("expression", "folds"), [(None, ()), (no_rows, (Fold.COUNT,)), (None, (Fold.COUNT, Fold.COUNT))]
-)
+@pytest.mark.parametrize(("expression", "folds"), [(None, ()), (no_rows, (COUNT,)), (None, (COUNT, COUNT))])
 def test_a_view_has_an_expression_or_a_fold_for_each_feature(expression, folds):
     days = timedelta(days=1)
     with pytest.raises(ValueError, match="View odd needs an expression, or a fold"):
@@ -182,4 +197,4 @@ def test_times_of_the_last_century_and_of_the_next_are_told_apart():
     moments_us = np.array([int(moment.timestamp() * 1e6) for moment in far], np.int64)
     runs = EventRuns(np.zeros(2, np.int32), moments_us, moments_us, np.ones(2, bool), 1)
     spans = runs.spans(Moments(np.zeros(1, np.int32), moments_us[1:] + 1, 1), MICROSECONDS_PER_DAY)
-    assert runs.fold(Fold.COUNT, spans).tolist() == [1]
+    assert runs.fold(Aggregate.COUNT, spans).tolist() == [1]

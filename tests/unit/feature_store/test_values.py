@@ -11,6 +11,7 @@ from hypothesis.extra import numpy as hnp
 
 from contracts.artefact import fingerprint_array
 from contracts.errors import ArtefactError, ReleaseMismatch
+from contracts.events import UNTOLD
 from contracts.features import Entity, FeatureSchema
 from feature_store import generation_digest
 from feature_store.histories import EventsByPerson
@@ -42,8 +43,21 @@ def test_equal_values_in_another_order_are_the_same_generation_and_the_same_byte
 def test_the_id_of_known_values_is_what_it_always_was():
     """Releases carry generation ids: another way to compute them must give the same."""
     values = generation()
-    assert values.generation_id == "5a02819d83f7dde8"
-    assert replace(values, histories=values.histories.clear()).generation_id == "758f0ab319ae8817"
+    assert values.generation_id == "421988fdbf7bf0b2"
+    before_types = replace(values, histories=values.histories.drop("event_types"))
+    assert before_types.generation_id == "5a02819d83f7dde8"
+    assert replace(before_types, histories=before_types.histories.clear()).generation_id == "758f0ab319ae8817"
+
+
+def test_histories_that_tell_no_types_are_saved_and_loaded_as_they_are(tmp_path):
+    values = replace(generation(), histories=generation().histories.drop("event_types"))
+    values.save(tmp_path)
+    assert "event_types" not in FeatureValues.load(tmp_path).histories.columns
+    folder = ValuesFolder(tmp_path)
+    assert generation_digest.generation_id_of(folder) == folder.generation_id == values.generation_id
+    events = EventsByPerson(values.histories, ids_of(values)).of(values.histories["user_id"][0])
+    assert len(events) > 0
+    assert set(events.event_types.tolist()) == {UNTOLD}
 
 
 @pytest.mark.parametrize("rows_at_once", [1, 7, 1000])
@@ -106,8 +120,13 @@ def test_null_and_nan_are_one_missing_value():
         lambda values: replace(
             values, histories=values.histories.with_columns(event_ts=pl.col("event_ts").list.eval(pl.element() + 1))
         ),
+        lambda values: replace(
+            values,
+            histories=values.histories.with_columns(event_types=pl.col("event_types").list.eval(7 - pl.element())),
+        ),
+        lambda values: replace(values, histories=values.histories.drop("event_types")),
     ],
-    ids=["as_of", "a value", "a name", "an id", "fewer histories", "times"],
+    ids=["as_of", "a value", "a name", "an id", "fewer histories", "times", "types", "no types"],
 )
 def test_another_content_is_another_generation(change):
     assert change(generation()).generation_id != generation().generation_id
@@ -167,10 +186,11 @@ def test_everybodys_events_are_their_own():
     values = generation()
     ids = ids_of(values)
     events = EventsByPerson(values.histories, ids)
-    for user_id, item_ids, event_ts, ratings in values.histories.iter_rows():
+    for user_id, item_ids, event_ts, event_types, ratings in values.histories.iter_rows():
         mine = events.of(user_id)
         assert ids.external(mine.item_idx) == item_ids
         assert mine.event_ts.tolist() == event_ts
+        assert mine.event_types.tolist() == event_types
         np.testing.assert_array_equal(mine.values, np.array(ratings, dtype=np.float32))
     assert len(events.of("nobody")) == 0
 

@@ -21,7 +21,7 @@ SCHEMAS = FeatureSchemas(
 
 def generation(n_users: int = 40, n_items: int = 30, seed: int = 5, as_of: datetime = AS_OF) -> FeatureValues:
     """Random values, a fifth of them missing; every second person has a history; rows in no order."""
-    rng = np.random.default_rng(seed)
+    rng, of_types = np.random.default_rng(seed), np.random.default_rng(seed + 1)
     user_ids = [f"u{position * 7 + 3}" for position in range(n_users)]
     item_ids = [f"i{position * 5 + 2}" for position in range(n_items)]
     histories = [
@@ -29,6 +29,7 @@ def generation(n_users: int = 40, n_items: int = 30, seed: int = 5, as_of: datet
             "user_id": user_id,
             "item_ids": list(rng.choice(item_ids, size=length)),
             "event_ts": sorted(int(second) for second in rng.integers(1_500_000_000, 1_588_000_000, size=length)),
+            "event_types": of_types.integers(1, 7, size=length).tolist(),
             "values": [None if rng.random() < 0.2 else float(rng.integers(1, 6)) for _ in range(length)],
         }
         for user_id, length in zip(user_ids[::2], rng.integers(1, 9, size=n_users)[::2], strict=True)
