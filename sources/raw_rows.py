@@ -25,6 +25,7 @@ from contracts.errors import SourceError
 from contracts.file_settings import TableFiles
 from sources.places import DataFile
 from sources.quotation import CountedStream, check_quotation
+from sources.read_ahead import ReadAhead
 
 BLOCK_BYTES = 16 << 20  # of text parsed at once; also the longest row
 BATCH_ROWS = 400_000
@@ -189,13 +190,17 @@ def _parsed(
     )
     convert = pyarrow.csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False)
     numbers = _RowNumbers(first_row)
-    with _parser_errors(file, encoding):
+    ahead = ReadAhead(stream)
+    with _parser_errors(file, encoding, ahead):
         try:
-            reader = pyarrow.csv.open_csv(stream, read_options=read, parse_options=parse, convert_options=convert)
+            reader = pyarrow.csv.open_csv(
+                ahead.given(), read_options=read, parse_options=parse, convert_options=convert
+            )
         except pa.ArrowInvalid as error:
             # The second where the column names end with the file.
             if "Empty CSV file" not in str(error) and "Could not skip initial" not in str(error):
                 raise
+            ahead.check()
             return
         for block in reader:
             table = pl.DataFrame(pl.from_arrow(pa.Table.from_batches([block])))
@@ -204,6 +209,7 @@ def _parsed(
             told, ragged[:] = ragged[:], []
             kept = table.select(wanted).filter(filled)
             yield RawRows(rows.filter(filled), kept, [row for row in told if row[3].strip()])
+        ahead.check()
         if ragged:
             yield RawRows(
                 pl.Series("row", [], dtype=pl.Int64), pl.DataFrame(schema=dict.fromkeys(wanted, pl.String)), ragged
@@ -229,18 +235,21 @@ class _RowNumbers:
 
 
 @contextmanager
-def _parser_errors(file: DataFile, encoding: str) -> Iterator[None]:
+def _parser_errors(file: DataFile, encoding: str, ahead: ReadAhead) -> Iterator[None]:
     try:
         yield
     except UnicodeError as error:
         raise _wrong_encoding(file, encoding) from error
     except pa.ArrowInvalid as error:
+        ahead.check()  # what is cut off in the middle of a row is no row either
         if "UTF8" in str(error):
             raise _wrong_encoding(file, encoding) from error
         raise SourceError(
             f"{file.name} cannot be read as a table: {error}.",
             f"A quotation mark may be left open, or a row is longer than {BLOCK_BYTES:,} bytes. Mend it there.",
         ) from error
+    finally:
+        ahead.end()
 
 
 def _wrong_encoding(file: DataFile, encoding: str) -> SourceError:
