@@ -8,8 +8,9 @@ import polars as pl
 
 from contracts.events import POSITIVE_EVENTS, EventType
 
-# Values are summed in thousandths, and squared, inside 64 bits: larger ones would overflow.
-LARGEST_VALUE = 3_000_000.0
+# The dearest thing in the smallest currency, and what `POST /v1/events` takes. Thousandths of nine million of them add
+# up within 64 bits.
+LARGEST_VALUE = 1e9
 
 
 def positive_events(interactions: pl.DataFrame) -> pl.DataFrame:

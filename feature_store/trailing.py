@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from contracts.errors import SourceError
 from feature_store.views import MICROSECONDS_PER_DAY, Aggregate
 
 Codes = npt.NDArray[np.int32]
@@ -29,6 +30,7 @@ Positions = npt.NDArray[np.int32 | np.int64]
 CHUNK_ROWS = 200_000
 # An entity's number and a time make one 64-bit key; of more entities than fit, fewer are searched together.
 LARGEST_KEY = 2**62
+LARGEST_TOTAL = 2**63
 
 
 @dataclass(frozen=True)
@@ -108,7 +110,9 @@ class EventRuns:
 
     @cached_property
     def _totals(self) -> Integers:
-        totals: Integers = _running(np.where(self._valued, self._values, 0), np.int64)
+        values = np.where(self._valued, self._values, 0)
+        _check_adds_up(values)
+        totals: Integers = _running(values, np.int64)
         return totals
 
     @cached_property
@@ -189,6 +193,19 @@ def _cuts(rows: Integers, most_entities: int) -> Iterator[tuple[int, int]]:
 
 def _range(event_us: Integers) -> tuple[int, int]:
     return (int(event_us.min()), int(event_us.max())) if len(event_us) else (0, 0)
+
+
+def _check_adds_up(values: Integers) -> None:
+    least, most = _range(values)
+    if max(-least, most) * len(values) < LARGEST_TOTAL:
+        return
+    total = float(np.abs(values).sum(dtype=np.float64))
+    if total >= LARGEST_TOTAL:
+        raise SourceError(
+            f"The values of {len(values):,} events add up to {total / 1000:.3g}; what 64 bits hold in thousandths is "
+            f"{LARGEST_TOTAL / 1000:.3g}.",
+            "Give `value` in a larger unit, such as thousands, or look for events whose values are too large.",
+        )
 
 
 def _running(numbers: npt.NDArray[Any], kind: type[np.signedinteger[Any]]) -> npt.NDArray[Any]:

@@ -24,6 +24,7 @@ from contracts.features import Entity
 MICROSECONDS_PER_HOUR = 3_600_000_000
 MICROSECONDS_PER_DAY = 24 * MICROSECONDS_PER_HOUR
 KEY = ["entity_id", "as_of_us"]
+WHOLE = "decimal(19, 0)"
 
 # None of them: all.
 EventTypes = tuple[EventType, ...]
@@ -165,10 +166,11 @@ def mean(column: Column) -> Column:
 
 def standard_deviation(column: Column) -> Column:
     """The standard deviation over the whole group (divided by n) of an integer column; null where it has no value."""
-    mean_of_squares = (column * column).sum().cast("float64") / column.count().nullif(0)
-    variance = mean_of_squares - mean(column) * mean(column)
-    # Rounding can leave a hair below zero. Not `greatest`, which makes a missing value 0.
-    return variance.clip(lower=0.0).sqrt()
+    # Exactly, as whole numbers: of two floats the difference can be anything where the spread is small. 64 bits do not
+    # hold the square of a price in thousandths.
+    whole = column.cast(WHOLE)
+    n, total, of_squares = column.count(), column.sum().cast(WHOLE), (whole * whole).sum()
+    return (of_squares * n.cast(WHOLE) - total * total).cast("float64").sqrt() / n.nullif(0)
 
 
 def days_before(as_of_us: Column, event_us: Column) -> Column:

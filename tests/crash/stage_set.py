@@ -110,7 +110,7 @@ def items_of(slate: Slate) -> list[list[Any]]:
 def _fresher(values: FeatureValues, number: int) -> FeatureValues:
     """The same people a few hours later: histories lack the last events, and every feature moved."""
     features = pl.exclude("user_id", "item_id")
-    shorter = pl.col("item_ids", "event_ts", "values").list.head(pl.col("item_ids").list.len() - number)
+    shorter = pl.exclude("user_id").list.head(pl.col("item_ids").list.len() - number)
     return replace(
         values,
         users=values.users.with_columns(features + number),

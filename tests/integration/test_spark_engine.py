@@ -1,6 +1,7 @@
 """The same declarations on Spark, over real data: the same values, bit for bit."""
 
 import shutil
+from dataclasses import replace
 
 import polars as pl
 import pytest
@@ -47,9 +48,21 @@ def test_spark_gives_the_values_of_duckdb_bit_for_bit_on_real_data(films: Canoni
 
 @needs_spark
 def test_the_latest_values_are_of_the_same_generation_whatever_computed_them(world: CanonicalTables) -> None:
-    as_of = world.interactions["event_ts"][900]
-    by_spark = values_as_of(world, as_of, 50, engine="spark")
-    assert by_spark.generation_id == values_as_of(world, as_of, 50).generation_id
+    shop = dear(world)
+    as_of = shop.interactions["event_ts"][900]
+    by_spark, by_duckdb = values_as_of(shop, as_of, 50, engine="spark"), values_as_of(shop, as_of, 50)
+    assert by_spark.generation_id == by_duckdb.generation_id
+    assert by_duckdb.users["user_price_std_total"].max() > 1e8
+
+
+def dear(world: CanonicalTables) -> CanonicalTables:
+    """The same as a shop in a small currency, with prices as large as any may be."""
+    price = pl.int_range(pl.len()) * 37_654_321.25 + 0.125
+    return replace(
+        world,
+        interactions=world.interactions.with_columns(value=pl.col("value") * 199_999_999.5),
+        items=world.items.with_columns(price=price.clip(upper_bound=1e9)),
+    )
 
 
 def test_without_java_spark_says_what_to_install_and_duckdb_goes_on(

@@ -153,9 +153,16 @@ def test_an_items_audience_and_trend_by_hand():
     assert row["item_release_age_years"] == pytest.approx(2021 + 2 / 12 - 1990, abs=0.01)
 
 
-def test_values_too_large_to_square_are_cut_and_do_not_overflow():
+def test_values_too_large_to_add_up_are_cut():
     row = joined(("u1", AS_OF), events=[("u1", "i7", AS_OF - TICK, 1e30)]).row(0, named=True)
-    assert row["user_value_mean_total"] == 3_000_000
+    assert row["user_value_mean_total"] == 1_000_000_000
+    assert row["user_value_std_total"] == 0
+
+
+def test_the_spread_of_large_values_that_differ_little_is_exact():
+    paid = (700_000_000.0, 700_000_003.0, 700_000_000.0, 700_000_003.0)
+    row = joined(("u1", AS_OF), events=[("u1", "i7", AS_OF - TICK, value) for value in paid]).row(0, named=True)
+    assert row["user_value_std_total"] == 1.5
 
 
 MOMENTS = st.sampled_from(

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from contracts.errors import SettingsError
+from contracts.errors import SettingsError, SourceError
 from contracts.features import Entity
 from contracts.tables import UTC_TIME, CanonicalTables
 from feature_store import trailing, training_table
@@ -190,6 +190,19 @@ def test_what_happens_at_a_moment_or_later_changes_no_row_of_it(world, entity, l
     just_before = future.with_columns(event_ts=pl.lit(moment - timedelta(microseconds=1)).cast(UTC_TIME))
     known = replace(world, interactions=pl.concat([world.interactions, just_before]))
     assert not point_in_time_join(spine, known, entity).equals(point_in_time_join(spine, world, entity))
+
+
+@pytest.mark.parametrize("n_large", [9, 10])
+def test_values_that_64_bits_cannot_add_up_are_refused_and_what_they_can_is_exact(n_large):
+    values = np.concatenate([np.full(n_large, 10**18), np.zeros(50, np.int64)])
+    moments_us = np.arange(len(values), dtype=np.int64)
+    runs = EventRuns(np.zeros(len(values), np.int32), moments_us, values, np.arange(len(values)) < n_large, 1)
+    spans = runs.spans(Moments(np.zeros(1, np.int32), np.array([100]), 1), 1000)
+    if n_large == 9:
+        assert runs.fold(Aggregate.MEAN_VALUE, spans).tolist() == [10**15]
+    else:
+        with pytest.raises(SourceError, match=r"of 60 events add up to 1e\+16"):
+            runs.fold(Aggregate.MEAN_VALUE, spans)
 
 
 def test_times_of_the_last_century_and_of_the_next_are_told_apart():
