@@ -84,6 +84,20 @@ def test_an_item_shown_or_a_signup_moves_nobody_up(client: Any) -> None:
     assert ask(client, **GUEST)["tier"] == "popular"
 
 
+def test_a_signup_that_names_an_item_is_taken_and_wanted_nothing(client: Any, stage: Stage) -> None:
+    told = {"event_type": "signup", "item_id": "i1004", "user_id": "newly here", **GUEST}
+    answer = client.post("/v1/events", json=told)
+    assert (answer.status_code, answer.json()["accepted"]) == (202, 1)
+    assert stage.redis.keys("*newly here*") == []
+    assert ask(client, **GUEST)["tier"] == "popular"
+
+
+@pytest.mark.parametrize(("ahead", "status"), [(timedelta(minutes=4), 202), (timedelta(minutes=7), 422)])
+def test_a_clock_may_run_ahead_by_minutes(client: Any, stage: Stage, ahead: timedelta, status: int) -> None:
+    stamped = {"item_id": "i1004", "event_ts": (stage.as_of + ahead).isoformat(), **GUEST}
+    assert client.post("/v1/events", json={"event_type": "click", **stamped}).status_code == status
+
+
 def test_beside_an_item_others_are_shown(client: Any) -> None:
     assert "i1004" not in shown(ask(client, surface="item", item_id="i1004"))
 
