@@ -27,9 +27,16 @@ def setup() -> None:
     print(f"state lives in {home.root}")
 
 
-def clean(*, yes: bool = typer.Option(False, "--yes", help="Do not ask.")) -> None:
-    """Name what was built here and remove it, after asking: data, models, reports, and SLATE_HOME."""
-    doomed = [path for path in _what_exists(find_home()) if path.exists()]
+def clean(
+    *,
+    yes: bool = typer.Option(False, "--yes", help="Do not ask."),
+    traffic: bool = typer.Option(False, "--traffic", help="Remove collected traffic too, which nothing builds again."),
+) -> None:
+    """Name what was built here and remove it, after asking: data, models, reports, and SLATE_HOME but for traffic."""
+    home = find_home()
+    doomed = [path for path in _what_exists(home) if traffic or path != home.traffic]
+    if home.traffic.exists() and not traffic:
+        print(f"{home.traffic} stays: nothing builds it again. `--traffic` removes it too.")
     if not doomed:
         print("nothing to remove")
         return
@@ -39,11 +46,15 @@ def clean(*, yes: bool = typer.Option(False, "--yes", help="Do not ask.")) -> No
     if not yes:
         typer.confirm("Remove them?", abort=True)
     for path in doomed:
-        shutil.rmtree(path)
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
 
 
 def _what_exists(home: Home) -> list[Path]:
     top = Path.cwd()
     if main_checkout(top) != top.resolve():
         raise WorkspaceError(f"{top} is not the top of the main checkout.", f"cd {main_checkout(top)}, and try again.")
-    return [top / name for name in BUILT] + [home.root]
+    built = [top / name for name in BUILT if (top / name).exists()]
+    return built + (sorted(home.root.iterdir()) if home.root.exists() else [])
