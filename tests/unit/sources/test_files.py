@@ -187,6 +187,16 @@ def test_items_and_people_that_no_file_describes_are_derived_and_the_report_says
     assert "2 items, derived from the interactions" in str(report)
 
 
+@pytest.mark.parametrize("key", ["alter", "Größe", "Gr\\u00f6\\u00dfe"])
+def test_a_json_key_that_is_always_null_is_there_however_it_is_written(tmp_path: Path, out: Path, key: str) -> None:
+    people = f'{{"id": "007", "{key}": null}}\n{{"id": "7", "{key}": null}}\n'
+    mapping = files(
+        path="e.csv", users={"path": "p.jsonl", "columns": {"user_id": "id", "age": json.loads(f'"{key}"')}}
+    )
+    ingest(mapping, write(tmp_path / "in", {"e.csv": as_csv(), "p.jsonl": people}), out)
+    assert CanonicalTables.load(out).users.filter(user_id="007")["age"].to_list() == [None]
+
+
 def test_items_and_people_are_read_with_their_own_mapping(tmp_path: Path, out: Path) -> None:
     goods = "sku;name;groups;price;since\nA-1;Spade;Garden/ Tools/;9,90;01.02.2023\nB-2;Pan;Kitchen;;\n"
     people = '{"id": "007", "age": 30, "sex": "F"}\n{"id": "7", "age": null, "sex": null}\n{"id": "Zoë", "age": 41}\n'
