@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterable
 
 from cli.features import described_views
-from feature_store.view_catalogue import AT_THE_REQUEST, PUBLISHED, DescribedView
+from feature_store.view_catalogue import AT_THE_REQUEST, LIVE, PUBLISHED, DescribedView
 
 INTRODUCTION = """# Features
 
@@ -23,6 +23,10 @@ ranker's input.
 """
 SECTIONS = {
     PUBLISHED: "## Published\n\nComputed by the feature store, point in time in training, and stored per entity.\n",
+    LIVE: (
+        "## Published, and live\n\nThe same, brought up to the moment of the request by what the person did since: an "
+        "event counts at the next\nrequest ([ADR 13](adr/0013-live-counters.md)).\n"
+    ),
     AT_THE_REQUEST: (
         "## Computed at the request\n\nBy one function in training and in serving, from the history at hand and the "
         "catalogue of the release.\nWhat is not known stays missing: the ranker learns what to make of it.\n"

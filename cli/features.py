@@ -94,9 +94,9 @@ def _text(view: DescribedView, learnt: dict[str, float], name: str, is_trained: 
 
 
 def _learnt(view: DescribedView, feature: str, learnt: dict[str, float], is_trained: bool) -> str:
-    from feature_store.view_catalogue import PUBLISHED
+    from feature_store.view_catalogue import AT_THE_REQUEST
 
-    if view.computed != PUBLISHED or not is_trained:
+    if view.computed == AT_THE_REQUEST or not is_trained:
         return ""
     return (
         f"; here {learnt[feature]:g}" if feature in learnt else "; left out here: the training data says nothing of it"

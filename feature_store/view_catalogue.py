@@ -8,10 +8,12 @@ from datetime import timedelta
 
 from contracts.on_demand import OnDemandView
 from feature_store.definitions import ALL_VIEWS
+from feature_store.live import LIVE_NAMES
 from feature_store.view_terms import WITHOUT_END
 from feature_store.views import Feature, FeatureView
 
 PUBLISHED = "published"
+LIVE = "published, live"
 AT_THE_REQUEST = "at the request"
 LEARNT = "the median of training"
 
@@ -27,7 +29,7 @@ class DescribedFeature:
 
 @dataclass(frozen=True)
 class DescribedView:
-    """window, ttl: in words. computed: PUBLISHED or AT_THE_REQUEST."""
+    """window, ttl: in words. computed: PUBLISHED, LIVE (that, and brought up to the request) or AT_THE_REQUEST."""
 
     name: str
     entity: str
@@ -53,7 +55,7 @@ def _published(view: FeatureView) -> DescribedView:
         ttl="none" if view.ttl == WITHOUT_END else _length(view.ttl),
         owner=view.owner,
         description=view.description,
-        computed=PUBLISHED,
+        computed=LIVE if {feature.name for feature in view.features} <= LIVE_NAMES else PUBLISHED,
     )
 
 
