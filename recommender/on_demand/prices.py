@@ -70,7 +70,7 @@ VIEWS = (
         entity="item",
         window="none: of the catalogue that the release was fitted with",
         owner=OWNER,
-        description="The share of the catalogue that is cheaper than the item: 0 the cheapest, 1 the dearest.",
+        description="The share of the other priced items that are cheaper; those that cost the same count half.",
         features={"item_price_position": "0 to 1; missing without a price"},
         compute=_position,
     ),
