@@ -7,7 +7,7 @@ import csv
 import io
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
@@ -25,13 +25,16 @@ SAMPLE_ROWS = 20_000
 SNIFFED_LINES = 50
 CONSISTENT = 0.8  # of the sniffed lines have as many fields as the first
 OTHER_ALPHABETS = ("Cyrillic", "Greek", "Hebrew", "Arabic", "CJK", "Hiragana", "Katakana", "Hangul", "Thai")
+# What databases, R and Python write where they have no value.
+NULL_WORDS = ("NULL", "null", r"\N", "None", "NaN", "nan", "NA", "N/A", "#N/A", "<NA>", "(null)")
 FALLBACK = "cp1252"  # of Western Europe, as Windows writes it; Latin-1 with more in it
 
 
 @dataclass(frozen=True)
 class FirstLook:
     """One file at first sight. sample: its first rows, every cell as text; is_list: columns that hold lists;
-    aware, naive: columns that are times by type, with a zone and without; is_ascii: it may be of any encoding."""
+    aware, naive: columns that are times by type, with a zone and without; is_ascii: it may be of any encoding;
+    null_words: by column, texts that stand for no value, which the sample has no more."""
 
     file: DataFile
     settings: TableFiles
@@ -40,6 +43,7 @@ class FirstLook:
     aware: frozenset[str] = frozenset()
     naive: frozenset[str] = frozenset()
     is_ascii: bool = False
+    null_words: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def likeness(self) -> tuple[object, ...]:
@@ -67,7 +71,14 @@ def look_at(file: DataFile) -> FirstLook:
     )
     names = [name for name in dict.fromkeys(read_header(file, settings)) if name]
     # Names that stand twice are for the reader to refuse; here they would hide all else that is wrong.
-    return FirstLook(file, settings, _sample(file, settings, names), is_ascii=head.isascii())
+    sample = _sample(file, settings, names)
+    nulled = sample.with_columns(pl.when(~pl.all().is_in(NULL_WORDS)).then(pl.all()))
+    return FirstLook(file, settings, nulled, is_ascii=head.isascii(), null_words=_null_words(sample))
+
+
+def _null_words(sample: pl.DataFrame) -> dict[str, tuple[str, ...]]:
+    found = {column.name: set(column.unique()) for column in sample}
+    return {name: words for name, cells in found.items() if (words := tuple(w for w in NULL_WORDS if w in cells))}
 
 
 def guess_encoding(head: bytes) -> str:

@@ -165,6 +165,7 @@ def _table(table: str, part: Part, root: str, comments: dict[str, str]) -> dict[
     if any(profile.has_comma for profile in used):
         said["decimal"] = ","
     said |= _times(table, guess, part.profiles, comments)
+    said |= _null_words(table, part, comments)
     said["columns"] = dict(guess.columns)
     for role in guess.by_values:
         comments[f"{table}.columns.{role}"] = "guessed by its values: look at it"
@@ -197,6 +198,16 @@ def _times(table: str, guess: Guess, profiles: Mapping[str, Profile], comments: 
         said["time_zone"] = UNSTATED_ZONE
         comments[f"{table}.time_zone"] = "a guess: the times name no zone; write whose clock it is"
     return said
+
+
+def _null_words(table: str, part: Part, comments: dict[str, str]) -> dict[str, Any]:
+    used = part.recognised.columns.values()
+    where = {(word, column) for look in part.looks for column in used for word in look.null_words.get(column, ())}
+    if not where:
+        return {}
+    columns = ", ".join(sorted({column for _, column in where}))
+    comments[f"{table}.null_words"] = f"they stand in {columns}: take out what is a word there"
+    return {"null_words": sorted({word for word, _ in where})}
 
 
 def _short(text: str) -> str:
@@ -257,6 +268,7 @@ def _count_words(part: Part, column: str) -> dict[str, int]:
     for look in part.looks:
         for batch in read_rows(look.file, look.settings, [column]):
             words = batch.table[column].cast(pl.String)
-            for word, n_rows in words.filter(words != "").value_counts().iter_rows():
+            nothing = ["", *look.null_words.get(column, ())]
+            for word, n_rows in words.filter(~words.is_in(nothing)).value_counts().iter_rows():
                 counts[word] = counts.get(word, 0) + n_rows
     return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:MAX_WORDS])

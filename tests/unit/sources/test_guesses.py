@@ -10,6 +10,8 @@ import polars as pl
 import pytest
 
 from contracts.events import EventType
+from contracts.tables import CanonicalTables
+from sources.files import write_tables
 from sources.first_look import guess_encoding, guess_separator, look_at
 from sources.inspection import _common_folder, _find
 from sources.places import find_files
@@ -79,6 +81,30 @@ def test_columns_whose_names_say_nothing_are_guessed_by_their_values_and_said_so
         "cart": "add_to_cart",
         "fav": None,
     }
+
+
+def test_words_that_stand_for_no_value_are_proposed_as_such_and_hide_no_kind_of_column(tmp_path: Path) -> None:
+    lines = ["user_id,item_id,event,ts,price"]
+    for row in range(60):
+        who = "NULL" if row % 2 else f"u{row % 7}"
+        price = r"\N" if row % 3 else f"{row}.5"
+        lines.append(f"{who},i{row % 5},{('view', 'purchase', 'nan')[row % 3]},{1_700_000_000 + row},{price}")
+    found = proposal_of(tmp_path / "in", e_dot_csv="\n".join(lines))
+    table = found.files["interactions"]
+    assert table["columns"]["value"] == "price"
+    assert table["null_words"] == ["NULL", r"\N", "nan"]
+    assert "event, price, user_id" in found.comments["interactions.null_words"]
+    assert set(found.event_types) == {"view", "purchase"}
+    out = tmp_path / "out"
+    out.mkdir()
+    write_tables(found.settings, str(tmp_path / "in"), out)
+    told = CanonicalTables.load(out).interactions
+    assert told["value"].null_count() > 0
+    assert set(told["user_id"].drop_nulls()) == {f"u{number}" for number in range(7)}
+
+
+def test_a_file_without_such_words_gets_none(tmp_path: Path) -> None:
+    assert "null_words" not in proposal_of(tmp_path / "in", e_dot_csv="\n".join(WEB)).files["interactions"]
 
 
 def test_a_french_shop_is_understood_by_its_words(tmp_path: Path) -> None:
