@@ -241,7 +241,6 @@ def _parser_errors(file: DataFile, encoding: str, ahead: ReadAhead) -> Iterator[
     except UnicodeError as error:
         raise _wrong_encoding(file, encoding) from error
     except pa.ArrowInvalid as error:
-        ahead.check()  # what is cut off in the middle of a row is no row either
         if "UTF8" in str(error):
             raise _wrong_encoding(file, encoding) from error
         raise SourceError(

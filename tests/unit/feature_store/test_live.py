@@ -326,6 +326,13 @@ def test_where_a_history_tells_no_types_counts_by_type_stay_as_they_were_publish
     assert live(newcomer, AS_OF + 2 * DAY)["user_purchase_count_7d"] == 1
 
 
+def test_an_event_that_a_history_without_types_has_counts_once():
+    as_of, at = AS_OF + 500_000 * TICK, AS_OF + 400_000 * TICK
+    person = with_recent(without_types(published(clicks(at), as_of)), clicks(at))
+    assert live(person, AS_OF + HOUR)["user_event_count_1d"] == 1
+    assert len(whole_history(person)) == 1
+
+
 def test_what_must_be_given_where_a_history_tells_no_types_is_what_is_given():
     done = {"u1": [("i8", AS_OF - 6 * DAY, EventType.PURCHASE)], "u2": []}
     bought = ("i8", AS_OF + HOUR, EventType.PURCHASE)

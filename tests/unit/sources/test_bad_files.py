@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import zipfile
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 
 from contracts.errors import SourceError
 from contracts.tables import CanonicalTables
-from sources import places
+from sources import places, raw_rows
 from sources.files import write_tables
 from sources.refusals import load_refusals
 from tests.unit.sources.exports import ROWS, as_csv, as_jsonl, files, write
@@ -243,6 +244,22 @@ def test_a_line_that_is_no_json_is_set_aside(tmp_path: Path, out: Path) -> None:
     found = aside(tmp_path, out, as_jsonl() + 'nonsense\n\n{"who": "cut\n', name="e.jsonl")
     assert [(row[1], row[3]) for row in found] == [(5, "nonsense"), (7, '{"who": "cut')]
     assert found[0][4] == "no JSON object with any of the mapped columns"
+
+
+LETTERS = "\u3042" * 50
+
+
+@pytest.mark.parametrize("cut", range(1, 4))
+def test_a_file_cut_short_within_a_letter_is_of_no_other_encoding(
+    tmp_path: Path, out: Path, monkeypatch: pytest.MonkeyPatch, cut: int
+) -> None:
+    """Letters of three bytes, stored as they are, in the last column: wherever it ends, it may be within one."""
+    monkeypatch.setattr(raw_rows, "BLOCK_BYTES", 1 << 16)
+    rows = [f"{row},A-1,seen,1700000000,,{'x' * cut}{LETTERS}" for row in range(15_000)]
+    content = "\n".join(["who,what,did,at,paid,note", *rows]).encode()
+    stored = gzip.compress(content, compresslevel=0)
+    (tmp_path / "e.csv.gz").write_bytes(stored[: len(stored) * 4 // 5])
+    assert "cut short" in refusal(tmp_path, out, path="e.csv.gz")
 
 
 def test_what_was_found_is_cut_where_it_is_endless(tmp_path: Path, out: Path) -> None:

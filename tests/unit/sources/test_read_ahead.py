@@ -15,7 +15,7 @@ from sources import read_ahead
 from sources.read_ahead import ReadAhead
 
 LEAVES_WHILE_READING = """
-import atexit, io, sys, threading
+import atexit, io, sys, threading, time
 import pyarrow.csv
 from sources.read_ahead import ReadAhead
 
@@ -30,6 +30,7 @@ class Slow(io.RawIOBase):
             return self.blocks.pop()
         reads.set()
         leaving.wait()
+        time.sleep(0.5)  # a slow disk
         return b"3,4\\n"
 
 options = pyarrow.csv.ReadOptions(block_size=1000, use_threads=False)
