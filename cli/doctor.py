@@ -100,6 +100,22 @@ def _params() -> Finding:
     return _attempt("params.yaml", lambda: f"application {load_settings().app}")
 
 
+def _source() -> Finding:
+    """DVC watches these places, and says no more than [Errno 2] where one is not there."""
+    from contracts.settings import load_settings
+
+    name = "source"
+    try:
+        ingest = load_settings().ingest
+    except (SlateworkError, OSError):
+        return Finding(name, "optional", "cannot be looked for, see params.yaml")
+    for parameter, place in (("ingest.path", ingest.path), ("ingest.traffic", ingest.traffic)):
+        if "://" not in place and not Path(place).exists():
+            said = f"{parameter}: {place} is not there"
+            return Finding(name, "missing", said, f"Put the data there, or mend {parameter} in params.yaml.")
+    return Finding(name, "ok", f"{ingest.source}, {ingest.path}")
+
+
 def _redis() -> Finding:
     from contracts.home import find_home
     from feature_store.connection import connect
@@ -170,4 +186,4 @@ def _attempt(name: str, look: Callable[[], str]) -> Finding:
         return Finding(name, "missing", ours.problem, ours.next_step)
 
 
-CHECKS = (_python, _packages, _checkout, _home, _params, _redis, _redis_settings, _mlflow, _spark)
+CHECKS = (_python, _packages, _checkout, _home, _params, _source, _redis, _redis_settings, _mlflow, _spark)

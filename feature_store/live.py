@@ -156,15 +156,22 @@ def _is_of(events: Events | History, codes: tuple[int, ...]) -> Flags:
 
 
 def _in_history(events: Events, history: History) -> Flags:
-    """Whether each event is in the history: the same item and type in the same second; any type where none is told."""
+    """Whether each event is in the history: the same item and type in the same second; any type where one is untold."""
     seconds = events.event_ts
     if not len(history) or seconds.min(initial=np.iinfo(np.int64).max) > history.event_ts[-1]:
         return np.zeros(len(events), bool)
     first = np.searchsorted(history.event_ts, seconds.min())
     lately = history.where(slice(int(first), None))
     told = set(zip(lately.event_ts.tolist(), lately.item_idx.tolist(), lately.event_types.tolist(), strict=True))
+    of_any_type = {event[:2] for event in told}
     asked = zip(seconds.tolist(), events.item_idx.tolist(), events.event_types.tolist(), strict=True)
-    return np.array([event in told or (*event[:2], UNTOLD) in told for event in asked], bool)
+    return np.array(
+        [
+            event[:2] in of_any_type if event[2] == UNTOLD else event in told or (*event[:2], UNTOLD) in told
+            for event in asked
+        ],
+        bool,
+    )
 
 
 @dataclass(frozen=True)

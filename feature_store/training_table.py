@@ -76,9 +76,11 @@ def _columns(
     key = f"{entity}_id"
     ids = pl.scan_parquet(spine).select(pl.col(key).unique()).collect(engine="streaming")[key].drop_nulls()
     code = pl.col(key).cast(pl.Enum(ids), strict=False).to_physical().cast(pl.Int32).alias("code")
-    moments = _moments(spine, key, code, len(ids))
+    moments: Moments | None = None
     for event_types in dict.fromkeys(types for view in views for types in view.aggregates):
         runs = _runs(interactions, key, code, len(ids), event_types)
+        # Behind the first runs, in the making of which the most memory is held.
+        moments = moments or _moments(spine, key, code, len(ids))
         mine = [view for view in views if event_types in view.aggregates]
         with ThreadPoolExecutor(N_THREADS) as pool:
             for first in range(0, len(mine), N_THREADS):
@@ -86,6 +88,7 @@ def _columns(
                 folded = partial(_folded, runs, moments, event_types)
                 for columns in pool.map(folded, mine[first : first + N_THREADS]):
                     yield from columns
+        del runs, folded  # before the next ones are made
 
 
 def _folded(runs: EventRuns, moments: Moments, event_types: EventTypes, view: FeatureView) -> list[tuple[str, Column]]:

@@ -12,9 +12,11 @@ from pathlib import Path
 import pytest
 
 from cli import main as command_line
+from cli.doctor import _source
 from contracts.home import Home
 from feature_store import embedded_redis
 
+CHECKOUT = Path(__file__).resolve().parents[3]
 DISK_FULL = OSError(errno.ENOSPC, "No space left on device", "journal.db")
 
 
@@ -56,6 +58,22 @@ def test_doctor_goes_on_looking_where_the_home_is_no_folder(
     assert end.value.code == 1
     assert "Not a directory" in (said := capsys.readouterr().out)
     assert "Spark" in said
+
+
+@pytest.mark.parametrize("missing", ["path", "traffic"])
+def test_doctor_names_the_parameter_whose_data_is_not_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, missing: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    said = (CHECKOUT / "params.yaml").read_text()
+    (tmp_path / "params.yaml").write_text(said)
+    for folder in ("inbox", "traffic"):
+        (tmp_path / folder).mkdir()
+    assert _source().state == "ok"
+    (tmp_path / {"path": "inbox", "traffic": "traffic"}[missing]).rmdir()
+    found = _source()
+    assert (found.state, found.found.split(":")[0]) == ("missing", f"ingest.{missing}")
+    assert f"ingest.{missing} in params.yaml" in found.next_step
 
 
 def test_ctrl_c_says_how_to_go_on() -> None:

@@ -326,6 +326,13 @@ def test_where_a_history_tells_no_types_counts_by_type_stay_as_they_were_publish
     assert live(newcomer, AS_OF + 2 * DAY)["user_purchase_count_7d"] == 1
 
 
+def test_an_event_without_a_type_that_the_history_has_is_there_once():
+    """As evaluation has sessions: of whole seconds, and without types."""
+    done = published(clicks(AS_OF - HOUR, AS_OF - SECOND))
+    session = Events.of(without_types(done).history.where(slice(1, None)))
+    assert len(whole_history(replace(done, session=session))) == 2
+
+
 def test_an_event_that_a_history_without_types_has_counts_once():
     as_of, at = AS_OF + 500_000 * TICK, AS_OF + 400_000 * TICK
     person = with_recent(without_types(published(clicks(at), as_of)), clicks(at))
