@@ -126,7 +126,7 @@ def _index_recall(release: Release, least: float) -> Gate:
 
 def _latency(bundle: Path, release: Release, most_ms: float, timer: Timer) -> Gate:
     try:
-        found = measure_latency(golden_calls(bundle, release), timer)
+        found = measure_latency(golden_calls(bundle, release), timer, most_ms)
     except ArtefactError as error:
         return Gate("latency", passed=False, sentence=error.problem)
     sentence = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ from selenium import webdriver
 from tests.left_out import needed
 from tests.mlflow_page import CHROMIUM, DRIVER, VersionPage, browser
 from tests.mlflow_server import MlflowServer
-from tests.promotion_worlds import CHECKOUT, FOREIGN_WARNINGS, Studio
+from tests.promotion_worlds import CHECKOUT, FOREIGN_WARNINGS, Studio, settings_of_tests
 
 pytestmark = [
     *FOREIGN_WARNINGS,
@@ -30,15 +31,23 @@ def chromium() -> Iterator[webdriver.Chrome]:
         yield driver
 
 
+def on_a_slow_machine(params: str) -> str:
+    """The watch reads its parameters from a file; other tests run beside it."""
+    asked = f"max_p99_ms: {settings_of_tests().promotion.max_p99_ms:g}"
+    return re.sub(r"max_p99_ms: \d+", asked, params)
+
+
 @pytest.fixture
 def mlflow(studio: Studio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """The address of a server over the studio's registry, and a watch that decides on what is asked there."""
     server = MlflowServer(studio.home, tmp_path / "mlflow.log")
     server.start()
     monkeypatch.setenv("MLFLOW_TRACKING_URI", server.address)
+    monkeypatch.setenv("PYTHONPATH", str(CHECKOUT))
+    (tmp_path / "params.yaml").write_text(on_a_slow_machine((CHECKOUT / "params.yaml").read_text()))
     command = [sys.executable, "-m", "cli.main", "sync", "--watch", "--every", "1"]
     with (tmp_path / "watch.log").open("wb") as log:
-        watch = subprocess.Popen(command, cwd=CHECKOUT, stdout=log, stderr=log, start_new_session=True)
+        watch = subprocess.Popen(command, cwd=tmp_path, stdout=log, stderr=log, start_new_session=True)
     try:
         yield server.address
     finally:
