@@ -113,6 +113,13 @@ class TableFiles(Group):
         except LookupError as error:
             raise ValueError("no such encoding; write utf-8, latin-1, cp1252, utf-16...") from error
 
+    @field_validator("null_words", mode="before")
+    @classmethod
+    def _words_are_quoted(cls, value: Any) -> Any:
+        if isinstance(value, list) and None in value:
+            raise ValueError('one of them is no text but YAML\'s own null: write "NULL" with its quotation marks')
+        return value
+
     @field_validator("time_zone")
     @classmethod
     def _zone_is_known(cls, name: str | None) -> str | None:

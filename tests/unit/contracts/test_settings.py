@@ -54,6 +54,7 @@ def test_the_projects_own_parameters_are_right_and_cannot_be_changed() -> None:
         ("ingest.files", {"interaction": {}}, r"`ingest\.files\.interaction` is unknown\. Did you mean `interactions`"),
         ("ingest.files", {"interactions": SHOP | {"time_zone": "Mars"}}, "no such time zone"),
         ("ingest.files", {"interactions": SHOP | {"encoding": "latin-99"}}, "no such encoding"),
+        ("ingest.files", {"interactions": SHOP | {"null_words": [None]}}, 'write "NULL" with its quotation marks'),
         ("ingest.files", {"interactions": SHOP | {"event_type": "buy"}}, r"files\.interactions\.event_type` is 'buy'"),
         ("ingest.files", {"interactions": SHOP | {"path": "../e.csv"}}, "inside ingest.path"),
         ("ingest.files", {"interactions": SHOP | {"path": "/e.csv"}}, "inside ingest.path"),
