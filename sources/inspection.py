@@ -28,6 +28,7 @@ from sources.refusals import load_refusals
 from sources.row_text import as_line
 
 MAX_CHECKED = 1_000_000  # interactions held against the rules; all of them are read
+STOPS = "This stops the stage `validate`: mend the source, or the bound under `validate` where the data is right."
 RATED_AT_MOST = 10.0
 N_RATINGS = 21  # 0 to 10 in halves
 
@@ -209,8 +210,7 @@ def _value_bounds(interactions: pl.DataFrame) -> tuple[float, float] | None:
 
 def _with_values(rules: ValidateSettings, values: tuple[float, float] | None) -> ValidateSettings:
     least, most = values or (rules.min_value, rules.max_value)
-    # Every broken rule is told with its rows; the bounds on how many there may be are for the stage.
-    return rules.model_copy(update={"min_value": least, "max_value": most, "max_quarantine_share": 1.0})
+    return rules.model_copy(update={"min_value": least, "max_value": most})
 
 
 def _refused(folder: Path) -> Iterator[Problem]:
@@ -250,4 +250,7 @@ def _broken_rules(tables: CanonicalTables, rules: ValidateSettings, folder: Path
                 len(group),
             )
     for failure in validation.failures:
-        yield Problem(None, None, None, str(failure), "This stops the stage `validate`: mend the source.")
+        advice = (
+            "This stops the stage `validate`: mend the source, or the bound under `validate` where the data is right."
+        )
+        yield Problem(None, None, None, str(failure), advice)
