@@ -34,12 +34,15 @@ def inspect(paths: Paths, *, as_json: bool = typer.Option(False, "--json", help=
     if as_json:
         print(json.dumps({**inspection.to_json(), "params": blocks}, indent=1, ensure_ascii=False))
     else:
-        _print(inspection, blocks)
+        # What is served from another source, under the same name, is what this would be held against.
+        named = settings.app if settings.ingest.source != "files" else None
+        _print(inspection, blocks, named)
     if inspection.proposal is None:
         raise typer.Exit(1)
 
 
-def _print(inspection: Inspection, blocks: dict[str, str]) -> None:
+def _print(inspection: Inspection, blocks: dict[str, str], named: str | None) -> None:
+    """named: what the application is called that had other data so far."""
     for part in inspection.parts:
         files = part.names[0] if len(part.names) == 1 else f"{part.names[0]} and {len(part.names) - 1} more"
         print(f"# {part.guess.table if part.guess else 'not recognised'}: {files}")
@@ -54,6 +57,11 @@ def _print(inspection: Inspection, blocks: dict[str, str]) -> None:
     if "validate" in blocks:
         print("# and set these two in its group `validate`:")
         print(blocks["validate"])
+    if blocks and named:
+        print(
+            f"# and write a name of your own in place of `app: {named}`: a release is held against the one in production"
+        )
+        print("# under its name, and refused where its data is of another kind.\n")
     _print_problems(inspection)
 
 

@@ -91,6 +91,14 @@ def change_events(edit: Callable[[list[str]], list[str]]) -> None:
     path.write_bytes(gzip.compress("\n".join([*edit(lines), ""]).encode()))
 
 
+def test_a_name_of_its_own_is_asked_for_where_the_application_had_other_data(
+    workspace: Path, settings: Settings, page: str
+) -> None:
+    assert "in place of `app: movies`" in page
+    assert settings.ingest.source == "files"
+    assert "in place of `app:" not in run("inspect", "inbox")
+
+
 def test_what_was_pasted_leaves_nothing_out_that_the_graph_asks_for(settings: Settings) -> None:
     pasted = YAML_IN_PAGES.load(Path("params.yaml").read_text())
     for key in re.findall(r"\$\{((?!item\.)[\w.]+)\}", (CHECKOUT / "dvc.yaml").read_text()):
