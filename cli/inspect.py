@@ -58,10 +58,8 @@ def _print(inspection: Inspection, blocks: dict[str, str], named: str | None) ->
         print("# and set these two in its group `validate`:")
         print(blocks["validate"])
     if blocks and named:
-        print(
-            f"# and write a name of your own in place of `app: {named}`: a release is held against the one in production"
-        )
-        print("# under its name, and refused where its data is of another kind.\n")
+        print(f"# and write a name of your own in place of `app: {named}`: a release is held against the one in")
+        print("# production under its name, and refused where its data is of another kind.\n")
     _print_problems(inspection)
 
 
