@@ -24,7 +24,7 @@ from contracts.features import Entity
 MICROSECONDS_PER_HOUR = 3_600_000_000
 MICROSECONDS_PER_DAY = 24 * MICROSECONDS_PER_HOUR
 KEY = ["entity_id", "as_of_us"]
-WHOLE = "decimal(19, 0)"
+WHOLE = "decimal(19, 0)"  # 64 bits as a decimal, whose product with another of them is exact
 
 # None of them: all.
 EventTypes = tuple[EventType, ...]

@@ -21,13 +21,6 @@ from tests.unit.sources.exports import ROWS, as_csv, as_jsonl, files, write
 NAMES = "who,what,did,at,paid\n"
 
 
-@pytest.fixture
-def out(tmp_path: Path) -> Path:
-    folder = tmp_path / "out"
-    folder.mkdir()
-    return folder
-
-
 def refusal(folder: Path, out: Path, **said: Any) -> str:
     """The message with which an export is refused; what it leaves behind is never all three tables."""
     with pytest.raises(SourceError) as caught:

@@ -32,13 +32,6 @@ STORY = [
 ]
 
 
-@pytest.fixture
-def out(tmp_path: Path) -> Path:
-    folder = tmp_path / "out"
-    folder.mkdir()
-    return folder
-
-
 def ingest(mapping: Files, root: Path | str, out: Path) -> Report:
     shutil.rmtree(out)
     out.mkdir()

@@ -15,13 +15,6 @@ HEAD = "who,what,did,at,paid,note"
 LINES = [f"u{row},i{row % 7},seen,{1_700_000_000 + row},,fine" for row in range(40)]
 
 
-@pytest.fixture
-def out(tmp_path: Path) -> Path:
-    folder = tmp_path / "out"
-    folder.mkdir()
-    return folder
-
-
 def n_read(folder: Path, out: Path, **said: object) -> int:
     write_tables(files(**said), str(folder), out)
     return len(pl.read_parquet(out / "interactions.parquet"))
