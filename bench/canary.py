@@ -23,12 +23,12 @@ from tqdm import trange
 
 from bench.report import print_figures, print_table
 from contracts.home import Home
-from feature_store.connection import Client, connect
-from feature_store.embedded_redis import online_store
-from release.canary_report import PER_REQUEST, judge
-from release.canary_statistics import difference
-from release.canary_sums import CANARY, Cells
-from release.canary_trail import read_report
+from feature_store.online.connection import Client, connect
+from feature_store.server.embedded_redis import online_store
+from release.canary.report import PER_REQUEST, judge
+from release.canary.statistics import difference
+from release.canary.sums import CANARY, Cells
+from release.canary.trail import read_report
 from tests.canary_worlds import LIMITS, START, Log, Stream, World, run_of, settled_ms
 
 SHARE = 0.3

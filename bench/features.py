@@ -37,8 +37,8 @@ import polars as pl
 from bench.publish import feast_python
 from bench.report import print_figures, print_table
 from contracts.features import Entity
-from feature_store.view_terms import OWNER
-from feature_store.views import Aggregate, Feature, FeatureView, Fold, Source
+from feature_store.definitions.view_terms import OWNER
+from feature_store.definitions.views import Aggregate, Feature, FeatureView, Fold, Source
 
 SEED = 7
 FULL = 25_000_000
@@ -167,7 +167,7 @@ def _draw(folder: Path) -> float:
 
 
 def _ours(folder: Path) -> float:
-    from feature_store.training_table import write_training_table
+    from feature_store.offline.training_table import write_training_table
 
     started = time.perf_counter()
     write_training_table(folder / "spine.parquet", folder / "events.parquet", VIEWS, folder / "ours.parquet")

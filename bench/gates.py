@@ -22,22 +22,22 @@ import numpy.typing as npt
 from tqdm import tqdm
 
 from bench.report import print_figures, print_table
-from contracts.settings import Settings, load_settings
+from contracts.settings.settings import Settings, load_settings
 from contracts.tables import CanonicalTables
-from feature_store.values import load_schemas
+from feature_store.values.values import load_schemas
 from pipelines import candidates, evaluate, index
 from pipelines.matrix_run import load_split
 from pipelines.paths import CANDIDATES, EVALUATION, FEATURES, RANKING, VALID, Cutoff, feature_values
 from pipelines.ranking import training_world
 from recommender.generators import load_generators
-from recommender.ranker import Ranker, RankingRows
-from recommender.ranking_data import build_ranking_rows
-from release.bundle import Fit
+from recommender.ranking.ranker import Ranker, RankingRows
+from recommender.ranking.ranking_data import build_ranking_rows
+from release.bundle.bundle import Fit
 from release.bundle_build import Ingredients, build_bundle
-from release.decision import Gate
-from release.evaluation_cases import known_contexts
-from release.evaluation_summary import Bootstrap
-from release.quality_gates import QualityGates
+from release.evaluation.cases import known_contexts
+from release.evaluation.summary import Bootstrap
+from release.gates.gate import Gate
+from release.gates.quality_gates import QualityGates
 
 Labels = npt.NDArray[np.int32]
 CHAMPION = "params.yaml as it is"

@@ -17,9 +17,9 @@ import polars as pl
 from tqdm import trange
 
 from bench.report import print_figures, print_table
-from contracts.file_settings import Files
+from contracts.settings.files import Files
 from pipelines.stage_run import peak_memory_mib
-from sources.files import write_tables
+from sources.files.files import write_tables
 
 ROWS_PER_FILE = 1_000_000
 MAPPING = {

@@ -34,11 +34,11 @@ from bench.report import print_figures, print_table
 from contracts.features import Entity, FeatureSchema, FeatureSpec
 from contracts.id_map import IdMap
 from contracts.ids import ItemId
-from feature_store.connection import connect
-from feature_store.keys import histories_key, items_key, users_key
-from feature_store.online import RedisFeatureReader
-from feature_store.publishing import publish
-from feature_store.values import HISTORY_SCHEMA, FeatureSchemas, FeatureValues
+from feature_store.online.connection import connect
+from feature_store.online.keys import histories_key, items_key, users_key
+from feature_store.publishing.publishing import publish
+from feature_store.readers.online_reader import RedisFeatureReader
+from feature_store.values.values import HISTORY_SCHEMA, FeatureSchemas, FeatureValues
 
 APP = "bench"
 SEED = 7

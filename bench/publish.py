@@ -37,14 +37,14 @@ from bench.report import print_figures, print_table
 from contracts.features import Entity, FeatureSchema, FeatureSpec
 from contracts.home import find_home
 from contracts.id_map import IdMap
-from feature_store.connection import connect
-from feature_store.generation_digest import matrix_of
-from feature_store.keys import users_key
-from feature_store.packing import epoch_seconds, layout_fingerprint, pack_rows
-from feature_store.publishing import publish
-from feature_store.server_program import free_port, server_command
-from feature_store.values import HISTORY_SCHEMA, FeatureSchemas, FeatureValues
-from feature_store.values_folder import ValuesFolder
+from feature_store.online.connection import connect
+from feature_store.online.keys import users_key
+from feature_store.online.packing import epoch_seconds, layout_fingerprint, pack_rows
+from feature_store.publishing.publishing import publish
+from feature_store.server.server_program import free_port, server_command
+from feature_store.values.generation_digest import matrix_of
+from feature_store.values.values import HISTORY_SCHEMA, FeatureSchemas, FeatureValues
+from feature_store.values.values_folder import ValuesFolder
 
 APP = "bench"
 SEED = 7

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import redis
 
-from feature_store.server_program import free_port, server_command
+from feature_store.server.server_program import free_port, server_command
 
 N_SLOTS = 16_384
 N_NODES = 3

@@ -31,18 +31,18 @@ import psutil
 
 from bench.report import print_figures, print_table
 from contracts.home import Home
-from contracts.settings import Settings, load_settings
-from feature_store.embedded_redis import online_store
-from feature_store.server_program import free_port
-from feature_store.values import FeatureValues
+from contracts.settings.settings import Settings, load_settings
+from feature_store.server.embedded_redis import online_store
+from feature_store.server.server_program import free_port
+from feature_store.values.values import FeatureValues
 from pipelines.paths import BUNDLE
-from release.bundle import EVALUATION, MEASURED, RULES, Fit, load_bundle, measured_with
-from release.bundle_store import BundleStore
-from release.golden import make_golden
-from release.journal import Action, Journal, Note, Phase
-from release.manifest import VALUES_FOLDER, Manifest, list_files, load_manifest
-from release.parts import GOLDEN, name_parts
-from release.switch import open_switch
+from release.bundle.bundle import EVALUATION, MEASURED, RULES, Fit, load_bundle, measured_with
+from release.bundle.bundle_store import BundleStore
+from release.bundle.manifest import VALUES_FOLDER, Manifest, list_files, load_manifest
+from release.bundle.parts import GOLDEN, name_parts
+from release.golden.golden_queries import make_golden
+from release.journal.journal import Action, Journal, Note, Phase
+from release.promotion.switch import open_switch
 
 SLATE = (sys.executable, "-m", "cli.main")
 N_QUESTIONS = 40

@@ -28,25 +28,25 @@ from contracts.clock import FixedClock
 from contracts.errors import ReleaseMismatch
 from contracts.home import find_home
 from contracts.ids import ItemIdxArray
-from contracts.settings import Settings, load_settings
+from contracts.settings.settings import Settings, load_settings
 from contracts.tables import CanonicalTables
-from feature_store.offline_reader import OfflineFeatureReader
-from feature_store.values import FeatureValues, load_schemas
+from feature_store.readers.offline_reader import OfflineFeatureReader
+from feature_store.values.values import FeatureValues, load_schemas
 from pipelines.evaluate import fit_of
 from pipelines.matrix_run import load_split
 from pipelines.paths import BUNDLE, FEATURES, VALID, Cutoff, feature_values
 from recommender.events import Events
 from recommender.generators.als import AlsGenerator
 from recommender.generators.indexed import IndexedGenerator
-from recommender.index import VectorIndex
+from recommender.index.vector_index import VectorIndex
 from recommender.metrics import Interval, PerPerson, ndcg, recall
 from recommender.query import RetrievalQuery
-from release.bundle import Release, load_bundle
-from release.evaluation_cases import WARM, Case, build_cases
-from release.evaluation_summary import Bootstrap
-from release.manifest import list_files, load_manifest
-from release.request_path import answer
-from release.request_query import read_person, retrieval_query
+from release.answering.request_path import answer
+from release.answering.request_query import read_person, retrieval_query
+from release.bundle.bundle import Release, load_bundle
+from release.bundle.manifest import list_files, load_manifest
+from release.evaluation.cases import WARM, Case, build_cases
+from release.evaluation.summary import Bootstrap
 
 N_PROPOSED = 100
 SLATE = 10

@@ -22,11 +22,11 @@ import polars as pl
 from tqdm import trange
 
 from bench.report import print_figures, print_table
-from contracts.settings import load_settings
+from contracts.settings.settings import load_settings
 from contracts.tables import ITEMS_SCHEMA, USERS_SCHEMA, write_parquet
 from pipelines.stage_run import peak_memory_mib
-from sources.canonical import conform
-from sources.spool import Spool
+from sources.canonical.canonical import conform
+from sources.canonical.event_spool import Spool
 
 N_PEOPLE, N_ITEMS = 1_000_000, 100_000
 ROWS_PER_BATCH = 1_000_000
@@ -72,9 +72,9 @@ def _in_a_child(folder: Path) -> dict[str, float]:
 def _validate(folder: Path, sender: Connection) -> None:
     started = time.perf_counter()
     # Great Expectations' seconds of import are part of what a stage waits for.
-    from sources.baseline import Baseline
-    from sources.table_check import Parts
-    from sources.validation import examine, scan_tables
+    from sources.validation.baseline import Baseline
+    from sources.validation.table_check import Parts
+    from sources.validation.validation import examine, scan_tables
 
     parts = Parts(folder / "valid", folder / "quarantine")
     for part in (parts.valid, parts.quarantine):

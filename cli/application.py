@@ -19,8 +19,8 @@ def enter(app: str, command: str | None) -> None:
     The demo makes the workspace, and brings it to the checkout's commit; raises WorkspaceError where another command
     finds none.
     """
-    from pipelines.application import find_application, is_own, prepare_application
-    from pipelines.repository import Repository
+    from pipelines.runs.application import find_application, is_own, prepare_application
+    from pipelines.runs.repository import Repository
 
     os.environ["SLATE_APP"] = app  # what this command starts is about the same one
     repository, home = Repository(main_checkout(Path.cwd())), find_home()

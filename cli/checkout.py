@@ -9,7 +9,7 @@ import typer
 
 from contracts.errors import WorkspaceError
 from contracts.home import Home, find_home, main_checkout
-from pipelines.workspace import configure_dvc
+from pipelines.runs.workspace import configure_dvc
 
 BUILT = ("data", "models", "reports", "build")
 

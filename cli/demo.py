@@ -54,8 +54,8 @@ def demo(
     """Build, register, promote, publish and serve a release, and print slates for three kinds of people."""
     from cli.application import enter
     from cli.checkout import setup
-    from feature_store.connection import connect
-    from feature_store.embedded_redis import online_store
+    from feature_store.online.connection import connect
+    from feature_store.server.embedded_redis import online_store
 
     if app:
         enter(app, "demo")
@@ -82,9 +82,9 @@ def _reproduce() -> None:
 
 def _promote(home: Home) -> None:
     """Register the release and put it into Production, unless it is what production serves already."""
-    from contracts.settings import load_settings
-    from feature_store.connection import connect
-    from feature_store.pointer import read_pointer
+    from contracts.settings.settings import load_settings
+    from feature_store.online.connection import connect
+    from feature_store.online.pointer import read_pointer
 
     settings = load_settings()
     built = json.loads(Path("build/release/manifest.json").read_bytes())
@@ -93,7 +93,7 @@ def _promote(home: Home) -> None:
     if pointer and (pointer.release_id, pointer.generation_id) == (built["release_id"], built["generation_id"]):
         print(f"release {pointer.release_id} is in production already")
         return
-    from cli.releases import promote_built
+    from cli.releases.releases import promote_built
 
     promote_built(home, settings)
 

@@ -95,14 +95,14 @@ def _home() -> Finding:
 
 
 def _params() -> Finding:
-    from contracts.settings import load_settings
+    from contracts.settings.settings import load_settings
 
     return _attempt("params.yaml", lambda: f"application {load_settings().app}")
 
 
 def _source() -> Finding:
     """DVC watches these places, and says no more than [Errno 2] where one is not there."""
-    from contracts.settings import load_settings
+    from contracts.settings.settings import load_settings
 
     name = "source"
     try:
@@ -118,9 +118,9 @@ def _source() -> Finding:
 
 def _redis() -> Finding:
     from contracts.home import find_home
-    from feature_store.connection import connect
-    from feature_store.embedded_redis import running, server_binary
-    from feature_store.nodes import nodes_of
+    from feature_store.online.connection import connect
+    from feature_store.online.nodes import nodes_of
+    from feature_store.server.embedded_redis import running, server_binary
 
     def look() -> str:
         url = os.environ.get("REDIS_URL") or running(find_home())
@@ -136,10 +136,10 @@ def _redis() -> Finding:
 
 def _redis_settings() -> Finding:
     from contracts.home import find_home
-    from feature_store.connection import connect
-    from feature_store.embedded_redis import running
-    from feature_store.nodes import nodes_of
-    from feature_store.room import what_settings_cost
+    from feature_store.online.connection import connect
+    from feature_store.online.nodes import nodes_of
+    from feature_store.publishing.memory_forecast import what_settings_cost
+    from feature_store.server.embedded_redis import running
 
     name = "Redis settings"
     try:
@@ -157,7 +157,7 @@ def _redis_settings() -> Finding:
 
 def _mlflow() -> Finding:
     from contracts.home import find_home
-    from release.registry_connection import RegistryConnection
+    from release.registry.connection import RegistryConnection
 
     def look() -> str:
         connection = RegistryConnection(find_home())
@@ -169,7 +169,7 @@ def _mlflow() -> Finding:
 
 def _spark() -> Finding:
     from contracts.errors import EngineMissing
-    from feature_store.engines import check_spark, java
+    from feature_store.offline.engines import check_spark, java
 
     try:
         check_spark()

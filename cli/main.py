@@ -7,29 +7,11 @@ import sys
 
 import typer
 
-from cli import (
-    baseline,
-    canary,
-    checkout,
-    demo,
-    difference,
-    doctor,
-    features,
-    inspect,
-    journal,
-    parity,
-    quarantine,
-    refresh,
-    releases,
-    services,
-    serving,
-    shadow,
-    simulate,
-    storage,
-    traffic,
-    workspace,
-)
+from cli import checkout, demo, doctor, serving, workspace
 from cli.application import enter
+from cli.data import baseline, features, inspect, quarantine, simulate, traffic
+from cli.releases import canary, difference, journal, parity, refresh, releases, shadow, storage
+from cli.services import services
 from contracts.errors import SlateworkError, refused_by_system
 
 INTERRUPTED = 130

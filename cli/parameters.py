@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from contracts.settings import Settings
+    from contracts.settings.settings import Settings
 
 
 def load_settings() -> Settings:
     """All of params.yaml; raises SettingsError naming every parameter that is wrong."""
-    from contracts import settings
+    from contracts.settings import settings
 
     return settings.load_settings()

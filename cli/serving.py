@@ -34,9 +34,9 @@ def serve(
 ) -> None:
     """Serve the release in production over HTTP, and follow it when it changes."""
     _one_thread_each()
-    from feature_store.embedded_redis import online_store
-    from serving.server import build_api, exit_quietly_on_sigterm, listen, log_to_stderr, run
-    from serving.workers import Workers
+    from feature_store.server.embedded_redis import online_store
+    from serving.http.server import build_api, exit_quietly_on_sigterm, listen, log_to_stderr, run
+    from serving.http.workers import Workers
 
     exit_quietly_on_sigterm()
     log_to_stderr()

@@ -12,11 +12,11 @@ import typer
 
 from contracts.errors import PromotionRefused, SettingsError, WorkspaceError
 from contracts.home import Home, find_home, main_checkout
-from contracts.presets import load_preset
-from pipelines import run_step, workspace
-from pipelines.application import is_own
-from pipelines.repository import Repository
-from pipelines.validation_report import bring_report
+from contracts.settings.presets import load_preset
+from pipelines.runs import run_step, workspace
+from pipelines.runs.application import is_own
+from pipelines.runs.repository import Repository
+from pipelines.runs.validation_report import bring_report
 
 SHOWN_EDITS = 10  # enough to recognise what was left out; the count says the rest
 NO_STAGES = ("register", "refresh")  # the steps of a run that are commands of `slate`, not stages of DVC
@@ -66,7 +66,7 @@ def run(step: str, run_id: RunId) -> None:
 @commands.command()
 def record(run_id: RunId) -> None:
     """Commit what the run made, tag it with its release, push its data, and remove the worktree."""
-    from pipelines.record import record_run
+    from pipelines.runs.record import record_run
 
     for sentence in record_run(_repository(), find_home(), run_id):
         print(sentence)
@@ -118,9 +118,9 @@ def _repository() -> Repository:
 
 def _recorded_with(home: Home) -> str:
     """The tag of the release in production."""
-    from contracts.settings import load_settings
-    from release.history import served
-    from release.journal import Journal
+    from contracts.settings.settings import load_settings
+    from release.journal.history import served
+    from release.journal.journal import Journal
 
     entry = served(Journal(home, load_settings().app).entries())
     if entry is None:

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
-from contracts.group import Group
+from contracts.settings.group import Group
 
 Count = Annotated[int, Field(ge=0)]
 HOURS = 24

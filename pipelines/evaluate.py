@@ -11,19 +11,19 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from contracts.settings import Settings
+from contracts.settings.settings import Settings
 from contracts.tables import CanonicalTables
-from feature_store.offline_reader import OfflineFeatureReader
-from feature_store.values import FeatureValues, load_schemas
+from feature_store.readers.offline_reader import OfflineFeatureReader
+from feature_store.values.values import FeatureValues, load_schemas
 from pipelines.matrix_run import emptied, load_split
 from pipelines.paths import CANDIDATES, EVALUATION, FEATURES, INDEX, RANKING, VALID, Cutoff, feature_values
 from pipelines.stage_run import run_stage
-from release.bundle import Fit, Release, measured_with
-from release.evaluation import Judge, evaluate
-from release.evaluation_cases import Case, build_cases, popularity_before
-from release.evaluation_report import write_report
-from release.evaluation_summary import Bootstrap
-from release.measured_window import save_questions
+from release.bundle.bundle import Fit, Release, measured_with
+from release.evaluation.cases import Case, build_cases, popularity_before
+from release.evaluation.evaluation import Judge, evaluate
+from release.evaluation.measured_window import save_questions
+from release.evaluation.report import write_report
+from release.evaluation.summary import Bootstrap
 
 
 def run(settings: Settings) -> dict[str, Any]:

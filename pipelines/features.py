@@ -19,11 +19,11 @@ import polars as pl
 from tqdm import tqdm
 
 from contracts.features import Entity
-from contracts.settings import Settings
+from contracts.settings.settings import Settings
 from contracts.tables import UTC_TIME, CanonicalTables, write_parquet
-from feature_store.events import positive_events
-from feature_store.offline import learn_schema, point_in_time_join, values_as_of
-from feature_store.values import FeatureSchemas
+from feature_store.offline.events import positive_events
+from feature_store.offline.offline_store import learn_schema, point_in_time_join, values_as_of
+from feature_store.values.values import FeatureSchemas
 from pipelines.paths import FEATURES, VALID, Cutoff, feature_training, feature_values
 from pipelines.stage_run import run_stage
 from recommender.split import TimeSplit, time_split

@@ -12,14 +12,14 @@ import polars as pl
 
 from contracts.errors import ArtefactError
 from contracts.ids import FloatArray
-from contracts.settings import IndexSettings, Settings
+from contracts.settings.settings import IndexSettings, Settings
 from contracts.tables import CanonicalTables
 from pipelines.matrix_run import emptied, load_split, run_matrix_stage
 from pipelines.paths import CANDIDATES, INDEX, VALID, Cutoff
 from recommender.events import Events
 from recommender.generators import load_generators
 from recommender.generators.als import AlsGenerator
-from recommender.index import VectorIndex
+from recommender.index.vector_index import VectorIndex
 from recommender.query import RetrievalQuery
 
 N_MEASURED = 500  # people whose vectors are searched: a recall of 0.95 is then known to about 0.01

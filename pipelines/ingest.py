@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from contracts.home import find_home
-from contracts.settings import Settings
+from contracts.settings.settings import Settings
 from pipelines.paths import RAW
 from pipelines.stage_run import run_stage
 from sources.folders import whole_folder
 from sources.ingest import write_source
-from sources.served_traffic import ServedTraffic
+from sources.traffic.served_traffic import ServedTraffic
 
 
 def run(settings: Settings) -> dict[str, Any]:

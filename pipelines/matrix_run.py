@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from contracts.errors import ArtefactError
-from contracts.settings import Settings
+from contracts.settings.settings import Settings
 from pipelines.paths import FEATURES, Cutoff
 from pipelines.stage_run import run_stage
 from recommender.split import TimeSplit

@@ -14,10 +14,10 @@ from typing import Any
 
 from contracts.errors import ArtefactError
 from contracts.home import find_home
-from contracts.settings import Settings
-from feature_store.connection import Client, connect
-from feature_store.embedded_redis import online_store
-from feature_store.receipt import Receipt, is_published, read_receipt
+from contracts.settings.settings import Settings
+from feature_store.online.connection import Client, connect
+from feature_store.publishing.receipt import Receipt, is_published, read_receipt
+from feature_store.server.embedded_redis import online_store
 from pipelines.paths import BUNDLE, RECEIPT
 from pipelines.stage_run import run_stage
 
@@ -57,7 +57,7 @@ def _receipt_in_store(client: Client, release: _Release) -> Receipt | None:
 
 def _publish(client: Client, release: _Release, batch_size: int) -> Receipt:
     # Waits until it is needed: the usual run finds everything published.
-    from release.publication import publish_bundle  # noqa: PLC0415
+    from release.bundle.publication import publish_bundle  # noqa: PLC0415
 
     return publish_bundle(client, release.app, BUNDLE, batch_size)
 

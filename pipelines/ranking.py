@@ -14,18 +14,18 @@ from typing import Any
 from tqdm import tqdm
 
 from contracts.features import Entity, Events, FeatureRows, FeatureSchema, History
-from contracts.settings import Settings
+from contracts.settings.settings import Settings
 from contracts.tables import CanonicalTables, read_parquet
-from feature_store.live import bring_up_to
-from feature_store.rows import unknown_person
-from feature_store.values import FeatureSchemas, load_schemas
+from feature_store.readers.live import bring_up_to
+from feature_store.readers.rows import unknown_person
+from feature_store.values.values import FeatureSchemas, load_schemas
 from pipelines.matrix_run import emptied, load_split, run_matrix_stage
 from pipelines.paths import CANDIDATES, FEATURES, RANKING, VALID, Cutoff, feature_training
 from recommender.catalogue import Catalogue
 from recommender.generators import Generator, GeneratorSet, fit_generators, load_generators
-from recommender.ranker import Ranker
-from recommender.ranker_report import write_ranker_report
-from recommender.ranking_data import PointInTimeRows, TrainingWorld, build_ranking_rows
+from recommender.ranking.ranker import Ranker
+from recommender.ranking.ranker_report import write_ranker_report
+from recommender.ranking.ranking_data import PointInTimeRows, TrainingWorld, build_ranking_rows
 from recommender.segments import segments_of_users
 
 

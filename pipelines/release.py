@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from contracts.fingerprint import fingerprint_file
-from contracts.settings import Settings
+from contracts.settings.settings import Settings
 from contracts.tables import SCHEMAS, CanonicalTables
 from pipelines.evaluate import fit_of
 from pipelines.matrix_run import load_split
 from pipelines.paths import BUNDLE, EVALUATION, FEATURES, VALID, VALIDATION_RESULT, Cutoff, feature_values
 from pipelines.stage_run import run_stage
+from release.bundle.code_version import code_fingerprint
 from release.bundle_build import Ingredients, build_bundle
-from release.code_version import code_fingerprint
-from release.evaluation_cases import known_contexts
+from release.evaluation.cases import known_contexts
 
 
 def run(settings: Settings) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from typing import Any
 
 from contracts.errors import SlateworkError, refused_by_system
 from contracts.home import find_home
-from contracts.settings import Settings, load_settings
+from contracts.settings.settings import Settings, load_settings
 
 
 def run_stage(stage: str, run: Callable[[Settings], dict[str, Any] | None], cutoff: str | None = None) -> None:

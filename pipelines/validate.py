@@ -11,17 +11,17 @@ from typing import Any
 
 from contracts.clock import Clock, WallClock
 from contracts.json_file import write_json
-from contracts.settings import Settings
+from contracts.settings.settings import Settings
 from pipelines.paths import QUARANTINE, RAW, VALID, VALIDATION_RESULT
 from pipelines.stage_run import run_folder, run_stage
-from sources.baseline import read_baseline
-from sources.data_docs import write_docs
+from sources.canonical.origins import Origins
+from sources.canonical.refusals import load_refusals
 from sources.folders import whole_folder
-from sources.origins import Origins
-from sources.refusals import load_refusals
-from sources.suite_engine import suite_engine
-from sources.table_check import Parts
-from sources.validation import How, Validation, examine, scan_tables
+from sources.validation.baseline import read_baseline
+from sources.validation.data_docs import write_docs
+from sources.validation.suite_engine import suite_engine
+from sources.validation.table_check import Parts
+from sources.validation.validation import How, Validation, examine, scan_tables
 
 
 def run(settings: Settings, clock: Clock | None = None) -> dict[str, Any]:

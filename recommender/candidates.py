@@ -10,7 +10,8 @@ import numpy.typing as npt
 
 from contracts.errors import SettingsError
 from contracts.ids import FloatArray, ItemIdxArray
-from recommender.generators.base import Generator, Proposals
+from recommender.generators.base import Generator
+from recommender.proposals import Proposals
 from recommender.query import RetrievalQuery
 
 

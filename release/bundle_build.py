@@ -13,10 +13,9 @@ from typing import Any
 from contracts.errors import ReleaseMismatch
 from contracts.features import Entity
 from contracts.id_map import IdMap
-from contracts.settings import Settings
-from feature_store.values import FeatureValues, load_schemas
-from release import measured_window
-from release.bundle import (
+from contracts.settings.settings import Settings
+from feature_store.values.values import FeatureValues, load_schemas
+from release.bundle.bundle import (
     CATALOGUE,
     EVALUATION,
     FEATURES,
@@ -33,11 +32,12 @@ from release.bundle import (
     load_rules,
     read_json,
 )
-from release.evaluation_report import PER_USER
-from release.golden import check_golden, make_golden
-from release.manifest import VALUES_FOLDER, Manifest, list_files, released_params
-from release.measured_window import values_for
-from release.parts import BUILT_WITH, GOLDEN, name_parts
+from release.bundle.manifest import VALUES_FOLDER, Manifest, list_files, released_params
+from release.bundle.parts import BUILT_WITH, GOLDEN, name_parts
+from release.evaluation import measured_window
+from release.evaluation.measured_window import values_for
+from release.evaluation.report import PER_USER
+from release.golden.golden_queries import check_golden, make_golden
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from contracts.features import Entity, FeatureSchema
-from feature_store.file_names import VALUES
-from feature_store.values import FeatureSchemas, load_schemas
-from release.bundle import EVALUATION, FEATURES, MEASURED, Release, load_bundle, read_json
-from release.golden_difference import GoldenDifference, compare_golden
-from release.manifest import VALUES_FOLDER, Manifest
-from release.measured_window import CASES
+from feature_store.values.file_names import VALUES
+from feature_store.values.values import FeatureSchemas, load_schemas
+from release.bundle.bundle import EVALUATION, FEATURES, MEASURED, Release, load_bundle, read_json
+from release.bundle.manifest import VALUES_FOLDER, Manifest
+from release.evaluation.measured_window import CASES
+from release.golden.golden_difference import GoldenDifference, compare_golden
 
 ABSENT: Final = None
 Pair = tuple[Any, Any]

@@ -8,11 +8,11 @@ from typing import Final
 
 from contracts.errors import ArtefactError, PromotionRefused
 from contracts.home import Home
-from release.bundle_store import BundleStore
-from release.history import served
-from release.journal import Action, Journal, Phase
-from release.manifest import MANIFEST, RELEASE_ID
-from release.registry import Registry
+from release.bundle.bundle_store import BundleStore
+from release.bundle.manifest import MANIFEST, RELEASE_ID
+from release.journal.history import served
+from release.journal.journal import Action, Journal, Phase
+from release.registry.registry import Registry
 
 PRODUCTION: Final = "production"
 STAGING: Final = "staging"

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable
 
 from contracts.errors import UnknownId
 from contracts.slates import RecommendRequest
-from release.bundle import Release
+from release.bundle.bundle import Release
 
 SHOWN_IDS = 5
 SHOWN_LENGTH = 80

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from contracts.errors import SettingsError, UnknownId
 from contracts.home import Home
-from contracts.settings import Settings
+from contracts.settings.settings import Settings
 from contracts.slates import RecommendRequest, Slate
-from feature_store.embedded_redis import online_store
-from release.bundle import Release
-from serving.clocks import clock_maker
+from feature_store.server.embedded_redis import online_store
+from release.bundle.bundle import Release
 from serving.known_ids import check_known
-from serving.live_release import NO_RELEASE
-from serving.production import OnlineProduction
+from serving.live.clocks import clock_maker
+from serving.live.live_release import NO_RELEASE
+from serving.live.production import OnlineProduction
 from serving.served import Arm, Served
 
 

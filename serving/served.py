@@ -11,12 +11,12 @@ from contracts.clock import Clock
 from contracts.errors import ArtefactError
 from contracts.features import FeatureReader
 from contracts.slates import RecommendRequest, Slate
-from feature_store.pointer import Pointer
-from feature_store.traffic import Canary
-from release.bundle import Release
-from release.request_path import FEATURES, answer
-from release.used_values import RecordingReader, UsedValues
-from serving.production import StoreAway
+from feature_store.online.pointer import Pointer
+from feature_store.online.serving_targets import Canary
+from feature_store.readers.unreachable_reader import UnreachableStoreReader
+from release.answering.request_path import FEATURES, answer
+from release.bundle.bundle import Release
+from release.parity.used_values import RecordingReader, UsedValues
 
 LOG = logging.getLogger(__name__)
 
@@ -69,7 +69,7 @@ class Served:
             slate = answer(self.release, reader, self.clock, request)
         except ArtefactError as error:
             LOG.warning("Redis holds what release %s cannot read: %s", self.release_id, error)
-            without = StoreAway(self.generation_id, error.problem, error.next_step)
+            without = UnreachableStoreReader(self.generation_id, error.problem, error.next_step)
             slate = answer(self.release, without, self.clock, request)
         return replace(slate, degraded=(*slate.degraded, *self.missing)) if self.missing else slate
 

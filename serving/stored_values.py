@@ -12,13 +12,13 @@ from contracts.features import FeatureSchema, FeatureSpec, History, ReadRows
 from contracts.home import Home
 from contracts.id_map import IdMap
 from contracts.ids import ItemId, UserId
-from contracts.settings import Settings
-from feature_store.embedded_redis import online_store
-from feature_store.live import LIVE_NAMES, bring_up_to, whole_history
-from feature_store.packing import moment_of
-from serving.clocks import clock_maker
-from serving.live_release import NO_RELEASE
-from serving.production import OnlineProduction
+from contracts.settings.settings import Settings
+from feature_store.online.packing import moment_of
+from feature_store.readers.live import LIVE_NAMES, bring_up_to, whole_history
+from feature_store.server.embedded_redis import online_store
+from serving.live.clocks import clock_maker
+from serving.live.live_release import NO_RELEASE
+from serving.live.production import OnlineProduction
 
 LAST_EVENTS = 10
 

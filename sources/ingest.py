@@ -10,18 +10,18 @@ import polars as pl
 
 from contracts.errors import SourceError
 from contracts.home import Home
-from contracts.settings import IngestSettings
+from contracts.settings.settings import IngestSettings
 from contracts.tables import CanonicalTables
-from sources.canonical import conform
-from sources.downloads import fetch_movielens_100k
-from sources.files import Report, write_tables
-from sources.grouplens import fetch_movielens
-from sources.movielens import read_movielens
-from sources.places import is_url, local_root
-from sources.served_traffic import NO_TRAFFIC, ServedTraffic
+from sources.canonical.canonical import conform
+from sources.canonical.event_spool import Spool
+from sources.files.data_files import is_url, local_root
+from sources.files.files import Report, write_tables
+from sources.movielens.downloads import fetch_movielens_100k
+from sources.movielens.grouplens import fetch_movielens
+from sources.movielens.movielens import read_movielens
 from sources.simulator.nature import Spec, kind_named
 from sources.simulator.read import simulate_tables
-from sources.spool import Spool
+from sources.traffic.served_traffic import NO_TRAFFIC, ServedTraffic
 
 
 def write_source(settings: IngestSettings, home: Home, folder: Path, traffic: ServedTraffic = NO_TRAFFIC) -> Report:

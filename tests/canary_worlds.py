@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import orjson
 
-from contracts.settings import CanarySettings
-from feature_store.connection import Client
-from feature_store.keys import events_key
-from feature_store.traffic import Canary
-from release.canary_history import Run, Segment
-from release.canary_sums import CANARY as CANARY_ARM
-from release.canary_sums import COUNTS, SETTLING, CanarySums, Cells
+from contracts.settings.settings import CanarySettings
+from feature_store.online.connection import Client
+from feature_store.online.keys import events_key
+from feature_store.online.serving_targets import Canary
+from release.canary.history import Run, Segment
+from release.canary.sums import CANARY as CANARY_ARM
+from release.canary.sums import COUNTS, SETTLING, CanarySums, Cells
 
 START = datetime(2026, 11, 1, 12, tzinfo=UTC)
 LIMITS = CanarySettings(min_people=200, max_click_loss=0.1, max_degraded_share=0.02, srm_alpha=0.001)

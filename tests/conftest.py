@@ -32,7 +32,7 @@ def world() -> CanonicalTables:
 @pytest.fixture(scope="session")
 def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The URL of a real Redis server that lives as long as the test session."""
-    from feature_store.embedded_redis import online_store
+    from feature_store.server.embedded_redis import online_store
 
     with online_store(Home(tmp_path_factory.mktemp("redis-home"))) as url:
         yield url

@@ -8,13 +8,13 @@ from typing import Any
 
 from contracts.artefact import META, Meta
 from contracts.fingerprint import canonical_json, fingerprint_file, fingerprint_json
-from contracts.settings import IndexSettings
-from feature_store.values import load_schemas
+from contracts.settings.settings import IndexSettings
+from feature_store.values.values import load_schemas
 from recommender.generators import load_generators
-from recommender.index import VectorIndex
-from release.bundle import Fit
-from release.manifest import MANIFEST, list_files
-from release.parts import BUILT_WITH, name_parts
+from recommender.index.vector_index import VectorIndex
+from release.bundle.bundle import Fit
+from release.bundle.manifest import MANIFEST, list_files
+from release.bundle.parts import BUILT_WITH, name_parts
 
 HNSW = IndexSettings(
     exact_below=1, hnsw_links=4, hnsw_ef_construction=16, hnsw_ef_search=16, recall_k=5, min_recall=0.1

@@ -28,12 +28,12 @@ from contracts.clock import FixedClock
 from contracts.errors import ArtefactError, SlateworkError
 from contracts.ids import UserId
 from contracts.slates import RecommendRequest
-from feature_store.offline_reader import OfflineFeatureReader
-from feature_store.values import FeatureValues
-from release.bundle import load_bundle, load_measured
-from release.golden import check_golden
-from release.quality_gates import Card
-from release.request_path import answer
+from feature_store.readers.offline_reader import OfflineFeatureReader
+from feature_store.values.values import FeatureValues
+from release.answering.request_path import answer
+from release.bundle.bundle import load_bundle, load_measured
+from release.gates.quality_gates import Card
+from release.golden.golden_queries import check_golden
 from tests.forged_bundles import forge, with_hnsw
 from tests.hostile_bytes import hostile
 

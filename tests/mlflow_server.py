@@ -11,9 +11,9 @@ from pathlib import Path
 
 import psutil
 
-from cli.service_health import responds
+from cli.services.health import responds
 from contracts.home import Home
-from feature_store.server_program import free_port
+from feature_store.server.server_program import free_port
 
 WITHIN_SECONDS = 120  # importing MLflow on a busy machine
 

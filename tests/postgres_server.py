@@ -13,7 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from feature_store.server_program import free_port
+from feature_store.server.server_program import free_port
 
 NOT_HERE = "no Postgres: neither the wheel `pgserver` nor `initdb` on PATH; the journal on Postgres is NOT tested"
 UNPRIVILEGED = "nobody"  # Postgres refuses to run as root

@@ -13,21 +13,21 @@ import polars as pl
 import pytest
 
 from contracts.home import Home
-from contracts.settings import Settings, load_settings
+from contracts.settings.settings import Settings, load_settings
 from contracts.tables import write_parquet
-from feature_store.connection import connect
-from feature_store.pointer import Pointer, read_pointer
-from feature_store.values import load_schemas
-from recommender.ranker import Ranker
-from release import registry_stages
-from release.bundle import EVALUATION, FEATURES, MEASURED, Fit, load_rules, measured_with
-from release.journal import Action, Entry, Phase
-from release.manifest import list_files, load_manifest
-from release.parts import BUILT_WITH, name_parts
-from release.promotion import Promoter
-from release.registration import Sources, register
-from release.registry import Registry, Version
-from release.registry_state import Stage
+from feature_store.online.connection import connect
+from feature_store.online.pointer import Pointer, read_pointer
+from feature_store.values.values import load_schemas
+from recommender.ranking.ranker import Ranker
+from release.bundle.bundle import EVALUATION, FEATURES, MEASURED, Fit, load_rules, measured_with
+from release.bundle.manifest import list_files, load_manifest
+from release.bundle.parts import BUILT_WITH, name_parts
+from release.journal.journal import Action, Entry, Phase
+from release.promotion.promotion import Promoter
+from release.registry import stages as registry_stages
+from release.registry.registration import Sources, register
+from release.registry.registry import Registry, Version
+from release.registry.state import Stage
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 COMMIT = "c0ffee" * 6 + "c0ff"

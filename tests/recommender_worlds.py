@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from contracts.features import Entity, FeatureRows, FeatureSchema, FeatureSpec, History
-from contracts.settings import (
+from contracts.settings.settings import (
     AlsSettings,
     CandidateSettings,
     CovisitationSettings,

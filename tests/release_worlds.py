@@ -8,14 +8,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from contracts.settings import Settings, load_settings
+from contracts.settings.settings import Settings, load_settings
 from contracts.tables import CanonicalTables
 from pipelines import candidates, evaluate, features, index, ranking
 from pipelines.matrix_run import load_split
 from pipelines.paths import EVALUATION, FEATURES, VALID, VALIDATION_RESULT, Cutoff, feature_values
-from release.bundle import Fit, Release
+from release.bundle.bundle import Fit, Release
 from release.bundle_build import Ingredients, build_bundle
-from release.evaluation_cases import known_contexts
+from release.evaluation.cases import known_contexts
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 

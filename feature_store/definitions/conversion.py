@@ -10,8 +10,8 @@ from datetime import timedelta
 
 from contracts.events import EventType
 from contracts.features import Entity
-from feature_store.view_terms import OWNER, serving_ttl
-from feature_store.views import Aggregate, Column, Feature, FeatureView, Fold, Rows, Source, per_entity
+from feature_store.definitions.view_terms import OWNER, serving_ttl
+from feature_store.definitions.views import Aggregate, Column, Feature, FeatureView, Fold, Rows, Source, per_entity
 
 # The prior counts as much as this many opened items.
 PRIOR_OPENED = 20

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 
 from contracts.features import Entity
-from feature_store.view_terms import OWNER, serving_ttl
-from feature_store.views import Aggregate, Feature, FeatureView, Fold, Source
+from feature_store.definitions.view_terms import OWNER, serving_ttl
+from feature_store.definitions.views import Aggregate, Feature, FeatureView, Fold, Source
 
 COUNT_WINDOWS_DAYS = (1, 7, 30, 90, 365)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 
 from contracts.features import Entity
-from feature_store.view_terms import OWNER
-from feature_store.views import Aggregate, Feature, FeatureView, Fold, Source
+from feature_store.definitions.view_terms import OWNER
+from feature_store.definitions.views import Aggregate, Feature, FeatureView, Fold, Source
 
 
 def _event_count_of_hour(entity: Entity) -> FeatureView:

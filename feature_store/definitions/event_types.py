@@ -6,8 +6,8 @@ from datetime import timedelta
 
 from contracts.events import EventType
 from contracts.features import Entity
-from feature_store.view_terms import OWNER, WITHOUT_END, serving_ttl
-from feature_store.views import Aggregate, Feature, FeatureView, Fold, Source
+from feature_store.definitions.view_terms import OWNER, WITHOUT_END, serving_ttl
+from feature_store.definitions.views import Aggregate, Feature, FeatureView, Fold, Source
 
 COUNTED = (EventType.VIEW, EventType.CLICK, EventType.ADD_TO_CART, EventType.PURCHASE)
 WINDOWS_DAYS = (7, 30, 365)

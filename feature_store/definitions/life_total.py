@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from contracts.features import Entity
-from feature_store.view_terms import OWNER, WITHOUT_END
-from feature_store.views import Aggregate, Feature, FeatureView, Fold, Source
+from feature_store.definitions.view_terms import OWNER, WITHOUT_END
+from feature_store.definitions.views import Aggregate, Feature, FeatureView, Fold, Source
 
 
 def _life_total(entity: Entity) -> FeatureView:

@@ -10,8 +10,8 @@ from datetime import timedelta
 
 from contracts.events import EventType
 from contracts.features import Entity
-from feature_store.view_terms import OWNER, WITHOUT_END, serving_ttl
-from feature_store.views import Feature, FeatureView, Rows, Source, mean, per_entity, standard_deviation
+from feature_store.definitions.view_terms import OWNER, WITHOUT_END, serving_ttl
+from feature_store.definitions.views import Feature, FeatureView, Rows, Source, mean, per_entity, standard_deviation
 
 _PRICES_TOTAL = FeatureView(
     name="user_prices_total",

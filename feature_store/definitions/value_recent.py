@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 
 from contracts.features import Entity
-from feature_store.view_terms import OWNER, serving_ttl
-from feature_store.views import Aggregate, Feature, FeatureView, Fold, Source
+from feature_store.definitions.view_terms import OWNER, serving_ttl
+from feature_store.definitions.views import Aggregate, Feature, FeatureView, Fold, Source
 
 
 def _value_recent(entity: Entity, days: int) -> FeatureView:

@@ -15,10 +15,10 @@ import numpy.typing as npt
 
 from contracts.artefact import Meta, check_built_with, fingerprint_array, load_array, load_meta, save_artefact
 from contracts.ids import FloatArray, ItemIdxArray
-from contracts.settings import AlsSettings
+from contracts.settings.settings import AlsSettings
 from recommender.catalogue import Catalogue
 from recommender.events import Events
-from recommender.generators.base import Proposals, best_first
+from recommender.proposals import Proposals, best_first
 from recommender.query import RetrievalQuery
 
 KIND = "generator-als"

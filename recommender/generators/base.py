@@ -2,30 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-import numpy as np
-
 from contracts.artefact import Meta
 from contracts.ids import FloatArray, ItemIdxArray
+from recommender.proposals import Proposals
 from recommender.query import RetrievalQuery
-
-
-@dataclass(frozen=True)
-class Proposals:
-    """Items a generator proposes, best first; scores: aligned, higher is better."""
-
-    item_idx: ItemIdxArray
-    scores: FloatArray
-
-    def __len__(self) -> int:
-        return len(self.item_idx)
-
-    @classmethod
-    def none(cls) -> Proposals:
-        return cls(np.empty(0, np.int32), np.empty(0, np.float32))
 
 
 class Generator(Protocol):
@@ -55,20 +38,3 @@ class Generator(Protocol):
     def save(self, folder: Path) -> Meta:
         """Write the generator as an artefact of its own folder."""
         ...
-
-
-def best_first(item_idx: ItemIdxArray, scores: FloatArray, k: int, excluded: ItemIdxArray) -> Proposals:
-    """The k best of the items given, best first: the one rule for top-k.
-
-    Excluded items and NaN scores are left out; equal scores come in the order of item_idx.
-    """
-    wanted = ~np.isnan(scores)
-    if len(excluded):
-        wanted &= ~np.isin(item_idx, excluded)
-    item_idx, scores = item_idx[wanted], scores[wanted]
-    if 0 < k < len(scores):
-        # Only what reaches the k-th score is sorted; all that tie with it stay, so that ties break by item_idx.
-        reaches = scores >= np.partition(scores, len(scores) - k)[len(scores) - k]
-        item_idx, scores = item_idx[reaches], scores[reaches]
-    order = np.lexsort((item_idx, -scores))[: max(k, 0)]
-    return Proposals(item_idx[order].astype(np.int32, copy=False), scores[order].astype(np.float32, copy=False))

@@ -9,8 +9,8 @@ from contracts.artefact import Meta
 from contracts.errors import ReleaseMismatch
 from contracts.ids import FloatArray, ItemIdxArray
 from recommender.generators.als import AlsGenerator
-from recommender.generators.base import Proposals
-from recommender.index import VectorIndex
+from recommender.index.vector_index import VectorIndex
+from recommender.proposals import Proposals
 from recommender.query import RetrievalQuery
 
 

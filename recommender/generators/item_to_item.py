@@ -18,10 +18,10 @@ from scipy.sparse import csr_matrix
 from contracts.artefact import REBUILD, Meta, check_built_with, load_array, load_meta, save_artefact
 from contracts.errors import ArtefactError
 from contracts.ids import FloatArray, ItemIdxArray
-from contracts.settings import CovisitationSettings
+from contracts.settings.settings import CovisitationSettings
 from recommender.catalogue import Catalogue
 from recommender.events import SECONDS_PER_DAY, Events
-from recommender.generators.base import Proposals, best_first
+from recommender.proposals import Proposals, best_first
 from recommender.query import RetrievalQuery
 
 # Mass added to an item's own: the few visits of a rare item would otherwise outshine everything.

@@ -12,7 +12,7 @@ from contracts.artefact import Meta, check_built_with, load_array, load_meta, sa
 from contracts.ids import FloatArray, ItemIdxArray
 from recommender.catalogue import Catalogue
 from recommender.events import SECONDS_PER_DAY, Events
-from recommender.generators.base import Proposals, best_first
+from recommender.proposals import Proposals, best_first
 from recommender.query import RetrievalQuery
 
 KIND = "generator-new_arrivals"

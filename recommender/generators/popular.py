@@ -15,7 +15,7 @@ from contracts.artefact import Meta, check_built_with, load_array, load_meta, sa
 from contracts.ids import FloatArray, ItemIdxArray
 from recommender.catalogue import Catalogue
 from recommender.events import Events
-from recommender.generators.base import Proposals, best_first
+from recommender.proposals import Proposals, best_first
 from recommender.query import RetrievalQuery
 
 # Only the most popular of each segment compete: more than anybody has seen, and no request walks the catalogue.

@@ -1,4 +1,5 @@
-"""The features that are computed at the request, a file for each family; `VIEWS` of every file here is computed.
+"""The features that are computed at the request, a module for each family. A module that `_FAMILIES` does not
+name computes nothing.
 
 Names are `<entity>_<fact>_<aggregate>_<window>`; `pair` is a person and an item, `query` whoever asks, as far as the
 request and the history tell; `latest` are the LATEST events, `all` the whole history at hand.
@@ -8,14 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import lru_cache
-from importlib import import_module
-from pkgutil import iter_modules
 
 import numpy as np
 
 from contracts.ids import FloatArray
 from contracts.on_demand import OnDemandView
 from recommender.asked import Asked
+from recommender.on_demand import asker, categories, content, context, prices, release_years, retrieval, session
+
+_FAMILIES = (asker, categories, content, context, prices, release_years, retrieval, session)
+VIEWS: tuple[OnDemandView, ...] = tuple(view for family in _FAMILIES for view in family.VIEWS)
+NAMES = tuple(name for view in VIEWS for name in view.features)
+_DECLARED = frozenset(NAMES)
 
 
 def on_demand_names(names: Iterable[str]) -> tuple[str, ...]:
@@ -39,14 +44,3 @@ def _plan(names: tuple[str, ...]) -> list[tuple[OnDemandView, list[tuple[int, st
     wanted = list(enumerate(names))
     columns = ((view, [(column, name) for column, name in wanted if name in view.features]) for view in VIEWS)
     return [(view, filled) for view, filled in columns if filled]
-
-
-def _declared() -> tuple[OnDemandView, ...]:
-    """The views of every file, in the order of the files' names."""
-    modules = [import_module(f"{__name__}.{module.name}") for module in iter_modules(__path__)]
-    return tuple(view for module in modules for view in module.VIEWS)
-
-
-VIEWS = _declared()
-NAMES = tuple(name for view in VIEWS for name in view.features)
-_DECLARED = frozenset(NAMES)

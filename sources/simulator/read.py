@@ -6,10 +6,10 @@ import polars as pl
 from tqdm import tqdm
 
 from contracts.tables import IMPRESSIONS_SCHEMA, CanonicalTables
-from sources.canonical import canonical_tables
+from sources.canonical.canonical import canonical_tables
+from sources.canonical.event_spool import Spool
 from sources.simulator.nature import Spec
 from sources.simulator.world import Day, World
-from sources.spool import Spool
 
 
 def simulate_tables(spec: Spec, shown: Spool | None = None) -> CanonicalTables:

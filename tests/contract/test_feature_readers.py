@@ -16,14 +16,14 @@ from contracts.events import EVENT_CODES, EventType
 from contracts.features import Entity, FeatureReader, FeatureRows, FeatureSchema, FeatureSpec
 from contracts.id_map import UNKNOWN, IdMap
 from contracts.ids import ItemId, SessionId, UserId
-from feature_store.connection import connect
-from feature_store.default_reader import DefaultFeatureReader
-from feature_store.keys import first_format_receipt_key, items_key, users_key
-from feature_store.offline_reader import OfflineFeatureReader
-from feature_store.online import RedisFeatureReader
-from feature_store.publishing import publish
-from feature_store.recent import Bounds, RecentEvent, append_events
-from feature_store.values import FeatureSchemas, FeatureValues
+from feature_store.online.connection import connect
+from feature_store.online.keys import first_format_receipt_key, items_key, users_key
+from feature_store.online.recent import Bounds, RecentEvent, append_events
+from feature_store.publishing.publishing import publish
+from feature_store.readers.default_reader import DefaultFeatureReader
+from feature_store.readers.offline_reader import OfflineFeatureReader
+from feature_store.readers.online_reader import RedisFeatureReader
+from feature_store.values.values import FeatureSchemas, FeatureValues
 from tests.unit.feature_store.worlds import AS_OF, SCHEMAS, generation, ids_of
 
 APP = "readers"
@@ -284,7 +284,7 @@ def test_a_store_that_is_away_is_said_to_be_unavailable(closed_port):
 
 @pytest.fixture
 def closed_port() -> int:
-    from feature_store.server_program import free_port
+    from feature_store.server.server_program import free_port
 
     return free_port()
 

@@ -17,7 +17,7 @@ from recommender.generators import Generator, load_generators, save_generators
 from recommender.generators.als import AlsGenerator
 from recommender.generators.indexed import IndexedGenerator
 from recommender.generators.sets import GENERATOR_NAMES, _load_one
-from recommender.index import VectorIndex
+from recommender.index.vector_index import VectorIndex
 from recommender.query import RetrievalQuery
 from tests.recommender_worlds import (
     CHECKERBOARD_END,

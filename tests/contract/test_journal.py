@@ -18,8 +18,8 @@ import sqlalchemy as sa
 from contracts.clock import FixedClock
 from contracts.errors import ArtefactError, SettingsError, WorkspaceError
 from contracts.home import Home
-from release.journal import FIRST_HASH, Action, Entry, Journal, Note, Phase
-from release.journal_database import SCHEMA_VERSIONS, journal_url
+from release.journal.database import SCHEMA_VERSIONS, journal_url
+from release.journal.journal import FIRST_HASH, Action, Entry, Journal, Note, Phase
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 MOMENT = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -167,7 +167,7 @@ def test_writers_at_the_same_time_make_one_chain(home: Home, database: sa.Engine
 def test_the_schema_is_the_newest_that_there_is_a_migration_for(journal: Journal, database: sa.Engine) -> None:
     from alembic.script import ScriptDirectory
 
-    from release import journal_migrations
+    from release.journal import migrations as journal_migrations
 
     scripts = ScriptDirectory(next(iter(journal_migrations.__path__)))
     assert [script.revision for script in scripts.walk_revisions()][::-1] == list(SCHEMA_VERSIONS)

@@ -7,13 +7,13 @@ from contextlib import suppress
 
 from contracts.errors import PointerMoved, PromotionRefused
 from contracts.home import Home
-from contracts.settings import Settings
-from release.collecting import collect_generations
-from release.history import served
-from release.journal import Action, Journal, Note, Phase
-from release.rollback import roll_back
-from release.switch import Switch, open_switch
-from release.turns import turn
+from contracts.settings.settings import Settings
+from release.journal.history import served
+from release.journal.journal import Action, Journal, Note, Phase
+from release.promotion.collecting import collect_generations
+from release.promotion.rollback import roll_back
+from release.promotion.switch import Switch, open_switch
+from release.promotion.turns import turn
 from tests.crash.mortal import Death, doom
 from tests.crash.stage_set import Pair
 

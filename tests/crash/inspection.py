@@ -11,18 +11,18 @@ from contracts.errors import PromotionRefused, SlateworkError
 from contracts.features import FeatureRows
 from contracts.home import Home
 from contracts.ids import ItemId, UserId
-from contracts.settings import Settings
-from feature_store.connection import Client
-from feature_store.offline_reader import OfflineFeatureReader
-from feature_store.online import RedisFeatureReader
-from feature_store.pointer import read_pointer
-from feature_store.receipt import read_receipt
-from feature_store.values import FeatureValues
-from release.bundle import Release, load_bundle
-from release.bundle_store import BundleStore
-from release.generation_store import GenerationStore
-from release.history import rollback_target, served
-from release.journal import Journal
+from contracts.settings.settings import Settings
+from feature_store.online.connection import Client
+from feature_store.online.pointer import read_pointer
+from feature_store.publishing.receipt import read_receipt
+from feature_store.readers.offline_reader import OfflineFeatureReader
+from feature_store.readers.online_reader import RedisFeatureReader
+from feature_store.values.values import FeatureValues
+from release.bundle.bundle import Release, load_bundle
+from release.bundle.bundle_store import BundleStore
+from release.bundle.generation_store import GenerationStore
+from release.journal.history import rollback_target, served
+from release.journal.journal import Journal
 from tests.crash.stage_set import Pair, StageSet
 
 

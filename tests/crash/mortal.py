@@ -11,7 +11,7 @@ from typing import Any
 
 import redis.connection
 
-from release.journal import Journal
+from release.journal.journal import Journal
 
 
 class Blow(StrEnum):

@@ -18,12 +18,12 @@ from typing import Any
 from contracts.clock import FixedClock
 from contracts.home import find_home
 from contracts.slates import RecommendRequest
-from feature_store.values import FeatureValues
-from release.bundle_store import BundleStore
-from serving.last_pointer import LastPointer
-from serving.live_release import LiveRelease
+from feature_store.values.values import FeatureValues
+from release.bundle.bundle_store import BundleStore
+from serving.live.last_pointer import LastPointer
+from serving.live.live_release import LiveRelease
+from serving.live.production import OnlineProduction
 from serving.metrics import Metrics
-from serving.production import OnlineProduction
 from tests.crash.stage_set import StageSet, crash_settings, items_of, questions
 
 PAUSE_S = 0.01  # about 60 questions a second a reader, so that the publishers get their share of the cores

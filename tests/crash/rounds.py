@@ -21,9 +21,9 @@ import numpy as np
 from tqdm import trange
 
 from contracts.home import Home
-from contracts.settings import Settings
-from feature_store.connection import connect
-from feature_store.embedded_redis import online_store
+from contracts.settings.settings import Settings
+from feature_store.online.connection import connect
+from feature_store.server.embedded_redis import online_store
 from tests.crash.deeds import DEEDS, SETTLE, act
 from tests.crash.inspection import Inspector
 from tests.crash.mortal import Blow, Death
@@ -95,7 +95,9 @@ class _Run:
         self._rng = rng
         self._outcome = Outcome()
         self._processes = get_context("forkserver")  # imports once, and forks before anything has started a thread
-        self._processes.set_forkserver_preload(["tests.crash.deeds", "release.publication", "release.collecting"])
+        self._processes.set_forkserver_preload(
+            ["tests.crash.deeds", "release.bundle.publication", "release.promotion.collecting"]
+        )
 
     def rounds(self, n_rounds: int) -> Outcome:
         with connect(self._url) as client:

@@ -18,15 +18,15 @@ import polars as pl
 from contracts.clock import FixedClock
 from contracts.home import Home
 from contracts.ids import UserId
-from contracts.settings import Settings
+from contracts.settings.settings import Settings
 from contracts.slates import RecommendRequest, Slate
-from feature_store.offline_reader import OfflineFeatureReader
-from feature_store.values import FeatureValues
-from release.bundle import load_bundle
+from feature_store.readers.offline_reader import OfflineFeatureReader
+from feature_store.values.values import FeatureValues
+from release.answering.request_path import answer
+from release.bundle.bundle import load_bundle
+from release.bundle.bundle_store import BundleStore
+from release.bundle.generation_store import GenerationStore
 from release.bundle_build import build_bundle
-from release.bundle_store import BundleStore
-from release.generation_store import GenerationStore
-from release.request_path import answer
 from tests.release_worlds import ingredients_of, run_stages, small_settings
 from tests.worlds import small_world
 

@@ -18,10 +18,10 @@ from typing import Any
 
 import psutil
 
-from cli.service_health import airflow_responds
-from cli.service_plan import airflow_environment
+from cli.services.health import airflow_responds
+from cli.services.plan import airflow_environment
 from contracts.home import Home
-from feature_store.server_program import free_port
+from feature_store.server.server_program import free_port
 
 START_WITHIN_SECONDS = 300  # it makes its database first
 POLL_SECONDS = 1  # nothing tells us when another process is done: asking is the only way

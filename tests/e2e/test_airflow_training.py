@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from contracts.home import Home
-from pipelines.workspace import slug_of
-from release.manifest import check_files, load_manifest
-from release.registry import Registry
+from pipelines.runs.workspace import slug_of
+from release.bundle.manifest import check_files, load_manifest
+from release.registry.registry import Registry
 from tests.e2e.airflow_server import airflow_standalone, wait_until
 from tests.e2e.conftest import make_checkout
 

@@ -13,10 +13,10 @@ from contextlib import chdir
 from pathlib import Path
 
 from pipelines import evaluate
-from recommender.ranker import Ranker
-from release.bundle import Release
+from recommender.ranking.ranker import Ranker
+from release.bundle.bundle import Release
+from release.bundle.manifest import FORMAT_VERSION
 from release.bundle_build import build_bundle
-from release.manifest import FORMAT_VERSION
 from tests.release_worlds import ingredients_of, run_stages, small_settings
 from tests.worlds import small_world
 

@@ -15,13 +15,13 @@ from contracts.clock import FixedClock
 from contracts.errors import ArtefactError
 from contracts.ids import UserId
 from contracts.slates import RecommendRequest
-from feature_store.offline_reader import OfflineFeatureReader
-from feature_store.values import FeatureValues
+from feature_store.readers.offline_reader import OfflineFeatureReader
+from feature_store.values.values import FeatureValues
 from recommender.catalogue import Catalogue
-from release.bundle import load_bundle, load_measured
-from release.manifest import FORMAT_VERSION, MANIFEST, list_files, load_manifest
-from release.measured_window import MeasuredWindow
-from release.request_path import answer
+from release.answering.request_path import answer
+from release.bundle.bundle import load_bundle, load_measured
+from release.bundle.manifest import FORMAT_VERSION, MANIFEST, list_files, load_manifest
+from release.evaluation.measured_window import MeasuredWindow
 from tests.integration.bundles.test_bundle import reseal
 
 HERE = Path(__file__).resolve().parent

@@ -11,9 +11,9 @@ import pytest
 
 from contracts.errors import ArtefactError
 from contracts.home import Home
-from release.history import last_state, served
-from release.journal import Action, Journal, Note, Phase
-from release.journal_database import SCHEMA_VERSIONS
+from release.journal.database import SCHEMA_VERSIONS
+from release.journal.history import last_state, served
+from release.journal.journal import Action, Journal, Note, Phase
 
 HERE = Path(__file__).resolve().parent
 APPEND = (

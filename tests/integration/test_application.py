@@ -13,9 +13,9 @@ import pytest
 
 from contracts.errors import SettingsError, WorkspaceError
 from contracts.home import Home
-from contracts.settings import load_settings
-from pipelines.application import find_application, is_own, prepare_application
-from pipelines.repository import Repository
+from contracts.settings.settings import load_settings
+from pipelines.runs.application import find_application, is_own, prepare_application
+from pipelines.runs.repository import Repository
 
 TOP = Path(__file__).resolve().parents[2]
 # The command line says where it stands, instead of doing anything.

@@ -13,12 +13,12 @@ import pytest
 import redis
 
 from contracts.errors import PublishIncomplete
-from feature_store.collection import Collection, collect, find_strays
-from feature_store.connection import connect
-from feature_store.generations import list_generations
-from feature_store.keys import canary_key, generations_key, pointer_key, receipt_key, staging_key, turn_key
-from feature_store.online import RedisFeatureReader
-from feature_store.pointer import NO_POINTER_YET, move_pointer, read_pointer
+from feature_store.online.connection import connect
+from feature_store.online.keys import canary_key, generations_key, pointer_key, receipt_key, staging_key, turn_key
+from feature_store.online.pointer import NO_POINTER_YET, move_pointer, read_pointer
+from feature_store.publishing.collection import Collection, collect, find_strays
+from feature_store.publishing.generations import list_generations
+from feature_store.readers.online_reader import RedisFeatureReader
 from tests.integration.test_publish import APP, Killed, everything, mortal_client, publish_all
 from tests.unit.feature_store.worlds import AS_OF, SCHEMAS, generation, ids_of
 
@@ -206,7 +206,7 @@ def test_two_at_once_collect_what_one_would(client, redis_url, published):
 
 
 def test_who_lost_the_turn_removes_nothing_more(client, published, monkeypatch):
-    from feature_store import collection
+    from feature_store.publishing import collection
 
     def lose_it(client: redis.Redis, app: str) -> list:
         listed = list_generations(client, app)

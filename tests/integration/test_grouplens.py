@@ -14,8 +14,8 @@ import pytest
 
 from contracts.errors import HashMismatch, SourceError
 from contracts.home import Home
-from sources.grouplens import fetch_movielens
-from sources.movielens import read_movielens
+from sources.movielens.grouplens import fetch_movielens
+from sources.movielens.movielens import read_movielens
 
 CONTENT = {
     "ml-1m/ratings.dat": "9::7::3::881250949\n12::7::4::881250950\n",

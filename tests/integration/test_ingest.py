@@ -11,7 +11,7 @@ import pytest
 
 from contracts.errors import SourceError
 from contracts.home import Home
-from contracts.settings import Settings, load_settings
+from contracts.settings.settings import Settings, load_settings
 from contracts.tables import SCHEMAS, CanonicalTables
 from pipelines import ingest
 from pipelines.paths import RAW

@@ -14,7 +14,7 @@ import pytest
 
 from contracts.errors import HashMismatch, SourceError
 from contracts.home import Home
-from sources.downloads import MOVIELENS_100K, WheelOfData, fetch_movielens_100k
+from sources.movielens.downloads import MOVIELENS_100K, WheelOfData, fetch_movielens_100k
 
 WHEEL = "filmdata-1.0-py3-none-any.whl"
 CONTENT = {"ml-100k.inter": b"ratings\n", "ml-100k.item": b"films\n", "ml-100k.user": b"people\n"}
@@ -146,7 +146,7 @@ def test_a_full_disk_leaves_nothing_half_written(home: Home, index: Path) -> Non
         import resource, sys
         from pathlib import Path, PurePosixPath
         from contracts.home import Home
-        from sources.downloads import WheelOfData, fetch_movielens_100k
+        from sources.movielens.downloads import WheelOfData, fetch_movielens_100k
         resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
         try:
             fetch_movielens_100k(Home(Path({str(home.root)!r})), {data!r})

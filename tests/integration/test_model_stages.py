@@ -12,19 +12,19 @@ from ruamel.yaml import YAML
 
 from contracts.artefact import load_meta
 from contracts.errors import ArtefactError, ReleaseMismatch
-from contracts.settings import Settings
+from contracts.settings.settings import Settings
 from contracts.tables import CanonicalTables
-from feature_store.values import load_schemas
+from feature_store.values.values import load_schemas
 from pipelines import candidates, features, index, ranking
 from pipelines.paths import CANDIDATES, FEATURES, INDEX, RANKING, VALID, Cutoff
 from recommender.generators import load_generators
 from recommender.generators.als import AlsGenerator
 from recommender.generators.indexed import IndexedGenerator
-from recommender.index import VectorIndex
+from recommender.index.vector_index import VectorIndex
 from recommender.on_demand import on_demand_names
-from recommender.ranker import Ranker
-from recommender.ranking_features import feature_names
-from release.manifest import list_files
+from recommender.ranking.ranker import Ranker
+from recommender.ranking.ranking_features import feature_names
+from release.bundle.manifest import list_files
 
 CHECKOUT = Path(__file__).parents[2]
 

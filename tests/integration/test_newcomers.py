@@ -18,20 +18,20 @@ from contracts.events import EventType
 from contracts.ids import FloatArray, ItemId, SessionId, UserId
 from contracts.slates import RecommendRequest
 from contracts.tables import INTERACTIONS_SCHEMA, CanonicalTables
-from feature_store.connection import connect
-from feature_store.offline import values_as_of
-from feature_store.online import RedisFeatureReader
-from feature_store.publishing import publish
-from feature_store.recent import Bounds, RecentEvent, append_events
-from feature_store.values import FeatureSchemas, load_schemas
+from feature_store.offline.offline_store import values_as_of
+from feature_store.online.connection import connect
+from feature_store.online.recent import Bounds, RecentEvent, append_events
+from feature_store.publishing.publishing import publish
+from feature_store.readers.online_reader import RedisFeatureReader
+from feature_store.values.values import FeatureSchemas, load_schemas
 from pipelines import candidates, features
 from pipelines.matrix_run import load_split
 from pipelines.paths import CANDIDATES, FEATURES, VALID, Cutoff
 from pipelines.ranking import training_world
 from recommender.generators import load_generators
-from recommender.ranking_data import SESSION_EVENTS, TrainingWorld, build_ranking_rows
-from release.bundle import Release
-from release.request_path import answer
+from recommender.ranking.ranking_data import SESSION_EVENTS, TrainingWorld, build_ranking_rows
+from release.answering.request_path import answer
+from release.bundle.bundle import Release
 from tests.integration.test_model_stages import small_settings
 
 APP = "newcomers"

@@ -21,7 +21,7 @@ from typer.testing import CliRunner
 from cli.main import app
 from contracts.clock import FixedClock
 from contracts.errors import SourceError, ValidationFailed, WorkspaceError
-from contracts.settings import Settings, load_settings
+from contracts.settings.settings import Settings, load_settings
 from contracts.tables import CanonicalTables
 from pipelines import features, ingest, validate
 from pipelines.paths import FEATURES, QUARANTINE, RAW, VALID

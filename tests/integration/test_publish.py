@@ -15,17 +15,17 @@ import redis
 
 from contracts.errors import ArtefactError, PublishIncomplete, ReleaseMismatch, StoreError
 from contracts.id_map import IdMap
-from feature_store import publishing
-from feature_store.connection import connect
-from feature_store.generations import list_generations
-from feature_store.keys import generations_key, histories_key, items_key, receipt_key, turn_key, users_key
-from feature_store.offline_reader import OfflineFeatureReader
-from feature_store.online import RedisFeatureReader
-from feature_store.pointer import NO_POINTER_YET, move_pointer, read_pointer
-from feature_store.publishing import Receipt, is_published, publish
-from feature_store.receipt import read_receipt
-from feature_store.value_source import ValueSource
-from feature_store.values_folder import ValuesFolder
+from feature_store.online.connection import connect
+from feature_store.online.keys import generations_key, histories_key, items_key, receipt_key, turn_key, users_key
+from feature_store.online.pointer import NO_POINTER_YET, move_pointer, read_pointer
+from feature_store.publishing import publishing
+from feature_store.publishing.generations import list_generations
+from feature_store.publishing.publishing import Receipt, is_published, publish
+from feature_store.publishing.receipt import read_receipt
+from feature_store.readers.offline_reader import OfflineFeatureReader
+from feature_store.readers.online_reader import RedisFeatureReader
+from feature_store.values.value_source import ValueSource
+from feature_store.values.values_folder import ValuesFolder
 from tests.unit.feature_store.worlds import AS_OF, SCHEMAS, generation, ids_of
 
 APP = "movies"

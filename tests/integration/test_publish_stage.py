@@ -17,19 +17,19 @@ import pytest
 from contracts.errors import ArtefactError, ReleaseMismatch, StoreUnavailable
 from contracts.features import Entity
 from contracts.home import Home
-from contracts.settings import Settings, load_settings
+from contracts.settings.settings import Settings, load_settings
 from contracts.tables import CanonicalTables
-from feature_store.connection import connect
-from feature_store.embedded_redis import online_store, running
-from feature_store.offline import point_in_time_join
-from feature_store.server_program import free_port
-from feature_store.values import FeatureValues, load_schemas
+from feature_store.offline.offline_store import point_in_time_join
+from feature_store.online.connection import connect
+from feature_store.server.embedded_redis import online_store, running
+from feature_store.server.server_program import free_port
+from feature_store.values.values import FeatureValues, load_schemas
 from pipelines import features, publish
 from pipelines.paths import BUNDLE, FEATURES, RECEIPT, VALID, Cutoff, feature_training, feature_values
 from recommender.catalogue import Catalogue
 from recommender.split import TimeSplit
-from release.manifest import Manifest, list_files
-from release.parts import name_parts
+from release.bundle.manifest import Manifest, list_files
+from release.bundle.parts import name_parts
 from tests.unit.release.sample_manifest import MANIFEST_OF_NOTHING
 
 CHECKOUT = Path(__file__).parents[2]

@@ -18,29 +18,29 @@ from redis.crc import key_slot
 from bench.redis_cluster import three_nodes
 from contracts.errors import PointerMoved, PublishIncomplete, StoreError, StoreUnavailable
 from contracts.events import EventType
-from contracts.settings import load_settings
+from contracts.settings.settings import load_settings
 from contracts.slates import RecommendRequest
-from feature_store.bare_client import QuickClient
-from feature_store.collection import collect
-from feature_store.connection import connect
-from feature_store.event_stream import id_from, latest_records, read_stream
-from feature_store.exchange import exchange, raise_refused
-from feature_store.generations import list_generations
-from feature_store.keys import events_key, items_key, pointer_key, requests_key, session_key, turn_key, users_key
-from feature_store.nodes import node_of, nodes_of
-from feature_store.online import RedisFeatureReader
-from feature_store.pointer import NO_POINTER_YET, move_pointer, read_pointer
-from feature_store.publishing import is_published, publish
-from feature_store.recent import Bounds, RecentEvent, append_events
-from feature_store.room import check_room, measure
-from feature_store.traffic import Canary, Staged, end_canary, read_traffic, set_canary, set_staged
-from feature_store.turn_taking import taking_turns
-from serving.event_log import EventLog
+from feature_store.online.bare_client import QuickClient
+from feature_store.online.connection import connect
+from feature_store.online.event_stream import id_from, latest_records, read_stream
+from feature_store.online.exchange import exchange, raise_refused
+from feature_store.online.keys import events_key, items_key, pointer_key, requests_key, session_key, turn_key, users_key
+from feature_store.online.nodes import node_of, nodes_of
+from feature_store.online.pointer import NO_POINTER_YET, move_pointer, read_pointer
+from feature_store.online.recent import Bounds, RecentEvent, append_events
+from feature_store.online.serving_targets import Canary, Staged, end_canary, read_traffic, set_canary, set_staged
+from feature_store.publishing.collection import collect
+from feature_store.publishing.generations import list_generations
+from feature_store.publishing.memory_forecast import check_room, measure
+from feature_store.publishing.publishing import is_published, publish
+from feature_store.publishing.turn_taking import taking_turns
+from feature_store.readers.online_reader import RedisFeatureReader
+from serving.logs.event_log import EventLog
+from serving.logs.request_log import RequestLog
+from serving.logs.spool import Spool
+from serving.logs.values_log import ValuesLog
 from serving.metrics import Metrics
-from serving.request_log import RequestLog
 from serving.served import Arm
-from serving.spool import Spool
-from serving.values_log import ValuesLog
 from tests.unit.feature_store.worlds import AS_OF, SCHEMAS, generation, ids_of
 
 CHECKOUT = Path(__file__).resolve().parents[2]

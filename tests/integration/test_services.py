@@ -8,12 +8,12 @@ from pathlib import Path
 import psutil
 import pytest
 
-from cli.service_control import ServiceControl
-from cli.service_health import responds
-from cli.service_plan import VARIABLES, Plan, Ports, Service, airflow_environment, make_plan
-from cli.service_startup import bring_up
+from cli.services.control import ServiceControl
+from cli.services.health import responds
+from cli.services.plan import VARIABLES, Plan, Ports, Service, airflow_environment, make_plan
+from cli.services.startup import bring_up
 from contracts.errors import PortTaken, SettingsError, WorkspaceError
-from feature_store.server_program import free_port
+from feature_store.server.server_program import free_port
 
 TOP = Path(__file__).resolve().parents[2]
 # A server that starts a process in a session of its own, as Airflow does with a task.

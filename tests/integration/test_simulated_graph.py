@@ -9,14 +9,14 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from contracts.presets import load_preset
-from contracts.settings import Settings, read_params
+from contracts.settings.presets import load_preset
+from contracts.settings.settings import Settings, read_params
 from contracts.tables import CanonicalTables
 from pipelines import candidates, evaluate, features, index, ingest, ranking, release, validate
 from pipelines.paths import BUNDLE, EVALUATION, VALID, Cutoff
-from release.code_version import ROOMS
-from release.evaluation_cases import known_contexts
-from release.manifest import load_manifest
+from release.bundle.code_version import ROOMS
+from release.bundle.manifest import load_manifest
+from release.evaluation.cases import known_contexts
 
 CHECKOUT = Path(__file__).parents[2]
 TINY = {"n_users": 900, "n_items": 150, "n_days": 25}

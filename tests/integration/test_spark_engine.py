@@ -10,10 +10,10 @@ from contracts.errors import EngineMissing
 from contracts.features import Entity
 from contracts.home import Home, find_home
 from contracts.tables import CanonicalTables
-from feature_store.engines import check_spark, open_engine
-from feature_store.offline import point_in_time_join, values_as_of
-from sources.downloads import fetch_movielens_100k
-from sources.movielens import read_movielens
+from feature_store.offline.engines import check_spark, open_engine
+from feature_store.offline.offline_store import point_in_time_join, values_as_of
+from sources.movielens.downloads import fetch_movielens_100k
+from sources.movielens.movielens import read_movielens
 from tests.spark import needs_spark
 
 pytestmark = [

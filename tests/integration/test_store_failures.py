@@ -10,14 +10,20 @@ import pytest
 import redis
 
 from contracts.errors import StoreError, StoreUnavailable
-from feature_store import publishing
-from feature_store.connection import connect
-from feature_store.keys import BUCKET_SIZE
-from feature_store.online import RedisFeatureReader
-from feature_store.pointer import NO_POINTER_YET, move_pointer, read_pointer
-from feature_store.receipt import read_receipt
-from feature_store.room import bytes_needed, keeps_hashes_compact, measure, read_memory, what_settings_cost
-from feature_store.server_program import free_port, server_command
+from feature_store.online.connection import connect
+from feature_store.online.keys import BUCKET_SIZE
+from feature_store.online.pointer import NO_POINTER_YET, move_pointer, read_pointer
+from feature_store.publishing import publishing
+from feature_store.publishing.memory_forecast import (
+    bytes_needed,
+    keeps_hashes_compact,
+    measure,
+    read_memory,
+    what_settings_cost,
+)
+from feature_store.publishing.receipt import read_receipt
+from feature_store.readers.online_reader import RedisFeatureReader
+from feature_store.server.server_program import free_port, server_command
 from tests.integration.test_publish import APP, everything, publish_all
 from tests.unit.feature_store.worlds import AS_OF, SCHEMAS, generation, ids_of
 

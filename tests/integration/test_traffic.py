@@ -19,11 +19,11 @@ from typer.testing import CliRunner
 from cli.main import app
 from contracts.errors import StoreError
 from contracts.home import Home
-from feature_store.connection import Client, connect
-from feature_store.event_stream import Place
-from feature_store.keys import events_key, events_written_key
-from pipelines import traffic
-from pipelines.traffic import bring_traffic, collect_traffic, collected_days, store_of
+from feature_store.online.connection import Client, connect
+from feature_store.online.event_stream import Place
+from feature_store.online.keys import events_key, events_written_key
+from pipelines import traffic_collection as traffic
+from pipelines.traffic_collection import bring_traffic, collect_traffic, collected_days, store_of
 from tests.canary_worlds import click, impression
 
 APP = "movies"
@@ -145,7 +145,7 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from contracts.home import Home
-from feature_store.connection import connect
+from feature_store.online.connection import connect
 from pipelines import traffic
 
 url, home, strikes_at, when = sys.argv[1:]

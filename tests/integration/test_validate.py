@@ -20,15 +20,15 @@ from cli.main import app
 from contracts.clock import FixedClock
 from contracts.errors import ArtefactError, SettingsError, ValidationFailed
 from contracts.home import Home
-from contracts.settings import DriftSettings, Settings, ValidateSettings, load_settings
+from contracts.settings.settings import DriftSettings, Settings, ValidateSettings, load_settings
 from contracts.tables import SCHEMAS, SORT_KEYS, CanonicalTables
 from pipelines import validate as stage
 from pipelines.paths import QUARANTINE, RAW, VALID, VALIDATION_RESULT
-from sources.baseline import Baseline, read_baseline
-from sources.suite_engine import suite_engine
-from sources.suites import EARLIEST
-from sources.table_check import ASIDE, Parts
-from sources.validation import How, Validation, examine
+from sources.validation.baseline import Baseline, read_baseline
+from sources.validation.suite_engine import suite_engine
+from sources.validation.suites import EARLIEST
+from sources.validation.table_check import ASIDE, Parts
+from sources.validation.validation import How, Validation, examine
 from tests.spark import needs_spark
 from tests.worlds import small_world
 

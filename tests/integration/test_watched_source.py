@@ -11,7 +11,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from contracts.home import Home
-from pipelines.local_source import link_source
+from pipelines.runs.local_source import link_source
 
 TOP = Path(__file__).resolve().parents[2]
 COUNTING = """

@@ -10,10 +10,10 @@ import pytest
 
 from contracts.errors import Busy, SettingsError, WorkspaceError
 from contracts.home import find_home
-from contracts.params_file import read_params
-from pipelines import run_step, workspace
-from pipelines.repository import Repository
-from pipelines.run_commit import commit_release, push_data
+from contracts.settings.params_file import read_params
+from pipelines.runs import run_step, workspace
+from pipelines.runs.repository import Repository
+from pipelines.runs.run_commit import commit_release, push_data
 from tests.unit.release.sample_manifest import MANIFEST_OF_NOTHING
 
 TOP = Path(__file__).resolve().parents[2]

@@ -8,9 +8,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from contracts.settings import Settings
+from contracts.settings.settings import Settings
 from contracts.tables import CanonicalTables
-from release.bundle import Release
+from release.bundle.bundle import Release
 from release.bundle_build import Ingredients, build_bundle
 from tests.release_worlds import ingredients_of, run_stages, small_settings
 from tests.worlds import small_world

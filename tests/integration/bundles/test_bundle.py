@@ -19,13 +19,13 @@ from contracts.errors import ArtefactError, ReleaseMismatch
 from contracts.ids import UserId
 from contracts.slates import RecommendRequest, Tier
 from contracts.tables import CanonicalTables
-from feature_store.offline_reader import OfflineFeatureReader
-from feature_store.values import FeatureValues
-from release.bundle import Release, load_bundle, load_measured
+from feature_store.readers.offline_reader import OfflineFeatureReader
+from feature_store.values.values import FeatureValues
+from release.answering.request_path import answer
+from release.bundle.bundle import Release, load_bundle, load_measured
+from release.bundle.manifest import MANIFEST, list_files, load_manifest
+from release.bundle.parts import name_parts
 from release.bundle_build import Ingredients, build_bundle
-from release.manifest import MANIFEST, list_files, load_manifest
-from release.parts import name_parts
-from release.request_path import answer
 from tests.release_worlds import ingredients_of, run_stages, small_settings
 
 

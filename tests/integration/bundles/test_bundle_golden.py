@@ -12,10 +12,10 @@ import pytest
 
 from contracts.errors import ArtefactError, ReleaseMismatch
 from contracts.slates import Surface, Tier
-from feature_store.values import FeatureValues
-from release.bundle import Release, load_bundle
+from feature_store.values.values import FeatureValues
+from release.bundle.bundle import Release, load_bundle
 from release.bundle_build import Ingredients
-from release.golden import check_golden, make_golden
+from release.golden.golden_queries import check_golden, make_golden
 from tests.integration.bundles.test_bundle import reseal
 from tests.unit.release.made_up_release import BrokenRanker
 

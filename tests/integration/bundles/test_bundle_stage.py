@@ -10,11 +10,11 @@ import pytest
 
 from contracts.errors import ReleaseMismatch
 from contracts.fingerprint import fingerprint_file
-from contracts.settings import Settings
+from contracts.settings.settings import Settings
 from pipelines import release
 from pipelines.paths import BUNDLE, INDEX, VALID
-from release.code_version import ROOMS, code_fingerprint
-from release.manifest import load_manifest
+from release.bundle.code_version import ROOMS, code_fingerprint
+from release.bundle.manifest import load_manifest
 from tests.release_worlds import CHECKOUT
 
 

@@ -11,15 +11,15 @@ import pytest
 import typer
 from typer.testing import CliRunner, Result
 
-from cli import difference
+from cli.releases import difference
 from contracts.errors import ArtefactError, PromotionRefused
 from contracts.features import FeatureSchema, FeatureSpec
 from contracts.home import Home
-from feature_store.values import FeatureSchemas
-from release.bundle import Release
-from release.bundle_store import BundleStore
+from feature_store.values.values import FeatureSchemas
+from release.bundle.bundle import Release
+from release.bundle.bundle_store import BundleStore
 from release.difference import FeatureDifference, _compare_schemas, compare
-from release.golden_difference import compare_golden, rank_biased_overlap
+from release.golden.golden_difference import compare_golden, rank_biased_overlap
 from release.lookup import find_bundle
 from tests.release_worlds import CHECKOUT
 

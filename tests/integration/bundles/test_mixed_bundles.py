@@ -12,13 +12,13 @@ import pytest
 from contracts.artefact import META
 from contracts.errors import ReleaseMismatch
 from contracts.fingerprint import fingerprint_file
-from feature_store.connection import Client, connect
-from feature_store.values import FeatureValues
-from release.bundle import Fit, Release, load_bundle, load_measured
+from feature_store.online.connection import Client, connect
+from feature_store.values.values import FeatureValues
+from release.bundle.bundle import Fit, Release, load_bundle, load_measured
+from release.bundle.manifest import MANIFEST, list_files, load_manifest
+from release.bundle.parts import part_fingerprints
+from release.bundle.publication import publish_bundle
 from release.bundle_build import Ingredients, build_bundle
-from release.manifest import MANIFEST, list_files, load_manifest
-from release.parts import part_fingerprints
-from release.publication import publish_bundle
 from tests.integration.bundles.test_bundle import relist
 from tests.release_worlds import small_settings
 

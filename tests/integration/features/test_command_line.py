@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from cli.features import features_app
+from cli.data.features import features_app
 from contracts.errors import UnknownId
 from contracts.features import Entity, FeatureSchema, FeatureSpec
 from feature_store.definitions import features_of
-from feature_store.values import FeatureSchemas
+from feature_store.values.values import FeatureSchemas
 from recommender.on_demand import NAMES
 
 

@@ -49,7 +49,7 @@ def test_the_command_line_and_the_printed_docs_tell_of_it(copy: Path):
     arguments = command.removeprefix("$ slate ").split()
     assert run(copy, "-m", "cli.main", *arguments) == expected
     assert "user_weekend_share_90d" in run(copy, "-m", "cli.main", "features", "list")
-    assert "`user_weekend_share_90d`" in run(copy, "-m", "cli.feature_page")
+    assert "`user_weekend_share_90d`" in run(copy, "-m", "cli.data.feature_page")
 
 
 def test_it_is_learnt_into_the_schema(copy: Path):
@@ -67,6 +67,6 @@ print("user_weekend_share_90d" in learn_schema(training, Entity.USER).names)
 
 
 def test_the_printed_page_of_this_checkout_is_not_stale():
-    assert run(ROOT, "-m", "cli.feature_page") == (ROOT / "docs" / "features.md").read_text(encoding="utf-8"), (
+    assert run(ROOT, "-m", "cli.data.feature_page") == (ROOT / "docs" / "features.md").read_text(encoding="utf-8"), (
         "docs/features.md does not say what is declared. Run `make docs`."
     )

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from pipelines import run_step, workspace
-from pipelines.record import record_run
-from pipelines.repository import Repository
-from release.journal import Action
+from pipelines.runs import run_step, workspace
+from pipelines.runs.record import record_run
+from pipelines.runs.repository import Repository
+from release.journal.journal import Action
 from tests.promotion_worlds import CHECKOUT, FOREIGN_WARNINGS, Studio
 
 pytestmark = FOREIGN_WARNINGS

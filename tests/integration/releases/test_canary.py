@@ -15,17 +15,17 @@ import pytest
 
 from contracts.clock import FixedClock
 from contracts.errors import PromotionRefused, RegistryUnavailable
-from feature_store.connection import connect
-from feature_store.keys import receipt_key
-from feature_store.pointer import Pointer
-from feature_store.traffic import Staged, end_canary, read_traffic, set_canary
-from release.canary import CanaryControl, start_canary
-from release.canary_history import Run
-from release.canary_report import CanaryReport, build_report
-from release.journal import Action, Entry, Journal, Note, Phase
-from release.promotion import Promoter
-from release.registry_state import Stage
-from release.rollback import roll_back
+from feature_store.online.connection import connect
+from feature_store.online.keys import receipt_key
+from feature_store.online.pointer import Pointer
+from feature_store.online.serving_targets import Staged, end_canary, read_traffic, set_canary
+from release.canary.history import Run
+from release.canary.report import CanaryReport, build_report
+from release.journal.journal import Action, Entry, Journal, Note, Phase
+from release.promotion.canary_control import CanaryControl, start_canary
+from release.promotion.promotion import Promoter
+from release.promotion.rollback import roll_back
+from release.registry.state import Stage
 from tests.canary_worlds import LIMITS, START, Log, World, settled_ms
 from tests.promotion_worlds import FOREIGN_WARNINGS, Studio
 

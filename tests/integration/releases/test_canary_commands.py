@@ -13,13 +13,13 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from cli import canary, releases
+from cli.releases import canary, releases
 from contracts.clock import FixedClock
 from contracts.errors import PromotionRefused
-from feature_store.connection import connect
-from release.canary import start_canary
-from release.canary_trail import read_report
-from release.promotion import Promoter
+from feature_store.online.connection import connect
+from release.canary.trail import read_report
+from release.promotion.canary_control import start_canary
+from release.promotion.promotion import Promoter
 from tests.canary_worlds import START, Log, World, settled_ms
 from tests.promotion_worlds import CHECKOUT, FOREIGN_WARNINGS, Studio
 
@@ -111,7 +111,7 @@ def test_the_page_is_one_file_with_the_plot_in_it(slate, studio: Studio) -> None
 def test_the_guard_s_interval_closes_along_the_way(studio: Studio) -> None:
     visited(studio)
     with closing(connect(studio.redis_url)) as client:
-        from release.canary_history import last_run
+        from release.canary.history import last_run
 
         run = last_run(studio.entries())
         report, marks = read_report(

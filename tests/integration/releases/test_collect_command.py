@@ -10,11 +10,11 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from cli import releases, storage
-from feature_store.connection import connect
-from feature_store.publishing import publish
-from feature_store.values import FeatureValues
-from release.bundle import load_bundle
+from cli.releases import releases, storage
+from feature_store.online.connection import connect
+from feature_store.publishing.publishing import publish
+from feature_store.values.values import FeatureValues
+from release.bundle.bundle import load_bundle
 from tests.promotion_worlds import CHECKOUT, FOREIGN_WARNINGS, Studio
 
 pytestmark = FOREIGN_WARNINGS

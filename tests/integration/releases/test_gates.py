@@ -15,25 +15,25 @@ import pytest
 from contracts.clock import FixedClock
 from contracts.errors import StoreUnavailable
 from contracts.features import FeatureReader
-from contracts.settings import Settings
-from feature_store.connection import Client, connect
-from feature_store.keys import histories_key, items_key, users_key
-from feature_store.offline_reader import OfflineFeatureReader
-from feature_store.online import RedisFeatureReader
-from feature_store.packing import HEADER
-from feature_store.values import FeatureValues
-from release.bundle import MEASURED, VALIDATION, Release
-from release.comparison import compare
-from release.data_gates import DataGates
-from release.decision import GATES, Gate
-from release.evaluation_cases import WARM
-from release.gates import Candidate, evaluate_gates
-from release.manifest import VALUES_FOLDER, load_manifest
-from release.parity import NOBODY
-from release.parity_result import FeatureParity, LoggedParity, record_parity
-from release.publication import publish_bundle
-from release.registry import GENERATION_TAG, RELEASE_TAG, Version
-from release.registry_state import Stage
+from contracts.settings.settings import Settings
+from feature_store.online.connection import Client, connect
+from feature_store.online.keys import histories_key, items_key, users_key
+from feature_store.online.packing import HEADER
+from feature_store.readers.offline_reader import OfflineFeatureReader
+from feature_store.readers.online_reader import RedisFeatureReader
+from feature_store.values.values import FeatureValues
+from release.bundle.bundle import MEASURED, VALIDATION, Release
+from release.bundle.manifest import VALUES_FOLDER, load_manifest
+from release.bundle.publication import publish_bundle
+from release.evaluation.cases import WARM
+from release.evaluation.comparison import compare
+from release.gates.data_gates import DataGates
+from release.gates.gate import GATES, Gate
+from release.gates.gates import Candidate, evaluate_gates
+from release.parity.parity_result import FeatureParity, LoggedParity, record_parity
+from release.parity.store_parity import NOBODY
+from release.registry.registry import GENERATION_TAG, RELEASE_TAG, Version
+from release.registry.state import Stage
 from tests.promotion_worlds import record, settings_of_tests, turn_ranker_over, variant
 from tests.unit.release.made_up_release import AwayReader
 

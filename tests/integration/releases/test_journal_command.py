@@ -10,10 +10,10 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from cli import journal as journal_command
+from cli.releases import journal as journal_command
 from contracts.clock import FixedClock
 from contracts.home import Home
-from release.journal import Action, Journal, Note, Phase
+from release.journal.journal import Action, Journal, Note, Phase
 from tests.promotion_worlds import CHECKOUT
 
 NOON = datetime(2026, 11, 1, 12, tzinfo=UTC)

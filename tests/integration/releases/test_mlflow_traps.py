@@ -16,11 +16,11 @@ from mlflow.entities.model_registry import ModelVersion
 
 from contracts.errors import RegistryError, RegistryUnavailable
 from contracts.home import Home
-from release import registry_stages
-from release.journal import Action, Entry, Journal, Note, Phase
-from release.registry import Registry
-from release.registry_state import Stage
-from release.rollback import roll_back
+from release.journal.journal import Action, Entry, Journal, Note, Phase
+from release.promotion.rollback import roll_back
+from release.registry import stages as registry_stages
+from release.registry.registry import Registry
+from release.registry.state import Stage
 from tests.mlflow_server import MlflowServer
 from tests.promotion_worlds import FOREIGN_WARNINGS, Studio, settings_of_tests
 

@@ -18,11 +18,11 @@ import pytest
 
 from contracts.clock import FixedClock
 from contracts.errors import RegistryUnavailable, StoreUnavailable
-from release.decision import Decision
-from release.journal import Action, Entry, Journal, Note, Phase
-from release.promotion import Promoter
-from release.registry_state import Stage
-from release.rollback import roll_back
+from release.journal.journal import Action, Entry, Journal, Note, Phase
+from release.promotion.decision import Decision
+from release.promotion.promotion import Promoter
+from release.promotion.rollback import roll_back
+from release.registry.state import Stage
 from tests.promotion_worlds import FOREIGN_WARNINGS, Studio, record, register_bundle, variant
 
 pytestmark = FOREIGN_WARNINGS
@@ -306,7 +306,9 @@ class _MeddlingJournal(Journal):
 
 
 def test_a_rollback_during_a_promotion_has_the_last_word(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("release.rollback.REGISTRY_PATIENCE_S", 0.01)  # the promotion holds the turn all the while
+    monkeypatch.setattr(
+        "release.promotion.rollback.REGISTRY_PATIENCE_S", 0.01
+    )  # the promotion holds the turn all the while
     put_in_production(studio, 1, 2)
     studio.set_stage(5, PRODUCTION)
     (decision,) = replace(studio.promoter, journal=_MeddlingJournal(studio)).sync().decisions

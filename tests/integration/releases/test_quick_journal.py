@@ -13,9 +13,9 @@ import pytest
 from contracts.clock import FixedClock
 from contracts.errors import WorkspaceError
 from contracts.home import Home
-from release import quick_journal
-from release.journal import Action, Journal, Note, Phase
-from release.quick_journal import QuickJournal, open_journal
+from release.journal import quick_journal
+from release.journal.journal import Action, Journal, Note, Phase
+from release.journal.quick_journal import QuickJournal, open_journal
 from tests.promotion_worlds import CHECKOUT
 
 CLOCK = FixedClock(datetime(2026, 11, 1, 12, tzinfo=UTC))
@@ -50,8 +50,8 @@ def test_each_application_reads_its_own_entries_and_all_share_the_chain(home: Ho
 def test_writers_at_once_follow_one_another(home: Home, journal: Journal) -> None:
     program = (
         "from contracts.home import Home; from pathlib import Path\n"
-        "from release.quick_journal import open_journal\n"
-        "from release.journal_entries import Action, Note, Phase\n"
+        "from release.journal.quick_journal import open_journal\n"
+        "from release.journal.entries import Action, Note, Phase\n"
         f"journal = open_journal(Home(Path({str(home.root)!r})), 'movies')\n"
         "for _ in range(20): journal.append(Note(Action.OBSERVE, Phase.DONE))\n"
     )
@@ -95,7 +95,7 @@ def test_a_file_that_somebody_holds_is_an_error_and_nothing_is_written(
 def test_opening_it_imports_no_database_library(home: Home, journal: Journal) -> None:
     program = (
         "import sys; from contracts.home import find_home\n"
-        "from release.quick_journal import open_journal\n"
+        "from release.journal.quick_journal import open_journal\n"
         "open_journal(find_home(), 'movies').entries(); print('sqlalchemy' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", program], cwd=CHECKOUT, capture_output=True, text=True, check=True)

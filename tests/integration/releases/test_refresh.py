@@ -14,15 +14,15 @@ import pytest
 from contracts.errors import PromotionRefused, ReleaseMismatch, StoreError, ValidationFailed
 from contracts.features import Entity
 from contracts.tables import CanonicalTables
-from feature_store.connection import connect
-from feature_store.offline import values_as_of
-from feature_store.pointer import Pointer
-from release.code_version import ROOMS, code_fingerprint
-from release.generation_store import GenerationStore
-from release.journal import Action, Journal, Phase
-from release.manifest import load_manifest
-from release.refresh import Fresh, Refreshed, refresh
-from release.rollback import roll_back
+from feature_store.offline.offline_store import values_as_of
+from feature_store.online.connection import connect
+from feature_store.online.pointer import Pointer
+from release.bundle.code_version import ROOMS, code_fingerprint
+from release.bundle.generation_store import GenerationStore
+from release.bundle.manifest import load_manifest
+from release.journal.journal import Action, Journal, Phase
+from release.promotion.refresh import Fresh, Refreshed, refresh
+from release.promotion.rollback import roll_back
 from tests.promotion_worlds import FOREIGN_WARNINGS, Studio, register_bundle
 from tests.release_worlds import small_settings
 
@@ -99,7 +99,7 @@ def test_the_next_sync_leaves_the_fresher_generation_alone(studio, released, fre
 
 
 def test_a_feature_that_only_the_fresher_data_tells_of_waits_for_the_next_release(studio, released, fresh):
-    from feature_store.values import FeatureValues
+    from feature_store.values.values import FeatureValues
 
     values = FeatureValues.load(fresh.values)
     assert "user_purchase_count_7d" in values.feature_names(Entity.USER)
@@ -182,7 +182,7 @@ def test_values_of_data_that_did_not_pass_are_refused(studio, released, fresh):
 
 
 def test_values_that_lack_a_feature_of_the_release_are_refused(studio, released, fresh):
-    from feature_store.values import FeatureValues
+    from feature_store.values.values import FeatureValues
 
     values = FeatureValues.load(fresh.values)
     replace(values, users=values.users.drop("user_value_mean_total")).save(fresh.values)

@@ -14,11 +14,11 @@ import pytest
 
 from contracts.errors import RegistryError, RegistryUnavailable
 from contracts.home import Home
-from release.bundle_store import BundleStore
-from release.manifest import load_manifest
-from release.registration import MODEL_TAG
-from release.registry import Registry
-from release.registry_state import Stage
+from release.bundle.bundle_store import BundleStore
+from release.bundle.manifest import load_manifest
+from release.registry.registration import MODEL_TAG
+from release.registry.registry import Registry
+from release.registry.state import Stage
 from tests.promotion_worlds import COMMIT, FOREIGN_WARNINGS, Studio, register_bundle
 
 pytestmark = FOREIGN_WARNINGS
@@ -150,7 +150,7 @@ def test_an_address_that_is_none_of_mlflow_is_one_of_our_errors(
 
 
 def test_a_server_that_listens_and_says_nothing_is_unavailable(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("release.registry_connection.ANSWER_TIMEOUT_S", 0.05)
+    monkeypatch.setattr("release.registry.connection.ANSWER_TIMEOUT_S", 0.05)
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
     with socket.create_server(("127.0.0.1", 0)) as silent:
         monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{silent.getsockname()[1]}")

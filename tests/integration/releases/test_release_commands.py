@@ -9,9 +9,9 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from cli import journal, releases
+from cli.releases import journal, releases
 from contracts.errors import PromotionRefused
-from release.registry_state import Stage
+from release.registry.state import Stage
 from tests.promotion_worlds import CHECKOUT, FOREIGN_WARNINGS, Studio
 
 pytestmark = FOREIGN_WARNINGS

@@ -8,11 +8,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from contracts.clock import FixedClock
-from release.journal import Action, Journal
-from release.promotion import Promoter
-from release.registry_state import Stage
-from release.requesters import TOKEN_HOLDS, UNKNOWN_TOKEN, hashed
-from release.rollback import roll_back
+from release.journal.journal import Action, Journal
+from release.promotion.promotion import Promoter
+from release.promotion.requesters import TOKEN_HOLDS, UNKNOWN_TOKEN, hashed
+from release.promotion.rollback import roll_back
+from release.registry.state import Stage
 from tests.promotion_worlds import FOREIGN_WARNINGS, Studio
 
 pytestmark = FOREIGN_WARNINGS
@@ -116,7 +116,7 @@ def test_killed_before_the_token_was_taken_away_it_is_taken_by_the_next_sync(
     show(guarded, 1, TOKEN)
     guarded.set_stage(1, PRODUCTION)
     with monkeypatch.context() as killing:
-        killing.setattr("release.registry.Registry.take_token", die)
+        killing.setattr("release.registry.registry.Registry.take_token", die)
         with pytest.raises(Killed):
             guarded.promoter.sync()
     assert decide(guarded)[:2] == (True, ADA)

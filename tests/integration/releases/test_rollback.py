@@ -8,10 +8,10 @@ import sys
 import pytest
 
 from contracts.errors import ArtefactError, PromotionRefused, StoreUnavailable
-from feature_store.pointer import move_pointer
-from release.journal import Action, Journal, Note, Phase
-from release.registry_state import Stage
-from release.rollback import RolledBack, roll_back
+from feature_store.online.pointer import move_pointer
+from release.journal.journal import Action, Journal, Note, Phase
+from release.promotion.rollback import RolledBack, roll_back
+from release.registry.state import Stage
 from tests.promotion_worlds import CHECKOUT, FOREIGN_WARNINGS, Studio
 
 pytestmark = FOREIGN_WARNINGS

@@ -11,13 +11,13 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from cli import shadow as shadow_command
+from cli.releases import shadow as shadow_command
 from contracts.errors import ArtefactError, DataTooSmall, PromotionRefused
 from contracts.ids import ItemId, SessionId, UserId
 from contracts.slates import Preferences, RecommendRequest, Surface
-from feature_store.connection import connect
-from feature_store.keys import events_key, receipt_key, requests_key
-from release.shadow_run import shadow_version
+from feature_store.online.connection import connect
+from feature_store.online.keys import events_key, receipt_key, requests_key
+from release.shadow.shadow_run import shadow_version
 from tests.promotion_worlds import CHECKOUT, FOREIGN_WARNINGS, Studio, register_bundle, variant
 
 pytestmark = FOREIGN_WARNINGS

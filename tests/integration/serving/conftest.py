@@ -13,13 +13,13 @@ import pytest
 
 from bench.rollback import with_other_rules
 from contracts.home import Home
-from contracts.settings import Settings, load_settings
+from contracts.settings.settings import Settings, load_settings
 from contracts.tables import CanonicalTables
-from feature_store.connection import connect
+from feature_store.online.connection import connect
 from pipelines import candidates, evaluate, features, index, ranking, release
 from pipelines.paths import BUNDLE, VALID, VALIDATION_RESULT, Cutoff
-from release.bundle_store import BundleStore
-from release.code_version import ROOMS
+from release.bundle.bundle_store import BundleStore
+from release.bundle.code_version import ROOMS
 from tests.integration.serving.worlds import Stage, published
 
 CHECKOUT = Path(__file__).resolve().parents[3]

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from feature_store.keys import canary_key, events_key, requests_key
+from feature_store.online.keys import canary_key, events_key, requests_key
 from serving.wire import Readiness
 from tests.integration.serving.worlds import Stage, wait_until
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from feature_store import embedded_redis
+from feature_store.server import embedded_redis
 from tests.integration.serving.worlds import Stage
 
 SLATE = (sys.executable, "-m", "cli.main")

@@ -13,17 +13,17 @@ import pytest
 import redis
 
 from contracts.errors import StoreUnavailable
-from contracts.settings import load_settings
+from contracts.settings.settings import load_settings
 from contracts.slates import Preferences, RecommendRequest
-from feature_store.connection import connect
-from feature_store.keys import events_key, requests_key
-from serving.capped_stream import QUEUE_LENGTH as N_QUESTIONS
-from serving.event_log import BATCH_LENGTH, QUEUE_LENGTH, EventLog
+from feature_store.online.connection import connect
+from feature_store.online.keys import events_key, requests_key
+from serving.logs.capped_stream import QUEUE_LENGTH as N_QUESTIONS
+from serving.logs.event_log import BATCH_LENGTH, QUEUE_LENGTH, EventLog
+from serving.logs.request_log import RequestLog
+from serving.logs.spool import Spool
+from serving.logs.values_log import ValuesLog
 from serving.metrics import Metrics
-from serving.request_log import RequestLog
 from serving.served import Arm
-from serving.spool import Spool
-from serving.values_log import ValuesLog
 
 CHECKOUT = Path(__file__).resolve().parents[3]
 

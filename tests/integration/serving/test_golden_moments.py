@@ -13,11 +13,11 @@ import pytest
 
 from contracts.errors import ReleaseMismatch
 from contracts.home import Home
-from contracts.settings import Settings
-from feature_store.connection import connect
-from release.manifest import list_files, load_manifest
-from release.parts import name_parts
-from serving.api import Api
+from contracts.settings.settings import Settings
+from feature_store.online.connection import connect
+from release.bundle.manifest import list_files, load_manifest
+from release.bundle.parts import name_parts
+from serving.http.api import Api
 from tests.integration.serving.worlds import Stage, published
 
 

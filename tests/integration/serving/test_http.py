@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 from contracts.ids import UserId
 from contracts.slates import RecommendRequest
-from feature_store.keys import events_key, recent_key, session_key
-from feature_store.online import RedisFeatureReader
-from release.bundle import load_bundle
-from release.bundle_store import BundleStore
-from release.request_query import read_person
+from feature_store.online.keys import events_key, recent_key, session_key
+from feature_store.readers.online_reader import RedisFeatureReader
+from release.answering.request_query import read_person
+from release.bundle.bundle import load_bundle
+from release.bundle.bundle_store import BundleStore
 from serving.wire import EventBatch, EventsAnswer, Health, Question, Readiness, SentEvent, SlateAnswer
 from tests.integration.serving.worlds import Stage
 

@@ -22,29 +22,32 @@ from contracts.features import Entity, FeatureSchema, Person
 from contracts.ids import ItemId, UserId
 from contracts.slates import RecommendRequest
 from contracts.tables import UTC_TIME, CanonicalTables
-from feature_store import live, offline, recomputation
 from feature_store.definitions import features_of, views_of
-from feature_store.event_stream import latest_records
-from feature_store.keys import histories_key, items_key, requests_key, users_key, values_key
-from feature_store.offline import values_as_of
-from feature_store.online import RedisFeatureReader
-from feature_store.packing import HEADER
-from feature_store.publishing import publish
-from feature_store.recent import Bounds, RecentEvent, append_events
-from feature_store.values import FeatureSchemas
-from recommender import ranking_features
-from release import parity_run, request_path, used_values
-from release.bundle import load_bundle
-from release.bundle_store import BundleStore
-from release.generation_store import GenerationStore
-from release.logged_parity import Basis, check_logged
-from release.manifest import FORMAT_VERSION
-from release.parity_result import LoggedParity
-from release.parity_run import check_values_log
-from release.used_values import UsedValues, parse_record
+from feature_store.offline import offline_store as offline
+from feature_store.offline import recomputation
+from feature_store.offline.offline_store import values_as_of
+from feature_store.online.event_stream import latest_records
+from feature_store.online.keys import histories_key, items_key, requests_key, users_key, values_key
+from feature_store.online.packing import HEADER
+from feature_store.online.recent import Bounds, RecentEvent, append_events
+from feature_store.publishing.publishing import publish
+from feature_store.readers import live
+from feature_store.readers.online_reader import RedisFeatureReader
+from feature_store.values.values import FeatureSchemas
+from recommender.ranking import ranking_features
+from release.answering import request_path
+from release.bundle.bundle import load_bundle
+from release.bundle.bundle_store import BundleStore
+from release.bundle.generation_store import GenerationStore
+from release.bundle.manifest import FORMAT_VERSION
+from release.parity import parity_run, used_values
+from release.parity.logged_parity import Basis, check_logged
+from release.parity.parity_result import LoggedParity
+from release.parity.parity_run import check_values_log
+from release.parity.used_values import UsedValues, parse_record
+from serving.logs.values_log import ValuesLog
 from serving.metrics import Metrics
 from serving.served import Arm, Served
-from serving.values_log import ValuesLog
 from tests.integration.serving.worlds import Stage
 
 # Starlette's test client asks for another HTTP library than the one it still works with.

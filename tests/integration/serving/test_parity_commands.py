@@ -11,10 +11,11 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from cli import feature_values, features, parity
+from cli.data import feature_values, features
+from cli.releases import parity
 from contracts.tables import CanonicalTables
-from feature_store.keys import users_key
-from release.parity_result import last_parity
+from feature_store.online.keys import users_key
+from release.parity.parity_result import last_parity
 from tests.integration.serving.test_parity import PEOPLE, Answering, clicked, spoil
 from tests.integration.serving.worlds import Stage
 

@@ -20,14 +20,14 @@ from contracts.events import EventType
 from contracts.features import FeatureReader, FeatureRows, Person
 from contracts.home import Home
 from contracts.ids import ItemId, SessionId, UserId
-from contracts.settings import Settings
+from contracts.settings.settings import Settings
 from contracts.slates import RecommendRequest
-from feature_store import embedded_redis
-from feature_store.connection import connect
-from feature_store.recent import Bounds, RecentEvent, append_events
-from serving.app import create_app
-from serving.live_release import LiveRelease
-from serving.server import listen
+from feature_store.online.connection import connect
+from feature_store.online.recent import Bounds, RecentEvent, append_events
+from feature_store.server import embedded_redis
+from serving.http.app import create_app
+from serving.http.server import listen
+from serving.live.live_release import LiveRelease
 from serving.wire import SentEvent
 from tests.integration.serving.worlds import Stage, published, wait_until
 

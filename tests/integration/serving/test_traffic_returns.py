@@ -10,12 +10,12 @@ import polars as pl
 import pytest
 
 from contracts.clock import FixedClock
-from contracts.settings import Settings
+from contracts.settings.settings import Settings
 from contracts.tables import CanonicalTables
 from pipelines import ingest, validate
 from pipelines.paths import RAW, VALID
-from pipelines.traffic import bring_traffic, collect_traffic
-from sources.served_traffic import ServedTraffic
+from pipelines.traffic_collection import bring_traffic, collect_traffic
+from sources.traffic.served_traffic import ServedTraffic
 from tests.integration.serving.worlds import Stage
 
 # Starlette's test client asks for another HTTP library than the one it still works with.

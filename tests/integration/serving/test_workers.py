@@ -15,11 +15,11 @@ from typing import Any
 import psutil
 import pytest
 
-from feature_store.event_stream import latest_records
-from feature_store.keys import values_key
-from release.bundle import load_bundle
-from release.bundle_store import BundleStore
-from release.used_values import UsedValues, parse_record
+from feature_store.online.event_stream import latest_records
+from feature_store.online.keys import values_key
+from release.bundle.bundle import load_bundle
+from release.bundle.bundle_store import BundleStore
+from release.parity.used_values import UsedValues, parse_record
 from tests.integration.serving.test_command_line import checkout, running
 from tests.integration.serving.worlds import Stage, wait_until
 

@@ -9,17 +9,17 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from contracts.home import Home
-from contracts.settings import Settings
-from feature_store.connection import Client
-from feature_store.pointer import NO_POINTER_YET, Pointer, move_pointer, read_pointer
-from feature_store.publishing import publish
-from feature_store.traffic import Canary, Staged, read_traffic, set_canary, set_staged
-from feature_store.values import FeatureValues
-from release.bundle import load_bundle
-from release.bundle_store import BundleStore
-from serving.api import Api
-from serving.app import create_app
-from serving.server import build_api
+from contracts.settings.settings import Settings
+from feature_store.online.connection import Client
+from feature_store.online.pointer import NO_POINTER_YET, Pointer, move_pointer, read_pointer
+from feature_store.online.serving_targets import Canary, Staged, read_traffic, set_canary, set_staged
+from feature_store.publishing.publishing import publish
+from feature_store.values.values import FeatureValues
+from release.bundle.bundle import load_bundle
+from release.bundle.bundle_store import BundleStore
+from serving.http.api import Api
+from serving.http.app import create_app
+from serving.http.server import build_api
 
 
 @dataclass(frozen=True)

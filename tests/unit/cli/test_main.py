@@ -14,7 +14,7 @@ import pytest
 from cli import main as command_line
 from cli.doctor import _source
 from contracts.home import Home
-from feature_store import embedded_redis
+from feature_store.server import embedded_redis
 
 CHECKOUT = Path(__file__).resolve().parents[3]
 DISK_FULL = OSError(errno.ENOSPC, "No space left on device", "journal.db")

@@ -17,7 +17,7 @@ import typer.main
 from ruamel.yaml import YAML
 
 from cli.main import app
-from cli.service_plan import Ports
+from cli.services.plan import Ports
 
 COMPOSE_SPECIFICATION = files("check_jsonschema") / "builtin_schemas" / "vendor" / "compose-spec.json"
 TOP = Path(__file__).resolve().parents[3]

@@ -9,7 +9,7 @@ import polars as pl
 
 from contracts.features import Entity, FeatureSchema, FeatureSpec
 from contracts.id_map import IdMap
-from feature_store.values import FeatureSchemas, FeatureValues
+from feature_store.values.values import FeatureSchemas, FeatureValues
 
 # Not on a whole second: what is packed is rounded, and both readers must round alike.
 AS_OF = datetime(2020, 5, 1, 12, 0, 0, 250_000, tzinfo=UTC)

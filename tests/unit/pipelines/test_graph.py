@@ -8,8 +8,8 @@ import pytest
 from pydantic import BaseModel
 from ruamel.yaml import YAML
 
-from contracts.settings import Settings
-from release.manifest import PARAM_GROUPS
+from contracts.settings.settings import Settings
+from release.bundle.manifest import PARAM_GROUPS
 
 TOP = Path(__file__).resolve().parents[3]
 ROOMS = ("contracts", "sources", "feature_store", "recommender", "release", "pipelines", "serving", "cli")

@@ -9,7 +9,7 @@ import pytest
 from contracts.artefact import Meta
 from contracts.errors import SettingsError
 from recommender.candidates import gather
-from recommender.generators.base import Proposals, best_first
+from recommender.proposals import Proposals, best_first
 from recommender.query import RetrievalQuery
 
 N_ITEMS = 10

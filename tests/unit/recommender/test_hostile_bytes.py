@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recommender.index_file import check_index_bytes
-from recommender.model_text import trees_of
+from recommender.index.index_file import check_index_bytes
+from recommender.ranking.model_text import trees_of
 
 N, DIM = 300, 4
 FLAT_HEADER = 4 + 4 + 8 + 8 + 8 + 1 + 4

@@ -16,15 +16,15 @@ import polars as pl
 
 from contracts.errors import StoreUnavailable
 from contracts.features import Entity, FeatureSchema, FeatureSpec, History
-from contracts.settings import RequestSettings, load_settings
-from feature_store.offline_reader import OfflineFeatureReader
-from feature_store.values import FeatureSchemas, FeatureValues
+from contracts.settings.settings import RequestSettings, load_settings
+from feature_store.readers.offline_reader import OfflineFeatureReader
+from feature_store.values.values import FeatureSchemas, FeatureValues
 from recommender.catalogue import Catalogue
 from recommender.generators.content import ContentGenerator
 from recommender.generators.item_to_item import ItemToItemGenerator, Pooling
 from recommender.generators.popular import PopularGenerator, PopularSegmentGenerator
-from recommender.ranking_features import feature_names
-from release.bundle import Release
+from recommender.ranking.ranking_features import feature_names
+from release.bundle.bundle import Release
 
 NOW = datetime(2020, 1, 1, tzinfo=UTC)
 N_ITEMS = 12

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from release.manifest import Manifest
+from release.bundle.manifest import Manifest
 
 MANIFEST_OF_NOTHING = Manifest(
     app="movies",

@@ -1,4 +1,4 @@
-"""A production that keeps the contract of `serving.production.Production` in memory."""
+"""A production that keeps the contract of `serving.live.production.Production` in memory."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from types import SimpleNamespace
 from typing import Any
 
 from contracts.errors import ArtefactError, StoreError, StoreUnavailable
-from feature_store.pointer import Pointer
-from feature_store.recent import RecentEvent
-from feature_store.traffic import Canary, Staged, Traffic
+from feature_store.online.pointer import Pointer
+from feature_store.online.recent import RecentEvent
+from feature_store.online.serving_targets import Canary, Staged, Traffic
 
 AS_OF = datetime(2020, 4, 10, tzinfo=UTC)
 

@@ -11,7 +11,7 @@ from typing import Any
 import polars as pl
 import pyarrow as pa
 
-from contracts.file_settings import Files
+from contracts.settings.files import Files
 
 COLUMNS = ("who", "what", "did", "at", "paid")
 ROWS = (

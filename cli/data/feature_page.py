@@ -1,0 +1,62 @@
+"""Prints docs/features.md from the declarations: `make docs`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+
+from cli.data.features import described_views
+from feature_store.view_catalogue import AT_THE_REQUEST, LIVE, PUBLISHED, DescribedView
+
+INTRODUCTION = """# Features
+
+Printed from the declarations by `make docs`; edit those in `feature_store/definitions/` and `recommender/on_demand/`,
+not this page ([how to add one](add-a-feature.md)). `slate features list` and `slate features describe NAME` tell the
+same.
+
+A value is known as of a moment: `as_of - window <= event_ts < as_of`. Past its TTL a stored value is missing, and a
+missing value takes its default. A published feature that the training data says nothing of (prices, in films) is left
+out of the schema, and costs neither bytes nor time; one computed at the request that is never known is left out of the
+ranker's input.
+
+{n_views} views, {n_features} features.
+"""
+SECTIONS = {
+    PUBLISHED: "## Published\n\nComputed by the feature store, point in time in training, and stored per entity.\n",
+    LIVE: (
+        "## Published, and live\n\nThe same, brought up to the moment of the request by what the person did since: an "
+        "event counts at the next\nrequest ([ADR 13](adr/0013-live-counters.md)).\n"
+    ),
+    AT_THE_REQUEST: (
+        "## Computed at the request\n\nBy one function in training and in serving, from the history at hand and the "
+        "catalogue of the release.\nWhat is not known stays missing: the ranker learns what to make of it.\n"
+    ),
+}
+
+
+def page(views: tuple[DescribedView, ...]) -> str:
+    """The whole page."""
+    n_features = sum(len(view.features) for view in views)
+    parts = [INTRODUCTION.format(n_views=len(views), n_features=n_features)]
+    for computed, heading in SECTIONS.items():
+        parts.append(heading)
+        parts.extend(_view(view) for view in views if view.computed == computed)
+    return "\n".join(parts)
+
+
+def _view(view: DescribedView) -> str:
+    facts = f"entity {view.entity} · window: {view.window} · TTL: {view.ttl} · owner: {view.owner}"
+    return f"### `{view.name}`\n\n{view.description}\n\n{facts}\n\n{_table(view)}"
+
+
+def _table(view: DescribedView) -> str:
+    rows = [("feature", "where missing", "says")]
+    rows += [(f"`{feature.name}`", feature.default, feature.says) for feature in view.features]
+    kept = range(3 if any(feature.says for feature in view.features) else 2)
+    lines: Iterable[str] = (f"| {' | '.join(row[column] for column in kept)} |" for row in rows)
+    heading, *others = lines
+    return "\n".join([heading, f"|{' --- |' * len(kept)}", *others, ""])
+
+
+if __name__ == "__main__":
+    sys.stdout.write(page(described_views()))

@@ -1,0 +1,131 @@
+"""`slate inspect`: what files nobody has seen hold, the mapping that reads them, and what is wrong in them."""
+
+from __future__ import annotations
+
+import json
+from io import StringIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from sources.inspection.inspection import Inspection
+
+MAX_PROBLEMS = 30
+
+Paths = Annotated[list[str], typer.Argument(help="Files, folders, quoted patterns or URLs of one export.")]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the command of this module."""
+    app.command(name="inspect")(inspect)
+
+
+def inspect(paths: Paths, *, as_json: bool = typer.Option(False, "--json", help="Print JSON.")) -> None:
+    """Look at an export, propose its mapping, and list what is wrong with it; exits 1 where there is no mapping."""
+    from contracts.clock import WallClock
+    from contracts.settings.settings import load_settings
+    from sources.inspection.inspection import inspect_files
+
+    settings = load_settings()
+    inspection = inspect_files(paths, settings.validate_, WallClock().now())
+    blocks = _blocks(inspection, settings.ingest.traffic)
+    if as_json:
+        print(json.dumps({**inspection.to_json(), "params": blocks}, indent=1, ensure_ascii=False))
+    else:
+        # What is served from another source, under the same name, is what this would be held against.
+        named = settings.app if settings.ingest.source != "files" else None
+        _print(inspection, blocks, named)
+    if inspection.proposal is None:
+        raise typer.Exit(1)
+
+
+def _print(inspection: Inspection, blocks: dict[str, str], named: str | None) -> None:
+    """named: what the application is called that had other data so far."""
+    for part in inspection.parts:
+        files = part.names[0] if len(part.names) == 1 else f"{part.names[0]} and {len(part.names) - 1} more"
+        print(f"# {part.guess.table if part.guess else 'not recognised'}: {files}")
+    if inspection.report:
+        for line in str(inspection.report).splitlines():
+            print(f"#   {line}")
+    for note in inspection.notes:
+        print(f"# {note}")
+    if blocks:
+        print("\n# Put this in place of the group `ingest` of params.yaml:")
+        print(blocks["ingest"])
+    if "validate" in blocks:
+        print("# and set these two in its group `validate`:")
+        print(blocks["validate"])
+    if blocks and named:
+        print(f"# and write a name of your own in place of `app: {named}`: a release is held against the one in")
+        print("# production under its name, and refused where its data is of another kind.\n")
+    _print_problems(inspection)
+
+
+def _print_problems(inspection: Inspection) -> None:
+    if not inspection.problems:
+        print("# Nothing is wrong with it. Next: `dvc repro`.")
+        return
+    print(f"# {len(inspection.problems)} thing(s) are wrong with it:")
+    for problem in inspection.problems[:MAX_PROBLEMS]:
+        print("\n".join(f"#   {line}" for line in str(problem).splitlines()))
+    if len(inspection.problems) > MAX_PROBLEMS:
+        print(f"#   ... and {len(inspection.problems) - MAX_PROBLEMS} more: `--json` lists all.")
+
+
+def _blocks(inspection: Inspection, traffic: str) -> dict[str, str]:
+    """The groups of params.yaml as text, ready to paste; none where there is no proposal. traffic: stays as it is."""
+    if inspection.proposal is None:
+        return {}
+    mapping = {
+        "source": "files",
+        "path": _shown_path(inspection.root),
+        "name": None,
+        "files": inspection.proposal.files,
+        "traffic": traffic,
+    }
+    comments = {f"ingest.files.{key}": text for key, text in inspection.proposal.comments.items()}
+    blocks = {"ingest": _yaml({"ingest": mapping}, comments)}
+    if inspection.values:
+        least, most = inspection.values
+        blocks["validate"] = _yaml({"validate": {"min_value": least, "max_value": most}}, {})
+    return blocks
+
+
+def _shown_path(root: str) -> str:
+    """Relative to the checkout where it lies in it, so that it means the same on every machine."""
+    path = Path(root)
+    return str(path.relative_to(Path.cwd())) if "://" not in root and path.is_relative_to(Path.cwd()) else root
+
+
+def _yaml(groups: dict[str, Any], comments: dict[str, str]) -> str:
+    from ruamel.yaml import YAML
+    from ruamel.yaml.representer import RoundTripRepresenter
+
+    class Representer(RoundTripRepresenter):
+        """Writes a null as the word."""
+
+    Representer.add_representer(
+        type(None), lambda representer, _: representer.represent_scalar("tag:yaml.org,2002:null", "null")
+    )
+    yaml = YAML()
+    yaml.Representer = Representer
+    yaml.width = 4096  # a long line stays one line
+    text = StringIO()
+    yaml.dump(_commented(groups, comments), text)
+    return text.getvalue()
+
+
+def _commented(value: Any, comments: dict[str, str], prefix: str = "") -> Any:
+    from ruamel.yaml.comments import CommentedMap
+
+    if not isinstance(value, dict):
+        return value
+    mapping = CommentedMap()
+    for name, inner in value.items():
+        key = f"{prefix}.{name}" if prefix else name
+        mapping[name] = _commented(inner, comments, key)
+        if key in comments and not isinstance(inner, dict):
+            mapping.yaml_add_eol_comment(comments[key].replace("\n", " "), name, column=0)
+    return mapping

@@ -1,0 +1,102 @@
+"""`slate quarantine`: what the last validation put aside, by rule, and some of its rows."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from contracts.errors import WorkspaceError
+
+if TYPE_CHECKING:
+    import polars as pl
+
+Rule = Annotated[str, typer.Option("--rule", help="Only rows that break this rule.")]
+NRows = Annotated[int, typer.Option("--rows", min=0, help="Sample rows shown of each reason.")]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the command of this module."""
+    app.command()(quarantine)
+
+
+def quarantine(
+    *, rule: Rule = "", rows: NRows = 2, as_json: bool = typer.Option(False, "--json", help="Print JSON.")
+) -> None:
+    """Show what the last validation of this checkout put in quarantine, also if it failed."""
+    from contracts.tables import SCHEMAS
+
+    report = _report_folder()
+    result = json.loads((report / "validation.json").read_bytes())
+    tables = {name: _table(report, name, result["tables"].get(name, {}), rule, rows) for name in SCHEMAS}
+    if rule and not any(rule in table["known_rules"] for table in tables.values()):
+        known = sorted({one for table in tables.values() for one in table["known_rules"]})
+        raise WorkspaceError(f"No rule of the last validation is called {rule}.", f"Rules: {', '.join(known)}.")
+    for table in tables.values():
+        del table["known_rules"]
+    if as_json:
+        print(
+            json.dumps(
+                {"success": result["success"], "report": str(report), "tables": tables},
+                indent=1,
+                default=str,
+                ensure_ascii=False,
+            )
+        )
+        return
+    _print(result, report, tables)
+
+
+def _report_folder() -> Path:
+    from pipelines.stage_run import run_folder
+
+    folder = run_folder() / "validation"
+    if not (folder / "validation.json").is_file():
+        raise WorkspaceError(f"Nothing was validated here yet: {folder} is missing.", "Run `dvc repro validate`.")
+    return folder
+
+
+def _table(report: Path, name: str, counts: dict[str, Any], rule: str, n_rows: int) -> dict[str, Any]:
+    import polars as pl
+
+    from contracts.tables import read_parquet
+
+    rules = counts.get("rules", {})
+    broken = {one: told["rows_broken"] for one, told in rules.items() if told["rows_broken"]}
+    rows = read_parquet(report / "quarantine" / f"{name}.parquet")
+    if rule:
+        broken = {one: count for one, count in broken.items() if one == rule}
+        rows = rows.filter(pl.col("reason").str.split(", ").list.contains(rule))
+    return {
+        "rows": counts.get("rows", 0),
+        "quarantined": counts.get("quarantined", 0),
+        "by_rule": {one: {"rows": count, "says": rules[one]["says"]} for one, count in broken.items()},
+        "sample": _sample(rows, n_rows).to_dicts(),
+        "known_rules": list(rules),
+    }
+
+
+def _sample(rows: pl.DataFrame, n_rows: int) -> pl.DataFrame:
+    """So many rows of each reason, so that none hides behind many of another."""
+    import polars as pl
+
+    return rows.filter(pl.int_range(pl.len()).over("reason") < n_rows)
+
+
+def _print(result: dict[str, Any], report: Path, tables: dict[str, Any]) -> None:
+    for name, table in tables.items():
+        share = table["quarantined"] / table["rows"] if table["rows"] else 0.0
+        print(f"{name}: {table['quarantined']:,} of {table['rows']:,} rows in quarantine ({share:.2%})")
+        for rule, told in table["by_rule"].items():
+            print(f"  {told['rows']:>9,}  {rule:26}expected that {told['says']}")
+        for row in table["sample"]:
+            print(f"    {_line(row)}")
+    print(f"{'passed' if result['success'] else 'failed'}; every row and rule: {report}")
+
+
+def _line(row: dict[str, Any]) -> str:
+    from sources.canonical.row_text import as_line
+
+    return as_line(row)

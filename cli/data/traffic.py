@@ -1,0 +1,92 @@
+"""`slate traffic`: what servers showed and what people did with it, on its way back into training."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cli.output import AsJson, print_result, table
+from cli.parameters import load_settings
+from contracts.errors import StoreError
+from contracts.home import Home, find_home
+
+if TYPE_CHECKING:
+    from contracts.settings.settings import Settings
+    from pipelines.traffic_collection import Collected
+
+commands = typer.Typer(
+    name="traffic", help="Impressions and events that were served, on their way back.", no_args_is_help=True
+)
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the commands of this module."""
+    app.add_typer(commands)
+
+
+@commands.command()
+def collect(
+    *,
+    watch: Annotated[bool, typer.Option("--watch", help="Go on until Ctrl-C.")] = False,
+    every: Annotated[float, typer.Option(min=1, help="Seconds between two looks of --watch.")] = 60,
+    from_start: Annotated[
+        bool, typer.Option("--from-start", help="Read all that Redis still holds; what is here already is not doubled.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Bring what the event log holds into one file a day, and into this workspace, where `dvc repro` sees it."""
+    home, settings = find_home(), load_settings()
+    while True:
+        try:
+            collected = _collect(home, settings, from_start)
+            print_result(collected.to_json(), as_json, _describe(collected))
+            collected.raise_losses()
+        except StoreError as error:
+            if not watch:
+                raise
+            print(f"slate: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
+        if not watch:
+            return
+        from_start = False
+        time.sleep(every)
+
+
+@commands.command()
+def status(*, as_json: AsJson = False) -> None:
+    """The days that were collected, and what was lost on the way."""
+    from pipelines.traffic_collection import Ledger, collected_days, store_of
+
+    home, app = find_home(), load_settings().app
+    ledger = Ledger.load(store_of(home, app) / "place.json")
+    days = [{"day": one.day, **one.rows} for one in collected_days(home, app)]
+    lost = {"lost": ledger.n_lost, "other_streams": ledger.n_other}
+    lines = [table(days, list(days[0])) if days else "nothing collected yet"]
+    if ledger.n_lost:
+        lines.append(f"{ledger.n_lost:,} records were cut off before they were collected")
+    if ledger.n_other:
+        lines.append(f"Redis was emptied or restored {ledger.n_other} time(s) between two collections")
+    print_result({"days": days, **lost}, as_json, "\n".join(lines))
+
+
+def _collect(home: Home, settings: Settings, from_start: bool) -> Collected:
+    from feature_store.online.connection import connect
+    from feature_store.server.embedded_redis import online_store
+    from pipelines.traffic_collection import bring_traffic, collect_traffic
+
+    with online_store(home) as url, connect(url) as client:
+        collected = collect_traffic(client, home, settings.app, from_start=from_start)
+    bring_traffic(home, settings.app, Path.cwd() / settings.ingest.traffic)
+    return collected
+
+
+def _describe(collected: Collected) -> str:
+    if not collected.rows:
+        return f"nothing new in {collected.n_read:,} records"
+    new = ", ".join(f"{count:,} {name}" for name, count in sorted(collected.rows.items()))
+    days = sorted(collected.days)
+    span = days[0] if len(days) == 1 else f"{len(days)} days, {days[0]} to {days[-1]}"
+    return f"{new} of {span}; `dvc repro` trains on them"

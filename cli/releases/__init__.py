@@ -1,0 +1,1 @@
+"""Commands about releases: from a bundle to what is served, and back."""

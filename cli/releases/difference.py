@@ -1,0 +1,123 @@
+"""`slate diff A B`: what differs between two releases, and how differently they answer."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cli.parameters import load_settings
+from contracts.home import find_home
+
+if TYPE_CHECKING:
+    from release.difference import Difference, FeatureDifference
+    from release.golden.golden_difference import GoldenDifference
+
+MOST_QUERIES = 5  # shown, the least alike first; --json has all
+Which = Annotated[str, typer.Argument(help="A release id, a version's number, `production`, `staging`, or a folder.")]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the commands of this module."""
+    app.command()(diff)
+
+
+def diff(
+    a: Which, b: Which, *, as_json: Annotated[bool, typer.Option("--json", help="Print all of it as JSON.")] = False
+) -> None:
+    """What differs from release A to release B: data, code, parameters, features, metrics, golden slates."""
+    from release.difference import compare
+    from release.lookup import find_bundle
+
+    home, app = find_home(), load_settings().app
+    found = compare(find_bundle(a, home, app), find_bundle(b, home, app))
+    print(json.dumps(found.to_json(), sort_keys=True) if as_json else "\n".join(_lines(found)))
+
+
+def _lines(found: Difference) -> Iterator[str]:
+    if found.releases[0] == found.releases[1]:
+        yield f"{found.releases[0]}: one release, equal in everything"
+        return
+    yield f"{found.releases[0]} -> {found.releases[1]}"
+    if found.equal:
+        yield f"equal: {', '.join(found.equal)}"
+    yield from _section("data", found.data)
+    yield from _section("code", found.code)
+    yield from _section("params", found.params)
+    for entity, features in found.features.items():
+        yield from _features(entity, features)
+    yield from _section("dimensions", found.dimensions)
+    yield from _section("artefacts", found.artefacts)
+    yield from _metrics(found.metrics, same_people=found.same_people)
+    yield from _golden(found.golden)
+
+
+def _section(title: str, pairs: Mapping[str, Sequence[Any]]) -> Iterator[str]:
+    if pairs:
+        yield f"\n{title}"
+        yield from _aligned([(name, _shown(was), "->", _shown(now)) for name, (was, now) in pairs.items()])
+
+
+def _features(entity: str, found: FeatureDifference) -> Iterator[str]:
+    yield f"\nfeatures of {entity}s"
+    yield from (f"  + {name}" for name in found.added)
+    yield from (f"  - {name}" for name in found.removed)
+    changes = [
+        (name, of, _shown(was), "->", _shown(now))
+        for name, pairs in found.changed.items()
+        for of, (was, now) in pairs.items()
+    ]
+    yield from _aligned(changes)
+    if found.reordered:
+        yield "  in another order"
+
+
+def _metrics(metrics: Mapping[str, Mapping[str, Sequence[float]]], *, same_people: bool) -> Iterator[str]:
+    if not metrics:
+        return
+    yield "\nmetrics" if same_people else "\nmetrics, measured on other people: not comparable"
+    yield from _aligned(
+        [
+            (group, name, _shown(was), "->", _shown(now), f"{change:+.4g}")
+            for group, of_group in metrics.items()
+            for name, (was, now, change) in of_group.items()
+        ]
+    )
+
+
+def _golden(golden: GoldenDifference) -> Iterator[str]:
+    n_queries = len(golden.queries)
+    yield f"\ngolden slates: {golden.n_identical} of {n_queries} identical"
+    if golden.n_identical < n_queries:
+        yield f"  overlap@10 {golden.overlap:.2f}, rank-biased overlap {golden.rank_biased_overlap:.2f}, on average"
+    for entity, names in golden.defaulted.items():
+        yield f"  of {entity}s the second has no {', '.join(names)}: the first answered with its defaults"
+    differing = sorted(
+        (query for query in golden.queries if not query.identical), key=lambda query: query.rank_biased_overlap
+    )
+    yield from _aligned(
+        [
+            (query.request_id, f"{query.overlap:.0%} in common", _tiers(query.tiers), query.unanswered)
+            for query in differing[:MOST_QUERIES]
+        ]
+    )
+    if len(differing) > MOST_QUERIES:
+        yield f"  and {len(differing) - MOST_QUERIES} more, at least as alike"
+
+
+def _tiers(tiers: tuple[str, str]) -> str:
+    return tiers[1] if tiers[0] == tiers[1] else f"{tiers[0]} -> {tiers[1]}"
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return "-" if value is None else str(value)
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        yield "  " + "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()

@@ -1,0 +1,120 @@
+"""`slate journal`: what was asked, decided and switched, and what was in production when."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cli.output import AsJson, print_result, table
+from cli.parameters import load_settings
+from contracts.errors import RegistryError
+from contracts.home import find_home
+
+if TYPE_CHECKING:
+    from release.journal.history import Standing
+    from release.journal.journal import Entry, Journal
+
+LENGTH = 20
+COLUMNS = ("id", "ts", "action", "phase", "version", "release_id", "epoch", "requester", "reason")
+
+group = typer.Typer(invoke_without_command=True)
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the commands of this module."""
+    app.add_typer(group, name="journal")
+
+
+def _moment(text: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is no time; write it like 2026-11-01T12:00Z") from None
+    if moment.tzinfo is None:
+        full = moment.isoformat()
+        raise typer.BadParameter(f"{text!r} names no zone; write {full}Z for UTC, or an offset such as {full}+01:00")
+    return moment
+
+
+@group.callback()
+def journal(
+    context: typer.Context,
+    *,
+    limit: Annotated[int, typer.Option(help="Entries shown, the latest; 0 shows all.", min=0)] = LENGTH,
+    at: Annotated[
+        datetime | None,
+        typer.Option(
+            help="Say what was in production then, such as 2026-11-01T12:00Z.", parser=_moment, metavar="TIME"
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """What was asked, decided and switched, when and why."""
+    if context.invoked_subcommand:
+        return
+    entries = _open().entries()
+    if at is not None:
+        _print_standing(entries, at, as_json)
+        return
+    rows = [entry.to_json() for entry in entries[-limit:]]
+    shown = [{**row, "ts": row["ts"][:19], "reason": row["reason"][:80]} for row in rows]
+    print_result(rows, as_json, table(shown, COLUMNS) or "the journal is empty")
+
+
+@group.command()
+def verify(*, as_json: AsJson = False) -> None:
+    """Check that no entry was changed or removed, the last ones by what MLflow was told of them."""
+    from release.registry.registry import Registry
+
+    try:
+        head, why = Registry(find_home(), load_settings().app).journal_head(), "MLflow was told of none yet"
+    except RegistryError as error:
+        head, why = None, error.problem
+    n_entries = _open().verify(head)
+    known = int(head.partition(":")[0]) if head else None
+    told = f"entry {known} is the one MLflow was told of" if head else f"some may be cut off at the end: {why}"
+    text = f"{n_entries} entries, each follows from the one before; {told}"
+    print_result({"entries": n_entries, "sound": True, "kept_elsewhere": known}, as_json, text)
+
+
+def _open() -> Journal:
+    from release.journal.journal import Journal
+
+    return Journal(find_home(), load_settings().app)
+
+
+def _print_standing(entries: list[Entry], at: datetime, as_json: bool) -> None:
+    from release.journal.history import served_at
+
+    standing = served_at(entries, at)
+    print_result(standing.to_json(), as_json, "\n".join(_describe(standing)))
+
+
+def _describe(standing: Standing) -> list[str]:
+    lines = [f"at {standing.moment.isoformat()}"]
+    entry, since = standing.production, standing.since
+    if entry is None or since is None:
+        lines.append("production  nothing: no release had been put there")
+    else:
+        lines.append(f"production  {_name(entry)}, since {_told(since)}")
+        if since is not entry:
+            lines.append(f"            this generation since {_told(entry)}")
+    staging = standing.staging
+    lines.append(f"staging     {_name(staging)}, since {_told(staging)}" if staging else "staging     nothing")
+    if standing.switching:
+        lines.append(
+            f"switching   to {_name(standing.switching)}, begun {_told(standing.switching)}; noted as done later"
+        )
+    return lines
+
+
+def _name(entry: Entry) -> str:
+    return f"release {entry.release_id} generation {entry.generation_id} (version {entry.version})"
+
+
+def _told(entry: Entry) -> str:
+    return (
+        f"{entry.ts.isoformat(timespec='seconds')} by {entry.requester}, {entry.action}: {entry.reason or 'no reason'}"
+    )

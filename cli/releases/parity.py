@@ -1,0 +1,78 @@
+"""`slate parity`: the values that answers stood on, against the same computed again offline."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cli.output import AsJson, table
+from cli.parameters import load_settings
+from contracts.home import find_home
+from pipelines.paths import VALID
+
+if TYPE_CHECKING:
+    from release.parity.parity_result import LoggedParity
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the command of this module."""
+    app.command()(parity)
+
+
+def parity(
+    *,
+    requests: Annotated[int, typer.Option(help="Answers checked, the latest.", min=1, max=1_000_000)] = 1000,
+    tables: Annotated[Path, typer.Option(help="The canonical tables to compute from.")] = VALID,
+    tolerance: Annotated[
+        float, typer.Option(help="Largest relative difference that counts as equal; 0: the same bits.", min=0)
+    ] = 0.0,
+    max_share: Annotated[
+        float | None,
+        typer.Option(help="Share of values that may be at fault; by default as the gate has it.", min=0, max=1),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Compute the feature values that answers stood on again, and say which differ; exits 1 when too many do.
+
+    The result of each release is kept under SLATE_HOME for the gate `logged_parity`, unless a tolerance was named.
+    """
+    from feature_store.online.connection import connect
+    from feature_store.server.embedded_redis import online_store
+    from release.parity.parity_result import record_parity
+    from release.parity.parity_run import check_values_log
+
+    home, settings = find_home(), load_settings()
+    with online_store(home) as url, connect(url) as client:
+        found = check_values_log(client, settings.app, home, tables, requests, tolerance=tolerance)
+    if not tolerance:  # the gate knows none, and would take what was overlooked for equal
+        for one in found:
+            record_parity(home.parity / settings.app, one)
+    print(json.dumps([one.to_json() for one in found]) if as_json else "\n\n".join(map(_as_text, found)))
+    most = settings.promotion.max_parity_share if max_share is None else max_share
+    if any(one.fault_share > most for one in found):
+        raise typer.Exit(1)
+
+
+def _as_text(found: LoggedParity) -> str:
+    counted = f"{found.n_requests} answers, {found.n_values} values computed again, {found.n_faults} at fault"
+    lines = [f"release {found.release_id}: {counted}"]
+    if found.other_tables:
+        lines.append(f"note: {', '.join(found.other_tables)} are not the tables that the release was built from")
+    worst = found.worst()
+    rows = [
+        {
+            "feature": one.name,
+            "values": one.n_values,
+            "mismatch": one.mismatch,
+            "missing": one.missing,
+            "extra": one.extra,
+        }
+        for one in worst
+    ]
+    if rows:
+        lines += ["", table(rows, ("feature", "values", "mismatch", "missing", "extra")), ""]
+        lines += [f"{one.name}: {one.example}" for one in worst]
+    return "\n".join(lines)

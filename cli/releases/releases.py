@@ -1,0 +1,191 @@
+"""`slate register, releases, sync, promote, rollback`: from a bundle to what is served, and back."""
+
+from __future__ import annotations
+
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cli.output import AsJson, print_result, table
+from cli.parameters import load_settings
+from cli.requester import whoever_types
+from contracts.errors import PromotionRefused, SlateworkError
+from contracts.home import Home, find_home
+from pipelines.paths import BUNDLE
+
+if TYPE_CHECKING:
+    from contracts.settings.settings import Settings
+    from release.promotion.decision import Decision
+    from release.promotion.promotion import SyncReport
+    from release.registry.registry import Version
+
+REPORTS = Path("reports")
+WATCH_EVERY_S = 3.0  # a request must be decided within a minute; reading the registry takes milliseconds
+
+AllowDirty = Annotated[bool, typer.Option("--allow-dirty", help="Also when built from uncommitted source.")]
+
+
+class Target(StrEnum):
+    """The stages a version can be promoted to, as MLflow spells them."""
+
+    PRODUCTION = "Production"
+    STAGING = "Staging"
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the commands of this module."""
+    for command in (register, releases, sync, promote, rollback):
+        app.command()(command)
+
+
+def register(*, folder: Annotated[Path, typer.Option(help="The bundle.")] = BUNDLE, as_json: AsJson = False) -> None:
+    """Log the release in MLflow and register it as a version, once per release."""
+    version = _register(find_home(), load_settings(), folder)
+    print_result(version.to_json(), as_json, _describe_registration(version))
+
+
+def releases(*, as_json: AsJson = False) -> None:
+    """The versions there are, and which release is served."""
+    from release.journal.history import served
+    from release.journal.journal import Journal
+    from release.registry.registry import Registry
+
+    home, settings = find_home(), load_settings()
+    in_production = served(Journal(home, settings.app).entries())
+    rows = [
+        {**version.to_json(), "served": in_production is not None and version.release_id == in_production.release_id}
+        for version in Registry(home, settings.app).versions()
+    ]
+    shown = [{**row, "commit": row["commit"][:12], "served": "<- served" if row["served"] else ""} for row in rows]
+    listing = table(shown, ("version", "stage", "release_id", "generation_id", "commit", "served"))
+    print_result(rows, as_json, listing or "no versions yet: `dvc repro release`, then `slate register`")
+
+
+def sync(
+    *,
+    watch: Annotated[bool, typer.Option("--watch", help="Go on until Ctrl-C.")] = False,
+    every: Annotated[float, typer.Option(help="Seconds between two looks when watching.", min=0.1)] = WATCH_EVERY_S,
+    as_json: AsJson = False,
+) -> None:
+    """Carry out, or refuse, what was asked for in MLflow by stage or alias."""
+    from release.promotion.promotion import Promoter
+
+    promoter = Promoter.open(load_settings(), find_home())
+    if not watch:
+        _tell(promoter.sync(), as_json, quiet=False)
+        return
+    from cli.watching import stopped_by_signals
+    from cli.watching import watch as watch_rounds
+    from feature_store.server.embedded_redis import online_store
+
+    with stopped_by_signals() as stop, online_store(promoter.home):
+        print(f"watching {promoter.registry.connection.address} for model {promoter.settings.app}", file=sys.stderr)
+        watch_rounds(promoter.sync, lambda report: _tell(report, as_json, quiet=True), _complain, stop, every)
+
+
+def promote(
+    version: Annotated[int, typer.Argument(help="The version's number: see `slate releases`.")],
+    *,
+    stage: Annotated[Target, typer.Option(case_sensitive=False, help="Where to.")] = Target.PRODUCTION,
+    allow_dirty: AllowDirty = False,
+    accept: Annotated[str, typer.Option(help="Why, where it has no comparison, or its data moved.")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Ask for a version to be put into Production (or Staging), and have it decided now; exits 1 when refused."""
+    from release.promotion.promotion import Promoter
+    from release.registry.state import Stage
+
+    settings = load_settings()
+    decision = Promoter.open(settings, find_home()).promote(
+        version, Stage(stage), requester=whoever_types(), allow_dirty=allow_dirty, accepted=accept
+    )
+    print_result(decision.to_json(), as_json, _describe(decision))
+    _raise_if_refused(decision)
+
+
+def rollback(
+    release: Annotated[str | None, typer.Argument(help="A release id; without one, the release before.")] = None,
+    *,
+    reason: Annotated[str, typer.Option(help="Why, for the journal.")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Serve the previous release in production again, or the one named, at once; works while MLflow is away."""
+    from contracts.settings.quick_params import load_rollback_params
+    from release.journal.quick_journal import open_journal
+    from release.promotion.rollback import RolledBack, roll_back
+
+    def say(done: RolledBack) -> None:
+        if not as_json:
+            served = f"{done.pointer.release_id} (version {done.version})"
+            print(f"serving {served} instead of {done.left_release_id}", flush=True)
+
+    home, params = find_home(), load_rollback_params()
+    journal = open_journal(home, params.app)
+    done = roll_back(params, home, journal, to=release, requester=whoever_types(), reason=reason, moved=say)
+    pending = f"MLflow will be told by the next `slate sync`: {done.registry_pending}"
+    if as_json or done.registry_pending:
+        print_result(done.to_json(), as_json, pending)
+
+
+def promote_built(home: Home, settings: Settings) -> None:
+    """Register the bundle in build/release and put it into Production; what the demo does after the graph has run.
+
+    Uncommitted source is accepted: whoever tries the demo out has edited something. Raises PromotionRefused when a
+    gate fails.
+    """
+    from release.promotion.promotion import Promoter
+
+    version = _register(home, settings, BUNDLE)
+    print(_describe_registration(version))
+    decision = Promoter.open(settings, home).promote(version.number, requester=whoever_types(), allow_dirty=True)
+    print(_describe(decision))
+    _raise_if_refused(decision)
+
+
+def _register(home: Home, settings: Settings, folder: Path) -> Version:
+    from pipelines.stage_run import run_folder
+    from release.bundle.code_version import built_from
+    from release.bundle.manifest import load_manifest
+    from release.registry.registration import Sources
+    from release.registry.registration import register as register_bundle
+    from release.registry.registry import Registry
+
+    commit, dirty = built_from(Path.cwd(), load_manifest(folder).code)
+    sources = Sources(folder, run_folder(), REPORTS, commit, dirty)
+    return register_bundle(Registry(home, settings.app), sources)
+
+
+def _describe_registration(version: Version) -> str:
+    if version.newly_registered:
+        return f"registered release {version.release_id} as version {version.number} of {version.app}"
+    return f"same release, version {version.number}: {version.release_id} is registered already"
+
+
+def _tell(report: SyncReport, as_json: bool, *, quiet: bool) -> None:
+    if quiet and not report.decisions and not report.rebuilt and not report.canary_ended:
+        return
+    lines = [f"the pointer was set again to {report.rebuilt.release_id}"] if report.rebuilt else []
+    lines += [f"the canary was ended: {report.canary_ended}"] if report.canary_ended else []
+    lines += [_describe(decision) for decision in report.decisions]
+    print_result(report.to_json(), as_json, "\n".join(lines) or "nothing was asked for")
+
+
+def _complain(error: SlateworkError) -> None:
+    print(f"slate: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
+
+
+def _describe(decision: Decision) -> str:
+    head = f"version {decision.version} {decision.verdict} for {decision.stage}: {decision.reason}"
+    rows = [gate.cells for gate in decision.gates]
+    return "\n".join([head, *([table(rows, tuple(rows[0]))] if rows else [])])
+
+
+def _raise_if_refused(decision: Decision) -> None:
+    if not decision.accepted:
+        raise PromotionRefused(
+            f"Version {decision.version} was refused for {decision.stage}: {decision.reason}",
+            "What is served stays served. The figures are on the version in MLflow and in `slate journal`.",
+        )

@@ -1,0 +1,50 @@
+"""`slate collect`: what of the online store nothing refers to any more goes."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cli.parameters import load_settings
+from contracts.home import find_home
+
+if TYPE_CHECKING:
+    from feature_store.publishing.collection import Collection
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the command of this module."""
+    app.command()(collect)
+
+
+def collect(
+    *,
+    all_unreferenced: Annotated[
+        bool,
+        typer.Option("--all-unreferenced", help="Also what is kept for its age alone: the last K, and the grace."),
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Remove old generations from the online store; never one that is served, or that a rollback would go to."""
+    from feature_store.online.connection import connect
+    from feature_store.server.embedded_redis import online_store
+    from release.journal.journal import Journal
+    from release.promotion.collecting import collect_generations
+
+    home, settings = find_home(), load_settings()
+    entries = Journal(home, settings.app).entries()
+    with online_store(home) as url, connect(url) as client:
+        done = collect_generations(client, settings.app, entries, settings.publish, all_unreferenced=all_unreferenced)
+    print(json.dumps(done.to_json(), indent=1) if as_json else _describe(done))
+
+
+def _describe(done: Collection) -> str:
+    kept = [f"kept       {_name(one.generation_id, one.release_id)}{one.why}" for one in done.kept]
+    collected = [f"collected  {_name(one.generation_id, one.release_id)}{one.n_keys} keys" for one in done.collected]
+    return "\n".join([*kept, *collected]) or "no generations in the store"
+
+
+def _name(generation_id: str, release_id: str | None) -> str:
+    return f"{generation_id}  of release {release_id or 'unknown':18}"

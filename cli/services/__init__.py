@@ -1,0 +1,1 @@
+"""`slate up`, `down`, `status`: the services on this machine."""

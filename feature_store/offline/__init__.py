@@ -1,0 +1,1 @@
+"""The offline store: feature values of any entity as of any moment."""

@@ -1,0 +1,69 @@
+"""Views of folds over tables in memory, the quick way (see `trailing`)."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import polars as pl
+
+from contracts.features import Entity
+from feature_store.definitions.views import KEY, EventTypes, FeatureView
+from feature_store.offline.events import of_types
+from feature_store.offline.trailing import EventRuns, Moments
+
+
+class FoldedEvents:
+    """The events of an entity, beside the keys (entity_id, as_of_us) to compute folds for.
+
+    events: `<entity>_id`, event_type, event_us, value_milli; null where an event has no value.
+    """
+
+    def __init__(self, events: pl.DataFrame, keys: pl.DataFrame, entity: Entity) -> None:
+        self._events = events.select(pl.col(f"{entity}_id").alias("entity_id"), "event_type", "event_us", "value_milli")
+        self._keys = keys
+        self._runs: dict[EventTypes, EventRuns] = {}
+
+    def compute(self, view: FeatureView) -> pl.DataFrame:
+        """One row per key, in the order searched: KEY, then a column per feature, null where missing."""
+        columns = {}
+        for event_types, aggregates in view.aggregates.items():
+            runs = self._runs_of(event_types)
+            spans = runs.spans(self._moments, view.reach_us)
+            for name, aggregate in aggregates.items():
+                columns[name] = pl.Series(runs.fold(aggregate, spans), nan_to_null=True)
+        return self._searched.with_columns(**columns)
+
+    def _runs_of(self, event_types: EventTypes) -> EventRuns:
+        """The events of these types, or all where none is named; searched for once."""
+        if event_types not in self._runs:
+            codes, _, n_entities = self._codes
+            wanted = of_types(event_types) & pl.col("code").is_not_null()
+            asked = self._events.with_columns(code=codes).filter(wanted)
+            value = asked["value_milli"]
+            self._runs[event_types] = EventRuns(
+                asked["code"].to_numpy(),
+                asked["event_us"].to_numpy(),
+                value.fill_null(0).to_numpy(),
+                value.is_not_null().to_numpy(),
+                n_entities,
+            )
+        return self._runs[event_types]
+
+    @cached_property
+    def _codes(self) -> tuple[pl.Series, pl.Series, int]:
+        """Each event's entity and each key's as a number, and how many there are."""
+        numbers = self._keys.select(pl.col("entity_id").unique()).with_row_index("code")
+        events, keys = (
+            table.join(numbers, "entity_id", how="left", maintain_order="left", nulls_equal=True)["code"].cast(pl.Int32)
+            for table in (self._events, self._keys)
+        )
+        return events, keys, len(numbers)
+
+    @cached_property
+    def _moments(self) -> Moments:
+        _, codes, n_entities = self._codes
+        return Moments(codes.to_numpy(), self._keys["as_of_us"].to_numpy(), n_entities)
+
+    @cached_property
+    def _searched(self) -> pl.DataFrame:
+        return self._keys.select(KEY)[self._moments.order]

@@ -1,0 +1,184 @@
+"""The offline store: feature values of any entity as of any moment, computed by Ibis on DuckDB or Spark.
+
+`as_of - reach <= event_ts < as_of`, strictly before: what happens at as_of itself is not known at as_of. No feature
+depends on the order of events of the same microsecond; histories order them by item, then by kind of event.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+import polars as pl
+
+from contracts.errors import ShapeMismatch
+from contracts.features import Entity, FeatureSchema, FeatureSpec
+from contracts.tables import UTC_TIME, CanonicalTables, type_codes
+from feature_store.definitions import features_of, views_of
+from feature_store.definitions.views import Feature, FeatureView, Rows, Source
+from feature_store.offline.engines import Engine, EngineName, open_engine
+from feature_store.offline.events import event_columns, positive_events, thousandths
+from feature_store.offline.folded import FoldedEvents
+from feature_store.values.values import HISTORY_SCHEMA, FeatureValues
+
+
+def point_in_time_join(
+    spine: pl.DataFrame,
+    tables: CanonicalTables,
+    entity: Entity,
+    n_threads: int | None = None,
+    engine: EngineName = "duckdb",
+) -> pl.DataFrame:
+    """The spine with every feature of the entity as it was known at each row's as_of.
+
+    spine: `<entity>_id`, `as_of` (UTC) and whatever else; its rows, their number, order and duplicates are kept.
+    n_threads: of the engine, None for all cores; values do not depend on it. engine: what computes, see `engines`.
+    Returns f32 columns in the schema's order; null where missing.
+    """
+    key = f"{entity}_id"
+    keys = pl.DataFrame({"entity_id": spine[key].cast(pl.String), "as_of_us": _microseconds(spine["as_of"])})
+    joined = keys
+    with open_engine(engine, n_threads) as opened:
+        known = _Tables(tables, keys.unique(), entity, opened)
+        for view in views_of(entity):
+            joined = joined.join(known.compute(view), on=keys.columns, how="left", maintain_order="left")
+    if joined.height != spine.height:
+        raise ShapeMismatch(
+            f"The join made {joined.height} rows of {spine.height}: a view gives more than one row per key.",
+            f"Mend the {entity} views in feature_store/definitions.",
+        )
+    return spine.hstack(joined.select(_column(feature) for feature, _ in features_of(entity)))
+
+
+def learn_schema(training: pl.DataFrame, entity: Entity) -> FeatureSchema:
+    """The entity's schema with its defaults: what a feature is when empty (0 for counts), else the median of training.
+
+    A feature that training says nothing of is left out: it is missing, or as when empty, in every row (a shop's prices
+    in films), or it rests on one that is.
+    """
+    declared = features_of(entity)
+    silent = {feature.name for feature, _ in declared if _says_nothing(feature, training[feature.name])}
+    told = [(feature, view) for feature, view in declared if not {feature.name, feature.rests_on} & silent]
+    specs = (
+        FeatureSpec(feature.name, _default(feature, training[feature.name]), view.ttl / timedelta(days=1))
+        for feature, view in told
+    )
+    return FeatureSchema(entity, tuple(specs))
+
+
+def _says_nothing(feature: Feature, values: pl.Series) -> bool:
+    return not (values.is_not_null() & values.ne_missing(feature.when_empty)).any()
+
+
+def _default(feature: Feature, values: pl.Series) -> float:
+    median = values.median() if feature.when_empty is None else feature.when_empty
+    return float(median)  # type: ignore[arg-type]  # the median of numbers, and one at least is there
+
+
+def values_as_of(
+    tables: CanonicalTables,
+    as_of: datetime,
+    history_length: int,
+    n_threads: int | None = None,
+    engine: EngineName = "duckdb",
+) -> FeatureValues:
+    """What was known of everybody who did anything before as_of, and of every item of the catalogue.
+
+    history_length: events kept per person, the latest.
+    """
+    histories = histories_as_of(tables.interactions, as_of, history_length)
+    rows = {
+        entity: point_in_time_join(
+            pl.DataFrame({f"{entity}_id": ids, "as_of": [as_of] * len(ids)}, schema_overrides={"as_of": UTC_TIME}),
+            tables,
+            entity,
+            n_threads,
+            engine,
+        ).drop("as_of")
+        for entity, ids in ((Entity.USER, histories["user_id"]), (Entity.ITEM, tables.items["item_id"]))
+    }
+    return FeatureValues(rows[Entity.USER], rows[Entity.ITEM], histories, as_of)
+
+
+def _column(feature: Feature) -> pl.Expr:
+    column = pl.col(feature.name).cast(pl.Float32)
+    return column if feature.when_empty is None else column.fill_null(feature.when_empty)
+
+
+class _Tables:
+    """The canonical tables inside the engine, beside the keys (entity_id, as_of_us) to compute features for."""
+
+    def __init__(self, tables: CanonicalTables, keys: pl.DataFrame, entity: Entity, engine: Engine) -> None:
+        self._entity = entity
+        self._engine = engine
+        events = event_columns(tables.interactions)
+        self._folded = FoldedEvents(events, keys, entity)
+        self._keys = engine.table(keys)
+        self._items = engine.table(_item_columns(tables.items))
+        self._users = engine.table(_user_columns(tables.users))
+        rows = engine.table(events).left_join(self._items, "item_id").drop("item_id_right")
+        self._events = engine.kept(rows.left_join(self._users, "user_id").drop("user_id_right"))
+
+    def compute(self, view: FeatureView) -> pl.DataFrame:
+        """One row per key that the view has anything for."""
+        if view.folds and self._engine.quick:
+            return self._folded.compute(view)
+        rows = self._events_before(view) if view.source is Source.EVENTS else self._attributes()
+        return self._engine.compute(view.computed_from(rows))
+
+    def _events_before(self, view: FeatureView) -> Rows:
+        reach_us = view.reach_us
+        events = self._events.mutate(entity_id=self._events[f"{self._entity}_id"])
+        keys = self._keys
+        return keys.join(
+            events,
+            [
+                keys.entity_id == events.entity_id,
+                events.event_us < keys.as_of_us,
+                events.event_us >= keys.as_of_us - reach_us,
+            ],
+        ).drop("entity_id_right")
+
+    def _attributes(self) -> Rows:
+        table = self._users if self._entity is Entity.USER else self._items
+        return self._keys.join(table, self._keys.entity_id == table[f"{self._entity}_id"])
+
+
+def _item_columns(items: pl.DataFrame) -> pl.DataFrame:
+    return items.select(
+        "item_id",
+        "categories",
+        pl.col("release_year").cast(pl.Int64),
+        price_milli=thousandths("price"),
+        created_us=pl.col("created_ts").dt.epoch("us"),
+    )
+
+
+def _user_columns(users: pl.DataFrame) -> pl.DataFrame:
+    return users.select(
+        "user_id", pl.col("age").cast(pl.Int64), female=_female(), signup_us=pl.col("signup_ts").dt.epoch("us")
+    )
+
+
+def _female() -> pl.Expr:
+    return pl.col("gender").replace_strict({"F": 1, "M": 0}, default=None, return_dtype=pl.Int64)
+
+
+def _microseconds(times: pl.Series) -> pl.Series:
+    return times.cast(UTC_TIME).dt.epoch("us")
+
+
+def histories_as_of(interactions: pl.DataFrame, as_of: datetime, length: int) -> pl.DataFrame:
+    """Everybody's latest events strictly before as_of, at most `length` of each, as `values.HISTORY_SCHEMA`."""
+    events = positive_events(interactions).filter(pl.col("event_ts") < as_of)
+    return (
+        events.sort("event_ts", "item_id", "event_type")
+        .group_by("user_id")
+        .agg(
+            item_ids=pl.col("item_id").tail(length),
+            event_ts=pl.col("event_ts").dt.epoch("s").tail(length),
+            event_types=type_codes().tail(length),
+            values=pl.col("value").tail(length),
+        )
+        .cast(HISTORY_SCHEMA)
+        .sort("user_id")
+    )

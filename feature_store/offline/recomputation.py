@@ -1,0 +1,270 @@
+"""What readers ought to have given: rows and histories of any keys at any moments, computed again from the canonical
+tables by the offline store's own functions.
+
+`expected_rows` is the one place that says what an online row must be: as it was published, and of people the live
+features as of the request, under the terms of `live`. Those are what was published, changed by as much as the offline
+store's answer about the history changed from `as_of` to `now`, and by its answer about the recent events logged.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from contracts.calendar import epoch_microseconds
+from contracts.errors import ReleaseMismatch
+from contracts.events import EVENT_CODES, EVENT_TYPE_OF, EventType
+from contracts.features import Entity, FeatureSchema, ReadRows
+from contracts.id_map import IdMap
+from contracts.ids import FloatArray
+from contracts.tables import UTC_TIME, CanonicalTables
+from feature_store.definitions import features_of
+from feature_store.definitions.views import Aggregate
+from feature_store.offline.events import positive_events
+from feature_store.offline.offline_store import histories_as_of, point_in_time_join
+from feature_store.online.packing import epoch_seconds, moment_of
+from feature_store.readers.live import LIVE_FEATURES, LIVE_NAMES, MICROSECONDS, LiveFeature, is_same_event
+from feature_store.readers.rows import default_rows, usable_rows
+from feature_store.values.histories import of_known_items
+
+DAY = timedelta(days=1)
+
+
+@dataclass(frozen=True)
+class Key:
+    """One row that was read.
+
+    as_of: when it was true; now: when it was read. recent: of a person, what was known of them since: epoch
+    microseconds and type.
+    """
+
+    entity_id: str
+    as_of: datetime
+    now: datetime
+    recent: tuple[tuple[int, EventType], ...] = ()
+
+
+# By person and as_of: the events in the history that a reader gives, oldest first: epoch seconds and code of the type.
+_Histories = defaultdict[tuple[str, datetime], list[tuple[int, int]]]
+
+
+@dataclass(frozen=True)
+class ExpectedHistory:
+    """n_events: how many a reader gives; last_ts: of the last one, epoch seconds, None where there is none."""
+
+    n_events: int
+    last_ts: int | None
+
+
+def expected_rows(
+    tables: CanonicalTables,
+    schema: FeatureSchema,
+    keys: Sequence[Key],
+    history_length: int,
+    item_ids: IdMap,
+    *,
+    tells_types: bool = True,
+) -> ReadRows:
+    """The row that a reader of this schema must give for each key at its moment, in the order of the keys.
+
+    history_length, item_ids: see `expected_histories`. tells_types: whether histories of this release do, see `live`.
+    Raises ReleaseMismatch when a feature of the schema is not declared here.
+    """
+    _check_declared(schema)
+    known = _known(tables, schema.entity, keys)
+    values = np.where(known[:, None], _values(tables, schema, keys), np.float32(np.nan))
+    written = np.array([epoch_seconds(key.as_of) for key in keys], np.int64)
+    rows, read_at = default_rows(schema, len(keys)), defaultdict(list)
+    for position, key in enumerate(keys):
+        read_at[key.now].append(position)
+    for now, at in read_at.items():
+        part = usable_rows(schema, values[at], written[at], known[at], now)
+        rows.values[at], rows.known[at] = part.values, part.known
+        rows.missing[at], rows.written[at] = part.missing, part.written
+    if schema.entity is Entity.USER:
+        later = [at for at, key in enumerate(keys) if key.recent or _second(key.now) > _second(key.as_of)]
+        columns = [column for column, name in enumerate(schema.names) if name in LIVE_NAMES]
+        if later and columns:
+            told = _told(tables, [keys[at] for at in later], rows.known[later], history_length, item_ids, tells_types)
+            _bring_up_to_now(told, schema, rows, later, columns)
+    return rows
+
+
+@dataclass(frozen=True)
+class _Told:
+    """What the offline store says of what a reader holds of some keys, a value a key for each feature.
+
+    history_then, history_now: of their histories alone, as of the second of as_of and as of now; since: as of now, of
+    what came in since alone. stands: whether the row is as it was published. grown: the days from then to now.
+    has_types: whether it is known of what type the events are.
+    """
+
+    history_then: pl.DataFrame
+    history_now: pl.DataFrame
+    since: pl.DataFrame
+    stands: npt.NDArray[np.bool_]
+    grown: npt.NDArray[np.float64]
+    has_types: npt.NDArray[np.bool_]
+
+    def now(self, feature: LiveFeature, reach: timedelta, published: FloatArray) -> FloatArray:
+        """The live feature as of now. published: NaN where missing, and so is what is returned."""
+        then, now, since = (
+            told[feature.name].cast(pl.Float32).fill_null(float("nan")).to_numpy()
+            for told in (self.history_then, self.history_now, self.since)
+        )
+        if feature.fold.aggregate is Aggregate.COUNT:
+            begins_before = self.grown < reach / DAY
+            changed = np.where(begins_before, np.maximum(np.nan_to_num(published) - then + now, 0), 0)
+            count = np.where(self.stands, np.nan_to_num(published), changed) + since
+            # Nothing counted is no news of somebody who has no row, or an old one: there it stays missing.
+            return np.where(np.isnan(published) & (since == 0), published, count)
+        aged = np.where(is_same_event(published, then), now, (published.astype(np.float64) + self.grown))
+        days = np.where(self.stands, published, aged)
+        first, second = (since, days) if feature.fold.aggregate is Aggregate.DAYS_SINCE_LAST else (days, since)
+        return np.where(np.isnan(first), second, first).astype(np.float32)
+
+
+def _bring_up_to_now(
+    told: _Told, schema: FeatureSchema, rows: ReadRows, later: Sequence[int], columns: Sequence[int]
+) -> None:
+    """Put the live features of people as of `now` into their rows. later, columns: which rows, and which features."""
+    reaches = {feature.name: view.reach for feature, view in features_of(schema.entity)}
+    live = {feature.name: feature for feature in LIVE_FEATURES}
+    for column in columns:
+        name = schema.names[column]
+        published = np.where(rows.missing[later, column], np.float32(np.nan), rows.values[later, column])
+        values = told.now(live[name], reaches[name], published)
+        if live[name].fold.event_types:
+            values = np.where(told.has_types, values, published)
+        missing = np.isnan(values)
+        rows.values[later, column] = np.where(missing, rows.values[later, column], values)
+        rows.missing[later, column] = missing
+
+
+def _told(
+    tables: CanonicalTables,
+    keys: Sequence[Key],
+    known: npt.NDArray[np.bool_],
+    history_length: int,
+    item_ids: IdMap,
+    tells_types: bool,
+) -> _Told:
+    """known: whether there is a row of each key."""
+    histories = _histories(tables, keys, history_length, item_ids)
+    seconds = [_second(key.as_of) if is_known else 0 for key, is_known in zip(keys, known.tolist(), strict=True)]
+    # Everybody asked about gets a name of their own, for what was known of them is another thing each time.
+    history, since = ([f"{kind}{at}" for at in range(len(keys))] for kind in ("history", "since"))
+    then, now = [moment_of(second) for second in seconds], [key.now for key in keys]
+    spine = pl.DataFrame(
+        {"user_id": [*history, *history, *since], "as_of": [*then, *now, *now]},
+        schema={"user_id": pl.String(), "as_of": UTC_TIME},
+    )
+    events = [
+        *((name, *event) for name, key in zip(history, keys, strict=True) for event in _in_history(histories, key)),
+        *(
+            (name, *event)
+            for name, key, second in zip(since, keys, seconds, strict=True)
+            for event in _since(histories, key, second)
+        ),
+    ]
+    interactions = _interactions(events, tables.interactions.schema)
+    joined = point_in_time_join(spine, replace(tables, interactions=interactions), Entity.USER)
+    n = len(keys)
+    moved = [(key.now - moment) / DAY for key, moment in zip(keys, then, strict=True)]
+    stands = ~known | np.array([_second(key.now) <= second for key, second in zip(keys, seconds, strict=True)], bool)
+    has_types = [tells_types or not histories[key.entity_id, key.as_of] for key in keys]
+    return _Told(joined[:n], joined[n : 2 * n], joined[2 * n :], stands, np.array(moved), np.array(has_types, bool))
+
+
+def _in_history(histories: _Histories, key: Key) -> list[tuple[int, EventType]]:
+    """The events of a key's history: the epoch microseconds at which they count, and their types."""
+    before_us = _second(key.as_of) * MICROSECONDS
+    return [
+        (min(second * MICROSECONDS, before_us - 1), EVENT_TYPE_OF[code])
+        for second, code in histories[key.entity_id, key.as_of]
+    ]
+
+
+def _since(histories: _Histories, key: Key, row_second: int) -> list[tuple[int, EventType]]:
+    """The recent events of a key that its row does not tell, likewise."""
+    told = set(histories[key.entity_id, key.as_of])
+    as_of_us, just_now = epoch_microseconds(key.as_of), epoch_microseconds(key.now) - 1
+    return [
+        # What is stamped later has happened all the same, just now.
+        (min(event_us, just_now), event_type)
+        for event_us, event_type in key.recent
+        if event_us // MICROSECONDS >= row_second
+        # The log does not tell items: what the history has of that second and type, before as_of, is taken to be it.
+        and not (event_us < as_of_us and (event_us // MICROSECONDS, EVENT_CODES[event_type]) in told)
+    ]
+
+
+def _interactions(events: Sequence[tuple[str, int, EventType]], schema: pl.Schema) -> pl.DataFrame:
+    """Interactions of these people at these moments, of these types; a fold asks for no more of them."""
+    named = {"user_id": pl.String(), "event_ts": pl.Int64(), "event_type": pl.String()}
+    told = pl.DataFrame([(user_id, us, str(kind)) for user_id, us, kind in events], schema=named, orient="row")
+    return pl.concat([pl.DataFrame(schema=schema), told.cast({"event_ts": UTC_TIME})], how="diagonal_relaxed")
+
+
+def _second(moment: datetime) -> int:
+    return epoch_microseconds(moment) // MICROSECONDS
+
+
+def expected_histories(
+    tables: CanonicalTables, keys: Sequence[Key], history_length: int, item_ids: IdMap
+) -> list[ExpectedHistory]:
+    """How long each person's history must have been, and when it must have ended, in the order of the keys.
+
+    history_length: events kept per person; item_ids: of the release, whose histories hold no other items.
+    """
+    found = _histories(tables, keys, history_length, item_ids)
+    mine = (found[key.entity_id, key.as_of] for key in keys)
+    return [ExpectedHistory(len(events), events[-1][0] if events else None) for events in mine]
+
+
+def _histories(tables: CanonicalTables, keys: Sequence[Key], history_length: int, item_ids: IdMap) -> _Histories:
+    people = pl.Series([key.entity_id for key in keys], dtype=pl.String).unique().implode()
+    events = tables.interactions.filter(pl.col("user_id").is_in(people))
+    found: _Histories = defaultdict(list)
+    for as_of in {key.as_of for key in keys}:
+        kept = of_known_items(histories_as_of(events, as_of, history_length), item_ids)
+        for user_id, seconds, codes in kept.select("user_id", "event_ts", "event_types").iter_rows():
+            found[user_id, as_of] = list(zip(seconds, codes, strict=True))
+    return found
+
+
+def _values(tables: CanonicalTables, schema: FeatureSchema, keys: Sequence[Key]) -> FloatArray:
+    """(n_keys, n_features) as they were true at as_of, NaN where missing."""
+    spine = pl.DataFrame(
+        {f"{schema.entity}_id": [key.entity_id for key in keys], "as_of": [key.as_of for key in keys]},
+        schema={f"{schema.entity}_id": pl.String(), "as_of": UTC_TIME},
+    )
+    joined = point_in_time_join(spine, tables, schema.entity).select(schema.names)
+    return joined.select(pl.all().cast(pl.Float32).fill_null(float("nan"))).to_numpy()
+
+
+def _known(tables: CanonicalTables, entity: Entity, keys: Sequence[Key]) -> npt.NDArray[np.bool_]:
+    """Whether there is a row at all: of who did anything before, and of every item of the catalogue."""
+    if entity is Entity.ITEM:
+        items = set(tables.items["item_id"])
+        return np.array([key.entity_id in items for key in keys], bool)
+    first = positive_events(tables.interactions).group_by("user_id").agg(pl.col("event_ts").min())
+    began: dict[str, datetime] = dict(first.iter_rows())
+    return np.array([key.entity_id in began and began[key.entity_id] < key.as_of for key in keys], bool)
+
+
+def _check_declared(schema: FeatureSchema) -> None:
+    declared = tuple(feature.name for feature, _ in features_of(schema.entity))
+    lacking = [name for name in schema.names if name not in declared]
+    if lacking:
+        raise ReleaseMismatch(
+            f"The release has the {schema.entity} features {', '.join(lacking)}, which are not declared here; declared "
+            f"are {', '.join(declared)}.",
+            "Compute with the code the release was built with: `git checkout release/<id>`, then ask again.",
+        )

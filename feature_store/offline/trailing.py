@@ -1,0 +1,215 @@
+"""Aggregates over the events of the days before a moment, for any number of moments and windows at once, exactly.
+
+The events of each entity lie in order of time, with running totals beside them, so that an aggregate over a window is
+the difference of two totals: two binary searches a moment, whatever lies in the window, where a join would meet every
+event of it. Nothing depends on the order of events of the same microsecond: counts, sums, the first and the last moment
+are the same in any.
+
+Sums are of integers, so that the running total up to a moment, minus another, is bit for bit the sum between them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from contracts.errors import SourceError
+from feature_store.definitions.views import MICROSECONDS_PER_DAY, Aggregate
+
+Codes = npt.NDArray[np.int32]
+Integers = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+Positions = npt.NDArray[np.int32 | np.int64]
+
+# Events and moments searched together: a few megabytes, which stay in the processor's cache.
+CHUNK_ROWS = 200_000
+# An entity's number and a time make one 64-bit key; of more entities than fit, fewer are searched together.
+LARGEST_KEY = 2**62
+LARGEST_TOTAL = 2**63
+
+
+@dataclass(frozen=True)
+class Spans:
+    """What lies in a window before each moment: from start to end, positions in the order of the runs.
+
+    as_of_us: the moments, aligned.
+    """
+
+    start: Positions
+    end: Positions
+    as_of_us: Integers
+
+    def part(self, rows: slice) -> Spans:
+        """Those of some moments."""
+        return Spans(self.start[rows], self.end[rows], self.as_of_us[rows])
+
+
+class Moments:
+    """Whom to look at, and when, in the order in which the runs are searched.
+
+    codes: (n,) entities, 0 to n_entities - 1; as_of_us: (n,) microseconds since the epoch. order: (n,) where each of
+    them stood among what was given.
+    """
+
+    def __init__(self, codes: Codes, as_of_us: Integers, n_entities: int) -> None:
+        self.order = _by_entity_and_time(codes, as_of_us)
+        self.as_of_us = as_of_us[self.order]
+        self.offsets = _offsets(codes, n_entities)
+
+
+class EventRuns:
+    """The events of every entity, oldest first, and running totals over them.
+
+    codes: (n_events,) whose; event_us: (n_events,) when, microseconds since the epoch; values: (n_events,) integers;
+    valued: (n_events,) whether an event has one. In any order; what is given is left as it is.
+    """
+
+    def __init__(
+        self, codes: Codes, event_us: Integers, values: Integers, valued: npt.NDArray[np.bool_], n_entities: int
+    ) -> None:
+        order = _by_entity_and_time(codes, event_us)
+        self.event_us = event_us[order]
+        self.offsets = _offsets(codes, n_entities)
+        self._values, self._valued = values[order], valued[order]
+
+    def spans(self, moments: Moments, reach_us: int) -> Spans:
+        """Where `as_of - reach <= event_us < as_of` for each moment, in the order of `moments`."""
+        start: Positions = np.empty(len(moments.as_of_us), dtype=_position_type(len(self.event_us)))
+        end = np.empty_like(start)
+        for chunk in self._chunks(moments):
+            until = chunk.as_of_us
+            end[chunk.rows] = chunk.search(until)
+            start[chunk.rows] = chunk.search(until - reach_us)
+        return Spans(start, end, moments.as_of_us)
+
+    def fold(self, aggregate: Aggregate, spans: Spans) -> Floats:
+        """The aggregate over each span; NaN where it has no value."""
+        with np.errstate(invalid="ignore", divide="ignore"):
+            match aggregate:
+                case Aggregate.COUNT:
+                    return (spans.end - spans.start).astype(np.float64)
+                case Aggregate.MEAN_VALUE:
+                    n_valued = self._n_valued[spans.end] - self._n_valued[spans.start]
+                    total = self._totals[spans.end] - self._totals[spans.start]
+                    return total.astype(np.float64) / np.where(n_valued, n_valued, np.nan) / 1000
+                case Aggregate.DAYS_SINCE_LAST:
+                    return self._days_since(spans, spans.end - 1)
+                case Aggregate.DAYS_SINCE_FIRST:
+                    return self._days_since(spans, spans.start)
+
+    def _days_since(self, spans: Spans, positions: Positions) -> Floats:
+        days = np.full(len(positions), np.nan)
+        there = spans.end > spans.start
+        days[there] = (spans.as_of_us[there] - self.event_us[positions[there]]) / MICROSECONDS_PER_DAY
+        return days
+
+    @cached_property
+    def _totals(self) -> Integers:
+        values = np.where(self._valued, self._values, 0)
+        _check_adds_up(values)
+        totals: Integers = _running(values, np.int64)
+        return totals
+
+    @cached_property
+    def _n_valued(self) -> Codes:
+        n_valued: Codes = _running(self._valued, np.int32)
+        return n_valued
+
+    def _chunks(self, moments: Moments) -> Iterator[_Chunk]:
+        """The events and moments of entities that follow each other, no entity in two chunks."""
+        if not len(moments.as_of_us):
+            return
+        earliest, latest = _range(self.event_us)
+        spread = latest - earliest + 2
+        rows = self.offsets + moments.offsets
+        most_entities = max(LARGEST_KEY // spread, 1)
+        for first, last in _cuts(rows, most_entities):
+            if moments.offsets[last] > moments.offsets[first]:
+                yield _Chunk(self, moments, first, last, earliest, spread)
+
+
+class _Chunk:
+    """Some entities' events under keys that rise from one entity to the next, and the moments that ask about them."""
+
+    def __init__(self, runs: EventRuns, moments: Moments, first: int, last: int, earliest: int, spread: int) -> None:
+        self._begin = int(runs.offsets[first])
+        self._earliest, self._latest = earliest, earliest + spread - 1
+        self._keys = (
+            runs.event_us[self._begin : runs.offsets[last]] - earliest + _steps(runs.offsets, first, last, spread)
+        )
+        self.rows = slice(int(moments.offsets[first]), int(moments.offsets[last]))
+        self.as_of_us = moments.as_of_us[self.rows]
+        self._steps = _steps(moments.offsets, first, last, spread)
+
+    def search(self, moments_us: Integers) -> Positions:
+        """For each moment the position of its entity's first event that is not before it."""
+        # Before all events is as good as at the first; after all, as just after the last.
+        within = np.clip(moments_us, self._earliest, self._latest) - self._earliest
+        return np.searchsorted(self._keys, within + self._steps) + self._begin
+
+
+def _by_entity_and_time(codes: Codes, moments_us: Integers) -> Positions:
+    if (moments_us[1:] >= moments_us[:-1]).all():
+        # What comes in order of time, as the canonical tables do, needs one stable sort by entity alone.
+        order = np.argsort(codes, kind="stable")
+    else:
+        order = np.lexsort((moments_us, codes))
+    positions: Positions = order.astype(_position_type(len(order)))
+    return positions
+
+
+def _position_type(n_rows: int) -> type[np.int32 | np.int64]:
+    """The smaller of the kinds that hold a position among so many: a table has two or three a row."""
+    return np.int32 if n_rows < 2**31 else np.int64
+
+
+def _offsets(codes: Codes, n_entities: int) -> Integers:
+    """(n_entities + 1,) where each entity's rows begin, once they are sorted."""
+    offsets: Integers = np.zeros(n_entities + 1, dtype=np.int64)
+    np.cumsum(np.bincount(codes, minlength=n_entities), out=offsets[1:])
+    return offsets
+
+
+def _steps(offsets: Integers, first: int, last: int, spread: int) -> Integers:
+    """For each row of these entities how far its entity's keys are moved."""
+    n_rows = np.diff(offsets[first : last + 1])
+    return np.repeat(np.arange(last - first, dtype=np.int64) * spread, n_rows)
+
+
+def _cuts(rows: Integers, most_entities: int) -> Iterator[tuple[int, int]]:
+    """Ranges of entities with about CHUNK_ROWS rows each, one at least, and at most so many entities."""
+    n_entities, first = len(rows) - 1, 0
+    while first < n_entities:
+        enough = int(np.searchsorted(rows, rows[first] + CHUNK_ROWS))
+        last = min(max(enough, first + 1), first + most_entities, n_entities)
+        yield first, last
+        first = last
+
+
+def _range(event_us: Integers) -> tuple[int, int]:
+    return (int(event_us.min()), int(event_us.max())) if len(event_us) else (0, 0)
+
+
+def _check_adds_up(values: Integers) -> None:
+    least, most = _range(values)
+    if max(-least, most) * len(values) < LARGEST_TOTAL:
+        return
+    total = float(np.abs(values).sum(dtype=np.float64))
+    if total >= LARGEST_TOTAL:
+        raise SourceError(
+            f"The values of {len(values):,} events add up to {total / 1000:.3g}; what 64 bits hold in thousandths is "
+            f"{LARGEST_TOTAL / 1000:.3g}.",
+            "Give `value` in a larger unit, such as thousands, or look for events whose values are too large.",
+        )
+
+
+def _running(numbers: npt.NDArray[Any], kind: type[np.signedinteger[Any]]) -> npt.NDArray[Any]:
+    """(n + 1,) the totals of the first 0, 1, ... n numbers."""
+    totals = np.zeros(len(numbers) + 1, dtype=kind)
+    np.cumsum(numbers, out=totals[1:])
+    return totals

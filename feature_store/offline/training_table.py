@@ -1,0 +1,145 @@
+"""A training table of more rows than fit in memory as a table: Parquet in, Parquet out, in the order of the spine.
+
+One entity after another, and of it one feature after another: held at once are, of each event, its time, its value and
+running totals, and of each row of the spine its place and one feature. Columns wait on disk to be put together.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+from tqdm import tqdm
+
+from contracts.errors import SettingsError
+from contracts.features import Entity
+from contracts.tables import UTC_TIME
+from feature_store.definitions.views import EventTypes, FeatureView
+from feature_store.offline.events import event_columns, of_types
+from feature_store.offline.trailing import EventRuns, Moments
+
+BATCH_ROWS = 500_000
+N_THREADS = 2  # what numpy does here it does without Python's lock; more would hold more columns at once
+
+Column = npt.NDArray[np.float32]
+
+
+def write_training_table(spine: Path, interactions: Path, views: Sequence[FeatureView], out: Path) -> int:
+    """Write the spine's rows with every feature of the views as it was known at each row's as_of, and return how many.
+
+    spine: Parquet with `as_of` (UTC), `<entity>_id` of every entity of the views, and whatever else; its rows, their
+    number, order and duplicates are kept. interactions: the canonical table. views: of folds alone.
+    out: is whole or not there; f32 columns behind those of the spine, null where missing.
+    Raises SettingsError for a view that is an expression: `offline.point_in_time_join` computes those.
+    """
+    _check_folds(views)
+    n_rows: int = pq.read_metadata(spine).num_rows
+    names = [feature.name for view in views for feature in view.features]
+    unfinished = out.with_name(out.name + ".part")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with (
+        tempfile.TemporaryDirectory(dir=out.parent, prefix=".columns-") as scratch,
+        tqdm(total=len(names), desc="features", unit="feature", disable=None) as progress,
+    ):
+        columns = Path(scratch)
+        for entity in Entity:
+            mine = [view for view in views if view.entity is entity]
+            for name, values in _columns(spine, interactions, entity, mine) if mine else ():
+                values.tofile(columns / name)
+                progress.update()
+        _put_together(spine, columns, names, unfinished)
+    unfinished.replace(out)
+    return n_rows
+
+
+def _check_folds(views: Sequence[FeatureView]) -> None:
+    for view in views:
+        if not view.folds:
+            raise SettingsError(
+                f"View {view.name} is an expression, which this does not compute.",
+                "Declare it by folds (feature_store/definitions/views.py), or use offline_store.point_in_time_join.",
+            )
+
+
+def _columns(
+    spine: Path, interactions: Path, entity: Entity, views: Sequence[FeatureView]
+) -> Iterator[tuple[str, Column]]:
+    """Each feature's name and values, in the order of the spine; NaN where missing."""
+    key = f"{entity}_id"
+    ids = pl.scan_parquet(spine).select(pl.col(key).unique()).collect(engine="streaming")[key].drop_nulls()
+    code = pl.col(key).cast(pl.Enum(ids), strict=False).to_physical().cast(pl.Int32).alias("code")
+    moments: Moments | None = None
+    for event_types in dict.fromkeys(types for view in views for types in view.aggregates):
+        runs = _runs(interactions, key, code, len(ids), event_types)
+        # Behind the first runs, in the making of which the most memory is held.
+        moments = moments or _moments(spine, key, code, len(ids))
+        mine = [view for view in views if event_types in view.aggregates]
+        with ThreadPoolExecutor(N_THREADS) as pool:
+            for first in range(0, len(mine), N_THREADS):
+                # No more views at once than threads: each holds its columns until they are on disk.
+                folded = partial(_folded, runs, moments, event_types)
+                for columns in pool.map(folded, mine[first : first + N_THREADS]):
+                    yield from columns
+        del runs, folded  # before the next ones are made
+
+
+def _folded(runs: EventRuns, moments: Moments, event_types: EventTypes, view: FeatureView) -> list[tuple[str, Column]]:
+    """The view's features that are folds over events of these types, which the runs hold."""
+    spans = runs.spans(moments, view.reach_us)
+    columns = []
+    for name, aggregate in view.aggregates[event_types].items():
+        values = np.empty(len(moments.order), np.float32)
+        for start in range(0, len(values), BATCH_ROWS):
+            rows = slice(start, start + BATCH_ROWS)
+            values[moments.order[rows]] = runs.fold(aggregate, spans.part(rows))
+        columns.append((name, values))
+    return columns
+
+
+def _moments(spine: Path, key: str, code: pl.Expr, n_entities: int) -> Moments:
+    as_of_us = pl.col("as_of").cast(UTC_TIME).dt.epoch("us").alias("as_of_us")
+    batches = (batch.select(code, as_of_us) for batch in _batches(spine, [key, "as_of"]))
+    asked = pl.concat(batches, rechunk=True)
+    # Whoever has no id is one entity more, without events.
+    codes = asked["code"].fill_null(n_entities).to_numpy()
+    return Moments(codes, asked["as_of_us"].to_numpy(), n_entities + 1)
+
+
+def _runs(interactions: Path, key: str, code: pl.Expr, n_entities: int, event_types: EventTypes) -> EventRuns:
+    value = pl.col("value_milli")
+    columns = [code, "event_us", value.fill_null(0), value.is_not_null().alias("valued")]
+    batches = _batches(interactions, [key, "event_type", "event_ts", "value"])
+    wanted = (event_columns(batch).filter(of_types(event_types)).select(columns) for batch in batches)
+    events = pl.concat(wanted, rechunk=True).drop_nulls("code")
+    codes, event_us, values, valued = (events[name].to_numpy() for name in events.columns)
+    return EventRuns(codes, event_us, values, valued, n_entities + 1)
+
+
+def _batches(path: Path, columns: Sequence[str]) -> Iterator[pl.DataFrame]:
+    file = pq.ParquetFile(path)
+    yield pl.DataFrame(file.schema_arrow.empty_table().select(list(columns)))  # a file without rows has no batch
+    for batch in file.iter_batches(BATCH_ROWS, columns=list(columns)):
+        yield pl.DataFrame(batch)
+
+
+def _put_together(spine: Path, columns: Path, names: Sequence[str], out: Path) -> None:
+    source = pq.ParquetFile(spine)
+    fields = [*source.schema_arrow, *(pa.field(name, pa.float32()) for name in names)]
+    start = 0
+    # Numbers hardly repeat: looking for those that do costs more than it saves.
+    texts = [field.name for field in source.schema_arrow if not pa.types.is_primitive(field.type)]
+    with pq.ParquetWriter(out, pa.schema(fields), compression="zstd", use_dictionary=texts) as writer:
+        for batch in source.iter_batches(BATCH_ROWS):
+            for name in names:
+                values = np.fromfile(columns / name, np.float32, len(batch), offset=4 * start)
+                batch = batch.append_column(name, pa.array(values, from_pandas=True))  # noqa: PLW2901
+            writer.write_batch(batch)
+            start += len(batch)

@@ -1,0 +1,1 @@
+"""The online store in Redis: connection, keys, packing, the pointer, recent events, streams."""

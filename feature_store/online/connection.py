@@ -1,0 +1,94 @@
+"""The connection to the online store, and the one place where redis' errors become ours.
+
+The client library is imported by who connects, and not before: a rollback must not wait for it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, TypeAlias, cast
+
+from contracts.errors import SlateworkError, StoreError
+
+if TYPE_CHECKING:
+    import redis
+
+Client: TypeAlias = "redis.Redis"  # what other rooms hand around without speaking to redis themselves
+
+PATIENT_TIMEOUT_S = 30.0  # for stages: a batch of thousands of rows on a busy machine
+CONNECT_TIMEOUT_S = 5.0
+FIRST_ANSWER_MS = 5000  # a wrong address is told in seconds; patience is for a server that was there
+
+
+def connect(url: str, timeout_ms: int | None = None) -> redis.Redis:
+    """A client that was answered once; replies are bytes.
+
+    A server that says it is a node of a Redis Cluster gets a client of the whole cluster, which has the same commands.
+    timeout_ms: with one, every call ends within about that time and is never tried again (a request's deadline);
+    without, calls are patient and a lost connection is retried, once the first answer has come within seconds.
+    Raises StoreUnavailable when nobody answers there, StoreError when the URL is malformed.
+    """
+    import redis  # noqa: PLC0415 - see above
+
+    first = timeout_ms or FIRST_ANSWER_MS
+    try:
+        client = redis.Redis.from_url(url, protocol=2, **_patience(timeout_ms))
+        probe = redis.Redis.from_url(url, protocol=2, **_patience(first))
+    except ValueError as error:
+        raise StoreError(
+            f"{without_password(url)} is no Redis URL: {error}", "Write it as redis://[:password@]host:port/0."
+        ) from error
+    with mapped_errors(where=without_password(url)):
+        probe.ping()
+        if _is_cluster(probe):
+            client.close()
+            # It has every command that is used here, and is no kind of redis.Redis.
+            client = cast("redis.Redis", redis.RedisCluster.from_url(url, protocol=2, **_patience(timeout_ms)))
+    probe.close()
+    return client
+
+
+def without_password(url: str) -> str:
+    """The URL as it may be printed."""
+    return re.sub(r"//([^/@:]*):[^/]*@", r"//\1:***@", url)
+
+
+@contextmanager
+def mapped_errors(where: str = "Redis") -> Iterator[None]:
+    """Raise ours for redis' errors: StoreUnavailable where the server does not answer, StoreError where it refuses."""
+    try:
+        yield
+    except SlateworkError:
+        raise
+    except Exception as error:
+        from feature_store.online.foreign_errors import ours  # noqa: PLC0415 - see above
+
+        meant = ours(error, where)
+        if meant is None:
+            raise
+        raise meant from error
+
+
+def _is_cluster(probe: redis.Redis) -> bool:
+    from redis.exceptions import NoPermissionError  # noqa: PLC0415 - see above
+
+    try:
+        return bool(probe.info("cluster").get("cluster_enabled"))
+    except NoPermissionError:
+        return False  # who may not ask is taken for one of a single server
+
+
+def _patience(timeout_ms: int | None) -> dict[str, object]:
+    from redis.backoff import ExponentialBackoff, NoBackoff  # noqa: PLC0415 - see above
+    from redis.retry import Retry  # noqa: PLC0415 - see above
+
+    if timeout_ms is None:
+        return {
+            "socket_timeout": PATIENT_TIMEOUT_S,
+            "socket_connect_timeout": CONNECT_TIMEOUT_S,
+            "retry": Retry(ExponentialBackoff(cap=0.5, base=0.05), 3),
+        }
+    seconds = timeout_ms / 1000
+    return {"socket_timeout": seconds, "socket_connect_timeout": seconds, "retry": Retry(NoBackoff(), 0)}

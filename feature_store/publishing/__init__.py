@@ -1,0 +1,1 @@
+"""Writing a generation into the online store, and taking old ones out."""

@@ -1,0 +1,185 @@
+"""Is there room in the online store for what will be written? Asked before the first write: a store that runs full, or
+makes room by evicting, takes away what is being served.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import polars as pl
+import redis
+
+from contracts.errors import StoreError
+from contracts.features import Entity
+from feature_store.online.connection import mapped_errors
+from feature_store.online.keys import BUCKET_SIZE, bucket_count, histories_key, items_key, receipt_key, users_key
+from feature_store.online.nodes import node_of
+from feature_store.online.packing import EVENT, HEADER
+from feature_store.server.server_program import COMPACT_BUCKET_ENTRIES, COMPACT_VALUE_BYTES
+from feature_store.values.generation_digest import HISTORIES_AT_ONCE, ROWS_AT_ONCE
+from feature_store.values.value_source import ValueSource
+
+# What Redis adds to the bytes of one field of a hash, by how the hash is kept, with what its allocator rounds up; and
+# to each key. Upper ends of what `python -m bench.publish --layouts` measures on Redis 6.2 and 7.
+COMPACT_FIELD_BYTES = 32
+TABLE_FIELD_BYTES = 80
+KEY_BYTES = 200
+KEYS_AT_ONCE = 1000
+
+
+@dataclass(frozen=True)
+class Memory:
+    """How much a store has, in bytes. limit: `maxmemory`, or the machine's memory where that is 0."""
+
+    used: int
+    limit: int
+    policy: str
+    is_capped: bool
+
+    @property
+    def free(self) -> int:
+        return max(self.limit - self.used, 0)
+
+    @property
+    def evicts(self) -> bool:
+        """Whether it may throw away values of ours to make room."""
+        return self.policy.startswith("allkeys")
+
+
+@dataclass(frozen=True)
+class Extent:
+    """How large a generation is. *_bytes: of the ids, and of the values as they are packed."""
+
+    n_users: int
+    n_items: int
+    n_histories: int
+    user_bytes: int
+    item_bytes: int
+    history_bytes: int
+
+    @property
+    def n_buckets(self) -> int:
+        return bucket_count(self.n_users) + bucket_count(self.n_histories)
+
+
+def read_memory(client: redis.Redis) -> Memory:
+    """What the store says of its memory."""
+    with mapped_errors():
+        said = client.info("memory")
+    capped = int(said["maxmemory"])
+    return Memory(
+        int(said["used_memory"]), capped or int(said["total_system_memory"]), said["maxmemory_policy"], capped > 0
+    )
+
+
+def keeps_hashes_compact(client: redis.Redis) -> bool:
+    """Whether the store keeps a bucket of rows as one block of bytes; False too where it does not tell."""
+    try:
+        with mapped_errors():
+            settings = client.config_get("hash-max-*")
+    except StoreError:
+        return False  # managed servers forbid CONFIG
+    return _largest(settings, "entries") >= BUCKET_SIZE and _largest(settings, "value") >= COMPACT_VALUE_BYTES
+
+
+def what_settings_cost(client: redis.Redis) -> tuple[str, str]:
+    """What a server's settings do to published values, and what to type about it; that is empty when all is well."""
+    memory, compact = read_memory(client), keeps_hashes_compact(client)
+    found = [f"maxmemory-policy {memory.policy}" + (", which may evict what is served" if memory.evicts else "")]
+    mend = ["maxmemory-policy noeviction"] if memory.evicts else []
+    if compact:
+        found.append("people's rows are kept compact")
+    else:
+        more = TABLE_FIELD_BYTES - COMPACT_FIELD_BYTES
+        found.append(f"hash-max settings are unknown or small, which costs some {more} bytes more a person")
+        mend += [f"hash-max-ziplist-entries {COMPACT_BUCKET_ENTRIES}", f"hash-max-ziplist-value {COMPACT_VALUE_BYTES}"]
+    said = "; ".join(f"`redis-cli config set {setting}`" for setting in mend)
+    return "; ".join(found), f"Set {said}, and the same in its configuration file." if mend else ""
+
+
+def measure(source: ValueSource) -> Extent:
+    """How large the values of a source are, from their ids, counts and lengths."""
+    widths = {entity: HEADER.size + 4 * len(source.feature_names(entity)) for entity in Entity}
+    n_users, n_items, n_histories = (source.counts[name] for name in ("n_users", "n_items", "n_histories"))
+    n_events = _total(source, "event_ts")
+    return Extent(
+        n_users,
+        n_items,
+        n_histories,
+        user_bytes=_id_bytes(source, Entity.USER) + n_users * widths[Entity.USER],
+        item_bytes=_id_bytes(source, Entity.ITEM) + n_items * widths[Entity.ITEM],
+        history_bytes=_total(source, "user_id") + n_histories * HEADER.size + n_events * EVENT.itemsize,
+    )
+
+
+def bytes_needed(extent: Extent, *, compact: bool) -> int:
+    """The memory that a generation takes in Redis, at most; compact: see `keeps_hashes_compact`."""
+    row = COMPACT_FIELD_BYTES if compact else TABLE_FIELD_BYTES
+    values = extent.user_bytes + extent.item_bytes + extent.history_bytes
+    fields = extent.n_users * row + (extent.n_items + extent.n_histories) * TABLE_FIELD_BYTES
+    return values + values // 16 + fields + (extent.n_buckets + 5) * KEY_BYTES
+
+
+def check_room(client: redis.Redis, app: str, generation_id: str, extent: Extent) -> None:
+    """Raise StoreError, with what is free and what is needed, when the rest of a generation would not fit."""
+    node = node_of(client, receipt_key(app, generation_id))
+    memory = read_memory(node)
+    whole = bytes_needed(extent, compact=keeps_hashes_compact(node))
+    needed = round(whole * (1 - _share_there(client, app, generation_id, extent)))
+    if needed <= memory.free:
+        return
+    raise StoreError(
+        f"Redis has {_mib(memory.free)} free ({_mib(memory.used)} of {_limit(memory)} used); "
+        f"generation {generation_id} needs {_mib(needed)} more. {_consequence(memory)}",
+        f"Raise it (`redis-cli config set maxmemory {memory.used + needed}`), or make room: `slate collect` removes "
+        "generations that nothing refers to. Nothing was written.",
+    )
+
+
+def _share_there(client: redis.Redis, app: str, generation_id: str, extent: Extent) -> float:
+    """How much of a generation is in the store already, by its keys."""
+    keys = [
+        *(users_key(app, generation_id, bucket) for bucket in range(bucket_count(extent.n_users))),
+        *(histories_key(app, generation_id, bucket) for bucket in range(bucket_count(extent.n_histories))),
+        items_key(app, generation_id),
+    ]
+    with mapped_errors():
+        there = sum(
+            int(client.exists(*keys[start : start + KEYS_AT_ONCE])) for start in range(0, len(keys), KEYS_AT_ONCE)
+        )
+    return there / len(keys)
+
+
+def _consequence(memory: Memory) -> str:
+    if memory.evicts:
+        return f"With `maxmemory-policy {memory.policy}` it would evict what is being served."
+    if memory.policy == "noeviction":
+        return "It would run out of memory in the middle."
+    return (
+        f"With `maxmemory-policy {memory.policy}` it would forget sessions, and then run out of memory in the middle."
+    )
+
+
+def _limit(memory: Memory) -> str:
+    return f"{_mib(memory.limit)} {'maxmemory' if memory.is_capped else 'of the machine (maxmemory 0)'}"
+
+
+def _mib(n_bytes: int) -> str:
+    return f"{n_bytes / 2**20:,.1f} MiB"
+
+
+def _id_bytes(source: ValueSource, entity: Entity) -> int:
+    key = f"{entity}_id"
+    return sum(int(batch[key].str.len_bytes().sum()) for batch in source.batches(entity.value, ROWS_AT_ONCE, [key]))
+
+
+def _total(source: ValueSource, column: str) -> int:
+    size = pl.col("user_id").str.len_bytes() if column == "user_id" else pl.col(column).list.len()
+    batches = source.batches("history", HISTORIES_AT_ONCE, [column])
+    return sum(int(batch.select(size).sum().item()) for batch in batches)
+
+
+def _largest(settings: Mapping[str | None, str | None], what: str) -> int:
+    """Of the two names that a setting has: `ziplist` until Redis 6.2, `listpack` since 7."""
+    return max((int(value or 0) for name, value in settings.items() if str(name).endswith(f"-{what}")), default=0)

@@ -1,0 +1,263 @@
+"""Publishing: every value of a generation into the online store, read back and compared, and then the receipt.
+
+Values stream from where they are into the store; neither side is ever held as a whole. While the server is busy with
+one batch, the next is read and packed.
+
+Every write is one that could be made again: a publisher that is killed anywhere leaves some right values and no
+receipt, and the next one writes what is missing. One at a time publishes (`turn_taking`). Nothing here touches the
+pointer, and values that have a receipt already are written again only from a source that was checked before.
+
+What stands behind a receipt: each hash was read back, whole, and was equal to what the source holds; the source was the
+generation that it says; and at the end, under a token put there after the last write, every hash was still there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import chain, islice
+from typing import Any
+
+import redis
+from redis.exceptions import ResponseError
+from tqdm import tqdm
+
+from contracts.errors import PublishIncomplete, ReleaseMismatch
+from contracts.features import Entity
+from contracts.fingerprint import FINGERPRINT_LENGTH, canonical_json
+from contracts.id_map import IdMap
+from feature_store.online.connection import mapped_errors
+from feature_store.online.exchange import Command, exchange, raise_refused
+from feature_store.online.keys import BUCKET_SIZE, bucket_count, histories_key, items_key, users_key
+from feature_store.publishing.generations import enter_generation, publish_receipt
+from feature_store.publishing.memory_forecast import KEYS_AT_ONCE, check_room, measure
+from feature_store.publishing.receipt import Receipt, is_published, read_receipt
+from feature_store.publishing.stored_buckets import Bucket, history_buckets, item_ids_of, item_parts, user_buckets
+from feature_store.publishing.turn_taking import TURN_MS, taking_turns
+from feature_store.values.generation_digest import GenerationDigest, generation_id_of
+from feature_store.values.value_source import ValueSource
+from feature_store.values.values import FeatureSchemas, check_features, not_the_generation
+
+__all__ = ["Receipt", "is_published", "publish", "read_receipt"]
+
+Answer = dict[bytes, bytes | None]  # the fields of a hash in the store; of a part of one, those asked for
+
+
+def publish(
+    client: redis.Redis,
+    app: str,
+    values: ValueSource,
+    schemas: FeatureSchemas,
+    item_ids: IdMap,
+    release_id: str,
+    batch_size: int,
+    turn_ms: int = TURN_MS,
+) -> Receipt:
+    """Put the values into the store under their generation, writing only what is missing or differs.
+
+    item_ids: the release's map, which the histories are packed with; the values must be of exactly these items.
+    batch_size: entities sent in one pipeline. turn_ms: see `taking_turns`.
+    Raises StoreError when the store refuses or has no room, PublishIncomplete when it does not hold what was written,
+    ArtefactError when the values are not the generation that they say; a rerun goes on.
+    """
+    _check_source(values, schemas, item_ids)
+    extent = measure(values)
+    check_room(client, app, values.generation_id, extent)
+    if read_receipt(client, app, values.generation_id, release_id):
+        _check_generation(values, generation_id_of(values))
+    publication = _Publication(client, app, values, schemas, item_ids)
+    with taking_turns(client, app, turn_ms) as turn, _progress(values) as progress:
+        check_room(client, app, values.generation_id, extent)  # whoever we waited for has filled some of it
+        enter_generation(client, app, turn, release_id, values.generation_id, values.counts)
+        for n_written in publication.write(batch_size):
+            turn.renew()
+            progress.update(n_written)
+        _check_generation(values, publication.digest.finish())
+        turn.seal()
+        publication.check_all_there()
+        receipt = Receipt(release_id, values.generation_id, **values.counts, checksum=publication.checksum)
+        publish_receipt(client, app, turn, receipt)
+    return receipt
+
+
+class _Publication:
+    """One generation on its way into the store."""
+
+    def __init__(
+        self, client: redis.Redis, app: str, values: ValueSource, schemas: FeatureSchemas, item_ids: IdMap
+    ) -> None:
+        self._client = client
+        self._app = app
+        self._values = values
+        self._schemas = schemas
+        self._item_ids = item_ids
+        self._checksum = hashlib.sha256()
+        self.digest = GenerationDigest(values)
+
+    @property
+    def checksum(self) -> str:
+        """Of everything written so far."""
+        return self._checksum.hexdigest()[:FINGERPRINT_LENGTH]
+
+    def write(self, batch_size: int) -> Iterator[int]:
+        """Make the store hold everything; yields after each batch how many values that were."""
+        firsts: dict[str, list[str]] = {"u": [], "h": []}
+        n_buckets = -(-batch_size // BUCKET_SIZE)
+        for batch in _read_ahead(_batches(self._buckets(firsts), n_buckets)):
+            _settle(self._client, batch)
+            for bucket in batch:
+                self._checksum.update(b"".join(chain.from_iterable(bucket.fields.items())))
+            yield sum(len(bucket.fields) for bucket in batch)
+        _settle_list(self._client, users_key(self._app, self._values.generation_id), firsts["u"])
+        _settle_list(self._client, histories_key(self._app, self._values.generation_id), firsts["h"])
+        self._remove_other_items()
+
+    def check_all_there(self) -> None:
+        """Raise PublishIncomplete when a hash that was written and compared is not there any more."""
+        app, generation_id, counts = self._app, self._values.generation_id, self._values.counts
+        keys = [
+            *(users_key(app, generation_id, bucket) for bucket in range(bucket_count(counts["n_users"]))),
+            *(histories_key(app, generation_id, bucket) for bucket in range(bucket_count(counts["n_histories"]))),
+            users_key(app, generation_id),
+            histories_key(app, generation_id),
+        ]
+        with mapped_errors():
+            there = sum(
+                int(self._client.exists(*keys[start : start + KEYS_AT_ONCE]))
+                for start in range(0, len(keys), KEYS_AT_ONCE)
+            )
+            n_items = self._client.hlen(items_key(app, generation_id))
+        if (there, n_items) != (len(keys), counts["n_items"]):
+            raise _incomplete(
+                f"Of generation {generation_id}, {there} of {len(keys)} keys of people and {n_items} of "
+                f"{counts['n_items']} items are in the online store, all of which were written"
+            )
+
+    def _buckets(self, firsts: dict[str, list[str]]) -> Iterator[Bucket]:
+        app, values, features = self._app, self._values, self.digest.features
+        yield from user_buckets(app, values, self._schemas.user, features[Entity.USER], firsts["u"])
+        yield from item_parts(app, values, self._schemas.item, features[Entity.ITEM])
+        yield from history_buckets(app, values, self._item_ids, firsts["h"])
+
+    def _remove_other_items(self) -> None:
+        """All items share a hash, so that a foreign one among them shows only in the end."""
+        key, n_items = items_key(self._app, self._values.generation_id), self._values.counts["n_items"]
+        with mapped_errors():
+            if self._client.hlen(key) == n_items:
+                return
+            for item_id, _row in self._client.hscan_iter(key):
+                if item_id.decode(errors="replace") not in self._item_ids:
+                    self._client.hdel(key, item_id)
+
+
+def _check_source(values: ValueSource, schemas: FeatureSchemas, item_ids: IdMap) -> None:
+    of_values = item_ids_of(values)
+    if of_values.fingerprint != item_ids.fingerprint:
+        raise ReleaseMismatch(
+            f"The values are of {len(of_values)} items, id map {of_values.fingerprint}; "
+            f"the release has {len(item_ids)}, id map {item_ids.fingerprint}.",
+            "They belong to different releases. Run `dvc repro`, or check out one release.",
+        )
+    for entity in Entity:
+        check_features(values, schemas.of(entity))
+
+
+def _check_generation(values: ValueSource, found: str) -> None:
+    if found != values.generation_id:
+        raise not_the_generation(found, values.generation_id)
+
+
+def _progress(values: ValueSource) -> tqdm[Any]:
+    total, name = sum(values.counts.values()), f"publish {values.generation_id}"
+    return tqdm(total=total, desc=name, unit="value", unit_scale=True, disable=None)
+
+
+def _batches(buckets: Iterable[Bucket], n_buckets: int) -> Iterator[list[Bucket]]:
+    buckets = iter(buckets)
+    while batch := list(islice(buckets, n_buckets)):
+        yield batch
+
+
+def _read_ahead(batches: Iterator[list[Bucket]]) -> Iterator[list[Bucket]]:
+    """The same; the next one is made while the last one is used."""
+    with ThreadPoolExecutor(1, "read-ahead") as thread:
+        coming = thread.submit(next, batches, None)
+        while (batch := coming.result()) is not None:
+            coming = thread.submit(next, batches, None)
+            yield batch
+
+
+def _settle(client: redis.Redis, batch: list[Bucket]) -> None:
+    """Make the store hold the batch: read, written where it differs, and then read again."""
+    stored = _read(client, batch) if _any_there(client, batch) else [Answer() for _ in batch]
+    differing = [(bucket, found) for bucket, found in zip(batch, stored, strict=True) if found != bucket.fields]
+    _write(client, differing)
+    written = [bucket for bucket, _ in differing]
+    wrong = [
+        bucket.key for bucket, found in zip(written, _read(client, written), strict=True) if found != bucket.fields
+    ]
+    if wrong:
+        raise _incomplete(f"{len(wrong)} of {len(written)} hashes just written are not there, among them {wrong[0]}")
+
+
+def _any_there(client: redis.Redis, batch: list[Bucket]) -> bool:
+    with mapped_errors():
+        return bool(client.exists(*(bucket.key for bucket in batch)))
+
+
+def _read(client: redis.Redis, batch: list[Bucket]) -> list[Answer | None]:
+    """What is stored of each bucket; None where the key holds something that is no hash."""
+    commands: list[Command] = [
+        ("HGETALL", bucket.key) if bucket.whole else ("HMGET", bucket.key, *bucket.fields) for bucket in batch
+    ]
+    with mapped_errors():
+        answers = exchange(client, commands)
+        return [_stored(bucket, answer) for bucket, answer in zip(batch, answers, strict=True)]
+
+
+def _stored(bucket: Bucket, answer: Any) -> Answer | None:
+    if isinstance(answer, ResponseError) and str(answer).startswith("WRONGTYPE"):
+        return None
+    if isinstance(answer, ResponseError):
+        raise answer
+    names, values = (answer[::2], answer[1::2]) if bucket.whole else (bucket.fields, answer)
+    return dict(zip(names, values, strict=True))
+
+
+def _write(client: redis.Redis, differing: list[tuple[Bucket, Answer | None]]) -> None:
+    """Right values first, then away with foreign ones: what is being read is never missing in between."""
+    commands: list[Command] = []
+    for bucket, found in differing:
+        if found is None:
+            commands.append(("DEL", bucket.key))
+        stored = found or {}
+        missing = bucket.fields.items() - stored.items() if stored else bucket.fields.items()
+        if missing:
+            commands.append(("HSET", bucket.key, *chain.from_iterable(missing)))
+        foreign = stored.keys() - bucket.fields.keys()
+        if foreign:
+            commands.append(("HDEL", bucket.key, *foreign))
+    with mapped_errors():
+        raise_refused(exchange(client, commands))
+
+
+def _settle_list(client: redis.Redis, key: str, firsts: list[str]) -> None:
+    content = canonical_json(firsts)
+    with mapped_errors():
+        try:
+            found = client.get(key)
+        except ResponseError:  # no string
+            found = None
+        if found != content:
+            client.set(key, content)
+            found = client.get(key)
+    if found != content:
+        raise _incomplete(f"{key}, just written, is not there")
+
+
+def _incomplete(problem: str) -> PublishIncomplete:
+    return PublishIncomplete(
+        f"{problem}.",
+        "Redis evicts keys (see its `maxmemory-policy`) or somebody clears it: mend that and run `dvc repro publish`.",
+    )

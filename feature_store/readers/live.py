@@ -1,0 +1,282 @@
+"""Live features: a person's counts and recencies, of all events or of those of a type, brought from the moment of
+publishing up to that of the request.
+
+They are those that are declared by folds (`LIVE_FEATURES`). Their values are those that the offline store computes at
+`now`: of the events with `now - reach <= event_ts < now`, those before the row's `as_of` by what was published and the
+history, those since by the person's recent events. All of it holds under these terms:
+
+- A history tells whole seconds. An event counts as at the beginning of its second, though before `as_of`: in the second
+  in which a window begins, one may stay or leave too early. Data in whole seconds is exact.
+- Days grow from the history's first or last event where the row tells the same to the second. Where it does not, that
+  event is not in the history, and they grow from what was published, a 32-bit number.
+- A history may lack events that were counted when the row was published: older than its length, or of an item that the
+  release does not know. They are taken to stay until the window begins after `as_of`: a count is never too low by them,
+  and too high by no more of them than left the window since `as_of`.
+- A history of a bundle before format version 3 tells no types: features of types stay as they were published.
+- Recent events that the list dropped (`serving.recent_length`, `serving.recent_ttl_hours`) are not counted.
+- An event of the recent list counts if it came in or after the second of `as_of` and is not in the history; what is
+  older, the row already tells. The same event sent twice counts once (same item, type, time and value).
+- An event stamped `now` or later has happened all the same, a microsecond ago: clocks of workers and clients differ.
+- In the very second of `as_of` the row stands as it was published; there is nothing it could have lost.
+
+Session events without a person count for nobody's row: offline, they are nobody's either.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from contracts.calendar import MICROSECOND, epoch_microseconds
+from contracts.events import EVENT_CODES, UNTOLD
+from contracts.features import Entity, Events, FeatureSchema, History, Person, ReadRows
+from contracts.id_map import UNKNOWN
+from feature_store.definitions import views_of
+from feature_store.definitions.view_terms import WITHOUT_END
+from feature_store.definitions.views import MICROSECONDS_PER_DAY, Aggregate, EventTypes, FeatureView, Fold
+
+MICROSECONDS = 1_000_000  # of a second
+SECOND_DAYS = np.float32(1 / 86_400)
+
+Columns = npt.NDArray[np.intp]
+Cells = npt.NDArray[np.float32]
+Flags = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class LiveFeature:
+    """A fold over a person's events that can go on from where the published row ended. window: None for all."""
+
+    name: str
+    fold: Fold
+    window: timedelta | None
+
+
+def live_features(views: Iterable[FeatureView]) -> Iterator[LiveFeature]:
+    """Those that these views declare."""
+    for view in views:
+        for feature, fold in zip(view.features, view.folds, strict=False):  # an expression has no folds
+            # Which event was the first or the last in a window, nobody knows who holds the latest alone.
+            # One with an end would have to forget them too.
+            if fold.aggregate is Aggregate.COUNT or (
+                fold.aggregate is not Aggregate.MEAN_VALUE and view.window is None and view.ttl >= WITHOUT_END
+            ):
+                yield LiveFeature(feature.name, fold, view.window)
+
+
+LIVE_FEATURES = tuple(live_features(views_of(Entity.USER)))
+LIVE_NAMES = frozenset(feature.name for feature in LIVE_FEATURES)
+
+
+def bring_up_to(person: Person, schema: FeatureSchema, now: datetime) -> Person:
+    """The person with the live features of their row as of now; every other feature stays as it was read.
+
+    schema: of the row; live features that it does not have are left out.
+    """
+    moment = _Moment.of(now, person)
+    plans = _plans(schema)
+    if not plans or (moment.is_of_row and not len(moment.since)):
+        return person
+    values, missing = person.features.values.copy(), person.features.missing.copy()
+    for plan in plans:
+        plan.write(moment, values[0], missing[0])
+    return replace(person, features=ReadRows(values, person.features.known, missing, person.features.written))
+
+
+def whole_history(person: Person) -> History:
+    """The history, then what was done since by the person and in this session, oldest first; known items alone.
+
+    Each event once: it is the same in both lists if item, type and time are, and in the history, which tells whole
+    seconds, if item, type and second are.
+    """
+    if not len(person.recent) and not len(person.session):
+        return person.history
+    later = _since(int(person.features.written[0]), person).followed_by(person.session)
+    later = later.where((later.item_idx != UNKNOWN) & ~_in_history(later, person.history))
+    times = later.event_us.tolist()
+    told = zip(times, later.item_idx.tolist(), later.event_types.tolist(), strict=True)
+    once = {event: at for at, event in enumerate(told)}
+    later = later.where(np.array(sorted(once.values(), key=times.__getitem__), np.intp))
+    return person.history.followed_by(History(later.item_idx, later.event_ts, later.event_types, later.values))
+
+
+@dataclass(frozen=True)
+class _Moment:
+    """One person at one moment. since: what they did since their row was published, oldest first, never after now."""
+
+    now_us: int
+    as_of: int
+    is_of_row: bool
+    history: History
+    since: Events
+
+    @classmethod
+    def of(cls, now: datetime, person: Person) -> _Moment:
+        now_us = epoch_microseconds(now)
+        as_of = int(person.features.written[0])
+        # Without a row there is nothing that could grow old.
+        is_of_row = not as_of or now_us // MICROSECONDS <= as_of
+        return cls(now_us, as_of, is_of_row, person.history, _since(as_of, person))
+
+    @property
+    def tells_types(self) -> bool:
+        """Whether it is known of what type each event is."""
+        return not (self.history.event_types == UNTOLD).any()
+
+    def of_types(self, codes: tuple[int, ...]) -> _Moment:
+        """The same with the events of these types alone; all where none is named."""
+        if not codes:
+            return self
+        history, since = self.history, self.since
+        return replace(self, history=history.where(_is_of(history, codes)), since=since.where(_is_of(since, codes)))
+
+    @property
+    def as_of_us(self) -> int:
+        return self.as_of * MICROSECONDS
+
+
+def _since(as_of: int, person: Person) -> Events:
+    """The recent events that the row does not tell, oldest first."""
+    recent = person.recent
+    if not len(recent):
+        return recent
+    new = recent.where(recent.event_ts >= as_of)
+    new = new.where(~_in_history(new, person.history))
+    return new.where(np.argsort(new.event_us, kind="stable"))
+
+
+def _is_of(events: Events | History, codes: tuple[int, ...]) -> Flags:
+    return np.isin(events.event_types, codes)
+
+
+def _in_history(events: Events, history: History) -> Flags:
+    """Whether each event is in the history: the same item and type in the same second; any type where one is untold."""
+    seconds = events.event_ts
+    if not len(history) or seconds.min(initial=np.iinfo(np.int64).max) > history.event_ts[-1]:
+        return np.zeros(len(events), bool)
+    first = np.searchsorted(history.event_ts, seconds.min())
+    lately = history.where(slice(int(first), None))
+    told = set(zip(lately.event_ts.tolist(), lately.item_idx.tolist(), lately.event_types.tolist(), strict=True))
+    of_any_type = {event[:2] for event in told}
+    asked = zip(seconds.tolist(), events.item_idx.tolist(), events.event_types.tolist(), strict=True)
+    return np.array(
+        [
+            event[:2] in of_any_type if event[2] == UNTOLD else event in told or (*event[:2], UNTOLD) in told
+            for event in asked
+        ],
+        bool,
+    )
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """Where the live features of a schema stand that are folds over events of the same types.
+
+    codes: of the types, none for all; counts, reaches_us: column and reach of each count; last, first: columns of the
+    days since either.
+    """
+
+    codes: tuple[int, ...]
+    counts: Columns
+    reaches_us: npt.NDArray[np.int64]
+    last: Columns
+    first: Columns
+
+    def write(self, moment: _Moment, values: Cells, missing: Flags) -> None:
+        """Put the values as of now into a row, and note that they are there."""
+        if self.codes and not moment.tells_types:
+            return
+        moment = moment.of_types(self.codes)
+        events_us = moment.since.event_us
+        self._count(moment, events_us, values, missing)
+        if len(events_us):
+            values[self.last] = max(moment.now_us - int(events_us[-1]), 1) / MICROSECONDS_PER_DAY
+            missing[self.last] = False
+        elif not moment.is_of_row:
+            _age(moment, self.last, -1, values, missing)
+        if not moment.is_of_row:
+            _age(moment, self.first, 0, values, missing)
+        if len(events_us):
+            unheard_of = self.first[missing[self.first]]
+            values[unheard_of] = max(moment.now_us - int(events_us[0]), 1) / MICROSECONDS_PER_DAY
+            missing[unheard_of] = False
+
+    def _count(self, moment: _Moment, events_us: npt.NDArray[np.int64], values: Cells, missing: Flags) -> None:
+        begins_us = moment.now_us - self.reaches_us
+        entered = len(events_us) - np.searchsorted(events_us, begins_us)
+        # A count past its TTL is missing; its window, no longer than that, begins after as_of, so that none is left.
+        stayed = np.where(missing[self.counts], 0, values[self.counts])
+        if not moment.is_of_row:
+            stayed = np.where(begins_us < moment.as_of_us, stayed - self._n_left(moment, begins_us), 0)
+        changed = ~missing[self.counts] | (entered > 0)
+        values[self.counts] = np.where(changed, np.maximum(stayed, 0) + entered, values[self.counts])
+        missing[self.counts] = ~changed
+
+    def _n_left(self, moment: _Moment, begins_us: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """How many events of the history were in each window at as_of, and are no more."""
+        began_us, seconds = moment.as_of_us - self.reaches_us, moment.history.event_ts
+        return np.searchsorted(seconds, _whole_seconds(begins_us)) - np.searchsorted(seconds, _whole_seconds(began_us))
+
+
+def _whole_seconds(moments_us: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """The first whole second at or after each moment."""
+    return -(-moments_us // MICROSECONDS)
+
+
+def _age(moment: _Moment, columns: Columns, at: int, values: Cells, missing: Flags) -> None:
+    """Let days since an event grow. at: where the event stands in the history, if it is the one that was meant."""
+    for column in columns[~missing[columns]].tolist():
+        aged = float(values[column]) + (moment.now_us - moment.as_of_us) / MICROSECONDS_PER_DAY
+        if len(moment.history):
+            event_us = min(int(moment.history.event_ts[at]) * MICROSECONDS, moment.as_of_us - 1)
+            if is_same_event(values[column], np.float32((moment.as_of_us - event_us) / MICROSECONDS_PER_DAY)):
+                aged = (moment.now_us - event_us) / MICROSECONDS_PER_DAY
+        values[column] = aged
+
+
+def is_same_event(published_days: Any, history_days: Any) -> Any:
+    """Whether the days since an event that a row tells may be those since one of the history, number by number.
+
+    Either side lost parts of a second, and a 32-bit number some more.
+    """
+    return np.abs(published_days - history_days) < SECOND_DAYS + np.spacing(np.abs(published_days))
+
+
+@lru_cache(maxsize=64)  # a server holds a few releases
+def _plans(schema: FeatureSchema) -> tuple[_Plan, ...]:
+    """One for each set of types that live features of the schema are of."""
+    here = [feature for feature in LIVE_FEATURES if feature.name in schema.names]
+    return tuple(
+        _plan(schema, event_types, [feature for feature in here if feature.fold.event_types == event_types])
+        for event_types in dict.fromkeys(feature.fold.event_types for feature in here)
+    )
+
+
+def _plan(schema: FeatureSchema, event_types: EventTypes, features: list[LiveFeature]) -> _Plan:
+    def columns(aggregate: Aggregate) -> Columns:
+        return _columns(schema, [feature for feature in features if feature.fold.aggregate is aggregate])
+
+    counts = [feature for feature in features if feature.fold.aggregate is Aggregate.COUNT]
+    return _Plan(
+        codes=tuple(EVENT_CODES[event_type] for event_type in event_types),
+        counts=columns(Aggregate.COUNT),
+        reaches_us=np.array([_reach_us(schema, feature) for feature in counts], np.int64),
+        last=columns(Aggregate.DAYS_SINCE_LAST),
+        first=columns(Aggregate.DAYS_SINCE_FIRST),
+    )
+
+
+def _columns(schema: FeatureSchema, features: list[LiveFeature]) -> Columns:
+    return np.array([schema.names.index(feature.name) for feature in features], np.intp)
+
+
+def _reach_us(schema: FeatureSchema, feature: LiveFeature) -> int:
+    """How far back events count: over the window, and never past the TTL."""
+    ttl = timedelta(days=schema.features[schema.names.index(feature.name)].ttl_days)
+    return (ttl if feature.window is None else min(feature.window, ttl)) // MICROSECOND

@@ -1,0 +1,41 @@
+"""From stored values to the values that are used: the one path that every reader takes."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import numpy as np
+import numpy.typing as npt
+
+from contracts.features import Events, FeatureSchema, History, Person, ReadRows, expire, fill_missing
+from contracts.ids import FloatArray
+from feature_store.online.packing import moment_of
+
+
+def usable_rows(
+    schema: FeatureSchema,
+    values: FloatArray,
+    written: npt.NDArray[np.int64],
+    known: npt.NDArray[np.bool_],
+    now: datetime,
+) -> ReadRows:
+    """Stored rows (NaN where missing) with what is older than its TTL taken out and defaults filled in.
+
+    written: (n_entities,) epoch seconds at which each row was true.
+    """
+    fresh = values
+    for seconds in np.unique(written[known]):
+        of_that_time = (known & (written == seconds))[:, None]
+        fresh = np.where(of_that_time, expire(schema, values, moment_of(int(seconds)), now), fresh)
+    return ReadRows(fill_missing(schema, fresh), known, np.isnan(fresh), np.where(known, written, 0))
+
+
+def default_rows(schema: FeatureSchema, n_entities: int) -> ReadRows:
+    """Rows of entities nobody knows: all defaults."""
+    values = np.tile(schema.defaults, (n_entities, 1))
+    return ReadRows(values, np.zeros(n_entities, bool), np.ones_like(values, bool), np.zeros(n_entities, np.int64))
+
+
+def unknown_person(schema: FeatureSchema) -> Person:
+    """Somebody nobody knows."""
+    return Person(default_rows(schema, 1), History.empty(), Events.empty(), Events.empty())

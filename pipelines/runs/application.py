@@ -1,0 +1,55 @@
+"""An application's own place to work: a git worktree under SLATE_HOME whose params.yaml is made from its preset.
+
+The application that the checkout's params.yaml names works in the checkout itself.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from contracts.errors import WorkspaceError
+from contracts.home import Home
+from contracts.settings.presets import load_preset
+from contracts.settings.settings import load_settings
+from pipelines.runs.overrides import write_overrides
+from pipelines.runs.repository import Repository
+from pipelines.runs.workspace import configure_dvc
+
+
+def is_own(repository: Repository, app: str) -> bool:
+    """Whether this is the application that the checkout itself works on."""
+    return load_settings(repository.root / "params.yaml").app == app
+
+
+def application_folder(home: Home, app: str) -> Path:
+    """Where an application works, whether it is there yet or not."""
+    return home.applications / app
+
+
+def find_application(repository: Repository, home: Home, app: str) -> Path:
+    """Where an application works; raises SettingsError where it has no preset, WorkspaceError before its first demo."""
+    load_preset(repository.root, app)
+    folder = application_folder(home, app)
+    if not repository.has_worktree(folder) or not folder.is_dir():
+        raise WorkspaceError(
+            f"Application {app} has no workspace yet: {folder} is not there.",
+            f"Make it, and build its first release: `slate demo --app {app}`.",
+        )
+    return folder
+
+
+def prepare_application(repository: Repository, home: Home, app: str) -> Path:
+    """The application's workspace at the checkout's commit, with the preset in its params.yaml; what it built stays.
+
+    The preset is read as it lies in the checkout, edits included; of everything else, what is committed counts.
+    """
+    overrides = load_preset(repository.root, app)
+    folder = application_folder(home, app)
+    commit = repository.commit_of("HEAD")
+    if repository.has_worktree(folder) and folder.is_dir():
+        Repository(folder).move_to(commit)
+    else:
+        repository.add_worktree(folder, f"app/{app}", commit)
+    configure_dvc(folder, home, like=repository.root)
+    write_overrides(folder / "params.yaml", overrides)
+    return folder

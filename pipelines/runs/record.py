@@ -1,0 +1,53 @@
+"""The last step of a run: its commit, its tag, its data in the remote, and both written where a version is read.
+
+Every part may be repeated: a run that was interrupted here is recorded by running this again.
+"""
+
+from __future__ import annotations
+
+from contracts.errors import WorkspaceError
+from contracts.home import Home
+from contracts.settings.settings import load_settings
+from pipelines.runs.repository import Repository
+from pipelines.runs.run_commit import Recorded, commit_release, push_data
+from pipelines.runs.workspace import find, remove
+from release.promotion.promotion import Promoter
+from release.registry.registry import Version
+
+
+def record_run(repository: Repository, home: Home, run_id: str) -> list[str]:
+    """Record the run and remove its workspace, which stays when something fails; returns what was done, in sentences.
+
+    Raises WorkspaceError when the run has no workspace, made no registered release, or its data cannot be pushed, and
+    what a promotion raises when a store is away.
+    """
+    workspace = find(home, run_id)
+    settings = load_settings(workspace.folder / "params.yaml")
+    promoter = Promoter.open(settings, home)
+    recorded = commit_release(workspace)
+    version = _version(promoter, recorded.release_id)
+    push_data(workspace)
+    promoter.record_commit(recorded.release_id, recorded.tagged_commit)
+    decision = promoter.after_training(version.number)
+    remove(repository, workspace)
+    return [
+        _say_committed(recorded),
+        f"tag {recorded.tag} at {recorded.tagged_commit[:12]}, on version {version.number} of {settings.app}",
+        f"promotion: {decision.verdict}. {decision.reason}" if decision else "promotion: none asked for",
+    ]
+
+
+def _version(promoter: Promoter, release_id: str) -> Version:
+    version = promoter.registry.by_release(release_id)
+    if version is None:
+        raise WorkspaceError(
+            f"Release {release_id} is not registered, so there is no version to write its commit on.",
+            "Run the step `register` of this run, and then this one again.",
+        )
+    return version
+
+
+def _say_committed(recorded: Recorded) -> str:
+    if recorded.is_new:
+        return f"commit {recorded.commit[:12]} on {recorded.branch}: release {recorded.release_id}"
+    return f"same release {recorded.release_id}: nothing to commit, {recorded.branch} stands at {recorded.commit[:12]}"

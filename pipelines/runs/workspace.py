@@ -1,0 +1,167 @@
+"""A run's own place to work: a git worktree under SLATE_HOME, with DVC's cache shared between all of them.
+
+    SLATE_HOME/worktrees/<slug>/       the worktree, on branch run/<slug>
+    SLATE_HOME/worktrees/<slug>.json   what was asked for; written last: without it the worktree is unfinished
+
+Two runs never share a workspace, so neither waits for the other or sees its edits.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from contracts.errors import WorkspaceError
+from contracts.fingerprint import fingerprint_bytes
+from contracts.home import Home
+from contracts.settings.settings import load_settings
+from pipelines.runs.local_source import link_source
+from pipelines.runs.repository import Repository
+
+REMOTE = "home"
+SLUG_LENGTH = 60  # with branch prefix and folder far under every file system's limit of 255
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a run was asked to do: its id, the commit it starts from, and the parameters it changes."""
+
+    run_id: str
+    commit: str
+    overrides: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """The worktree of one run, whether it is there yet or not."""
+
+    home: Home
+    slug: str
+
+    @classmethod
+    def of_run(cls, home: Home, run_id: str) -> Workspace:
+        return cls(home, slug_of(run_id))
+
+    @property
+    def folder(self) -> Path:
+        return self.home.worktrees / self.slug
+
+    @property
+    def branch(self) -> str:
+        return f"run/{self.slug}"
+
+    @property
+    def request(self) -> Request | None:
+        """What it was prepared for, or None when it was never finished."""
+        try:
+            return Request(**json.loads(self._record.read_text(encoding="utf-8")))
+        except (FileNotFoundError, ValueError, TypeError):
+            return None
+
+    @property
+    def is_ready(self) -> bool:
+        return self.request is not None and self.folder.is_dir()
+
+    def seal(self, request: Request) -> None:
+        """Say, in one step, that the workspace is finished."""
+        unfinished = self._record.with_suffix(".part")
+        unfinished.write_text(json.dumps(asdict(request), indent=1) + "\n", encoding="utf-8")
+        unfinished.replace(self._record)
+
+    def unseal(self) -> None:
+        """Say that the workspace is not (or no longer) to be used."""
+        self._record.unlink(missing_ok=True)
+
+    @property
+    def _record(self) -> Path:
+        return self.home.worktrees / f"{self.slug}.json"
+
+
+def slug_of(run_id: str) -> str:
+    """A name made of a-z, 0-9 and dashes for any run id: readable, and different for different ids."""
+    readable = re.sub(r"[^a-z0-9]+", "-", run_id.lower()).strip("-")[:SLUG_LENGTH].strip("-")
+    return "-".join(filter(None, (readable, fingerprint_bytes(run_id.encode())[:6])))
+
+
+def prepare(repository: Repository, home: Home, run_id: str, ref: str, overrides: Mapping[str, Any]) -> Workspace:
+    """The run's workspace at the commit that `ref` names, with the overrides in its params.yaml.
+
+    One that is there already for the same request (a retry) is returned as it is, with what its stages have done so
+    far; one for another commit or other overrides is made anew. Raises WorkspaceError when ref names no commit,
+    SettingsError when an override is wrong, and then nothing is left behind.
+    """
+    workspace = Workspace.of_run(home, run_id)
+    request = Request(run_id, repository.commit_of(ref), dict(overrides))
+    if workspace.is_ready and workspace.request == request:
+        return workspace
+    remove(repository, workspace)
+    repository.add_worktree(workspace.folder, workspace.branch, request.commit)
+    try:
+        configure_dvc(workspace.folder, home, like=repository.root)
+        from pipelines.runs.overrides import write_overrides  # noqa: PLC0415 - a YAML library that only this needs
+
+        write_overrides(workspace.folder / "params.yaml", overrides)
+        link_source(repository.root, workspace.folder)
+        _bring_traffic(workspace)
+    except BaseException:
+        remove(repository, workspace)
+        raise
+    workspace.seal(request)
+    return workspace
+
+
+def _bring_traffic(workspace: Workspace) -> None:
+    from pipelines.traffic_collection import bring_traffic  # noqa: PLC0415 - polars, which only runs with traffic need
+
+    settings = load_settings(workspace.folder / "params.yaml")
+    bring_traffic(workspace.home, settings.app, workspace.folder / settings.ingest.traffic)
+
+
+def find(home: Home, run_id: str) -> Workspace:
+    """The run's workspace; raises WorkspaceError when it is not there or unfinished."""
+    workspace = Workspace.of_run(home, run_id)
+    if not workspace.is_ready:
+        raise WorkspaceError(
+            f"Run {run_id!r} has no finished workspace at {workspace.folder}.",
+            "Prepare it with `slate workspace prepare`; in Airflow, clear the task `prepare` and those after it.",
+        )
+    return workspace
+
+
+def kept(home: Home) -> list[Workspace]:
+    """The workspaces that are there, by name: of runs under way, and of runs that failed."""
+    return [Workspace(home, path.stem) for path in sorted(home.worktrees.glob("*.json"))]
+
+
+def remove(repository: Repository, workspace: Workspace) -> None:
+    """Remove the worktree, finished or not; the run's branch and everything committed on it stay."""
+    workspace.unseal()
+    if repository.has_worktree(workspace.folder):
+        repository.remove_worktree(workspace.folder)
+    if workspace.folder.exists():
+        shutil.rmtree(workspace.folder)
+
+
+def configure_dvc(checkout: Path, home: Home, like: Path | None = None) -> None:
+    """Point DVC of a checkout or worktree at the cache under SLATE_HOME, and at the remote there unless it has another.
+
+    like: the checkout whose own .dvc/config.local (a remote, its credentials) is taken over first.
+    Written to .dvc/config.local, which git ignores; what else stands in that file stays.
+    """
+    from dvc.config import Config  # noqa: PLC0415 - a second of imports that only runs need
+
+    config = Config(dvc_dir=str(checkout / ".dvc"))
+    with config.edit("local") as local:
+        if like is not None:
+            local.update(Config(dvc_dir=str(like / ".dvc")).load_one("local"))
+        local.setdefault("cache", {})["dir"] = str(home.dvc_cache)
+        local.setdefault("remote", {})[REMOTE] = {"url": str(home.dvc_remote)}
+    if not config["core"].get("remote"):
+        with config.edit("local") as local:
+            local.setdefault("core", {})["remote"] = REMOTE
+    home.dvc_remote.mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,1 @@
+"""The ranker: its input, its training rows, its model."""

@@ -1,0 +1,224 @@
+"""The ranker: LightGBM LambdaRank over what the generators proposed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import lightgbm as lgb
+import numpy as np
+import numpy.typing as npt
+
+from contracts.artefact import REBUILD, Meta, load_meta, reading, save_artefact
+from contracts.errors import ArtefactError, DataTooSmall, ReleaseMismatch, ShapeMismatch
+from contracts.ids import FloatArray
+from contracts.settings.settings import RankingSettings
+from recommender.ranking.model_text import trees_of
+
+KIND = "ranker"
+MODEL = "model.txt"
+# NDCG of a few hundred queries jumps from tree to tree; its mean over this many neighbours does not.
+SMOOTHED_TREES = 21
+MAX_THREADS = 64  # as ranking.n_threads allows: a machine that cannot start so many kills the process
+NDCG_AT = 10  # what early stopping watches: the length of a slate
+
+
+@dataclass(frozen=True)
+class RankingRows:
+    """Training rows: candidates of many queries, the rows of one query together.
+
+    values: (n_rows, n_features), columns as `names`; labels: (n_rows,) 1 where the person then wanted the item.
+    group_sizes: (n_queries,) rows of each query; moments: (n_queries,) epoch seconds of the snapshot each was made at.
+    """
+
+    names: tuple[str, ...]
+    values: FloatArray
+    labels: npt.NDArray[np.int32]
+    group_sizes: npt.NDArray[np.int32]
+    moments: npt.NDArray[np.int64]
+
+    def of_queries(self, chosen: npt.NDArray[np.bool_]) -> RankingRows:
+        """Only the rows of the chosen queries; chosen: (n_queries,)."""
+        rows = np.repeat(chosen, self.group_sizes)
+        return RankingRows(
+            self.names, self.values[rows], self.labels[rows], self.group_sizes[chosen], self.moments[chosen]
+        )
+
+    def of_columns(self, chosen: npt.NDArray[np.bool_]) -> RankingRows:
+        """Only the chosen features; chosen: (n_features,)."""
+        names = tuple(name for name, is_chosen in zip(self.names, chosen, strict=True) if is_chosen)
+        return replace(self, names=names, values=self.values[:, chosen])
+
+
+@dataclass(frozen=True)
+class LearningCurve:
+    """NDCG@10 after each tree, on the latest of the queries learnt from and on the later ones held back."""
+
+    training: tuple[float, ...]
+    held_back: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Ranker:
+    """Scores candidates; higher is better.
+
+    feature_names: the columns it expects, in order. built_with: fingerprints of the generators and the feature schemas.
+    n_trees: as many as early stopping chose. curve: how that was chosen; None when loaded.
+    """
+
+    booster: lgb.Booster
+    feature_names: tuple[str, ...]
+    built_with: Mapping[str, str]
+    n_trees: int
+    n_threads: int
+    curve: LearningCurve | None = None
+
+    @classmethod
+    def fit(cls, rows: RankingRows, settings: RankingSettings, seed: int, built_with: Mapping[str, str]) -> Ranker:
+        """Choose the number of trees on the latest snapshots, held back, and then learn that many from all rows.
+
+        Equal rows, settings and seed give an equal model. Raises DataTooSmall with fewer than two snapshots.
+        """
+        _check_snapshots(rows)
+        held_back = _latest_quarter(rows.moments)
+        curve = _choose_trees(rows.of_queries(~held_back), rows.of_queries(held_back), settings, seed)
+        n_trees = _best_length(curve.held_back)
+        booster = lgb.train(_parameters(settings, seed), _dataset(rows), num_boost_round=n_trees)
+        return cls(booster, rows.names, dict(built_with), n_trees, settings.n_threads, curve)
+
+    def score(self, values: FloatArray) -> FloatArray:
+        """(n,) a score per row; values: (n, n_features), columns in the order of `feature_names`."""
+        if values.ndim != 2 or values.shape[1] != len(self.feature_names):
+            raise ShapeMismatch(
+                f"The ranker got rows of shape {values.shape}; it was trained on {len(self.feature_names)} features.",
+                "Assemble the rows with the schemas and generators of the ranker's own release.",
+            )
+        if not len(values):
+            return np.empty(0, np.float32)
+        return np.asarray(self.booster.predict(values, num_threads=self.n_threads), np.float32)
+
+    def check_features(self, names: tuple[str, ...]) -> None:
+        """Refuse columns other than those it was trained on, in name or order; both are printed."""
+        if names != self.feature_names:
+            raise ReleaseMismatch(
+                f"The ranker was trained on {list(self.feature_names)}, but is given {list(names)}.",
+                "They belong to different releases. Run `dvc repro ranking`, or check out one release.",
+            )
+
+    def importance(self) -> dict[str, float]:
+        """By feature name, its share of the loss that all splits took away, largest first; the shares sum to 1."""
+        gain = self.booster.feature_importance("gain")
+        share = gain / max(gain.sum(), 1e-12)
+        ranked = sorted(zip(self.feature_names, share, strict=True), key=lambda pair: (-pair[1], pair[0]))
+        return {name: float(value) for name, value in ranked}
+
+    def save(self, folder: Path) -> Meta:
+        """Write the model as text and its meta; files already in the folder are covered by the meta as well."""
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / MODEL).write_text(self.booster.model_to_string(), encoding="utf-8")
+        values = {
+            "feature_names": list(self.feature_names),
+            "n_trees": self.n_trees,
+            "n_threads": self.n_threads,
+            "importance": self.importance(),
+        }
+        return save_artefact(folder, KIND, built_with=self.built_with, values=values)
+
+    @classmethod
+    def load(cls, folder: Path) -> Ranker:
+        """Read what `save` wrote; raises ArtefactError when it is damaged or no model."""
+        meta = load_meta(folder, KIND)
+        try:
+            with reading(folder):
+                expected = tuple(str(name) for name in meta.values["feature_names"])
+                n_trees, n_threads = int(meta.values["n_trees"]), int(meta.values["n_threads"])
+                if not 1 <= n_threads <= MAX_THREADS:
+                    raise ValueError(f"it would score on {n_threads} threads")
+            with reading(folder / MODEL):
+                trees = trees_of((folder / MODEL).read_text(encoding="utf-8"), len(expected))
+            booster = lgb.Booster(model_str=trees)
+        except lgb.basic.LightGBMError as error:
+            raise ArtefactError(f"{folder / MODEL} is no readable LightGBM model: {error}", REBUILD) from error
+        ranker = cls(booster, expected, meta.built_with, n_trees, n_threads)
+        ranker.check_features(tuple(booster.feature_name()))
+        return ranker
+
+
+def _check_snapshots(rows: RankingRows) -> None:
+    n_snapshots = len(np.unique(rows.moments))
+    if n_snapshots < 2:
+        raise DataTooSmall(
+            f"Training queries were found at {n_snapshots} snapshot(s); the ranker needs two or more.",
+            "Bring more data, or raise features.n_snapshots or features.snapshot_step_share in params.yaml.",
+        )
+
+
+def _latest_quarter(moments: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+    """(n_queries,) True for the queries of the latest quarter of the snapshots, one at least."""
+    snapshots = np.unique(moments)
+    return np.isin(moments, snapshots[-max(1, len(snapshots) // 4) :])
+
+
+def _choose_trees(learnt: RankingRows, held_back: RankingRows, settings: RankingSettings, seed: int) -> LearningCurve:
+    curve: dict[str, dict[str, list[float]]] = {}
+    dataset = _dataset(learnt)
+    # The curve on all that was learnt from would take as long as the learning.
+    shown = learnt.of_queries(_latest_quarter(learnt.moments))
+    lgb.train(
+        _parameters(settings, seed),
+        dataset,
+        num_boost_round=settings.n_trees,
+        valid_sets=[_dataset(held_back, reference=dataset), _dataset(shown, reference=dataset)],
+        # LightGBM never stops early for a set of this second name.
+        valid_names=["held_back", "training"],
+        callbacks=[
+            lgb.early_stopping(settings.early_stopping_rounds, verbose=False),
+            lgb.record_evaluation(curve),
+        ],
+    )
+    metric = f"ndcg@{NDCG_AT}"
+    return LearningCurve(tuple(curve["training"][metric]), tuple(curve["held_back"][metric]))
+
+
+def _best_length(held_back: tuple[float, ...]) -> int:
+    """The number of trees around which the held back queries are served best."""
+    window = min(SMOOTHED_TREES, len(held_back))
+    smooth = np.convolve(held_back, np.full(window, 1 / window), mode="valid")
+    return int(np.argmax(smooth)) + (window + 1) // 2
+
+
+def _dataset(rows: RankingRows, reference: lgb.Dataset | None = None) -> lgb.Dataset:
+    return lgb.Dataset(
+        rows.values,
+        rows.labels,
+        group=rows.group_sizes,
+        feature_name=list(rows.names),
+        reference=reference,
+        params={"verbose": -1, "feature_pre_filter": False},
+        free_raw_data=False,
+    )
+
+
+def _parameters(settings: RankingSettings, seed: int) -> dict[str, Any]:
+    return {
+        "objective": "lambdarank",
+        "metric": "ndcg",
+        "eval_at": [NDCG_AT],
+        "label_gain": [0, 1],
+        "lambdarank_truncation_level": 2 * NDCG_AT,
+        "learning_rate": settings.learning_rate,
+        "num_leaves": settings.n_leaves,
+        "min_data_in_leaf": settings.min_rows_per_leaf,
+        "feature_fraction": settings.feature_share,
+        "bagging_fraction": settings.row_share,
+        "bagging_freq": 1,
+        "lambda_l2": settings.l2,
+        "num_threads": settings.n_threads,
+        "seed": seed,
+        # Without these two, threads and timing decide the order of sums, and with it the model.
+        "deterministic": True,
+        "force_row_wise": True,
+        "verbose": -1,
+    }

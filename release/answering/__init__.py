@@ -1,0 +1,1 @@
+"""How a request is answered: the one path from a request to a slate."""

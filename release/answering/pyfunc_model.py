@@ -1,0 +1,35 @@
+"""The file MLflow keeps as the model: `mlflow.pyfunc.load_model("models:/movies/Production").predict(people)`.
+
+Logged as code, not pickled. It holds nothing but the way to `release.answering.batch`, so it loads inside the project's
+environment, from any working directory.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import pandas as pd  # type: ignore[import-untyped]  # pandas publishes its types apart
+import polars as pl
+from mlflow.pyfunc.model import PythonModel, PythonModelContext
+
+from release.answering.batch import BatchRecommender
+
+
+class SlateModel(PythonModel):
+    """A table of `user_id` (and `k`, if you like) in; one row per person and position out."""
+
+    def load_context(self, context: PythonModelContext) -> None:
+        """Load and check the bundle that was logged with the model."""
+        self._recommender = BatchRecommender(Path(context.artifacts["bundle"]))
+
+    def predict(
+        self, context: PythonModelContext, model_input: pd.DataFrame, params: dict[str, Any] | None = None
+    ) -> pd.DataFrame:
+        """Slates for every row of the table, in its order."""
+        del context, params  # MLflow's contract names them; the bundle says all there is to say
+        return self._recommender.answer(pl.from_pandas(model_input)).to_pandas()
+
+
+mlflow.models.set_model(SlateModel())

@@ -1,0 +1,247 @@
+"""The request path: a release, a feature reader and a clock make a slate.
+
+    identify tier -> retrieve -> features -> rank -> rules -> diversify -> explore -> explain
+
+This is the one code that evaluation, golden answers, batch, the MLflow pyfunc and the server call. It degrades rather
+than fails, and says so: features that cannot be read become defaults (and without history the tier falls to what the
+request tells), a retrieval that fails becomes popularity, a ranker that fails leaves the order of retrieval.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+import numpy as np
+import numpy.typing as npt
+
+from contracts.clock import Clock
+from contracts.errors import StoreError
+from contracts.features import FeatureReader, FeatureRows, Person
+from contracts.fingerprint import fingerprint_json
+from contracts.ids import FloatArray, ItemIdxArray
+from contracts.slates import RecommendRequest, Slate, SlateItem, Tier
+from feature_store.readers.default_reader import DefaultFeatureReader
+from recommender.candidates import CandidateSet, gather
+from recommender.query import RetrievalQuery
+from recommender.ranking.ranking_features import assemble
+from recommender.slates.diversity import maximal_marginal_relevance
+from recommender.slates.explanation import reasons
+from recommender.slates.exploration import explore
+from release.answering.request_query import read_person, retrieval_query
+from release.answering.tiers import Plan, Scorer, fuse_by_rank, identify_tier, plan_for, plan_generators, plan_quotas
+from release.answering.trace import Trace
+from release.bundle.bundle import Release
+
+LOG = logging.getLogger(__name__)
+
+# What an answer can have to do without, as `Slate.degraded` names it.
+FEATURES = "features"
+RETRIEVAL = "retrieval"
+RANKER = "ranker"
+
+# What is left to propose when retrieval fails: it looks at nothing but its own counts.
+LAST_RESORT = "popular"
+
+Positions = npt.NDArray[np.intp]
+
+
+@dataclass(frozen=True)
+class _Situation:
+    """One request, and what is known while it is answered."""
+
+    release: Release
+    reader: FeatureReader
+    request: RecommendRequest
+    now: datetime
+    person: Person
+    query: RetrievalQuery
+    tier: Tier
+    plan: Plan
+    k: int
+    trace: Trace
+
+
+def answer(release: Release, reader: FeatureReader, clock: Clock, request: RecommendRequest) -> Slate:
+    """The release's slate for a request; fewer items than k where fewer are left.
+
+    reader: of one generation; person and items are both read from it. The same release, values, time and request
+    (with its seed) give the same slate.
+    Raises UnknownId where the surface is an item's page and the release does not know the item; nothing else is
+    refused.
+    """
+    trace = Trace()
+    now = clock.now()
+    with trace.step("person"):
+        person = _read_person(release, reader, request, now, trace)
+    situation = _understand(release, reader, request, now, person, trace)
+    with trace.step("retrieve"):
+        candidates = _retrieve(situation)
+    candidates, scores = _score(situation, candidates)
+    with trace.step("arrange"):
+        chosen, propensities = _arrange(situation, candidates, scores)
+    with trace.step("present"):
+        items = _present(situation, candidates, scores, chosen, propensities)
+    return Slate(
+        request_id=request.request_id,
+        release_id=release.release_id,
+        generation_id=reader.generation_id,
+        tier=situation.tier,
+        policy_id=_policy(situation),
+        degraded=trace.degraded,
+        items=items,
+        timings_ms=trace.timings_ms(),
+    )
+
+
+def _understand(
+    release: Release, reader: FeatureReader, request: RecommendRequest, now: datetime, person: Person, trace: Trace
+) -> _Situation:
+    query = retrieval_query(release, request, person, now)
+    tier = identify_tier(
+        query,
+        has_account=request.user_id is not None,
+        personal_min_events=release.request.personal_min_events,
+    )
+    k = min(request.k, release.request.max_k)
+    return _Situation(release, reader, request, now, person, query, tier, plan_for(tier, request.surface), k, trace)
+
+
+def _read_person(
+    release: Release, reader: FeatureReader, request: RecommendRequest, now: datetime, trace: Trace
+) -> Person:
+    try:
+        return read_person(release, reader, request, now)
+    except StoreError as error:
+        _note(trace, FEATURES, error)
+        return _defaults(release, reader).read_person(request.user_id, request.session_id, now)
+
+
+def _read_items(situation: _Situation, candidates: CandidateSet) -> FeatureRows:
+    release, reader = situation.release, situation.reader
+    item_ids = release.catalogue.ids.external(candidates.item_idx)
+    try:
+        return reader.read_items(item_ids, situation.now)
+    except StoreError as error:
+        _note(situation.trace, FEATURES, error)
+        return _defaults(release, reader).read_items(item_ids, situation.now)
+
+
+def _defaults(release: Release, reader: FeatureReader) -> DefaultFeatureReader:
+    return DefaultFeatureReader(reader.generation_id, release.schemas)
+
+
+def _retrieve(situation: _Situation) -> CandidateSet:
+    release, query = situation.release, situation.query
+    quotas = plan_quotas(situation.plan, release.request.quotas, situation.k)
+    n_ranked = max(release.request.n_ranked, situation.k)
+    try:
+        return gather(plan_generators(situation.plan, release.generators), query, quotas, n_ranked)
+    except Exception as error:  # noqa: BLE001 - the ladder: whatever a generator or the index dies of, people are answered
+        _note(situation.trace, RETRIEVAL, error)
+        return gather({LAST_RESORT: release.generators[LAST_RESORT]}, query, {LAST_RESORT: n_ranked}, n_ranked)
+
+
+def _score(situation: _Situation, candidates: CandidateSet) -> tuple[CandidateSet, FloatArray]:
+    """The candidates with their scores, (n,): the ranker's where the plan asks for it and retrieval went well.
+
+    Where ranks are fused, an item's source is the generator that did most for it.
+    """
+    trace = situation.trace
+    if situation.plan.scorer is Scorer.RANKER and RETRIEVAL not in trace.degraded:
+        with trace.step("features"):
+            item_rows = _read_items(situation, candidates)
+        try:
+            with trace.step("rank"):
+                return candidates, _rank(situation, candidates, item_rows)
+        except Exception as error:  # noqa: BLE001 - the ladder: whatever the ranker dies of, people are answered
+            _note(trace, RANKER, error)
+    with trace.step("fuse"):
+        weights = None if RETRIEVAL in trace.degraded else situation.plan.weights
+        fused = fuse_by_rank(candidates, weights)
+    return replace(candidates, sources=fused.sources), fused.scores
+
+
+def _rank(situation: _Situation, candidates: CandidateSet, item_rows: FeatureRows) -> FloatArray:
+    release = situation.release
+    matrix = assemble(
+        release.catalogue,
+        situation.query,
+        candidates,
+        situation.person.features,
+        item_rows,
+        release.schemas,
+        release.computed_features,
+    )
+    return release.ranker.score(matrix.values)
+
+
+def _arrange(
+    situation: _Situation, candidates: CandidateSet, scores: FloatArray
+) -> tuple[Positions, npt.NDArray[np.float64]]:
+    """(rows, propensities): the rows of the candidates shown, in order, and the chance each stood where it stands."""
+    rules = situation.release.request
+    order = np.lexsort((candidates.item_idx, -scores))
+    if rules.relevance_weight < 1:
+        order = _diversified(situation, candidates.item_idx, scores, order)
+    return explore(order, situation.k, rules.exploration_share, _rng(situation.request))
+
+
+def _diversified(situation: _Situation, item_idx: ItemIdxArray, scores: FloatArray, order: Positions) -> Positions:
+    """The order with its first k places taken by what is relevant and unlike; the others follow as they were."""
+    vectors = situation.release.catalogue.unit_categories[item_idx[order]]
+    weight = situation.release.request.relevance_weight
+    first = maximal_marginal_relevance(scores[order], vectors, situation.k, weight)
+    others = np.setdiff1d(np.arange(len(order)), first)
+    diversified: Positions = order[np.concatenate([first, others])]
+    return diversified
+
+
+def _rng(request: RecommendRequest) -> np.random.Generator:
+    """Draws that depend on the request's seed and id alone, so that it can be answered again."""
+    return np.random.default_rng(int(fingerprint_json([request.seed, request.request_id]), 16))
+
+
+def _present(
+    situation: _Situation,
+    candidates: CandidateSet,
+    scores: FloatArray,
+    chosen: Positions,
+    propensities: npt.NDArray[np.float64],
+) -> tuple[SlateItem, ...]:
+    catalogue, sources = situation.release.catalogue, candidates.source_names()
+    items = []
+    for position, (row, propensity) in enumerate(zip(chosen.tolist(), propensities.tolist(), strict=True), start=1):
+        item_idx = int(candidates.item_idx[row])
+        items.append(
+            SlateItem(
+                item_id=catalogue.ids.ids[item_idx],
+                title=catalogue.titles[item_idx],
+                position=position,
+                score=float(scores[row]),
+                source=sources[row],
+                propensity=propensity,
+                reasons=_reasons(situation, candidates, row),
+            )
+        )
+    return tuple(items)
+
+
+def _reasons(situation: _Situation, candidates: CandidateSet, row: int) -> tuple[str, ...]:
+    if not situation.request.explain:
+        return ()
+    return reasons(situation.release.catalogue, situation.release.generators, situation.query, candidates, row)
+
+
+def _policy(situation: _Situation) -> str:
+    """Which rule chose the slate: the scorer that was used, and how much it was explored around."""
+    ranked = situation.plan.scorer is Scorer.RANKER and not {RANKER, RETRIEVAL} & set(situation.trace.degraded)
+    scorer = Scorer.RANKER if ranked else Scorer.FUSION
+    share = situation.release.request.exploration_share
+    return f"{scorer}+explore-{share:g}" if share else str(scorer)
+
+
+def _note(trace: Trace, what: str, error: Exception) -> None:
+    trace.missed(what)
+    LOG.warning("Answering without %s: %s: %s", what, type(error).__name__, error)

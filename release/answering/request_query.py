@@ -1,0 +1,62 @@
+"""From a request to what is known of who asks, and to what the generators are asked."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+
+import numpy as np
+
+from contracts.errors import UnknownId
+from contracts.features import FeatureReader, History, Person
+from contracts.id_map import UNKNOWN
+from contracts.slates import RecommendRequest, Surface
+from feature_store.readers.live import bring_up_to, whole_history
+from recommender.query import RetrievalQuery
+from recommender.segments import segment_of
+from release.bundle.bundle import Release
+
+
+def read_person(release: Release, reader: FeatureReader, request: RecommendRequest, now: datetime) -> Person:
+    """Who asks, as known at this moment: the published row with its live features as of now. Raises as the reader."""
+    person = reader.read_person(request.user_id, request.session_id, now)
+    return bring_up_to(person, release.schemas.user, now)
+
+
+def retrieval_query(release: Release, request: RecommendRequest, person: Person, now: datetime) -> RetrievalQuery:
+    """What the generators are asked: everything known of the person and the moment, in the release's dense ids.
+
+    Nothing is proposed that the person has seen, has named as a preference, or is looking at.
+    Raises UnknownId on an item's page when the release does not know the item.
+    """
+    catalogue = release.catalogue
+    history = _not_after(whole_history(person), int(now.timestamp()))
+    preferred = catalogue.known(catalogue.ids.indices(request.preferences.item_ids))
+    anchor = _anchor(release, request)
+    looked_at = np.array([] if anchor is None else [anchor], np.int32)
+    return RetrievalQuery(
+        now=int(now.timestamp()),
+        history=history,
+        segment=segment_of(request.context),
+        anchor=anchor,
+        preferred_categories=catalogue.category_vector(request.preferences.categories),
+        preferred_items=preferred,
+        excluded=np.unique(np.concatenate([history.item_idx, preferred, looked_at])),
+    )
+
+
+def _not_after(history: History, now: int) -> History:
+    """What is stamped later has happened all the same: clocks of workers and clients differ."""
+    return replace(history, event_ts=np.minimum(history.event_ts, now))
+
+
+def _anchor(release: Release, request: RecommendRequest) -> int | None:
+    if request.surface is not Surface.ITEM:
+        return None
+    item_idx = UNKNOWN if request.item_id is None else release.catalogue.ids.index(request.item_id)
+    if item_idx == UNKNOWN:
+        raise UnknownId(
+            f"Release {release.release_id} knows no item {request.item_id!r}.",
+            f"On surface `item`, name one of its {len(release.catalogue)} items as item_id.",
+        )
+    return item_idx

@@ -1,0 +1,313 @@
+"""A release in memory: everything that answers a request, loaded together and checked against one another.
+
+<bundle>/manifest.json                what it is; written last
+<bundle>/catalogue/                   the items
+<bundle>/candidates/ index/ ranking/  fitted to the end of the data: what is served
+<bundle>/features/schema.json         names, order and defaults of the feature rows
+<bundle>/values/                      the feature values as of the end of the data: the first generation
+<bundle>/measured/                    candidates/ index/ ranking/ fitted before the test window: what was measured;
+                                      window.json: where that window starts and ends; from format version 2 on the
+                                      window itself (see release.measured_window)
+<bundle>/rules.json                   how a request is answered: quotas, thresholds, weights
+<bundle>/golden/                      requests, the values they need, and the answers expected
+<bundle>/evaluation.json              how good it is; validation.json: how clean its data was
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final
+
+from contracts.artefact import META, check_built_with, load_meta, reading
+from contracts.errors import ArtefactError, ReleaseMismatch
+from contracts.fingerprint import fingerprint_file, fingerprint_json
+from contracts.settings.settings import RequestSettings
+from feature_store.values.file_names import VALUES
+from feature_store.values.values import FeatureSchemas, load_schemas
+from recommender.catalogue import Catalogue
+from recommender.generators import Generator, GeneratorSet, load_generators
+from recommender.generators.als import AlsGenerator
+from recommender.generators.indexed import IndexedGenerator
+from recommender.generators.sets import KIND as GENERATORS
+from recommender.index.vector_index import VectorIndex
+from recommender.on_demand import on_demand_names
+from recommender.ranking.ranker import Ranker
+from recommender.ranking.ranking_features import feature_names
+from release.bundle.manifest import REBUILD, VALUES_FOLDER, Manifest
+from release.bundle.parts import BUILT_WITH, check_whole
+
+# What a release calls itself before its bundle has a manifest, and with it an id.
+UNRELEASED: Final = "unreleased"
+
+CATALOGUE: Final = "catalogue"
+FEATURES: Final = "features"
+MEASURED: Final = "measured"
+WINDOW: Final = "window.json"
+RULES: Final = "rules.json"
+EVALUATION: Final = "evaluation.json"
+VALIDATION: Final = "validation.json"
+
+
+@dataclass(frozen=True)
+class Fit:
+    """Where the artefacts fitted for one cutoff lie."""
+
+    candidates: Path
+    index: Path
+    ranking: Path
+
+    @classmethod
+    def below(cls, folder: Path) -> Fit:
+        """The layout of a bundle, and of its `measured/`."""
+        return cls(folder / "candidates", folder / "index", folder / "ranking")
+
+    @property
+    def parts(self) -> dict[str, Path]:
+        return {"candidates": self.candidates, "index": self.index, "ranking": self.ranking}
+
+    @property
+    def fingerprints(self) -> dict[str, str]:
+        """Of each artefact's whole content, by name."""
+        return {name: fingerprint_file(folder / META) for name, folder in self.parts.items()}
+
+
+@dataclass(frozen=True)
+class Release:
+    """Everything that answers a request.
+
+    generation_id: of the feature values it was built with; fresher ones may be served. as_of: the end of its data.
+    generators: by name, `als` through the index. request: how it answers.
+    manifest, folder: None until it is a bundle.
+    """
+
+    release_id: str
+    generation_id: str
+    as_of: datetime
+    catalogue: Catalogue
+    generators: Mapping[str, Generator]
+    index: VectorIndex
+    ranker: Ranker
+    schemas: FeatureSchemas
+    request: RequestSettings
+    manifest: Manifest | None = None
+    folder: Path | None = None
+
+    @classmethod
+    def assemble(
+        cls,
+        fit: Fit,
+        schemas: FeatureSchemas,
+        request: RequestSettings,
+        as_of: datetime,
+        generation_id: str,
+        *,
+        manifest: Manifest | None = None,
+        folder: Path | None = None,
+    ) -> Release:
+        """Load the artefacts of one cutoff, and check that they were built with one another.
+
+        Raises ArtefactError when one is damaged, ReleaseMismatch printing both fingerprints when two disagree.
+        """
+        found = load_generators(fit.candidates)
+        index = VectorIndex.load(fit.index, found.catalogue.ids)
+        ranker = Ranker.load(fit.ranking)
+        _check_ranker(fit.ranking, ranker, {"generators": found.fingerprint, "feature schemas": schemas.fingerprint})
+        computed = on_demand_names(ranker.feature_names)
+        ranker.check_features(feature_names(schemas, sorted(found.by_name), computed))
+        _check_quotas(request, found)
+        return cls(
+            release_id=manifest.release_id if manifest else UNRELEASED,
+            generation_id=generation_id,
+            as_of=as_of,
+            catalogue=found.catalogue,
+            generators={name: _through_index(generator, index) for name, generator in found.by_name.items()},
+            index=index,
+            ranker=ranker,
+            schemas=schemas,
+            request=request,
+            manifest=manifest,
+            folder=folder,
+        )
+
+    @cached_property
+    def computed_features(self) -> tuple[str, ...]:
+        """What is computed at the request: the features that the ranker was trained on, and none that came later."""
+        return on_demand_names(self.ranker.feature_names)
+
+    @property
+    def dimensions(self) -> dict[str, int]:
+        """How large its parts are."""
+        return {
+            "n_items": len(self.catalogue),
+            "n_generators": len(self.generators),
+            "n_vectors": len(self.index.item_idx),
+            "vector_dim": self.index.dim,
+            "n_user_features": len(self.schemas.user.features),
+            "n_item_features": len(self.schemas.item.features),
+            "n_ranking_features": len(self.ranker.feature_names),
+        }
+
+    @property
+    def feature_order(self) -> dict[str, list[str]]:
+        """The names of the features in the order of a row, of people, of items and of the ranker's input."""
+        return {
+            "user": list(self.schemas.user.names),
+            "item": list(self.schemas.item.names),
+            "ranking": list(self.ranker.feature_names),
+        }
+
+
+def load_bundle(folder: Path) -> Release:
+    """Load what a bundle serves, after every byte of it was compared with its manifest.
+
+    Raises ArtefactError when there is no manifest, it is damaged or of another format version; ReleaseMismatch, with
+    both values, when a file or a part is not what the manifest says.
+    """
+    manifest = check_whole(folder)
+    release = Release.assemble(
+        Fit.below(folder),
+        load_schemas(folder / FEATURES),
+        load_rules(folder),
+        manifest.moment,
+        _generation_of(folder),
+        manifest=manifest,
+        folder=folder,
+    )
+    _check_described(release, manifest, folder)
+    check_evaluation(folder, release.schemas, release.request)
+    return release
+
+
+def load_measured(folder: Path) -> Release:
+    """Load what was measured: the same release, fitted before the test window; its as_of is where that window starts.
+
+    Raises as `load_bundle` does.
+    """
+    manifest = check_whole(folder)
+    return Release.assemble(
+        Fit.below(folder / MEASURED),
+        load_schemas(folder / FEATURES),
+        load_rules(folder),
+        measured_from(folder),
+        _generation_of(folder),
+        manifest=manifest,
+        folder=folder,
+    )
+
+
+def measured_from(folder: Path) -> datetime:
+    """Where a bundle's test window starts, and what it measured stopped learning; raises ArtefactError when damaged."""
+    path = folder / MEASURED / WINDOW
+    with reading(path):
+        start = datetime.fromisoformat(read_json(path)["test_start"])
+    if start.tzinfo is None:
+        raise ArtefactError(f"{path} is damaged: test_start {start.isoformat()} has no time zone.", REBUILD)
+    return start
+
+
+def load_rules(folder: Path) -> RequestSettings:
+    """How the release answers.
+
+    Raises ArtefactError when rules.json is missing or damaged, ReleaseMismatch when it was made with other generators.
+    """
+    content = read_json(folder / RULES)
+    with reading(folder / RULES):
+        built_with = dict(content.pop(BUILT_WITH, {}))
+        rules = RequestSettings.model_validate(content)
+    if built_with:
+        check_built_with(f"rules {folder / RULES}", built_with, "generators", generators_fingerprint(Fit.below(folder)))
+    return rules
+
+
+def generators_fingerprint(fit: Fit) -> str:
+    """What the ranker and the rules name of the generators they were made with."""
+    return load_meta(fit.candidates, GENERATORS).fingerprint
+
+
+def measured_with(fit: Fit, schemas: FeatureSchemas, request: RequestSettings) -> dict[str, str]:
+    """What an evaluation card names: the fingerprints of everything it measured."""
+    return {**fit.fingerprints, "feature schemas": schemas.fingerprint, "rules": _rules_fingerprint(request)}
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """One JSON object of a bundle; raises ArtefactError when it is missing or damaged."""
+    try:
+        content = json.loads(path.read_bytes())
+    except FileNotFoundError as error:
+        raise ArtefactError(f"{path} is missing.", REBUILD) from error
+    except (ValueError, RecursionError) as error:
+        raise ArtefactError(f"{path} is damaged: {error}", REBUILD) from error
+    if not isinstance(content, dict):
+        raise ArtefactError(f"{path} is damaged: it holds no JSON object.", REBUILD)
+    return content
+
+
+def _through_index(generator: Generator, index: VectorIndex) -> Generator:
+    return IndexedGenerator(generator, index) if isinstance(generator, AlsGenerator) else generator
+
+
+def _generation_of(folder: Path) -> str:
+    return str(read_json(folder / VALUES_FOLDER / VALUES).get("generation_id"))
+
+
+def _rules_fingerprint(request: RequestSettings) -> str:
+    return fingerprint_json(request.model_dump(mode="json"))
+
+
+def _check_quotas(request: RequestSettings, generators: GeneratorSet) -> None:
+    unknown = sorted(request.quotas.keys() - generators.by_name.keys())
+    if unknown:
+        raise ReleaseMismatch(
+            f"The rules {_rules_fingerprint(request)} ask {', '.join(unknown)} for candidates; the generators "
+            f"{generators.fingerprint} are {', '.join(sorted(generators.by_name))}.",
+            "Mend request.quotas in params.yaml, or fit the generators again: `dvc repro candidates`.",
+        )
+
+
+def _check_ranker(folder: Path, ranker: Ranker, used_with: Mapping[str, str]) -> None:
+    for part, expected in used_with.items():
+        found = ranker.built_with.get(part, "nothing")
+        if found != expected:
+            raise ReleaseMismatch(
+                f"The ranker {folder} was trained with {part} {found}, but is used with {part} {expected}.",
+                "They belong to different releases. Run `dvc repro ranking`, or check out one release: "
+                "`git checkout release/<id> && dvc checkout`.",
+            )
+
+
+def _check_described(release: Release, manifest: Manifest, folder: Path) -> None:
+    """Refuse a bundle whose parts are whole, but not those that the manifest describes."""
+    found = {
+        "generation_id": release.generation_id,
+        "catalogue": Catalogue.load(folder / CATALOGUE).fingerprint,
+        "features": release.feature_order,
+        "shipped artefacts": Fit.below(folder).fingerprints,
+        "measured artefacts": Fit.below(folder / MEASURED).fingerprints,
+        "dimensions": release.dimensions,
+    }
+    described = {
+        "generation_id": manifest.generation_id,
+        "catalogue": release.catalogue.fingerprint,
+        "features": manifest.features,
+        "shipped artefacts": manifest.artefacts.get("shipped"),
+        "measured artefacts": manifest.artefacts.get("measured"),
+        "dimensions": manifest.dimensions,
+    }
+    for name, value in found.items():
+        if value != described[name]:
+            raise ReleaseMismatch(f"{folder}: {name} is {value}, the manifest says {described[name]}.", REBUILD)
+
+
+def check_evaluation(folder: Path, schemas: FeatureSchemas, request: RequestSettings) -> None:
+    """Refuse an evaluation card of something else than what lies in `measured/`; both fingerprints are printed."""
+    card = read_json(folder / EVALUATION)
+    with reading(folder / EVALUATION):
+        named = dict(card.get(BUILT_WITH, {}))
+    found = measured_with(Fit.below(folder / MEASURED), schemas, request)
+    for part in sorted(named):
+        check_built_with(f"evaluation {folder / EVALUATION}", named, part, found.get(part, "nothing"))

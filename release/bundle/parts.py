@@ -1,0 +1,78 @@
+"""The parts of a bundle: what tells a mixed one from a whole one.
+
+Artefacts name what they were built with, and their loaders compare. That leaves what nobody loads together with the
+rest: values, rules, the evaluation card, what was measured. The golden queries are made last, with all of it at hand,
+and `golden/queries.json` names every other part by its fingerprint in `built_with`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from contracts.artefact import reading
+from contracts.errors import ReleaseMismatch
+from contracts.fingerprint import fingerprint_json
+from release.bundle.manifest import MANIFEST, REBUILD, Manifest, check_files, list_files, load_manifest
+
+GOLDEN: Final = "golden"
+QUERIES: Final = "queries.json"
+BUILT_WITH: Final = "built_with"
+# Bundles of the versions before were made without it.
+NAMED_SINCE_VERSION: Final = 2
+
+
+def check_whole(folder: Path) -> Manifest:
+    """The manifest of a bundle, after every byte was compared with it and every part with what the golden queries name.
+
+    Nothing but JSON is parsed. Raises ArtefactError when the manifest is missing, damaged or of another format version;
+    ReleaseMismatch, with both fingerprints, when a file or a part is of another build.
+    """
+    manifest = load_manifest(folder)
+    check_files(folder, manifest)
+    _check_parts(folder, part_fingerprints(manifest.files))
+    return manifest
+
+
+def part_fingerprints(files: Mapping[str, str]) -> dict[str, str]:
+    """By part, one fingerprint for all its files; files: as in the manifest.
+
+    A part is what stands at the top of a bundle, and the values that the golden queries carry.
+    """
+    parts: dict[str, dict[str, str]] = defaultdict(dict)
+    for name, fingerprint in files.items():
+        top, *below = name.split("/")
+        part = f"{top}/{below[0]}" if top == GOLDEN and below else top
+        parts[part][name] = fingerprint
+    return {part: fingerprint_json(held) for part, held in parts.items() if part != f"{GOLDEN}/{QUERIES}"}
+
+
+def name_parts(folder: Path) -> None:
+    """Write into the golden queries of an unfinished bundle which parts they were made with; nothing may come after."""
+    queries = folder / GOLDEN / QUERIES
+    content = {**_read(queries), BUILT_WITH: part_fingerprints(list_files(folder))}
+    queries.write_text(json.dumps(content, indent=1, sort_keys=True, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def _check_parts(folder: Path, found: Mapping[str, str]) -> None:
+    queries = folder / GOLDEN / QUERIES
+    named = _read(queries).get(BUILT_WITH)
+    if named is None and int(_read(folder / MANIFEST)["format_version"]) < NAMED_SINCE_VERSION:
+        return
+    with reading(queries):
+        expected = dict(named or {})
+    for part in sorted(found.keys() | expected.keys()):
+        here, there = found.get(part, "missing"), expected.get(part, "nothing")
+        if here != there:
+            raise ReleaseMismatch(
+                f"{folder / part} is {here}, but the golden queries were made with {part} {there}.",
+                f"They belong to different releases. {REBUILD}",
+            )
+
+
+def _read(path: Path) -> dict[str, Any]:
+    with reading(path):
+        return dict(json.loads(path.read_bytes()))

@@ -1,0 +1,34 @@
+"""Publishing for a release: feature values of it into the online store, under their own generation."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from contracts.errors import ReleaseMismatch
+from feature_store.online.connection import Client
+from feature_store.publishing.publishing import Receipt, publish
+from feature_store.values.values import load_schemas
+from feature_store.values.values_folder import ValuesFolder
+from recommender.catalogue import Catalogue
+from release.bundle.manifest import REBUILD, VALUES_FOLDER
+from release.bundle.parts import check_whole
+
+
+def publish_bundle(client: Client, app: str, bundle: Path, batch_size: int, values: Path | None = None) -> Receipt:
+    """Write what is missing of these values for the bundle's release and check what is there.
+
+    values: the folder of one of the release's generations; without one, the generation of the bundle. Nothing that is
+    served changes.
+
+    Raises StoreError when the store does not take them, PublishIncomplete when it does not hold what was written;
+    ArtefactError when the bundle is damaged, ReleaseMismatch when its parts are of different builds.
+    """
+    manifest, source = check_whole(bundle), ValuesFolder(values or bundle / VALUES_FOLDER)
+    if values is None and source.generation_id != manifest.generation_id:
+        raise ReleaseMismatch(
+            f"{bundle / VALUES_FOLDER} holds generation {source.generation_id}, "
+            f"the manifest says {manifest.generation_id}.",
+            REBUILD,
+        )
+    schemas, item_ids = load_schemas(bundle / "features"), Catalogue.load(bundle / "catalogue").ids
+    return publish(client, app, source, schemas, item_ids, manifest.release_id, batch_size)

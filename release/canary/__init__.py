@@ -1,0 +1,1 @@
+"""What a canary's events say: sums, statistics, the guard, the report."""

@@ -1,0 +1,69 @@
+"""A canary's whole log read at once, for people: the report, and how the guard's interval closed on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from tqdm import tqdm
+
+from contracts.settings.settings import CanarySettings
+from feature_store.online.connection import Client
+from feature_store.online.event_stream import Batch
+from release.canary.guard import Reading
+from release.canary.history import Run
+from release.canary.report import PER_REQUEST, CanaryReport, always_valid, build_report, n_people
+from release.canary.statistics import difference
+from release.canary.sums import CANARY, CanarySums
+
+STEP = 1.1  # a mark each time the canary's people have become a tenth more: some dozens however long the log is
+
+
+@dataclass(frozen=True)
+class Mark:
+    """Where the guard's question stood at one moment: click-through above what must be kept of production's."""
+
+    n_people: int
+    value: float
+    low: float
+    high: float
+
+
+@dataclass
+class Trail:
+    """The marks made while a log is read."""
+
+    limits: CanarySettings
+    marks: list[Mark] = field(default_factory=list)
+
+    def note(self, sums: CanarySums, *, last: bool = False) -> None:
+        """Make a mark when enough people came since the one before, or at the last."""
+        cells = sums.cells()
+        n_now, n_before = n_people(cells, CANARY), self.marks[-1].n_people if self.marks else 0
+        if n_now <= n_before * (1 if last else STEP):
+            return
+        found = difference(cells, PER_REQUEST, 1 - self.limits.max_click_loss)
+        if found is not None and found.error:
+            interval = always_valid(found, self.limits)
+            self.marks.append(Mark(n_now, interval.mean, interval.low, interval.high))
+
+
+def read_report(
+    client: Client, app: str, run: Run, limits: CanarySettings, until: datetime
+) -> tuple[CanaryReport, list[Mark]]:
+    """The report as of `until`, with the marks on the way to it; a bar shows how much of the time is read."""
+    reading, trail = Reading.of(run), Trail(limits)
+    for _ in _with_bar(reading.go_on(client, app, run, until), run.segments[0].since, until):
+        trail.note(reading.sums)
+    trail.note(reading.sums, last=True)
+    return build_report(reading.sums, run, limits, until), trail.marks
+
+
+def _with_bar(batches: Iterable[Batch], since: datetime, until: datetime) -> Iterable[Batch]:
+    start_ms = int(since.timestamp() * 1000)
+    total_s = max(0, int((until - since).total_seconds()))
+    with tqdm(total=total_s, desc="canary: log read", unit="s", disable=None) as bar:
+        for batch in batches:
+            yield batch
+            bar.update(max(0, (batch.ms[-1] - start_ms) // 1000 - bar.n))

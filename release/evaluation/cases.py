@@ -1,0 +1,174 @@
+"""Who is asked about in the test window, what is known of them, and what they then wanted.
+
+warm           people with events before the window, asked about at its start
+cold_popular   people without, of whom nothing is known
+cold_context   the same people, with their demographics and the circumstances of their first visit
+cold_session   the same people after their first two events, judged on the rest
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import numpy as np
+import polars as pl
+
+from contracts.errors import DataTooSmall
+from contracts.events import POSITIVE_EVENTS
+from contracts.features import History
+from contracts.id_map import IdMap
+from contracts.ids import ItemIdxArray, SessionId, UserId
+from contracts.slates import RecommendRequest
+from contracts.tables import CanonicalTables
+from recommender.ranking.ranking_data import SESSION_EVENTS
+from recommender.segments import ATTRIBUTES, segment_of
+
+WARM: Final = "warm"
+COLD_POPULAR: Final = "cold_popular"
+COLD_CONTEXT: Final = "cold_context"
+COLD_SESSION: Final = "cold_session"
+CONTEXT_COLUMNS: Final = ("age", *ATTRIBUTES)
+
+
+@dataclass(frozen=True)
+class Case:
+    """One question with a known answer.
+
+    wanted: the items the person touched afterwards, seen ones left out, in the dense ids of whoever judges; session: in
+    those of the release that is asked.
+    """
+
+    user_id: str
+    request: RecommendRequest
+    now: datetime
+    wanted: ItemIdxArray
+    session: History = field(default_factory=History.empty)
+
+
+def build_cases(
+    tables: CanonicalTables,
+    item_ids: IdMap,
+    test_start: datetime,
+    k: int,
+    max_people: int,
+    rng: np.random.Generator,
+) -> dict[str, tuple[Case, ...]]:
+    """The cases of every group, people in the order of their ids; each asks for a slate of k.
+
+    max_people: where more were active in the window, so many of them are drawn.
+    Raises DataTooSmall when nobody with events before the window wanted anything new in it.
+    """
+    people = list(_people(tables, item_ids, test_start, max_people, rng))
+    contexts = known_contexts(tables.users)
+    groups = {
+        WARM: [_known(person, test_start, k) for person in people if len(person.before)],
+        COLD_POPULAR: [_unknown(person, test_start, k, {}) for person in people if not len(person.before)],
+        COLD_CONTEXT: [
+            _unknown(person, test_start, k, contexts[person.user_id])
+            for person in people
+            if not len(person.before) and person.user_id in contexts
+        ],
+        COLD_SESSION: [_in_session(person, k) for person in people if not len(person.before)],
+    }
+    cases = {name: tuple(case for case in group if len(case.wanted)) for name, group in groups.items()}
+    if not cases[WARM]:
+        raise DataTooSmall(
+            f"Nobody with events before {test_start.isoformat()} wanted anything new after it.",
+            "Bring more data, or lower features.train_share in params.yaml, so that the test window grows.",
+        )
+    return cases
+
+
+def popularity_before(tables: CanonicalTables, item_ids: IdMap, test_start: datetime) -> np.ndarray[Any, Any]:
+    """(n_items,) float32, the share of the people before the window who had touched each item."""
+    before = _events(tables, item_ids).filter(pl.col("event_ts") < test_start)
+    pairs = before.select("user_id", "item_idx").unique()
+    n_people = max(pairs["user_id"].n_unique(), 1)
+    counts = np.bincount(pairs["item_idx"].to_numpy(), minlength=len(item_ids))
+    return (counts / n_people).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class _Person:
+    user_id: str
+    before: ItemIdxArray
+    window: History
+
+
+def _events(tables: CanonicalTables, item_ids: IdMap) -> pl.DataFrame:
+    wanted = tables.interactions.filter(pl.col("event_type").is_in(POSITIVE_EVENTS))
+    known = pl.Series("item_idx", item_ids.indices(wanted["item_id"]))
+    return wanted.with_columns(known).filter(pl.col("item_idx") >= 0)
+
+
+def _people(
+    tables: CanonicalTables, item_ids: IdMap, test_start: datetime, max_people: int, rng: np.random.Generator
+) -> Iterator[_Person]:
+    """People with an event in the window, in the order of user_id."""
+    events = _events(tables, item_ids).sort("user_id", "event_ts", "item_id")
+    active = events.filter(pl.col("event_ts") >= test_start)["user_id"].unique().sort()
+    if len(active) > max_people:
+        active = active[rng.choice(len(active), max_people, replace=False)]
+    for (user_id,), mine in events.filter(pl.col("user_id").is_in(active.implode())).group_by(
+        "user_id", maintain_order=True
+    ):
+        before = mine.filter(pl.col("event_ts") < test_start)
+        yield _Person(str(user_id), _items(before), _history(mine.filter(pl.col("event_ts") >= test_start)))
+
+
+def _items(events: pl.DataFrame) -> ItemIdxArray:
+    return np.unique(events["item_idx"].to_numpy()).astype(np.int32)
+
+
+def _history(events: pl.DataFrame) -> History:
+    return History.untold(
+        events["item_idx"].to_numpy().astype(np.int32),
+        events["event_ts"].dt.epoch("s").to_numpy().astype(np.int64),
+        events["value"].fill_null(float("nan")).to_numpy().astype(np.float32),
+    )
+
+
+def _known(person: _Person, test_start: datetime, k: int) -> Case:
+    request = RecommendRequest(f"{WARM}/{person.user_id}", user_id=UserId(person.user_id), k=k)
+    wanted = np.setdiff1d(person.window.item_idx, person.before).astype(np.int32)
+    return Case(person.user_id, request, test_start, wanted)
+
+
+def _unknown(person: _Person, test_start: datetime, k: int, context: Mapping[str, str]) -> Case:
+    group = COLD_CONTEXT if context else COLD_POPULAR
+    request = RecommendRequest(f"{group}/{person.user_id}", context=dict(context), k=k)
+    return Case(person.user_id, request, test_start, np.unique(person.window.item_idx))
+
+
+def _in_session(person: _Person, k: int) -> Case:
+    window = person.window
+    clicked = window.where(slice(SESSION_EVENTS))
+    request_id = f"{COLD_SESSION}/{person.user_id}"
+    wanted = np.setdiff1d(window.item_idx[SESSION_EVENTS:], clicked.item_idx).astype(np.int32)
+    # The visitor asks one second after the last click, and knows nothing of what comes.
+    now = datetime.fromtimestamp(int(clicked.event_ts[-1]) + 1, UTC)
+    return Case(
+        person.user_id,
+        RecommendRequest(request_id, session_id=SessionId(request_id), k=k),
+        now,
+        wanted,
+        clicked,
+    )
+
+
+def known_contexts(users: pl.DataFrame) -> dict[str, dict[str, str]]:
+    """By user_id, what is known of people beforehand, where it makes a segment."""
+    contexts = {}
+    for row in users.iter_rows(named=True):
+        context = {name: str(row[name]) for name in CONTEXT_COLUMNS if row.get(name) is not None}
+        if segment_of(context):
+            contexts[row["user_id"]] = context
+    return contexts
+
+
+def sessions_of(cases: Sequence[Case]) -> dict[SessionId, History]:
+    """What a reader has to know of the sessions that the cases speak of."""
+    return {case.request.session_id: case.session for case in cases if case.request.session_id is not None}

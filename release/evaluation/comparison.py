@@ -1,0 +1,109 @@
+"""Two releases on the same people: both measured fits are asked every question of the challenger's test window.
+
+One request path asks both, over each one's full catalogue. Nothing is remembered: the code that compares is the code
+that serves, so a comparison made last week need not hold today.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+from tqdm import tqdm
+
+from contracts.errors import ArtefactError, NotComparable
+from contracts.settings.settings import PROMOTION_CUTOFF
+from recommender.metrics import Interval, PerPerson
+from release.bundle.bundle import Release, load_measured, measured_from
+from release.bundle.manifest import load_manifest
+from release.evaluation.cases import Case
+from release.evaluation.evaluation import CHAIN, Evaluation, Judge, evaluate, values_of
+from release.evaluation.measured_window import MeasuredWindow
+from release.evaluation.summary import Bootstrap
+
+FIRST_WITH_CASES = 2  # the format version from which on a bundle carries its test window
+ADVICE = "Look at both cards, and accept it in words: `slate promote VERSION --accept REASON`."
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What both releases showed the same people, judged alike."""
+
+    challenger: Evaluation
+    champion: Evaluation
+
+    def groups(self) -> list[str]:
+        """The groups that anybody is in, in the order of the cases."""
+        return [str(group) for group in self.challenger.per_person["group"].unique(maintain_order=True)]
+
+    def values(self, group: str, metric: str) -> tuple[PerPerson, PerPerson]:
+        """(n_people,) of the challenger and of the champion, the same people in the same order."""
+        name = f"{metric}_at_{PROMOTION_CUTOFF}"
+        challenger, champion = (
+            values_of(one.per_person, group, CHAIN, name) for one in (self.challenger, self.champion)
+        )
+        return challenger, champion
+
+    def difference(self, group: str, metric: str, bootstrap: Bootstrap) -> Interval:
+        """Of the mean of challenger - champion, with its paired interval."""
+        return bootstrap.difference(*self.values(group, metric), group, metric)
+
+    def coverage(self, group: str) -> tuple[float, float]:
+        """The share of the challenger's catalogue that each of them showed to anybody of the group."""
+        chosen = (pl.col("group") == group) & (pl.col("system") == CHAIN)
+        name = f"coverage_at_{PROMOTION_CUTOFF}"
+        challenger, champion = (one.coverage.filter(chosen)[name].item() for one in (self.challenger, self.champion))
+        return float(challenger), float(champion)
+
+
+def compare(challenger: Path, champion: Path) -> Comparison:
+    """Ask the measured fits of two bundles about the challenger's test window.
+
+    Raises NotComparable when the challenger carries no window, the champion's fit saw some of it or cannot be asked;
+    ArtefactError when the challenger's own bundle is damaged or degrades.
+    """
+    window = _load_window(challenger)
+    _check_unseen(window, champion)
+    ours = load_measured(challenger)
+    judge = window.judge(ours, PROMOTION_CUTOFF)
+    try:
+        theirs = _measure(load_measured(champion), window, judge)
+    except ArtefactError as error:
+        raise NotComparable(f"The release in production cannot be asked: {error.problem}", ADVICE) from error
+    return Comparison(_measure(ours, window, judge), theirs)
+
+
+def _load_window(challenger: Path) -> MeasuredWindow:
+    version = load_manifest(challenger).format_version
+    if version < FIRST_WITH_CASES:
+        raise NotComparable(
+            f"The bundle is of format version {version} and carries no test cases; they are there from version "
+            f"{FIRST_WITH_CASES} on.",
+            f"Build it again with `dvc repro release`. {ADVICE}",
+        )
+    return MeasuredWindow.load(challenger)
+
+
+def _check_unseen(window: MeasuredWindow, champion: Path) -> None:
+    learnt_until = measured_from(champion)
+    if learnt_until > window.start:
+        raise NotComparable(
+            f"The test window starts at {window.start.isoformat()}, and the measured fit of the release in production "
+            f"learnt from events until {learnt_until.isoformat()}: it saw some of what it would be asked.",
+            ADVICE,
+        )
+
+
+def _measure(release: Release, window: MeasuredWindow, judge: Judge) -> Evaluation:
+    reader = window.reader(release.schemas, release.catalogue.ids)
+    questions = window.questions(release.catalogue.ids, judge.item_ids)
+    return evaluate(release, reader, questions, judge, _progress(release.release_id), alone=())
+
+
+def _progress(release_id: str) -> Callable[[Iterable[Case]], Iterable[Case]]:
+    def shown(cases: Iterable[Case]) -> Iterable[Case]:
+        return tqdm(cases, desc=f"compare {release_id}", unit="person", disable=None)
+
+    return shown

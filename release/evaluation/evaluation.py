@@ -1,0 +1,190 @@
+"""How good is a release? Every person of the test window is asked about through the request path, and judged.
+
+The full catalogue competes, and what somebody has seen is left out. The whole chain is measured beside each of its
+generators alone, on the same people with the same queries.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from contracts.clock import FixedClock
+from contracts.errors import ArtefactError
+from contracts.features import FeatureReader
+from contracts.id_map import UNKNOWN, IdMap
+from contracts.ids import FloatArray, ItemIdxArray
+from recommender.generators import Generator
+from recommender.metrics import (
+    PerPerson,
+    coverage,
+    hit_rate,
+    intra_list_diversity,
+    most_popular,
+    mrr,
+    ndcg,
+    novelty,
+    popularity_share,
+    recall,
+)
+from release.answering.request_path import answer
+from release.answering.request_query import read_person, retrieval_query
+from release.answering.session_reader import SessionReader
+from release.bundle.bundle import Release
+from release.evaluation.cases import Case, sessions_of
+
+# The whole request path; the other systems are the generators, by their names.
+CHAIN: Final = "chain"
+_HIT_METRICS: Final[Mapping[str, Callable[[ItemIdxArray, ItemIdxArray, int], float]]] = {
+    "ndcg": ndcg,
+    "recall": recall,
+    "hit_rate": hit_rate,
+    "mrr": mrr,
+}
+_SHOWN_METRICS: Final = ("novelty", "diversity", "popularity_share")
+# How much of the catalogue counts as popular where the share of popular items is measured.
+POPULAR_SHARE: Final = 0.01
+
+
+@dataclass(frozen=True)
+class Judge:
+    """What slates are judged with.
+
+    item_ids: the items that slates and wishes are dense indices of; popularity: (n_items,) shares of people;
+    vectors: (n_items, dim) of unit length. An item of a slate that `item_ids` does not know (-1) takes its position
+    and is wanted by nobody; what is said of the items shown leaves it out.
+    """
+
+    cutoffs: tuple[int, ...]
+    item_ids: IdMap
+    popularity: FloatArray
+    vectors: FloatArray
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """The names of the values per person."""
+        return tuple(f"{name}_at_{k}" for k in self.cutoffs for name in (*_HIT_METRICS, *_SHOWN_METRICS))
+
+    def values(self, slate: ItemIdxArray, wanted: ItemIdxArray) -> dict[str, float]:
+        """Every metric of one slate."""
+        values: dict[str, float] = {}
+        for k in self.cutoffs:
+            values |= {f"{name}_at_{k}": metric(slate, wanted, k) for name, metric in _HIT_METRICS.items()}
+            values |= {f"{name}_at_{k}": value for name, value in self._of_shown(_known(slate, k), k).items()}
+        return values
+
+    def coverage(self, slates: Sequence[ItemIdxArray]) -> dict[str, float]:
+        """By name, the share of the items that these slates show to anybody."""
+        n_items = len(self.item_ids)
+        return {f"coverage_at_{k}": coverage([_known(slate, k) for slate in slates], n_items, k) for k in self.cutoffs}
+
+    def _of_shown(self, shown: ItemIdxArray, k: int) -> dict[str, float]:
+        found = (
+            novelty(shown, self.popularity, k),
+            intra_list_diversity(shown, self.vectors, k),
+            popularity_share(shown, self._popular, k),
+        )
+        return dict(zip(_SHOWN_METRICS, found, strict=True))
+
+    @cached_property
+    def _popular(self) -> npt.NDArray[np.bool_]:
+        return most_popular(self.popularity, POPULAR_SHARE)
+
+
+def _known(slate: ItemIdxArray, k: int) -> ItemIdxArray:
+    shown = slate[:k]
+    known: ItemIdxArray = shown[shown != UNKNOWN]
+    return known
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What was measured.
+
+    per_person: group, user_id, n_seen, n_wanted, tier (of the chain's answer), system, and a column per metric.
+    coverage: group, system, and `coverage_at_<k>`: the share of the catalogue shown to anybody.
+    """
+
+    per_person: pl.DataFrame
+    coverage: pl.DataFrame
+    metrics: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """One case, and the slate of every system for it."""
+
+    case: Case
+    tier: str
+    n_seen: int
+    slates: Mapping[str, ItemIdxArray]
+
+
+def evaluate(
+    release: Release,
+    reader: FeatureReader,
+    groups: Mapping[str, Sequence[Case]],
+    judge: Judge,
+    progress: Callable[[Iterable[Case]], Iterable[Case]] = iter,
+    alone: Collection[str] | None = None,
+) -> Evaluation:
+    """Ask about every case of every group, and judge each slate.
+
+    alone: the generators that are also judged each for itself; None is all of them.
+    Left out: groups without cases, and in each group the generators that had nothing to go by for anybody.
+    Raises ArtefactError when an answer stands on a lower rung of the ladder: it would measure something else.
+    """
+    rows, covered = [], []
+    generators = {name: one for name, one in sorted(release.generators.items()) if alone is None or name in alone}
+    for group, cases in groups.items():
+        asked = [_ask(release, reader, case, judge.item_ids, generators) for case in progress(cases)]
+        systems = sorted({name for one in asked for name, slate in one.slates.items() if len(slate) or name == CHAIN})
+        rows += [row for one in asked for row in _rows(group, one, systems, judge)]
+        covered += [_coverage(group, system, asked, judge) for system in systems]
+    return Evaluation(pl.DataFrame(rows), pl.DataFrame(covered), judge.metrics)
+
+
+def _ask(
+    release: Release, reader: FeatureReader, case: Case, item_ids: IdMap, generators: Mapping[str, Generator]
+) -> _Asked:
+    with_session = SessionReader(reader, sessions_of([case]))
+    slate = answer(release, with_session, FixedClock(case.now), case.request)
+    if slate.degraded:
+        raise ArtefactError(
+            f"The answer for {case.request.request_id} had to do without {', '.join(slate.degraded)}.",
+            "The warning above names the error; mend it, and run `dvc repro evaluate` again.",
+        )
+    person = read_person(release, with_session, case.request, case.now)
+    query = retrieval_query(release, case.request, person, case.now)
+    proposed = {name: one.propose(query, case.request.k).item_idx for name, one in generators.items()}
+    slates = {name: item_ids.indices(release.catalogue.ids.external(items)) for name, items in proposed.items()}
+    slates[CHAIN] = item_ids.indices(item.item_id for item in slate.items)
+    return _Asked(case, str(slate.tier), len(query.excluded), slates)
+
+
+def _rows(group: str, asked: _Asked, systems: Sequence[str], judge: Judge) -> list[dict[str, object]]:
+    about = {
+        "group": group,
+        "user_id": asked.case.user_id,
+        "n_seen": asked.n_seen,
+        "n_wanted": len(asked.case.wanted),
+        "tier": asked.tier,
+    }
+    wanted = asked.case.wanted
+    return [{**about, "system": system, **judge.values(asked.slates[system], wanted)} for system in systems]
+
+
+def _coverage(group: str, system: str, asked: Sequence[_Asked], judge: Judge) -> dict[str, object]:
+    return {"group": group, "system": system, **judge.coverage([one.slates[system] for one in asked])}
+
+
+def values_of(per_person: pl.DataFrame, group: str, system: str, metric: str) -> PerPerson:
+    """(n_people,) one metric of one system, people in the order of their ids; per_person: of an Evaluation."""
+    rows = per_person.filter((pl.col("group") == group) & (pl.col("system") == system))
+    return rows.sort("user_id")[metric].to_numpy().astype(np.float64)

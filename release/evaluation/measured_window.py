@@ -1,0 +1,173 @@
+"""The test window as it travels in a bundle: who was asked what, and what it takes to ask another release the same.
+
+    measured/window.json          where the window starts and ends
+    measured/cases.parquet        a row per question; items by their external ids
+    measured/popularity.parquet   item_id, share: of the people before the window, who had touched the item
+    measured/values/              feature values as of the window's start: of the people asked about, and of all items
+
+Bundles have it from format version 2 on.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import polars as pl
+
+from contracts.errors import ArtefactError, ReleaseMismatch
+from contracts.features import History
+from contracts.fingerprint import canonical_json
+from contracts.id_map import UNKNOWN, IdMap
+from contracts.ids import FloatArray, ItemIdxArray
+from contracts.slates import RecommendRequest
+from contracts.tables import UTC_TIME, read_parquet, write_parquet
+from feature_store.readers.offline_reader import OfflineFeatureReader
+from feature_store.values.histories import of_known_items
+from feature_store.values.values import FeatureSchemas, FeatureValues
+from release.bundle.bundle import MEASURED, Release, measured_from
+from release.bundle.manifest import REBUILD
+from release.evaluation.cases import Case
+from release.evaluation.evaluation import Judge
+
+CASES: Final = "cases.parquet"
+POPULARITY: Final = "popularity.parquet"
+VALUES: Final = "values"
+CASE_SCHEMA: Final = pl.Schema(
+    {
+        "group": pl.String(),
+        "user_id": pl.String(),
+        "request": pl.String(),  # canonical JSON
+        "now": UTC_TIME,
+        "session_item_ids": pl.List(pl.String()),
+        "session_event_ts": pl.List(pl.Int64()),
+        "session_values": pl.List(pl.Float32()),
+        "wanted": pl.List(pl.String()),
+    }
+)
+POPULARITY_SCHEMA: Final = pl.Schema({"item_id": pl.String(), "share": pl.Float32()})
+
+
+def save_questions(folder: Path, groups: Mapping[str, Sequence[Case]], item_ids: IdMap, popularity: FloatArray) -> None:
+    """Write cases and popularity into an existing folder.
+
+    item_ids: what the cases' items are dense indices of; popularity: (n_items,) aligned with it.
+    """
+    rows = [_row(group, case, item_ids) for group, cases in groups.items() for case in cases]
+    write_parquet(pl.DataFrame(rows, schema=CASE_SCHEMA, orient="row"), folder / CASES)
+    shares = pl.DataFrame({"item_id": item_ids.ids, "share": popularity}, schema=POPULARITY_SCHEMA)
+    write_parquet(shares, folder / POPULARITY)
+
+
+def values_for(questions: Path, values: FeatureValues) -> FeatureValues:
+    """The values without the people that no question in the folder asks about."""
+    requests = [json.loads(request) for request in _load_table(questions / CASES, CASE_SCHEMA)["request"]]
+    asked = pl.col("user_id").is_in(sorted({one["user_id"] for one in requests} - {None}))
+    return replace(values, users=values.users.filter(asked), histories=values.histories.filter(asked))
+
+
+@dataclass(frozen=True)
+class MeasuredWindow:
+    """One release's test window, as any release can be asked about it.
+
+    cases: CASE_SCHEMA, groups in their order, in each people in the order of their ids; popularity: POPULARITY_SCHEMA;
+    values: as of the start.
+    """
+
+    start: datetime
+    cases: pl.DataFrame
+    popularity: pl.DataFrame
+    values: FeatureValues
+
+    @classmethod
+    def load(cls, bundle: Path) -> MeasuredWindow:
+        """Read it from a bundle; raises ArtefactError when something is missing or damaged."""
+        folder = bundle / MEASURED
+        cases = _load_table(folder / CASES, CASE_SCHEMA)
+        popularity = _load_table(folder / POPULARITY, POPULARITY_SCHEMA)
+        return cls(measured_from(bundle), cases, popularity, FeatureValues.load(folder / VALUES))
+
+    def judge(self, release: Release, cutoff: int) -> Judge:
+        """Judges slates over the catalogue of the release whose window it is.
+
+        Raises ReleaseMismatch when that is another catalogue.
+        """
+        item_ids = IdMap(tuple(self.popularity["item_id"]))
+        if item_ids.fingerprint != release.catalogue.ids.fingerprint:
+            raise ReleaseMismatch(
+                f"{POPULARITY} is of the {len(item_ids)} items {item_ids.fingerprint}; release {release.release_id} "
+                f"has {len(release.catalogue)}, {release.catalogue.ids.fingerprint}.",
+                REBUILD,
+            )
+        return Judge((cutoff,), item_ids, self.popularity["share"].to_numpy(), release.catalogue.unit_categories)
+
+    def questions(self, asked: IdMap, judged: IdMap) -> dict[str, tuple[Case, ...]]:
+        """The cases by group; sessions in the ids of the release that is asked, wishes in those of the judge.
+
+        What somebody clicked that the asked release does not know is no part of the session it hears of.
+        """
+        groups: dict[str, list[Case]] = {}
+        try:
+            for row in self.cases.iter_rows(named=True):
+                groups.setdefault(row["group"], []).append(_case(row, asked, judged))
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise ArtefactError(f"{CASES} is damaged: {error!r}.", REBUILD) from error
+        return {group: tuple(cases) for group, cases in groups.items()}
+
+    def reader(self, schemas: FeatureSchemas, item_ids: IdMap) -> OfflineFeatureReader:
+        """Reads the values as a release of these schemas and items would; events of items unknown to it are left out.
+
+        Raises ReleaseMismatch naming both when the schemas name a feature that the values lack.
+        """
+        told = self.values.of(schemas)
+        values = FeatureValues(told.users, told.items, of_known_items(told.histories, item_ids), told.as_of)
+        return OfflineFeatureReader(values, schemas, item_ids)
+
+
+def _row(group: str, case: Case, item_ids: IdMap) -> tuple[Any, ...]:
+    session = case.session
+    return (
+        group,
+        case.user_id,
+        canonical_json(asdict(case.request)).decode(),
+        case.now,
+        item_ids.external(session.item_idx),
+        session.event_ts.tolist(),
+        session.values.tolist(),
+        item_ids.external(case.wanted),
+    )
+
+
+def _case(row: Mapping[str, Any], asked: IdMap, judged: IdMap) -> Case:
+    session = History.untold(
+        asked.indices(row["session_item_ids"]),
+        np.array(row["session_event_ts"], np.int64),
+        np.array(row["session_values"], np.float32),
+    )
+    known = session.item_idx != UNKNOWN
+    return Case(
+        row["user_id"],
+        RecommendRequest.from_json(json.loads(row["request"])),
+        row["now"],
+        _all_known(judged, row["wanted"]),
+        session.where(known),
+    )
+
+
+def _all_known(item_ids: IdMap, names: Iterable[str]) -> ItemIdxArray:
+    found = item_ids.indices(names)
+    if (found == UNKNOWN).any():
+        raise ValueError("an item is wanted that is not in the catalogue")
+    return found
+
+
+def _load_table(path: Path, schema: pl.Schema) -> pl.DataFrame:
+    table = read_parquet(path)
+    if table.schema != schema or table.null_count().sum_horizontal().item():
+        raise ArtefactError(f"{path} is damaged: expected {dict(schema)} and no nulls.", REBUILD)
+    return table

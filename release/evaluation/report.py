@@ -1,0 +1,108 @@
+"""An evaluation as files: figures for `dvc metrics show`, tables and a picture for `dvc plots show`.
+
+metrics.json         the headline, the gain over each baseline, the chain per group
+glance/<who>.json    the chain for each group, and each baseline: the same few keys, so that they line up in a table
+per_system.csv       group, system, metric, value, low, high
+ndcg_by_system.csv   the headline metric of people with history, one row per system, best first; and as PNG
+slices.json          the chain per group, tier and length of history
+per_user.parquet     the values per person behind all of it, for paired tests
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+import polars as pl
+
+from contracts.tables import write_parquet
+from release.evaluation.cases import WARM
+from release.evaluation.evaluation import CHAIN, Evaluation
+from release.evaluation.summary import BASELINES, Bootstrap, per_system, slices, summarise
+
+METRICS: Final = "metrics.json"
+GLANCE: Final = "glance"
+PER_USER: Final = "per_user.parquet"
+SLICES: Final = "slices.json"
+PER_SYSTEM: Final = "per_system.csv"
+BY_SYSTEM: Final = "ndcg_by_system"
+CHAIN_COLOUR: Final = "#33658a"
+OTHER_COLOUR: Final = "#b8c4ce"
+
+
+def write_report(
+    folder: Path,
+    evaluation: Evaluation,
+    bootstrap: Bootstrap,
+    metric: str,
+    window: tuple[datetime, datetime],
+    built_with: Mapping[str, str],
+) -> dict[str, Any]:
+    """Write all files into an existing folder; equal evaluations give equal bytes. Returns what metrics.json holds.
+
+    metric: the one of the headline, like `ndcg_at_10`; window: where the test window starts and ends.
+    built_with: fingerprints of what was measured.
+    """
+    summary = {"built_with": dict(built_with), **summarise(evaluation, bootstrap, metric, window)}
+    systems = per_system(evaluation, bootstrap)
+    ranking = by_system(systems, metric)
+    write_parquet(evaluation.per_person, folder / PER_USER)
+    systems.write_csv(folder / PER_SYSTEM)
+    ranking.write_csv(folder / f"{BY_SYSTEM}.csv")
+    _plot(folder / f"{BY_SYSTEM}.png", ranking, metric)
+    _write_json(folder / SLICES, slices(evaluation, bootstrap, metric))
+    _write_json(folder / METRICS, summary)
+    for who, figures in glance(systems, metric).items():
+        _write_json(folder / GLANCE / f"{who}.json", figures)
+    return summary
+
+
+def glance(systems: pl.DataFrame, metric: str) -> dict[str, dict[str, float]]:
+    """A few figures at the headline's cutoff: the chain by group, and the baselines for people with history."""
+    at = metric.removeprefix("ndcg")
+    found = {group: _row(systems, str(group), CHAIN, at) for group in systems["group"].unique(maintain_order=True)}
+    present = set(systems["system"])
+    return found | {name: _row(systems, WARM, name, at) for name in BASELINES if name in present}
+
+
+def _row(systems: pl.DataFrame, group: str, system: str, at: str) -> dict[str, float]:
+    rows = systems.filter((pl.col("group") == group) & (pl.col("system") == system))
+    values = dict(rows.filter(pl.col("metric").str.ends_with(at)).select("metric", "value").iter_rows())
+    interval = rows.filter(pl.col("metric") == f"ndcg{at}").select("low", "high").row(0, named=True)
+    return {**values, **{f"ndcg{at}_{end}": value for end, value in interval.items()}}
+
+
+def by_system(systems: pl.DataFrame, metric: str) -> pl.DataFrame:
+    """system, value, low, high of one metric for people with history, best first."""
+    rows = systems.filter((pl.col("group") == WARM) & (pl.col("metric") == metric))
+    return rows.select("system", "value", "low", "high").sort(["value", "system"], descending=[True, False])
+
+
+def _plot(path: Path, ranking: pl.DataFrame, metric: str) -> None:
+    # The server imports this room and never plots.
+    from matplotlib import style  # noqa: PLC0415 see above
+    from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415 see above
+    from matplotlib.figure import Figure  # noqa: PLC0415 see above
+
+    worst_first = ranking.reverse()
+    values = worst_first["value"].to_numpy()
+    spread = [values - worst_first["low"].to_numpy(), worst_first["high"].to_numpy() - values]
+    colours = [CHAIN_COLOUR if system == CHAIN else OTHER_COLOUR for system in worst_first["system"]]
+    # Not somebody's matplotlibrc: the same evaluation gives the same plot.
+    with style.context("default"):
+        figure = Figure(figsize=(8, 0.4 * ranking.height + 1.2), layout="constrained")
+        FigureCanvasAgg(figure)
+        axes = figure.add_subplot()
+        axes.barh(worst_first["system"].to_list(), values, xerr=spread, color=colours, ecolor="#444444", capsize=3)
+        axes.set_xlabel(f"{metric.replace('_at_', '@')}, mean over people with history and its 95% interval")
+        axes.spines[["top", "right"]].set_visible(False)
+        # No version and no date: they would change the bytes of an unchanged plot.
+        figure.savefig(path, dpi=110, metadata={"Software": None})
+
+
+def _write_json(path: Path, content: object) -> None:
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")

@@ -1,0 +1,136 @@
+"""From values per person to what is reported: means with intervals, differences, slices, the headline."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+import numpy as np
+import polars as pl
+
+from contracts.fingerprint import fingerprint_json
+from recommender.metrics import Interval, bootstrap_interval, paired_bootstrap
+from release.evaluation.cases import WARM
+from release.evaluation.evaluation import CHAIN, Evaluation, values_of
+
+BASELINES: Final = ("als", "popular", "popular_recent")
+DIGITS: Final = 6  # more would be noise: the intervals are some hundredths wide
+HISTORY_BANDS: Final = ((1, 4), (5, 19), (20, 99), (100, None))
+
+
+@dataclass(frozen=True)
+class Bootstrap:
+    """How intervals are drawn; every interval has draws of its own, whatever the order they are asked in."""
+
+    n_resamples: int
+    seed: int
+
+    def interval(self, values: np.ndarray[Any, Any], *names: str) -> Interval:
+        """Of a mean over people; names: what it is of."""
+        return bootstrap_interval(values, self._rng(*names), self.n_resamples)
+
+    def difference(self, ours: np.ndarray[Any, Any], theirs: np.ndarray[Any, Any], *names: str) -> Interval:
+        """Of the mean of ours - theirs over the same people."""
+        return paired_bootstrap(ours, theirs, self._rng(*names), self.n_resamples)
+
+    def _rng(self, *names: str) -> np.random.Generator:
+        return np.random.default_rng(int(fingerprint_json([self.seed, *names]), 16))
+
+
+def summarise(
+    evaluation: Evaluation, bootstrap: Bootstrap, headline_metric: str, window: tuple[datetime, datetime]
+) -> dict[str, Any]:
+    """The figures worth a glance: the headline, what the chain gains over each baseline, and the chain per group.
+
+    window: where the test window starts and ends.
+    """
+    groups = evaluation.per_person["group"].unique(maintain_order=True).to_list()
+    return {
+        "window": {"test_start": window[0].isoformat(), "as_of": window[1].isoformat()},
+        "headline": _headline(evaluation, bootstrap, headline_metric),
+        f"{headline_metric}_gain_over": {
+            baseline: _rounded(_gain(evaluation, bootstrap, baseline, headline_metric))
+            for baseline in _baselines(evaluation)
+        },
+        **{group: _group(evaluation, group) for group in groups},
+    }
+
+
+def per_system(evaluation: Evaluation, bootstrap: Bootstrap) -> pl.DataFrame:
+    """group, system, metric, value, low, high: every mean with its interval; coverage, which is no mean, without."""
+    rows: list[tuple[str, str, str, float, float | None, float | None]] = []
+    for group, system in evaluation.per_person.select("group", "system").unique(maintain_order=True).rows():
+        for metric in evaluation.metrics:
+            values = values_of(evaluation.per_person, group, system, metric)
+            found = bootstrap.interval(values, group, system, metric)
+            rows.append((group, system, metric, found.mean, found.low, found.high))
+    for covered in evaluation.coverage.iter_rows(named=True):
+        metrics = sorted(covered.keys() - {"group", "system"})
+        rows += [(covered["group"], covered["system"], metric, covered[metric], None, None) for metric in metrics]
+    names = ["group", "system", "metric", "value", "low", "high"]
+    return pl.DataFrame(rows, schema=names, orient="row").with_columns(pl.col("value", "low", "high").round(DIGITS))
+
+
+def slices(evaluation: Evaluation, bootstrap: Bootstrap, metric: str) -> list[dict[str, Any]]:
+    """The chain's metric, with intervals, per group, per tier that answered, and per length of the history."""
+    rows = evaluation.per_person.filter(pl.col("system") == CHAIN)
+    found = []
+    for (group,), members in rows.group_by("group", maintain_order=True):
+        # Under the name of the system, so that its interval is the one in per_system.csv.
+        found.append({**_slice(members, bootstrap, metric, str(group), CHAIN), "slice": "everybody"})
+        for (tier,), of_tier in members.group_by("tier", maintain_order=True):
+            found.append(_slice(of_tier, bootstrap, metric, str(group), f"tier {tier}"))
+    warm = rows.filter(pl.col("group") == WARM)
+    for low, high in HISTORY_BANDS:
+        band = warm.filter((pl.col("n_seen") >= low) & (pl.col("n_seen") <= high if high else True))
+        if band.height:
+            found.append(
+                _slice(band, bootstrap, metric, WARM, f"history {low} to {high}" if high else f"history {low}+")
+            )
+    return found
+
+
+def _slice(rows: pl.DataFrame, bootstrap: Bootstrap, metric: str, group: str, name: str) -> dict[str, Any]:
+    values = rows.sort("user_id")[metric].to_numpy()
+    interval = _rounded(bootstrap.interval(values, group, name, metric))
+    return {"group": group, "slice": name, "people": rows.height, "metric": metric, **interval}
+
+
+def _headline(evaluation: Evaluation, bootstrap: Bootstrap, metric: str) -> dict[str, Any]:
+    ours = values_of(evaluation.per_person, WARM, CHAIN, metric)
+    interval = _rounded(bootstrap.interval(ours, WARM, CHAIN, metric))
+    baselines = {
+        name: round(float(values_of(evaluation.per_person, WARM, name, metric).mean()), DIGITS)
+        for name in _baselines(evaluation)
+    }
+    return {
+        "people": len(ours),
+        metric: interval["mean"],
+        "low": interval["low"],
+        "high": interval["high"],
+        **baselines,
+    }
+
+
+def _gain(evaluation: Evaluation, bootstrap: Bootstrap, baseline: str, metric: str) -> Interval:
+    ours, theirs = (values_of(evaluation.per_person, WARM, system, metric) for system in (CHAIN, baseline))
+    return bootstrap.difference(ours, theirs, WARM, baseline, metric)
+
+
+def _group(evaluation: Evaluation, group: str) -> dict[str, Any]:
+    mine = (pl.col("group") == group) & (pl.col("system") == CHAIN)
+    rows, covered = evaluation.per_person.filter(mine), evaluation.coverage.filter(mine)
+    means = {metric: rows[metric].mean() for metric in evaluation.metrics}
+    means |= {metric: covered[metric].item() for metric in covered.columns if metric.startswith("coverage")}
+    return {"people": rows.height, **{name: round(float(str(value)), DIGITS) for name, value in means.items()}}
+
+
+def _baselines(evaluation: Evaluation) -> Sequence[str]:
+    known = set(evaluation.per_person["system"])
+    return [name for name in BASELINES if name in known]
+
+
+def _rounded(interval: Interval) -> dict[str, float]:
+    return {name: round(value, DIGITS) for name, value in interval.to_json().items()}

@@ -1,0 +1,108 @@
+"""Gates on the data of a release: how old it is, and how far it has moved from that of the release in production."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+from contracts.clock import Clock
+from contracts.drift import ColumnDrift, Verdict, drift_between
+from contracts.errors import ArtefactError
+from contracts.profiles import TableProfile, read_profiles
+from contracts.settings.settings import PromotionSettings
+from release.bundle.bundle import VALIDATION, read_json
+from release.bundle.manifest import REBUILD, load_manifest
+from release.gates.gate import Gate
+
+N_NAMED: Final = 3  # columns told in a sentence; validation.json of both bundles has all
+DAY: Final = timedelta(days=1)
+
+
+@dataclass(frozen=True)
+class DataGates:
+    """clock: what time it is for a release; None where time is the data's own (`serving.clock: release`).
+
+    By the data's own time it is as late as the latest data that is known, of this release or of the one in production:
+    history never ages by itself, but a release of older data than what is served does.
+    accepted: why somebody takes data that moved, or that cannot be compared; empty where nobody does.
+    """
+
+    settings: PromotionSettings
+    clock: Clock | None
+    accepted: str = ""
+
+    def evaluate(self, bundle: Path, champion: Path | None) -> tuple[Gate, ...]:
+        """Both gates, in a fixed order; drift says so where there is no release in production."""
+        return (self._freshness(bundle, champion), self._drift(bundle, champion))
+
+    def _freshness(self, bundle: Path, champion: Path | None) -> Gate:
+        try:
+            ends = [load_manifest(one).moment for one in (bundle, champion) if one]
+        except ArtefactError as error:
+            return Gate("freshness", passed=False, sentence=error.problem)
+        now, whose = self._now(ends)
+        age, most = (now - ends[0]) / DAY, self.settings.max_age_days
+        sentence = (
+            f"Its data ends {ends[0]:%Y-%m-%d %H:%M}, {max(age, 0.0):.1f} days before {whose}; {most:g} may pass."
+        )
+        return Gate("freshness", age <= most, sentence, round(age, 3), most)
+
+    def _now(self, ends: list[datetime]) -> tuple[datetime, str]:
+        if self.clock is not None:
+            return self.clock.now(), "now"
+        return max(ends), "the latest data of the two" if len(ends) > 1 else "its own time"
+
+    def _drift(self, bundle: Path, champion: Path | None) -> Gate:
+        if champion is None:
+            return Gate("drift", passed=True, sentence="Not judged: nothing is in production to compare with.")
+        try:
+            then, now = _profiles(champion), _profiles(bundle)
+        except ArtefactError as error:
+            return Gate("drift", passed=False, sentence=error.problem)
+        if not then:
+            # Else nothing built after profiles came to be could ever follow what was built before.
+            sentence = "Not judged: the release in production was built before columns were profiled."
+            return Gate("drift", passed=True, sentence=sentence)
+        if not now:
+            sentence = f"Not comparable: it was built before columns were profiled, unlike production. {self._words()}"
+            return Gate("drift", passed=bool(self.accepted), sentence=sentence)
+        return self._judged(drift_between(then, now, self.settings.drift))
+
+    def _judged(self, drifts: tuple[ColumnDrift, ...]) -> Gate:
+        limits = self.settings.drift
+        judged = [drift for drift in drifts if drift.psi is not None]
+        if not judged:
+            sentence = f"Not judged: no column has {limits.min_rows:,} rows on both sides."
+            return Gate("drift", passed=True, sentence=sentence)
+        broken = [drift for drift in judged if drift.verdict is Verdict.BROKEN]
+        moved = [drift for drift in judged if drift.verdict is Verdict.MOVED]
+        psi, most = max((drift.psi or 0.0, f"{drift.table}.{drift.column}") for drift in judged)
+        told = [
+            f"Of {len(judged)} columns, {most} moved most: {psi:.3f}, where {limits.max_psi:g} is allowed.",
+            *_named("Too far", broken),
+            *_named("Worth a look", moved),
+            *([self._words()] if broken else []),
+        ]
+        passed = not broken or bool(self.accepted)
+        return Gate("drift", passed, " ".join(told), round(psi, 6), limits.max_psi, n=len(judged))
+
+    def _words(self) -> str:
+        return f"Accepted: {self.accepted}" if self.accepted else "To take it nevertheless: `--accept REASON`."
+
+
+def _profiles(bundle: Path) -> dict[str, TableProfile]:
+    """What the columns of a bundle's tables looked like; raises ArtefactError where its validation.json is none."""
+    try:
+        return read_profiles(read_json(bundle / VALIDATION))
+    except (TypeError, ValueError) as error:
+        raise ArtefactError(f"{bundle / VALIDATION} is no result of a validation: {error}", REBUILD) from error
+
+
+def _named(word: str, drifts: list[ColumnDrift]) -> Iterator[str]:
+    if drifts:
+        told = ", ".join(f"{drift.table}.{drift.column} ({drift.reason})" for drift in drifts[:N_NAMED])
+        more = f" and {len(drifts) - N_NAMED} more" if len(drifts) > N_NAMED else ""
+        yield f"{word}: {told}{more}."

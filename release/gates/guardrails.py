@@ -1,0 +1,47 @@
+"""Guardrails: what a gain in NDCG must not be paid with, on the slates of people with history."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from contracts.settings.settings import PromotionSettings
+from release.evaluation.cases import WARM
+from release.evaluation.comparison import Comparison
+from release.evaluation.evaluation import POPULAR_SHARE
+from release.gates.gate import Gate
+
+GUARDRAILS: Final = ("diversity", "novelty", "coverage", "popularity_share")
+
+
+def guardrails(comparison: Comparison, settings: PromotionSettings) -> Iterator[Gate]:
+    """Diversity, novelty and coverage may fall by a share of the champion's; popular items may take few places more."""
+    n_people = len(comparison.values(WARM, "ndcg")[0])
+    means = {name: _means(comparison, name) for name in ("diversity", "novelty", "popularity_share")}
+    yield _floor("diversity", *means["diversity"], settings.max_relative_loss_diversity, n_people)
+    yield _floor("novelty", *means["novelty"], settings.max_relative_loss_novelty, n_people)
+    yield _floor("coverage", *comparison.coverage(WARM), settings.max_relative_loss_coverage, n_people)
+    yield _ceiling(*means["popularity_share"], settings.max_popularity_share_gain, n_people)
+
+
+def _means(comparison: Comparison, metric: str) -> tuple[float, float]:
+    challenger, champion = comparison.values(WARM, metric)
+    return float(challenger.mean()), float(champion.mean())
+
+
+def _floor(name: str, ours: float, theirs: float, max_loss: float, n_people: int) -> Gate:
+    least = theirs * (1 - max_loss)
+    sentence = (
+        f"{name.capitalize()} of the slates is {ours:.4f}, of the release in production {theirs:.4f}, "
+        f"of which {max_loss:.0%} may be lost."
+    )
+    return Gate(name, ours >= least, sentence, ours, least, n=n_people)
+
+
+def _ceiling(ours: float, theirs: float, max_gain: float, n_people: int) -> Gate:
+    most = theirs + max_gain
+    sentence = (
+        f"The most popular {POPULAR_SHARE:.0%} of the items take {ours:.1%} of the places, with the release in "
+        f"production {theirs:.1%}; {max_gain:.1%} more may be taken."
+    )
+    return Gate("popularity_share", ours <= most, sentence, ours, most, n=n_people)

@@ -1,0 +1,166 @@
+"""Gates on quality: against fixed floors, and against the release in production on the same people.
+
+The floors come from what was measured when the release was built. The comparison is made anew (release.comparison), and
+is of people: differences per person, their mean, and the 95% interval of a paired bootstrap.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import polars as pl
+
+from contracts.errors import ArtefactError, NotComparable
+from contracts.settings.settings import PROMOTION_CUTOFF, PromotionSettings
+from contracts.tables import read_parquet
+from recommender.metrics import PerPerson
+from release.bundle.bundle import MEASURED
+from release.bundle.manifest import REBUILD
+from release.evaluation.cases import COLD_CONTEXT, COLD_POPULAR, COLD_SESSION, WARM
+from release.evaluation.comparison import Comparison, compare
+from release.evaluation.evaluation import CHAIN, values_of
+from release.evaluation.report import PER_USER
+from release.evaluation.summary import Bootstrap
+from release.gates.gate import Gate
+from release.gates.guardrails import GUARDRAILS, guardrails
+
+NDCG: Final = f"ndcg_at_{PROMOTION_CUTOFF}"
+TITLE: Final = f"NDCG@{PROMOTION_CUTOFF}"
+BASELINES: Final = ("popular", "popular_recent")
+TIERS: Final = {
+    COLD_POPULAR: "newcomers nothing is known of",
+    COLD_CONTEXT: "newcomers with a context",
+    COLD_SESSION: "visitors after their first clicks",
+}
+COMPARED: Final = ("ndcg", *(f"ndcg_{tier}" for tier in TIERS), *GUARDRAILS)
+
+
+@dataclass(frozen=True)
+class QualityGates:
+    """Asks how good a release is. accepted: why somebody takes one that cannot be compared; empty where nobody does."""
+
+    settings: PromotionSettings
+    bootstrap: Bootstrap
+    accepted: str = ""
+
+    def evaluate(self, bundle: Path, champion: Path | None) -> tuple[Gate, ...]:
+        """Every gate, in a fixed order; those that need a release in production say so where there is none."""
+        return (*self._floors(bundle), *self._compared(bundle, champion))
+
+    def _floors(self, bundle: Path) -> tuple[Gate, ...]:
+        try:
+            measured = _Recorded.load(bundle)
+        except ArtefactError as error:
+            return tuple(Gate(name, passed=False, sentence=error.problem) for name in ("floor", "popular"))
+        return (self._floor(measured), self._not_worse_than_popular(measured))
+
+    def _floor(self, measured: _Recorded) -> Gate:
+        least = self.settings.min_ndcg
+        found = self.bootstrap.interval(measured.of(CHAIN), WARM, CHAIN, NDCG)
+        sentence = f"{TITLE} of people with history was measured as {found.mean:.4f}; at least {least:.4f} is asked."
+        passed = found.mean >= least
+        return Gate("floor", passed, sentence, found.mean, least, found.low, found.high, measured.n_people)
+
+    def _not_worse_than_popular(self, measured: _Recorded) -> Gate:
+        baseline = measured.best_of(BASELINES)
+        if baseline is None:
+            return Gate("popular", passed=True, sentence="Not judged: the release has no generator of popular items.")
+        found = self.bootstrap.difference(measured.of(CHAIN), measured.of(baseline), WARM, baseline, NDCG)
+        least = -self.settings.max_ndcg_loss
+        sentence = f"{TITLE} is {_signed(found.mean)} against {baseline} alone; {_asked(least)}"
+        passed = found.low > least
+        return Gate("popular", passed, sentence, found.mean, least, found.low, found.high, measured.n_people)
+
+    def _compared(self, bundle: Path, champion: Path | None) -> Iterator[Gate]:
+        if champion is None:
+            return _not_judged("nothing is in production to compare with.")
+        try:
+            comparison = compare(bundle, champion)
+        except NotComparable as error:
+            return _not_judged("the two releases are not comparable.", self._not_comparable(error))
+        except ArtefactError as error:
+            return _not_judged("there was no comparison.", Gate("ndcg", passed=False, sentence=error.problem))
+        return self.against_champion(comparison)
+
+    def against_champion(self, comparison: Comparison) -> Iterator[Gate]:
+        """The gates that a comparison answers: the rule, each group of newcomers, the guardrails."""
+        yield self._not_worse(comparison)
+        for tier, people in TIERS.items():
+            yield self._tier(comparison, tier, people)
+        yield from guardrails(comparison, self.settings)
+
+    def _not_worse(self, comparison: Comparison) -> Gate:
+        superior = self.settings.rule == "superiority"
+        least = 0.0 if superior else -self.settings.max_ndcg_loss
+        return self._difference("ndcg", comparison, WARM, "people with history", least)
+
+    def _tier(self, comparison: Comparison, tier: str, people: str) -> Gate:
+        name, least = f"ndcg_{tier}", -self.settings.max_tier_loss
+        n_people = len(comparison.values(tier, "ndcg")[0])
+        if n_people < self.settings.min_people:
+            asked = self.settings.min_people
+            sentence = f"Too few to judge: {n_people} {people}; below {asked} this gate passes whatever they are shown."
+            return Gate(name, passed=True, sentence=sentence, n=n_people)
+        return self._difference(name, comparison, tier, people, least)
+
+    def _difference(self, name: str, comparison: Comparison, group: str, people: str, least: float) -> Gate:
+        ours, theirs = (values.mean() for values in comparison.values(group, "ndcg"))
+        found = comparison.difference(group, "ndcg", self.bootstrap)
+        sentence = (
+            f"{TITLE} of {people} is {ours:.4f}, of the release in production {theirs:.4f}: {_signed(found.mean)}; "
+            f"{_asked(least)}"
+        )
+        n_people = len(comparison.values(group, "ndcg")[0])
+        return Gate(name, found.low > least, sentence, found.mean, least, found.low, found.high, n_people)
+
+    def _not_comparable(self, error: NotComparable) -> Gate:
+        words = f"Accepted: {self.accepted}" if self.accepted else error.next_step
+        return Gate("ndcg", passed=bool(self.accepted), sentence=f"Not comparable: {error.problem} {words}")
+
+
+@dataclass(frozen=True)
+class _Recorded:
+    """What was measured of each person with history when the release was built."""
+
+    per_person: pl.DataFrame
+
+    @classmethod
+    def load(cls, bundle: Path) -> _Recorded:
+        path = bundle / MEASURED / PER_USER
+        table = read_parquet(path)
+        lacking = {"group", "user_id", "system", NDCG} - set(table.columns)
+        if lacking:
+            raise ArtefactError(f"{path} lacks the columns {', '.join(sorted(lacking))}.", REBUILD)
+        found = cls(table)
+        if not found.n_people:
+            raise ArtefactError(f"{path} holds nobody with history.", REBUILD)
+        return found
+
+    @property
+    def n_people(self) -> int:
+        return len(self.of(CHAIN))
+
+    def of(self, system: str) -> PerPerson:
+        return values_of(self.per_person, WARM, system, NDCG)
+
+    def best_of(self, systems: tuple[str, ...]) -> str | None:
+        """The system with the highest mean, of those that were measured."""
+        measured = [system for system in systems if len(self.of(system))]
+        return max(measured, key=lambda system: float(self.of(system).mean()), default=None)
+
+
+def _not_judged(why: str, *judged: Gate) -> Iterator[Gate]:
+    """Every gate that compares, passed because nobody asked; but for those that were judged nevertheless."""
+    known = {gate.name: gate for gate in judged}
+    return (known.get(name, Gate(name, passed=True, sentence=f"Not judged: {why}")) for name in COMPARED)
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.4f}"
+
+
+def _asked(least: float) -> str:
+    return f"the lower end of the 95% interval must be above {_signed(least)}."

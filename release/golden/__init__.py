@@ -1,0 +1,1 @@
+"""Golden queries: requests that travel with a release, and the answers expected."""

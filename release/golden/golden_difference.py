@@ -1,0 +1,132 @@
+"""How alike two releases answer: the golden queries of one, put to both."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+import polars as pl
+
+from contracts.errors import ArtefactError, UnknownId
+from contracts.features import Entity, FeatureSchema
+from contracts.slates import Slate
+from feature_store.readers.offline_reader import OfflineFeatureReader
+from feature_store.values.histories import of_known_items
+from feature_store.values.values import FeatureValues
+from release.bundle.bundle import Release
+from release.bundle.manifest import REBUILD, VALUES_FOLDER
+from release.bundle.parts import GOLDEN
+from release.golden.golden_queries import answer_question, load_queries
+from release.golden.golden_requests import Question
+
+OVERLAP_AT: Final = 10
+# What the next place down weighs: 0.9 puts 86% of the weight on the first ten.
+PERSISTENCE: Final = 0.9
+
+
+@dataclass(frozen=True)
+class QueryDifference:
+    """One query. overlap: the share of the first ten items that both show; rank_biased_overlap: places weighed too.
+
+    tiers: (of A, of B); unanswered: why A has no slate, empty where it has one.
+    """
+
+    request_id: str
+    identical: bool
+    overlap: float
+    rank_biased_overlap: float
+    tiers: tuple[str, str]
+    unanswered: str = ""
+
+
+@dataclass(frozen=True)
+class GoldenDifference:
+    """All queries, and their means. defaulted: features of A that B has no values for; A answers with its defaults."""
+
+    queries: tuple[QueryDifference, ...]
+    defaulted: Mapping[str, tuple[str, ...]]
+
+    @property
+    def n_identical(self) -> int:
+        return sum(query.identical for query in self.queries)
+
+    @property
+    def overlap(self) -> float:
+        return float(np.mean([query.overlap for query in self.queries])) if self.queries else 1.0
+
+    @property
+    def rank_biased_overlap(self) -> float:
+        return float(np.mean([query.rank_biased_overlap for query in self.queries])) if self.queries else 1.0
+
+
+def compare_golden(a: Release, b: Release) -> GoldenDifference:
+    """Put the golden queries of B to both releases, at B's time and from the values in B's bundle.
+
+    What A does not know of them it does without: items it has not heard of, and features that B has no values for.
+    """
+    if b.folder is None:
+        raise ArtefactError(f"Release {b.release_id} is no bundle: it has no golden queries.", REBUILD)
+    now, queries = load_queries(b.folder / GOLDEN)
+    values = FeatureValues.load(b.folder / VALUES_FOLDER)
+    readers = [_reader(release, values) for release in (a, b)]
+    found = []
+    for question, _ in queries:
+        theirs = answer_question(b, readers[1], now, question)
+        try:
+            ours = answer_question(a, readers[0], now, question)
+        except UnknownId as error:
+            found.append(_unanswered(question, theirs, error))
+        else:
+            found.append(_compare(ours, theirs))
+    defaulted = {str(entity): _lacking(a.schemas.of(entity), values) for entity in Entity}
+    return GoldenDifference(tuple(found), {entity: names for entity, names in defaulted.items() if names})
+
+
+def rank_biased_overlap(ours: Sequence[str], theirs: Sequence[str], persistence: float = PERSISTENCE) -> float:
+    """How alike two rankings are: 1 for equal ones, 0 without a common item; earlier places weigh more.
+
+    Source: Webber, Moffat and Zobel, TOIS 2010 (extrapolated, at the depth of the longer one).
+    """
+    depth = max(len(ours), len(theirs))
+    if not depth:
+        return 1.0
+    common = np.array([len({*ours[:d]} & {*theirs[:d]}) for d in range(1, depth + 1)])
+    places = np.arange(1, depth + 1)
+    weights = persistence**places
+    return float(common[-1] / depth * weights[-1] + (1 - persistence) / persistence * (common / places * weights).sum())
+
+
+def _reader(release: Release, values: FeatureValues) -> OfflineFeatureReader:
+    """Reads values of another release as this one needs them: its features in its order, and items it knows."""
+    schemas, item_ids = release.schemas, release.catalogue.ids
+    own = replace(
+        values,
+        users=_columns(values.users, schemas.user),
+        items=_columns(values.items, schemas.item),
+        histories=of_known_items(values.histories, item_ids),
+    )
+    return OfflineFeatureReader(own, schemas, item_ids)
+
+
+def _columns(table: pl.DataFrame, schema: FeatureSchema) -> pl.DataFrame:
+    key, *present = table.columns
+    null = pl.lit(None, pl.Float32)
+    return table.select(key, *(pl.col(name) if name in present else null.alias(name) for name in schema.names))
+
+
+def _lacking(schema: FeatureSchema, values: FeatureValues) -> tuple[str, ...]:
+    return tuple(name for name in schema.names if name not in values.rows(schema.entity).columns)
+
+
+def _compare(ours: Slate, theirs: Slate) -> QueryDifference:
+    a, b = ([str(item.item_id) for item in slate.items] for slate in (ours, theirs))
+    longest = max(len(a[:OVERLAP_AT]), len(b[:OVERLAP_AT]))
+    overlap = len({*a[:OVERLAP_AT]} & {*b[:OVERLAP_AT]}) / longest if longest else 1.0
+    tiers = (str(ours.tier), str(theirs.tier))
+    return QueryDifference(theirs.request_id, a == b, overlap, rank_biased_overlap(a, b), tiers)
+
+
+def _unanswered(question: Question, theirs: Slate, error: UnknownId) -> QueryDifference:
+    return QueryDifference(question.request.request_id, False, 0.0, 0.0, ("none", str(theirs.tier)), error.problem)

@@ -1,0 +1,1 @@
+"""What was asked, decided, switched and written back, when and why."""

@@ -1,0 +1,1 @@
+"""Whether the values that answers stood on are the values computed offline."""

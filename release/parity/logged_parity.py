@@ -1,0 +1,167 @@
+"""Logged parity: the values that answers stood on, against the same computed again offline for the same keys and times.
+
+Other than the gate `parity`, which compares the store with the bundle (transport), this compares what the ranker saw
+with what the tables say: a feature computed in two ways, a row of another time or a TTL that is not kept shows here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from contracts.errors import ArtefactError
+from contracts.features import FeatureSchema, ReadRows
+from contracts.id_map import IdMap
+from contracts.tables import CanonicalTables
+from feature_store.offline.recomputation import Key, expected_histories, expected_rows
+from feature_store.online.packing import epoch_seconds, moment_of
+from feature_store.values.values import FeatureSchemas
+from release.parity.parity_result import FeatureParity, LoggedParity
+from release.parity.used_values import UsedRows, UsedValues
+
+HISTORY_LENGTH: Final = "history_length"
+HISTORY_END: Final = "history_last_ts"
+
+
+@dataclass(frozen=True)
+class Basis:
+    """What the values of one release are computed again from.
+
+    generations: when each generation logged was true, to the microsecond; item_ids: the release's; history_length:
+    events kept per person; tells_types: whether its histories say of what type an event is; other_tables: see
+    LoggedParity; tolerance: largest relative difference of two values that count as equal, 0 for the same 32 bits.
+    """
+
+    tables: CanonicalTables
+    schemas: FeatureSchemas
+    item_ids: IdMap
+    generations: dict[str, datetime]
+    history_length: int
+    tells_types: bool = True
+    other_tables: tuple[str, ...] = ()
+    tolerance: float = 0.0
+
+
+def check_logged(release_id: str, used: Sequence[UsedValues], basis: Basis) -> LoggedParity:
+    """Compute every logged value of a release again, and compare.
+
+    Raises ReleaseMismatch where other features are declared than the release has.
+    """
+    people = [(one, one.user) for one in used if one.user is not None]
+    items = [(one, one.items) for one in used if one.items is not None]
+    return LoggedParity(
+        release_id,
+        sum(one.user is not None or one.items is not None for one in used),
+        basis.other_tables,
+        (
+            *_check_rows(basis, basis.schemas.user, people),
+            *_check_rows(basis, basis.schemas.item, items),
+            *_check_histories(basis, people),
+        ),
+    )
+
+
+def _check_rows(
+    basis: Basis, schema: FeatureSchema, logged: Sequence[tuple[UsedValues, UsedRows]]
+) -> list[FeatureParity]:
+    if not logged:
+        return [FeatureParity(name) for name in schema.names]
+    found = _together(schema, [used for _, used in logged])
+    keys = [
+        Key(entity_id, _as_of(basis, one, written), one.now, one.recent if used is one.user else ())
+        for one, used in logged
+        for entity_id, written in zip(used.ids, used.rows.written.tolist(), strict=True)
+    ]
+    requests = [one.request_id for one, used in logged for _ in used.ids]
+    where = [
+        f"{schema.entity} {key.entity_id!r} at {key.now.isoformat()}, request {request_id}"
+        for key, request_id in zip(keys, requests, strict=True)
+    ]
+    expected = expected_rows(
+        basis.tables, schema, keys, basis.history_length, basis.item_ids, tells_types=basis.tells_types
+    )
+    return [
+        _compared(name, _column(found, column), _column(expected, column), where, basis.tolerance)
+        for column, name in enumerate(schema.names)
+    ]
+
+
+def _check_histories(basis: Basis, logged: Sequence[tuple[UsedValues, UsedRows]]) -> list[FeatureParity]:
+    keys = [Key(used.ids[0], basis.generations[one.generation_id], one.now) for one, used in logged]
+    expected = expected_histories(basis.tables, keys, basis.history_length, basis.item_ids)
+    where = [
+        f"user {key.entity_id!r} at {key.now.isoformat()}, request {one.request_id}"
+        for key, (one, _) in zip(keys, logged, strict=True)
+    ]
+    lengths = _whole([one.n_events for one, _ in logged]), _whole([history.n_events for history in expected])
+    ends = _whole([one.last_ts for one, _ in logged]), _whole([history.last_ts for history in expected])
+    return [
+        _compared(HISTORY_LENGTH, lengths[0], lengths[1], where, 0),
+        _compared(HISTORY_END, ends[0], ends[1], where, 0),
+    ]
+
+
+@dataclass(frozen=True)
+class _Column:
+    """One feature of many keys. missing: where the value is a default."""
+
+    values: npt.NDArray[Any]
+    missing: npt.NDArray[np.bool_]
+
+    def said(self, at: int) -> str:
+        """One value in words."""
+        return f"{self.values[at]!s}{' (missing)' if self.missing[at] else ''}"
+
+
+def _column(rows: ReadRows, column: int) -> _Column:
+    return _Column(rows.values[:, column], rows.missing[:, column])
+
+
+def _whole(numbers: Sequence[int | None]) -> _Column:
+    values = np.array([0 if number is None else number for number in numbers], np.int64)
+    return _Column(values, np.array([number is None for number in numbers], bool))
+
+
+def _compared(name: str, found: _Column, expected: _Column, where: Sequence[str], tolerance: float) -> FeatureParity:
+    """Two defaults are compared as well: both sides lack a value, and must fill in the same."""
+    missing, extra = found.missing & ~expected.missing, expected.missing & ~found.missing
+    mismatch = _differ(found.values, expected.values, tolerance) & ~missing & ~extra
+    at_fault = np.flatnonzero(mismatch | missing | extra)
+    example = ""
+    if len(at_fault):
+        first = int(at_fault[0])
+        example = f"{where[first]}: {found.said(first)} online, {expected.said(first)} offline"
+    return FeatureParity(name, len(where), int(mismatch.sum()), int(missing.sum()), int(extra.sum()), example)
+
+
+def _differ(found: npt.NDArray[Any], expected: npt.NDArray[Any], tolerance: float) -> npt.NDArray[np.bool_]:
+    differ: npt.NDArray[np.bool_] = ~np.isclose(found, expected, rtol=tolerance, atol=0)
+    return differ
+
+
+def _together(schema: FeatureSchema, logged: Sequence[UsedRows]) -> ReadRows:
+    rows = [used.rows for used in logged]
+    widths = {row.values.shape[1] for row in rows}
+    if widths != {len(schema.features)}:
+        raise ArtefactError(
+            f"The values log holds {schema.entity} rows of {sorted(widths)} values; the release has "
+            f"{len(schema.features)} features.",
+            "Something else wrote into it: remove it with `redis-cli del`, and let it fill again.",
+        )
+    return ReadRows(
+        np.concatenate([row.values for row in rows]),
+        np.concatenate([row.known for row in rows]),
+        np.concatenate([row.missing for row in rows]),
+        np.concatenate([row.written for row in rows]),
+    )
+
+
+def _as_of(basis: Basis, one: UsedValues, written: int) -> datetime:
+    """When a row was true: what its header says, to the microsecond where that is its generation's own moment."""
+    own = basis.generations[one.generation_id]
+    return own if written in (0, epoch_seconds(own)) else moment_of(written)

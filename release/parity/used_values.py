@@ -1,0 +1,205 @@
+"""The feature values that one answer stands on: taken while it is made, logged beside it, recomputed by `slate parity`.
+
+A record is JSON; arrays are base64 of little-endian bytes, row after row (docs/formats/redis.md):
+
+    {"request_id", "arm", "release_id", "generation_id", "now", "history": {"n_events", "last_ts"},
+     "recent": [[epoch microseconds, event type], ...], "user": rows or null, "items": rows or null}
+
+    rows: {"ids", "known", "written", "values", "missing"}
+
+`recent` are the person's recent events, which the live features of their row count in.
+
+`values` are what the ranker was handed, defaults filled in; `missing` has a bit for each of them, set where it is one
+of those defaults.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from contracts.errors import ArtefactError
+from contracts.events import EVENT_TYPE_OF, EventType
+from contracts.features import FeatureReader, FeatureSchema, Person, ReadRows
+from contracts.fingerprint import fingerprint_json
+from contracts.ids import ItemId, SessionId, UserId
+from contracts.slates import Slate
+from feature_store.readers.live import bring_up_to
+
+# Of the candidates not shown so many are drawn: a value that keeps an item from being shown never shows among the
+# shown. All 500 would be 25 times the bytes.
+N_NOT_SHOWN: Final = 10
+
+
+@dataclass(frozen=True)
+class UsedRows:
+    """Rows by id, as `ReadRows` has them."""
+
+    ids: tuple[str, ...]
+    rows: ReadRows
+
+
+@dataclass(frozen=True)
+class UsedValues:
+    """What one answer was made of.
+
+    user: one row; None where nobody was named. items: those shown, in their order, then some of the other candidates;
+    none where the tier asks no ranker. n_events, last_ts: of the person's history, session not included; last_ts is
+    epoch seconds, None where the history is empty. recent: epoch microseconds and type of what the person did of late.
+    """
+
+    request_id: str
+    release_id: str
+    generation_id: str
+    now: datetime
+    user: UsedRows | None
+    items: UsedRows | None
+    n_events: int
+    last_ts: int | None
+    recent: tuple[tuple[int, EventType], ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "request_id": self.request_id,
+            "release_id": self.release_id,
+            "generation_id": self.generation_id,
+            "now": self.now.isoformat(),
+            "history": {"n_events": self.n_events, "last_ts": self.last_ts},
+            "recent": self.recent,
+            "user": self.user and _encoded(self.user),
+            "items": self.items and _encoded(self.items),
+        }
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> UsedValues:
+        """What `to_json` gave; raises ValueError, TypeError or KeyError for anything else."""
+        now = datetime.fromisoformat(value["now"])
+        if now.tzinfo is None:
+            raise ValueError(f"now is {value['now']!r}, which has no time zone")
+        return cls(
+            request_id=str(value["request_id"]),
+            release_id=str(value["release_id"]),
+            generation_id=str(value["generation_id"]),
+            now=now,
+            user=None if value["user"] is None else _decoded(value["user"]),
+            items=None if value["items"] is None else _decoded(value["items"]),
+            n_events=int(value["history"]["n_events"]),
+            last_ts=value["history"]["last_ts"],
+            recent=tuple((int(event_us), EventType(event_type)) for event_us, event_type in value["recent"]),
+        )
+
+
+class RecordingReader:
+    """Reads from another reader for one request, and keeps what it gave: nothing is read twice.
+
+    schema: of people's rows, whose live features are logged as of the request.
+    """
+
+    def __init__(self, reader: FeatureReader, schema: FeatureSchema) -> None:
+        self._reader = reader
+        self._schema = schema
+        self._user_id: UserId | None = None
+        self._person: Person | None = None
+        self._now: datetime | None = None
+        self._items: tuple[Sequence[ItemId], ReadRows] | None = None
+
+    @property
+    def generation_id(self) -> str:
+        return self._reader.generation_id
+
+    def read_person(self, user_id: UserId | None, session_id: SessionId | None, now: datetime) -> Person:
+        """The other reader's person."""
+        person = self._reader.read_person(user_id, session_id, now)
+        self._user_id, self._person, self._now = user_id, person, now
+        return person
+
+    def read_items(self, item_ids: Sequence[ItemId], now: datetime) -> ReadRows:
+        """The other reader's rows."""
+        rows = self._reader.read_items(item_ids, now)
+        self._items = (item_ids, rows)
+        return rows
+
+    def used(self, slate: Slate) -> UsedValues | None:
+        """What the slate stands on; None where nothing could be read."""
+        person, now = self._person, self._now
+        if person is None or now is None:
+            return None
+        history, recent = person.history, person.recent
+        row = bring_up_to(person, self._schema, now).features
+        return UsedValues(
+            request_id=slate.request_id,
+            release_id=slate.release_id,
+            generation_id=slate.generation_id,
+            now=now,
+            user=None if self._user_id is None else UsedRows((self._user_id,), row),
+            items=None if self._items is None else _chosen(*self._items, slate),
+            n_events=len(history),
+            last_ts=int(history.event_ts[-1]) if len(history) else None,
+            recent=tuple(
+                zip(recent.event_us.tolist(), map(EVENT_TYPE_OF.__getitem__, recent.event_types.tolist()), strict=True)
+            ),
+        )
+
+
+def parse_record(record: bytes) -> UsedValues:
+    """The values of one entry of the log; raises ArtefactError naming what is none of ours."""
+    try:
+        return UsedValues.from_json(json.loads(record))
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise ArtefactError(
+            f"The values log holds {record[:200]!r}, which are no values of this Slatework: {error!r}.",
+            "Servers of another version wrote it: remove the log with `redis-cli del`, and let it fill again.",
+        ) from error
+
+
+def _chosen(item_ids: Sequence[ItemId], rows: ReadRows, slate: Slate) -> UsedRows:
+    position = {item_id: at for at, item_id in enumerate(item_ids)}
+    shown = [position[item.item_id] for item in slate.items if item.item_id in position]
+    others = np.setdiff1d(np.arange(len(item_ids)), shown)
+    rng = np.random.default_rng(int(fingerprint_json(slate.request_id), 16))
+    drawn = rng.choice(others, min(N_NOT_SHOWN, len(others)), replace=False)
+    taken = [*shown, *sorted(drawn.tolist())]
+    part = ReadRows(rows.values[taken], rows.known[taken], rows.missing[taken], rows.written[taken])
+    return UsedRows(tuple(item_ids[at] for at in taken), part)
+
+
+def _encoded(used: UsedRows) -> dict[str, Any]:
+    rows = used.rows
+    return {
+        "ids": list(used.ids),
+        "known": rows.known.tolist(),
+        "written": rows.written.tolist(),
+        "values": base64.b64encode(rows.values.astype("<f4").tobytes()).decode(),
+        "missing": base64.b64encode(np.packbits(rows.missing).tobytes()).decode(),
+    }
+
+
+def _decoded(value: dict[str, Any]) -> UsedRows:
+    ids = tuple(str(entity_id) for entity_id in value["ids"])
+    values = np.frombuffer(base64.b64decode(value["values"], validate=True), "<f4")
+    if not ids or values.size % len(ids):
+        raise ValueError(f"{values.size} values do not make rows of {len(ids)} ids")
+    shape = (len(ids), values.size // len(ids))
+    rows = ReadRows(
+        values.reshape(shape).astype(np.float32),
+        np.array(value["known"], bool),
+        _bits(value["missing"], values.size).reshape(shape),
+        np.array(value["written"], np.int64),
+    )
+    if rows.known.shape != rows.written.shape or rows.known.shape != (len(ids),):
+        raise ValueError(f"`known` and `written` are not of {len(ids)} rows")
+    return UsedRows(ids, rows)
+
+
+def _bits(text: str, count: int) -> npt.NDArray[np.bool_]:
+    packed = np.frombuffer(base64.b64decode(text, validate=True), np.uint8)
+    if packed.size != -(-count // 8):
+        raise ValueError(f"{packed.size} bytes do not hold {count} bits")
+    return np.unpackbits(packed, count=count).astype(bool)

@@ -1,0 +1,173 @@
+"""The canary: a share of people, by a stable hash, gets a candidate instead of the release in production.
+
+Started as carefully as Staging, changed and ended without a deploy: servers read it beside the pointer. What became of
+it is in the event log (`canary_report`); `slate sync` ends one that crosses a guardrail (`canary_guard`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from contracts.clock import Clock, WallClock
+from contracts.errors import PointerMoved, PromotionRefused
+from contracts.fingerprint import fingerprint_json
+from contracts.home import Home
+from contracts.settings.settings import Settings
+from feature_store.online.pointer import Pointer
+from feature_store.online.serving_targets import Canary
+from release.canary.history import Run, Step, last_run
+from release.canary.sums import MOST_SEGMENTS
+from release.journal.journal import Action, Journal, Phase
+from release.promotion.decision import Decision
+from release.promotion.side_traffic import Change, change_canary, plan_remark, restore, stop_canary
+from release.promotion.switch import Switch, open_switch
+from release.promotion.turns import turn
+from release.promotion.write_back import finish_writes
+from release.registry.state import Stage
+
+if TYPE_CHECKING:
+    from release.promotion.promotion import Promoter, Vetted
+
+NO_CANARY = PromotionRefused("No canary runs.", "Start one: `slate canary start VERSION --share 0.05`.")
+
+
+@dataclass(frozen=True)
+class CanaryControl:
+    """Changes and ends the canary of one application; the registry is not needed for either.
+
+    Raises StoreUnavailable when the store is away, PromotionRefused where it cannot be.
+    """
+
+    settings: Settings
+    home: Home
+    journal: Journal
+    clock: Clock
+
+    @classmethod
+    def open(cls, settings: Settings, home: Home, clock: Clock | None = None) -> CanaryControl:
+        """The control of the application that the settings name."""
+        clock = clock or WallClock()
+        return cls(settings, home, Journal(home, settings.app, clock), clock)
+
+    def run(self) -> Run | None:
+        """The canary that runs, else the last one; None when there was none."""
+        return last_run(self.journal.entries())
+
+    def change_share(self, share: float, *, requester: str, reason: str = "") -> Run:
+        """Give the running canary another share of people: who is in the smaller share is in the larger, too."""
+        _check_share(share)
+        with turn(self.home), self._switch() as switch:
+            restore(switch, self.clock.now())
+            run = self._running()
+            if len(run.segments) >= MOST_SEGMENTS:
+                raise PromotionRefused(
+                    f"The share was changed {len(run.segments) - 1} times, which is as often as a report can tell "
+                    "apart.",
+                    "End the canary and start it again: `slate canary stop`, `slate canary start`.",
+                )
+            changed = replace(run.canary, share=share)
+            change = Change(Step.SHARE, changed, run.beside, run.version, run.canary)
+            change_canary(switch, change, _pointer(switch).epoch, requester=requester, reason=reason)
+            return self._running()
+
+    def stop(self, *, requester: str, reason: str = "") -> Run:
+        """Give everybody the release in production again, at once: nobody else's turn is waited for."""
+        with self._switch() as switch:
+            why = reason or f"Stopped by {requester}."
+            stop_canary(switch, self._running(), self.clock.now(), requester=requester, reason=why)
+        ended = self.run()
+        if ended is None:
+            raise NO_CANARY
+        return ended
+
+    def _running(self) -> Run:
+        run = self.run()
+        if run is None or not run.is_running:
+            raise NO_CANARY
+        return run
+
+    @contextmanager
+    def _switch(self) -> Iterator[Switch]:
+        with open_switch(self.home, self.settings.app, self.journal, self.settings.publish.batch_size) as switch:
+            yield switch
+
+
+def start_canary(promoter: Promoter, number: int, share: float, *, requester: str, reason: str = "") -> Run:
+    """Give a share of people the release of this version, once it passes the gates of Staging.
+
+    Raises PromotionRefused with the reasons when it does not, when its release is in production or nothing is, and
+    when a canary runs already.
+    """
+    _check_share(share)
+    with promoter.vetting(number, Stage.STAGING, requester) as vetted:
+        running = last_run(promoter.journal.entries())
+        if running and running.is_running:
+            raise PromotionRefused(
+                f"Release {running.canary.release_id} is the canary already, at a share of {running.canary.share:g}.",
+                "Change its share, `slate canary share SHARE`, or end it first: `slate canary stop`.",
+            )
+        pointer = _check_candidate(promoter, vetted, requester)
+        change = _new(promoter, vetted, pointer, share)
+        why = reason or f"Asked for by {requester}."
+        change_canary(vetted.switch, change, pointer.epoch, requester=requester, reason=why)
+        plan_remark(promoter.journal, number, "running", f"share {share:g} at first. {why}", promoter.clock.now())
+        finish_writes(promoter.journal, promoter.registry)
+    run = last_run(promoter.journal.entries())
+    if run is None:
+        raise NO_CANARY
+    return run
+
+
+def _check_candidate(promoter: Promoter, vetted: Vetted, requester: str) -> Pointer:
+    """The pointer it will run beside; raises PromotionRefused, which the journal then has, when it may not."""
+    pointer = vetted.switch.pointer()
+    reason = " ".join(gate.sentence for gate in vetted.gates if not gate.passed)
+    version = vetted.version
+    if not version.release_id:
+        reason = "It was not made by `slate register`, so there is no release behind it."
+    elif pointer is None:
+        reason = "Nothing is in production that it could be compared with."
+    elif pointer.release_id == version.release_id:
+        reason = "Its release is in production already."
+    if pointer is None or reason:
+        decision = Decision(
+            version.number,
+            Stage.STAGING,
+            False,
+            f"Refused as a canary: {reason}",
+            version.release_id,
+            version.generation_id,
+            requester,
+            vetted.gates,
+        )
+        promoter.journal.append(decision.note(Action.REFUSE, Phase.DONE))
+        raise PromotionRefused(
+            f"Version {version.number} was refused as a canary: {reason}",
+            "Nothing changed. The figures are in `slate journal --json`.",
+        )
+    return pointer
+
+
+def _new(promoter: Promoter, vetted: Vetted, pointer: Pointer, share: float) -> Change:
+    started, version = promoter.clock.now(), vetted.version
+    salt = fingerprint_json([version.release_id, started.isoformat()])
+    canary = Canary(version.release_id, version.generation_id, share, salt, int(started.timestamp()))
+    return Change(Step.START, canary, pointer.release_id, version.number)
+
+
+def _pointer(switch: Switch) -> Pointer:
+    pointer = switch.pointer()
+    if pointer is None:
+        raise PointerMoved("The pointer is gone.", "`slate sync` writes it again from the journal; then ask again.")
+    return pointer
+
+
+def _check_share(share: float) -> None:
+    if not 0 < share < 1:
+        raise PromotionRefused(
+            f"A share of {share:g} leaves one arm empty; expected more than 0 and less than 1.",
+            "For nobody, `slate canary stop`; for everybody, `slate promote VERSION`.",
+        )

@@ -1,0 +1,163 @@
+"""Refreshing: fresher feature values for the release in production, as a new generation of it, switched like a release.
+
+The models stay. The values must have been computed by the code and the feature parameters that the release was built
+with, so that what the ranker was taught of a feature is still what the feature says.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from contracts.errors import PromotionRefused, ReleaseMismatch, ValidationFailed
+from contracts.home import Home
+from contracts.settings.settings import Settings
+from feature_store.online.pointer import Pointer
+from feature_store.values.file_names import VALUES
+from feature_store.values.known_items import Cut, cut_to_items
+from feature_store.values.values import FeatureValues, load_schemas
+from recommender.catalogue import Catalogue
+from release.bundle.bundle import CATALOGUE, FEATURES, read_json
+from release.bundle.code_version import code_fingerprint
+from release.bundle.manifest import Manifest, load_manifest, released_params
+from release.journal.history import served
+from release.journal.journal import Action, Entry, Journal, Note, Phase
+from release.promotion.collecting import generations_to_keep, tidy
+from release.promotion.switch import Switch, open_switch
+from release.promotion.turns import turn
+
+
+@dataclass(frozen=True)
+class Fresh:
+    """What a run of the stages up to `features` left: values, the result of the validation, and the code that ran."""
+
+    values: Path
+    validation: Path
+    code: Path
+
+
+@dataclass(frozen=True)
+class Refreshed:
+    """What is served now; the generation that was left is the same where there was nothing fresher.
+
+    n_new_items: of the data, which the release does not know; n_absent_items: of the release, which the data lacks.
+    """
+
+    pointer: Pointer
+    left_generation_id: str
+    as_of: datetime
+    n_users: int
+    n_new_items: int
+    n_absent_items: int
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "release_id": self.pointer.release_id,
+            "generation_id": self.pointer.generation_id,
+            "epoch": self.pointer.epoch,
+            "left_generation_id": self.left_generation_id,
+            "as_of": self.as_of.isoformat(),
+            "n_users": self.n_users,
+            "n_new_items": self.n_new_items,
+            "n_absent_items": self.n_absent_items,
+        }
+
+
+def refresh(
+    settings: Settings, home: Home, journal: Journal, fresh: Fresh, *, requester: str, reason: str = ""
+) -> Refreshed:
+    """Publish the values as a generation of the release in production, and serve it; the one served is left alone.
+
+    Raises PromotionRefused when nothing is in production, or the values are older than what is served;
+    ReleaseMismatch when other code, feature parameters or features made them than the release was built with;
+    ValidationFailed when their data did not pass; StoreError when publishing or the switch fails. What was served stays
+    served then.
+    """
+    with turn(home), open_switch(home, settings.app, journal, settings.publish.batch_size) as switch:
+        switch.settle_moves()
+        entry = _in_production(journal)
+        bundle = switch.bundles.path(str(entry.release_id))
+        manifest = load_manifest(bundle)
+        _check_origin(settings, fresh, manifest)
+        values = FeatureValues.load(fresh.values).of(load_schemas(bundle / FEATURES))
+        cut = cut_to_items(values, Catalogue.load(bundle / CATALOGUE).ids)
+        pointer = switch.pointer()
+        if pointer is None or pointer.generation_id != cut.values.generation_id:
+            _check_not_older(cut.values, entry, switch)
+            switch.generations.keep(cut.values)
+            pointer = switch.move(_note(entry, cut, requester, reason))
+            tidy(switch.client, settings.app, journal, settings.publish)
+            switch.generations.forget_all_but(generations_to_keep(journal.entries(), settings.publish.keep_generations))
+    return Refreshed(
+        pointer,
+        str(entry.generation_id),
+        cut.values.as_of,
+        cut.values.users.height,
+        len(cut.new_items),
+        len(cut.absent_items),
+    )
+
+
+def _in_production(journal: Journal) -> Entry:
+    entry = served(journal.entries())
+    if entry is None:
+        raise PromotionRefused(
+            "Nothing is in production: there is no release to refresh.", "Promote one: `slate promote VERSION`."
+        )
+    return entry
+
+
+def _check_origin(settings: Settings, fresh: Fresh, manifest: Manifest) -> None:
+    advice = (
+        f"Run the stages with what the release was built with: `git checkout release/{manifest.release_id}`, then "
+        "`dvc repro features` and `slate refresh`; the DAG `refresh_features` does so."
+    )
+    if read_json(fresh.validation).get("success") is not True:
+        raise ValidationFailed(
+            f"{fresh.validation} says that the data did not pass its validation.", "See `dvc repro validate`."
+        )
+    code = code_fingerprint(fresh.code)
+    if code != manifest.code:
+        raise ReleaseMismatch(
+            f"The code in {fresh.code} is {code}; release {manifest.release_id} was built by {manifest.code}.", advice
+        )
+    params = released_params(settings)["features"]
+    if params != manifest.params["features"]:
+        raise ReleaseMismatch(
+            f"The parameters `features` are {json.dumps(params)}; release {manifest.release_id} was built with "
+            f"{json.dumps(manifest.params['features'])}.",
+            advice,
+        )
+
+
+def _check_not_older(values: FeatureValues, entry: Entry, switch: Switch) -> None:
+    folder = switch.generations.path(str(entry.release_id), str(entry.generation_id))
+    before = datetime.fromisoformat(read_json(folder / VALUES)["as_of"])
+    if values.as_of < before:
+        raise PromotionRefused(
+            f"The values are as of {values.as_of.isoformat()}; generation {entry.generation_id}, which is served, is "
+            f"as of {before.isoformat()}.",
+            "Bring the newer data in: `dvc repro features`. To go back on purpose, `slate rollback`.",
+        )
+
+
+def _note(entry: Entry, cut: Cut, requester: str, reason: str) -> Note:
+    return Note(
+        Action.REFRESH,
+        Phase.INTENT,
+        entry.release_id,
+        cut.values.generation_id,
+        entry.version,
+        requester=requester,
+        reason=reason or f"Values as of {cut.values.as_of.isoformat()}.",
+        figures={
+            "as_of": cut.values.as_of.isoformat(),
+            "counts": cut.values.counts,
+            "new_items": len(cut.new_items),
+            "absent_items": len(cut.absent_items),
+            "events_of_new_items": cut.n_events,
+        },
+    )

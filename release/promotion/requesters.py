@@ -1,0 +1,88 @@
+"""Who asks for a promotion, and whether they may: `promotion.allowed_requesters`.
+
+MLflow 3.17 does not say who set a stage or an alias: not on the version, not in a webhook, nor when its users log in.
+So somebody who asks there shows a token: the tag `slate.token` on the version, set before the stage or the alias. It is
+hashed, noted and taken away as soon as it is seen, also where it means nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import pwd
+from collections.abc import Collection, Sequence
+from datetime import datetime, timedelta
+
+from release.journal.entries import Action, Entry, Note, NoteBook, Phase
+from release.registry.registry import TOKEN_TAG, Registry, Version
+from release.registry.requests import BY_REGISTRY
+
+TOKEN_VARIABLE = "SLATE_TOKEN"  # noqa: S105 - where the token is, not a token
+UNKNOWN_TOKEN = "token:unknown"  # noqa: S105 - the hash of what may be a mistyped password is written nowhere
+BY_TRAINING = "training"
+TOKEN_HOLDS = timedelta(minutes=10)  # from tag to stage is a minute in the UI; longer means that it was left behind
+
+_DECISIONS = (Action.PROMOTE, Action.STAGE, Action.REFUSE)
+
+
+def hashed(token: str) -> str:
+    """A token as the allow list and the journal name it."""
+    return f"token:{hashlib.sha256(token.encode()).hexdigest()}"
+
+
+def of_token(token: str, allowed: Collection[str]) -> str:
+    """The requester that a token stands for."""
+    name = hashed(token.strip())
+    return name if name in allowed else UNKNOWN_TOKEN
+
+
+def of_command_line(allowed: Collection[str]) -> str:
+    """Whoever types: the token in SLATE_TOKEN where there is a list to find it on, else the user of this process."""
+    token = os.environ.get(TOKEN_VARIABLE)
+    if token and allowed:
+        return of_token(token, allowed)
+    return f"cli:{_user()}"
+
+
+def why_not(requester: str, allowed: Collection[str]) -> str:
+    """Why this requester may not promote; empty where they may, as everybody may without a list.
+
+    A training asks in the name of params.yaml, which also holds the list.
+    """
+    if not allowed or requester in {*allowed, BY_TRAINING}:
+        return ""
+    known = {
+        BY_REGISTRY: f"MLflow does not say who asked: set the tag `{TOKEN_TAG}` on the version, then the stage again",
+        UNKNOWN_TOKEN: "The token is not on the list",
+    }
+    found = known.get(requester, f"`{requester}` is not on the list")
+    return f"{found} (promotion.allowed_requesters in params.yaml)."
+
+
+def take_tokens(journal: NoteBook, registry: Registry, versions: Sequence[Version], allowed: Collection[str]) -> None:
+    """Note for whom each token on a version stands, and take it away."""
+    for version in versions:
+        if version.token:
+            requester = of_token(version.token, allowed)
+            journal.append(Note(Action.IDENTIFY, Phase.DONE, version=version.number, requester=requester))
+            registry.take_token(version.number)
+
+
+def of_registry(entries: Sequence[Entry], version: int, now: datetime) -> str:
+    """Who asks for a version in the registry: by the token that was shown for it since it was last decided on."""
+    for entry in reversed(entries):
+        if entry.version != version:
+            continue
+        if entry.action is Action.IDENTIFY:
+            return entry.requester if now - entry.ts <= TOKEN_HOLDS else BY_REGISTRY
+        if entry.action in _DECISIONS:
+            return BY_REGISTRY
+    return BY_REGISTRY
+
+
+def _user() -> str:
+    """The name of the process's own user; what the environment calls them could be anything."""
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:  # a container may run as a number without a name
+        return str(os.getuid())

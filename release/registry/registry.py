@@ -1,0 +1,227 @@
+"""The model registry (MLflow): one registered model per application, a version is a release.
+
+The only other modules that call MLflow are its neighbours `registration` (logging a run), `registry_stages` (what is
+deprecated), `registry_connection` and `pyfunc_model`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from contracts.errors import RegistryError
+from contracts.home import Home
+from release.registry import stages as registry_stages
+from release.registry.connection import RegistryConnection, load_mlflow
+from release.registry.state import ALIASES, Difference, RegistryState, Stage
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+RELEASE_TAG = "slate.release_id"
+GENERATION_TAG = "slate.generation_id"
+COMMIT_TAG = "slate.commit"
+DIRTY_TAG = "slate.dirty"
+DATA_TAG = "slate.data"
+HEAD_TAG = "slate.journal_head"  # on the model: the journal's last entry when it was written last
+TOKEN_TAG = "slate.token"  # noqa: S105 - where a token is put, not a token
+VERSION_TAGS = (RELEASE_TAG, GENERATION_TAG, COMMIT_TAG, DIRTY_TAG, DATA_TAG)
+BUNDLE_ARTIFACT = "bundle"  # the name under which the pyfunc model holds the bundle
+
+
+@dataclass(frozen=True)
+class Version:
+    """One version of the application's model.
+
+    release_id: empty for a version that `slate register` did not make. newly_registered: by the call that returned it.
+    token: what somebody put on it to say who they are; it is no tag here, so that it is printed nowhere.
+    """
+
+    app: str
+    number: int
+    stage: Stage
+    aliases: tuple[str, ...]
+    tags: Mapping[str, str]
+    description: str
+    run_id: str
+    source: str
+    newly_registered: bool = False
+    token: str = field(default="", repr=False)
+
+    @property
+    def release_id(self) -> str:
+        return self.tags.get(RELEASE_TAG, "")
+
+    @property
+    def generation_id(self) -> str:
+        return self.tags.get(GENERATION_TAG, "")
+
+    @property
+    def commit(self) -> str:
+        return self.tags.get(COMMIT_TAG, "")
+
+    @property
+    def dirty(self) -> bool:
+        return self.tags.get(DIRTY_TAG) == "true"
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "app": self.app,
+            "version": self.number,
+            "stage": str(self.stage),
+            "aliases": list(self.aliases),
+            "release_id": self.release_id,
+            "generation_id": self.generation_id,
+            "commit": self.commit,
+            "dirty": self.dirty,
+            "run_id": self.run_id,
+            "description": self.description,
+            "tags": dict(self.tags),
+            "newly_registered": self.newly_registered,
+        }
+
+
+class Registry:
+    """The registered model of one application.
+
+    Every call raises RegistryUnavailable when MLflow does not answer, and RegistryError when it says no.
+    """
+
+    def __init__(self, home: Home, app: str) -> None:
+        self.home = home
+        self.app = app
+        self.connection = RegistryConnection(home)
+
+    def versions(self) -> list[Version]:
+        """Every version there is, lowest number first; none before the first registration."""
+        with self.connection.speaking() as client:
+            aliases = self._aliases(client)
+            # Deleted versions do not come back from a search.
+            found = client.search_model_versions(f"name='{self.app}'", max_results=10_000)
+            versions = [_version(client, self.app, raw, aliases) for raw in found]
+        return sorted(versions, key=lambda version: version.number)
+
+    def state(self) -> RegistryState:
+        """Where every version stands now."""
+        return state_of(self.versions())
+
+    def version(self, number: int) -> Version:
+        """One version; raises RegistryError when there is no such number."""
+        versions = {version.number: version for version in self.versions()}
+        if number not in versions:
+            known = ", ".join(map(str, versions)) or "none"
+            raise RegistryError(
+                f"The model {self.app!r} at {self.connection.address} has no version {number}; it has {known}.",
+                "List them with `slate releases`, or make one: `dvc repro release`, then `slate register`.",
+            )
+        return versions[number]
+
+    def by_release(self, release_id: str) -> Version | None:
+        """The version that holds a release; the highest where somebody made copies."""
+        holding = [version for version in self.versions() if version.release_id == release_id]
+        return holding[-1] if holding else None
+
+    def write(self, before: RegistryState, after: RegistryState) -> None:
+        """Set the stages and aliases that differ; those that are no longer as `before` are left to whoever set them."""
+        now = self.state()
+        difference = Difference.between(before, after).where_unchanged(before, now)
+        with self.connection.speaking() as client:
+            for number, stage in sorted(difference.stages.items()):
+                registry_stages.set_stage(client, self.app, number, stage)
+            for alias, target in sorted(difference.aliases.items()):
+                self._set_alias(client, alias, target if target in now.stages else None)
+
+    def annotate(self, number: int, tags: Mapping[str, str], description: str) -> None:
+        """Write tags and the description of one version; tags it does not name stay."""
+        with self.connection.speaking() as client:
+            for name, value in sorted(tags.items()):
+                client.set_model_version_tag(self.app, str(number), name, value)
+            client.update_model_version(self.app, str(number), description)
+
+    def write_journal_head(self, head: str) -> None:
+        """Keep the journal's last entry outside the journal."""
+        with self.connection.speaking() as client:
+            if self._exists(client):
+                client.set_registered_model_tag(self.app, HEAD_TAG, head)
+
+    def journal_head(self) -> str | None:
+        """What was kept last; None where nothing was."""
+        if not self.connection.is_remote and not self.home.mlflow_database.exists():
+            return None  # asking would make the database
+        with self.connection.speaking() as client:
+            models = client.search_registered_models(f"name='{self.app}'")
+            return next((str(model.tags[HEAD_TAG]) for model in models if HEAD_TAG in model.tags), None)
+
+    def take_token(self, number: int) -> None:
+        """Take the token away from a version."""
+        with self.connection.speaking() as client:
+            client.delete_model_version_tag(self.app, str(number), TOKEN_TAG)
+
+    def resolved(self, stage: Stage) -> int | None:
+        """The version that `models:/<app>/<stage>` means to whoever loads it; None where it means none."""
+        with self.connection.speaking() as client:
+            return registry_stages.resolved(client, self.app, stage) if self._exists(client) else None
+
+    def download_bundle(self, version: Version, into: Path) -> Path:
+        """Fetch the bundle that was logged with a version into a folder, and return where it lies."""
+        with self.connection.speaking():
+            # MLflow keeps a folder under its own name, which is the release id in the store it was logged from.
+            uri = f"models:/{self.app}/{version.number}/artifacts/{version.release_id}"
+            local = load_mlflow().artifacts.download_artifacts(
+                artifact_uri=uri, dst_path=str(into), tracking_uri=self.connection.uri
+            )
+        return Path(local)
+
+    def create_version(self, *, source: str, run_id: str, tags: Mapping[str, str], description: str) -> Version:
+        """Register a logged model as the next version, its tags and description with it in one step."""
+        with self.connection.speaking() as client:
+            if not self._exists(client):
+                client.create_registered_model(self.app)
+            raw = client.create_model_version(
+                self.app, source, run_id, dict(tags), description=description, model_id=source.rpartition("/")[2]
+            )
+            return _version(client, self.app, raw, {}, newly_registered=True)
+
+    def _exists(self, client: MlflowClient) -> bool:
+        return bool(client.search_registered_models(f"name='{self.app}'"))
+
+    def _aliases(self, client: MlflowClient) -> Mapping[str, int]:
+        models = client.search_registered_models(f"name='{self.app}'")
+        return {alias: int(number) for model in models for alias, number in model.aliases.items()}
+
+    def _set_alias(self, client: MlflowClient, alias: str, number: int | None) -> None:
+        if number is None:
+            client.delete_registered_model_alias(self.app, alias)
+        else:
+            client.set_registered_model_alias(self.app, alias, str(number))
+
+
+def state_of(versions: Sequence[Version]) -> RegistryState:
+    """The stages of these versions, and the aliases that spell production or staging in whatever case."""
+    aliases = {alias: version.number for version in versions for alias in version.aliases}
+    return RegistryState(
+        {version.number: version.stage for version in versions},
+        {alias: number for alias, number in aliases.items() if alias.lower() in ALIASES.values()},
+    )
+
+
+def _version(
+    client: MlflowClient, app: str, raw: Any, aliases: Mapping[str, int], *, newly_registered: bool = False
+) -> Version:
+    number = int(raw.version)
+    tags = dict(raw.tags)
+    token = tags.pop(TOKEN_TAG, "")
+    return Version(
+        app=app,
+        number=number,
+        stage=registry_stages.stage_of(client, raw, aliases),
+        aliases=tuple(sorted(alias for alias, target in aliases.items() if target == number)),
+        tags=tags,
+        description=raw.description or "",
+        run_id=raw.run_id or "",
+        source=raw.source,
+        newly_registered=newly_registered,
+        token=token,
+    )

@@ -1,0 +1,38 @@
+"""One of several worker processes: answers on a socket that it was handed, until it is told to stop.
+
+    python -m serving.worker DESCRIPTOR NAME
+
+It ends with whoever started it: its input is a pipe, and when that ends, nobody is left to tell it.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+import threading
+
+from contracts.home import find_home
+from contracts.settings.settings import load_settings
+from serving.http.server import build_api, exit_quietly_on_sigterm, log_to_stderr, run
+
+
+def main() -> None:
+    """Answer on the socket with this descriptor. NAME: of this worker's spool, the same when it is started again."""
+    descriptor, name = int(sys.argv[1]), sys.argv[2]
+    exit_quietly_on_sigterm()
+    log_to_stderr()
+    threading.Thread(target=_end_with_the_parent, name="parent", daemon=True).start()
+    listening = socket.socket(fileno=descriptor)
+    run(build_api(find_home(), load_settings(), spool_name=name), listening)
+
+
+def _end_with_the_parent() -> None:
+    while os.read(0, 1):
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,143 @@
+"""Several worker processes on one listening socket: started, started again when they die, ended together.
+
+Each is a whole server of its own: its own lineup, spool and Redis connections. The kernel hands a connection to whoever
+takes it first; what a worker that is killed had not taken, another one takes.
+A worker lives as long as this process: its input is a pipe from here, and ends with it, however it ends.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+
+from prometheus_client.multiprocess import mark_process_dead
+
+from contracts.home import Home
+from serving.http.server import GRACE_S
+from serving.metrics import WORKERS_FOLDER
+
+LOG = logging.getLogger(__name__)
+LOOK_S = 0.1  # how soon a dead worker is noticed
+STOP_WITHIN_S = GRACE_S + 10  # a worker ends within its grace time; then it is killed
+SOUND_AFTER_S = 30.0  # a worker that lived so long has no trouble starting
+LONGEST_WAIT_S = 30.0
+
+
+@dataclass
+class Worker:
+    """The process at one place. not_before: when the next one may be started, by the monotonic clock."""
+
+    number: int
+    process: subprocess.Popen[bytes]
+    started: float
+    wait_s: float = 0.0
+    not_before: float = 0.0
+
+
+@dataclass
+class Workers:
+    """n_workers processes that answer on a socket. name: tells their spools and metrics from other servers'."""
+
+    listening: socket.socket
+    home: Home
+    name: str
+    n_workers: int
+    _workers: list[Worker] = field(default_factory=list)
+
+    @property
+    def metrics_folder(self) -> Path:
+        """Where the workers keep their numbers, so that any of them can tell the sum."""
+        return self.home.root / "serving" / f"{self.name}.metrics"
+
+    def run(self) -> None:
+        """Answer until SIGTERM or Ctrl-C; then let the workers finish what is under way, and return."""
+        shutil.rmtree(self.metrics_folder, ignore_errors=True)
+        self.metrics_folder.mkdir(parents=True)
+        try:
+            with _told_to_stop() as stop:
+                self._workers = [Worker(number, self._start(number), time.monotonic()) for number in self._numbers()]
+                while not stop.wait(LOOK_S):
+                    self._revive()
+        finally:
+            self._end()
+            self.listening.close()
+            LOG.info("Stopped.")
+
+    def _numbers(self) -> range:
+        return range(1, self.n_workers + 1)
+
+    def _start(self, number: int) -> subprocess.Popen[bytes]:
+        descriptor = self.listening.fileno()
+        return subprocess.Popen(
+            [sys.executable, "-m", "serving.http.worker", str(descriptor), f"{self.name}-{number}"],
+            stdin=subprocess.PIPE,
+            pass_fds=[descriptor],
+            env={**os.environ, WORKERS_FOLDER: str(self.metrics_folder)},
+            start_new_session=True,  # Ctrl-C is for this process, which tells them
+        )
+
+    def _revive(self) -> None:
+        """Start again who died; who dies again and again is waited for longer and longer."""
+        for worker in self._workers:
+            if worker.process.poll() is None:
+                continue
+            now = time.monotonic()
+            if not worker.not_before:
+                self._bury(worker, now)
+            if now >= worker.not_before:
+                worker.process, worker.started, worker.not_before = self._start(worker.number), now, 0.0
+
+    def _bury(self, worker: Worker, now: float) -> None:
+        """A worker died: note it, and when the next may come."""
+        lived = now - worker.started
+        worker.wait_s = 0.0 if lived > SOUND_AFTER_S else min(max(2 * worker.wait_s, LOOK_S), LONGEST_WAIT_S)
+        worker.not_before = now + worker.wait_s
+        mark_process_dead(worker.process.pid, self.metrics_folder)  # type: ignore[no-untyped-call]
+        _close_input(worker)
+        LOG.error("Worker %d ended with %s after %.0f s.", worker.number, worker.process.returncode, lived)
+
+    def _end(self) -> None:
+        for worker in self._workers:
+            worker.process.terminate()
+        deadline = time.monotonic() + STOP_WITHIN_S
+        for worker in self._workers:
+            try:
+                worker.process.wait(max(deadline - time.monotonic(), 0))
+            except subprocess.TimeoutExpired:
+                LOG.warning("Worker %d does not end, and is killed.", worker.number)
+                worker.process.kill()
+                worker.process.wait()
+            _close_input(worker)
+
+
+def _close_input(worker: Worker) -> None:
+    if worker.process.stdin is not None:
+        worker.process.stdin.close()
+
+
+@contextmanager
+def _told_to_stop() -> Iterator[threading.Event]:
+    """An event that SIGTERM and Ctrl-C set."""
+    stop = threading.Event()
+
+    def tell(_signal: int, _frame: FrameType | None) -> None:
+        stop.set()
+
+    before = {number: signal.signal(number, tell) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

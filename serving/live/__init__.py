@@ -1,0 +1,1 @@
+"""What is served right now, and how a server follows the pointer."""

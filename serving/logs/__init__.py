@@ -1,0 +1,1 @@
+"""What servers write down: events, requests, the feature values answers stood on."""

@@ -1,0 +1,36 @@
+"""The request log: the latest questions asked, to be asked again of another release (`slate shadow`).
+
+    slate:{<app>}:requests    one entry a question, field `record`: JSON {"ts", "arm", "request"}: when it was answered
+                              by the release's clock, by which arm, and the fields of `RecommendRequest`.
+
+It holds the ids of people. A sample for comparisons, no record (see `serving.logs.capped_stream`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+
+import orjson
+import redis
+
+from contracts.slates import RecommendRequest
+from feature_store.online.keys import requests_key
+from serving.logs.capped_stream import CappedStream
+from serving.metrics import Metrics
+from serving.served import Arm
+
+
+class RequestLog:
+    """Takes questions at once; `write_waiting` puts them into Redis. length: about how many it keeps; 0 keeps none."""
+
+    def __init__(self, connect: Callable[[], redis.Redis], app: str, length: int, metrics: Metrics) -> None:
+        self._stream = CappedStream(connect, requests_key(app), length, orjson.dumps, metrics.request_records)
+
+    def append(self, request: RecommendRequest, arm: Arm, answered_at: datetime) -> None:
+        """Take a question to be written soon; one too many is dropped and counted."""
+        self._stream.append({"ts": answered_at, "arm": arm, "request": request})
+
+    def write_waiting(self) -> None:
+        """Write what waits, or drop it where Redis does not take it."""
+        self._stream.write_waiting()

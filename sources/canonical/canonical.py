@@ -1,0 +1,31 @@
+"""From a source's columns to a canonical table: columns, types and order are settled here, once."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from contracts.tables import SCHEMAS, SORT_KEYS, CanonicalTables
+from sources.canonical.origins import ORIGIN
+
+
+def canonical_tables(interactions: pl.DataFrame, items: pl.DataFrame, users: pl.DataFrame) -> CanonicalTables:
+    """The three tables with every canonical column (null where the source has none), typed and in a total order.
+
+    Equal rows come out in equal order whatever the order they came in; columns the tables do not know are left out.
+    """
+    return CanonicalTables(conform(interactions, "interactions"), conform(items, "items"), conform(users, "users"))
+
+
+def conform(table: pl.DataFrame, name: str) -> pl.DataFrame:
+    """The canonical columns of one table, and `file` and `row` behind them where it has these, in a total order."""
+    schema, keys = SCHEMAS[name], SORT_KEYS[name]
+    columns = [_column(table, column, dtype) for column, dtype in schema.items()]
+    # Rows of equal key are ordered by what is left of them, or two runs could write them in two orders.
+    rest = [column for column, dtype in schema.items() if column not in keys and dtype != pl.List(pl.String())]
+    origin = [column for column in ORIGIN if column in table.columns]
+    return table.select(*columns, *origin).sort([*keys, *rest, *origin])
+
+
+def _column(table: pl.DataFrame, name: str, dtype: pl.DataType) -> pl.Expr:
+    source = pl.col(name) if name in table.columns else pl.lit(None)
+    return source.cast(dtype).alias(name)

@@ -1,0 +1,1 @@
+"""Source `files`: a team's own export, read as the mapping in params.yaml says."""

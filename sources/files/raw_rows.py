@@ -1,0 +1,350 @@
+"""The rows of one data file, as text and in batches: CSV, TSV, JSON lines, Parquet. What is the file's fault stops.
+
+A row is counted as a spreadsheet shows it: from 1, the line of column names included. Memory stays flat.
+"""
+
+from __future__ import annotations
+
+import csv
+import difflib
+import io
+import json
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
+
+from contracts.errors import SourceError
+from contracts.settings.files import TableFiles
+from sources.files.data_files import DataFile
+from sources.files.quotation import CountedStream, check_quotation
+from sources.files.read_ahead import ReadAhead
+
+BLOCK_BYTES = 16 << 20  # of text parsed at once; also the longest row
+BATCH_ROWS = 400_000
+SEPARATORS = (",", ";", "\t", "|")
+LINE = "line"
+UUID_BYTES = 16
+NEVER = "\x01"  # stands in no JSON: a line of it is one field
+
+Ragged = tuple[int, int, int, str]
+
+
+@dataclass
+class RawRows:
+    """A batch. table: the columns asked for as they were found, under their own names; rows: the number of each.
+
+    ragged: (row, fields expected, fields found, text) of rows left out of the table; absent: columns that no row has.
+    """
+
+    rows: pl.Series
+    table: pl.DataFrame
+    ragged: list[Ragged] = field(default_factory=list)
+    absent: frozenset[str] = frozenset()
+
+
+def read_rows(file: DataFile, settings: TableFiles, columns: Sequence[str]) -> Iterator[RawRows]:
+    """The columns of a file, batch by batch; a column that the folders name (`day=2024-01-31`) counts as one of them.
+
+    Raises SourceError naming file and row when it is empty, has other columns, another separator or encoding, is
+    damaged, or has column names and nothing else.
+    """
+    kind = settings.format or file.format
+    if kind is None:
+        raise SourceError(
+            f"{file.name} does not say what it is.", "Set `format` beside its path: csv, tsv, jsonl, parquet."
+        )
+    named = {name: value for name, value in file.partitions.items() if name in columns}
+    inside = [name for name in columns if name not in named]
+    readers = {"csv": _delimited, "tsv": _delimited, "jsonl": _json_lines, "parquet": _parquet}
+    n_rows = 0
+    for batch in readers[kind](file, settings, inside):
+        n_rows += len(batch.rows) + len(batch.ragged)
+        said = [pl.lit(value).alias(name) for name, value in named.items()]
+        yield RawRows(batch.rows, batch.table.with_columns(said), batch.ragged, batch.absent)
+    if not n_rows:
+        raise SourceError(f"{file.name} holds no rows.", "Export it again, or take it away if nothing happened then.")
+
+
+def separator_of(file: DataFile, settings: TableFiles) -> str:
+    """What parts the fields of a text table."""
+    return settings.separator or ("\t" if (settings.format or file.format) == "tsv" else ",")
+
+
+def read_header(file: DataFile, settings: TableFiles) -> list[str]:
+    """The column names in the first row of a text table."""
+    encoding = "utf-8-sig" if settings.encoding == "utf-8" else settings.encoding
+    with file.open() as stream, io.TextIOWrapper(stream, encoding=encoding, newline="") as text:
+        try:
+            quoting = csv.QUOTE_MINIMAL if settings.quoted else csv.QUOTE_NONE
+            names = next(csv.reader(text, delimiter=separator_of(file, settings), quoting=quoting), None)
+        except UnicodeError as error:
+            raise _wrong_encoding(file, settings.encoding) from error
+        except csv.Error as error:
+            raise SourceError(f"{file.name}, row 1 is no row of column names: {error}.", "Look at the file.") from error
+    if names is None:
+        raise SourceError(f"{file.name} is empty.", "Export it again, or take it away if nothing happened then.")
+    if not names:
+        raise SourceError(f"{file.name}, row 1 is blank; expected the column names.", "Take the blank line away.")
+    return names
+
+
+def _delimited(file: DataFile, settings: TableFiles, columns: Sequence[str]) -> Iterator[RawRows]:
+    separator = separator_of(file, settings)
+    names = read_header(file, settings)
+    check_columns(file.name, names, columns, separator)
+    # Names may be empty or repeat where nobody asks for them; for the parser they must differ.
+    unique = [name if name in columns else f"{position} {name}" for position, name in enumerate(names)]
+    quote = '"' if settings.quoted else False
+    parse = pyarrow.csv.ParseOptions(
+        delimiter=separator, quote_char=quote, newlines_in_values=settings.quoted, ignore_empty_lines=False
+    )
+    n_rows = 1
+    with file.open() as stream:
+        counted = CountedStream(stream)
+        for batch in _parsed(file, counted, parse, unique, list(columns), settings.encoding, first_row=2):
+            n_rows = max([n_rows, *batch.rows.tail(1), *(row for row, *_ in batch.ragged)])
+            yield batch
+    if settings.quoted and counted.may_hide_rows(n_rows):
+        with file.open() as stream:
+            check_quotation(stream, file.name, settings.encoding, separator)
+
+
+def _json_lines(file: DataFile, settings: TableFiles, columns: Sequence[str]) -> Iterator[RawRows]:
+    parse = pyarrow.csv.ParseOptions(delimiter=NEVER, quote_char=False, ignore_empty_lines=False)
+    cells = {name: _json_cell(name) for name in columns}
+    with file.open() as stream:
+        for position, batch in enumerate(_parsed(file, stream, parse, [LINE], [LINE], settings.encoding, first_row=1)):
+            table = batch.table.select(**cells)
+            absent = frozenset(_absent(batch.table[LINE], table))
+            if position == 0:
+                _check_json(file.name, batch.table[LINE], table, absent & settings.required_columns)
+            broken = table.select(pl.all_horizontal(pl.all().is_null())).to_series()
+            ragged = [
+                (row, len(columns), 0, text)
+                for row, text in zip(batch.rows.filter(broken), batch.table[LINE].filter(broken), strict=True)
+            ]
+            yield RawRows(batch.rows.filter(~broken), table.filter(~broken), ragged, absent)
+
+
+def _json_cell(name: str) -> pl.Expr:
+    """The value at a name; dots lead into objects, unless the key itself has them."""
+    found = pl.col(LINE).str.json_path_match("$" + "".join(f"['{part}']" for part in name.split(".")))
+    return pl.coalesce(found, pl.col(LINE).str.json_path_match(f"$['{name}']")) if "." in name else found
+
+
+def _absent(lines: pl.Series, table: pl.DataFrame) -> Iterator[str]:
+    """The columns whose key stands in no line; a key that is there and always null is not absent."""
+    for name in table.columns:
+        leaf = name.rsplit(".", 1)[-1]
+        # As it is, and with what is no ASCII escaped.
+        keys = (json.dumps(leaf, ensure_ascii=False), json.dumps(leaf))
+        is_told = table[name].is_not_null().any() or any(lines.str.contains(key, literal=True).any() for key in keys)
+        if len(table) and not is_told:
+            yield name
+
+
+def _check_json(name: str, lines: pl.Series, table: pl.DataFrame, absent: frozenset[str]) -> None:
+    first = lines.str.strip_chars().filter(lines.str.strip_chars() != "").first()
+    if first is not None and str(first).startswith("["):
+        raise SourceError(
+            f"{name} is one JSON list; expected an object a line.", f"Write it as lines: `jq -c '.[]' {name}`."
+        )
+    if absent:
+        raise SourceError(
+            f"{name} has no `{min(absent)}` in its first {len(table):,} rows; row 1 is {str(first)[:200]}.",
+            "Mend the column mapping under ingest.files in params.yaml.",
+        )
+
+
+def _parsed(
+    file: DataFile,
+    stream: Any,
+    parse: pyarrow.csv.ParseOptions,
+    names: list[str],
+    wanted: list[str],
+    encoding: str,
+    first_row: int,
+) -> Iterator[RawRows]:
+    """The wanted columns of a text table as text, rows without anything in any column left out."""
+    ragged: list[Ragged] = []
+
+    def set_aside(row: Any) -> str:
+        ragged.append((row.number, row.expected_columns, row.actual_columns, row.text))
+        return "skip"
+
+    parse.invalid_row_handler = set_aside
+    read = pyarrow.csv.ReadOptions(
+        column_names=names,
+        skip_rows=first_row - 1,
+        use_threads=False,  # or ragged rows come without their number
+        block_size=BLOCK_BYTES,
+        encoding=encoding,
+    )
+    convert = pyarrow.csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False)
+    numbers = _RowNumbers(first_row)
+    ahead = ReadAhead(stream)
+    with _parser_errors(file, encoding, ahead):
+        try:
+            reader = pyarrow.csv.open_csv(
+                ahead.given(), read_options=read, parse_options=parse, convert_options=convert
+            )
+        except pa.ArrowInvalid as error:
+            # The second where the column names end with the file.
+            if "Empty CSV file" not in str(error) and "Could not skip initial" not in str(error):
+                raise
+            ahead.check()
+            return
+        for block in reader:
+            table = pl.DataFrame(pl.from_arrow(pa.Table.from_batches([block])))
+            rows = numbers.take(len(table), [row for row, *_ in ragged])
+            filled = table.select(pl.any_horizontal(pl.all() != "")).to_series()
+            told, ragged[:] = ragged[:], []
+            kept = table.select(wanted).filter(filled)
+            yield RawRows(rows.filter(filled), kept, [row for row in told if row[3].strip()])
+        ahead.check()
+        if ragged:
+            yield RawRows(
+                pl.Series("row", [], dtype=pl.Int64), pl.DataFrame(schema=dict.fromkeys(wanted, pl.String)), ragged
+            )
+
+
+class _RowNumbers:
+    """Numbers the rows of one block after another, leaving out those that were set aside."""
+
+    def __init__(self, first_row: int) -> None:
+        self._next = first_row
+        self._aside: list[int] = []
+
+    def take(self, n_rows: int, aside: list[int]) -> pl.Series:
+        # The parser is ahead: some of those set aside belong to blocks that are still to come.
+        self._aside = [row for row in (*self._aside, *aside) if row >= self._next]
+        is_taken = np.ones(n_rows + len(self._aside), np.bool_)
+        inside = np.array(self._aside, np.int64) - self._next
+        is_taken[inside[inside < len(is_taken)]] = False
+        taken = self._next + np.flatnonzero(is_taken)[:n_rows]
+        self._next = int(taken[-1]) + 1 if n_rows else self._next
+        return pl.Series("row", taken, dtype=pl.Int64)
+
+
+@contextmanager
+def _parser_errors(file: DataFile, encoding: str, ahead: ReadAhead) -> Iterator[None]:
+    try:
+        yield
+    except UnicodeError as error:
+        raise _wrong_encoding(file, encoding) from error
+    except pa.ArrowInvalid as error:
+        if "UTF8" in str(error):
+            raise _wrong_encoding(file, encoding) from error
+        raise SourceError(
+            f"{file.name} cannot be read as a table: {error}.",
+            f"A quotation mark may be left open, or a row is longer than {BLOCK_BYTES:,} bytes. Mend it there.",
+        ) from error
+    finally:
+        ahead.end()
+
+
+def _wrong_encoding(file: DataFile, encoding: str) -> SourceError:
+    row, found = _first_undecodable(file, encoding)
+    return SourceError(
+        f"{file.name}, row {row}: {found!r} is not {encoding}.",
+        "Set `encoding` beside its path to what it is, such as cp1252 or latin-1; `slate inspect` guesses it.",
+    )
+
+
+def _first_undecodable(file: DataFile, encoding: str) -> tuple[int, bytes]:
+    with file.open() as stream:
+        for row, line in enumerate(stream, start=1):
+            try:
+                line.decode(encoding)
+            except UnicodeDecodeError as error:
+                return row, line[max(error.start - 20, 0) : error.end + 20]
+    return 1, b"the first bytes"
+
+
+def check_columns(name: str, found: Sequence[str], wanted: Sequence[str], separator: str | None = None) -> None:
+    """Raise SourceError when a column is missing or named twice, or the line was parted by another separator."""
+    missing = [column for column in wanted if column not in found]
+    other = _likelier_separator(found, separator) if missing else None
+    if other:
+        raise SourceError(
+            f"{name}, row 1: parted by {separator!r} it is {len(found)} column(s): {found[0][:200]}.",
+            f"It looks parted by {other!r}: set `separator: {other!r}` beside its path in params.yaml.",
+        )
+    if missing:
+        raise SourceError(
+            f"{name}, row 1: column {', '.join(missing)} is missing; found {', '.join(found)}."
+            + _did_you_mean(missing[0], found),
+            "Mend the column mapping under ingest.files in params.yaml, or the file.",
+        )
+    twice = sorted({column for column in found if column and found.count(column) > 1})
+    if twice:
+        raise SourceError(
+            f"{name}, row 1: column {', '.join(twice)} is named twice in {', '.join(found)}.",
+            "Which one counts? Rename or remove the other in the file.",
+        )
+
+
+def _likelier_separator(found: Sequence[str], separator: str | None) -> str | None:
+    if separator is None or len(found) > 2:
+        return None
+    line = separator.join(found)
+    return next((one for one in SEPARATORS if one != separator and line.count(one) >= len(found)), None)
+
+
+def _did_you_mean(name: str, found: Sequence[str]) -> str:
+    close = difflib.get_close_matches(name.lower(), [one.lower() for one in found], n=1)
+    return f" Did you mean {next(one for one in found if one.lower() == close[0])}?" if close else ""
+
+
+def _parquet(file: DataFile, settings: TableFiles, columns: Sequence[str]) -> Iterator[RawRows]:
+    del settings  # Parquet says all of it itself
+    if file.compression:
+        raise SourceError(f"{file.name}: Parquet is compressed inside, not as a file.", "Decompress the file.")
+    numbers = _RowNumbers(1)
+    with file.open() as stream:
+        try:
+            content = pyarrow.parquet.ParquetFile(stream)
+            check_columns(file.name, content.schema_arrow.names, columns)
+            for block in content.iter_batches(batch_size=BATCH_ROWS, columns=list(columns)):
+                block.validate(full=True)
+                plain = pa.table({name: _plain(block[name]) for name in columns})
+                yield RawRows(numbers.take(len(plain), []), pl.DataFrame(pl.from_arrow(plain)))
+        except (pa.ArrowException, OSError, pl.exceptions.PolarsError) as error:
+            raise SourceError(
+                f"{file.name} is no whole Parquet file: {str(error).rstrip('.')}.",
+                "It was cut short or damaged on the way. Export or copy it again, and compare the sizes.",
+            ) from error
+
+
+def _plain(cells: pa.Array) -> pa.Array:
+    """The same cells in a type that tables are read from: texts, numbers, times, and lists of them."""
+    kind = cells.type
+    if isinstance(kind, pa.BaseExtensionType):
+        return _plain(cells.storage)
+    if pa.types.is_dictionary(kind):
+        return _plain(cells.dictionary_decode())
+    if pa.types.is_fixed_size_list(kind):
+        return cells.cast(pa.list_(kind.value_type))
+    if pa.types.is_fixed_size_binary(kind) and kind.byte_width == UUID_BYTES:
+        return pa.array(
+            [None if cell is None else str(uuid.UUID(bytes=cell)) for cell in cells.to_pylist()], pa.string()
+        )
+    if pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_fixed_size_binary(kind):
+        return _text_or_hex(cells)
+    # A time of day and a length of time are no moments.
+    return cells.cast(pa.string()) if pa.types.is_time(kind) or pa.types.is_duration(kind) else cells
+
+
+def _text_or_hex(cells: pa.Array) -> pa.Array:
+    try:
+        return cells.cast(pa.binary()).cast(pa.string())
+    except pa.ArrowInvalid:  # bytes that are no text
+        return pa.array([None if cell is None else cell.hex() for cell in cells.to_pylist()], pa.string())

@@ -1,0 +1,1 @@
+"""Files nobody has seen, and the mapping proposed for them."""

@@ -1,0 +1,192 @@
+"""What a file is, before anything is known of it: format, encoding, separator, columns, and a sample as text."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import io
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any
+
+import polars as pl
+import pyarrow.parquet
+from charset_normalizer import from_bytes
+
+from contracts.errors import SourceError
+from contracts.settings.files import Format, TableFiles
+from sources.files.data_files import DataFile
+from sources.files.raw_rows import SEPARATORS, read_header, read_rows
+
+SAMPLE_BYTES = 4 << 20
+SAMPLE_ROWS = 20_000
+SNIFFED_LINES = 50
+CONSISTENT = 0.8  # of the sniffed lines have as many fields as the first
+OTHER_ALPHABETS = ("Cyrillic", "Greek", "Hebrew", "Arabic", "CJK", "Hiragana", "Katakana", "Hangul", "Thai")
+# What databases, R and Python write where they have no value.
+NULL_WORDS = ("NULL", "null", r"\N", "None", "NaN", "nan", "NA", "N/A", "#N/A", "<NA>", "(null)")
+FALLBACK = "cp1252"  # of Western Europe, as Windows writes it; Latin-1 with more in it
+
+
+@dataclass(frozen=True)
+class FirstLook:
+    """One file at first sight. sample: its first rows, every cell as text; is_list: columns that hold lists;
+    aware, naive: columns that are times by type, with a zone and without; is_ascii: it may be of any encoding;
+    null_words: by column, texts that stand for no value, which the sample has no more."""
+
+    file: DataFile
+    settings: TableFiles
+    sample: pl.DataFrame
+    is_list: frozenset[str] = frozenset()
+    aware: frozenset[str] = frozenset()
+    naive: frozenset[str] = frozenset()
+    is_ascii: bool = False
+    null_words: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @property
+    def likeness(self) -> tuple[object, ...]:
+        """Equal for files that are parts of one table."""
+        said = self.settings
+        return said.format, said.encoding, said.separator, *sorted(set(self.sample.columns))
+
+
+def look_at(file: DataFile) -> FirstLook:
+    """Look at the beginning of a file; raises SourceError when it is empty, damaged, or nothing that is known."""
+    kind = file.format or _format_of(file)
+    if kind == "parquet":
+        return _look_at_parquet(file)
+    head = _head(file)
+    if not head.strip():
+        raise SourceError(f"{file.name} is empty.", "Export it again, or take it away if nothing happened then.")
+    encoding = guess_encoding(head)
+    if kind == "jsonl":
+        settings = TableFiles(format=_unless_named(kind, file), encoding=encoding)
+        sample, lists = _json_sample(file, head.decode(encoding, errors="replace"))
+        return FirstLook(file, settings, sample, lists, is_ascii=head.isascii())
+    separator = None if kind == "tsv" else guess_separator(head.decode(encoding, errors="replace"))
+    settings = TableFiles(
+        format=_unless_named(kind, file), encoding=encoding, separator=None if separator == "," else separator
+    )
+    names = [name for name in dict.fromkeys(read_header(file, settings)) if name]
+    # Names that stand twice are for the reader to refuse; here they would hide all else that is wrong.
+    sample = _sample(file, settings, names)
+    nulled = sample.with_columns(pl.when(~pl.all().is_in(NULL_WORDS)).then(pl.all()))
+    return FirstLook(file, settings, nulled, is_ascii=head.isascii(), null_words=_null_words(sample))
+
+
+def _null_words(sample: pl.DataFrame) -> dict[str, tuple[str, ...]]:
+    found = {column.name: set(column.unique()) for column in sample}
+    return {name: words for name, cells in found.items() if (words := tuple(w for w in NULL_WORDS if w in cells))}
+
+
+def guess_encoding(head: bytes) -> str:
+    """The encoding of a text by its first bytes, which may end within a character."""
+    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "utf-16"
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(head)
+    except UnicodeDecodeError:
+        telling = b"\n".join(line for line in head.splitlines() if not line.isascii())[: 64 << 10]
+        best = from_bytes(telling).best()
+        # Among the many encodings of Latin letters its guesses are worse than the commonest one.
+        is_foreign = best is not None and any(name.startswith(OTHER_ALPHABETS) for name in best.alphabets)
+        return best.encoding if best is not None and is_foreign else FALLBACK
+    return "utf-8"
+
+
+def guess_separator(text: str) -> str:
+    """What parts the fields: that which parts most lines into as many fields as the first, and into most of them."""
+    lines = [line for line in text.splitlines()[:SNIFFED_LINES] if line.strip()]
+    best, most = ",", 1
+    for separator in SEPARATORS:
+        # A quotation mark inside a field is one that the separator did not find at its beginning.
+        rows = [row for row in csv.reader(lines, delimiter=separator) if row and not any('"' in cell for cell in row)]
+        counts = [len(row) for row in rows]
+        if counts and counts[0] > most and counts.count(counts[0]) >= CONSISTENT * len(lines):
+            best, most = separator, counts[0]
+    return best
+
+
+def _format_of(file: DataFile) -> Format:
+    head = _head(file)
+    if head.startswith(b"PAR1"):
+        return "parquet"
+    if b"\0" in head[:1000] and not head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise SourceError(f"{file.name} is neither text nor Parquet.", "Export CSV, TSV, JSON lines or Parquet.")
+    return "jsonl" if head.lstrip()[:1] == b"{" else "csv"
+
+
+def _unless_named(kind: Format, file: DataFile) -> Format | None:
+    return None if file.format == kind else kind
+
+
+def _head(file: DataFile) -> bytes:
+    with file.open() as stream:
+        return stream.read(SAMPLE_BYTES)
+
+
+def _sample(file: DataFile, settings: TableFiles, names: list[str]) -> pl.DataFrame:
+    columns = [*names, *(name for name in file.partitions if name not in names)]
+    batch = next(iter(read_rows(file, settings, columns)))
+    if batch.table.is_empty() and batch.ragged:
+        row, expected, found, text = batch.ragged[0]
+        raise SourceError(
+            f"{file.name}, row {row}: {found} fields, where row 1 has {expected}: {text[:200].strip()}",
+            "Mend the row of column names, or the separator of one of them.",
+        )
+    return batch.table.head(SAMPLE_ROWS)
+
+
+def _json_sample(file: DataFile, text: str) -> tuple[pl.DataFrame, frozenset[str]]:
+    rows: list[Mapping[str, Any]] = []
+    for line in islice(io.StringIO(text), SAMPLE_ROWS):
+        try:
+            value = json.loads(line)
+        except ValueError:
+            continue  # the last one is cut by the sample; the others are told when the file is read
+        if isinstance(value, dict):
+            rows.append(_flat(value))
+    if not rows:
+        raise SourceError(f"{file.name} holds no JSON object a line.", "Export one object a line.")
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    lists = frozenset(name for row in rows for name, cell in row.items() if isinstance(cell, list))
+    cells = {name: [_as_text(row.get(name)) for row in rows] for name in names}
+    return pl.DataFrame(cells, schema=dict.fromkeys(names, pl.String)), lists
+
+
+def _flat(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, cell in value.items():
+        flat |= _flat(cell, f"{prefix}{name}.") if isinstance(cell, dict) else {f"{prefix}{name}": cell}
+    return flat
+
+
+def _as_text(cell: Any) -> str | None:
+    return cell if cell is None or isinstance(cell, str) else json.dumps(cell, ensure_ascii=False)
+
+
+def _look_at_parquet(file: DataFile) -> FirstLook:
+    settings = TableFiles(format=_unless_named("parquet", file))
+    with file.open() as stream:
+        try:
+            names = pyarrow.parquet.ParquetFile(stream).schema_arrow.names
+        except (OSError, ValueError) as error:
+            raise SourceError(
+                f"{file.name} is no whole Parquet file: {str(error).rstrip('.')}.",
+                "It was cut short on the way. Copy it again.",
+            ) from error
+    found = _sample(file, settings, names)
+    kinds = found.schema
+    lists = frozenset(name for name, kind in kinds.items() if isinstance(kind, pl.List))
+    zoned = frozenset(name for name, kind in kinds.items() if isinstance(kind, pl.Datetime) and kind.time_zone)
+    naive = frozenset(name for name, kind in kinds.items() if kind.is_temporal()) - zoned
+    text = [_text_of(name, kind) for name, kind in kinds.items()]
+    return FirstLook(file, settings, found.select(text), lists, zoned, naive)
+
+
+def _text_of(name: str, kind: pl.DataType) -> pl.Expr:
+    if isinstance(kind, pl.List):
+        return pl.col(name).cast(pl.List(pl.String), strict=False).list.join("|")
+    return pl.lit("{...}").alias(name) if kind.is_nested() else pl.col(name).cast(pl.String, strict=False)

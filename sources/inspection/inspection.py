@@ -1,0 +1,256 @@
+"""`slate inspect`: files nobody has seen, the mapping proposed for them, and what is wrong with them by that mapping.
+
+What is wrong is found by the ingest and the rules themselves, run into a folder that is thrown away.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import polars as pl
+
+from contracts.errors import SourceError
+from contracts.events import EventType
+from contracts.settings.settings import ValidateSettings
+from contracts.tables import SCHEMAS, CanonicalTables
+from sources.canonical.origins import Origins
+from sources.canonical.refusals import load_refusals
+from sources.canonical.row_text import as_line
+from sources.files.data_files import DataFile, find_files, is_url
+from sources.files.files import Report, write_tables
+from sources.inspection.first_look import FirstLook, look_at
+from sources.inspection.proposal import Part, Proposal, parts_of, propose
+from sources.validation.baseline import Baseline
+
+MAX_CHECKED = 1_000_000  # interactions held against the rules; all of them are read
+STOPS = "This stops the stage `validate`: mend the source, or the bound under `validate` where the data is right."
+RATED_AT_MOST = 10.0
+N_RATINGS = 21  # 0 to 10 in halves
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong. row, column: None where it is the file as a whole; count: of rows like this."""
+
+    file: str | None
+    row: int | None
+    column: str | None
+    found: str
+    next_step: str
+    count: int = 1
+
+    def __str__(self) -> str:
+        where = ", ".join(
+            part
+            for part in (self.file, self.row and f"row {self.row}", self.column and f"column {self.column}")
+            if part
+        )
+        many = f" ({self.count:,} rows)" if self.count > 1 else ""
+        return f"{where + ': ' if where else ''}{self.found}{many}\n  {self.next_step}"
+
+
+@dataclass
+class Inspection:
+    """parts: the tables recognised; proposal: None where nothing holds interactions; report: what ingest would say.
+
+    values: the least and the largest value to allow under `validate`; None where no value is mapped.
+    """
+
+    root: str
+    parts: list[Part]
+    proposal: Proposal | None
+    report: Report | None = None
+    values: tuple[float, float] | None = None
+    problems: list[Problem] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "path": self.root,
+            "tables": [
+                {
+                    "table": part.guess and part.guess.table,
+                    "files": part.names,
+                    "columns": dict(part.guess.columns) if part.guess else {},
+                    "found": {name: list(profile.examples) for name, profile in part.profiles.items()},
+                }
+                for part in self.parts
+            ],
+            "files": self.proposal and self.proposal.files,
+            "event_types": dict(self.proposal.event_types) if self.proposal else {},
+            "report": self.report and asdict(self.report),
+            "values": self.values,
+            "problems": [asdict(problem) for problem in self.problems],
+            "notes": self.notes,
+        }
+
+
+def inspect_files(paths: Sequence[str], rules: ValidateSettings, now: datetime) -> Inspection:
+    """Look at files, folders, patterns or URLs. rules: those the rows are held against, but for the range of values.
+
+    Raises SourceError when none of them holds a data file.
+    """
+    root, files, notes = _find(paths)
+    looks, problems = _look(files)
+    parts = parts_of(looks)
+    inspection = Inspection(root, parts, propose(parts, root), problems=problems, notes=notes)
+    if inspection.proposal is None:
+        inspection.problems += [_no_interactions(parts)] if parts else []
+        return inspection
+    for name in inspection.proposal.unused:
+        inspection.notes.append(f"{name} is left out: it is none of the three tables, or another file fits better.")
+    inspection.notes += _not_read(parts, inspection.proposal)
+    _try_out(inspection, inspection.proposal, rules, now)
+    return inspection
+
+
+def _not_read(parts: Sequence[Part], proposal: Proposal) -> Iterator[str]:
+    for part in parts:
+        if part.guess is not None and part.names[0] not in proposal.unused:
+            columns = [column for column in part.profiles if column not in part.guess.columns.values()]
+            if columns:
+                yield f"{part.guess.table}: nothing reads {', '.join(columns)}; if one fits, name it under `columns`."
+
+
+def _find(paths: Sequence[str]) -> tuple[str, list[DataFile], list[str]]:
+    """The place that holds all of them, the data files in it with their names below it, and what is left out."""
+    found: list[DataFile] = []
+    notes = []
+    for path in paths:
+        if path.endswith(".zip"):
+            raise SourceError(
+                f"{path} is an archive; expected what is in it.",
+                "Unpack it and inspect the folder; `ingest.path` may name the archive itself then.",
+            )
+        whole = path if is_url(path) else str(Path(path).expanduser().absolute())
+        try:
+            found += find_files("", whole)
+        except SourceError as error:
+            if len(paths) == 1:
+                raise
+            notes.append(f"{path} is left out: {error.problem}")
+    files = [file for file in found if len(paths) == 1 or file.format]
+    notes += [f"{file.name} is left out: it does not end like a data file." for file in found if file not in files]
+    if not files:
+        raise SourceError(f"None of {', '.join(paths)} is a data file.", "Name CSV, TSV, JSON lines or Parquet files.")
+    folder = _common_folder([file.path for file in files])
+    root = files[0].fs.unstrip_protocol(folder) if is_url(paths[0]) else folder
+    return root, [DataFile(file.fs, file.path, file.path.removeprefix(folder).lstrip("/")) for file in files], notes
+
+
+def _common_folder(paths: Sequence[str]) -> str:
+    folders = [PurePosixPath(path).parent.parts for path in paths]
+    # A hive folder (`day=2024-01-31`) is part of the data, not the place where they lie.
+    shared = [level[0] for level in zip(*folders, strict=False) if len(set(level)) == 1]
+    while shared and "=" in shared[-1]:
+        shared.pop()
+    return str(PurePosixPath(*shared)) if shared else ""
+
+
+def _look(files: Sequence[DataFile]) -> tuple[list[FirstLook], list[Problem]]:
+    looks, problems = [], []
+    for file in files:
+        try:
+            looks.append(look_at(file))
+        except SourceError as error:
+            problems.append(_of_error(error))
+    return looks, problems
+
+
+def _of_error(error: SourceError) -> Problem:
+    return Problem(None, None, None, error.problem, error.next_step)
+
+
+def _no_interactions(parts: Sequence[Part]) -> Problem:
+    columns = "; ".join(f"{part.names[0]}: {', '.join(part.profiles)}" for part in parts)
+    return Problem(
+        None,
+        None,
+        None,
+        f"No file was recognised as interactions: a person, an item and a time a row. Found {columns}.",
+        "If one of them is, write its mapping by hand: docs/sources.md has a worked example.",
+    )
+
+
+def _try_out(inspection: Inspection, proposal: Proposal, rules: ValidateSettings, now: datetime) -> None:
+    """Run the ingest and the rules by the proposal, and note what they say."""
+    with tempfile.TemporaryDirectory(prefix="slatework-") as name:
+        folder = Path(name)
+        try:
+            inspection.report = write_tables(proposal.settings, inspection.root, folder)
+        except SourceError as error:
+            # Of a file that could not even be looked at it would say the same again.
+            inspection.problems += [] if inspection.problems else [_of_error(error)]
+            return
+        tables = CanonicalTables.load(folder)
+        inspection.values = _value_bounds(tables.interactions)
+        inspection.problems += _refused(folder)
+        if len(tables.interactions) > MAX_CHECKED:
+            inspection.notes.append(f"The rules were checked on the first {MAX_CHECKED:,} interactions.")
+            first = (tables.interactions.head(MAX_CHECKED), tables.items, tables.users)
+            tables = CanonicalTables(*first, tables.impressions.head(MAX_CHECKED))
+        inspection.problems += _broken_rules(tables, _with_values(rules, inspection.values), folder, now)
+
+
+def _value_bounds(interactions: pl.DataFrame) -> tuple[float, float] | None:
+    """Ratings as they are; of prices and durations ten times the largest, for tomorrow's may be larger."""
+    values, types = interactions["value"].drop_nulls(), interactions["event_type"].unique()
+    if values.is_empty():
+        return None
+    least, most = float(values.min()), float(values.max())  # type: ignore[arg-type]  # numbers, as the schema says
+    if EventType.RATING in types and most <= RATED_AT_MOST and values.n_unique() <= N_RATINGS:
+        return max(least, 0.0), max(most, 0.0)
+    return 0.0, max(float(f"{10 * most:.1g}"), 0.0)
+
+
+def _with_values(rules: ValidateSettings, values: tuple[float, float] | None) -> ValidateSettings:
+    least, most = values or (rules.min_value, rules.max_value)
+    return rules.model_copy(update={"min_value": least, "max_value": most})
+
+
+def _refused(folder: Path) -> Iterator[Problem]:
+    rows = load_refusals(folder)
+    for (column, reason), group in rows.group_by("column", "reason", maintain_order=True):
+        first = group.row(0, named=True)
+        yield Problem(
+            first["file"],
+            first["row"],
+            None if column is None else str(column),
+            f"found {first['found']!r}; {reason}",
+            "The rows go to quarantine: mend them, or the mapping if they are right.",
+            len(group),
+        )
+
+
+def _broken_rules(tables: CanonicalTables, rules: ValidateSettings, folder: Path, now: datetime) -> Iterator[Problem]:
+    from sources.validation.table_check import REASON, Parts  # noqa: PLC0415 - Great Expectations takes seconds to import
+    from sources.validation.validation import How, examine  # noqa: PLC0415
+
+    parts = Parts(folder / "valid", folder / "quarantine")
+    for part in (parts.valid, parts.quarantine):
+        part.mkdir()
+    rows = {name: getattr(tables, name).lazy() for name in SCHEMAS}
+    validation = examine(rows, rules, parts, baseline=Baseline(), now=now, how=How(Origins(folder)))
+    says = {finding.rule.name: finding.rule.says for run in validation.runs for finding in run.findings}
+    for name, rows in validation.quarantine.items():
+        for (reason,), group in rows.group_by(REASON, maintain_order=True):
+            first = group.row(0, named=True)
+            broken = str(reason).split(", ")
+            yield Problem(
+                first["file"],
+                first["row"],
+                None,
+                f"{name} break {reason}: {as_line({column: first[column] for column in SCHEMAS[name]})}",
+                f"Expected that {'; '.join(says[rule] for rule in broken)}. Such rows go to quarantine.",
+                len(group),
+            )
+    for failure in validation.failures:
+        advice = (
+            "This stops the stage `validate`: mend the source, or the bound under `validate` where the data is right."
+        )
+        yield Problem(None, None, None, str(failure), advice)

@@ -1,0 +1,1 @@
+"""MovieLens in every layout it is published in."""

@@ -1,0 +1,100 @@
+"""MovieLens in every layout it is published in: a folder or a zip, told apart by the files in it."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import polars as pl
+
+from contracts.errors import SourceError
+from contracts.tables import USERS_SCHEMA, CanonicalTables
+from sources.archives import unpack
+from sources.canonical.canonical import canonical_tables
+from sources.movielens import layouts
+
+
+@dataclass(frozen=True)
+class Layout:
+    """One way MovieLens is published. needed: the files that tell it apart, by pattern; users: of people, if any."""
+
+    name: str
+    needed: tuple[str, str]
+    users: str | None
+    read_interactions: Callable[[Path], pl.DataFrame]
+    read_items: Callable[[Path], pl.DataFrame]
+    read_users: Callable[[Path], pl.DataFrame] | None
+
+
+LAYOUTS = (
+    Layout(
+        "RecBole's atomic files",
+        ("*.inter", "*.item"),
+        "*.user",
+        layouts.atomic_inter,
+        layouts.atomic_item,
+        layouts.atomic_user,
+    ),
+    Layout("ml-100k", ("u.data", "u.item"), "u.user", layouts.u_data, layouts.u_item, layouts.u_user),
+    Layout(
+        "ml-1m", ("ratings.dat", "movies.dat"), "users.dat", layouts.ratings_dat, layouts.movies_dat, layouts.users_dat
+    ),
+    Layout("ml-25m", ("ratings.csv", "movies.csv"), None, layouts.ratings_csv, layouts.movies_csv, None),
+)
+
+
+def read_movielens(path: Path) -> CanonicalTables:
+    """Read a MovieLens folder or zip of any layout; the folder may also be the only one inside `path`.
+
+    Titles come without their year, which becomes `release_year`; ages are the source's (ml-1m: the bucket's lower end).
+    Raises SourceError naming file, line and column where the data is not as its layout has it.
+    """
+    if path.is_dir():
+        return _read_folder(path)
+    if not path.is_file():
+        raise SourceError(f"{path} is neither a folder nor a zip.", "Set ingest.path to a MovieLens folder or zip.")
+    with tempfile.TemporaryDirectory(prefix="slatework-") as folder:
+        unpack(path, Path(folder), _is_read)
+        return _read_folder(Path(folder), path)
+
+
+def _is_read(member: PurePosixPath) -> bool:
+    return any(member.match(pattern) for layout in LAYOUTS for pattern in (*layout.needed, layout.users) if pattern)
+
+
+def _read_folder(folder: Path, shown_as: Path | None = None) -> CanonicalTables:
+    for place in (folder, *_only_subfolder(folder)):
+        for layout in LAYOUTS:
+            if all(_find(place, pattern) for pattern in layout.needed):
+                return _read_layout(place, layout)
+    known = "; ".join(f"{' and '.join(layout.needed)} ({layout.name})" for layout in LAYOUTS)
+    raise SourceError(
+        f"{shown_as or folder} holds no MovieLens data; expected one of: {known}.",
+        "Set ingest.path to the folder or zip as GroupLens publishes it.",
+    )
+
+
+def _only_subfolder(folder: Path) -> list[Path]:
+    """The one folder inside, where there is just one: archives are often unpacked into a folder of their own."""
+    inside = [path for path in sorted(folder.iterdir()) if path.is_dir() and path.name != "__MACOSX"]
+    return inside if len(inside) == 1 else []
+
+
+def _find(folder: Path, pattern: str) -> Path | None:
+    found = sorted(folder.glob(pattern))
+    if len(found) > 1:
+        names = ", ".join(path.name for path in found)
+        raise SourceError(f"{folder} holds {len(found)} files {pattern}: {names}; expected one.", "Remove the others.")
+    return found[0] if found else None
+
+
+def _read_layout(folder: Path, layout: Layout) -> CanonicalTables:
+    interactions, items = (_find(folder, pattern) or folder / pattern for pattern in layout.needed)
+    users = _find(folder, layout.users) if layout.users else None
+    return canonical_tables(
+        layout.read_interactions(interactions),
+        layout.read_items(items),
+        layout.read_users(users) if users and layout.read_users else pl.DataFrame(schema=USERS_SCHEMA),
+    )

@@ -1,0 +1,1 @@
+"""What servers showed and people did, on its way back into training."""

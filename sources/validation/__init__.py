@@ -1,0 +1,1 @@
+"""The rules of the canonical tables, and what breaks them."""

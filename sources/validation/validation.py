@@ -1,0 +1,340 @@
+"""Validation: rows that break a rule go to quarantine with the reasons; a table that breaks one stops the run.
+
+Nothing is lost: the rows of a table are those that are valid and those in quarantine.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from contracts.drift import ColumnDrift, Verdict, table_drift
+from contracts.errors import ValidationFailed
+from contracts.profiles import TableProfile, write_profile
+from contracts.settings.settings import ValidateSettings
+from contracts.tables import IMPRESSIONS_SCHEMA, SCHEMAS, CanonicalTables, read_parquet, scan_impressions, write_parquet
+from contracts.validation_rules import is_about_the_baseline
+from sources.canonical.origins import NO_ORIGINS, Origins
+from sources.canonical.refusals import SCHEMA as REFUSED_SCHEMA
+from sources.canonical.row_batches import BATCH_ROWS, reading
+from sources.canonical.sound_ids import sound_ids
+from sources.validation.baseline import Baseline
+from sources.validation.profile_build import build_profile
+from sources.validation.suite_engine import IN_PROCESS, SuiteEngine
+from sources.validation.suite_run import SuiteRun
+from sources.validation.suites import (
+    BUSIEST,
+    ITEM_ID_SOUND,
+    ITEM_KNOWN,
+    PLACE_REPEATED,
+    REPEATED,
+    REQUEST_ID_SOUND,
+    USER_ID_SOUND,
+    USER_KNOWN,
+    USER_SHARE,
+    Rule,
+    drift_rules,
+    impression_rules,
+    interaction_rules,
+    item_rules,
+    outcome_rules,
+    user_rules,
+)
+from sources.validation.table_check import (
+    ASIDE,
+    Failure,
+    Parts,
+    RowCheck,
+    TableCheck,
+    check_drift,
+    check_layout,
+    check_outcome,
+    check_rows,
+)
+
+Tables = Mapping[str, pl.LazyFrame]
+
+
+def scan_tables(folder: Path) -> Tables:
+    """The canonical tables of a folder, to be read row by row; raises ArtefactError when one is missing or damaged."""
+    tables = {name: _scan(folder / f"{name}.parquet") for name in SCHEMAS if name != "impressions"}
+    return tables | {"impressions": scan_impressions(folder)}
+
+
+def _scan(path: Path) -> pl.LazyFrame:
+    table = pl.scan_parquet(path)
+    with reading(str(path.with_suffix(""))):
+        table.collect_schema()
+    return table
+
+
+@dataclass(frozen=True)
+class Validation:
+    """What came of validating the tables: check by table name, and the rows in the files of `parts`.
+
+    profiles: of the valid rows' columns; drifts: of the columns against the baseline's; baseline: what they were.
+    """
+
+    tables: Mapping[str, TableCheck]
+    parts: Parts
+    baseline: Baseline = field(default_factory=Baseline)
+    profiles: Mapping[str, TableProfile] = field(default_factory=dict)
+    drifts: tuple[ColumnDrift, ...] = ()
+
+    @property
+    def valid(self) -> CanonicalTables:
+        return CanonicalTables.load(self.parts.valid)
+
+    @property
+    def quarantine(self) -> dict[str, pl.DataFrame]:
+        """The bad rows of each table with their `reason`; no rows where nothing was wrong."""
+        return {name: read_parquet(self.parts.bad(name)) for name in self.tables}
+
+    @property
+    def runs(self) -> tuple[SuiteRun, ...]:
+        return tuple(run for check in self.tables.values() for run in check.runs)
+
+    @property
+    def failures(self) -> tuple[Failure, ...]:
+        return tuple(failure for check in self.tables.values() for failure in check.failures)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What moved since the baseline without stopping the run, and what could not be looked at for lack of one."""
+        moved = [drift for drift in self.drifts if drift.verdict is Verdict.MOVED]
+        told = tuple(f"{drift.table}.{drift.column} has moved since the baseline: {drift.reason}" for drift in moved)
+        if self.baseline.rows and not self.baseline.profiles:
+            return (*told, "the baseline has no profiles, so only volumes were compared: `slate baseline accept` anew")
+        return told
+
+    @property
+    def result(self) -> dict[str, Any]:
+        """All counts and profiles, as JSON can say them; the same for the same data, parameters and baseline."""
+        return {
+            "success": not self.failures,
+            "tables": {name: self._table(name, check) for name, check in self.tables.items()},
+            "failures": [asdict(failure) for failure in self.failures],
+            "warnings": list(self.warnings),
+            "drift": [_told(drift) for drift in self.drifts],
+        }
+
+    def _table(self, name: str, check: TableCheck) -> dict[str, Any]:
+        return {**_counts(check), "profile": write_profile(self.profiles.get(name, {}))}
+
+    def save_quarantine(self, folder: Path) -> None:
+        """Write `<name>.parquet` for each table."""
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in self.tables:
+            shutil.copyfile(self.parts.bad(name), folder / f"{name}.parquet")
+
+    def _quarantine_by_rule(self) -> Iterator[str]:
+        for name, check in self.tables.items():
+            broken = [(finding.rule.name, finding.n_broken) for run in check.runs for finding in run.findings]
+            counts = ", ".join(f"{rule} {count:,}" for rule, count in broken if count)
+            if counts:
+                yield f"  Rows of {name} in quarantine by rule: {counts}."
+
+    def raise_failures(self, report: Path | None = None) -> None:
+        """Raise ValidationFailed when anything stops the run. report: where the bad rows and the result were put."""
+        if self.failures:
+            where = f"The bad rows and every rule's counts are in {report}: `slate quarantine` shows them. "
+            normal = "Where it is what you want from now on, `slate baseline accept`. " if self._has_moved else ""
+            raise ValidationFailed(
+                "\n".join([*map(str, self.failures), *self._quarantine_by_rule()]),
+                f"{where if report else ''}{normal}Mend the source, or, where the data is right, the bound under "
+                "`validate` in params.yaml.",
+            )
+
+    @property
+    def _has_moved(self) -> bool:
+        return any(is_about_the_baseline(failure.rule) for failure in self.failures)
+
+
+@dataclass(frozen=True)
+class How:
+    """How tables are examined. origins: where their rows were read; refused: those that could not be.
+
+    engine: where Great Expectations checks; batch_rows: looked at together.
+    """
+
+    origins: Origins = NO_ORIGINS
+    refused: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=REFUSED_SCHEMA))
+    engine: SuiteEngine = IN_PROCESS
+    batch_rows: int = BATCH_ROWS
+
+
+def examine(
+    tables: Tables,
+    settings: ValidateSettings,
+    parts: Parts,
+    *,
+    baseline: Baseline,
+    now: datetime,
+    how: How | None = None,
+) -> Validation:
+    """Check the tables, sorted by their keys, and part good rows from bad ones into `parts`.
+
+    What stops a run is only told, in `failures`. now: what is later is in the future; a valid table's outcome does not
+    depend on it.
+    """
+    return _Examination(tables, settings, parts, baseline, now, how or How()).run()
+
+
+@dataclass(frozen=True)
+class _Examination:
+    tables: Tables
+    settings: ValidateSettings
+    parts: Parts
+    baseline: Baseline
+    now: datetime
+    how: How
+
+    def run(self) -> Validation:
+        layouts = {name: check_layout(name, self.tables[name]) for name in SCHEMAS}
+        if any(layout.failures for layout in layouts.values()):
+            self._write_nothing()
+            return Validation(layouts, self.parts, self.baseline)
+        # Items and people first: those in quarantine are unknown to the interactions.
+        checks = {
+            "items": self._check_rows("items", self._entities("items", "item_id", ITEM_ID_SOUND)),
+            "users": self._check_rows("users", self._entities("users", "user_id", USER_ID_SOUND)),
+            "interactions": self._check_rows("interactions", self._interactions()),
+            "impressions": self._check_rows("impressions", self._impressions()),
+        }
+        return self._with_profiles(
+            {name: _after(layouts[name], self._with_outcome(name, checks[name])) for name in SCHEMAS}
+        )
+
+    def _check_rows(self, name: str, check: RowCheck) -> TableCheck:
+        with reading(name):
+            return check_rows(name, self.tables[name], check, self.parts)
+
+    def _entities(self, name: str, key: str, sound: str) -> RowCheck:
+        rules = item_rules(self.now) if name == "items" else user_rules(self.now)
+        ids = self.tables[name].select(key).unique().collect(engine="streaming")[key]
+        return self._row_check(name, rules, {sound: _is_sound(ids)})
+
+    def _interactions(self) -> RowCheck:
+        events = self.tables["interactions"]
+        people = events.group_by("user_id").len().collect(engine="streaming")
+        items = events.select("item_id").unique().collect(engine="streaming")["item_id"]
+        share = people["len"] / people["len"].sum() if len(people) else people["len"].cast(pl.Float64)
+        busiest = people["user_id"].filter(share > self.settings.max_user_share)
+        marks = {
+            ITEM_KNOWN: self._is_known("items", items),
+            USER_KNOWN: self._is_known("users", people["user_id"]),
+            ITEM_ID_SOUND: _is_sound(items),
+            USER_ID_SOUND: _is_sound(people["user_id"]),
+            BUSIEST: pl.col("user_id").is_in(busiest.implode(), nulls_equal=True),
+        }
+        users_are_known = self.tables["users"].head(1).collect().height > 0
+        rules = interaction_rules(self.settings, self.now, users_are_known=users_are_known)
+        return self._row_check("interactions", rules, marks, {USER_SHARE: pl.DataFrame({USER_SHARE: share})})
+
+    def _impressions(self) -> RowCheck:
+        shown = self.tables["impressions"]
+        items, requests = (
+            shown.select(name).unique().collect(engine="streaming")[name] for name in ("item_id", "request_id")
+        )
+        marks = {
+            ITEM_KNOWN: self._is_known("items", items),
+            REQUEST_ID_SOUND: _is_sound(requests),
+            PLACE_REPEATED: _is_place_taken(shown),
+        }
+        return self._row_check("impressions", impression_rules(self.now), marks)
+
+    def _row_check(
+        self,
+        name: str,
+        rules: list[Rule],
+        marks: Mapping[str, pl.Expr],
+        measured: Mapping[str, pl.DataFrame] | None = None,
+    ) -> RowCheck:
+        refused = self.how.refused.filter(table=name)
+        return RowCheck(rules, marks, measured or {}, self.how.origins, refused, self.how.engine, self.how.batch_rows)
+
+    def _is_known(self, name: str, ids: pl.Series) -> pl.Expr:
+        # Of millions of ids few are unknown: those are what each batch is looked through for.
+        known = pl.read_parquet(self.parts.good(name), columns=[ids.name])[ids.name]
+        unknown = ids.filter(~ids.is_in(known.implode())).drop_nulls()
+        return ~pl.col(ids.name).is_in(unknown.implode())
+
+    def _with_outcome(self, name: str, check: TableCheck) -> TableCheck:
+        least_rows = {"interactions": self.settings.min_interactions, "items": 1, "users": 0, "impressions": 0}
+        rules = outcome_rules(
+            self.settings,
+            n_rows=check.n_rows,
+            least_rows=least_rows[name],
+            baseline_rows=self.baseline.rows.get(name, 0),
+        )
+        return check_outcome(name, check, rules, self.parts, self.how.engine)
+
+    def _with_profiles(self, checks: Mapping[str, TableCheck]) -> Validation:
+        profiles = {name: build_profile(pl.scan_parquet(self.parts.good(name))) for name in checks}
+        drifts, limits = [], self.settings.drift
+        judged = {}
+        for name, check in checks.items():
+            then = self.baseline.profiles.get(name)
+            moved = table_drift(name, then, profiles[name], limits) if then else ()
+            drifts += moved
+            judged[name] = check_drift(name, check, moved, drift_rules(moved, limits))
+        return Validation(judged, self.parts, self.baseline, profiles, tuple(drifts))
+
+    def _write_nothing(self) -> None:
+        for name, schema in SCHEMAS.items():
+            write_parquet(pl.DataFrame(schema={**schema, **ASIDE}), self.parts.bad(name))
+
+
+def _is_place_taken(shown: pl.LazyFrame) -> pl.Expr:
+    """Whether a row shows something where an earlier row of the table already does."""
+    place, row = pl.struct("request_id", "position"), pl.struct(*IMPRESSIONS_SCHEMA)
+    places = shown.group_by("request_id", "position").len().filter(pl.col("len") > 1)
+    taken = places.select(place=place).collect(engine="streaming")["place"]
+    rows = shown.filter(place.is_in(taken.implode())).collect()
+    first = rows.unique(["request_id", "position"], keep="first", maintain_order=True).select(row=row)["row"]
+    return pl.col(REPEATED) | (place.is_in(taken.implode()) & ~row.is_in(first.implode()))
+
+
+def _is_sound(ids: pl.Series) -> pl.Expr:
+    # One that is missing breaks the rule that says so.
+    unsound = ids.filter(~ids.is_in(sound_ids(ids).implode())).drop_nulls()
+    return (~pl.col(ids.name).is_in(unsound.implode())).fill_null(value=True)
+
+
+def _after(layout: TableCheck, rest: TableCheck) -> TableCheck:
+    return TableCheck(
+        rest.n_valid,
+        rest.n_quarantined,
+        (*layout.runs, *rest.runs),
+        (*layout.failures, *rest.failures),
+        rest.n_unreadable,
+    )
+
+
+def _told(drift: ColumnDrift) -> dict[str, Any]:
+    told = {"table": drift.table, "column": drift.column, "verdict": str(drift.verdict), "reason": drift.reason}
+    return {**told, "psi": None if drift.psi is None else round(drift.psi, 6)}
+
+
+def _counts(check: TableCheck) -> dict[str, Any]:
+    return {
+        "rows": check.n_rows,
+        "valid": check.n_valid,
+        "quarantined": check.n_quarantined,
+        "quarantine_share": check.n_quarantined / check.n_rows if check.n_rows else 0.0,
+        "rules": dict(_rule_counts(check)),
+    }
+
+
+def _rule_counts(check: TableCheck) -> Iterator[tuple[str, dict[str, Any]]]:
+    for run in check.runs:
+        for finding in run.findings:
+            rule = finding.rule
+            counts = {"level": str(rule.level), "says": rule.says, "passed": finding.passed}
+            yield rule.name, {**counts, "rows_checked": run.n_rows, "rows_broken": finding.n_broken}

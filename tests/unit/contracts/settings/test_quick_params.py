@@ -1,0 +1,92 @@
+"""What a rollback reads of params.yaml is what `load_settings` reads, however it is written."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from contracts.errors import SettingsError
+from contracts.settings.quick_params import PublishParams, RollbackParams, load_rollback_params
+from contracts.settings.settings import load_settings
+
+CHECKOUT = Path(__file__).resolve().parents[4]
+
+
+@pytest.fixture
+def params(tmp_path: Path) -> Path:
+    path = tmp_path / "params.yaml"
+    path.write_text((CHECKOUT / "params.yaml").read_text())
+    return path
+
+
+def checked(path: Path) -> RollbackParams:
+    settings = load_settings(path)
+    return RollbackParams(settings.app, PublishParams(settings.publish.batch_size))
+
+
+def write(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+
+
+def test_the_checkouts_own_file_is_read_without_what_checks_it_all(params: Path) -> None:
+    assert load_rollback_params(params) == checked(params)
+    program = (
+        "import sys; from contracts.settings.quick_params import load_rollback_params; load_rollback_params()\n"
+        "print('pydantic' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=CHECKOUT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("app: movies", "app: articles # for now"),
+        ("app: movies", 'app: "shop"'),
+        ("app: movies", "app:\n  shop"),
+        ("app: movies\n", "# app: films\napp: movies\n"),
+        ("publish:\n", "publish: # what follows\n\n  # a comment\n"),
+        ("  batch_size: 5000", "  batch_size: 7_000"),
+        ("publish:\n  batch_size: 5000", "publish: &other\n  batch_size: 0x10"),
+    ],
+)
+def test_however_it_is_written_it_is_read_alike(params: Path, old: str, new: str) -> None:
+    write(params, old, new)
+    assert load_rollback_params(params) == checked(params)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("app: movies", "app: Movies!"),
+        ("app: movies", "app: true"),
+        ("app: movies", "apps: movies"),
+        ("app: movies\n", "app: movies\napp: shop\n"),
+        ("batch_size: 5000", "batch_size: many"),
+        ("batch_size: 5000", "batch_size: 100001"),
+        ("batch_size: 5000", "batch_size: 0"),
+    ],
+)
+def test_what_is_wrong_is_told_as_always(params: Path, old: str, new: str) -> None:
+    write(params, old, new)
+    with pytest.raises(SettingsError) as always:
+        load_settings(params)
+    with pytest.raises(SettingsError) as here:
+        load_rollback_params(params)
+    assert str(here.value) == str(always.value)
+
+
+def test_a_file_that_is_not_there_is_told_as_always(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="is missing"):
+        load_rollback_params(tmp_path / "params.yaml")
+
+
+def test_a_slip_in_another_parameter_stops_no_rollback(params: Path) -> None:
+    expected = checked(params)
+    write(params, "seed: 7", "seed: seven")
+    assert load_rollback_params(params) == expected

@@ -1,0 +1,340 @@
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from datetime import datetime, timedelta
+from functools import partial
+
+import numpy as np
+import polars as pl
+import pytest
+
+from contracts.errors import DataTooSmall, ReleaseMismatch
+from contracts.features import FeatureRows, History
+from contracts.tables import INTERACTIONS_SCHEMA, CanonicalTables
+from recommender.catalogue import Catalogue
+from recommender.events import Events
+from recommender.generators import fit_generators
+from recommender.ranking.ranking_data import (
+    PointInTimeRows,
+    TrainingQuery,
+    TrainingWorld,
+    build_ranking_rows,
+    training_queries,
+)
+from tests.recommender_worlds import CANDIDATE_SETTINGS, START, Schemas, feature_rows
+from tests.worlds import small_world
+
+MOMENT, END = START + timedelta(days=60), START + timedelta(days=70)
+QUOTAS = {"als": 10, "popular": 10, "covisitation": 10}
+SECOND = timedelta(seconds=1)
+GUEST = "new"  # at this snapshot, by the toss
+
+
+def feature_table(entity: str, names: list[str], ids: list[str], moments: list[datetime]) -> pl.DataFrame:
+    rows = [(key, moment, *(float(hash_free(key, name)) for name in names)) for moment in moments for key in ids]
+    return pl.DataFrame(rows, schema=[f"{entity}_id", "as_of", *names], orient="row")
+
+
+def hash_free(key: str, name: str) -> int:
+    return (int(key[1:]) * 7 + len(name)) % 100
+
+
+def training_world(tables: CanonicalTables) -> TrainingWorld:
+    return training_world_at(tables, [MOMENT, END])
+
+
+def training_world_at(tables: CanonicalTables, moments: list[datetime]) -> TrainingWorld:
+    schemas = Schemas()
+    catalogue = Catalogue.from_items(tables.items)
+    fit = partial(fit_at, tables, catalogue)
+    return TrainingWorld(
+        tables=tables,
+        catalogue=catalogue,
+        users=PointInTimeRows(
+            feature_table("user", list(schemas.user.names), tables.users["user_id"].to_list(), moments), schemas.user
+        ),
+        items=PointInTimeRows(
+            feature_table("item", list(schemas.item.names), list(catalogue.ids.ids), moments), schemas.item
+        ),
+        schemas=schemas,
+        segments={},
+        fit_generators=fit,
+        row_of_newcomer=row_of_newcomer,
+        quotas=QUOTAS,
+        n_ranked=30,
+        history_length=100,
+    )
+
+
+def row_of_newcomer(done: History, now: datetime) -> FeatureRows:
+    """Its one value tells what was asked: how much was done, and at which second of the minute."""
+    return feature_rows([[1000 * len(done) + now.second]])
+
+
+def fit_at(tables: CanonicalTables, catalogue: Catalogue, moment: datetime):
+    return fit_generators(tables, catalogue, moment, CANDIDATE_SETTINGS, seed=1)
+
+
+def with_event(tables: CanonicalTables, user_id: str, item_id: str, at: datetime) -> CanonicalTables:
+    added = pl.DataFrame([(user_id, item_id, "rating", at, 5.0, None, None)], schema=INTERACTIONS_SCHEMA, orient="row")
+    return replace(tables, interactions=pl.concat([tables.interactions, added]))
+
+
+@pytest.fixture(scope="module")
+def tables() -> CanonicalTables:
+    return small_world(n_events=1200)
+
+
+@pytest.fixture(scope="module")
+def rows(tables):
+    return build_ranking_rows(training_world(tables), [(MOMENT, END)])
+
+
+def test_an_event_at_or_after_the_label_window_changes_no_row(tables, rows):
+    for at in (END, END + SECOND, END + timedelta(days=300)):
+        later = build_ranking_rows(training_world(with_event(tables, "u500", "i1007", at)), [(MOMENT, END)])
+        assert later.values.tobytes() == rows.values.tobytes()
+        assert later.labels.tobytes() == rows.labels.tobytes()
+
+
+def test_an_event_in_the_label_window_changes_labels_and_nothing_that_is_known(tables, rows):
+    user_id, item_id = unwanted_candidate(tables)
+    for at in (MOMENT, END - SECOND):
+        later = build_ranking_rows(training_world(with_event(tables, user_id, item_id, at)), [(MOMENT, END)])
+        assert later.values.tobytes() == rows.values.tobytes()
+        assert later.labels.sum() == rows.labels.sum() + 1
+
+
+def test_an_event_just_before_the_snapshot_is_known(tables, rows):
+    earlier = build_ranking_rows(training_world(with_event(tables, "u500", "i1007", MOMENT - SECOND)), [(MOMENT, END)])
+    assert earlier.values.tobytes() != rows.values.tobytes()
+
+
+def unwanted_candidate(tables: CanonicalTables) -> tuple[str, str]:
+    """Somebody with a query already, and an item proposed to them that they neither knew nor then wanted."""
+    world = training_world(tables)
+    generators = world.fit_generators(MOMENT)
+    for asked in training_queries(Events.of(tables.interactions, world.catalogue.ids), MOMENT, END, 100, {}):
+        proposed = generators["als"].propose(asked.query, 10).item_idx
+        if asked.query.now == int(MOMENT.timestamp()) and np.isin(proposed, asked.wanted).any():
+            unwanted = proposed[~np.isin(proposed, asked.wanted)]
+            return asked.user_id, world.catalogue.ids.external(unwanted)[0]
+    raise AssertionError("The small world has nobody to test with.")
+
+
+def test_rows_of_one_query_stand_together_and_each_query_has_something_wanted(rows):
+    assert rows.group_sizes.sum() == len(rows.labels) == len(rows.values)
+    assert len(rows.moments) == len(rows.group_sizes)
+    starts = np.concatenate([[0], np.cumsum(rows.group_sizes)[:-1]])
+    assert np.add.reduceat(rows.labels, starts).min() >= 1
+    column = rows.names.index("user_event_count_total")
+    for start, size in zip(starts, rows.group_sizes, strict=True):
+        assert len(set(rows.values[start : start + size, column])) == 1
+
+
+def test_nothing_already_seen_is_proposed_or_labelled(tables):
+    world = training_world(tables)
+    events = Events.of(tables.interactions, world.catalogue.ids)
+    for asked in training_queries(events, MOMENT, END, 100, {}):
+        assert not np.isin(asked.wanted, asked.query.history.item_idx).any()
+        assert np.isin(asked.query.history.item_idx, asked.query.excluded).all()
+
+
+def test_histories_end_before_the_snapshot_and_what_is_wanted_begins_at_it():
+    times = [MOMENT - SECOND, MOMENT, END - SECOND, END]
+    rows = [("u1", f"i{1000 + number}", "view", at, None, None, None) for number, at in enumerate(times)]
+    interactions = pl.DataFrame(rows, schema=INTERACTIONS_SCHEMA, orient="row")
+    events = Events.of(interactions, Catalogue.from_items(small_world().items).ids)
+    (asked,) = training_queries(events, MOMENT, END, 100, {})
+    assert asked.query.history.item_idx.tolist() == [0]
+    assert asked.wanted.tolist() == [1, 2]
+    assert asked.query.now == int(MOMENT.timestamp())
+
+
+def test_somebody_new_is_asked_about_after_their_first_two_events():
+    rows = [
+        ("u1", f"i{1000 + number}", "view", MOMENT + timedelta(minutes=number), None, None, None) for number in range(4)
+    ]
+    events = Events.of(
+        pl.DataFrame(rows, schema=INTERACTIONS_SCHEMA, orient="row"), Catalogue.from_items(small_world().items).ids
+    )
+    (asked,) = training_queries(events, MOMENT, END, 100, {})
+    assert asked.query.history.item_idx.tolist() == [0, 1]
+    assert asked.wanted.tolist() == [2, 3]
+    assert asked.query.now == int((MOMENT + timedelta(minutes=1)).timestamp()) + 1
+
+
+def test_a_guest_has_the_defaults_and_a_published_row_is_read_by_name():
+    def event(user_id: str, minutes: int):
+        return (user_id, f"i{1000 + minutes % 7}", "view", MOMENT + timedelta(minutes=minutes), None, None, None)
+
+    rows = [event("known", -1), event("known", 1), *(event(GUEST, minutes) for minutes in (2, 3, 4))]
+    events = Events.of(
+        pl.DataFrame(rows, schema=INTERACTIONS_SCHEMA, orient="row"), Catalogue.from_items(small_world().items).ids
+    )
+    asked = [(one.user_id, one.is_new) for one in training_queries(events, MOMENT, END, 100, {})]
+    assert asked == [("known", False), (None, True)]
+    schema = Schemas().user
+    table = PointInTimeRows(feature_table("user", list(schema.names), ["u1"], [MOMENT]), schema).as_of(MOMENT)
+    nobody = table.read([None])
+    assert nobody.values.tolist() == [schema.defaults.tolist()]
+    assert not nobody.known.any()
+
+
+def newcomers(*user_ids: str, minutes: int = 0) -> Events:
+    rows = [
+        (user_id, f"i{1000 + number}", "view", MOMENT + timedelta(minutes=minutes + number), None, None, None)
+        for user_id in user_ids
+        for number in range(3)
+    ]
+    return Events.of(
+        pl.DataFrame(rows, schema=INTERACTIONS_SCHEMA, orient="row"), Catalogue.from_items(small_world().items).ids
+    )
+
+
+def test_half_of_the_newcomers_are_signed_in_and_others_at_another_snapshot():
+    people = [f"u{number}" for number in range(200)]
+    first, second = (
+        [asked.user_id for asked in training_queries(newcomers(*people), moment, END, 100, {})]
+        for moment in (MOMENT, MOMENT - SECOND)
+    )
+    assert 70 < first.count(None) < 130
+    assert [user_id for user_id in first if user_id] == [
+        user_id for user_id, found in zip(sorted(people), first, strict=True) if found
+    ]
+    assert first != second
+
+
+def test_whether_somebody_new_is_signed_in_says_nothing_of_whether_they_tell_their_circumstances():
+    people = [f"u{number}" for number in range(400)]
+    segments = {user_id: {"device": "phone"} for user_id in people}
+    asked = training_queries(newcomers(*people), MOMENT, END, 100, segments)
+    kinds = Counter((one.user_id is None, bool(one.query.segment)) for one in asked)
+    assert len(kinds) == 4
+    assert min(kinds.values()) > 70
+
+
+def test_half_of_the_newcomers_tell_their_circumstances_and_others_at_another_snapshot():
+    people = [f"u{number}" for number in range(200)]
+    segments = {user_id: {"device": "phone"} for user_id in people}
+    events = newcomers(*people)
+    first, second = (
+        [asked.query.segment for asked in training_queries(events, moment, END, 100, segments)]
+        for moment in (MOMENT, MOMENT - SECOND)
+    )
+    assert 70 < sum(segment == {"device": "phone"} for segment in first) < 130
+    assert first.count({}) == len(people) - first.count({"device": "phone"})
+    assert first != second
+
+
+def test_who_else_comes_changes_nothing_about_who_signs_in_or_tells():
+    segments = {f"u{number}": {"device": "phone"} for number in range(40)}
+    few, many = (newcomers(*(f"u{number}" for number in range(0, 40, step))) for step in (2, 1))
+    alone, among = (
+        [(one.user_id, one.query.segment) for one in training_queries(events, MOMENT, END, 100, segments)]
+        for events in (few, many)
+    )
+    by_name = dict(zip(many.user_ids, among, strict=True))
+    assert alone == [by_name[user_id] for user_id in few.user_ids]
+    assert {user_id is None for user_id, _ in alone} == {True, False}
+    assert {bool(segment) for _, segment in alone} == {True, False}
+
+
+def test_people_with_a_history_tell_no_circumstances_for_the_data_knows_those_of_first_visits_alone():
+    people = [f"u{number}" for number in range(40)]
+    segments = {user_id: {"device": "phone"} for user_id in people}
+    asked = list(training_queries(newcomers(*people, minutes=-1), MOMENT, END, 100, segments))
+    assert len(asked) == 40
+    assert all(one.query.segment == {} for one in asked)
+
+
+def world_with_newcomers(tables: CanonicalTables) -> TrainingWorld:
+    """With u700 to u739, who come after the snapshot, each on a second of their own; the table says -5 of them."""
+    new = pl.DataFrame(
+        [
+            (f"u{700 + person}", f"i{1000 + (3 * person + number) % 40}", "view", at, None, None, None)
+            for person in range(40)
+            for number, at in enumerate(MOMENT + timedelta(hours=number, seconds=person) for number in range(6))
+        ],
+        schema=INTERACTIONS_SCHEMA,
+        orient="row",
+    )
+    world = training_world(replace(tables, interactions=pl.concat([tables.interactions, new])))
+    names = list(world.schemas.user.names)
+    rows = feature_table("user", names, [f"u{700 + person}" for person in range(40)], [MOMENT])
+    table = pl.concat([world.users.table, rows.with_columns(pl.lit(-5.0).alias(name) for name in names)])
+    return replace(world, users=replace(world.users, table=table))
+
+
+def test_what_newcomers_tell_reaches_the_rankers_input(tables):
+    world = world_with_newcomers(tables)
+    told = replace(world, segments={f"u{700 + person}": {"device": "phone"} for person in range(40)})
+    counts = build_ranking_rows(told, [(MOMENT, END)])
+    column = counts.names.index("context_attribute_count")
+    assert set(counts.values[:, column]) == {0, 1}
+    untold = build_ranking_rows(world, [(MOMENT, END)])
+    assert set(untold.values[:, untold.names.index("context_attribute_count")]) == {0}
+
+
+def test_somebody_signed_in_without_a_published_row_has_what_serving_makes_of_their_first_events(tables):
+    world = world_with_newcomers(tables)
+    rows = build_ranking_rows(world, [(MOMENT, END)])
+    found = set(rows.values[:, rows.names.index("user_event_count_total")].tolist())
+    assert -5 not in found
+    # Two events, asked about one second after the second of them.
+    made = {value for value in found if value >= 1000}
+    names = {asked.user_id for asked in asked_in(world) if asked.is_new and asked.user_id}
+    assert made <= {2000 + int(name[1:]) - 700 + 1 for name in names}
+    assert len(made) > 10
+
+
+def asked_in(world: TrainingWorld) -> list[TrainingQuery]:
+    events = Events.of(world.tables.interactions, world.catalogue.ids)
+    return list(training_queries(events, MOMENT, END, world.history_length, world.segments))
+
+
+def test_only_the_latest_events_are_remembered_and_older_ones_still_excluded():
+    rows = [
+        ("u1", f"i{1000 + number}", "view", MOMENT + timedelta(minutes=number - 4), None, None, None)
+        for number in range(6)
+    ]
+    events = Events.of(
+        pl.DataFrame(rows, schema=INTERACTIONS_SCHEMA, orient="row"), Catalogue.from_items(small_world().items).ids
+    )
+    (asked,) = training_queries(events, MOMENT, END, history_length=2, segments={})
+    assert asked.query.history.item_idx.tolist() == [2, 3]
+    assert asked.query.excluded.tolist() == [0, 1, 2, 3]
+
+
+def test_a_person_without_a_row_gets_the_defaults_and_is_not_known():
+    schemas = Schemas()
+    table = feature_table("item", list(schemas.item.names), ["i1000"], [MOMENT]).with_columns(
+        item_value_mean_total=pl.lit(None, pl.Float64)
+    )
+    read = PointInTimeRows(table, schemas.item).as_of(MOMENT).read(["i1000", "i9999"])
+    assert read.known.tolist() == [True, False]
+    assert read.values[0, 1] == 3.5  # missing, and therefore the default
+    assert read.values[1].tolist() == [0.0, 3.5]
+
+
+def test_a_table_without_a_feature_of_the_schema_is_refused():
+    table = feature_table("item", ["item_event_count_total"], ["i1000"], [MOMENT])
+    with pytest.raises(ReleaseMismatch, match="item_value_mean_total"):
+        PointInTimeRows(table, Schemas().item)
+
+
+def test_generators_that_propose_nothing_wanted_are_an_error(tables):
+    silent = replace(training_world(tables), quotas={"als": 0})
+    with pytest.raises(DataTooSmall, match="At no snapshot"):
+        build_ranking_rows(silent, [(MOMENT, END)])
+
+
+def test_what_is_known_in_no_row_is_left_out_of_the_rankers_input(rows):
+    assert "pair_price_gap_all" not in rows.names  # nothing has a price here
+    assert "pair_category_lift_all" in rows.names
+    assert rows.values.shape == (len(rows.labels), len(rows.names))
+
+
+def test_every_query_has_the_moment_of_its_snapshot(rows):
+    assert set(rows.moments) == {int(MOMENT.timestamp())}

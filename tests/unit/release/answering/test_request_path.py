@@ -1,0 +1,272 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from contracts.clock import FixedClock
+from contracts.errors import UnknownId
+from contracts.slates import Preferences, RecommendRequest, Slate, Surface, Tier
+from release.answering.request_path import answer
+from release.answering.session_reader import SessionReader
+from release.bundle.bundle import Release
+from tests.unit.release.made_up_release import (
+    ITEM_IDS,
+    NOW,
+    AwayReader,
+    BrokenRanker,
+    clicks,
+    made_up_reader,
+    made_up_release,
+    with_ranker,
+)
+
+CLOCK = FixedClock(NOW)
+HISTORIES = {"u1": ["i10", "i11", "i12"], "u2": ["i20"], "u3": ITEM_IDS[:10]}
+
+
+def ask(release: Release | None = None, reader: Any = None, **fields: Any) -> Slate:
+    request = RecommendRequest("q", **{"k": 3, **fields})
+    return answer(release or made_up_release(), reader or made_up_reader(HISTORIES), CLOCK, request)
+
+
+def shown(slate: Slate) -> list[str]:
+    return [item.item_id for item in slate.items]
+
+
+def test_a_person_with_history_gets_the_rankers_order_without_what_they_have_seen() -> None:
+    slate = ask(user_id="u1", k=12)
+    assert slate.tier is Tier.PERSONAL
+    assert shown(slate) == ITEM_IDS[:2:-1]  # the best quality first, and the three seen ones left out
+    assert [item.score for item in slate.items] == pytest.approx([item / 100 for item in range(11, 2, -1)])
+    assert slate.degraded == ()
+
+
+def test_positions_count_from_one_and_titles_belong_to_their_items() -> None:
+    slate = ask(user_id="u1")
+    assert [(item.position, item.title) for item in slate.items] == [
+        (1, "Film i21"),
+        (2, "Film i20"),
+        (3, "Film i19"),
+    ]
+
+
+def test_the_answer_names_release_generation_request_and_policy() -> None:
+    reader = made_up_reader(HISTORIES)
+    slate = ask(reader=reader, user_id="u1")
+    assert (slate.request_id, slate.release_id, slate.generation_id) == ("q", "r-made-up", reader.generation_id)
+    assert slate.policy_id == "ranker"
+    assert {"person", "retrieve", "features", "rank", "arrange", "present", "total"} == slate.timings_ms.keys()
+
+
+def test_too_short_a_history_is_served_like_a_session() -> None:
+    slate = ask(user_id="u2")
+    assert slate.tier is Tier.SESSION
+    assert "i20" not in shown(slate)
+
+
+def test_a_visitors_clicks_make_a_session_and_are_not_shown_again() -> None:
+    reader = SessionReader(made_up_reader(), {"s1": clicks("i21", "i20")})
+    slate = ask(reader=reader, session_id="s1")
+    assert slate.tier is Tier.SESSION
+    assert shown(slate) == ["i19", "i18", "i17"]
+
+
+def test_a_person_moves_up_at_the_next_request_after_the_click() -> None:
+    before = made_up_reader({"u2": ["i20"]})
+    after = SessionReader(before, {"s1": clicks("i19")})
+    assert ask(reader=before, user_id="u2", session_id="s1").tier is Tier.SESSION
+    assert ask(reader=after, user_id="u2", session_id="s1").tier is Tier.PERSONAL
+
+
+def test_stated_categories_lead_to_their_items_first() -> None:
+    slate = ask(preferences=Preferences(categories=("Drama",)), k=4)
+    assert slate.tier is Tier.ONBOARDED
+    assert set(shown(slate)[:2]) == {"i16", "i17"}  # the dramas that are also the most popular ones
+
+
+def test_stated_items_are_not_shown_back_and_what_goes_with_them_is() -> None:
+    slate = ask(preferences=Preferences(item_ids=("i15",)))
+    assert slate.tier is Tier.ONBOARDED
+    assert "i15" not in shown(slate)
+    assert "i16" in shown(slate)
+
+
+def test_preferences_the_release_knows_nothing_of_are_no_preferences() -> None:
+    slate = ask(preferences=Preferences(categories=("opera",), item_ids=("i99",)))
+    assert slate.tier is Tier.POPULAR
+
+
+def test_a_known_segment_is_contextual_and_sees_what_is_popular_in_it() -> None:
+    slate = ask(context={"gender": "F"})
+    assert slate.tier is Tier.CONTEXTUAL
+    assert shown(slate) == ["i21", "i20", "i19"]
+    assert {item.source for item in slate.items} == {"popular_segment"}
+
+
+def test_a_segment_nobody_was_in_still_fills_the_slate() -> None:
+    slate = ask(context={"gender": "X"})
+    assert slate.tier is Tier.CONTEXTUAL
+    assert shown(slate) == ["i10", "i11", "i12"]
+
+
+def test_a_stranger_sees_what_is_popular() -> None:
+    slate = ask()
+    assert slate.tier is Tier.POPULAR
+    assert shown(slate) == ["i10", "i11", "i12"]
+    assert slate.policy_id == "fusion"
+
+
+def test_beside_an_item_comes_what_goes_with_it_and_never_the_item_itself() -> None:
+    slate = ask(surface=Surface.ITEM, item_id="i17", k=12)
+    assert shown(slate)[:2] == ["i18", "i19"]
+    assert "i17" not in shown(slate)
+    assert len(shown(slate)) == 11
+
+
+def test_beside_an_item_seen_ones_are_left_out_as_well() -> None:
+    slate = ask(surface=Surface.ITEM, item_id="i11", user_id="u1")
+    assert slate.tier is Tier.PERSONAL
+    assert not {"i10", "i11", "i12"} & set(shown(slate))
+    assert shown(slate)[0] == "i13"
+
+
+@pytest.mark.parametrize("item_id", ["i99", None])
+def test_an_unknown_item_is_refused_on_its_own_page_alone(item_id: str | None) -> None:
+    with pytest.raises(UnknownId, match="r-made-up knows no item"):
+        ask(surface=Surface.ITEM, item_id=item_id)
+    assert ask(surface=Surface.HOME, item_id=item_id).items
+
+
+def test_fewer_items_left_than_asked_make_a_shorter_slate() -> None:
+    assert shown(ask(user_id="u3", k=5)) == ["i21", "i20"]
+
+
+def test_nothing_left_makes_an_empty_slate() -> None:
+    slate = ask(reader=made_up_reader({"u1": ITEM_IDS}), user_id="u1")
+    assert slate.items == ()
+    assert slate.degraded == ()
+
+
+def test_no_more_than_max_k_are_shown() -> None:
+    assert len(ask(made_up_release(max_k=4), user_id="u1", k=9).items) == 4
+
+
+def test_without_the_store_the_tier_falls_to_what_the_request_tells() -> None:
+    away = AwayReader(made_up_reader(HISTORIES))
+    assert ask(reader=away, user_id="u1").tier is Tier.POPULAR
+    slate = ask(reader=away, user_id="u1", context={"gender": "F"})
+    assert (slate.tier, slate.degraded) == (Tier.CONTEXTUAL, ("features",))
+    assert len(slate.items) == 3
+
+
+def test_without_item_features_the_ranker_sees_defaults_and_the_answer_says_so() -> None:
+    slate = ask(reader=AwayReader(made_up_reader(HISTORIES), people=False), user_id="u1")
+    assert (slate.tier, slate.degraded) == (Tier.PERSONAL, ("features",))
+    assert [item.score for item in slate.items] == [
+        0.5,
+        0.5,
+        0.5,
+    ]  # the default quality, ties in the order of the index
+    assert shown(slate) == ["i13", "i14", "i15"]
+
+
+def test_a_ranker_that_fails_leaves_the_order_of_retrieval() -> None:
+    slate = ask(with_ranker(made_up_release(), BrokenRanker()), user_id="u1")
+    assert slate.degraded == ("ranker",)
+    assert slate.policy_id == "fusion"
+    assert shown(slate)[:2] == ["i13", "i14"]  # popular, recent, and next to what was seen
+
+
+def test_a_retrieval_that_fails_leaves_what_is_popular() -> None:
+    release = made_up_release()
+
+    class BrokenGenerator:
+        name = "covisitation"
+
+        def propose(self, *asked: Any) -> Any:
+            raise RuntimeError("the index is gone")
+
+    broken = replace(release, generators={**release.generators, "covisitation": BrokenGenerator()})
+    slate = ask(broken, user_id="u1")
+    assert slate.degraded == ("retrieval",)
+    assert shown(slate) == ["i13", "i14", "i15"]
+    assert {item.source for item in slate.items} == {"popular"}
+
+
+def test_without_exploration_every_propensity_is_one() -> None:
+    assert {item.propensity for item in ask(user_id="u1").items} == {1.0}
+
+
+def test_the_same_seed_draws_the_same_slate_and_another_seed_another() -> None:
+    release = made_up_release(exploration_share=0.9)
+    slates = [ask(release, user_id="u1", k=8, seed=seed) for seed in (1, 1, 2, 3, 4)]
+    assert slates[0].items == slates[1].items
+    assert len({tuple(shown(slate)) for slate in slates}) > 1
+    assert slates[0].policy_id == "ranker+explore-0.9"
+    assert any(item.propensity < 1 for item in slates[0].items)
+
+
+def test_a_diverse_slate_mixes_categories_and_keeps_the_best_item_first() -> None:
+    ranked = ask(made_up_release(), user_id="u1", k=4)
+    diverse = ask(made_up_release(relevance_weight=0.5), user_id="u1", k=4)
+    assert shown(ranked) == ["i21", "i20", "i19", "i18"]  # dramas alone
+    assert shown(diverse)[0] == "i21"
+    assert {"i15", "i14", "i13"} & set(shown(diverse))  # a comedy among them
+
+
+def test_reasons_are_given_only_when_asked_for() -> None:
+    assert {item.reasons for item in ask(user_id="u1").items} == {()}
+    assert all(item.reasons for item in ask(explain=True).items)
+
+
+def test_person_and_items_are_read_from_one_reader_in_one_round_trip_each() -> None:
+    asked: list[str] = []
+
+    class Counting(AwayReader):
+        def read_person(self, *arguments: Any) -> Any:
+            asked.append("person")
+            return super().read_person(*arguments)
+
+        def read_items(self, *arguments: Any) -> Any:
+            asked.append("items")
+            return super().read_items(*arguments)
+
+    ask(reader=Counting(made_up_reader(HISTORIES), people=False, items=False), user_id="u1")
+    assert asked == ["person", "items"]
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    history=st.lists(st.sampled_from(ITEM_IDS), max_size=12, unique=True),
+    clicked=st.lists(st.sampled_from(ITEM_IDS), max_size=3, unique=True),
+    k=st.integers(1, 20),
+    anchor=st.none() | st.sampled_from(ITEM_IDS),
+    weight=st.sampled_from([0.3, 1.0]),
+    share=st.sampled_from([0.0, 0.5]),
+)
+def test_a_slate_never_repeats_an_item_nor_shows_a_seen_one_nor_exceeds_k(
+    history: list[str], clicked: list[str], k: int, anchor: str | None, weight: float, share: float
+) -> None:
+    reader = SessionReader(made_up_reader({"u1": history} if history else {}), {"s1": clicks(*clicked)})
+    slate = ask(
+        made_up_release(relevance_weight=weight, exploration_share=share),
+        reader,
+        user_id="u1",
+        session_id="s1",
+        k=k,
+        surface=Surface.ITEM if anchor else Surface.HOME,
+        item_id=anchor,
+    )
+    items = shown(slate)
+    assert slate.degraded == ()
+    assert len(items) == len(set(items)) == min(k, len(ITEM_IDS) - len({*history, *clicked, *filter(None, [anchor])}))
+    assert not set(items) & {*history, *clicked, anchor}
+    assert [item.position for item in slate.items] == list(range(1, len(items) + 1))
+    assert all(0 < item.propensity <= 1 for item in slate.items)
+    if weight == 1 and share == 0:
+        assert list(np.argsort([-item.score for item in slate.items], kind="stable")) == list(range(len(items)))

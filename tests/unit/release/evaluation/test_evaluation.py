@@ -1,0 +1,177 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import timedelta
+from math import log2
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from contracts.errors import ArtefactError
+from contracts.id_map import IdMap
+from contracts.ids import UserId
+from contracts.slates import RecommendRequest
+from release.evaluation.cases import COLD_POPULAR, COLD_SESSION, WARM, Case
+from release.evaluation.evaluation import CHAIN, Evaluation, Judge, evaluate, values_of
+from release.evaluation.report import glance, write_report
+from release.evaluation.summary import Bootstrap, per_system, slices, summarise
+from tests.unit.release.made_up_release import (
+    N_ITEMS,
+    NOW,
+    BrokenRanker,
+    clicks,
+    made_up_reader,
+    made_up_release,
+    with_ranker,
+)
+
+HISTORIES = {"u1": ["i10", "i11", "i12"], "u2": ["i20", "i21"]}
+BOOTSTRAP = Bootstrap(100, seed=7)
+WINDOW = (NOW, NOW + timedelta(days=1))
+
+
+def case(user_id: str, *wanted: int) -> Case:
+    request = RecommendRequest(f"warm/{user_id}", user_id=UserId(user_id), k=4)
+    return Case(user_id, request, NOW, np.array(wanted, np.int32))
+
+
+def judge() -> Judge:
+    release = made_up_release()
+    return Judge((2, 4), release.catalogue.ids, np.full(N_ITEMS, 0.25, np.float32), release.catalogue.unit_categories)
+
+
+@pytest.fixture(scope="module")
+def evaluation() -> Evaluation:
+    stranger = Case("u3", RecommendRequest("cold/u3", k=4), NOW, np.array([0], np.int32))
+    groups = {WARM: (case("u1", 11, 3), case("u2", 9)), COLD_POPULAR: (stranger,)}
+    return evaluate(made_up_release(), made_up_reader(HISTORIES), groups, judge())
+
+
+def test_the_chain_is_judged_by_hand_arithmetic(evaluation: Evaluation) -> None:
+    # u1 is shown 11, 10, 9, 8 and wanted 11 and 3; u2, who has seen 10 and 11, is shown 9, 8, 7, 6 and wanted 9.
+    first = 1 / log2(2)
+    best_two = 1 / log2(2) + 1 / log2(3)
+    assert values_of(evaluation.per_person, WARM, CHAIN, "ndcg_at_2") == pytest.approx([first / best_two, 1])
+    assert values_of(evaluation.per_person, WARM, CHAIN, "recall_at_4") == pytest.approx([1 / 2, 1])
+    assert values_of(evaluation.per_person, WARM, CHAIN, "mrr_at_4") == pytest.approx([1, 1])
+    assert values_of(evaluation.per_person, WARM, CHAIN, "novelty_at_4") == pytest.approx([2, 2])  # -log2(0.25)
+    assert values_of(evaluation.per_person, WARM, CHAIN, "diversity_at_4") == pytest.approx(
+        [0, 0], abs=1e-6
+    )  # dramas alone
+
+
+def test_each_generator_is_judged_alone_on_the_same_people_without_seen_items(evaluation: Evaluation) -> None:
+    # popular shows u1 the items 3, 4, 5, 6: the wanted 3 is first; u2 sees 0, 1, 2, 3 and wanted 9.
+    assert values_of(evaluation.per_person, WARM, "popular", "mrr_at_4") == pytest.approx([1, 0])
+    assert values_of(evaluation.per_person, COLD_POPULAR, "popular", "hit_rate_at_2") == pytest.approx([1])
+
+
+def test_an_item_that_the_judge_does_not_know_takes_its_place_and_counts_for_nothing_else() -> None:
+    # u1 is shown 11, 10, 9, 8; the judge's catalogue ends with 10, so that the first place is lost.
+    release, known = made_up_release(), IdMap(made_up_release().catalogue.ids.ids[:-1])
+    of_known = replace(judge(), item_ids=known, popularity=np.full(len(known), 0.25, np.float32))
+    found = evaluate(release, made_up_reader(HISTORIES), {WARM: (case("u1", 10, 3),)}, of_known, alone=())
+    best_two = 1 / log2(2) + 1 / log2(3)
+    assert values_of(found.per_person, WARM, CHAIN, "ndcg_at_2") == pytest.approx([1 / log2(3) / best_two])
+    assert values_of(found.per_person, WARM, CHAIN, "novelty_at_2") == pytest.approx([2])
+    assert found.coverage["coverage_at_4"].to_list() == pytest.approx([3 / 11])
+    assert found.per_person["system"].to_list() == [CHAIN]
+
+
+def test_coverage_is_over_everybody_of_the_group(evaluation: Evaluation) -> None:
+    rows = evaluation.coverage.filter((pl.col("group") == WARM) & (pl.col("system") == CHAIN))
+    assert rows["coverage_at_4"].item() == pytest.approx(len({11, 10, 9, 8} | {9, 8, 7, 6}) / N_ITEMS)
+
+
+def test_a_generator_with_nothing_to_go_by_is_left_out_of_the_group(evaluation: Evaluation) -> None:
+    by_group = evaluation.per_person.group_by("group").agg(pl.col("system").unique())
+    systems = {row["group"]: set(row["system"]) for row in by_group.iter_rows(named=True)}
+    assert "covisitation" in systems[WARM]
+    assert "covisitation" not in systems[COLD_POPULAR]
+    assert "popular_segment" not in systems[WARM]  # nobody told their gender
+
+
+def test_a_session_is_judged_by_what_came_after_its_clicks() -> None:
+    request = RecommendRequest("s", session_id="s", k=4)  # type: ignore[arg-type]  # a plain string is a fine id here
+    visitor = Case("u9", request, NOW, np.array([9], np.int32), clicks("i21", "i20"))
+    found = evaluate(made_up_release(), made_up_reader(), {COLD_SESSION: (visitor,)}, judge())
+    assert values_of(found.per_person, COLD_SESSION, CHAIN, "ndcg_at_2") == pytest.approx([1])
+    assert found.per_person["tier"].unique().to_list() == ["session"]
+    assert found.per_person["n_seen"].unique().to_list() == [2]
+
+
+def test_an_answer_on_a_lower_rung_is_not_measured() -> None:
+    broken = with_ranker(made_up_release(), BrokenRanker())
+    with pytest.raises(ArtefactError, match="warm/u1 had to do without ranker"):
+        evaluate(broken, made_up_reader(HISTORIES), {WARM: (case("u1", 11),)}, judge())
+
+
+def test_the_headline_is_that_of_people_with_history_beside_the_baselines(evaluation: Evaluation) -> None:
+    summary = summarise(evaluation, BOOTSTRAP, "ndcg_at_2", WINDOW)
+    headline = summary["headline"]
+    ours, popular = (values_of(evaluation.per_person, WARM, system, "ndcg_at_2") for system in (CHAIN, "popular"))
+    assert headline["people"] == 2
+    assert headline["ndcg_at_2"] == pytest.approx(ours.mean(), abs=1e-6)
+    assert headline["popular"] == pytest.approx(popular.mean(), abs=1e-6)
+    assert headline["low"] <= headline["ndcg_at_2"] <= headline["high"]
+    gain = summary["ndcg_at_2_gain_over"]["popular"]
+    assert gain["mean"] == pytest.approx((ours - popular).mean(), abs=1e-6)
+    assert summary[COLD_POPULAR]["people"] == 1
+
+
+def test_every_mean_stands_inside_its_interval_and_coverage_has_none(evaluation: Evaluation) -> None:
+    table = per_system(evaluation, BOOTSTRAP)
+    means, covered = (table.filter(pl.col("low").is_not_null()), table.filter(pl.col("low").is_null()))
+    assert means.filter((pl.col("low") > pl.col("value")) | (pl.col("value") > pl.col("high"))).is_empty()
+    assert set(covered["metric"]) == {"coverage_at_2", "coverage_at_4"}
+
+
+def test_slices_part_people_by_tier_and_by_length_of_history(evaluation: Evaluation) -> None:
+    found = {(one["group"], one["slice"]): one["people"] for one in slices(evaluation, BOOTSTRAP, "ndcg_at_2")}
+    assert found == {
+        (WARM, "everybody"): 2,
+        (WARM, "tier personal"): 2,
+        (WARM, "history 1 to 4"): 2,
+        (COLD_POPULAR, "everybody"): 1,
+        (COLD_POPULAR, "tier popular"): 1,
+    }
+
+
+def test_an_interval_depends_on_the_seed_and_what_it_is_of_alone() -> None:
+    values = np.array([0.1, 0.5, 0.9, 0.2, 0.4])
+    assert BOOTSTRAP.interval(values, "a") == Bootstrap(100, seed=7).interval(values, "a")
+    assert BOOTSTRAP.interval(values, "a") != BOOTSTRAP.interval(values, "b")
+    assert BOOTSTRAP.interval(values, "a") != Bootstrap(100, seed=8).interval(values, "a")
+
+
+def test_equal_evaluations_give_equal_files(evaluation: Evaluation, tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        write_report(tmp_path / name, evaluation, BOOTSTRAP, "ndcg_at_2", WINDOW, {"index": "f00d"})
+    names = sorted(path.relative_to(tmp_path / "a").as_posix() for path in (tmp_path / "a").rglob("*.*"))
+    assert [name for name in names if not name.startswith("glance/")] == sorted(
+        [
+            "metrics.json",
+            "ndcg_by_system.csv",
+            "ndcg_by_system.png",
+            "per_system.csv",
+            "per_user.parquet",
+            "slices.json",
+        ]
+    )
+    assert all((tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes() for name in names)
+    assert "glance/warm.json" in names
+    assert json.loads((tmp_path / "a" / "metrics.json").read_bytes())["window"]["test_start"] == NOW.isoformat()
+
+
+def test_the_glance_holds_the_chain_per_group_and_each_baseline_under_the_same_keys(evaluation: Evaluation) -> None:
+    systems = per_system(evaluation, BOOTSTRAP)
+    found = glance(systems, "ndcg_at_2")
+    assert set(systems["group"]) <= set(found)
+    assert len({frozenset(figures) for figures in found.values()}) == 1
+    chain = (pl.col("group") == WARM) & (pl.col("system") == CHAIN) & (pl.col("metric") == "ndcg_at_2")
+    assert found[WARM]["ndcg_at_2"] == systems.filter(chain)["value"].item()
+    assert found[WARM]["ndcg_at_2_low"] <= found[WARM]["ndcg_at_2"] <= found[WARM]["ndcg_at_2_high"]

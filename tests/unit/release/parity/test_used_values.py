@@ -1,0 +1,160 @@
+"""The record of what an answer stood on: it gives back every bit, and nothing else passes for one."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from contracts.errors import ArtefactError
+from contracts.events import EventType
+from contracts.features import Entity, Events, FeatureSchema, FeatureSpec, History, Person, ReadRows
+from contracts.ids import ItemId, UserId
+from contracts.slates import Slate, SlateItem, Tier
+from release.parity.used_values import N_NOT_SHOWN, RecordingReader, UsedRows, UsedValues, parse_record
+
+NOW = datetime(2020, 4, 10, 12, 0, 0, 123_456, tzinfo=UTC)
+SCHEMA = FeatureSchema(Entity.USER, (FeatureSpec("user_one", -1.0, 7.0), FeatureSpec("user_two", 0.0, 7.0)))
+ITEMS = tuple(ItemId(f"i{number}") for number in range(40))
+
+
+def rows_of(values: list[list[float]]) -> ReadRows:
+    """Rows whose first value is missing wherever it is negative."""
+    matrix = np.array(values, np.float32).reshape(len(values), -1)
+    return ReadRows(matrix, np.ones(len(values), bool), matrix < 0, np.arange(len(values), dtype=np.int64))
+
+
+class Shelf:
+    """A reader of made-up rows: an item's value is its number."""
+
+    generation_id = "g1"
+
+    def __init__(self) -> None:
+        self.n_reads = 0
+
+    def read_person(self, *_asked: object) -> Person:
+        self.n_reads += 1
+        history = History.untold(np.array([3, 4], np.int32), np.array([5, 9]), np.zeros(2, np.float32))
+        recent = Events(
+            np.array([-1], np.int32), np.array([7_000_000]), np.array([2], np.uint8), np.ones(1, np.float32)
+        )
+        return Person(rows_of([[-1.0, 2.0]]), history, Events.empty(), recent)
+
+    def read_items(self, item_ids: Any, _now: datetime) -> ReadRows:
+        self.n_reads += 1
+        return rows_of([[float(item_id[1:])] for item_id in item_ids])
+
+
+def slate(*item_ids: str, request_id: str = "r1") -> Slate:
+    items = tuple(SlateItem(ItemId(one), "", at, 0.0, "als", 1.0) for at, one in enumerate(item_ids, start=1))
+    return Slate(request_id, "r-1", "g1", Tier.PERSONAL, "ranker", (), items, {})
+
+
+def used(shown: Slate, *, asked: int = 40) -> UsedValues:
+    reader = RecordingReader(Shelf(), SCHEMA)
+    reader.read_person(UserId("u7"), None, NOW)
+    reader.read_items(ITEMS[:asked], NOW)
+    found = reader.used(shown)
+    assert found is not None
+    return found
+
+
+def test_what_was_read_is_kept_with_when_and_for_whom_and_nothing_is_read_twice():
+    shelf = Shelf()
+    reader = RecordingReader(shelf, SCHEMA)
+    reader.read_person(UserId("u7"), None, NOW)
+    reader.read_items(ITEMS, NOW)
+    found = reader.used(slate("i5", "i3"))
+    assert shelf.n_reads == 2
+    assert found is not None
+    assert (found.request_id, found.release_id, found.generation_id, found.now) == ("r1", "r-1", "g1", NOW)
+    assert (found.n_events, found.last_ts) == (2, 9)
+    assert found.recent == ((7_000_000, EventType.CLICK),)
+    assert found.user is not None
+    assert (found.user.ids, found.user.rows.missing.tolist()) == (("u7",), [[True, False]])
+
+
+def test_the_items_shown_come_first_in_their_order_and_some_others_after():
+    items = used(slate("i5", "i3")).items
+    assert items is not None
+    assert items.ids[:2] == ("i5", "i3")
+    assert len(set(items.ids)) == len(items.ids) == 2 + N_NOT_SHOWN
+    assert items.rows.values[:, 0].tolist() == [float(item_id[1:]) for item_id in items.ids]
+
+
+def test_the_others_are_drawn_by_the_request_alone():
+    one, again, other = (used(slate("i5", request_id=name)).items for name in ("r1", "r1", "r2"))
+    assert one is not None
+    assert again is not None
+    assert other is not None
+    assert one.ids == again.ids != other.ids
+
+
+def test_where_few_were_candidates_all_are_kept():
+    items = used(slate("i0"), asked=3).items
+    assert items is not None
+    assert sorted(items.ids) == ["i0", "i1", "i2"]
+
+
+def test_an_answer_that_read_nothing_has_no_values():
+    assert RecordingReader(Shelf(), SCHEMA).used(slate("i5")) is None
+
+
+def test_somebody_who_did_not_say_who_they_are_has_no_row():
+    reader = RecordingReader(Shelf(), SCHEMA)
+    reader.read_person(None, None, NOW)
+    found = reader.used(slate("i5"))
+    assert found is not None
+    assert (found.user, found.items) == (None, None)
+
+
+@given(
+    st.lists(st.lists(st.floats(width=32, allow_nan=False), min_size=3, max_size=3), min_size=1, max_size=9),
+    st.data(),
+)
+def test_a_record_gives_back_every_bit(values: list[list[float]], data: st.DataObject) -> None:
+    n = len(values)
+    rows = ReadRows(
+        np.array(values, np.float32),
+        np.array(data.draw(st.lists(st.booleans(), min_size=n, max_size=n))),
+        np.array(data.draw(st.lists(st.booleans(), min_size=3 * n, max_size=3 * n))).reshape(n, 3),
+        np.array(data.draw(st.lists(st.integers(0, 2**32 - 1), min_size=n, max_size=n)), np.int64),
+    )
+    before = replace(used(slate("i5")), items=UsedRows(ITEMS[:n], rows))
+    after = parse_record(json.dumps(before.to_json()).encode())
+    assert after.now == before.now
+    assert after.items is not None
+    assert after.items.ids == ITEMS[:n]
+    assert after.items.rows.values.tobytes() == rows.values.tobytes()
+    for part in ("known", "missing", "written"):
+        np.testing.assert_array_equal(getattr(after.items.rows, part), getattr(rows, part))
+
+
+def broken(**changes: Any) -> bytes:
+    said = used(slate("i5")).to_json()
+    return json.dumps({**said, "user": {**said["user"], **changes}}).encode()
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        b"",
+        b"[]",
+        b"{}",
+        broken(values="AAAA"),
+        broken(values="no base64!"),
+        broken(missing=""),
+        broken(ids=[]),
+        broken(known=[True, True]),
+        json.dumps({**used(slate("i5")).to_json(), "now": "2020-04-10T12:00:00"}).encode(),
+    ],
+)
+def test_what_is_no_record_is_refused_by_name(record: bytes) -> None:
+    with pytest.raises(ArtefactError, match="values log"):
+        parse_record(record)
