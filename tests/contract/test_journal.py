@@ -176,7 +176,7 @@ def test_the_schema_is_the_newest_that_there_is_a_migration_for(journal: Journal
 
 def test_opening_a_journal_of_the_newest_schema_does_not_load_the_migrations(journal: Journal, home: Home) -> None:
     code = (
-        "import sys; from pathlib import Path; from contracts.home import Home; from release.journal import Journal;"
+        "import sys; from pathlib import Path; from contracts.home import Home; from release.journal.journal import Journal;"
         "Journal(Home(Path(sys.argv[1])), 'movies').entries(); print('alembic' in sys.modules)"
     )
     command = [sys.executable, "-c", code, str(home.root)]

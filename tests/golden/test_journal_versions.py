@@ -17,7 +17,7 @@ from release.journal.journal import Action, Journal, Note, Phase
 
 HERE = Path(__file__).resolve().parent
 APPEND = (
-    "import sys; from pathlib import Path; from contracts.home import Home; from release.journal import *;"
+    "import sys; from pathlib import Path; from contracts.home import Home; from release.journal.journal import *;"
     "Journal(Home(Path(sys.argv[1])), 'movies').append(Note(Action.OBSERVE, Phase.DONE))"
 )
 

@@ -31,6 +31,8 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copy(ROOT / "tests" / name, folder / "tests" / name)
     (place,) = re.findall(r"^Write `(.+)`:$", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
     (folder / place).write_text(blocks("python")[0])
+    families = (folder / place).with_name("__init__.py")
+    families.write_text(families.read_text().replace("    value_total,\n", "    value_total,\n    weekend,\n"))
     return folder
 
 
@@ -57,7 +59,7 @@ def test_it_is_learnt_into_the_schema(copy: Path):
 from datetime import UTC, datetime
 import polars as pl
 from contracts.features import Entity
-from feature_store.offline import learn_schema, point_in_time_join
+from feature_store.offline.offline_store import learn_schema, point_in_time_join
 from tests.worlds import small_world
 asked = pl.DataFrame({"user_id": ["u500", "u501"], "as_of": [datetime(2020, 3, 1, tzinfo=UTC)] * 2})
 training = point_in_time_join(asked, small_world(), Entity.USER)
