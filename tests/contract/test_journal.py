@@ -176,8 +176,9 @@ def test_the_schema_is_the_newest_that_there_is_a_migration_for(journal: Journal
 
 def test_opening_a_journal_of_the_newest_schema_does_not_load_the_migrations(journal: Journal, home: Home) -> None:
     code = (
-        "import sys; from pathlib import Path; from contracts.home import Home; from release.journal.journal import Journal;"
-        "Journal(Home(Path(sys.argv[1])), 'movies').entries(); print('alembic' in sys.modules)"
+        "import sys; from pathlib import Path; from contracts.home import Home; "
+        "from release.journal.journal import Journal; Journal(Home(Path(sys.argv[1])), 'movies').entries(); "
+        "print('alembic' in sys.modules)"
     )
     command = [sys.executable, "-c", code, str(home.root)]
     done = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, check=True)
