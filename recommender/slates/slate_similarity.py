@@ -18,9 +18,18 @@ def overlap(first: Items, second: Items) -> float:
 
 
 def rank_biased_overlap(first: Items, second: Items, persistence: float = PERSISTENCE) -> float:
-    """How alike they are when upper positions count more, 0 to 1: what was seen, carried on to slates without end.
+    """How alike they are when upper positions count more: 1 for one slate twice, 0 without a common item.
 
-    Source: Webber, Moffat and Zobel, ACM TOIS 28(4), 2010, eq. 32 (RBO_ext).
+    A slate is taken for the head of a longer ranking, which goes on to agree as the head does. So five items beside ten
+    with the same first five give 1; that five are missing shows in `overlap`. With s and l for the lengths of
+    the shorter and the longer slate, and X_d for the number of items that their first d positions share:
+
+        (1 - p) / p * (sum_{d=1..l} X_d / d * p^d + sum_{d=s+1..l} X_s (d - s) / (s d) * p^d)
+            + ((X_l - X_s) / l + X_s / s) * p^l
+
+    An empty slate has no head to go by: 0 beside any other, 1 beside another empty one.
+    persistence: p, above 0 and below 1.
+    Source: Webber, Moffat and Zobel, ACM TOIS 28(4), 2010, eq. 32 (RBO_ext for rankings of unequal length, no ties).
     """
     short, long = sorted((first, second), key=len)
     n_short, n_long, p = len(short), len(long), persistence

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -15,6 +15,7 @@ from contracts.slates import Slate
 from feature_store.readers.offline_reader import OfflineFeatureReader
 from feature_store.values.histories import of_known_items
 from feature_store.values.values import FeatureValues
+from recommender.slates.slate_similarity import overlap, rank_biased_overlap
 from release.bundle.bundle import Release
 from release.bundle.manifest import REBUILD, VALUES_FOLDER
 from release.bundle.parts import GOLDEN
@@ -22,13 +23,11 @@ from release.golden.golden_queries import answer_question, load_queries
 from release.golden.golden_requests import Question
 
 OVERLAP_AT: Final = 10
-# What the next place down weighs: 0.9 puts 86% of the weight on the first ten.
-PERSISTENCE: Final = 0.9
 
 
 @dataclass(frozen=True)
 class QueryDifference:
-    """One query. overlap: the share of the first ten items that both show; rank_biased_overlap: places weighed too.
+    """One query. overlap: of the first ten items; both measures as `recommender.slates.slate_similarity` has them.
 
     tiers: (of A, of B); unanswered: why A has no slate, empty where it has one.
     """
@@ -84,20 +83,6 @@ def compare_golden(a: Release, b: Release) -> GoldenDifference:
     return GoldenDifference(tuple(found), {entity: names for entity, names in defaulted.items() if names})
 
 
-def rank_biased_overlap(ours: Sequence[str], theirs: Sequence[str], persistence: float = PERSISTENCE) -> float:
-    """How alike two rankings are: 1 for equal ones, 0 without a common item; earlier places weigh more.
-
-    Source: Webber, Moffat and Zobel, TOIS 2010 (extrapolated, at the depth of the longer one).
-    """
-    depth = max(len(ours), len(theirs))
-    if not depth:
-        return 1.0
-    common = np.array([len({*ours[:d]} & {*theirs[:d]}) for d in range(1, depth + 1)])
-    places = np.arange(1, depth + 1)
-    weights = persistence**places
-    return float(common[-1] / depth * weights[-1] + (1 - persistence) / persistence * (common / places * weights).sum())
-
-
 def _reader(release: Release, values: FeatureValues) -> OfflineFeatureReader:
     """Reads values of another release as this one needs them: its features in its order, and items it knows."""
     schemas, item_ids = release.schemas, release.catalogue.ids
@@ -122,10 +107,13 @@ def _lacking(schema: FeatureSchema, values: FeatureValues) -> tuple[str, ...]:
 
 def _compare(ours: Slate, theirs: Slate) -> QueryDifference:
     a, b = ([str(item.item_id) for item in slate.items] for slate in (ours, theirs))
-    longest = max(len(a[:OVERLAP_AT]), len(b[:OVERLAP_AT]))
-    overlap = len({*a[:OVERLAP_AT]} & {*b[:OVERLAP_AT]}) / longest if longest else 1.0
-    tiers = (str(ours.tier), str(theirs.tier))
-    return QueryDifference(theirs.request_id, a == b, overlap, rank_biased_overlap(a, b), tiers)
+    return QueryDifference(
+        theirs.request_id,
+        identical=a == b,
+        overlap=overlap(a[:OVERLAP_AT], b[:OVERLAP_AT]),
+        rank_biased_overlap=rank_biased_overlap(a, b),
+        tiers=(str(ours.tier), str(theirs.tier)),
+    )
 
 
 def _unanswered(question: Question, theirs: Slate, error: UnknownId) -> QueryDifference:

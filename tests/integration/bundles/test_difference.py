@@ -15,12 +15,16 @@ from cli.releases import difference
 from contracts.errors import ArtefactError, PromotionRefused
 from contracts.features import FeatureSchema, FeatureSpec
 from contracts.home import Home
-from feature_store.values.values import FeatureSchemas
+from feature_store.readers.offline_reader import OfflineFeatureReader
+from feature_store.values.values import FeatureSchemas, FeatureValues
 from release.bundle.bundle import Release
 from release.bundle.bundle_store import BundleStore
 from release.difference import FeatureDifference, _compare_schemas, compare
-from release.golden.golden_difference import compare_golden, rank_biased_overlap
+from release.golden.golden_difference import compare_golden
 from release.lookup import find_bundle
+from release.shadow.shadow import Side
+from release.shadow.shadow import compare as shadow_compare
+from release.shadow.shadow_run import golden_questions
 from tests.release_worlds import CHECKOUT
 
 
@@ -127,10 +131,12 @@ def test_features_that_the_second_lacks_are_named_for_the_first_answers_with_its
     assert len(found.queries) == 9
 
 
-def test_the_overlap_of_rankings_weighs_the_first_places_most() -> None:
-    assert rank_biased_overlap("abc", "abc") == pytest.approx(1)
-    assert rank_biased_overlap("abc", "xyz") == 0
-    assert rank_biased_overlap("", "") == 1
-    # Depth 2, persistence 0.5: common 0 then 2; 2/2 * 0.25 + 0.5/0.5 * (0/1 * 0.5 + 2/2 * 0.25)
-    assert rank_biased_overlap("ab", "ba", persistence=0.5) == pytest.approx(0.25 + 0.25)
-    assert rank_biased_overlap("abcd", "abdc") > rank_biased_overlap("abcd", "bacd")
+def test_diff_and_shadow_say_the_same_of_a_slate_of_five_beside_one_of_ten(built: Release) -> None:
+    shorter = replace(built, request=built.request.model_copy(update={"max_k": 5}))
+    of_golden = compare_golden(shorter, built)
+    assert {query.overlap for query in of_golden.queries} == {0.5}
+    assert built.folder is not None
+    reader = OfflineFeatureReader(FeatureValues.load(built.folder / "values"), built.schemas, built.catalogue.ids)
+    sides = Side(shorter, reader), Side(built, reader)
+    of_shadow = shadow_compare(*sides, golden_questions(built), built.as_of).to_json()["all"]
+    assert of_golden.rank_biased_overlap == pytest.approx(of_shadow["rank_biased_overlap"]) == pytest.approx(1.0)

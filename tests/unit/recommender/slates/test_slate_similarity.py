@@ -34,6 +34,20 @@ def test_a_slate_whose_two_items_are_swapped_by_hand():
     assert rank_biased_overlap("ab", "ba", 0.9) == pytest.approx(0.9)
 
 
+def test_slates_of_unequal_length_by_hand():
+    # p = 1/2. Shared among the first 1, 2, 3, 4: none; b; a, b; a, b. At depth 2 the shorter one ends with half of
+    # it shared, and is taken to go on so: 1 * (3 - 2) / 2 of the third position, 1 * (4 - 2) / 2 of the fourth.
+    seen = 0 / 1 * 1 / 2 + 1 / 2 * 1 / 4 + (2 + 1 / 2) / 3 * 1 / 8 + (2 + 2 / 2) / 4 * 1 / 16
+    below = ((2 - 1) / 4 + 1 / 2) * 1 / 16
+    assert rank_biased_overlap("ab", "bcad", 1 / 2) == pytest.approx(seen + below)
+    assert rank_biased_overlap("bcad", "ab", 1 / 2) == pytest.approx(seen + below)
+
+
+def test_a_slate_of_five_beside_one_of_ten_with_the_same_head_is_as_alike_as_can_be():
+    assert rank_biased_overlap("abcde", "abcdefghij") == pytest.approx(1)
+    assert overlap("abcde", "abcdefghij") == 5 / 10
+
+
 def test_the_shorter_slate_is_taken_to_go_on_as_it_was():
     # All of the shorter slate agrees, so that all of it would.
     assert rank_biased_overlap("ab", "abcd") == pytest.approx(1)
