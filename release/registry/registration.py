@@ -25,6 +25,7 @@ from mlflow.types import ColSpec, Schema
 from tqdm import tqdm
 
 from contracts.errors import ArtefactError
+from release import answering
 from release.bundle.bundle_store import BundleStore
 from release.bundle.manifest import Manifest, load_manifest
 from release.registry.figures import flat_metrics, flat_params, headline
@@ -41,7 +42,7 @@ from release.registry.registry import (
 )
 
 MODEL_TAG = "slate.model_uri"
-MODEL_CODE = Path(__file__).with_name("pyfunc_model.py")
+MODEL_CODE = Path(answering.__file__).with_name("pyfunc_model.py")
 # What the model needs to answer; named outright, for MLflow's own guess takes a minute and the network.
 MODEL_REQUIREMENTS = ("mlflow", "faiss-cpu", "implicit", "lightgbm", "numpy", "pandas", "polars", "scipy")
 

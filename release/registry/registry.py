@@ -1,7 +1,7 @@
 """The model registry (MLflow): one registered model per application, a version is a release.
 
-The only other modules that call MLflow are its neighbours `registration` (logging a run), `registry_stages` (what is
-deprecated), `registry_connection` and `pyfunc_model`.
+The only other modules that call MLflow are its neighbours `registration` (logging a run), `stages` (what is
+deprecated), `connection`, and `answering.pyfunc_model`.
 """
 
 from __future__ import annotations
