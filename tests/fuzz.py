@@ -27,12 +27,14 @@ import numpy as np
 from contracts.clock import FixedClock
 from contracts.errors import ArtefactError, SlateworkError
 from contracts.ids import UserId
+from contracts.settings.settings import load_settings
 from contracts.slates import RecommendRequest
 from feature_store.readers.offline_reader import OfflineFeatureReader
 from feature_store.values.values import FeatureValues
 from release.answering.request_path import answer
 from release.bundle.bundle import load_bundle, load_measured
-from release.gates.quality_gates import Card
+from release.evaluation.summary import Bootstrap
+from release.gates.quality_gates import QualityGates
 from release.golden.golden_queries import check_golden
 from tests.forged_bundles import forge, with_hnsw
 from tests.hostile_bytes import hostile
@@ -148,7 +150,7 @@ def _use(bundle: Path) -> None:
     """Everything that parses a file of a bundle."""
     release = load_bundle(bundle)
     values = FeatureValues.load(bundle / "values")
-    Card.read(bundle)
+    QualityGates(load_settings().promotion, Bootstrap(100, seed=0)).evaluate(bundle, champion=None)
     load_measured(bundle)
     reader = OfflineFeatureReader(values, release.schemas, release.catalogue.ids)
     user_id = UserId(values.users["user_id"][0]) if values.users.height else None
