@@ -23,7 +23,7 @@ from contracts.profiles import (
     PresenceProfile,
     TableProfile,
 )
-from contracts.settings.settings import DriftSettings
+from contracts.settings.drift import DriftSettings
 
 # An empty bin would make the index infinite: no share counts as less than this. One bin of a tenth that empties then
 # comes to 0.69, and not to more for being one of a larger table.

@@ -12,7 +12,8 @@ import polars as pl
 
 from contracts.errors import ArtefactError
 from contracts.ids import FloatArray
-from contracts.settings.settings import IndexSettings, Settings
+from contracts.settings.index import IndexSettings
+from contracts.settings.settings import Settings
 from contracts.tables import CanonicalTables
 from pipelines.matrix_run import emptied, load_split, run_matrix_stage
 from pipelines.paths import CANDIDATES, INDEX, VALID, Cutoff

@@ -12,7 +12,7 @@ import polars as pl
 
 from contracts.errors import DataTooSmall, SettingsError
 from contracts.events import POSITIVE_EVENTS
-from contracts.settings.settings import FeatureSettings
+from contracts.settings.features import FeatureSettings
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import polars as pl
 
 from contracts.errors import SourceError
 from contracts.home import Home
-from contracts.settings.settings import IngestSettings
+from contracts.settings.ingest import IngestSettings
 from contracts.tables import CanonicalTables
 from sources.canonical.canonical import conform
 from sources.canonical.event_spool import Spool

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import orjson
 
-from contracts.settings.settings import CanarySettings
+from contracts.settings.canary import CanarySettings
 from feature_store.online.connection import Client
 from feature_store.online.keys import events_key
 from feature_store.online.serving_targets import Canary

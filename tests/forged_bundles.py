@@ -8,7 +8,7 @@ from typing import Any
 
 from contracts.artefact import META, Meta
 from contracts.fingerprint import canonical_json, fingerprint_file, fingerprint_json
-from contracts.settings.settings import IndexSettings
+from contracts.settings.index import IndexSettings
 from feature_store.values.values import load_schemas
 from recommender.generators import load_generators
 from recommender.index.vector_index import VectorIndex

@@ -10,14 +10,9 @@ import numpy as np
 import polars as pl
 
 from contracts.features import Entity, FeatureRows, FeatureSchema, FeatureSpec, History
-from contracts.settings.settings import (
-    AlsSettings,
-    CandidateSettings,
-    CovisitationSettings,
-    IndexSettings,
-    PopularSettings,
-    RankingSettings,
-)
+from contracts.settings.candidates import AlsSettings, CandidateSettings, CovisitationSettings, PopularSettings
+from contracts.settings.index import IndexSettings
+from contracts.settings.ranking import RankingSettings
 from contracts.tables import INTERACTIONS_SCHEMA, ITEMS_SCHEMA, USERS_SCHEMA, CanonicalTables
 from recommender.catalogue import Catalogue
 from recommender.generators import Generator, fit_generators

@@ -16,7 +16,7 @@ _LARGEST_BATCH = 100_000
 
 @dataclass(frozen=True)
 class PublishParams:
-    """batch_size: as in `contracts.settings.settings.PublishSettings`."""
+    """batch_size: as in `contracts.settings.publish.PublishSettings`."""
 
     batch_size: int
 

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from contracts.artefact import Meta, check_built_with, fingerprint_array, load_array, load_meta, save_artefact
 from contracts.ids import FloatArray, ItemIdxArray
-from contracts.settings.settings import AlsSettings
+from contracts.settings.candidates import AlsSettings
 from recommender.catalogue import Catalogue
 from recommender.events import Events
 from recommender.proposals import Proposals, best_first

@@ -18,7 +18,7 @@ from scipy.sparse import csr_matrix
 from contracts.artefact import REBUILD, Meta, check_built_with, load_array, load_meta, save_artefact
 from contracts.errors import ArtefactError
 from contracts.ids import FloatArray, ItemIdxArray
-from contracts.settings.settings import CovisitationSettings
+from contracts.settings.candidates import CovisitationSettings
 from recommender.catalogue import Catalogue
 from recommender.events import SECONDS_PER_DAY, Events
 from recommender.proposals import Proposals, best_first

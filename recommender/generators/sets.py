@@ -18,7 +18,7 @@ import polars as pl
 
 from contracts.artefact import META, Meta, load_meta, reading, save_artefact
 from contracts.errors import ReleaseMismatch
-from contracts.settings.settings import CandidateSettings, PopularSettings
+from contracts.settings.candidates import CandidateSettings, PopularSettings
 from contracts.tables import CanonicalTables
 from recommender.catalogue import Catalogue
 from recommender.events import SECONDS_PER_DAY, Events

@@ -24,7 +24,7 @@ from contracts.errors import DataTooSmall, ReleaseMismatch, ShapeMismatch
 from contracts.fingerprint import canonical_json
 from contracts.id_map import IdMap
 from contracts.ids import FloatArray, ItemIdxArray
-from contracts.settings.settings import IndexSettings
+from contracts.settings.index import IndexSettings
 from recommender.index.index_file import check_index_bytes
 from recommender.proposals import Proposals, best_first
 

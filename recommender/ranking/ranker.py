@@ -14,7 +14,7 @@ import numpy.typing as npt
 from contracts.artefact import REBUILD, Meta, load_meta, reading, save_artefact
 from contracts.errors import ArtefactError, DataTooSmall, ReleaseMismatch, ShapeMismatch
 from contracts.ids import FloatArray
-from contracts.settings.settings import RankingSettings
+from contracts.settings.ranking import RankingSettings
 from recommender.ranking.model_text import trees_of
 
 KIND = "ranker"

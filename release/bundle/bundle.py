@@ -26,7 +26,7 @@ from typing import Any, Final
 from contracts.artefact import META, check_built_with, load_meta, reading
 from contracts.errors import ArtefactError, ReleaseMismatch
 from contracts.fingerprint import fingerprint_file, fingerprint_json
-from contracts.settings.settings import RequestSettings
+from contracts.settings.request import RequestSettings
 from feature_store.values.file_names import VALUES
 from feature_store.values.values import FeatureSchemas, load_schemas
 from recommender.catalogue import Catalogue

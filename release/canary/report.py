@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from contracts.settings.settings import CanarySettings
+from contracts.settings.canary import CanarySettings
 from recommender.metrics import Interval
 from release.canary.history import Run
 from release.canary.statistics import (

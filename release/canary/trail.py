@@ -8,7 +8,7 @@ from datetime import datetime
 
 from tqdm import tqdm
 
-from contracts.settings.settings import CanarySettings
+from contracts.settings.canary import CanarySettings
 from feature_store.online.connection import Client
 from feature_store.online.event_stream import Batch
 from release.canary.guard import Reading

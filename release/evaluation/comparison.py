@@ -14,7 +14,7 @@ import polars as pl
 from tqdm import tqdm
 
 from contracts.errors import ArtefactError, NotComparable
-from contracts.settings.settings import PROMOTION_CUTOFF
+from contracts.settings.evaluate import PROMOTION_CUTOFF
 from recommender.metrics import Interval, PerPerson
 from release.bundle.bundle import Release, load_measured, measured_from
 from release.bundle.manifest import load_manifest

@@ -12,7 +12,7 @@ from contracts.clock import Clock
 from contracts.drift import ColumnDrift, Verdict, drift_between
 from contracts.errors import ArtefactError
 from contracts.profiles import TableProfile, read_profiles
-from contracts.settings.settings import PromotionSettings
+from contracts.settings.promotion import PromotionSettings
 from release.bundle.bundle import VALIDATION, read_json
 from release.bundle.manifest import REBUILD, load_manifest
 from release.gates.gate import Gate

@@ -14,7 +14,8 @@ from pathlib import Path
 from contracts.clock import Clock, WallClock
 from contracts.errors import ArtefactError, ReleaseMismatch, StoreError, StoreUnavailable
 from contracts.features import FeatureReader
-from contracts.settings.settings import PromotionSettings, Settings
+from contracts.settings.promotion import PromotionSettings
+from contracts.settings.settings import Settings
 from feature_store.readers.offline_reader import OfflineFeatureReader
 from feature_store.values.values import FeatureValues
 from release.bundle.bundle import VALIDATION, Release, load_bundle, read_json

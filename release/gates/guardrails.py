@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from contracts.settings.settings import PromotionSettings
+from contracts.settings.promotion import PromotionSettings
 from release.evaluation.cases import WARM
 from release.evaluation.comparison import Comparison
 from release.evaluation.evaluation import POPULAR_SHARE

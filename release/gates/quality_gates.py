@@ -14,7 +14,8 @@ from typing import Final
 import polars as pl
 
 from contracts.errors import ArtefactError, NotComparable
-from contracts.settings.settings import PROMOTION_CUTOFF, PromotionSettings
+from contracts.settings.evaluate import PROMOTION_CUTOFF
+from contracts.settings.promotion import PromotionSettings
 from contracts.tables import read_parquet
 from recommender.metrics import PerPerson
 from release.bundle.bundle import MEASURED

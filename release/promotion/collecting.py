@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from contracts.errors import PromotionRefused, StoreError
-from contracts.settings.settings import PublishSettings
+from contracts.settings.publish import PublishSettings
 from feature_store.online.connection import Client
 from feature_store.publishing.collection import Collection, collect
 from release.canary.history import last_run

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from contracts.clock import Clock
 from contracts.errors import SlateworkError, StoreError, StoreUnavailable
 from contracts.features import FeatureReader
-from contracts.settings.settings import ServingSettings
+from contracts.settings.serving import ServingSettings
 from feature_store.online.pointer import Pointer
 from feature_store.online.serving_targets import Canary, Staged, Traffic
 from feature_store.readers.unreachable_reader import UnreachableStoreReader

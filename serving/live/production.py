@@ -9,7 +9,7 @@ from typing import Protocol, TypeVar
 from contracts.errors import StoreUnavailable
 from contracts.features import FeatureReader
 from contracts.home import Home
-from contracts.settings.settings import ServingSettings
+from contracts.settings.serving import ServingSettings
 from feature_store.online.connection import Client, connect
 from feature_store.online.pointer import Pointer, read_pointer
 from feature_store.online.recent import Bounds, RecentEvent, append_events

@@ -14,7 +14,7 @@ from collections.abc import Callable
 import orjson
 import redis
 
-from contracts.settings.settings import ServingSettings
+from contracts.settings.serving import ServingSettings
 from feature_store.online.keys import values_key
 from release.parity.used_values import UsedValues
 from serving.logs.capped_stream import CappedStream

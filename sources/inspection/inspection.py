@@ -16,7 +16,7 @@ import polars as pl
 
 from contracts.errors import SourceError
 from contracts.events import EventType
-from contracts.settings.settings import ValidateSettings
+from contracts.settings.validate import ValidateSettings
 from contracts.tables import SCHEMAS, CanonicalTables
 from sources.canonical.origins import Origins
 from sources.canonical.refusals import load_refusals

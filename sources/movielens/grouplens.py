@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from contracts.errors import HashMismatch, SourceError
 from contracts.home import Home
-from contracts.settings.settings import MovieLensName
+from contracts.settings.ingest import MovieLensName
 from sources.archives import unpack
 
 ADDRESS = "https://files.grouplens.org/datasets/movielens"

@@ -20,7 +20,8 @@ from great_expectations.expectations.row_conditions import Column
 
 from contracts.drift import ColumnDrift
 from contracts.events import EventType
-from contracts.settings.settings import DriftSettings, ValidateSettings
+from contracts.settings.drift import DriftSettings
+from contracts.settings.validate import ValidateSettings
 from contracts.tables import MAX_ID_LENGTH
 from contracts.validation_rules import CATEGORIES, DRIFT, VOLUME
 

@@ -17,7 +17,7 @@ import polars as pl
 from contracts.drift import ColumnDrift, Verdict, table_drift
 from contracts.errors import ValidationFailed
 from contracts.profiles import TableProfile, write_profile
-from contracts.settings.settings import ValidateSettings
+from contracts.settings.validate import ValidateSettings
 from contracts.tables import IMPRESSIONS_SCHEMA, SCHEMAS, CanonicalTables, read_parquet, scan_impressions, write_parquet
 from contracts.validation_rules import is_about_the_baseline
 from sources.canonical.origins import NO_ORIGINS, Origins

@@ -10,7 +10,7 @@ from typing import get_args
 import pytest
 from ruamel.yaml import YAML
 
-from contracts.settings.settings import IngestSettings
+from contracts.settings.ingest import IngestSettings
 from tests.dags.conftest import CONTEXT, NASTY, TOP
 
 GRAPH = YAML(typ="safe", pure=True).load((TOP / "dvc.yaml").read_text())["stages"]

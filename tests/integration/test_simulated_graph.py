@@ -9,8 +9,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from contracts.settings.params_file import read_params
 from contracts.settings.presets import load_preset
-from contracts.settings.settings import Settings, read_params
+from contracts.settings.settings import Settings
 from contracts.tables import CanonicalTables
 from pipelines import candidates, evaluate, features, index, ingest, ranking, release, validate
 from pipelines.paths import BUNDLE, EVALUATION, VALID, Cutoff

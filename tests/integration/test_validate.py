@@ -20,7 +20,9 @@ from cli.main import app
 from contracts.clock import FixedClock
 from contracts.errors import ArtefactError, SettingsError, ValidationFailed
 from contracts.home import Home
-from contracts.settings.settings import DriftSettings, Settings, ValidateSettings, load_settings
+from contracts.settings.drift import DriftSettings
+from contracts.settings.settings import Settings, load_settings
+from contracts.settings.validate import ValidateSettings
 from contracts.tables import SCHEMAS, SORT_KEYS, CanonicalTables
 from pipelines import validate as stage
 from pipelines.paths import QUARANTINE, RAW, VALID, VALIDATION_RESULT

@@ -17,7 +17,7 @@ from contracts.profiles import (
     read_profiles,
     write_profile,
 )
-from contracts.settings.settings import DriftSettings
+from contracts.settings.drift import DriftSettings
 
 LIMITS = DriftSettings(warn_psi=0.1, max_psi=0.25, warn_category_share=0.05, max_category_share=0.2, min_rows=100)
 counts = st.lists(st.integers(0, 1000), min_size=2, max_size=12).filter(any)

@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 from contracts.errors import DataTooSmall, SettingsError
-from contracts.settings.settings import FeatureSettings
+from contracts.settings.features import FeatureSettings
 from recommender.split import TimeSplit, time_split
 
 START = datetime(2020, 1, 1, tzinfo=UTC)

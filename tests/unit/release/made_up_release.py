@@ -16,7 +16,8 @@ import polars as pl
 
 from contracts.errors import StoreUnavailable
 from contracts.features import Entity, FeatureSchema, FeatureSpec, History
-from contracts.settings.settings import RequestSettings, load_settings
+from contracts.settings.request import RequestSettings
+from contracts.settings.settings import load_settings
 from feature_store.readers.offline_reader import OfflineFeatureReader
 from feature_store.values.values import FeatureSchemas, FeatureValues
 from recommender.catalogue import Catalogue

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from contracts.features import History
-from contracts.settings.settings import CovisitationSettings
+from contracts.settings.candidates import CovisitationSettings
 from contracts.tables import INTERACTIONS_SCHEMA
 from recommender.catalogue import Catalogue
 from recommender.events import Events

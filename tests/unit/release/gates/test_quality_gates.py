@@ -8,7 +8,8 @@ from typing import Any
 import polars as pl
 import pytest
 
-from contracts.settings.settings import PromotionSettings, load_settings
+from contracts.settings.promotion import PromotionSettings
+from contracts.settings.settings import load_settings
 from release.evaluation.cases import COLD_SESSION, WARM
 from release.evaluation.comparison import Comparison
 from release.evaluation.evaluation import CHAIN, Evaluation

@@ -12,7 +12,8 @@ import pytest
 from contracts.clock import ReleaseClock
 from contracts.errors import ReleaseMismatch, StoreUnavailable
 from contracts.home import Home
-from contracts.settings.settings import ServingSettings, load_settings
+from contracts.settings.serving import ServingSettings
+from contracts.settings.settings import load_settings
 from feature_store.online.pointer import Pointer
 from feature_store.online.serving_targets import Canary, Staged, Traffic
 from serving.live.last_pointer import LastPointer, Remembered

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from contracts.drift import table_drift
 from contracts.profiles import write_profile
-from contracts.settings.settings import DriftSettings
+from contracts.settings.drift import DriftSettings
 from contracts.tables import SCHEMAS
 from sources.validation.profile_build import LEAST_NAMED, MAX_CATEGORIES, N_QUANTILES, build_profile
 from tests.worlds import small_world

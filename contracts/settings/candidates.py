@@ -1,0 +1,44 @@
+"""Parameters `candidates`: the families of generators."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from contracts.settings.group import Group
+
+
+class AlsSettings(Group):
+    """Hu, Koren and Volinsky 2008. factors: width of a vector; alpha: confidence of one event."""
+
+    factors: int = Field(ge=1, le=1024)
+    regularization: float = Field(ge=0)
+    alpha: float = Field(gt=0)
+    iterations: int = Field(ge=1, le=1000)
+
+
+class CovisitationSettings(Group):
+    """The item-to-item generators. decay_days: age at which an event counts 1/e; visit_gap_hours: a longer pause ends a
+    visit; n_neighbours: kept per item; popularity_damping: 0 divides by the popularity of the item of the history, 1 by
+    that of the neighbour; history_length: latest items of a history that are looked at."""
+
+    decay_days: float = Field(gt=0)
+    visit_gap_hours: float = Field(gt=0)
+    n_neighbours: int = Field(ge=1, le=10_000)
+    popularity_damping: float = Field(ge=0, le=1)
+    history_length: int = Field(ge=1, le=10_000)
+
+
+class PopularSettings(Group):
+    """recent_days: the window of what is popular of late.
+    segment_smoothing: everybody's events mixed into a segment's own."""
+
+    recent_days: float = Field(gt=0)
+    segment_smoothing: float = Field(ge=0)
+
+
+class CandidateSettings(Group):
+    """One group per family of generators; all that are popular, in whatever window or segment, share theirs."""
+
+    als: AlsSettings
+    covisitation: CovisitationSettings
+    popular: PopularSettings

@@ -1,0 +1,21 @@
+"""Parameters `ranking`: the ranker."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from contracts.settings.group import Group
+
+
+class RankingSettings(Group):
+    """LightGBM LambdaRank; names as in LightGBM, spelt out."""
+
+    n_trees: int = Field(ge=1, le=10_000)
+    n_leaves: int = Field(ge=2, le=1024)
+    learning_rate: float = Field(gt=0, le=1)
+    min_rows_per_leaf: int = Field(ge=1)
+    feature_share: float = Field(gt=0, le=1)
+    row_share: float = Field(gt=0, le=1)
+    l2: float = Field(ge=0)
+    early_stopping_rounds: int = Field(ge=1)
+    n_threads: int = Field(ge=1, le=64)

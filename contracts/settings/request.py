@@ -1,0 +1,27 @@
+"""Parameters `request`: how a release answers."""
+
+from __future__ import annotations
+
+from pydantic import Field, model_validator
+
+from contracts.settings.group import Group
+
+
+class RequestSettings(Group):
+    """How a release answers. quotas: candidates asked of each generator; n_ranked: most that are ranked;
+    personal_min_events: history that makes a person `personal`; relevance_weight: 1 keeps the ranker's order,
+    less trades it for diversity; exploration_share: chance that a position of the tail is drawn at random."""
+
+    quotas: dict[str, int]
+    n_ranked: int = Field(ge=10, le=5000)
+    personal_min_events: int = Field(ge=1)
+    relevance_weight: float = Field(gt=0, le=1)
+    exploration_share: float = Field(ge=0, lt=1)
+    max_k: int = Field(ge=1, le=500)
+
+    @model_validator(mode="after")
+    def _quotas_are_counts(self) -> RequestSettings:
+        for name, quota in self.quotas.items():
+            if not 0 <= quota <= 5000:
+                raise ValueError(f"quotas.{name} is {quota}; expected 0 to 5000")
+        return self
