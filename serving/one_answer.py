@@ -10,8 +10,8 @@ from feature_store.server.embedded_redis import online_store
 from release.bundle.bundle import Release
 from serving.known_ids import check_known
 from serving.live.clocks import clock_maker
-from serving.live.live_release import NO_RELEASE
 from serving.live.production import OnlineProduction
+from serving.live.store_state import NO_RELEASE
 from serving.served import Arm, Served
 
 

@@ -17,8 +17,8 @@ from feature_store.online.packing import moment_of
 from feature_store.readers.live import LIVE_NAMES, bring_up_to, whole_history
 from feature_store.server.embedded_redis import online_store
 from serving.live.clocks import clock_maker
-from serving.live.live_release import NO_RELEASE
 from serving.live.production import OnlineProduction
+from serving.live.store_state import NO_RELEASE
 
 LAST_EVENTS = 10
 

@@ -21,7 +21,9 @@ from feature_store.online.recent import RecentEvent
 from feature_store.online.serving_targets import Canary, Staged
 from serving.http.answers import JsonAnswer, error_answer, error_fields
 from serving.known_ids import check_known, unknown_items
-from serving.live.live_release import STARTING, LiveRelease, View
+from serving.live.live_release import LiveRelease
+from serving.live.live_state import LiveState
+from serving.live.next_lineup import STARTING
 from serving.live.production import Production
 from serving.logs.event_log import EventLog
 from serving.logs.records import events, impressions, when
@@ -55,16 +57,16 @@ class Api:
         self, question: Question, stage: Annotated[Literal["staging"] | None, STAGE_HEADER] = None
     ) -> Response:
         """A slate for a person, a session or a newcomer, by the release in production, or the one this person gets."""
-        view = self.live.view
-        if view.lineup is None:
+        state = self.live.state
+        if state.lineup is None:
             return self._not_ready()
         if stage is None:
-            return self._answer(question, view.lineup.for_person(question.user_id or question.session_id))
+            return self._answer(question, state.lineup.for_person(question.user_id or question.session_id))
         if not self.staging:
             return _staging_is_off()
-        if view.lineup.staged is None:
-            return _nothing_staged(view)
-        return self._answer(question, view.lineup.staged)
+        if state.lineup.staged is None:
+            return _nothing_staged(state)
+        return self._answer(question, state.lineup.staged)
 
     def _answer(self, question: Question, served: Served) -> Response:
         if question.k > served.release.request.max_k:
@@ -112,20 +114,20 @@ class Api:
 
     async def readyz(self) -> Response:
         """Whether a release is served whose golden queries were answered, and which; 503 with the reason until then."""
-        view = self.live.view
-        if view.lineup is None:
+        state = self.live.state
+        if state.lineup is None:
             return self._not_ready()
-        production, problem = view.lineup.production, view.problems.get(Arm.PRODUCTION)
+        production, problem = state.lineup.production, state.problems.get(Arm.PRODUCTION)
         return JsonAnswer(
             {
                 "ready": True,
                 "release_id": production.release_id,
                 "generation_id": production.generation_id,
-                "epoch": view.lineup.pointer.epoch,
+                "epoch": state.lineup.pointer.epoch,
                 "degraded": [*([] if production.online else ["online_store"]), *production.missing],
                 "problem": None if problem is None else error_fields(problem),
-                "staged": _beside(view, Arm.STAGING, view.traffic.staged),
-                "canary": _beside(view, Arm.CANARY, view.traffic.canary),
+                "staged": _beside(state, Arm.STAGING, state.traffic.staged),
+                "canary": _beside(state, Arm.CANARY, state.traffic.canary),
             }
         )
 
@@ -176,15 +178,15 @@ def _recent_event(event: SentEvent, item_id: ItemId, now: datetime) -> RecentEve
     )
 
 
-def _beside(view: View, arm: Arm, named: Staged | Canary | None) -> dict[str, Any] | None:
+def _beside(state: LiveState, arm: Arm, named: Staged | Canary | None) -> dict[str, Any] | None:
     """What the store names beside production, and whether it answers here."""
-    if named is None or view.lineup is None:
+    if named is None or state.lineup is None:
         return None
-    problem = view.problems.get(arm)
+    problem = state.problems.get(arm)
     return {
         "release_id": named.release_id,
         "generation_id": named.generation_id,
-        "ready": view.lineup.arm(arm) is not None,
+        "ready": state.lineup.arm(arm) is not None,
         "problem": None if problem is None else error_fields(problem),
         **({"share": named.share} if isinstance(named, Canary) else {}),
     }
@@ -196,8 +198,8 @@ def _staging_is_off() -> Response:
     return error_answer(403, "StagingNotServed", message, next_step)
 
 
-def _nothing_staged(view: View) -> Response:
-    problem, named = view.problems.get(Arm.STAGING), view.traffic.staged
+def _nothing_staged(state: LiveState) -> Response:
+    problem, named = state.problems.get(Arm.STAGING), state.traffic.staged
     if problem is not None:
         return JsonAnswer(error_fields(problem), 503)
     if named is not None:

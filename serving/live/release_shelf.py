@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from contracts.errors import ArtefactError, SlateworkError
 from release.bundle.bundle import Release
@@ -23,13 +23,17 @@ MOST_LOOKS_BEFORE_RETRY = 800
 STOP_WITHIN_S = 5.0  # taking up a release takes a few seconds
 
 
-@dataclass
-class Refusal:
-    """Why a release could not be loaded, and how many looks to let pass before the next try."""
+@dataclass(frozen=True)
+class FailedLoad:
+    """Why a release could not be loaded, and how many looks to let pass before the next try: `wait`, `looks_left`."""
 
     problem: SlateworkError
     wait: int
     looks_left: int
+
+    def after_a_look(self) -> FailedLoad:
+        """One look later."""
+        return replace(self, looks_left=self.looks_left - 1)
 
 
 class ReleaseShelf:
@@ -43,7 +47,7 @@ class ReleaseShelf:
         self._loaded = loaded
         self._metrics = metrics
         self._releases: dict[str, Release] = {}
-        self._refusals: dict[str, Refusal] = {}
+        self._failed: dict[str, FailedLoad] = {}
         self._wanted: tuple[str, ...] = ()
         self._lock = threading.Lock()  # around every change; reading one of the three needs none
         self._something_to_load = threading.Event()
@@ -61,13 +65,11 @@ class ReleaseShelf:
         self._thread.join(STOP_WITHIN_S)
 
     def want(self, release_ids: Sequence[str]) -> None:
-        """Have exactly these here, loaded in this order; one look's worth of patience with those that were refused."""
+        """Have exactly these here, loaded in this order; those that failed are one look nearer to their next try."""
         with self._lock:
             self._wanted = tuple(release_ids)
             self._releases = {name: self._releases[name] for name in release_ids if name in self._releases}
-            self._refusals = {name: self._refusals[name] for name in release_ids if name in self._refusals}
-            for refusal in self._refusals.values():
-                refusal.looks_left -= 1
+            self._failed = {name: self._failed[name].after_a_look() for name in release_ids if name in self._failed}
         if self._next() is not None:
             self._something_to_load.set()
 
@@ -77,8 +79,8 @@ class ReleaseShelf:
 
     def problem(self, release_id: str) -> SlateworkError | None:
         """Why it could not be loaded; None when nothing is known against it."""
-        refusal = self._refusals.get(release_id)
-        return None if refusal is None else refusal.problem
+        failed = self._failed.get(release_id)
+        return None if failed is None else failed.problem
 
     def load_wanted(self) -> None:
         """Load what is wanted and not here."""
@@ -89,8 +91,8 @@ class ReleaseShelf:
     def _next(self) -> str | None:
         with self._lock:
             for release_id in self._wanted:
-                refusal = self._refusals.get(release_id)
-                if release_id not in self._releases and (refusal is None or refusal.looks_left < 0):
+                failed = self._failed.get(release_id)
+                if release_id not in self._releases and (failed is None or failed.looks_left < 0):
                     return release_id
         return None
 
@@ -98,18 +100,18 @@ class ReleaseShelf:
         try:
             release = self._load(release_id)
         except Exception as error:  # noqa: BLE001 - whatever a broken bundle raises, what is served stays
-            self._refuse(release_id, not_loaded(release_id, error))
+            self._keep_failure(release_id, not_loaded(release_id, error))
             return
         with self._lock:
-            self._refusals.pop(release_id, None)
+            self._failed.pop(release_id, None)
             self._releases[release_id] = release
 
-    def _refuse(self, release_id: str, problem: SlateworkError) -> None:
+    def _keep_failure(self, release_id: str, problem: SlateworkError) -> None:
         self._metrics.switches.labels("refused").inc()
         with self._lock:
-            before = self._refusals.get(release_id)
+            before = self._failed.get(release_id)
             wait = LOOKS_BEFORE_RETRY if before is None else min(2 * before.wait, MOST_LOOKS_BEFORE_RETRY)
-            self._refusals[release_id] = Refusal(problem, wait, wait)
+            self._failed[release_id] = FailedLoad(problem, wait, wait)
 
     def _load_on(self) -> None:
         while not self._stopping:

@@ -17,8 +17,9 @@ from contracts.settings.settings import load_settings
 from feature_store.online.pointer import Pointer
 from feature_store.online.serving_targets import Canary, Staged, Traffic
 from serving.live.last_pointer import LastPointer, Remembered
-from serving.live.live_release import NO_RELEASE, LiveRelease
+from serving.live.live_release import LiveRelease
 from serving.live.release_shelf import LOOKS_BEFORE_RETRY
+from serving.live.store_state import NO_RELEASE
 from serving.metrics import Metrics
 from serving.served import Arm
 from tests.unit.serving.fakes import FakeProduction, bare_release
@@ -353,7 +354,7 @@ def test_a_release_that_cannot_be_loaded_beside_production_disturbs_nobody_is_na
     assert answering(live) == {Arm.PRODUCTION: ("r-old", "g-old")}
     assert arm_of(live, TAKEN) is Arm.PRODUCTION
     assert live.problem is None
-    assert str(error.args[0]) in str(live.view.problems[arm])
+    assert str(error.args[0]) in str(live.state.problems[arm])
     assert (metric(metrics, "slate_problem", arm=arm), metric(metrics, "slate_problem", arm="production")) == (1, 0)
     production.releases["r-new"] = bare_release("r-new")
     for _ in range(LOOKS_BEFORE_RETRY + 1):
