@@ -8,13 +8,12 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from cli.output import aligned
+
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """Print the rows under their column names, aligned."""
-    cells = [[str(cell) for cell in row] for row in [columns, *rows]]
-    widths = [max(len(row[column]) for row in cells) for column in range(len(columns))]
-    for row in cells:
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    print(aligned([columns, *rows]))
 
 
 def print_figures(name: str, figures: Mapping[str, Any], *, data: str, seed: int | None = None) -> None:

@@ -17,11 +17,25 @@ def print_result(value: Any, as_json: bool, text: str) -> None:
 
 
 def table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> str:
-    """These columns of the rows under their names; empty without rows."""
+    """These columns of the rows under their names; empty without rows, and None is an empty cell."""
     if not rows:
         return ""
-    cells = [list(columns)] + [["" if row[name] is None else str(row[name]) for name in columns] for row in rows]
-    widths = [max(len(line[position]) for line in cells) for position in range(len(columns))]
-    return "\n".join(
-        "  ".join(f"{cell:<{width}}" for cell, width in zip(line, widths, strict=True)).rstrip() for line in cells
-    )
+    return aligned([columns, *(["" if row[name] is None else row[name] for name in columns] for row in rows)])
+
+
+def aligned(lines: Sequence[Sequence[object]], n_left: int | None = None, indent: str = "") -> str:
+    """Lines of as many cells each, in columns that are two spaces apart.
+
+    n_left: the columns from this one on end at the same place, as numbers do; None: all of them start there.
+    """
+    cells = [[str(cell) for cell in line] for line in lines]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    return "\n".join((indent + "  ".join(_padded(line, widths, n_left))).rstrip() for line in cells)
+
+
+def _padded(line: Sequence[str], widths: Sequence[int], n_left: int | None) -> list[str]:
+    first_right = len(line) if n_left is None else n_left
+    return [
+        cell.ljust(width) if at < first_right else cell.rjust(width)
+        for at, (cell, width) in enumerate(zip(line, widths, strict=True))
+    ]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.output import AsJson
+from cli.output import AsJson, aligned
 from cli.parameters import load_settings
 from cli.requester import whoever_types
 from contracts.home import find_home
@@ -54,7 +54,7 @@ def status(context: typer.Context, *, as_json: AsJson = False) -> None:
     print(f"canary {run.canary.release_id} (version {run.version}) beside {run.beside}\n{headline(report)}\n")
     for table in (arms_table(report), checks_table(report), sample_ratio_table(report), left_out_table(report)):
         if table.rows:
-            print(f"{table.as_text()}\n")
+            print(f"{aligned([table.columns, *table.rows])}\n")
     print(f"{report.n_in_both} people were in both arms, one after the other; the page: {path}")
 
 

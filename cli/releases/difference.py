@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cli.output import aligned
 from cli.parameters import load_settings
 from contracts.home import find_home
 
@@ -57,7 +58,7 @@ def _lines(found: Difference) -> Iterator[str]:
 def _section(title: str, pairs: Mapping[str, Sequence[Any]]) -> Iterator[str]:
     if pairs:
         yield f"\n{title}"
-        yield from _aligned([(name, _shown(was), "->", _shown(now)) for name, (was, now) in pairs.items()])
+        yield from _block([(name, _shown(was), "->", _shown(now)) for name, (was, now) in pairs.items()])
 
 
 def _features(entity: str, found: FeatureDifference) -> Iterator[str]:
@@ -69,7 +70,7 @@ def _features(entity: str, found: FeatureDifference) -> Iterator[str]:
         for name, pairs in found.changed.items()
         for of, (was, now) in pairs.items()
     ]
-    yield from _aligned(changes)
+    yield from _block(changes)
     if found.reordered:
         yield "  in another order"
 
@@ -78,7 +79,7 @@ def _metrics(metrics: Mapping[str, Mapping[str, Sequence[float]]], *, same_peopl
     if not metrics:
         return
     yield "\nmetrics" if same_people else "\nmetrics, measured on other people: not comparable"
-    yield from _aligned(
+    yield from _block(
         [
             (group, name, _shown(was), "->", _shown(now), f"{change:+.4g}")
             for group, of_group in metrics.items()
@@ -97,7 +98,7 @@ def _golden(golden: GoldenDifference) -> Iterator[str]:
     differing = sorted(
         (query for query in golden.queries if not query.identical), key=lambda query: query.rank_biased_overlap
     )
-    yield from _aligned(
+    yield from _block(
         [
             (query.request_id, f"{query.overlap:.0%} in common", _tiers(query.tiers), query.unanswered)
             for query in differing[:MOST_QUERIES]
@@ -117,7 +118,7 @@ def _shown(value: Any) -> str:
     return "-" if value is None else str(value)
 
 
-def _aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        yield "  " + "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
+def _block(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """The rows below a title; nothing without rows."""
+    if rows:
+        yield aligned(rows, indent="  ")

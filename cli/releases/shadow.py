@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cli.output import AsJson, aligned
 from cli.parameters import load_settings
 from contracts.home import find_home
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from release.shadow.shadow import ShadowReport
 
 TITLE_WIDTH = 38
+MEASURES = {"overlap": "overlap", "rank_biased_overlap": "RBO", "kendall_tau": "tau", "identical_share": "identical"}
 
 
 def add_to(app: typer.Typer) -> None:
@@ -26,7 +28,7 @@ def shadow(
     *,
     requests: Annotated[int, typer.Option(help="Requests replayed, the latest.", min=1, max=100_000)] = 200,
     golden: Annotated[bool, typer.Option("--golden", help="Replay production's golden queries instead.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Replay recent requests against production and a candidate; nobody is shown anything."""
     from release.promotion.promotion import Promoter
@@ -37,42 +39,45 @@ def shadow(
 
 
 def _as_text(report: ShadowReport) -> str:
-    told = report.to_json()
+    figures = report.to_json()
+    n_unknown = figures["unanswerable"]
     lines = [
-        f"{told['requests']} requests answered by both, {told['unanswerable']} about items that one does not know",
+        f"{figures['requests']} requests answered by both, {n_unknown} about items that one does not know",
         "",
-        f"{'tier':12}{'requests':>9}{'overlap':>9}{'RBO':>8}{'tau':>8}{'identical':>11}",
-        _row("all", told["requests"], told["all"]),
-        *(_row(tier, values["requests"], values) for tier, values in told["tiers"].items()),
+        _likeness_table(figures),
         "",
-        f"{'':12}{'release':18}{'p50':>9}{'p95':>9}{'p99 ms':>9}{'degraded':>10}",
-        *(_side(name, told[name]) for name in ("production", "candidate") if told[name]),
+        _latency_table(figures),
     ]
-    for one in told["most_different"]:
-        lines += ["", *_slates(one)]
+    for pair in figures["most_different"]:
+        lines += ["", *_slates(pair)]
     return "\n".join(lines)
 
 
-def _row(name: str, n_requests: int, values: dict[str, Any]) -> str:
-    return (
-        f"{name:12}{n_requests:>9}{_number(values['overlap']):>9}{_number(values['rank_biased_overlap']):>8}"
-        f"{_number(values['kendall_tau']):>8}{_number(values['identical_share']):>11}"
-    )
-
-
-def _side(name: str, values: dict[str, Any]) -> str:
-    times = "".join(f"{values[f'p{q}_ms']:>9.2f}" for q in (50, 95, 99))
-    return f"{name:12}{values['release_id']:18}{times}{values['degraded']:>10}"
-
-
-def _slates(one: dict[str, Any]) -> list[str]:
-    who = one["user_id"] or one["session_id"] or "a newcomer"
-    head = f"request {one['request_id']} of {who}, tier {one['tier']}, RBO {one['rank_biased_overlap']:.3f}"
-    ours, theirs = one["production"], one["candidate"]
-    longer = max(len(ours), len(theirs))
-    return [head] + [
-        f"{at + 1:>4}  {_title(ours, at):{TITLE_WIDTH + 2}}{_title(theirs, at)}".rstrip() for at in range(longer)
+def _likeness_table(figures: dict[str, Any]) -> str:
+    tiers = {"all": {"requests": figures["requests"], **figures["all"]}, **figures["tiers"]}
+    rows = [
+        (tier, values["requests"], *(_number(values[measure]) for measure in MEASURES))
+        for tier, values in tiers.items()
     ]
+    return aligned([("tier", "requests", *MEASURES.values()), *rows], n_left=1)
+
+
+def _latency_table(figures: dict[str, Any]) -> str:
+    rows = [
+        (name, values["release_id"], *(f"{values[f'p{q}_ms']:.2f}" for q in (50, 95, 99)), values["degraded"])
+        for name, values in ((name, figures[name]) for name in ("production", "candidate"))
+        if values
+    ]
+    return aligned([("", "release", "p50", "p95", "p99 ms", "degraded"), *rows], n_left=2)
+
+
+def _slates(pair: dict[str, Any]) -> list[str]:
+    who = pair["user_id"] or pair["session_id"] or "a newcomer"
+    head = f"request {pair['request_id']} of {who}, tier {pair['tier']}, RBO {pair['rank_biased_overlap']:.3f}"
+    ours, theirs = pair["production"], pair["candidate"]
+    longer = max(len(ours), len(theirs))
+    rows = [(f"{at + 1:>2}", _title(ours, at), _title(theirs, at)) for at in range(longer)]
+    return [head, aligned(rows, indent="  ")]
 
 
 def _title(items: list[dict[str, str]], at: int) -> str:

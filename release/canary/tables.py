@@ -23,14 +23,6 @@ class Table:
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
 
-    def as_text(self) -> str:
-        """In columns for a terminal."""
-        lines = [self.columns, *self.rows]
-        widths = [max(len(line[at]) for line in lines) for at in range(len(self.columns))]
-        return "\n".join(
-            "  ".join(f"{cell:<{width}}" for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
-        )
-
 
 def headline(report: CanaryReport) -> str:
     """How the canary stands, in a sentence or two."""

@@ -143,7 +143,8 @@ def test_it_is_printed_in_words_and_as_json(studio: Studio, candidate: int, monk
     ask(studio, *people(6))
     app = typer.Typer()
     shadow_command.add_to(app)
+    figures = json.loads(CliRunner().invoke(app, [str(candidate), "--requests", "4", "--json"]).stdout)
     text = CliRunner().invoke(app, [str(candidate), "--requests", "4"]).stdout
     assert text.startswith("4 requests answered by both")
-    assert text.count("RBO 0.") == 4
+    assert 0 < text.count("RBO 0.") == len(figures["most_different"])
     assert json.loads(CliRunner().invoke(app, [str(candidate), "--golden", "--json"]).stdout)["requests"] == 9
