@@ -5,8 +5,8 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import os
+import platform
 import shutil
-import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -49,8 +49,8 @@ def doctor(*, as_json: bool = typer.Option(False, "--json", help="Print JSON."))
 
 
 def _python() -> Finding:
-    found = ".".join(map(str, sys.version_info[:3]))
-    if sys.version_info[:2] == (3, 11):
+    found = platform.python_version()
+    if found.startswith("3.11."):
         return Finding("Python", "ok", found)
     return Finding("Python", "missing", found, "Slatework needs 3.11: `make env PYTHON=python3.11`.")
 

@@ -46,13 +46,13 @@ def run(settings: Settings) -> dict[str, Any]:
 def _receipt_in_store(client: Client, release: _Release) -> Receipt | None:
     """The receipt, when the store holds the generation and agrees with what was published from here before."""
     before = _receipt_on_disk()
-    same = before is not None and (before.release_id, before.generation_id) == (
-        release.release_id,
-        release.generation_id,
-    )
-    if same and not is_published(client, release.app, before):
+    if before and _is_of(before, release) and not is_published(client, release.app, before):
         return None
     return read_receipt(client, release.app, release.generation_id, release.release_id)
+
+
+def _is_of(receipt: Receipt, release: _Release) -> bool:
+    return (receipt.release_id, receipt.generation_id) == (release.release_id, release.generation_id)
 
 
 def _publish(client: Client, release: _Release, batch_size: int) -> Receipt:

@@ -33,7 +33,7 @@ class Spool:
         self._span_rows = span_rows
         self._name = name
         # Batches of two files may have different columns of the table.
-        self._schema = pl.Schema({**SCHEMAS[name], "row": pl.Int64, _FILE: pl.Int32, _HOUR: pl.Int64})
+        self._schema = pl.Schema({**SCHEMAS[name], "row": pl.Int64(), _FILE: pl.Int32(), _HOUR: pl.Int64()})
         self._folder = folder
         self._files: list[str] = []
         self._hours: Counter[int | None] = Counter()

@@ -83,8 +83,8 @@ def read_header(file: DataFile, settings: TableFiles) -> list[str]:
     encoding = "utf-8-sig" if settings.encoding == "utf-8" else settings.encoding
     with file.open() as stream, io.TextIOWrapper(stream, encoding=encoding, newline="") as text:
         try:
-            quoting = csv.QUOTE_MINIMAL if settings.quoted else csv.QUOTE_NONE
-            names = next(csv.reader(text, delimiter=separator_of(file, settings), quoting=quoting), None)
+            quotechar = '"' if settings.quoted else None
+            names = next(csv.reader(text, delimiter=separator_of(file, settings), quotechar=quotechar), None)
         except UnicodeError as error:
             raise _wrong_encoding(file, settings.encoding) from error
         except csv.Error as error:

@@ -237,8 +237,8 @@ def _broken_rules(tables: CanonicalTables, rules: ValidateSettings, folder: Path
     rows = {name: getattr(tables, name).lazy() for name in SCHEMAS}
     validation = examine(rows, rules, parts, baseline=Baseline(), now=now, how=How(Origins(folder)))
     says = {finding.rule.name: finding.rule.says for run in validation.runs for finding in run.findings}
-    for name, rows in validation.quarantine.items():
-        for (reason,), group in rows.group_by(REASON, maintain_order=True):
+    for name, quarantined in validation.quarantine.items():
+        for (reason,), group in quarantined.group_by(REASON, maintain_order=True):
             first = group.row(0, named=True)
             broken = str(reason).split(", ")
             yield Problem(

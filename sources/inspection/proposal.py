@@ -13,6 +13,7 @@ import polars as pl
 
 from contracts.events import EventType
 from contracts.settings.files import Files, InteractionColumns, ItemColumns, UserColumns, required_fields
+from contracts.settings.group import Group
 from sources.files.data_files import find_files
 from sources.files.raw_rows import read_rows
 from sources.inspection.column_profiles import FEW_WORDS, Profile, profiles_of
@@ -22,7 +23,7 @@ from sources.inspection.roles import KEYS, Guess, described_by, guess_table
 
 UNSTATED_ZONE = "UTC"
 MOST_IDS = 0.5  # of the ids in the events' sample; a column of another kind shares none with them
-COLUMNS = {"interactions": InteractionColumns, "items": ItemColumns, "users": UserColumns}
+COLUMNS: Mapping[str, type[Group]] = {"interactions": InteractionColumns, "items": ItemColumns, "users": UserColumns}
 MAX_WORDS = 200  # event types listed; more of them are no types
 
 

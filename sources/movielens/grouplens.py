@@ -62,7 +62,7 @@ def _download(name: MovieLensName, archive: Path, url: str) -> None:
 def _published_md5(url: str, archive: Path) -> str:
     """GroupLens writes it as `MD5 (ml-1m.zip) = c4d9...` or as md5sum does, hash first."""
     with _opened(f"{url}.md5", archive) as file:
-        text = file.read(1000).decode("ascii", errors="replace")
+        text = bytes(file.read(1000)).decode("ascii", errors="replace")
     hashes = [word for word in text.split() if len(word) == 32 and set(word.lower()) <= set("0123456789abcdef")]
     if len(hashes) != 1:
         raise SourceError(f"{url}.md5 holds no checksum: {text[:100]!r}.", _by_hand(archive))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -85,5 +86,5 @@ def _presence(table: pl.LazyFrame, column: str) -> PresenceProfile:
     return PresenceProfile(missing=missing, present=present)
 
 
-def _counts(values: pl.LazyFrame, column: str) -> dict[object, int]:
+def _counts(values: pl.LazyFrame, column: str) -> dict[Any, int]:
     return dict(values.group_by(column).len().collect(engine="streaming").iter_rows())

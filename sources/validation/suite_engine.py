@@ -12,6 +12,7 @@ import great_expectations as gx
 import polars as pl
 from great_expectations.core import ExpectationSuite, ExpectationSuiteValidationResult
 from great_expectations.data_context import EphemeralDataContext
+from great_expectations.data_context.types.base import ProgressBarsConfig
 from great_expectations.datasource.fluent.interfaces import Batch
 
 from contracts.errors import WorkspaceError
@@ -66,7 +67,7 @@ def _context() -> EphemeralDataContext:
     logging.getLogger("great_expectations").setLevel(logging.ERROR)
     context = gx.get_context(mode="ephemeral")
     context.enable_analytics(enable=False)
-    context.variables.progress_bars = {"globally": False}
+    context.variables.progress_bars = ProgressBarsConfig(globally=False)
     return context
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 from great_expectations.core import ExpectationSuite, ExpectationSuiteValidationResult, ExpectationValidationResult
+from great_expectations.expectations.expectation_configuration import ExpectationConfiguration
 
 from contracts.errors import ValidationFailed
 from sources.validation.suite_engine import IN_PROCESS, ROW, SuiteEngine
@@ -74,7 +75,7 @@ def merged(name: str, runs: Iterable[SuiteRun], rules: Sequence[Rule]) -> SuiteR
     total = reduce(_sum, runs)
     order = {rule.name: position for position, rule in enumerate(rules)}
     findings = tuple(sorted(total.findings, key=lambda finding: order[finding.rule.name]))
-    total.evidence.results.sort(key=lambda result: order[result.expectation_config.meta["rule"]])
+    total.evidence.results.sort(key=lambda result: order[_rule_name(result)])
     return SuiteRun(name, max(finding.n_rows for finding in findings), findings, total.evidence)
 
 
@@ -100,7 +101,13 @@ def _sum(one: SuiteRun, other: SuiteRun) -> SuiteRun:
 
 def _by_rule(evidence: ExpectationSuiteValidationResult) -> dict[str, ExpectationValidationResult]:
     # The library answers in an order of its own.
-    return {result.expectation_config.meta["rule"]: result for result in evidence.results}
+    return {_rule_name(result): result for result in evidence.results}
+
+
+def _rule_name(result: ExpectationValidationResult) -> str:
+    # The library knows results without one, but gives none for a suite.
+    configuration = cast("ExpectationConfiguration", result.expectation_config)
+    return str(configuration.meta["rule"])
 
 
 def _sum_of_findings(one: Finding, other: Finding) -> Finding:

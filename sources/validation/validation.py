@@ -277,8 +277,9 @@ class _Examination:
 
     def _with_profiles(self, checks: Mapping[str, TableCheck]) -> Validation:
         profiles = {name: build_profile(pl.scan_parquet(self.parts.good(name))) for name in checks}
-        drifts, limits = [], self.settings.drift
-        judged = {}
+        drifts: list[ColumnDrift] = []
+        judged: dict[str, TableCheck] = {}
+        limits = self.settings.drift
         for name, check in checks.items():
             then = self.baseline.profiles.get(name)
             moved = table_drift(name, then, profiles[name], limits) if then else ()
