@@ -32,7 +32,7 @@ def clean(
     yes: bool = typer.Option(False, "--yes", help="Do not ask."),
     traffic: bool = typer.Option(False, "--traffic", help="Remove collected traffic too, which nothing builds again."),
 ) -> None:
-    """Name what was built here and remove it, after asking: data, models, reports, and SLATE_HOME but for traffic."""
+    """Remove what was built here, after asking: data, models, reports, and SLATE_HOME except the collected traffic."""
     home = find_home()
     doomed = [path for path in _what_exists(home) if traffic or path != home.traffic]
     if home.traffic.exists() and not traffic:

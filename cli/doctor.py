@@ -14,13 +14,14 @@ from typing import Literal
 
 import typer
 
+from cli.output import AsJson
 from contracts.errors import SlateworkError, refused_by_system
 
 State = Literal["ok", "missing", "optional"]
 
 
 @dataclass(frozen=True)
-class Finding:
+class CheckResult:
     """One thing looked at. next_step: what to type, empty when all is well."""
 
     name: str
@@ -34,28 +35,28 @@ def add_to(app: typer.Typer) -> None:
     app.command()(doctor)
 
 
-def doctor(*, as_json: bool = typer.Option(False, "--json", help="Print JSON.")) -> None:
-    """Look at the installation and say what is missing; exits 1 when something needed is."""
-    findings = [check() for check in CHECKS]
+def doctor(*, as_json: AsJson = False) -> None:
+    """Check the installation and say what is missing; exits 1 when something that is needed is missing."""
+    results = [check() for check in CHECKS]
     if as_json:
-        print(json.dumps([asdict(finding) for finding in findings], indent=1))
+        print(json.dumps([asdict(result) for result in results], indent=1))
     else:
-        for finding in findings:
-            print(f"{finding.state:9}{finding.name:22}{finding.found}")
-            if finding.next_step:
-                print(f"{'':31}{finding.next_step}")
-    if any(finding.state == "missing" for finding in findings):
+        for result in results:
+            print(f"{result.state:9}{result.name:22}{result.found}")
+            if result.next_step:
+                print(f"{'':31}{result.next_step}")
+    if any(result.state == "missing" for result in results):
         raise typer.Exit(1)
 
 
-def _python() -> Finding:
-    found = platform.python_version()
-    if found.startswith("3.11."):
-        return Finding("Python", "ok", found)
-    return Finding("Python", "missing", found, "Slatework needs 3.11: `make env PYTHON=python3.11`.")
+def _python() -> CheckResult:
+    version = platform.python_version()
+    if version.startswith("3.11."):
+        return CheckResult("Python", "ok", version)
+    return CheckResult("Python", "missing", version, "Slatework needs 3.11: `make env PYTHON=python3.11`.")
 
 
-def _packages() -> Finding:
+def _packages() -> CheckResult:
     wanted = (
         "apache-airflow",
         "mlflow",
@@ -69,11 +70,11 @@ def _packages() -> Finding:
     try:
         versions = [f"{name} {importlib.metadata.version(name)}" for name in wanted]
     except importlib.metadata.PackageNotFoundError as error:
-        return Finding("packages", "missing", f"{error.name} is not installed", "Run `make env`.")
-    return Finding("packages", "ok", ", ".join(versions))
+        return CheckResult("packages", "missing", f"{error.name} is not installed", "Run `make env`.")
+    return CheckResult("packages", "ok", ", ".join(versions))
 
 
-def _checkout() -> Finding:
+def _checkout() -> CheckResult:
     from contracts.home import main_checkout
 
     def look() -> str:
@@ -82,7 +83,7 @@ def _checkout() -> Finding:
     return _attempt("git checkout", look)
 
 
-def _home() -> Finding:
+def _home() -> CheckResult:
     from contracts.home import find_home
 
     def look() -> str:
@@ -94,29 +95,33 @@ def _home() -> Finding:
     return _attempt("SLATE_HOME", look)
 
 
-def _params() -> Finding:
+def _params() -> CheckResult:
     from contracts.settings.settings import load_settings
 
     return _attempt("params.yaml", lambda: f"application {load_settings().app}")
 
 
-def _source() -> Finding:
-    """DVC watches these places, and says no more than [Errno 2] where one is not there."""
+def _source() -> CheckResult:
+    """DVC watches these paths, and says no more than [Errno 2] where one is not there."""
     from contracts.settings.settings import load_settings
 
     name = "source"
     try:
         ingest = load_settings().ingest
     except (SlateworkError, OSError):
-        return Finding(name, "optional", "cannot be looked for, see params.yaml")
-    for parameter, place in (("ingest.path", ingest.path), ("ingest.traffic", ingest.traffic)):
-        if "://" not in place and not Path(place).exists():
-            said = f"{parameter}: {place} is not there"
-            return Finding(name, "missing", said, f"Put the data there, or mend {parameter} in params.yaml.")
-    return Finding(name, "ok", f"{ingest.source}, {ingest.path}")
+        return CheckResult(name, "optional", "cannot be looked for, see params.yaml")
+    for parameter, path in (("ingest.path", ingest.path), ("ingest.traffic", ingest.traffic)):
+        if "://" not in path and not Path(path).exists():
+            return CheckResult(
+                name,
+                "missing",
+                f"{parameter}: {path} is not there",
+                f"Put the data there, or mend {parameter} in params.yaml.",
+            )
+    return CheckResult(name, "ok", f"{ingest.source}, {ingest.path}")
 
 
-def _redis() -> Finding:
+def _redis() -> CheckResult:
     from contracts.home import find_home
     from feature_store.online.connection import connect
     from feature_store.online.nodes import nodes_of
@@ -134,7 +139,7 @@ def _redis() -> Finding:
     return _attempt("Redis", look)
 
 
-def _redis_settings() -> Finding:
+def _redis_settings() -> CheckResult:
     from contracts.home import find_home
     from feature_store.online.connection import connect
     from feature_store.online.nodes import nodes_of
@@ -145,17 +150,17 @@ def _redis_settings() -> Finding:
     try:
         url = os.environ.get("REDIS_URL") or running(find_home())
         if not url:
-            return Finding(name, "ok", "the embedded server's own")
+            return CheckResult(name, "ok", "the embedded server's own")
         with connect(url) as client:
             asked = [what_settings_cost(node) for node in nodes_of(client)]
         # Of a cluster the first node that needs something: nodes are set up alike.
         found, next_step = next((answer for answer in asked if answer[1]), asked[0])
     except (SlateworkError, OSError):
-        return Finding(name, "optional", "cannot be asked, see Redis")
-    return Finding(name, "optional" if next_step else "ok", found, next_step)
+        return CheckResult(name, "optional", "cannot be asked, see Redis")
+    return CheckResult(name, "optional" if next_step else "ok", found, next_step)
 
 
-def _mlflow() -> Finding:
+def _mlflow() -> CheckResult:
     from contracts.home import find_home
     from release.registry.connection import RegistryConnection
 
@@ -167,23 +172,23 @@ def _mlflow() -> Finding:
     return _attempt("MLflow", look)
 
 
-def _spark() -> Finding:
+def _spark() -> CheckResult:
     from contracts.errors import EngineMissing
     from feature_store.offline.engines import check_spark, java
 
     try:
         check_spark()
     except EngineMissing as error:
-        return Finding("Spark", "optional", error.problem, f"{error.next_step} Nothing else needs it.")
-    return Finding("Spark", "ok", f"pyspark {importlib.metadata.version('pyspark')}, {java() or 'SPARK_REMOTE'}")
+        return CheckResult("Spark", "optional", error.problem, f"{error.next_step} Nothing else needs it.")
+    return CheckResult("Spark", "ok", f"pyspark {importlib.metadata.version('pyspark')}, {java() or 'SPARK_REMOTE'}")
 
 
-def _attempt(name: str, look: Callable[[], str]) -> Finding:
+def _attempt(name: str, look: Callable[[], str]) -> CheckResult:
     try:
-        return Finding(name, "ok", look())
+        return CheckResult(name, "ok", look())
     except (SlateworkError, OSError) as error:
         ours = refused_by_system(error) if isinstance(error, OSError) else error
-        return Finding(name, "missing", ours.problem, ours.next_step)
+        return CheckResult(name, "missing", ours.problem, ours.next_step)
 
 
 CHECKS = (_python, _packages, _checkout, _home, _params, _source, _redis, _redis_settings, _mlflow, _spark)

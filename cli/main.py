@@ -53,7 +53,10 @@ def root(
     context: typer.Context,
     *,
     application: str = typer.Option(
-        "", "--app", envvar="SLATE_APP", help="The application meant, by its preset; without it, the checkout's own."
+        "",
+        "--app",
+        envvar="SLATE_APP",
+        help="Work on this application, named by its preset; without it, on the checkout's own.",
     ),
     debug: bool = typer.Option(False, "--debug", help="Show the traceback of an error."),
 ) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cli.output import AsJson
 from cli.parameters import load_settings
 from contracts.home import find_home
 
@@ -29,7 +30,10 @@ def serve(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(envvar="SLATE_API_PORT", min=0, max=65535, help="0 takes a free one.")] = 8000,
     workers: Annotated[
-        int, typer.Option(envvar="SLATE_API_WORKERS", min=1, max=64, help="Processes; each holds the releases.")
+        int,
+        typer.Option(
+            envvar="SLATE_API_WORKERS", min=1, max=64, help="Server processes; each keeps the releases in memory."
+        ),
     ] = 1,
 ) -> None:
     """Serve the release in production over HTTP, and follow it when it changes."""
@@ -58,9 +62,9 @@ def recommend(
     like: Annotated[list[str] | None, typer.Option(help="An item a newcomer likes; may be repeated.")] = None,
     category: Annotated[list[str] | None, typer.Option(help="A category a newcomer likes; may be repeated.")] = None,
     k: Annotated[int, typer.Option("-k", min=1, max=500, help="Items wanted.")] = 10,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the slate as JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Print a slate by the release in production, without a server."""
+    """Print the slate that the release in production answers, without a server."""
     _one_thread_each()
     from contracts.ids import ItemId, SessionId, UserId
     from contracts.slates import Preferences, RecommendRequest, Surface

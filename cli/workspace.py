@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from cli.output import AsJson
 from contracts.errors import PromotionRefused, SettingsError, WorkspaceError
 from contracts.home import Home, find_home, main_checkout
 from contracts.settings.presets import load_preset
@@ -26,9 +27,12 @@ RunId = Annotated[str, typer.Option("--run-id", help="The run's name: any text, 
 Ref = Annotated[str, typer.Option(help="Branch, tag or commit to run; or `release in production`.")]
 Source = Annotated[str, typer.Option(help="Replaces ingest.source; empty: as in params.yaml.")]
 Overrides = Annotated[str, typer.Option(help='Dotted parameters as JSON: {"ranking.n_trees": 200}.')]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
-commands = typer.Typer(name="workspace", help="The steps of one run, in a worktree of its own.", no_args_is_help=True)
+commands = typer.Typer(
+    name="workspace",
+    help="The steps of a training run in a git worktree of its own; the DAG calls them.",
+    no_args_is_help=True,
+)
 
 
 def add_to(app: typer.Typer) -> None:
@@ -45,22 +49,22 @@ def prepare(run_id: RunId, ref: Ref = "HEAD", source: Source = "", overrides: Ov
     made = workspace.prepare(repository, find_home(), run_id, ref, asked)
     commit = repository.commit_of(ref)
     print(f"{ref} is {commit[:12]}; overrides: {json.dumps(asked) if asked else 'none'}; branch {made.branch}")
-    _say_what_is_left_out(repository)
+    _warn_of_uncommitted_edits(repository)
     print(made.folder)
 
 
 @commands.command()
 def run(step: str, run_id: RunId) -> None:
     """Run one DVC stage, `register` or `refresh` in the run's worktree."""
-    place = workspace.find(find_home(), run_id)
+    run_workspace = workspace.find(find_home(), run_id)
     if step not in NO_STAGES:
-        run_step.reproduce(place, step)
+        run_step.reproduce(run_workspace, step)
         if step == "validate":
-            bring_report(place)
+            bring_report(run_workspace)
         return
-    code, _ = run_step.run_in(place, ["-m", "cli.main", step])
+    code, _ = run_step.run_in(run_workspace, ["-m", "cli.main", step])
     if code != 0:
-        raise run_step.failed(place, step, code)
+        raise run_step.failed(run_workspace, step, code)
 
 
 @commands.command()
@@ -87,8 +91,8 @@ def page(run_id: RunId) -> None:
 @commands.command(name="list")
 def list_workspaces(*, as_json: AsJson = False) -> None:
     """The worktrees that are there: of runs under way, and of runs that failed."""
-    found = workspace.kept(find_home())
-    rows = [{"run_id": place.request and place.request.run_id, "folder": str(place.folder)} for place in found]
+    workspaces = workspace.kept(find_home())
+    rows = [{"run_id": one.request and one.request.run_id, "folder": str(one.folder)} for one in workspaces]
     if as_json:
         print(json.dumps(rows))
         return
@@ -101,9 +105,9 @@ def list_workspaces(*, as_json: AsJson = False) -> None:
 @commands.command()
 def remove(run_id: RunId) -> None:
     """Remove the run's worktree; what it committed stays on its branch."""
-    place = workspace.find(find_home(), run_id)
-    workspace.remove(_repository(), place)
-    print(f"removed {place.folder}; branch {place.branch} stays")
+    run_workspace = workspace.find(find_home(), run_id)
+    workspace.remove(_repository(), run_workspace)
+    print(f"removed {run_workspace.folder}; branch {run_workspace.branch} stays")
 
 
 def _of_application(repository: Repository) -> dict[str, Any]:
@@ -152,7 +156,7 @@ def _check_gates_stand(overrides: dict[str, Any]) -> None:
             )
 
 
-def _say_what_is_left_out(repository: Repository) -> None:
+def _warn_of_uncommitted_edits(repository: Repository) -> None:
     edits = repository.uncommitted()
     if edits:
         shown = ", ".join(edits[:SHOWN_EDITS]) + (", ..." if len(edits) > SHOWN_EDITS else "")

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cli.output import AsJson
+
 if TYPE_CHECKING:
     from sources.inspection.inspection import Inspection
 
@@ -22,7 +24,7 @@ def add_to(app: typer.Typer) -> None:
     app.command(name="inspect")(inspect)
 
 
-def inspect(paths: Paths, *, as_json: bool = typer.Option(False, "--json", help="Print JSON.")) -> None:
+def inspect(paths: Paths, *, as_json: AsJson = False) -> None:
     """Look at an export, propose its mapping, and list what is wrong with it; exits 1 where there is no mapping."""
     from contracts.clock import WallClock
     from contracts.settings.settings import load_settings

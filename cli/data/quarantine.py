@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cli.output import AsJson
 from contracts.errors import WorkspaceError
 
 if TYPE_CHECKING:
@@ -22,9 +23,7 @@ def add_to(app: typer.Typer) -> None:
     app.command()(quarantine)
 
 
-def quarantine(
-    *, rule: Rule = "", rows: NRows = 2, as_json: bool = typer.Option(False, "--json", help="Print JSON.")
-) -> None:
+def quarantine(*, rule: Rule = "", rows: NRows = 2, as_json: AsJson = False) -> None:
     """Show what the last validation of this checkout put in quarantine, also if it failed."""
     from contracts.tables import SCHEMAS
 

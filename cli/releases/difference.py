@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli.output import aligned
+from cli.output import AsJson, aligned
 from cli.parameters import load_settings
 from contracts.home import find_home
 
@@ -25,9 +25,7 @@ def add_to(app: typer.Typer) -> None:
     app.command()(diff)
 
 
-def diff(
-    a: Which, b: Which, *, as_json: Annotated[bool, typer.Option("--json", help="Print all of it as JSON.")] = False
-) -> None:
+def diff(a: Which, b: Which, *, as_json: AsJson = False) -> None:
     """What differs from release A to release B: data, code, parameters, features, metrics, golden slates."""
     from release.difference import compare
     from release.lookup import find_bundle

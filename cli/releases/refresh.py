@@ -9,7 +9,7 @@ import typer
 
 from cli.output import AsJson, print_result
 from cli.parameters import load_settings
-from cli.requester import whoever_types
+from cli.releases.requester import whoever_types
 from contracts.home import find_home
 from pipelines.paths import VALIDATION_RESULT, Cutoff, feature_values
 

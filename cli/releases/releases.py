@@ -11,7 +11,7 @@ import typer
 
 from cli.output import AsJson, print_result, table
 from cli.parameters import load_settings
-from cli.requester import whoever_types
+from cli.releases.requester import whoever_types
 from contracts.errors import PromotionRefused, SlateworkError
 from contracts.home import Home, find_home
 from pipelines.paths import BUNDLE
@@ -41,14 +41,16 @@ def add_to(app: typer.Typer) -> None:
         app.command()(command)
 
 
-def register(*, folder: Annotated[Path, typer.Option(help="The bundle.")] = BUNDLE, as_json: AsJson = False) -> None:
+def register(
+    *, folder: Annotated[Path, typer.Option(help="The folder of the bundle.")] = BUNDLE, as_json: AsJson = False
+) -> None:
     """Log the release in MLflow and register it as a version, once per release."""
     version = _register(find_home(), load_settings(), folder)
     print_result(version.to_json(), as_json, _describe_registration(version))
 
 
 def releases(*, as_json: AsJson = False) -> None:
-    """The versions there are, and which release is served."""
+    """List the registered versions, and which release is served."""
     from release.journal.history import served
     from release.journal.journal import Journal
     from release.registry.registry import Registry
@@ -67,18 +69,18 @@ def releases(*, as_json: AsJson = False) -> None:
 def sync(
     *,
     watch: Annotated[bool, typer.Option("--watch", help="Go on until Ctrl-C.")] = False,
-    every: Annotated[float, typer.Option(help="Seconds between two looks when watching.", min=0.1)] = WATCH_EVERY_S,
+    every: Annotated[float, typer.Option(help="Seconds between two rounds of --watch.", min=0.1)] = WATCH_EVERY_S,
     as_json: AsJson = False,
 ) -> None:
-    """Carry out, or refuse, what was asked for in MLflow by stage or alias."""
+    """Decide on the promotions that were asked for in MLflow, by stage or alias, and carry them out."""
     from release.promotion.promotion import Promoter
 
     promoter = Promoter.open(load_settings(), find_home())
     if not watch:
         _tell(promoter.sync(), as_json, quiet=False)
         return
-    from cli.watching import stopped_by_signals
-    from cli.watching import watch as watch_rounds
+    from cli.releases.watching import stopped_by_signals
+    from cli.releases.watching import watch as watch_rounds
     from feature_store.server.embedded_redis import online_store
 
     with stopped_by_signals() as stop, online_store(promoter.home):
@@ -89,9 +91,13 @@ def sync(
 def promote(
     version: Annotated[int, typer.Argument(help="The version's number: see `slate releases`.")],
     *,
-    stage: Annotated[Target, typer.Option(case_sensitive=False, help="Where to.")] = Target.PRODUCTION,
+    stage: Annotated[
+        Target, typer.Option(case_sensitive=False, help="The stage to promote it to.")
+    ] = Target.PRODUCTION,
     allow_dirty: AllowDirty = False,
-    accept: Annotated[str, typer.Option(help="Why, where it has no comparison, or its data moved.")] = "",
+    accept: Annotated[
+        str, typer.Option(help="Why it may go without a comparison, or on data that drifted; for the journal.")
+    ] = "",
     as_json: AsJson = False,
 ) -> None:
     """Ask for a version to be put into Production (or Staging), and have it decided now; exits 1 when refused."""

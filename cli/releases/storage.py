@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cli.output import AsJson
 from cli.parameters import load_settings
 from contracts.home import find_home
 
@@ -23,9 +24,12 @@ def collect(
     *,
     all_unreferenced: Annotated[
         bool,
-        typer.Option("--all-unreferenced", help="Also what is kept for its age alone: the last K, and the grace."),
+        typer.Option(
+            "--all-unreferenced",
+            help="Also generations that are kept only because they are recent (publish.keep_generations, grace_hours).",
+        ),
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Remove old generations from the online store; never one that is served, or that a rollback would go to."""
     from feature_store.online.connection import connect

@@ -23,7 +23,7 @@ from typing import Any
 import psutil
 from supervisor.xmlrpc import SupervisorTransport
 
-from cli.services.plan import Plan, Service
+from cli.services.plan import Service, ServicePlan
 from contracts.errors import WorkspaceError
 from contracts.fingerprint import fingerprint_bytes
 from contracts.home import Home
@@ -68,7 +68,7 @@ class ServiceControl:
             return False
         return True
 
-    def launch(self, plan: Plan) -> None:
+    def launch(self, plan: ServicePlan) -> None:
         """Start the process manager, in the background, with every service waiting; raises WorkspaceError."""
         self._folder.mkdir(parents=True, exist_ok=True)
         self._addresses.write_text(json.dumps({service.name: service.address for service in plan.services}))
@@ -130,7 +130,7 @@ class ServiceControl:
             server = xmlrpc.client.ServerProxy("http://unix-socket", transport=transport)
             return getattr(server.supervisor, method)(*arguments)
 
-    def _config(self, plan: Plan) -> RawConfigParser:
+    def _config(self, plan: ServicePlan) -> RawConfigParser:
         config = RawConfigParser()
         config["supervisord"] = {
             "logfile": "supervisord.log",  # these names are relative to the folder it is started in

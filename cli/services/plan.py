@@ -61,7 +61,7 @@ class Service:
 
 
 @dataclass(frozen=True)
-class Plan:
+class ServicePlan:
     """Services in waves: those of one wave start together, when the wave before it answers."""
 
     waves: list[list[Service]]
@@ -73,7 +73,7 @@ class Plan:
         return [service for wave in self.waves for service in wave]
 
 
-def make_plan(checkout: Path, home: Home, ports: Ports, environment: Mapping[str, str]) -> Plan:
+def plan_services(checkout: Path, home: Home, ports: Ports, environment: Mapping[str, str]) -> ServicePlan:
     """What to run for a checkout: everything, except a Redis or an MLflow that the environment names already."""
     redis_port = None if environment.get("REDIS_URL") else fixed_port() or free_port()
     addresses = {
@@ -82,7 +82,7 @@ def make_plan(checkout: Path, home: Home, ports: Ports, environment: Mapping[str
     }
     stores = [] if redis_port is None else [_redis(home, redis_port)]
     trackers = [] if environment.get("MLFLOW_TRACKING_URI") else [_mlflow(home, ports)]
-    return Plan(
+    return ServicePlan(
         [stores, [*trackers, _airflow(ports)], [_api(ports), _sync()]],
         {
             **environment,

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cli.output import AsJson
 from contracts.home import Home, find_home
 
 if TYPE_CHECKING:
     from cli.services.control import ServiceControl
 
 PASSWORDS = "simple_auth_manager_passwords.json.generated"  # made by Airflow's own login
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -30,7 +30,7 @@ def add_to(app: typer.Typer) -> None:
 def up() -> None:
     """Start Airflow, MLflow, Redis, the API and the promotion watch, and print where they are."""
     from cli.services.control import ServiceControl
-    from cli.services.plan import Ports, make_plan
+    from cli.services.plan import Ports, plan_services
     from cli.services.startup import bring_up
     from contracts.settings.settings import load_settings
 
@@ -43,7 +43,7 @@ def up() -> None:
         ports = Ports.from_environment(os.environ)
         ports.check_free()
         print(f"starting; what each service says is in {home.services}")
-        bring_up(control, make_plan(Path.cwd(), home, ports, os.environ))
+        bring_up(control, plan_services(Path.cwd(), home, ports, os.environ))
     _print_status(control)
     _print_password(home)
 
@@ -64,7 +64,7 @@ def down() -> None:
 
 
 def status(*, as_json: AsJson = False) -> None:
-    """Say which services run, and where."""
+    """Show which services run, and where."""
     from cli.services.control import ServiceControl
 
     control = ServiceControl(find_home())

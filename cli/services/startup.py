@@ -5,14 +5,14 @@ from __future__ import annotations
 import time
 
 from cli.services.control import ServiceControl, Status
-from cli.services.plan import Plan, Service
+from cli.services.plan import Service, ServicePlan
 from contracts.errors import WorkspaceError
 
 UP_WITHIN_SECONDS = 300  # Airflow makes its database at the first start: half a minute on two idle cores
 POLL_SECONDS = 0.25
 
 
-def bring_up(control: ServiceControl, plan: Plan, within_seconds: float = UP_WITHIN_SECONDS) -> None:
+def bring_up(control: ServiceControl, plan: ServicePlan, within_seconds: float = UP_WITHIN_SECONDS) -> None:
     """Start the plan's services, and return when all of them answer.
 
     When one does not, all are stopped again and WorkspaceError says which, with the end of its log.

@@ -55,12 +55,12 @@ def _yaml() -> YAML:
 
 def _set(params: Any, key: str, value: Any) -> None:
     *groups, name = key.split(".")
-    place = params
+    holder = params
     for group in groups:
-        place = place.get(group) if isinstance(place, dict) else None
-    if not isinstance(place, dict):
+        holder = holder.get(group) if isinstance(holder, dict) else None
+    if not isinstance(holder, dict):
         raise SettingsError(
             f"The override `{key}` names a group that params.yaml does not have.",
             "Write it as in params.yaml with dots between, such as `ranking.n_trees`.",
         )
-    place[name] = value
+    holder[name] = value

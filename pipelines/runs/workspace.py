@@ -28,7 +28,7 @@ SLUG_LENGTH = 60  # with branch prefix and folder far under every file system's 
 
 
 @dataclass(frozen=True)
-class Request:
+class RunRequest:
     """What a run was asked to do: its id, the commit it starts from, and the parameters it changes."""
 
     run_id: str
@@ -56,10 +56,10 @@ class Workspace:
         return f"run/{self.slug}"
 
     @property
-    def request(self) -> Request | None:
+    def request(self) -> RunRequest | None:
         """What it was prepared for, or None when it was never finished."""
         try:
-            return Request(**json.loads(self._record.read_text(encoding="utf-8")))
+            return RunRequest(**json.loads(self._record.read_text(encoding="utf-8")))
         except (FileNotFoundError, ValueError, TypeError):
             return None
 
@@ -67,7 +67,7 @@ class Workspace:
     def is_ready(self) -> bool:
         return self.request is not None and self.folder.is_dir()
 
-    def seal(self, request: Request) -> None:
+    def seal(self, request: RunRequest) -> None:
         """Say, in one step, that the workspace is finished."""
         unfinished = self._record.with_suffix(".part")
         unfinished.write_text(json.dumps(asdict(request), indent=1) + "\n", encoding="utf-8")
@@ -96,7 +96,7 @@ def prepare(repository: Repository, home: Home, run_id: str, ref: str, overrides
     SettingsError when an override is wrong, and then nothing is left behind.
     """
     workspace = Workspace.of_run(home, run_id)
-    request = Request(run_id, repository.commit_of(ref), dict(overrides))
+    request = RunRequest(run_id, repository.commit_of(ref), dict(overrides))
     if workspace.is_ready and workspace.request == request:
         return workspace
     remove(repository, workspace)

@@ -21,8 +21,8 @@ from serving.live.last_pointer import LastPointer
 from serving.live.live_release import LiveRelease
 from serving.live.production import OnlineProduction
 from serving.logs.event_log import EventLog
+from serving.logs.record_spool import RecordSpool
 from serving.logs.request_log import RequestLog
-from serving.logs.spool import Spool
 from serving.logs.values_log import ValuesLog
 from serving.metrics import Metrics
 from serving.repeated_warnings import OncePerMinute
@@ -55,7 +55,7 @@ def build_api(home: Home, settings: Settings, spool_name: str) -> Api:
     production = OnlineProduction(home, settings.app, settings.serving)
     last = LastPointer(home, settings.app)
     live = LiveRelease(production, last, clock_maker(settings.serving.clock), metrics, settings.serving)
-    spool = Spool(home.root / "serving" / f"{settings.app}-{spool_name}.events.jsonl", SPOOL_BYTES)
+    spool = RecordSpool(home.root / "serving" / f"{settings.app}-{spool_name}.events.jsonl", SPOOL_BYTES)
     requests = RequestLog(production.client, settings.app, settings.serving.request_log_length, metrics)
     values = ValuesLog(production.client, settings.app, settings.serving, metrics)
     log = EventLog(production.client, settings.app, spool, metrics, requests, values)

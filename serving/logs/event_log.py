@@ -23,8 +23,8 @@ import redis
 from contracts.errors import StoreError
 from feature_store.online.connection import mapped_errors
 from feature_store.online.keys import events_key, events_written_key
+from serving.logs.record_spool import RecordSpool
 from serving.logs.request_log import RequestLog
-from serving.logs.spool import Spool
 from serving.logs.values_log import ValuesLog
 from serving.metrics import Metrics
 
@@ -47,7 +47,7 @@ class EventLog:
         self,
         connect: Callable[[], redis.Redis],
         app: str,
-        spool: Spool,
+        spool: RecordSpool,
         metrics: Metrics,
         requests: RequestLog,
         values: ValuesLog,

@@ -36,8 +36,8 @@ from feature_store.publishing.publishing import is_published, publish
 from feature_store.publishing.turn_taking import taking_turns
 from feature_store.readers.online_reader import RedisFeatureReader
 from serving.logs.event_log import EventLog
+from serving.logs.record_spool import RecordSpool
 from serving.logs.request_log import RequestLog
-from serving.logs.spool import Spool
 from serving.logs.values_log import ValuesLog
 from serving.metrics import Metrics
 from serving.served import Arm
@@ -155,7 +155,7 @@ def test_streams_are_written_by_a_servers_logs_and_read_in_batches(client: redis
     metrics, serving = Metrics(), load_settings(CHECKOUT / "params.yaml").serving
     requests = RequestLog(lambda: client, "movies", 100, metrics)
     values = ValuesLog(lambda: client, "movies", serving, metrics)
-    log = EventLog(lambda: client, "movies", Spool(tmp_path / "spool", 1000), metrics, requests, values)
+    log = EventLog(lambda: client, "movies", RecordSpool(tmp_path / "spool", 1000), metrics, requests, values)
     log.append([{"event_id": str(number)} for number in range(7)])
     log.requests.append(RecommendRequest("q"), Arm.PRODUCTION, datetime(2020, 1, 1, tzinfo=UTC))
     log.write_waiting()

@@ -10,7 +10,7 @@ import pytest
 
 from cli.services.control import ServiceControl
 from cli.services.health import responds
-from cli.services.plan import VARIABLES, Plan, Ports, Service, airflow_environment, make_plan
+from cli.services.plan import VARIABLES, Ports, Service, ServicePlan, airflow_environment, plan_services
 from cli.services.startup import bring_up
 from contracts.errors import PortTaken, SettingsError, WorkspaceError
 from feature_store.server.server_program import free_port
@@ -38,8 +38,8 @@ def web(name: str, code: str = FAMILY) -> Service:
     return Service(name, [sys.executable, "-c", code, str(port)], address, responds(address))
 
 
-def plan(tmp_path: Path, *waves: list[Service]) -> Plan:
-    return Plan(list(waves), dict(os.environ), tmp_path)
+def plan(tmp_path: Path, *waves: list[Service]) -> ServicePlan:
+    return ServicePlan(list(waves), dict(os.environ), tmp_path)
 
 
 def family_of(control: ServiceControl) -> list[psutil.Process]:
@@ -92,7 +92,7 @@ def test_a_percent_sign_and_a_quote_in_a_path_are_taken_as_they_are(home, tmp_pa
     odd.mkdir()
     control = ServiceControl(type(home)(odd / "home"))
     try:
-        bring_up(control, Plan([[web("first")]], dict(os.environ), odd))
+        bring_up(control, ServicePlan([[web("first")]], dict(os.environ), odd))
         assert control.log("first").is_file()
     finally:
         control.stop()
@@ -128,7 +128,7 @@ def test_ports_are_the_documented_ones_unless_moved():
 
 
 def test_every_service_is_told_of_the_others(home):
-    made = make_plan(TOP, home, Ports(), {"PATH": "/usr/bin"})
+    made = plan_services(TOP, home, Ports(), {"PATH": "/usr/bin"})
     assert [service.name for service in made.services] == ["redis", "mlflow", "airflow", "api", "sync"]
     addresses = {service.name: service.address for service in made.services}
     assert made.environment["REDIS_URL"] == addresses["redis"]
@@ -139,13 +139,13 @@ def test_every_service_is_told_of_the_others(home):
 
 def test_stores_that_the_environment_names_are_used_and_not_started(home):
     named = {"REDIS_URL": "redis://elsewhere:6379/0", "MLFLOW_TRACKING_URI": "http://elsewhere:5000"}
-    made = make_plan(TOP, home, Ports(), named)
+    made = plan_services(TOP, home, Ports(), named)
     assert [service.name for service in made.services] == ["airflow", "api", "sync"]
     assert named.items() <= made.environment.items()
 
 
 def test_every_service_listens_on_loopback_alone(home):
-    made = make_plan(TOP, home, Ports(), {})
+    made = plan_services(TOP, home, Ports(), {})
     assert all(service.address.split("//")[1].startswith("127.0.0.1:") for service in made.services if service.address)
     assert airflow_environment(TOP, home, 8080)["AIRFLOW__API__HOST"] == "127.0.0.1"
 

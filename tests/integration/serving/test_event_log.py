@@ -19,8 +19,8 @@ from feature_store.online.connection import connect
 from feature_store.online.keys import events_key, requests_key
 from serving.logs.capped_stream import QUEUE_LENGTH as N_QUESTIONS
 from serving.logs.event_log import BATCH_LENGTH, QUEUE_LENGTH, EventLog
+from serving.logs.record_spool import RecordSpool
 from serving.logs.request_log import RequestLog
-from serving.logs.spool import Spool
 from serving.logs.values_log import ValuesLog
 from serving.metrics import Metrics
 from serving.served import Arm
@@ -70,7 +70,7 @@ def values(switch: Switch, metrics: Metrics) -> ValuesLog:
 
 @pytest.fixture
 def log(switch: Switch, metrics: Metrics, spool_path: Path, requests: RequestLog, values: ValuesLog) -> EventLog:
-    return EventLog(switch, "movies", Spool(spool_path, 10_000), metrics, requests, values)
+    return EventLog(switch, "movies", RecordSpool(spool_path, 10_000), metrics, requests, values)
 
 
 def record(number: int) -> dict[str, Any]:
@@ -126,7 +126,7 @@ def test_what_a_stopped_server_spooled_is_written_by_the_next_one(
     log.append([record(1)])
     log.close()
     switch.away = False
-    EventLog(switch, "movies", Spool(spool_path, 10_000), metrics, requests, values).write_waiting()
+    EventLog(switch, "movies", RecordSpool(spool_path, 10_000), metrics, requests, values).write_waiting()
     assert logged(switch) == [1]
 
 
@@ -134,7 +134,7 @@ def test_a_full_spool_drops_and_counts(
     switch: Switch, metrics: Metrics, spool_path: Path, requests: RequestLog, values: ValuesLog
 ) -> None:
     line = orjson.dumps(record(1))
-    log = EventLog(switch, "movies", Spool(spool_path, 2 * (len(line) + 1)), metrics, requests, values)
+    log = EventLog(switch, "movies", RecordSpool(spool_path, 2 * (len(line) + 1)), metrics, requests, values)
     switch.away = True
     log.append([record(1), record(2), record(3)])
     log.write_waiting()
@@ -145,7 +145,7 @@ def test_a_disk_that_refuses_drops_and_counts(
     switch: Switch, metrics: Metrics, tmp_path: Path, requests: RequestLog, values: ValuesLog
 ) -> None:
     (tmp_path / "serving").write_text("a file where the folder should be")
-    log = EventLog(switch, "movies", Spool(tmp_path / "serving" / "spool", 1000), metrics, requests, values)
+    log = EventLog(switch, "movies", RecordSpool(tmp_path / "serving" / "spool", 1000), metrics, requests, values)
     switch.away = True
     log.append([record(1)])
     log.write_waiting()

@@ -9,7 +9,7 @@ from pathlib import Path
 LINES_AT_ONCE = 1000
 
 
-class Spool:
+class RecordSpool:
     """A file of lines, oldest first, that never grows past `max_bytes`; one writer uses it.
 
     What an earlier process left is kept, apart from a last line that it did not finish.

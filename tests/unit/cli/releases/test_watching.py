@@ -8,7 +8,7 @@ from threading import Event
 
 import pytest
 
-from cli.watching import stopped_by_signals, watch
+from cli.releases.watching import stopped_by_signals, watch
 from contracts.errors import RegistryUnavailable
 
 
