@@ -35,10 +35,10 @@ from feature_store.values.values import FeatureValues, load_schemas
 from pipelines.evaluate import fit_of
 from pipelines.matrix_run import load_split
 from pipelines.paths import BUNDLE, FEATURES, VALID, Cutoff, feature_values
-from recommender.events import Events
 from recommender.generators.als import AlsGenerator
 from recommender.generators.indexed import IndexedGenerator
 from recommender.index.vector_index import VectorIndex
+from recommender.interactions import Interactions
 from recommender.metrics import Interval, PerPerson, ndcg, recall
 from recommender.query import RetrievalQuery
 from release.answering.request_path import answer
@@ -92,7 +92,7 @@ class World:
     def train(self, seed: int) -> Run:
         catalogue = self.release.catalogue
         before = self.tables.interactions.filter(pl.col("event_ts") < self.release.as_of)
-        als = AlsGenerator.fit(Events.of(before, catalogue.ids), catalogue, self.settings.candidates.als, seed)
+        als = AlsGenerator.fit(Interactions.of(before, catalogue.ids), catalogue, self.settings.candidates.als, seed)
         return Run(als, VectorIndex.build(als.item_factors, catalogue.ids, self.settings.index))
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -104,8 +104,20 @@ class ReadRows(FeatureRows):
     written: npt.NDArray[np.int64]
 
 
+class _EventArrays:
+    """Events as arrays of one length: how they are chosen from and joined."""
+
+    def where(self, chosen: slice | npt.NDArray[np.bool_] | npt.NDArray[np.intp]) -> Self:
+        """The events chosen, in the order chosen."""
+        return type(self)(**{name: array[chosen] for name, array in vars(self).items()})
+
+    def followed_by(self, later: Self) -> Self:
+        """These events, and then the later ones."""
+        return type(self)(**{name: np.concatenate([array, vars(later)[name]]) for name, array in vars(self).items()})
+
+
 @dataclass(frozen=True)
-class History:
+class History(_EventArrays):
     """What one person did, oldest first; the arrays are aligned.
 
     item_idx: (n_events,) dense ids of the release that reads them; event_ts: epoch seconds; event_types: codes (see
@@ -129,22 +141,9 @@ class History:
         """Events of which nobody said what type they are of."""
         return cls(item_idx, event_ts, np.full(len(item_idx), UNTOLD, np.uint8), values)
 
-    def where(self, chosen: slice | npt.NDArray[np.bool_]) -> History:
-        """The events chosen, in their order."""
-        return History(self.item_idx[chosen], self.event_ts[chosen], self.event_types[chosen], self.values[chosen])
-
-    def followed_by(self, later: History) -> History:
-        """This history, and then the later one."""
-        return History(
-            np.concatenate([self.item_idx, later.item_idx]),
-            np.concatenate([self.event_ts, later.event_ts]),
-            np.concatenate([self.event_types, later.event_types]),
-            np.concatenate([self.values, later.values]),
-        )
-
 
 @dataclass(frozen=True)
-class Events:
+class RecentEvents(_EventArrays):
     """What was done lately, in the order it came in; the arrays are aligned.
 
     item_idx: (n_events,) dense ids of the release that reads them, -1 where it does not know the item;
@@ -160,11 +159,11 @@ class Events:
         return len(self.item_idx)
 
     @classmethod
-    def empty(cls) -> Events:
+    def empty(cls) -> RecentEvents:
         return cls.of(History.empty())
 
     @classmethod
-    def of(cls, history: History) -> Events:
+    def of(cls, history: History) -> RecentEvents:
         """The events of a history, which tells whole seconds."""
         return cls(history.item_idx, history.event_ts * 1_000_000, history.event_types, history.values)
 
@@ -172,19 +171,6 @@ class Events:
     def event_ts(self) -> EpochSeconds:
         """Epoch seconds, rounded down as in a history."""
         return self.event_us // 1_000_000
-
-    def followed_by(self, later: Events) -> Events:
-        """These events, and then the later ones."""
-        return Events(
-            np.concatenate([self.item_idx, later.item_idx]),
-            np.concatenate([self.event_us, later.event_us]),
-            np.concatenate([self.event_types, later.event_types]),
-            np.concatenate([self.values, later.values]),
-        )
-
-    def where(self, chosen: npt.NDArray[np.bool_] | npt.NDArray[np.intp]) -> Events:
-        """The events chosen, in the order chosen."""
-        return Events(self.item_idx[chosen], self.event_us[chosen], self.event_types[chosen], self.values[chosen])
 
 
 @dataclass(frozen=True)
@@ -198,8 +184,8 @@ class Person:
 
     features: ReadRows
     history: History
-    session: Events
-    recent: Events
+    session: RecentEvents
+    recent: RecentEvents
 
 
 class FeatureReader(Protocol):

@@ -17,10 +17,10 @@ from contracts.settings.settings import Settings
 from contracts.tables import CanonicalTables
 from pipelines.matrix_run import emptied, load_split, run_matrix_stage
 from pipelines.paths import CANDIDATES, INDEX, VALID, Cutoff
-from recommender.events import Events
 from recommender.generators import load_generators
 from recommender.generators.als import AlsGenerator
 from recommender.index.vector_index import VectorIndex
+from recommender.interactions import Interactions
 from recommender.query import RetrievalQuery
 
 N_MEASURED = 500  # people whose vectors are searched: a recall of 0.95 is then known to about 0.01
@@ -34,7 +34,9 @@ def run(settings: Settings, cutoff: Cutoff) -> dict[str, Any]:
         raise ArtefactError(f"{CANDIDATES / cutoff} holds no ALS to index.", "Run `dvc repro candidates`.")
     interactions = CanonicalTables.load(VALID, impressions=False).interactions
     seen = interactions.filter(pl.col("event_ts") < load_split().end(cutoff))
-    queries = sample_user_vectors(als, Events.of(seen, generators.catalogue.ids), np.random.default_rng(settings.seed))
+    queries = sample_user_vectors(
+        als, Interactions.of(seen, generators.catalogue.ids), np.random.default_rng(settings.seed)
+    )
     index = VectorIndex.build(als.item_factors, generators.catalogue.ids, settings.index)
     measured = index.measured(als.item_factors, queries, settings.index.recall_k)
     check_recall(measured, settings.index)
@@ -42,12 +44,12 @@ def run(settings: Settings, cutoff: Cutoff) -> dict[str, Any]:
     return {"n_vectors": len(measured.item_idx), "recall": measured.recall, "exact": measured.is_exact}
 
 
-def sample_user_vectors(als: AlsGenerator, events: Events, rng: np.random.Generator) -> FloatArray:
+def sample_user_vectors(als: AlsGenerator, interactions: Interactions, rng: np.random.Generator) -> FloatArray:
     """(n_sampled, factors) the vectors of at most N_MEASURED people, folded in from their histories."""
-    n_users = len(events.user_ids)
+    n_users = len(interactions.user_ids)
     sampled = np.sort(rng.choice(n_users, min(N_MEASURED, n_users), replace=False))
-    last_ts = int(events.event_ts.max(initial=0)) + 1
-    vectors = (als.user_vector(RetrievalQuery(last_ts, events.history(user, 0, last_ts))) for user in sampled)
+    last_ts = int(interactions.event_ts.max(initial=0)) + 1
+    vectors = (als.user_vector(RetrievalQuery(last_ts, interactions.history(user, 0, last_ts))) for user in sampled)
     known = [vector for vector in vectors if vector is not None]
     return np.stack(known) if known else np.empty((0, als.item_factors.shape[1]), np.float32)
 

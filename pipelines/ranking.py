@@ -13,7 +13,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from contracts.features import Entity, Events, FeatureRows, FeatureSchema, History
+from contracts.features import Entity, FeatureRows, FeatureSchema, History, RecentEvents
 from contracts.settings.settings import Settings
 from contracts.tables import CanonicalTables, read_parquet
 from feature_store.readers.live import bring_up_to
@@ -75,7 +75,7 @@ def _fit_before(
 
 def row_of_newcomer(schema: FeatureSchema, done: History, now: datetime) -> FeatureRows:
     """The row that a request reads of somebody without a published one, whose recent events these are."""
-    person = replace(unknown_person(schema), recent=Events.of(done))
+    person = replace(unknown_person(schema), recent=RecentEvents.of(done))
     return bring_up_to(person, schema, now).features
 
 

@@ -24,7 +24,7 @@ import numpy as np
 import redis
 
 from contracts.events import EVENT_CODES, EventType
-from contracts.features import Events
+from contracts.features import RecentEvents
 from contracts.id_map import IdMap
 from contracts.ids import ItemId, SessionId, UserId
 from feature_store.online.connection import mapped_errors
@@ -85,16 +85,16 @@ def pack_event(event: RecentEvent) -> bytes:
     return head + event.item_id.encode()
 
 
-def unpack_events(packed: Iterable[bytes], item_ids: IdMap) -> Events:
+def unpack_events(packed: Iterable[bytes], item_ids: IdMap) -> RecentEvents:
     """The events in their order, each once however often it was sent.
 
     What is packed in another way is left out: a list lives hours, and a server of another version may write beside us.
     """
     ours = [event for event in dict.fromkeys(packed) if event.startswith(_BEGINNING) and len(event) > _HEAD.size]
     if not ours:
-        return Events.empty()
+        return RecentEvents.empty()
     heads = np.frombuffer(b"".join(event[: _HEAD.size] for event in ours), _HEAD_TYPE)
-    return Events(
+    return RecentEvents(
         item_ids.indices(event[_HEAD.size :].decode(errors="replace") for event in ours),
         heads["event_us"].astype(np.int64),
         heads["event_type"].astype(np.uint8),

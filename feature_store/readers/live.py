@@ -35,7 +35,7 @@ import numpy.typing as npt
 
 from contracts.calendar import MICROSECOND, epoch_microseconds
 from contracts.events import EVENT_CODES, UNTOLD
-from contracts.features import Entity, Events, FeatureSchema, History, Person, ReadRows
+from contracts.features import Entity, FeatureSchema, History, Person, ReadRows, RecentEvents
 from contracts.id_map import UNKNOWN
 from feature_store.definitions import views_of
 from feature_store.definitions.view_terms import WITHOUT_END
@@ -114,7 +114,7 @@ class _Moment:
     as_of: int
     is_of_row: bool
     history: History
-    since: Events
+    since: RecentEvents
 
     @classmethod
     def of(cls, now: datetime, person: Person) -> _Moment:
@@ -141,7 +141,7 @@ class _Moment:
         return self.as_of * MICROSECONDS
 
 
-def _since(as_of: int, person: Person) -> Events:
+def _since(as_of: int, person: Person) -> RecentEvents:
     """The recent events that the row does not tell, oldest first."""
     recent = person.recent
     if not len(recent):
@@ -151,11 +151,11 @@ def _since(as_of: int, person: Person) -> Events:
     return new.where(np.argsort(new.event_us, kind="stable"))
 
 
-def _is_of(events: Events | History, codes: tuple[int, ...]) -> Flags:
+def _is_of(events: RecentEvents | History, codes: tuple[int, ...]) -> Flags:
     return np.isin(events.event_types, codes)
 
 
-def _in_history(events: Events, history: History) -> Flags:
+def _in_history(events: RecentEvents, history: History) -> Flags:
     """Whether each event is in the history: the same item and type in the same second; any type where one is untold."""
     seconds = events.event_ts
     if not len(history) or seconds.min(initial=np.iinfo(np.int64).max) > history.event_ts[-1]:

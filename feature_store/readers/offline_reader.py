@@ -7,7 +7,7 @@ from datetime import datetime
 
 import numpy as np
 
-from contracts.features import Events, FeatureSchema, Person, ReadRows
+from contracts.features import FeatureSchema, Person, ReadRows, RecentEvents
 from contracts.id_map import UNKNOWN, IdMap
 from contracts.ids import ItemId, SessionId, UserId
 from feature_store.online.packing import epoch_seconds
@@ -38,7 +38,7 @@ class OfflineFeatureReader:
         if user_id is None:
             return unknown_person(self._users.schema)
         features, history = self._users.read([user_id], self._written, now), self._histories.of(user_id)
-        return Person(features, history, Events.empty(), Events.empty())
+        return Person(features, history, RecentEvents.empty(), RecentEvents.empty())
 
     def read_items(self, item_ids: Sequence[ItemId], now: datetime) -> ReadRows:
         """The items' feature rows in the order asked; a row of defaults where an item has none."""

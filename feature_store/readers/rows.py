@@ -7,7 +7,7 @@ from datetime import datetime
 import numpy as np
 import numpy.typing as npt
 
-from contracts.features import Events, FeatureSchema, History, Person, ReadRows, expire, fill_missing
+from contracts.features import FeatureSchema, History, Person, ReadRows, RecentEvents, expire, fill_missing
 from contracts.ids import FloatArray
 from feature_store.online.packing import moment_of
 
@@ -38,4 +38,4 @@ def default_rows(schema: FeatureSchema, n_entities: int) -> ReadRows:
 
 def unknown_person(schema: FeatureSchema) -> Person:
     """Somebody nobody knows."""
-    return Person(default_rows(schema, 1), History.empty(), Events.empty(), Events.empty())
+    return Person(default_rows(schema, 1), History.empty(), RecentEvents.empty(), RecentEvents.empty())

@@ -17,7 +17,7 @@ from contracts.artefact import Meta, check_built_with, fingerprint_array, load_a
 from contracts.ids import FloatArray, ItemIdxArray
 from contracts.settings.candidates import AlsSettings
 from recommender.catalogue import Catalogue
-from recommender.events import Events
+from recommender.interactions import Interactions
 from recommender.proposals import Proposals, best_first
 from recommender.query import RetrievalQuery
 
@@ -35,7 +35,7 @@ class AlsGenerator:
     name: str = "als"
 
     @classmethod
-    def fit(cls, events: Events, catalogue: Catalogue, settings: AlsSettings, seed: int) -> AlsGenerator:
+    def fit(cls, interactions: Interactions, catalogue: Catalogue, settings: AlsSettings, seed: int) -> AlsGenerator:
         """Factorise who touched what; equal events, settings and seed give equal factors."""
         # The server loads generators and never fits: it need not pay for these two.
         from implicit.cpu.als import AlternatingLeastSquares  # noqa: PLC0415 see above
@@ -51,7 +51,9 @@ class AlsGenerator:
                 random_state=seed,
                 num_threads=1,
             )
-            model.fit(events.touched(len(catalogue), np.ones(len(events))).astype(np.float32), show_progress=False)
+            model.fit(
+                interactions.touched(len(catalogue), np.ones(len(interactions))).astype(np.float32), show_progress=False
+            )
         item_factors = np.asarray(model.item_factors, np.float32)
         return cls(item_factors, settings.regularization, settings.alpha, catalogue.ids.fingerprint)
 

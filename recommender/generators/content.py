@@ -11,7 +11,7 @@ import numpy as np
 from contracts.artefact import Meta, check_built_with, load_array, load_meta, save_artefact
 from contracts.ids import FloatArray, ItemIdxArray
 from recommender.catalogue import Catalogue
-from recommender.events import Events
+from recommender.interactions import Interactions
 from recommender.proposals import Proposals, best_first
 from recommender.query import RetrievalQuery
 from recommender.taste import category_profile
@@ -30,8 +30,8 @@ class ContentGenerator:
     name: str = "content"
 
     @classmethod
-    def fit(cls, events: Events, catalogue: Catalogue) -> ContentGenerator:
-        counts = np.bincount(events.item_idx, minlength=len(catalogue))
+    def fit(cls, interactions: Interactions, catalogue: Catalogue) -> ContentGenerator:
+        counts = np.bincount(interactions.item_idx, minlength=len(catalogue))
         return cls(catalogue, (1 + np.log1p(counts)).astype(np.float32))
 
     @property

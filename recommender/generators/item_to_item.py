@@ -20,7 +20,7 @@ from contracts.errors import ArtefactError
 from contracts.ids import FloatArray, ItemIdxArray
 from contracts.settings.candidates import CovisitationSettings
 from recommender.catalogue import Catalogue
-from recommender.events import SECONDS_PER_DAY, Events
+from recommender.interactions import SECONDS_PER_DAY, Interactions
 from recommender.proposals import Proposals, best_first
 from recommender.query import RetrievalQuery
 
@@ -148,52 +148,58 @@ def _check_spans(folder: Path, starts: npt.NDArray[np.int64], neighbours: ItemId
 
 
 def fit_covisitation(
-    events: Events, catalogue: Catalogue, as_of: float, settings: CovisitationSettings
+    interactions: Interactions, catalogue: Catalogue, as_of: float, settings: CovisitationSettings
 ) -> ItemToItemGenerator:
     """Neighbours are what the same people touched; an event of `decay_days` before as_of counts 1/e."""
-    touched = events.touched(len(catalogue), np.exp(-events.ages(as_of) / (settings.decay_days * SECONDS_PER_DAY)))
+    touched = interactions.touched(
+        len(catalogue), np.exp(-interactions.ages(as_of) / (settings.decay_days * SECONDS_PER_DAY))
+    )
     pairs = _similarity(touched, RECENT_LENGTH_POWER, settings.popularity_damping)
     return ItemToItemGenerator.of_pairs("covisitation", pairs, Pooling.MEAN, catalogue, settings)
 
 
-def fit_covisitation_max(events: Events, catalogue: Catalogue, settings: CovisitationSettings) -> ItemToItemGenerator:
+def fit_covisitation_max(
+    interactions: Interactions, catalogue: Catalogue, settings: CovisitationSettings
+) -> ItemToItemGenerator:
     """Neighbours are what the same people ever touched."""
-    touched = events.touched(len(catalogue), np.ones(len(events)))
+    touched = interactions.touched(len(catalogue), np.ones(len(interactions)))
     pairs = _similarity(touched, LASTING_LENGTH_POWER, settings.popularity_damping)
     return ItemToItemGenerator.of_pairs("covisitation_max", pairs, Pooling.MAX, catalogue, settings)
 
 
 def fit_next_visit(
-    events: Events, catalogue: Catalogue, as_of: float, settings: CovisitationSettings
+    interactions: Interactions, catalogue: Catalogue, as_of: float, settings: CovisitationSettings
 ) -> ItemToItemGenerator:
     """Neighbours are what people touched when they came back after a pause of `visit_gap_hours` or more."""
     n_items = len(catalogue)
-    now, before = _visits(events, as_of, settings, n_items)
+    now, before = _visits(interactions, as_of, settings, n_items)
     pairs = csr_matrix(before.T @ now)
-    popularity = np.bincount(events.item_idx, minlength=n_items) + NEXT_VISIT_SHRINKAGE
+    popularity = np.bincount(interactions.item_idx, minlength=n_items) + NEXT_VISIT_SHRINKAGE
     pairs = csr_matrix(pairs.multiply(1 / popularity[:, None]))
     return ItemToItemGenerator.of_pairs("next_visit", pairs, Pooling.MEAN, catalogue, settings)
 
 
 def _visits(
-    events: Events, as_of: float, settings: CovisitationSettings, n_items: int
+    interactions: Interactions, as_of: float, settings: CovisitationSettings, n_items: int
 ) -> tuple[csr_matrix, csr_matrix]:
     """(n_visits, n_items) twice: what each visit touched, and what the person had touched before it, weighted.
 
     A visit's weight falls with its age, and is shared among the earlier items by the root of their number.
     """
-    starts = events.visit_starts(settings.visit_gap_hours * 3600)
+    starts = interactions.visit_starts(settings.visit_gap_hours * 3600)
     visit = np.cumsum(starts) - 1
     n_visits = int(visit[-1]) + 1 if len(visit) else 0
-    now = csr_matrix((np.ones(len(events)), (visit, events.item_idx)), shape=(n_visits, n_items))
-    ages = np.bincount(visit, events.ages(as_of), n_visits) / np.maximum(np.bincount(visit, minlength=n_visits), 1)
+    now = csr_matrix((np.ones(len(interactions)), (visit, interactions.item_idx)), shape=(n_visits, n_items))
+    ages = np.bincount(visit, interactions.ages(as_of), n_visits) / np.maximum(
+        np.bincount(visit, minlength=n_visits), 1
+    )
     first_event = np.flatnonzero(starts)
-    n_before = first_event - events.bounds[events.user_idx[first_event]]
+    n_before = first_event - interactions.bounds[interactions.user_idx[first_event]]
     rows = np.repeat(np.arange(n_visits), n_before)
     # The events before a visit are those between the person's first and the visit's first.
     earlier = np.arange(len(rows)) - np.repeat(np.cumsum(n_before) - first_event, n_before)
     weight = np.exp(-ages / (settings.decay_days * SECONDS_PER_DAY)) / np.sqrt(np.maximum(n_before, 1))
-    before = csr_matrix((weight[rows], (rows, events.item_idx[earlier])), shape=(n_visits, n_items))
+    before = csr_matrix((weight[rows], (rows, interactions.item_idx[earlier])), shape=(n_visits, n_items))
     return now, before
 
 

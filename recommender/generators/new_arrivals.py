@@ -11,7 +11,7 @@ import numpy.typing as npt
 from contracts.artefact import Meta, check_built_with, load_array, load_meta, save_artefact
 from contracts.ids import FloatArray, ItemIdxArray
 from recommender.catalogue import Catalogue
-from recommender.events import SECONDS_PER_DAY, Events
+from recommender.interactions import SECONDS_PER_DAY, Interactions
 from recommender.proposals import Proposals, best_first
 from recommender.query import RetrievalQuery
 
@@ -28,9 +28,9 @@ class NewArrivalsGenerator:
     name: str = "new_arrivals"
 
     @classmethod
-    def fit(cls, events: Events, catalogue: Catalogue, as_of: float) -> NewArrivalsGenerator:
+    def fit(cls, interactions: Interactions, catalogue: Catalogue, as_of: float) -> NewArrivalsGenerator:
         first_ts = np.full(len(catalogue), as_of)
-        np.minimum.at(first_ts, events.item_idx, events.event_ts)
+        np.minimum.at(first_ts, interactions.item_idx, interactions.event_ts)
         return cls(first_ts, catalogue.ids.fingerprint)
 
     def propose(self, query: RetrievalQuery, k: int) -> Proposals:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from contracts.artefact import Meta, check_built_with, load_array, load_meta, save_artefact
 from contracts.ids import FloatArray, ItemIdxArray
 from recommender.catalogue import Catalogue
-from recommender.events import Events
+from recommender.interactions import Interactions
 from recommender.proposals import Proposals, best_first
 from recommender.query import RetrievalQuery
 
@@ -32,10 +32,10 @@ class PopularGenerator:
 
     @classmethod
     def fit(
-        cls, name: str, events: Events, catalogue: Catalogue, weights: npt.NDArray[np.float64] | None = None
+        cls, name: str, interactions: Interactions, catalogue: Catalogue, weights: npt.NDArray[np.float64] | None = None
     ) -> PopularGenerator:
         """Count the events, each by its weight: (n_events,), 0 leaves one out; None counts all alike."""
-        counts = np.bincount(events.item_idx, weights, minlength=len(catalogue))
+        counts = np.bincount(interactions.item_idx, weights, minlength=len(catalogue))
         return cls(name, _share(counts), catalogue.ids.fingerprint)
 
     @cached_property
@@ -75,17 +75,17 @@ class PopularSegmentGenerator:
     @classmethod
     def fit(
         cls,
-        events: Events,
+        interactions: Interactions,
         catalogue: Catalogue,
         segments_by_user: Mapping[str, Mapping[str, str]],
         since: float,
         smoothing: float,
     ) -> PopularSegmentGenerator:
         """Count the events at or after `since` within each segment, mixed with `smoothing` events of everybody's."""
-        recent = events.event_ts >= since
-        item_idx, user_idx = events.item_idx[recent], events.user_idx[recent]
+        recent = interactions.event_ts >= since
+        item_idx, user_idx = interactions.item_idx[recent], interactions.user_idx[recent]
         everybody = _share(np.bincount(item_idx, minlength=len(catalogue)))
-        told = [segments_by_user.get(user_id, {}) for user_id in events.user_ids]
+        told = [segments_by_user.get(user_id, {}) for user_id in interactions.user_ids]
         segments = tuple(sorted({pair for segment in told for pair in segment.items()}))
         shares = np.zeros((len(segments), len(catalogue)), np.float32)
         for row, (attribute, value) in enumerate(segments):

@@ -21,7 +21,6 @@ from contracts.errors import ReleaseMismatch
 from contracts.settings.candidates import CandidateSettings, PopularSettings
 from contracts.tables import CanonicalTables
 from recommender.catalogue import Catalogue
-from recommender.events import SECONDS_PER_DAY, Events
 from recommender.generators.als import AlsGenerator
 from recommender.generators.base import Generator
 from recommender.generators.content import ContentGenerator
@@ -33,6 +32,7 @@ from recommender.generators.item_to_item import (
 )
 from recommender.generators.new_arrivals import NewArrivalsGenerator
 from recommender.generators.popular import PopularGenerator, PopularSegmentGenerator
+from recommender.interactions import SECONDS_PER_DAY, Interactions
 from recommender.segments import segments_of_users
 
 KIND = "generators"
@@ -67,18 +67,18 @@ def fit_generators(
     tables: CanonicalTables, catalogue: Catalogue, as_of: datetime, settings: CandidateSettings, seed: int
 ) -> dict[str, Generator]:
     """Fit every generator on what happened strictly before `as_of`."""
-    events = Events.of(tables.interactions.filter(pl.col("event_ts") < as_of), catalogue.ids)
+    interactions = Interactions.of(tables.interactions.filter(pl.col("event_ts") < as_of), catalogue.ids)
     now = as_of.timestamp()
     generators: list[Generator] = [
-        AlsGenerator.fit(events, catalogue, settings.als, seed),
-        ContentGenerator.fit(events, catalogue),
-        fit_covisitation(events, catalogue, now, settings.covisitation),
-        fit_covisitation_max(events, catalogue, settings.covisitation),
-        NewArrivalsGenerator.fit(events, catalogue, now),
-        fit_next_visit(events, catalogue, now, settings.covisitation),
-        *_fit_popular(events, catalogue, now, settings.popular),
+        AlsGenerator.fit(interactions, catalogue, settings.als, seed),
+        ContentGenerator.fit(interactions, catalogue),
+        fit_covisitation(interactions, catalogue, now, settings.covisitation),
+        fit_covisitation_max(interactions, catalogue, settings.covisitation),
+        NewArrivalsGenerator.fit(interactions, catalogue, now),
+        fit_next_visit(interactions, catalogue, now, settings.covisitation),
+        *_fit_popular(interactions, catalogue, now, settings.popular),
         PopularSegmentGenerator.fit(
-            events,
+            interactions,
             catalogue,
             segments_of_users(tables.users),
             since=now - settings.popular.recent_days * SECONDS_PER_DAY,
@@ -89,16 +89,18 @@ def fit_generators(
 
 
 def _fit_popular(
-    events: Events, catalogue: Catalogue, as_of: float, settings: PopularSettings
+    interactions: Interactions, catalogue: Catalogue, as_of: float, settings: PopularSettings
 ) -> list[PopularGenerator]:
-    days = events.ages(as_of) / SECONDS_PER_DAY
+    days = interactions.ages(as_of) / SECONDS_PER_DAY
     recent = (days <= settings.recent_days).astype(np.float64)
-    returning = events.returning()
+    returning = interactions.returning()
     return [
-        PopularGenerator.fit("popular", events, catalogue),
-        PopularGenerator.fit("popular_newcomers", events, catalogue, recent * ~returning),
-        PopularGenerator.fit("popular_recent", events, catalogue, recent),
-        PopularGenerator.fit("popular_returning", events, catalogue, np.exp(-days / settings.recent_days) * returning),
+        PopularGenerator.fit("popular", interactions, catalogue),
+        PopularGenerator.fit("popular_newcomers", interactions, catalogue, recent * ~returning),
+        PopularGenerator.fit("popular_recent", interactions, catalogue, recent),
+        PopularGenerator.fit(
+            "popular_returning", interactions, catalogue, np.exp(-days / settings.recent_days) * returning
+        ),
     ]
 
 

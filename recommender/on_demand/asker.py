@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contracts.on_demand import OnDemandView
 from recommender.asked import OWNER, Asked
-from recommender.events import SECONDS_PER_DAY
+from recommender.interactions import SECONDS_PER_DAY
 from recommender.query import RetrievalQuery
 
 

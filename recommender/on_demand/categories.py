@@ -7,7 +7,7 @@ import numpy as np
 from contracts.ids import FloatArray
 from contracts.on_demand import OnDemandView
 from recommender.asked import LATEST, OWNER, Asked
-from recommender.events import SECONDS_PER_DAY
+from recommender.interactions import SECONDS_PER_DAY
 from recommender.taste import category_profile
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from contracts.calendar import DAYS_PER_YEAR, EPOCH
 from contracts.on_demand import OnDemandView
 from recommender.asked import LATEST, OWNER, Asked
-from recommender.events import SECONDS_PER_DAY
+from recommender.interactions import SECONDS_PER_DAY
 from recommender.taste import mean_release_year
 
 SECONDS_PER_YEAR = DAYS_PER_YEAR * SECONDS_PER_DAY

@@ -21,8 +21,8 @@ from contracts.ids import FloatArray, ItemIdxArray
 from contracts.tables import CanonicalTables
 from recommender.candidates import CandidateSet, gather
 from recommender.catalogue import Catalogue
-from recommender.events import Events
 from recommender.generators.base import Generator
+from recommender.interactions import Interactions
 from recommender.on_demand import on_demand_names
 from recommender.query import RetrievalQuery
 from recommender.ranking.ranker import RankingRows
@@ -121,8 +121,8 @@ def build_ranking_rows(world: TrainingWorld, windows: Iterable[tuple[datetime, d
     that is known in no row.
     Raises DataTooSmall when no query is left.
     """
-    events = Events.of(world.tables.interactions, world.catalogue.ids)
-    parts = [part for window in windows for part in _snapshot_rows(world, events, *window)]
+    interactions = Interactions.of(world.tables.interactions, world.catalogue.ids)
+    parts = [part for window in windows for part in _snapshot_rows(world, interactions, *window)]
     if not parts:
         raise DataTooSmall(
             "At no snapshot did the generators propose anything that somebody then wanted.",
@@ -146,10 +146,12 @@ def _told(rows: RankingRows) -> npt.NDArray[np.bool_]:
     )
 
 
-def _snapshot_rows(world: TrainingWorld, events: Events, moment: datetime, end: datetime) -> Iterator[RankingRows]:
+def _snapshot_rows(
+    world: TrainingWorld, interactions: Interactions, moment: datetime, end: datetime
+) -> Iterator[RankingRows]:
     generators = world.fit_generators(moment)
     users, items = world.users.as_of(moment), world.items.as_of(moment)
-    for asked in training_queries(events, moment, end, world.history_length, world.segments):
+    for asked in training_queries(interactions, moment, end, world.history_length, world.segments):
         candidates = gather(generators, asked.query, world.quotas, world.n_ranked)
         labels = np.isin(candidates.item_idx, asked.wanted)
         if labels.any():
@@ -184,7 +186,7 @@ def _user_row(world: TrainingWorld, asked: TrainingQuery, users: FeatureTable) -
 
 
 def training_queries(
-    events: Events, moment: datetime, end: datetime, history_length: int, segments: Segments
+    interactions: Interactions, moment: datetime, end: datetime, history_length: int, segments: Segments
 ) -> Iterator[TrainingQuery]:
     """A query for everybody with something to want in the window, in the order of user_id.
 
@@ -195,9 +197,9 @@ def training_queries(
     circumstances of first visits alone, and not those in which somebody would have asked later.
     """
     start, stop = int(np.ceil(moment.timestamp())), int(np.ceil(end.timestamp()))
-    for user_idx, user_id in enumerate(events.user_ids):
-        before = events.history(user_idx, 0, start)
-        window = events.history(user_idx, start, stop)
+    for user_idx, user_id in enumerate(interactions.user_ids):
+        before = interactions.history(user_idx, 0, start)
+        window = interactions.history(user_idx, start, stop)
         now, is_new = start, not len(before)
         if is_new:
             before, window = _first_events(window)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from contracts.features import Events, FeatureReader, History, Person, ReadRows
+from contracts.features import FeatureReader, History, Person, ReadRows, RecentEvents
 from contracts.ids import ItemId, SessionId, UserId
 
 
@@ -25,7 +25,7 @@ class SessionReader:
         """What the other reader knows of the person, with this session's events."""
         person = self.reader.read_person(user_id, session_id, now)
         known = None if session_id is None else self.sessions.get(session_id)
-        return person if known is None else replace(person, session=Events.of(known))
+        return person if known is None else replace(person, session=RecentEvents.of(known))
 
     def read_items(self, item_ids: Sequence[ItemId], now: datetime) -> ReadRows:
         """The other reader's rows."""

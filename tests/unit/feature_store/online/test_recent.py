@@ -9,7 +9,7 @@ import pytest
 import redis
 
 from contracts.events import EVENT_CODES, POSITIVE_EVENTS, UNTOLD, EventType
-from contracts.features import Events
+from contracts.features import RecentEvents
 from contracts.id_map import UNKNOWN, IdMap
 from contracts.ids import ItemId, SessionId, UserId
 from feature_store.online.connection import connect
@@ -40,7 +40,7 @@ def append(client: redis.Redis, *events: RecentEvent, session: Bounds = HOUR, re
     append_events(client, APP, events, session=session, recent=recent)
 
 
-def read(client: redis.Redis, key: str = session_key(APP, SESSION)) -> Events:
+def read(client: redis.Redis, key: str = session_key(APP, SESSION)) -> RecentEvents:
     return unpack_events(client.lrange(key, 0, -1), IDS)
 
 

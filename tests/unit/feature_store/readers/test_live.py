@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from contracts.events import EVENT_CODES, EventType
-from contracts.features import Entity, Events, FeatureSchema, FeatureSpec, History, Person
+from contracts.features import Entity, FeatureSchema, FeatureSpec, History, Person, RecentEvents
 from contracts.id_map import IdMap
 from contracts.ids import ItemId, UserId
 from contracts.tables import INTERACTIONS_SCHEMA, ITEMS_SCHEMA, USERS_SCHEMA, UTC_TIME, CanonicalTables
@@ -60,7 +60,7 @@ def tables(events: dict[str, list[Done]]) -> CanonicalTables:
     )
 
 
-def recent(events: list[Done]) -> Events:
+def recent(events: list[Done]) -> RecentEvents:
     """The events as a reader finds them in the person's list."""
     packed = [
         pack_event(RecentEvent(kind, ItemId(item_id), (moment - EPOCH) // TICK, float("nan")))
@@ -329,7 +329,7 @@ def test_where_a_history_tells_no_types_counts_by_type_stay_as_they_were_publish
 def test_an_event_without_a_type_that_the_history_has_is_there_once():
     """As evaluation has sessions: of whole seconds, and without types."""
     done = published(clicks(AS_OF - HOUR, AS_OF - SECOND))
-    session = Events.of(without_types(done).history.where(slice(1, None)))
+    session = RecentEvents.of(without_types(done).history.where(slice(1, None)))
     assert len(whole_history(replace(done, session=session))) == 2
 
 

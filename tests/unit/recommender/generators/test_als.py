@@ -8,8 +8,8 @@ from implicit.cpu.als import AlternatingLeastSquares
 from scipy.sparse import csr_matrix
 
 from recommender.catalogue import Catalogue
-from recommender.events import Events
 from recommender.generators.als import AlsGenerator
+from recommender.interactions import Interactions
 from recommender.query import RetrievalQuery
 from tests.recommender_worlds import CANDIDATE_SETTINGS, checkerboard
 from tests.worlds import small_world
@@ -34,21 +34,21 @@ def solved_slowly(factors: np.ndarray, items: list[int], regularization: float, 
 
 
 @pytest.fixture(scope="module")
-def fitted() -> tuple[AlsGenerator, Events]:
+def fitted() -> tuple[AlsGenerator, Interactions]:
     world = small_world()
     catalogue = Catalogue.from_items(world.items)
-    events = Events.of(world.interactions, catalogue.ids)
-    return AlsGenerator.fit(events, catalogue, SETTINGS, seed=3), events
+    interactions = Interactions.of(world.interactions, catalogue.ids)
+    return AlsGenerator.fit(interactions, catalogue, SETTINGS, seed=3), interactions
 
 
-def asked(events: Events, user_idx: int) -> RetrievalQuery:
-    return RetrievalQuery(2_000_000_000, events.history(user_idx, 0, 2_000_000_000))
+def asked(interactions: Interactions, user_idx: int) -> RetrievalQuery:
+    return RetrievalQuery(2_000_000_000, interactions.history(user_idx, 0, 2_000_000_000))
 
 
 def test_the_folded_in_vector_is_that_of_the_slow_readable_solver(fitted):
-    als, events = fitted
+    als, interactions = fitted
     for user_idx in (0, 7, 31):
-        query = asked(events, user_idx)
+        query = asked(interactions, user_idx)
         slow = solved_slowly(
             als.item_factors.astype(float), query.taste_items().tolist(), SETTINGS.regularization, SETTINGS.alpha
         )
@@ -56,13 +56,13 @@ def test_the_folded_in_vector_is_that_of_the_slow_readable_solver(fitted):
 
 
 def test_the_folded_in_vector_is_that_of_implicits_own_fold_in(fitted):
-    als, events = fitted
+    als, interactions = fitted
     model = AlternatingLeastSquares(
         factors=8, regularization=SETTINGS.regularization, alpha=SETTINGS.alpha, num_threads=1
     )
     model.item_factors = als.item_factors
     for user_idx in (0, 7, 31):
-        query = asked(events, user_idx)
+        query = asked(interactions, user_idx)
         items = np.sort(query.taste_items())
         row = csr_matrix(
             (np.ones(len(items), np.float32), (np.zeros(len(items), int), items)), shape=(1, len(als.item_factors))
@@ -71,23 +71,27 @@ def test_the_folded_in_vector_is_that_of_implicits_own_fold_in(fitted):
 
 
 def test_two_fits_with_one_seed_are_equal_to_the_byte_and_another_seed_is_another_model(fitted):
-    als, events = fitted
+    als, interactions = fitted
     catalogue = Catalogue.from_items(small_world().items)
-    assert AlsGenerator.fit(events, catalogue, SETTINGS, seed=3).embeddings_fingerprint == als.embeddings_fingerprint
-    assert AlsGenerator.fit(events, catalogue, SETTINGS, seed=4).embeddings_fingerprint != als.embeddings_fingerprint
+    assert (
+        AlsGenerator.fit(interactions, catalogue, SETTINGS, seed=3).embeddings_fingerprint == als.embeddings_fingerprint
+    )
+    assert (
+        AlsGenerator.fit(interactions, catalogue, SETTINGS, seed=4).embeddings_fingerprint != als.embeddings_fingerprint
+    )
 
 
 def test_an_item_nobody_touched_is_neither_proposed_nor_scored():
     world = checkerboard()
     touched_once = world.tables.interactions["item_id"] != "i105"
-    events = Events.of(world.tables.interactions.filter(touched_once), world.catalogue.ids)
-    als = AlsGenerator.fit(events, world.catalogue, SETTINGS, seed=1)
+    interactions = Interactions.of(world.tables.interactions.filter(touched_once), world.catalogue.ids)
+    als = AlsGenerator.fit(interactions, world.catalogue, SETTINGS, seed=1)
     query = world.query("u501")
     assert 5 not in als.propose(replace(query, excluded=np.empty(0, np.int32)), 100).item_idx
     assert np.isnan(als.score(query, np.array([5], np.int32))).all()
 
 
 def test_beside_an_item_the_persons_own_history_is_silent(fitted):
-    als, events = fitted
-    beside = replace(asked(events, 3), anchor=9)
-    np.testing.assert_array_equal(als.user_vector(beside), als.user_vector(replace(asked(events, 5), anchor=9)))
+    als, interactions = fitted
+    beside = replace(asked(interactions, 3), anchor=9)
+    np.testing.assert_array_equal(als.user_vector(beside), als.user_vector(replace(asked(interactions, 5), anchor=9)))

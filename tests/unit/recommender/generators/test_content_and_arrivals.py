@@ -9,9 +9,9 @@ import pytest
 
 from contracts.features import History
 from contracts.tables import INTERACTIONS_SCHEMA
-from recommender.events import Events
 from recommender.generators.content import ContentGenerator
 from recommender.generators.new_arrivals import MOST_DAYS, NewArrivalsGenerator
+from recommender.interactions import Interactions
 from recommender.query import RetrievalQuery
 from tests.recommender_worlds import START, checkerboard
 
@@ -19,14 +19,14 @@ DAY = 86_400
 NOW = START.timestamp() + 300 * DAY
 
 
-def events(*rows: tuple[str, int, float]) -> Events:
+def interactions(*rows: tuple[str, int, float]) -> Interactions:
     """rows: person, item index, days after START."""
     table = pl.DataFrame(
         [(user, f"i{100 + item}", "view", START + timedelta(days=day), None, None, None) for user, item, day in rows],
         schema=INTERACTIONS_SCHEMA,
         orient="row",
     )
-    return Events.of(table, checkerboard().catalogue.ids)
+    return Interactions.of(table, checkerboard().catalogue.ids)
 
 
 def last_here(day: float) -> RetrievalQuery:
@@ -36,7 +36,7 @@ def last_here(day: float) -> RetrievalQuery:
 
 class TestNewArrivals:
     arrivals = NewArrivalsGenerator.fit(
-        events(("a", 1, 10), ("b", 1, 20), ("a", 2, 12), ("a", 3, 15)), checkerboard().catalogue, NOW
+        interactions(("a", 1, 10), ("b", 1, 20), ("a", 2, 12), ("a", 3, 15)), checkerboard().catalogue, NOW
     )
 
     def test_an_item_arrives_with_its_first_event_and_the_newest_comes_first(self):
@@ -57,7 +57,9 @@ class TestNewArrivals:
 
 
 class TestContent:
-    content = ContentGenerator.fit(events(("a", 6, 1), ("b", 6, 1), ("a", 8, 1), ("a", 1, 1)), checkerboard().catalogue)
+    content = ContentGenerator.fit(
+        interactions(("a", 6, 1), ("b", 6, 1), ("a", 8, 1), ("a", 1, 1)), checkerboard().catalogue
+    )
 
     def test_among_items_of_the_same_categories_the_best_known_comes_first(self):
         query = RetrievalQuery(0, preferred_categories=checkerboard().catalogue.category_vector(["even"]))

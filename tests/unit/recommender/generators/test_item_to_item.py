@@ -10,13 +10,13 @@ from contracts.features import History
 from contracts.settings.candidates import CovisitationSettings
 from contracts.tables import INTERACTIONS_SCHEMA
 from recommender.catalogue import Catalogue
-from recommender.events import Events
 from recommender.generators.item_to_item import (
     ItemToItemGenerator,
     fit_covisitation,
     fit_covisitation_max,
     fit_next_visit,
 )
+from recommender.interactions import Interactions
 from recommender.query import RetrievalQuery
 from tests.recommender_worlds import CANDIDATE_SETTINGS, START, checkerboard
 
@@ -24,14 +24,14 @@ SETTINGS = CANDIDATE_SETTINGS.covisitation
 NOW = START.timestamp() + 10 * 86_400
 
 
-def events(*rows: tuple[str, int, float]) -> Events:
+def interactions(*rows: tuple[str, int, float]) -> Interactions:
     """rows: person, item index, days after START."""
     table = pl.DataFrame(
         [(user, f"i{100 + item}", "view", START + timedelta(days=day), None, None, None) for user, item, day in rows],
         schema=INTERACTIONS_SCHEMA,
         orient="row",
     )
-    return Events.of(table, checkerboard().catalogue.ids)
+    return Interactions.of(table, checkerboard().catalogue.ids)
 
 
 def catalogue() -> Catalogue:
@@ -45,7 +45,7 @@ def weight(generator: ItemToItemGenerator, source: int, neighbour: int) -> float
 
 def test_covisitation_max_is_the_co_occurrence_damped_by_length_and_mass():
     fitted = fit_covisitation_max(
-        events(("a", 0, 1), ("a", 1, 2), ("b", 0, 1), ("b", 1, 1), ("b", 2, 3)), catalogue(), SETTINGS
+        interactions(("a", 0, 1), ("a", 1, 2), ("b", 0, 1), ("b", 1, 1), ("b", 2, 3)), catalogue(), SETTINGS
     )
     # 0 and 1 go together in a history of two and in one of three; both have mass 2 + 5. 2 has mass 1 + 5.
     assert weight(fitted, 0, 1) == pytest.approx((1 / 2**0.5 + 1 / 3**0.5) / ((2 + 5) ** 0.5 * (2 + 5) ** 0.5))
@@ -53,20 +53,22 @@ def test_covisitation_max_is_the_co_occurrence_damped_by_length_and_mass():
 
 
 def test_covisitation_counts_what_was_touched_of_late_for_more():
-    fitted = fit_covisitation(events(("a", 0, 10), ("a", 1, 10), ("b", 2, 4), ("b", 3, 4)), catalogue(), NOW, SETTINGS)
+    fitted = fit_covisitation(
+        interactions(("a", 0, 10), ("a", 1, 10), ("b", 2, 4), ("b", 3, 4)), catalogue(), NOW, SETTINGS
+    )
     old = np.exp(-6 / 60)  # six days before now, at a decay of sixty
     assert weight(fitted, 0, 1) == pytest.approx(1 / 2**0.3 / (1 + 5))
     assert weight(fitted, 2, 3) == pytest.approx(old * old / 2**0.3 / (old * old + 5))
 
 
 def test_an_item_touched_twice_counts_once():
-    once = fit_covisitation_max(events(("a", 0, 1), ("a", 1, 2)), catalogue(), SETTINGS)
-    twice = fit_covisitation_max(events(("a", 0, 1), ("a", 1, 2), ("a", 1, 3)), catalogue(), SETTINGS)
+    once = fit_covisitation_max(interactions(("a", 0, 1), ("a", 1, 2)), catalogue(), SETTINGS)
+    twice = fit_covisitation_max(interactions(("a", 0, 1), ("a", 1, 2), ("a", 1, 3)), catalogue(), SETTINGS)
     assert weight(once, 0, 1) == weight(twice, 0, 1)
 
 
 def test_next_visit_speaks_for_what_people_came_back_for_and_not_for_what_they_did_together():
-    fitted = fit_next_visit(events(("a", 0, 1), ("a", 1, 1.1), ("a", 2, 5)), catalogue(), NOW, SETTINGS)
+    fitted = fit_next_visit(interactions(("a", 0, 1), ("a", 1, 1.1), ("a", 2, 5)), catalogue(), NOW, SETTINGS)
     # The second visit is five days old, and its two earlier items share its weight by 1 / sqrt(2).
     assert weight(fitted, 0, 2) == pytest.approx(np.exp(-5 / 60) / 2**0.5 / (1 + 10))
     assert weight(fitted, 0, 1) == 0
@@ -75,12 +77,12 @@ def test_next_visit_speaks_for_what_people_came_back_for_and_not_for_what_they_d
 
 @pytest.mark.parametrize(("pause_hours", "is_next_visit"), [(11.99, False), (12, False), (12.01, True)])
 def test_a_visit_ends_after_a_pause_longer_than_the_gap(pause_hours, is_next_visit):
-    fitted = fit_next_visit(events(("a", 0, 1), ("a", 1, 1 + pause_hours / 24)), catalogue(), NOW, SETTINGS)
+    fitted = fit_next_visit(interactions(("a", 0, 1), ("a", 1, 1 + pause_hours / 24)), catalogue(), NOW, SETTINGS)
     assert (weight(fitted, 0, 1) > 0) == is_next_visit
 
 
 def test_the_mean_and_the_max_pool_what_the_items_of_a_history_say():
-    rows = events(("a", 0, 1), ("a", 2, 1), ("b", 1, 1), ("b", 2, 1), ("c", 1, 1), ("c", 2, 1))
+    rows = interactions(("a", 0, 1), ("a", 2, 1), ("b", 1, 1), ("b", 2, 1), ("c", 1, 1), ("c", 2, 1))
     both = History.untold(np.array([0, 1], np.int32), np.array([0, 1]), np.array([np.nan, np.nan], np.float32))
     for fit, pool in ((fit_covisitation_max, max), (lambda *args: fit_covisitation(*args[:2], NOW, args[2]), None)):
         fitted = fit(rows, catalogue(), SETTINGS)
@@ -91,14 +93,14 @@ def test_the_mean_and_the_max_pool_what_the_items_of_a_history_say():
 
 def test_only_the_nearest_neighbours_are_kept_ties_by_index():
     narrow = CovisitationSettings(**{**SETTINGS.model_dump(), "n_neighbours": 2})
-    rows = events(*[("a", item, 1) for item in range(5)], ("b", 0, 1), ("b", 4, 1))
+    rows = interactions(*[("a", item, 1) for item in range(5)], ("b", 0, 1), ("b", 4, 1))
     fitted = fit_covisitation_max(rows, catalogue(), narrow)
     near = fitted.neighbours[fitted.starts[0] : fitted.starts[1]]
     assert near.tolist() == [1, 4]  # 4 goes with 0 twice; 1, 2 and 3 once each
 
 
 def test_the_item_that_speaks_most_for_a_candidate_is_named():
-    rows = events(("a", 0, 1), ("a", 2, 1), ("b", 1, 1), ("b", 2, 1), ("c", 1, 1), ("c", 2, 1))
+    rows = interactions(("a", 0, 1), ("a", 2, 1), ("b", 1, 1), ("b", 2, 1), ("c", 1, 1), ("c", 2, 1))
     fitted = fit_covisitation_max(rows, catalogue(), SETTINGS)
     history = History.untold(np.array([0, 1], np.int32), np.array([0, 1]), np.array([np.nan, np.nan], np.float32))
     assert fitted.because(RetrievalQuery(2, history), 2) == 1
@@ -106,7 +108,7 @@ def test_the_item_that_speaks_most_for_a_candidate_is_named():
 
 
 def test_no_events_at_all_give_a_generator_that_says_nothing():
-    nothing = events()
+    nothing = interactions()
     for fitted in (
         fit_covisitation(nothing, catalogue(), NOW, SETTINGS),
         fit_covisitation_max(nothing, catalogue(), SETTINGS),

@@ -13,8 +13,8 @@ from contracts.errors import DataTooSmall, ReleaseMismatch
 from contracts.features import FeatureRows, History
 from contracts.tables import INTERACTIONS_SCHEMA, CanonicalTables
 from recommender.catalogue import Catalogue
-from recommender.events import Events
 from recommender.generators import fit_generators
+from recommender.interactions import Interactions
 from recommender.ranking.ranking_data import (
     PointInTimeRows,
     TrainingQuery,
@@ -115,7 +115,7 @@ def unwanted_candidate(tables: CanonicalTables) -> tuple[str, str]:
     """Somebody with a query already, and an item proposed to them that they neither knew nor then wanted."""
     world = training_world(tables)
     generators = world.fit_generators(MOMENT)
-    for asked in training_queries(Events.of(tables.interactions, world.catalogue.ids), MOMENT, END, 100, {}):
+    for asked in training_queries(Interactions.of(tables.interactions, world.catalogue.ids), MOMENT, END, 100, {}):
         proposed = generators["als"].propose(asked.query, 10).item_idx
         if asked.query.now == int(MOMENT.timestamp()) and np.isin(proposed, asked.wanted).any():
             unwanted = proposed[~np.isin(proposed, asked.wanted)]
@@ -135,8 +135,8 @@ def test_rows_of_one_query_stand_together_and_each_query_has_something_wanted(ro
 
 def test_nothing_already_seen_is_proposed_or_labelled(tables):
     world = training_world(tables)
-    events = Events.of(tables.interactions, world.catalogue.ids)
-    for asked in training_queries(events, MOMENT, END, 100, {}):
+    interactions = Interactions.of(tables.interactions, world.catalogue.ids)
+    for asked in training_queries(interactions, MOMENT, END, 100, {}):
         assert not np.isin(asked.wanted, asked.query.history.item_idx).any()
         assert np.isin(asked.query.history.item_idx, asked.query.excluded).all()
 
@@ -145,8 +145,8 @@ def test_histories_end_before_the_snapshot_and_what_is_wanted_begins_at_it():
     times = [MOMENT - SECOND, MOMENT, END - SECOND, END]
     rows = [("u1", f"i{1000 + number}", "view", at, None, None, None) for number, at in enumerate(times)]
     interactions = pl.DataFrame(rows, schema=INTERACTIONS_SCHEMA, orient="row")
-    events = Events.of(interactions, Catalogue.from_items(small_world().items).ids)
-    (asked,) = training_queries(events, MOMENT, END, 100, {})
+    interactions = Interactions.of(interactions, Catalogue.from_items(small_world().items).ids)
+    (asked,) = training_queries(interactions, MOMENT, END, 100, {})
     assert asked.query.history.item_idx.tolist() == [0]
     assert asked.wanted.tolist() == [1, 2]
     assert asked.query.now == int(MOMENT.timestamp())
@@ -156,10 +156,10 @@ def test_somebody_new_is_asked_about_after_their_first_two_events():
     rows = [
         ("u1", f"i{1000 + number}", "view", MOMENT + timedelta(minutes=number), None, None, None) for number in range(4)
     ]
-    events = Events.of(
+    interactions = Interactions.of(
         pl.DataFrame(rows, schema=INTERACTIONS_SCHEMA, orient="row"), Catalogue.from_items(small_world().items).ids
     )
-    (asked,) = training_queries(events, MOMENT, END, 100, {})
+    (asked,) = training_queries(interactions, MOMENT, END, 100, {})
     assert asked.query.history.item_idx.tolist() == [0, 1]
     assert asked.wanted.tolist() == [2, 3]
     assert asked.query.now == int((MOMENT + timedelta(minutes=1)).timestamp()) + 1
@@ -170,10 +170,10 @@ def test_a_guest_has_the_defaults_and_a_published_row_is_read_by_name():
         return (user_id, f"i{1000 + minutes % 7}", "view", MOMENT + timedelta(minutes=minutes), None, None, None)
 
     rows = [event("known", -1), event("known", 1), *(event(GUEST, minutes) for minutes in (2, 3, 4))]
-    events = Events.of(
+    interactions = Interactions.of(
         pl.DataFrame(rows, schema=INTERACTIONS_SCHEMA, orient="row"), Catalogue.from_items(small_world().items).ids
     )
-    asked = [(one.user_id, one.is_new) for one in training_queries(events, MOMENT, END, 100, {})]
+    asked = [(one.user_id, one.is_new) for one in training_queries(interactions, MOMENT, END, 100, {})]
     assert asked == [("known", False), (None, True)]
     schema = Schemas().user
     table = PointInTimeRows(feature_table("user", list(schema.names), ["u1"], [MOMENT]), schema).as_of(MOMENT)
@@ -182,13 +182,13 @@ def test_a_guest_has_the_defaults_and_a_published_row_is_read_by_name():
     assert not nobody.known.any()
 
 
-def newcomers(*user_ids: str, minutes: int = 0) -> Events:
+def newcomers(*user_ids: str, minutes: int = 0) -> Interactions:
     rows = [
         (user_id, f"i{1000 + number}", "view", MOMENT + timedelta(minutes=minutes + number), None, None, None)
         for user_id in user_ids
         for number in range(3)
     ]
-    return Events.of(
+    return Interactions.of(
         pl.DataFrame(rows, schema=INTERACTIONS_SCHEMA, orient="row"), Catalogue.from_items(small_world().items).ids
     )
 
@@ -218,9 +218,9 @@ def test_whether_somebody_new_is_signed_in_says_nothing_of_whether_they_tell_the
 def test_half_of_the_newcomers_tell_their_circumstances_and_others_at_another_snapshot():
     people = [f"u{number}" for number in range(200)]
     segments = {user_id: {"device": "phone"} for user_id in people}
-    events = newcomers(*people)
+    interactions = newcomers(*people)
     first, second = (
-        [asked.query.segment for asked in training_queries(events, moment, END, 100, segments)]
+        [asked.query.segment for asked in training_queries(interactions, moment, END, 100, segments)]
         for moment in (MOMENT, MOMENT - SECOND)
     )
     assert 70 < sum(segment == {"device": "phone"} for segment in first) < 130
@@ -232,8 +232,8 @@ def test_who_else_comes_changes_nothing_about_who_signs_in_or_tells():
     segments = {f"u{number}": {"device": "phone"} for number in range(40)}
     few, many = (newcomers(*(f"u{number}" for number in range(0, 40, step))) for step in (2, 1))
     alone, among = (
-        [(one.user_id, one.query.segment) for one in training_queries(events, MOMENT, END, 100, segments)]
-        for events in (few, many)
+        [(one.user_id, one.query.segment) for one in training_queries(interactions, MOMENT, END, 100, segments)]
+        for interactions in (few, many)
     )
     by_name = dict(zip(many.user_ids, among, strict=True))
     assert alone == [by_name[user_id] for user_id in few.user_ids]
@@ -290,8 +290,8 @@ def test_somebody_signed_in_without_a_published_row_has_what_serving_makes_of_th
 
 
 def asked_in(world: TrainingWorld) -> list[TrainingQuery]:
-    events = Events.of(world.tables.interactions, world.catalogue.ids)
-    return list(training_queries(events, MOMENT, END, world.history_length, world.segments))
+    interactions = Interactions.of(world.tables.interactions, world.catalogue.ids)
+    return list(training_queries(interactions, MOMENT, END, world.history_length, world.segments))
 
 
 def test_only_the_latest_events_are_remembered_and_older_ones_still_excluded():
@@ -299,10 +299,10 @@ def test_only_the_latest_events_are_remembered_and_older_ones_still_excluded():
         ("u1", f"i{1000 + number}", "view", MOMENT + timedelta(minutes=number - 4), None, None, None)
         for number in range(6)
     ]
-    events = Events.of(
+    interactions = Interactions.of(
         pl.DataFrame(rows, schema=INTERACTIONS_SCHEMA, orient="row"), Catalogue.from_items(small_world().items).ids
     )
-    (asked,) = training_queries(events, MOMENT, END, history_length=2, segments={})
+    (asked,) = training_queries(interactions, MOMENT, END, history_length=2, segments={})
     assert asked.query.history.item_idx.tolist() == [2, 3]
     assert asked.query.excluded.tolist() == [0, 1, 2, 3]
 

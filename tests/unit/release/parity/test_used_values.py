@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from contracts.errors import ArtefactError
 from contracts.events import EventType
-from contracts.features import Entity, Events, FeatureSchema, FeatureSpec, History, Person, ReadRows
+from contracts.features import Entity, FeatureSchema, FeatureSpec, History, Person, ReadRows, RecentEvents
 from contracts.ids import ItemId, UserId
 from contracts.slates import Slate, SlateItem, Tier
 from release.parity.used_values import N_NOT_SHOWN, RecordingReader, UsedRows, UsedValues, parse_record
@@ -41,10 +41,10 @@ class Shelf:
     def read_person(self, *_asked: object) -> Person:
         self.n_reads += 1
         history = History.untold(np.array([3, 4], np.int32), np.array([5, 9]), np.zeros(2, np.float32))
-        recent = Events(
+        recent = RecentEvents(
             np.array([-1], np.int32), np.array([7_000_000]), np.array([2], np.uint8), np.ones(1, np.float32)
         )
-        return Person(rows_of([[-1.0, 2.0]]), history, Events.empty(), recent)
+        return Person(rows_of([[-1.0, 2.0]]), history, RecentEvents.empty(), recent)
 
     def read_items(self, item_ids: Any, _now: datetime) -> ReadRows:
         self.n_reads += 1

@@ -19,7 +19,7 @@ SECONDS_PER_DAY = 86_400
 
 
 @dataclass(frozen=True)
-class Events:
+class Interactions:
     """Positive events of known items, sorted by person and then by time.
 
     user_ids: sorted; user_idx: (n_events,) into it. bounds: (n_users + 1,) person u's events are bounds[u]:bounds[u+1].
@@ -36,7 +36,7 @@ class Events:
     bounds: npt.NDArray[np.int64]
 
     @classmethod
-    def of(cls, interactions: pl.DataFrame, ids: IdMap) -> Events:
+    def of(cls, interactions: pl.DataFrame, ids: IdMap) -> Interactions:
         """The events of a canonical `interactions` table, whatever the order of its rows."""
         rows = interactions.filter(
             pl.col("event_type").is_in(POSITIVE_EVENTS), pl.col("item_id").is_in(list(ids.ids))
