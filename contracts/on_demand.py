@@ -13,8 +13,8 @@ class OnDemandView:
 
     entity: what the features describe: "user", "item", "user-item", "session", "context". owner: whom to ask.
     window: how far back they look, in words. features: what each one says, by name.
-    compute: from what is asked to a value per feature, or a column of them aligned with the candidates; NaN where it is
-    not known, which stays missing: the ranker learns what to make of it.
+    compute: from `recommender.on_demand.inputs.OnDemandInputs` to a value per feature, or a column of them aligned with
+    the candidates; NaN where it is not known, which stays missing: the ranker learns what to make of it.
     """
 
     name: str

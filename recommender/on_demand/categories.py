@@ -6,15 +6,15 @@ import numpy as np
 
 from contracts.ids import FloatArray
 from contracts.on_demand import OnDemandView
-from recommender.asked import LATEST, OWNER, Asked
 from recommender.interactions import SECONDS_PER_DAY
+from recommender.on_demand.inputs import LATEST, OWNER, OnDemandInputs
 from recommender.taste import category_profile
 
 
-def _affinity(asked: Asked) -> dict[str, FloatArray]:
-    unit_categories = asked.catalogue.unit_categories[asked.candidates.item_idx]
-    overall = category_profile(asked.catalogue, asked.query)
-    latest = category_profile(asked.catalogue, asked.query, LATEST)
+def _affinity(inputs: OnDemandInputs) -> dict[str, FloatArray]:
+    unit_categories = inputs.catalogue.unit_categories[inputs.candidates.item_idx]
+    overall = category_profile(inputs.catalogue, inputs.query)
+    latest = category_profile(inputs.catalogue, inputs.query, LATEST)
     return {
         "pair_category_affinity_all": overall.affinity(unit_categories),
         "pair_category_affinity_latest": latest.affinity(unit_categories),
@@ -23,14 +23,14 @@ def _affinity(asked: Asked) -> dict[str, FloatArray]:
     }
 
 
-def _recency(asked: Asked) -> dict[str, FloatArray]:
-    history, catalogue = asked.query.history, asked.catalogue
+def _recency(inputs: OnDemandInputs) -> dict[str, FloatArray]:
+    history, catalogue = inputs.query.history, inputs.catalogue
     known = (history.item_idx >= 0) & (history.item_idx < len(catalogue))
     touched = catalogue.categories[history.item_idx[known]] > 0
     touched_ts = np.where(touched, history.event_ts[known][:, None], -np.inf).max(axis=0, initial=-np.inf)
-    of_item = catalogue.categories[asked.candidates.item_idx] > 0
+    of_item = catalogue.categories[inputs.candidates.item_idx] > 0
     latest_ts = np.where(of_item, touched_ts, -np.inf).max(axis=1, initial=-np.inf)
-    days = (asked.query.now - latest_ts) / SECONDS_PER_DAY
+    days = (inputs.query.now - latest_ts) / SECONDS_PER_DAY
     return {"pair_category_recency_days_all": np.where(np.isinf(days), np.nan, days).astype(np.float32)}
 
 

@@ -9,22 +9,22 @@ import numpy as np
 
 from contracts.ids import FloatArray, ItemIdxArray
 from contracts.on_demand import OnDemandView
-from recommender.asked import LATEST, OWNER, Asked
 from recommender.content_vectors import DIM
+from recommender.on_demand.inputs import LATEST, OWNER, OnDemandInputs
 
 
-def _similarity(asked: Asked) -> dict[str, FloatArray]:
-    vectors, candidates = asked.catalogue.content, _told(asked)
+def _similarity(inputs: OnDemandInputs) -> dict[str, FloatArray]:
+    vectors, candidates = inputs.catalogue.content, _candidate_vectors(inputs)
     return {
-        "pair_content_similarity_all": candidates @ _direction(vectors, asked.items),
-        "pair_content_similarity_latest": candidates @ _direction(vectors, asked.latest_items),
-        "pair_content_similarity_last": candidates @ _direction(vectors, asked.items[-1:]),
+        "pair_content_similarity_all": candidates @ _direction(vectors, inputs.taste_items),
+        "pair_content_similarity_latest": candidates @ _direction(vectors, inputs.latest_items),
+        "pair_content_similarity_last": candidates @ _direction(vectors, inputs.taste_items[-1:]),
     }
 
 
-def _told(asked: Asked) -> FloatArray:
+def _candidate_vectors(inputs: OnDemandInputs) -> FloatArray:
     """(n_candidates, DIM) their vectors, NaN where title and text say nothing."""
-    vectors = asked.catalogue.content[asked.candidates.item_idx]
+    vectors = inputs.catalogue.content[inputs.candidates.item_idx]
     return np.where(vectors.any(axis=1, keepdims=True), vectors, np.float32(np.nan))
 
 

@@ -6,15 +6,15 @@ import numpy as np
 
 from contracts.ids import FloatArray
 from contracts.on_demand import OnDemandView
-from recommender.asked import OWNER, Asked
+from recommender.on_demand.inputs import OWNER, OnDemandInputs
 
 
-def _context(asked: Asked) -> dict[str, int]:
-    return {"context_attribute_count": len(asked.query.segment)}
+def _context(inputs: OnDemandInputs) -> dict[str, int]:
+    return {"context_attribute_count": len(inputs.query.segment)}
 
 
-def _lift(asked: Asked) -> dict[str, FloatArray]:
-    alike, everybody = (asked.candidates.scores_of(name) for name in ("popular_segment", "popular_recent"))
+def _lift(inputs: OnDemandInputs) -> dict[str, FloatArray]:
+    alike, everybody = (inputs.candidates.scores_of(name) for name in ("popular_segment", "popular_recent"))
     usable = (alike > 0) & (everybody > 0)
     return {"context_item_lift": np.log(np.where(usable, alike, np.nan) / np.where(usable, everybody, 1))}
 

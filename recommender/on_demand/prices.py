@@ -7,46 +7,46 @@ import numpy.typing as npt
 
 from contracts.ids import FloatArray, ItemIdxArray
 from contracts.on_demand import OnDemandView
-from recommender.asked import LATEST, OWNER, Asked
+from recommender.on_demand.inputs import LATEST, OWNER, OnDemandInputs
 
 BOUGHT = "user_purchase_price_mean_365d"
 N_BANDS = 3  # as many items in each: cheap, middling, dear
 
 
-def _position(asked: Asked) -> dict[str, FloatArray]:
-    return {"item_price_position": asked.catalogue.price_position[asked.candidates.item_idx]}
+def _position(inputs: OnDemandInputs) -> dict[str, FloatArray]:
+    return {"item_price_position": inputs.catalogue.price_position[inputs.candidates.item_idx]}
 
 
-def _gap(asked: Asked) -> dict[str, FloatArray]:
-    position = asked.catalogue.price_position
-    candidates = position[asked.candidates.item_idx]
+def _gap(inputs: OnDemandInputs) -> dict[str, FloatArray]:
+    position = inputs.catalogue.price_position
+    candidates = position[inputs.candidates.item_idx]
     return {
-        "pair_price_gap_all": candidates - _mean(position, asked.items),
-        "pair_price_gap_latest": candidates - _mean(position, asked.latest_items),
+        "pair_price_gap_all": candidates - _mean(position, inputs.taste_items),
+        "pair_price_gap_latest": candidates - _mean(position, inputs.latest_items),
     }
 
 
 def _mean(position: FloatArray, items: ItemIdxArray) -> float:
-    told = position[items]
-    told = told[~np.isnan(told)]
-    return float(told.mean()) if len(told) else float("nan")
+    priced = position[items]
+    priced = priced[~np.isnan(priced)]
+    return float(priced.mean()) if len(priced) else float("nan")
 
 
-def _bands(asked: Asked) -> dict[str, FloatArray]:
-    every, latest = _band_shares(asked, asked.items), _band_shares(asked, asked.latest_items)
-    candidates = _band(asked.catalogue.price_position[asked.candidates.item_idx])
+def _bands(inputs: OnDemandInputs) -> dict[str, FloatArray]:
+    every, latest = _band_shares(inputs, inputs.taste_items), _band_shares(inputs, inputs.latest_items)
+    candidates = _band(inputs.catalogue.price_position[inputs.candidates.item_idx])
     # The shares of an item without a price stand last: nothing is known of its band.
     return {"pair_price_band_share_all": every[candidates], "pair_price_band_share_latest": latest[candidates]}
 
 
-def _spread(asked: Asked) -> dict[str, float]:
-    shares = _band_shares(asked, asked.items)
+def _spread(inputs: OnDemandInputs) -> dict[str, float]:
+    shares = _band_shares(inputs, inputs.taste_items)
     return {"query_price_share_cheap_all": shares[0], "query_price_share_dear_all": shares[N_BANDS - 1]}
 
 
-def _band_shares(asked: Asked, items: ItemIdxArray) -> FloatArray:
+def _band_shares(inputs: OnDemandInputs, items: ItemIdxArray) -> FloatArray:
     """(N_BANDS + 1,) the share of the priced items that is of each band, cheap ones first, and NaN."""
-    band = _band(asked.catalogue.price_position[items])
+    band = _band(inputs.catalogue.price_position[items])
     counts = np.bincount(band, minlength=N_BANDS + 1)[:N_BANDS]
     shares = counts / counts.sum() if counts.any() else np.full(N_BANDS, np.nan)
     return np.append(shares, np.nan).astype(np.float32)
@@ -58,8 +58,8 @@ def _band(position: FloatArray) -> npt.NDArray[np.intp]:
     return np.where(np.isnan(position), N_BANDS, band).astype(np.intp)
 
 
-def _against_bought(asked: Asked) -> dict[str, FloatArray]:
-    price, bought = asked.catalogue.price[asked.candidates.item_idx], asked.user_value(BOUGHT)
+def _against_bought(inputs: OnDemandInputs) -> dict[str, FloatArray]:
+    price, bought = inputs.catalogue.price[inputs.candidates.item_idx], inputs.user_value(BOUGHT)
     usable = (price > 0) & (bought > 0)
     return {"pair_price_log_ratio_bought": np.log(np.where(usable, price / bought, np.nan))}
 

@@ -6,20 +6,20 @@ from typing import Any
 
 from contracts.calendar import DAYS_PER_YEAR, EPOCH
 from contracts.on_demand import OnDemandView
-from recommender.asked import LATEST, OWNER, Asked
 from recommender.interactions import SECONDS_PER_DAY
+from recommender.on_demand.inputs import LATEST, OWNER, OnDemandInputs
 from recommender.taste import mean_release_year
 
 SECONDS_PER_YEAR = DAYS_PER_YEAR * SECONDS_PER_DAY
 
 
-def _years(asked: Asked) -> dict[str, Any]:
-    catalogue = asked.catalogue
-    years = catalogue.release_year[asked.candidates.item_idx]
+def _years(inputs: OnDemandInputs) -> dict[str, Any]:
+    catalogue = inputs.catalogue
+    years = catalogue.release_year[inputs.candidates.item_idx]
     return {
-        "pair_release_age_years": EPOCH.year + asked.query.now / SECONDS_PER_YEAR - years,
-        "pair_release_year_gap_all": years - mean_release_year(catalogue, asked.items),
-        "pair_release_year_gap_latest": years - mean_release_year(catalogue, asked.latest_items),
+        "pair_release_age_years": EPOCH.year + inputs.query.now / SECONDS_PER_YEAR - years,
+        "pair_release_year_gap_all": years - mean_release_year(catalogue, inputs.taste_items),
+        "pair_release_year_gap_latest": years - mean_release_year(catalogue, inputs.latest_items),
     }
 
 

@@ -6,11 +6,11 @@ import numpy as np
 
 from contracts.ids import FloatArray
 from contracts.on_demand import OnDemandView
-from recommender.asked import OWNER, Asked
+from recommender.on_demand.inputs import OWNER, OnDemandInputs
 
 
-def _best_rank(asked: Asked) -> dict[str, FloatArray]:
-    candidates = asked.candidates
+def _best_rank(inputs: OnDemandInputs) -> dict[str, FloatArray]:
+    candidates = inputs.candidates
     proposed = np.where(candidates.proposed, candidates.ranks, np.inf)
     return {"pair_rank_best": proposed.min(axis=1, initial=np.inf)}
 

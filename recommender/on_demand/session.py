@@ -11,7 +11,7 @@ import numpy as np
 
 from contracts.ids import ItemIdxArray
 from contracts.on_demand import OnDemandView
-from recommender.asked import OWNER, Asked
+from recommender.on_demand.inputs import OWNER, OnDemandInputs
 from recommender.query import RetrievalQuery
 
 SESSION_GAP_S = 30 * 60  # as web analytics count sessions
@@ -25,25 +25,25 @@ def _begin(query: RetrievalQuery) -> int:
     return int(long[-1]) + 1 if len(long) else 0
 
 
-def _items(asked: Asked) -> ItemIdxArray:
-    return asked.catalogue.known(asked.query.history.item_idx[_begin(asked.query) :])
+def _items(inputs: OnDemandInputs) -> ItemIdxArray:
+    return inputs.catalogue.known(inputs.query.history.item_idx[_begin(inputs.query) :])
 
 
-def _session(asked: Asked) -> dict[str, float]:
-    event_ts = asked.query.history.event_ts[_begin(asked.query) :]
-    categories = asked.catalogue.categories[_items(asked)] > 0
+def _session(inputs: OnDemandInputs) -> dict[str, float]:
+    event_ts = inputs.query.history.event_ts[_begin(inputs.query) :]
+    categories = inputs.catalogue.categories[_items(inputs)] > 0
     return {
         "session_event_count": len(event_ts),
-        "session_minutes_since_start": (asked.query.now - int(event_ts[0])) / 60 if len(event_ts) else float("nan"),
+        "session_minutes_since_start": (inputs.query.now - int(event_ts[0])) / 60 if len(event_ts) else float("nan"),
         "session_category_count": int(categories.any(axis=0).sum()),
     }
 
 
-def _fit(asked: Asked) -> dict[str, object]:
-    unit, items = asked.catalogue.unit_categories, _items(asked)
+def _fit(inputs: OnDemandInputs) -> dict[str, object]:
+    unit, items = inputs.catalogue.unit_categories, _items(inputs)
     if not len(items):
         return {"pair_category_affinity_session": float("nan")}
-    return {"pair_category_affinity_session": unit[asked.candidates.item_idx] @ unit[items].mean(axis=0)}
+    return {"pair_category_affinity_session": unit[inputs.candidates.item_idx] @ unit[items].mean(axis=0)}
 
 
 VIEWS = (

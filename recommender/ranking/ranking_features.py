@@ -12,9 +12,9 @@ from contracts.errors import ShapeMismatch
 from contracts.features import FeatureRows, FeatureSchema
 from contracts.ids import FloatArray
 from recommender import on_demand
-from recommender.asked import Asked
 from recommender.candidates import CandidateSet
 from recommender.catalogue import Catalogue
+from recommender.on_demand.inputs import OnDemandInputs
 from recommender.query import RetrievalQuery
 
 
@@ -73,7 +73,7 @@ def assemble(
     parts = [
         np.repeat(user_row.values, n_candidates, axis=0),
         item_rows.values,
-        on_demand.compute(Asked(catalogue, query, candidates, user_row, schemas.user), computed),
+        on_demand.compute(OnDemandInputs(catalogue, query, candidates, user_row, schemas.user), computed),
         candidates.scores,
         candidates.ranks,
     ]

@@ -1,9 +1,12 @@
+import pkgutil
 import re
 from datetime import timedelta
+from importlib import import_module
 
 import pytest
 
 from contracts.features import Entity
+from feature_store import definitions
 from feature_store.definitions import ALL_VIEWS, features_of
 from feature_store.definitions.views import Feature, FeatureView
 
@@ -14,6 +17,12 @@ def test_every_name_is_there_once():
     names = [feature.name for _, feature in FEATURES]
     assert len(names) == len(set(names))
     assert len({view.name for view in ALL_VIEWS}) == len(ALL_VIEWS)
+
+
+@pytest.mark.parametrize("name", [module.name for module in pkgutil.iter_modules(definitions.__path__)])
+def test_the_views_of_every_module_are_in_the_list(name: str):
+    declared = getattr(import_module(f"feature_store.definitions.{name}"), "VIEWS", ())
+    assert set(declared) <= set(ALL_VIEWS), f"name {name} in feature_store/definitions/__init__.py"
 
 
 @pytest.mark.parametrize("view", ALL_VIEWS, ids=lambda view: view.name)

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import pkgutil
 from dataclasses import replace
+from importlib import import_module
 
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ import pytest
 from contracts.errors import ShapeMismatch
 from contracts.features import Entity, FeatureRows, FeatureSchema, FeatureSpec, History
 from contracts.id_map import UNKNOWN
+from recommender import on_demand
 from recommender.candidates import CandidateSet
 from recommender.catalogue import Catalogue
 from recommender.content_vectors import DIM
@@ -46,13 +49,13 @@ def query(*item_idx: int, **changes: object) -> RetrievalQuery:
 
 def column(
     name: str,
-    asked: RetrievalQuery,
+    retrieval_query: RetrievalQuery,
     candidates: CandidateSet = CANDIDATES,
     world: Catalogue | None = None,
     user: FeatureRows = USER,
 ) -> list[float]:
     schemas = Schemas(user=SCHEMA)
-    matrix = assemble(world or checkerboard().catalogue, asked, candidates, user, ITEMS, schemas)
+    matrix = assemble(world or checkerboard().catalogue, retrieval_query, candidates, user, ITEMS, schemas)
     return matrix.values[:, matrix.names.index(name)].tolist()
 
 
@@ -91,18 +94,18 @@ def test_categories_are_compared_with_what_the_person_touched():
 
 
 def test_the_latest_events_tell_of_the_taste_of_now(monkeypatch):
-    monkeypatch.setattr("recommender.asked.LATEST", 2)
+    monkeypatch.setattr("recommender.on_demand.inputs.LATEST", 2)
     monkeypatch.setattr("recommender.on_demand.categories.LATEST", 2)
-    asked = query(1, 3, 5, 2, 6)
+    retrieval_query = query(1, 3, 5, 2, 6)
     even, odd = (2 + 10 * 0.5) / 12, (10 * 0.5) / 12
-    assert column("pair_category_affinity_latest", asked) == pytest.approx([even, odd, even])
-    assert column("pair_release_year_gap_latest", asked)[:2] == [2004 - 2004, 2001 - 2004]
+    assert column("pair_category_affinity_latest", retrieval_query) == pytest.approx([even, odd, even])
+    assert column("pair_release_year_gap_latest", retrieval_query)[:2] == [2004 - 2004, 2001 - 2004]
 
 
 def test_stated_categories_count_like_ten_events_of_them():
     # Columns are `even`, `odd`: (10 * 0.5 + 10) / 20 of the taste is odd.
-    asked = query(preferred_categories=np.array([0, 1], np.float32))
-    assert column("pair_category_affinity_all", asked) == pytest.approx([0.25, 0.75, 0.25])
+    retrieval_query = query(preferred_categories=np.array([0, 1], np.float32))
+    assert column("pair_category_affinity_all", retrieval_query) == pytest.approx([0.25, 0.75, 0.25])
 
 
 def test_years_are_compared_with_now_and_with_what_the_person_touched():
@@ -165,9 +168,11 @@ def segmented() -> CandidateSet:
 
 
 def test_an_item_is_held_against_how_it_does_in_the_circumstances_that_the_request_tells():
-    asked = query(2, segment={"device": "phone", "day_part": "evening"})
-    np.testing.assert_allclose(column("context_item_lift", asked, segmented()), [np.log(0.4 / 0.2), np.nan, np.nan])
-    assert column("context_attribute_count", asked) == [2, 2, 2]
+    retrieval_query = query(2, segment={"device": "phone", "day_part": "evening"})
+    np.testing.assert_allclose(
+        column("context_item_lift", retrieval_query, segmented()), [np.log(0.4 / 0.2), np.nan, np.nan]
+    )
+    assert column("context_attribute_count", retrieval_query) == [2, 2, 2]
     assert column("context_attribute_count", query(2)) == [0, 0, 0]
 
 
@@ -177,15 +182,15 @@ def test_without_generators_of_popularity_nothing_is_known_of_an_item_in_its_cir
 
 def test_a_third_of_the_catalogue_by_price_is_held_against_the_thirds_that_the_person_touched():
     # Places of twelve items run from 0 to 11/11: 0 to 3 are cheap, 4 to 7 middling, 8 to 11 dear.
-    asked = query(0, 3, 5, 8)
-    assert column("pair_price_band_share_all", asked, world=priced()) == [1 / 4, 2 / 4, 2 / 4]
-    assert column("query_price_share_cheap_all", asked, world=priced()) == [2 / 4] * 3
-    assert column("query_price_share_dear_all", asked, world=priced()) == [1 / 4] * 3
+    retrieval_query = query(0, 3, 5, 8)
+    assert column("pair_price_band_share_all", retrieval_query, world=priced()) == [1 / 4, 2 / 4, 2 / 4]
+    assert column("query_price_share_cheap_all", retrieval_query, world=priced()) == [2 / 4] * 3
+    assert column("query_price_share_dear_all", retrieval_query, world=priced()) == [1 / 4] * 3
     assert column("query_price_share_dear_all", query(11), world=priced()) == [1] * 3
 
 
 def test_the_latest_items_tell_which_prices_are_wanted_now(monkeypatch):
-    monkeypatch.setattr("recommender.asked.LATEST", 2)
+    monkeypatch.setattr("recommender.on_demand.inputs.LATEST", 2)
     assert column("pair_price_band_share_latest", query(4, 5, 1, 0), world=priced()) == [0, 1, 1]
 
 
@@ -223,10 +228,10 @@ def test_what_costs_nothing_is_not_compared_with_what_was_bought():
 
 def test_texts_are_compared_with_the_mean_of_what_was_touched():
     # Two even items and an odd one point to (2, 1) / sqrt(5); the last one alone is odd.
-    asked = query(2, 6, 3)
+    retrieval_query = query(2, 6, 3)
     even, odd = 2 / np.sqrt(5), 1 / np.sqrt(5)
-    assert column("pair_content_similarity_all", asked, world=priced()) == pytest.approx([even, odd, even])
-    assert column("pair_content_similarity_last", asked, world=priced()) == [0, 1, 0]
+    assert column("pair_content_similarity_all", retrieval_query, world=priced()) == pytest.approx([even, odd, even])
+    assert column("pair_content_similarity_last", retrieval_query, world=priced()) == [0, 1, 0]
 
 
 def test_what_says_nothing_is_like_nothing_and_not_unlike():
@@ -237,8 +242,8 @@ def test_what_says_nothing_is_like_nothing_and_not_unlike():
 def test_days_since_a_category_are_those_of_its_last_item():
     # The last of three events is two days old, each earlier one a second older; nothing odd was touched before it.
     even, odd = 2 + 1 / DAY, 2
-    asked = query(2, 6, 3)
-    assert column("pair_category_recency_days_all", asked) == pytest.approx([even, odd, even], abs=1e-6)
+    retrieval_query = query(2, 6, 3)
+    assert column("pair_category_recency_days_all", retrieval_query) == pytest.approx([even, odd, even], abs=1e-6)
     np.testing.assert_allclose(column("pair_category_recency_days_all", query(2)), [2, np.nan, 2])
 
 
@@ -261,19 +266,19 @@ def visited(*ages_minutes: float) -> RetrievalQuery:
     ],
 )
 def test_a_session_goes_back_to_the_last_pause_longer_than_half_an_hour(ages, n_events, minutes):
-    asked = visited(*ages)
-    assert column("session_event_count", asked) == [n_events] * 3
-    np.testing.assert_array_equal(column("session_minutes_since_start", asked), [minutes] * 3)
+    retrieval_query = visited(*ages)
+    assert column("session_event_count", retrieval_query) == [n_events] * 3
+    np.testing.assert_array_equal(column("session_minutes_since_start", retrieval_query), [minutes] * 3)
 
 
 def test_a_session_counts_its_categories_and_what_is_like_them_fits_it():
     # Items of one colour of the checkerboard share a category; item 0 was touched long ago.
-    asked = visited(2880, 20, 5)
-    assert column("session_category_count", asked) == [2] * 3
+    retrieval_query = visited(2880, 20, 5)
+    assert column("session_category_count", retrieval_query) == [2] * 3
     assert column("session_category_count", visited(2880, 2879, 5)) == [1] * 3
     even, odd, same = column("pair_category_affinity_session", visited(2880, 2879, 5))
     assert (even, odd, same) == pytest.approx((1.0, 0.0, 1.0))
-    assert column("pair_category_affinity_session", asked) == pytest.approx([0.5, 0.5, 0.5])
+    assert column("pair_category_affinity_session", retrieval_query) == pytest.approx([0.5, 0.5, 0.5])
     assert np.isnan(column("pair_category_affinity_session", visited(2880))).all()
 
 
@@ -282,6 +287,12 @@ def test_an_item_that_the_release_does_not_know_is_of_no_category():
     np.testing.assert_allclose(
         column("pair_category_recency_days_all", query(2, UNKNOWN)), [2 + 1 / DAY, np.nan, 2 + 1 / DAY]
     )
+
+
+@pytest.mark.parametrize("name", [module.name for module in pkgutil.iter_modules(on_demand.__path__)])
+def test_the_views_of_every_module_are_in_the_list(name: str):
+    declared = getattr(import_module(f"recommender.on_demand.{name}"), "VIEWS", ())
+    assert all(view in VIEWS for view in declared), f"name {name} in recommender/on_demand/__init__.py"
 
 
 def test_only_what_is_asked_for_is_computed_in_the_order_asked():

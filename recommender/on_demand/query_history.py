@@ -1,17 +1,17 @@
-"""Who asks, as far as the history at hand tells."""
+"""How much is known of whoever asks, by the history at hand."""
 
 from __future__ import annotations
 
 from contracts.on_demand import OnDemandView
-from recommender.asked import OWNER, Asked
 from recommender.interactions import SECONDS_PER_DAY
+from recommender.on_demand.inputs import OWNER, OnDemandInputs
 from recommender.query import RetrievalQuery
 
 
-def _asker(asked: Asked) -> dict[str, float]:
+def _history(inputs: OnDemandInputs) -> dict[str, float]:
     return {
-        "query_history_count": len(asked.query.taste_items()),
-        "query_days_since_event": _days_since_event(asked.query),
+        "query_history_count": len(inputs.query.taste_items()),
+        "query_days_since_event": _days_since_event(inputs.query),
     }
 
 
@@ -32,6 +32,6 @@ VIEWS = (
             "query_history_count": "distinct items that speak for what is wanted",
             "query_days_since_event": "days since the last event",
         },
-        compute=_asker,
+        compute=_history,
     ),
 )

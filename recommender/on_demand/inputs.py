@@ -1,4 +1,4 @@
-"""What a feature that is computed at the request may look at."""
+"""The inputs of the features that are computed at the request: all that such a feature may look at."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ LATEST = 30  # events that stand for what somebody likes now, against all they e
 
 
 @dataclass(frozen=True)
-class Asked:
-    """One request's candidates, who asks, and what is known of them.
+class OnDemandInputs:
+    """One request's candidates, who asks for them, and what is known of that person.
 
     user_row: (1, n_user_features) as `user_schema` has them, defaults filled in.
     """
@@ -29,14 +29,14 @@ class Asked:
     user_schema: FeatureSchema
 
     @cached_property
-    def items(self) -> ItemIdxArray:
-        """The distinct items that speak for what is wanted, of the catalogue, oldest first."""
+    def taste_items(self) -> ItemIdxArray:
+        """The distinct items that tell what is wanted now, of the catalogue, oldest first (see `RetrievalQuery`)."""
         return self.catalogue.known(self.query.taste_items())
 
     @property
     def latest_items(self) -> ItemIdxArray:
         """The last LATEST of them."""
-        return self.items[-LATEST:]
+        return self.taste_items[-LATEST:]
 
     def user_value(self, name: str) -> float:
         """A published feature of the person; NaN where the release does not know the person or the feature."""
