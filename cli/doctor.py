@@ -143,7 +143,7 @@ def _redis_settings() -> CheckResult:
     from contracts.home import find_home
     from feature_store.online.connection import connect
     from feature_store.online.nodes import nodes_of
-    from feature_store.publishing.memory_forecast import what_settings_cost
+    from feature_store.publishing.memory_forecast import settings_advice
     from feature_store.server.embedded_redis import running
 
     name = "Redis settings"
@@ -152,7 +152,7 @@ def _redis_settings() -> CheckResult:
         if not url:
             return CheckResult(name, "ok", "the embedded server's own")
         with connect(url) as client:
-            asked = [what_settings_cost(node) for node in nodes_of(client)]
+            asked = [settings_advice(node) for node in nodes_of(client)]
         # Of a cluster the first node that needs something: nodes are set up alike.
         found, next_step = next((answer for answer in asked if answer[1]), asked[0])
     except (SlateworkError, OSError):

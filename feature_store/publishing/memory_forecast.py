@@ -1,5 +1,5 @@
-"""Is there room in the online store for what will be written? Asked before the first write: a store that runs full, or
-makes room by evicting, takes away what is being served.
+"""Does a generation fit into the memory of the online store? Checked before the first write: a store that runs full, or
+evicts keys to make room, takes away what is being served.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Memory:
 
 
 @dataclass(frozen=True)
-class Extent:
+class GenerationSize:
     """How large a generation is. *_bytes: of the ids, and of the values as they are packed."""
 
     n_users: int
@@ -66,11 +66,9 @@ class Extent:
 def read_memory(client: redis.Redis) -> Memory:
     """What the store says of its memory."""
     with mapped_errors():
-        said = client.info("memory")
-    capped = int(said["maxmemory"])
-    return Memory(
-        int(said["used_memory"]), capped or int(said["total_system_memory"]), said["maxmemory_policy"], capped > 0
-    )
+        info = client.info("memory")
+    cap = int(info["maxmemory"])
+    return Memory(int(info["used_memory"]), cap or int(info["total_system_memory"]), info["maxmemory_policy"], cap > 0)
 
 
 def keeps_hashes_compact(client: redis.Redis) -> bool:
@@ -83,27 +81,31 @@ def keeps_hashes_compact(client: redis.Redis) -> bool:
     return _largest(settings, "entries") >= BUCKET_SIZE and _largest(settings, "value") >= COMPACT_VALUE_BYTES
 
 
-def what_settings_cost(client: redis.Redis) -> tuple[str, str]:
+def settings_advice(client: redis.Redis) -> tuple[str, str]:
     """What a server's settings do to published values, and what to type about it; that is empty when all is well."""
     memory, compact = read_memory(client), keeps_hashes_compact(client)
-    found = [f"maxmemory-policy {memory.policy}" + (", which may evict what is served" if memory.evicts else "")]
-    mend = ["maxmemory-policy noeviction"] if memory.evicts else []
+    effects = [f"maxmemory-policy {memory.policy}" + (", which may evict what is served" if memory.evicts else "")]
+    settings = ["maxmemory-policy noeviction"] if memory.evicts else []
     if compact:
-        found.append("people's rows are kept compact")
+        effects.append("people's rows are kept compact")
     else:
         more = TABLE_FIELD_BYTES - COMPACT_FIELD_BYTES
-        found.append(f"hash-max settings are unknown or small, which costs some {more} bytes more a person")
-        mend += [f"hash-max-ziplist-entries {COMPACT_BUCKET_ENTRIES}", f"hash-max-ziplist-value {COMPACT_VALUE_BYTES}"]
-    said = "; ".join(f"`redis-cli config set {setting}`" for setting in mend)
-    return "; ".join(found), f"Set {said}, and the same in its configuration file." if mend else ""
+        effects.append(f"hash-max settings are unknown or small, which costs some {more} bytes more a person")
+        settings += [
+            f"hash-max-ziplist-entries {COMPACT_BUCKET_ENTRIES}",
+            f"hash-max-ziplist-value {COMPACT_VALUE_BYTES}",
+        ]
+    commands = "; ".join(f"`redis-cli config set {setting}`" for setting in settings)
+    advice = f"Set {commands}, and the same in its configuration file." if settings else ""
+    return "; ".join(effects), advice
 
 
-def measure(source: ValueSource) -> Extent:
+def generation_size(source: ValueSource) -> GenerationSize:
     """How large the values of a source are, from their ids, counts and lengths."""
     widths = {entity: HEADER.size + 4 * len(source.feature_names(entity)) for entity in Entity}
     n_users, n_items, n_histories = (source.counts[name] for name in ("n_users", "n_items", "n_histories"))
     n_events = _total(source, "event_ts")
-    return Extent(
+    return GenerationSize(
         n_users,
         n_items,
         n_histories,
@@ -113,20 +115,20 @@ def measure(source: ValueSource) -> Extent:
     )
 
 
-def bytes_needed(extent: Extent, *, compact: bool) -> int:
+def bytes_needed(size: GenerationSize, *, compact: bool) -> int:
     """The memory that a generation takes in Redis, at most; compact: see `keeps_hashes_compact`."""
     row = COMPACT_FIELD_BYTES if compact else TABLE_FIELD_BYTES
-    values = extent.user_bytes + extent.item_bytes + extent.history_bytes
-    fields = extent.n_users * row + (extent.n_items + extent.n_histories) * TABLE_FIELD_BYTES
-    return values + values // 16 + fields + (extent.n_buckets + 5) * KEY_BYTES
+    values = size.user_bytes + size.item_bytes + size.history_bytes
+    fields = size.n_users * row + (size.n_items + size.n_histories) * TABLE_FIELD_BYTES
+    return values + values // 16 + fields + (size.n_buckets + 5) * KEY_BYTES
 
 
-def check_room(client: redis.Redis, app: str, generation_id: str, extent: Extent) -> None:
+def check_memory(client: redis.Redis, app: str, generation_id: str, size: GenerationSize) -> None:
     """Raise StoreError, with what is free and what is needed, when the rest of a generation would not fit."""
     node = node_of(client, receipt_key(app, generation_id))
     memory = read_memory(node)
-    whole = bytes_needed(extent, compact=keeps_hashes_compact(node))
-    needed = round(whole * (1 - _share_there(client, app, generation_id, extent)))
+    whole = bytes_needed(size, compact=keeps_hashes_compact(node))
+    needed = round(whole * (1 - _share_stored(client, app, generation_id, size)))
     if needed <= memory.free:
         return
     raise StoreError(
@@ -137,18 +139,18 @@ def check_room(client: redis.Redis, app: str, generation_id: str, extent: Extent
     )
 
 
-def _share_there(client: redis.Redis, app: str, generation_id: str, extent: Extent) -> float:
+def _share_stored(client: redis.Redis, app: str, generation_id: str, size: GenerationSize) -> float:
     """How much of a generation is in the store already, by its keys."""
     keys = [
-        *(users_key(app, generation_id, bucket) for bucket in range(bucket_count(extent.n_users))),
-        *(histories_key(app, generation_id, bucket) for bucket in range(bucket_count(extent.n_histories))),
+        *(users_key(app, generation_id, bucket) for bucket in range(bucket_count(size.n_users))),
+        *(histories_key(app, generation_id, bucket) for bucket in range(bucket_count(size.n_histories))),
         items_key(app, generation_id),
     ]
     with mapped_errors():
-        there = sum(
+        n_stored = sum(
             int(client.exists(*keys[start : start + KEYS_AT_ONCE])) for start in range(0, len(keys), KEYS_AT_ONCE)
         )
-    return there / len(keys)
+    return n_stored / len(keys)
 
 
 def _consequence(memory: Memory) -> str:

@@ -31,7 +31,7 @@ from feature_store.online.connection import mapped_errors
 from feature_store.online.exchange import Command, exchange, raise_refused
 from feature_store.online.keys import BUCKET_SIZE, bucket_count, histories_key, items_key, users_key
 from feature_store.publishing.generations import enter_generation, publish_receipt
-from feature_store.publishing.memory_forecast import KEYS_AT_ONCE, check_room, measure
+from feature_store.publishing.memory_forecast import KEYS_AT_ONCE, check_memory, generation_size
 from feature_store.publishing.receipt import Receipt, is_published, read_receipt
 from feature_store.publishing.stored_buckets import Bucket, history_buckets, item_ids_of, item_parts, user_buckets
 from feature_store.publishing.turn_taking import TURN_MS, taking_turns
@@ -62,13 +62,13 @@ def publish(
     ArtefactError when the values are not the generation that they say; a rerun goes on.
     """
     _check_source(values, schemas, item_ids)
-    extent = measure(values)
-    check_room(client, app, values.generation_id, extent)
+    size = generation_size(values)
+    check_memory(client, app, values.generation_id, size)
     if read_receipt(client, app, values.generation_id, release_id):
         _check_generation(values, generation_id_of(values))
     publication = _Publication(client, app, values, schemas, item_ids)
     with taking_turns(client, app, turn_ms) as turn, _progress(values) as progress:
-        check_room(client, app, values.generation_id, extent)  # whoever we waited for has filled some of it
+        check_memory(client, app, values.generation_id, size)  # whoever we waited for has filled some of it
         enter_generation(client, app, turn, release_id, values.generation_id, values.counts)
         for n_written in publication.write(batch_size):
             turn.renew()

@@ -31,7 +31,7 @@ from feature_store.online.recent import Bounds, RecentEvent, append_events
 from feature_store.online.serving_targets import Canary, Staged, end_canary, read_traffic, set_canary, set_staged
 from feature_store.publishing.collection import collect
 from feature_store.publishing.generations import list_generations
-from feature_store.publishing.memory_forecast import check_room, measure
+from feature_store.publishing.memory_forecast import check_memory, generation_size
 from feature_store.publishing.publishing import is_published, publish
 from feature_store.publishing.turn_taking import taking_turns
 from feature_store.readers.online_reader import RedisFeatureReader
@@ -186,9 +186,9 @@ def test_room_is_asked_of_the_node_that_will_hold_the_values(client: redis.Redis
     node.config_set("maxmemory", 1)
     try:
         with pytest.raises(StoreError, match="free"):
-            check_room(client, "movies", ID, measure(VALUES))
+            check_memory(client, "movies", ID, generation_size(VALUES))
         others = [app for app in APPS if node_of(client, pointer_key(app)) is not node]
-        check_room(client, others[0], ID, measure(VALUES))
+        check_memory(client, others[0], ID, generation_size(VALUES))
     finally:
         node.config_set("maxmemory", 0)
 

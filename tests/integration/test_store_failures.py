@@ -16,10 +16,10 @@ from feature_store.online.pointer import NO_POINTER_YET, move_pointer, read_poin
 from feature_store.publishing import publishing
 from feature_store.publishing.memory_forecast import (
     bytes_needed,
+    generation_size,
     keeps_hashes_compact,
-    measure,
     read_memory,
-    what_settings_cost,
+    settings_advice,
 )
 from feature_store.publishing.receipt import read_receipt
 from feature_store.readers.online_reader import RedisFeatureReader
@@ -115,7 +115,7 @@ class TestRoom:
             before = read_memory(client).used
             publish_all(client, values)
             taken = read_memory(client).used - before
-            forecast = bytes_needed(measure(values), compact=keeps_hashes_compact(client))
+            forecast = bytes_needed(generation_size(values), compact=keeps_hashes_compact(client))
         assert taken <= forecast + SPARE
         assert forecast <= 2.5 * taken  # rows of two features are almost all overhead
 
@@ -130,7 +130,7 @@ class TestRoom:
     def test_too_little_is_refused_with_both_numbers_before_anything_is_written(self, client, policy, consequence):
         client.config_set("maxmemory-policy", policy)
         memory = read_memory(client)
-        needed = bytes_needed(measure(NEW), compact=True)
+        needed = bytes_needed(generation_size(NEW), compact=True)
         client.config_set("maxmemory", memory.used + needed // 2)
         before = everything(client)
         with pytest.raises(StoreError, match=consequence) as refused:
@@ -143,7 +143,9 @@ class TestRoom:
     @pytest.mark.parametrize("policy", ["noeviction", "allkeys-lru"])
     def test_enough_is_enough_whatever_the_policy(self, client, policy):
         client.config_set("maxmemory-policy", policy)
-        client.config_set("maxmemory", read_memory(client).used + bytes_needed(measure(NEW), compact=True) + SPARE)
+        client.config_set(
+            "maxmemory", read_memory(client).used + bytes_needed(generation_size(NEW), compact=True) + SPARE
+        )
         assert publish_new(client).n_users == 3000
         assert_served_whole(client)
 
@@ -161,12 +163,12 @@ class TestRoom:
 class TestSettings:
     def test_the_embedded_servers_own_are_well(self, client):
         assert keeps_hashes_compact(client)
-        assert what_settings_cost(client)[1] == ""
+        assert settings_advice(client)[1] == ""
 
     @pytest.mark.parametrize(("setting", "value"), [("hash-max-ziplist-entries", 63), ("hash-max-ziplist-value", 64)])
     def test_what_keeps_rows_from_being_small_is_told_with_the_cost_and_the_command(self, client, setting, value):
         client.config_set(setting, value)
-        found, next_step = what_settings_cost(client)
+        found, next_step = settings_advice(client)
         assert "bytes more a person" in found
         assert "config set hash-max-ziplist-value 1024" in next_step
 
@@ -175,7 +177,7 @@ class TestSettings:
     )
     def test_a_policy_that_may_evict_what_is_served_is_told(self, client, policy, told):
         client.config_set("maxmemory-policy", policy)
-        found, next_step = what_settings_cost(client)
+        found, next_step = settings_advice(client)
         assert ("may evict what is served" in found) == told
         assert ("maxmemory-policy noeviction" in next_step) == told
 
