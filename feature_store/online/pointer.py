@@ -1,7 +1,7 @@
 """The pointer of record: which release and generation an application serves. It moves in one atomic step.
 
 Its value is JSON: {"epoch": 3, "generation_id": "...", "release_id": "..."}. The epoch grows by one with each move.
-A canary (see `traffic`) is compared with the release it was started beside: moving to another release ends it.
+A canary (see `serving_targets`) is compared with the release it was started beside: moving to another release ends it.
 """
 
 from __future__ import annotations

@@ -43,7 +43,7 @@ return redis.call('DEL', KEYS[1])
 _ANY = "*"
 _BUCKETS = 2**64
 
-Named = TypeVar("Named")
+Target = TypeVar("Target")
 
 
 @dataclass(frozen=True)
@@ -74,20 +74,20 @@ class Canary:
 
 
 @dataclass(frozen=True)
-class Traffic:
-    """What one look at the store found; None where there is none."""
+class ServingTargets:
+    """The pointer, the staged release and the canary of an application; None where there is none."""
 
     pointer: Pointer | None = None
     staged: Staged | None = None
     canary: Canary | None = None
 
 
-def read_traffic(client: redis.Redis, app: str) -> Traffic:
+def read_serving_targets(client: redis.Redis, app: str) -> ServingTargets:
     """All three as they stood at one moment."""
     with mapped_errors():
-        found = cast("list[bytes | None]", client.mget([pointer_key(app), staging_key(app), canary_key(app)]))
-    pointer, staged, canary = found
-    return Traffic(
+        stored = cast("list[bytes | None]", client.mget([pointer_key(app), staging_key(app), canary_key(app)]))
+    pointer, staged, canary = stored
+    return ServingTargets(
         None if pointer is None else parse_pointer(pointer, app),
         _parsed(Staged, staged, staging_key(app)),
         _parsed(Canary, canary, canary_key(app)),
@@ -138,7 +138,7 @@ def _set(
             )
 
 
-def _parsed(kind: Callable[..., Named], content: bytes | None, key: str) -> Named | None:
+def _parsed(kind: Callable[..., Target], content: bytes | None, key: str) -> Target | None:
     if content is None:
         return None
     try:

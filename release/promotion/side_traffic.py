@@ -9,7 +9,14 @@ from datetime import datetime
 from typing import Any
 
 from contracts.errors import PointerMoved, SlateworkError
-from feature_store.online.serving_targets import Canary, Staged, end_canary, read_traffic, set_canary, set_staged
+from feature_store.online.serving_targets import (
+    Canary,
+    Staged,
+    end_canary,
+    read_serving_targets,
+    set_canary,
+    set_staged,
+)
 from release.canary.history import Run, Step, last_run, noted_as_ended
 from release.journal.entries import Action, Entry, Note, NoteBook, Phase
 from release.journal.history import last_state, open_intents, staged
@@ -75,18 +82,18 @@ def restore(switch: Switch, moment: datetime) -> None:
     What a killed process left open is settled first; a canary that ended with a move of the pointer is noted.
     """
     _settle(switch)
-    traffic = read_traffic(switch.client, switch.app)
+    targets = read_serving_targets(switch.client, switch.app)
     entries = switch.journal.entries()  # read after the store: whoever ended a canary had noted the intent by then
     meant = _meant_in_staging(entries)
-    if traffic.staged != meant:
+    if targets.staged != meant:
         put_in_staging(switch, meant)
     run = last_run(entries)
     if run and run.ended and not noted_as_ended(entries):
         stop_canary(switch, run, moment, requester=BY_SLATE, reason=run.ended)
-    elif run and run.is_running and traffic.canary != run.canary and not open_intents(entries, Action.CANARY):
-        _set_again(switch, run, traffic.canary)
-    elif traffic.canary and not (run and run.is_running):
-        end_canary(switch.client, switch.app, traffic.canary)
+    elif run and run.is_running and targets.canary != run.canary and not open_intents(entries, Action.CANARY):
+        _set_again(switch, run, targets.canary)
+    elif targets.canary and not (run and run.is_running):
+        end_canary(switch.client, switch.app, targets.canary)
 
 
 def plan_remark(journal: NoteBook, version: int | None, state: str, reason: str, moment: datetime) -> None:
@@ -123,7 +130,7 @@ def _settle(switch: Switch) -> None:
         wanted = _canary(intent)
         if intent.figures["step"] == Step.END:
             _take_away(switch, wanted.salt)
-        elif read_traffic(switch.client, switch.app).canary != wanted:
+        elif read_serving_targets(switch.client, switch.app).canary != wanted:
             reason = "Interrupted before the canary was changed."
             switch.journal.append(intent.note.ended(Phase.FAILED, intent, reason=reason))
             continue
@@ -132,7 +139,7 @@ def _settle(switch: Switch) -> None:
 
 def _take_away(switch: Switch, salt: str) -> None:
     """Remove the canary of this salt, whatever its share is by now."""
-    while (found := read_traffic(switch.client, switch.app).canary) and found.salt == salt:
+    while (found := read_serving_targets(switch.client, switch.app).canary) and found.salt == salt:
         end_canary(switch.client, switch.app, found)
 
 

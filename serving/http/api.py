@@ -126,8 +126,8 @@ class Api:
                 "epoch": state.lineup.pointer.epoch,
                 "degraded": [*([] if production.online else ["online_store"]), *production.missing],
                 "problem": None if problem is None else error_fields(problem),
-                "staged": _beside(state, Arm.STAGING, state.traffic.staged),
-                "canary": _beside(state, Arm.CANARY, state.traffic.canary),
+                "staged": _beside(state, Arm.STAGING, state.targets.staged),
+                "canary": _beside(state, Arm.CANARY, state.targets.canary),
             }
         )
 
@@ -199,7 +199,7 @@ def _staging_is_off() -> Response:
 
 
 def _nothing_staged(state: LiveState) -> Response:
-    problem, named = state.problems.get(Arm.STAGING), state.traffic.staged
+    problem, named = state.problems.get(Arm.STAGING), state.targets.staged
     if problem is not None:
         return JsonAnswer(error_fields(problem), 503)
     if named is not None:

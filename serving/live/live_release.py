@@ -13,7 +13,7 @@ from dataclasses import replace
 from contracts.clock import Clock
 from contracts.errors import SlateworkError, StoreError
 from contracts.settings.serving import ServingSettings
-from feature_store.online.serving_targets import Traffic
+from feature_store.online.serving_targets import ServingTargets
 from release.bundle.bundle import Release
 from serving.live.last_pointer import LastPointer
 from serving.live.live_state import LiveState
@@ -87,11 +87,11 @@ class LiveRelease:
     def look(self) -> None:
         """Look at the store once, and serve what it names and is loaded; the rest is loaded meanwhile."""
         before, n_kept = self._last_known(), self._settings.kept_releases
-        store = read_store_state(self._production, before.served_traffic, with_staging=self._settings.staging_header)
+        store = read_store_state(self._production, before.served_targets, with_staging=self._settings.staging_header)
         self._metrics.store_reachable.set(store.online)
-        self._shelf.want(before.releases_to_have(store.traffic, n_kept))
+        self._shelf.want(before.releases_to_have(store.targets, n_kept))
         lineup, problems = next_lineup(self._arms, store, before.lineup)
-        self._swap(before.followed_by(lineup, store.traffic, problems, n_kept))
+        self._swap(before.followed_by(lineup, store.targets, problems, n_kept))
 
     def load(self) -> None:
         """Load what the last look found to be missing; the server's own thread does so beside the looking."""
@@ -113,8 +113,8 @@ class LiveRelease:
             return self._state
         remembered = self._last.read()
         if remembered is None:
-            return replace(self._state, traffic=NOTHING_NAMED)
-        return replace(self._state, traffic=Traffic(remembered.pointer), earlier=remembered.earlier)
+            return replace(self._state, targets=NOTHING_NAMED)
+        return replace(self._state, targets=ServingTargets(remembered.pointer), earlier=remembered.earlier)
 
     def _swap(self, state: LiveState) -> None:
         before, self._state = self._state, state

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from contracts.errors import SlateworkError
-from feature_store.online.serving_targets import Traffic
+from feature_store.online.serving_targets import ServingTargets
 from serving.live.store_state import NOTHING_NAMED
 from serving.served import Arm, Lineup
 
@@ -20,26 +20,26 @@ class LiveState:
     """
 
     lineup: Lineup | None = None
-    traffic: Traffic = NOTHING_NAMED
+    targets: ServingTargets = NOTHING_NAMED
     problems: Mapping[Arm, SlateworkError] = field(default_factory=dict)
     earlier: tuple[str, ...] = ()
 
     @property
-    def served_traffic(self) -> Traffic:
+    def served_targets(self) -> ServingTargets:
         """What the store named, with the pointer that production answers with."""
-        return self.traffic if self.lineup is None else replace(self.traffic, pointer=self.lineup.pointer)
+        return self.targets if self.lineup is None else replace(self.targets, pointer=self.lineup.pointer)
 
-    def releases_to_have(self, named: Traffic, n_kept: int) -> list[str]:
+    def releases_to_have(self, named: ServingTargets, n_kept: int) -> list[str]:
         """The releases to have in memory, the most urgent first: named, served, and the last n_kept of production."""
         targets = [target.release_id for target in (named.pointer, named.canary, named.staged) if target]
         served = [] if self.lineup is None else [served.release_id for served in self.lineup]
         return list(dict.fromkeys([*targets, *served, *self.earlier[: n_kept - 1]]))
 
     def followed_by(
-        self, lineup: Lineup | None, traffic: Traffic, problems: Mapping[Arm, SlateworkError], n_kept: int
+        self, lineup: Lineup | None, targets: ServingTargets, problems: Mapping[Arm, SlateworkError], n_kept: int
     ) -> LiveState:
         """The state after this one; of the releases before, the last n_kept are known."""
-        following = LiveState(lineup, traffic, problems, self.earlier)
+        following = LiveState(lineup, targets, problems, self.earlier)
         if lineup is None or not following.moved_since(self):
             return following
         left = () if self.lineup is None else (self.lineup.production.release_id,)

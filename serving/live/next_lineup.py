@@ -79,15 +79,15 @@ def next_lineup(arms: ArmBuilder, store: StoreState, before: Lineup | None) -> t
 
     Production goes on with what it had where it cannot follow; the other arms are there or not.
     """
-    production = arms.build(Arm.PRODUCTION, store.traffic.pointer, store, before)
-    pointer, served = store.traffic.pointer, production.served
+    production = arms.build(Arm.PRODUCTION, store.targets.pointer, store, before)
+    pointer, served = store.targets.pointer, production.served
     if served is None and before is not None:
         pointer, served = before.pointer, arms.reconnected(before.production, store)
     if pointer is None or served is None:
         return None, _problems(store, {Arm.PRODUCTION: production}) or {Arm.PRODUCTION: STARTING}
-    canary = arms.build(Arm.CANARY, store.traffic.canary, store, before)
-    staged = arms.build(Arm.STAGING, store.traffic.staged, store, before)
-    share = None if canary.served is None else store.traffic.canary
+    canary = arms.build(Arm.CANARY, store.targets.canary, store, before)
+    staged = arms.build(Arm.STAGING, store.targets.staged, store, before)
+    share = None if canary.served is None else store.targets.canary
     lineup = Lineup(pointer, served, canary.served, share, staged.served)
     return lineup, _problems(store, {Arm.PRODUCTION: production, Arm.CANARY: canary, Arm.STAGING: staged})
 

@@ -13,7 +13,7 @@ from contracts.settings.serving import ServingSettings
 from feature_store.online.connection import Client, connect
 from feature_store.online.pointer import Pointer, read_pointer
 from feature_store.online.recent import Bounds, RecentEvent, append_events
-from feature_store.online.serving_targets import Traffic, read_traffic
+from feature_store.online.serving_targets import ServingTargets, read_serving_targets
 from feature_store.readers.online_reader import RedisFeatureReader
 from feature_store.server.embedded_redis import running
 from release.bundle.bundle import Release, load_bundle
@@ -26,7 +26,7 @@ Seen = TypeVar("Seen")
 class Production(Protocol):
     """Where a server learns what to serve and what it needs for that. Raises StoreUnavailable when Redis is away."""
 
-    def traffic(self) -> Traffic:
+    def targets(self) -> ServingTargets:
         """The pointer, what stands in Staging and the canary, at one moment; raises StoreError when one is damaged."""
         ...
 
@@ -67,8 +67,8 @@ class OnlineProduction:
             raise StoreUnavailable("There is no connection to Redis.", "It is made again as soon as Redis answers.")
         return self._client
 
-    def traffic(self) -> Traffic:
-        return self._look(read_traffic)
+    def targets(self) -> ServingTargets:
+        return self._look(read_serving_targets)
 
     def pointer(self) -> Pointer | None:
         return self._look(read_pointer)

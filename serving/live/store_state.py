@@ -6,12 +6,12 @@ from dataclasses import dataclass, replace
 
 from contracts.errors import SlateworkError, StoreError, StoreUnavailable
 from feature_store.online.pointer import Pointer
-from feature_store.online.serving_targets import Traffic
+from feature_store.online.serving_targets import ServingTargets
 from serving.live.production import Production
 
 NO_RELEASE = StoreError("No release is in production.", "Promote one: `slate promote VERSION`.")
 POINTER_GONE = "pointer"
-NOTHING_NAMED = Traffic()
+NOTHING_NAMED = ServingTargets()
 
 
 @dataclass(frozen=True)
@@ -21,35 +21,35 @@ class StoreState:
     missing: what answers must name as missing; a Redis that is away is named by the request path itself.
     """
 
-    traffic: Traffic
+    targets: ServingTargets
     online: bool
     problem: SlateworkError | None = None
     missing: tuple[str, ...] = ()
 
 
-def read_store_state(production: Production, last: Traffic, *, with_staging: bool) -> StoreState:
+def read_store_state(production: Production, last: ServingTargets, *, with_staging: bool) -> StoreState:
     """Ask the store once. last: what to go on with where it does not answer, or does not know any more."""
     try:
-        traffic, problem = _read_traffic(production)
+        targets, problem = _read_targets(production)
     except StoreUnavailable as error:
         return StoreState(last, online=False, problem=error)
     except StoreError as error:
         return StoreState(last, online=True, problem=error, missing=(POINTER_GONE,))
-    if traffic.pointer is None and last.pointer is not None:
-        return StoreState(Traffic(last.pointer), True, _pointer_gone(last.pointer), (POINTER_GONE,))
-    if traffic.pointer is None:
+    if targets.pointer is None and last.pointer is not None:
+        return StoreState(ServingTargets(last.pointer), True, _pointer_gone(last.pointer), (POINTER_GONE,))
+    if targets.pointer is None:
         return StoreState(NOTHING_NAMED, online=True, problem=NO_RELEASE)
-    return StoreState(traffic if with_staging else replace(traffic, staged=None), online=True, problem=problem)
+    return StoreState(targets if with_staging else replace(targets, staged=None), online=True, problem=problem)
 
 
-def _read_traffic(production: Production) -> tuple[Traffic, StoreError | None]:
+def _read_targets(production: Production) -> tuple[ServingTargets, StoreError | None]:
     """What the store names; the pointer alone, and why, where what it says of Staging or the canary is damaged."""
     try:
-        return production.traffic(), None
+        return production.targets(), None
     except StoreUnavailable:
         raise
     except StoreError as error:
-        return Traffic(production.pointer()), error
+        return ServingTargets(production.pointer()), error
 
 
 def _pointer_gone(last: Pointer) -> SlateworkError:

@@ -28,7 +28,14 @@ from feature_store.online.keys import events_key, items_key, pointer_key, reques
 from feature_store.online.nodes import node_of, nodes_of
 from feature_store.online.pointer import NO_POINTER_YET, move_pointer, read_pointer
 from feature_store.online.recent import Bounds, RecentEvent, append_events
-from feature_store.online.serving_targets import Canary, Staged, end_canary, read_traffic, set_canary, set_staged
+from feature_store.online.serving_targets import (
+    Canary,
+    Staged,
+    end_canary,
+    read_serving_targets,
+    set_canary,
+    set_staged,
+)
 from feature_store.publishing.collection import collect
 from feature_store.publishing.generations import list_generations
 from feature_store.publishing.memory_forecast import check_memory, generation_size
@@ -121,8 +128,8 @@ def test_staging_and_the_canary_are_set_and_read_in_one_step(client: redis.Redis
     canary = Canary("r2", ID, share=0.1, salt="s", started_ts=1)
     set_staged(client, "movies", Staged("r2", ID))
     set_canary(client, "movies", canary, None, pointer.epoch)
-    traffic = read_traffic(client, "movies")
-    assert (traffic.pointer, traffic.staged, traffic.canary) == (pointer, Staged("r2", ID), canary)
+    targets = read_serving_targets(client, "movies")
+    assert (targets.pointer, targets.staged, targets.canary) == (pointer, Staged("r2", ID), canary)
     assert end_canary(client, "movies", canary)
 
 

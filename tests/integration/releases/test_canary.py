@@ -18,7 +18,7 @@ from contracts.errors import PromotionRefused, RegistryUnavailable
 from feature_store.online.connection import connect
 from feature_store.online.keys import receipt_key
 from feature_store.online.pointer import Pointer
-from feature_store.online.serving_targets import Staged, end_canary, read_traffic, set_canary
+from feature_store.online.serving_targets import Staged, end_canary, read_serving_targets, set_canary
 from release.canary.history import Run
 from release.canary.report import CanaryReport, build_report
 from release.journal.journal import Action, Entry, Journal, Note, Phase
@@ -55,7 +55,7 @@ def started(studio: Studio, version: int = 2, share: float = 0.5) -> Run:
 
 def traffic(studio: Studio):
     with closing(connect(studio.redis_url)) as client:
-        return read_traffic(client, studio.app)
+        return read_serving_targets(client, studio.app)
 
 
 def steps(studio: Studio) -> list[tuple[str, Phase]]:

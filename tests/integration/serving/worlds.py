@@ -12,7 +12,7 @@ from contracts.home import Home
 from contracts.settings.settings import Settings
 from feature_store.online.connection import Client
 from feature_store.online.pointer import NO_POINTER_YET, Pointer, move_pointer, read_pointer
-from feature_store.online.serving_targets import Canary, Staged, read_traffic, set_canary, set_staged
+from feature_store.online.serving_targets import Canary, Staged, read_serving_targets, set_canary, set_staged
 from feature_store.publishing.publishing import publish
 from feature_store.values.values import FeatureValues
 from release.bundle.bundle import load_bundle
@@ -47,10 +47,10 @@ class Stage:
 
     def try_out(self, number: int, share: float) -> Canary:
         """Give this share of people one of the two pairs, instead of whatever canary there is."""
-        traffic = read_traffic(self.redis, self.settings.app)
-        assert traffic.pointer is not None
+        targets = read_serving_targets(self.redis, self.settings.app)
+        assert targets.pointer is not None
         canary = Canary(*self.pairs[number], share=share, salt="s", started_ts=1)
-        set_canary(self.redis, self.settings.app, canary, traffic.canary, traffic.pointer.epoch)
+        set_canary(self.redis, self.settings.app, canary, targets.canary, targets.pointer.epoch)
         return canary
 
     def with_serving(self, **settings: Any) -> Stage:

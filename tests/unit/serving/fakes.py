@@ -11,7 +11,7 @@ from typing import Any
 from contracts.errors import ArtefactError, StoreError, StoreUnavailable
 from feature_store.online.pointer import Pointer
 from feature_store.online.recent import RecentEvent
-from feature_store.online.serving_targets import Canary, Staged, Traffic
+from feature_store.online.serving_targets import Canary, ServingTargets, Staged
 
 AS_OF = datetime(2020, 4, 10, tzinfo=UTC)
 
@@ -34,11 +34,11 @@ class FakeProduction:
     loaded: list[str] = field(default_factory=list)
     events: list[RecentEvent] = field(default_factory=list)
 
-    def traffic(self) -> Traffic:
+    def targets(self) -> ServingTargets:
         self._reach()
         if self.damaged:
             raise StoreError("What stands in Staging is no JSON.", "Remove it.")
-        return Traffic(self.now, self.staged, self.canary)
+        return ServingTargets(self.now, self.staged, self.canary)
 
     def pointer(self) -> Pointer | None:
         self._reach()

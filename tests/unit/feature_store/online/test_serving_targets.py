@@ -12,10 +12,10 @@ from feature_store.online.keys import canary_key, receipt_key, staging_key
 from feature_store.online.pointer import NO_POINTER_YET, Pointer, move_pointer
 from feature_store.online.serving_targets import (
     Canary,
+    ServingTargets,
     Staged,
-    Traffic,
     end_canary,
-    read_traffic,
+    read_serving_targets,
     set_canary,
     set_staged,
 )
@@ -38,19 +38,19 @@ def pointer(client) -> Pointer:
 
 
 def test_at_first_there_is_no_pointer_nothing_staged_and_no_canary(client):
-    assert read_traffic(client, APP) == Traffic()
+    assert read_serving_targets(client, APP) == ServingTargets()
 
 
 def test_what_was_set_is_read_back_in_one_look(client, pointer):
     set_staged(client, APP, Staged("r2", "g2"))
     set_canary(client, APP, CANARY, None, pointer.epoch)
-    assert read_traffic(client, APP) == Traffic(pointer, Staged("r2", "g2"), CANARY)
+    assert read_serving_targets(client, APP) == ServingTargets(pointer, Staged("r2", "g2"), CANARY)
 
 
 def test_nothing_stands_in_staging_after_it_was_taken_out(client):
     set_staged(client, APP, Staged("r2", "g2"))
     set_staged(client, APP, None)
-    assert read_traffic(client, APP).staged is None
+    assert read_serving_targets(client, APP).staged is None
 
 
 def test_neither_staging_nor_a_canary_can_name_a_generation_that_is_not_published(client, pointer):
@@ -58,7 +58,7 @@ def test_neither_staging_nor_a_canary_can_name_a_generation_that_is_not_publishe
         set_staged(client, APP, Staged("r9", "g9"))
     with pytest.raises(PublishIncomplete, match="g9"):
         set_canary(client, APP, replace(CANARY, generation_id="g9"), None, pointer.epoch)
-    assert read_traffic(client, APP) == Traffic(pointer)
+    assert read_serving_targets(client, APP) == ServingTargets(pointer)
 
 
 def test_a_share_is_changed_only_by_who_knows_the_canary_that_runs(client, pointer):
@@ -69,26 +69,26 @@ def test_a_share_is_changed_only_by_who_knows_the_canary_that_runs(client, point
         set_canary(client, APP, replace(CANARY, share=0.9), CANARY, pointer.epoch)
     with pytest.raises(PointerMoved):
         set_canary(client, APP, CANARY, None, pointer.epoch)
-    assert read_traffic(client, APP).canary == larger
+    assert read_serving_targets(client, APP).canary == larger
 
 
 @pytest.mark.parametrize("epoch", [0, 2])
 def test_a_canary_is_not_started_beside_another_pointer_than_the_one_that_was_read(client, pointer, epoch):
     with pytest.raises(PointerMoved):
         set_canary(client, APP, CANARY, None, epoch)
-    assert read_traffic(client, APP).canary is None
+    assert read_serving_targets(client, APP).canary is None
 
 
 def test_a_canary_ends_when_the_pointer_moves_to_another_release(client, pointer):
     set_canary(client, APP, CANARY, None, pointer.epoch)
     moved = move_pointer(client, APP, "r2", "g2", pointer.epoch)
-    assert read_traffic(client, APP) == Traffic(moved)
+    assert read_serving_targets(client, APP) == ServingTargets(moved)
 
 
 def test_a_canary_goes_on_when_the_release_it_is_compared_with_gets_fresher_values(client, pointer):
     set_canary(client, APP, CANARY, None, pointer.epoch)
     moved = move_pointer(client, APP, "r1", "g3", pointer.epoch)
-    assert read_traffic(client, APP) == Traffic(moved, canary=CANARY)
+    assert read_serving_targets(client, APP) == ServingTargets(moved, canary=CANARY)
 
 
 def test_only_the_canary_that_was_read_is_ended(client, pointer):
@@ -96,7 +96,7 @@ def test_only_the_canary_that_was_read_is_ended(client, pointer):
     assert not end_canary(client, APP, replace(CANARY, share=0.5))
     assert end_canary(client, APP, CANARY)
     assert not end_canary(client, APP, CANARY)
-    assert read_traffic(client, APP).canary is None
+    assert read_serving_targets(client, APP).canary is None
 
 
 @pytest.mark.parametrize("key", [staging_key(APP), canary_key(APP)])
@@ -104,7 +104,7 @@ def test_only_the_canary_that_was_read_is_ended(client, pointer):
 def test_what_is_none_of_ours_is_an_error_that_says_how_to_remove_it(client, key, content):
     client.set(key, content)
     with pytest.raises(StoreError, match="redis-cli del"):
-        read_traffic(client, APP)
+        read_serving_targets(client, APP)
 
 
 @given(st.text(max_size=40), st.floats(0, 1), st.floats(0, 1))

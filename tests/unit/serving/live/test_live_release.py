@@ -15,7 +15,7 @@ from contracts.home import Home
 from contracts.settings.serving import ServingSettings
 from contracts.settings.settings import load_settings
 from feature_store.online.pointer import Pointer
-from feature_store.online.serving_targets import Canary, Staged, Traffic
+from feature_store.online.serving_targets import Canary, ServingTargets, Staged
 from serving.live.last_pointer import LastPointer, Remembered
 from serving.live.live_release import LiveRelease
 from serving.live.release_shelf import LOOKS_BEFORE_RETRY
@@ -256,15 +256,15 @@ def test_the_thread_goes_on_looking_after_an_error_nobody_expected(
     live = follow(production, last)
     failed, looked_again = threading.Event(), threading.Event()
 
-    def traffic() -> Traffic:
+    def targets() -> ServingTargets:
         if not failed.is_set():
             failed.set()
             raise ZeroDivisionError
         if live.current is not None:
             looked_again.set()
-        return Traffic(OLD)
+        return ServingTargets(OLD)
 
-    production.traffic = traffic  # type: ignore[method-assign]
+    production.targets = targets  # type: ignore[method-assign]
     live.start()
     assert looked_again.wait(timeout=30)
     live.stop()
