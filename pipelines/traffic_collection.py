@@ -32,7 +32,7 @@ from contracts.errors import StoreError
 from contracts.home import Home
 from contracts.json_file import write_json
 from feature_store.online.connection import Client, mapped_errors
-from feature_store.online.event_stream import BATCH_LENGTH, Place, Stretch, read_stretch
+from feature_store.online.event_stream import BATCH_LENGTH, NextEntries, StreamCursor, read_next
 from feature_store.online.keys import events_key, events_written_key
 from sources.traffic.day_partitions import add_rows, day_files, n_rows
 from sources.traffic.logged_records import LOGGED, rows_of
@@ -81,7 +81,7 @@ class Collected:
 class Ledger:
     """How far the stream was read, and what was lost in all of the time."""
 
-    place: Place = field(default_factory=Place)
+    place: StreamCursor = field(default_factory=StreamCursor)
     n_lost: int = 0
     n_other: int = 0
 
@@ -90,7 +90,7 @@ class Ledger:
         """What was saved; the beginning where nothing was, or nothing that can be read."""
         try:
             said = json.loads(path.read_text(encoding="utf-8"))
-            return cls(Place(**said.pop("place")), **said)
+            return cls(StreamCursor(**said.pop("place")), **said)
         except FileNotFoundError:
             return cls()
         except (ValueError, TypeError, KeyError, AttributeError) as error:
@@ -100,8 +100,8 @@ class Ledger:
     def save(self, path: Path) -> None:
         write_json(asdict(self), path)
 
-    def after(self, stretch: Stretch) -> Ledger:
-        return Ledger(stretch.place, self.n_lost + stretch.n_lost, self.n_other + stretch.is_other)
+    def after(self, entries: NextEntries) -> Ledger:
+        return Ledger(entries.cursor, self.n_lost + entries.n_lost, self.n_other + entries.is_other)
 
 
 def store_of(home: Home, app: str) -> Path:
@@ -119,16 +119,16 @@ def collect_traffic(client: Client, home: Home, app: str, *, from_start: bool = 
     with _alone_in(store):
         ledger = Ledger.load(store / "place.json")
         if from_start:
-            ledger = replace(ledger, place=Place())
+            ledger = replace(ledger, place=StreamCursor())
         with mapped_errors():
             length = int(client.xlen(events_key(app)))
         with tqdm(total=length, desc="collect", unit="record", unit_scale=True, disable=None) as progress:
-            for stretches in _groups(client, app, ledger.place):
-                _add(store, stretches, collected)
-                for stretch in stretches:
-                    ledger = ledger.after(stretch)
+            for parts in _groups(client, app, ledger.place):
+                _add(store, parts, collected)
+                for entries in parts:
+                    ledger = ledger.after(entries)
                 ledger.save(store / "place.json")
-                progress.update(sum(len(stretch.ids) for stretch in stretches))
+                progress.update(sum(len(entries.ids) for entries in parts))
     return collected
 
 
@@ -169,28 +169,28 @@ def collected_days(home: Home, app: str) -> list[Day]:
     return [Day(day, rows) for day, rows in sorted(counts.items())]
 
 
-def _groups(client: Client, app: str, place: Place) -> Iterator[list[Stretch]]:
-    """The stretches of the log behind a place, until its end is reached, some ROWS_AT_ONCE records at a time."""
-    group: list[Stretch] = []
+def _groups(client: Client, app: str, cursor: StreamCursor) -> Iterator[list[NextEntries]]:
+    """The entries of the log behind a cursor, until its end is reached, some ROWS_AT_ONCE records at a time."""
+    group: list[NextEntries] = []
     at_end = False
     while not at_end:
-        stretch = read_stretch(client, events_key(app), events_written_key(app), place)
-        place, at_end = stretch.place, len(stretch.ids) < BATCH_LENGTH
-        group.append(stretch)
+        entries = read_next(client, events_key(app), events_written_key(app), cursor)
+        cursor, at_end = entries.cursor, len(entries.ids) < BATCH_LENGTH
+        group.append(entries)
         if at_end or sum(len(one.ids) for one in group) >= ROWS_AT_ONCE:
             yield group
             group = []
 
 
-def _add(store: Path, stretches: list[Stretch], collected: Collected) -> None:
-    read = [rows_of(one.ids, one.records) for one in stretches]
+def _add(store: Path, parts: list[NextEntries], collected: Collected) -> None:
+    read = [rows_of(one.ids, one.records) for one in parts]
     for name in LOGGED:
         for file, count in add_rows(store / name, pl.concat([tables[name] for tables in read])).items():
             collected.rows[name] += count
             collected.days.add(file.removeprefix("day=").removesuffix(".parquet"))
-    collected.n_read += sum(len(one.ids) for one in stretches)
-    collected.n_lost += sum(one.n_lost for one in stretches)
-    collected.is_other |= any(one.is_other for one in stretches)
+    collected.n_read += sum(len(one.ids) for one in parts)
+    collected.n_lost += sum(one.n_lost for one in parts)
+    collected.is_other |= any(one.is_other for one in parts)
 
 
 @contextmanager

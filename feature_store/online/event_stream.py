@@ -20,7 +20,7 @@ BATCH_LENGTH = 5000  # entries of one XRANGE: some 3 MB in memory, about 20 ms o
 
 
 @dataclass(frozen=True)
-class Batch:
+class EntryBatch:
     """Some entries in the order of the stream. ms: when Redis took each; last_id: to go on behind."""
 
     ms: tuple[int, ...]
@@ -35,7 +35,7 @@ def id_from(ms: int) -> str:
 
 def read_stream(
     client: redis.Redis, key: str, after: str, until_ms: int, batch_length: int = BATCH_LENGTH
-) -> Iterator[Batch]:
+) -> Iterator[EntryBatch]:
     """The entries behind the id `after`, up to and with the millisecond `until_ms`, oldest first.
 
     Holds one batch at a time. An entry without a record is one of no bytes. Raises StoreError.
@@ -46,7 +46,7 @@ def read_stream(
         if not entries:
             return
         after = entries[-1][0].decode()
-        yield Batch(
+        yield EntryBatch(
             tuple(int(entry_id.partition(b"-")[0]) for entry_id, _ in entries),
             tuple((fields or {}).get(RECORD, b"") for _, fields in entries),
             after,
@@ -54,7 +54,7 @@ def read_stream(
 
 
 @dataclass(frozen=True)
-class Place:
+class StreamCursor:
     """How far a reader of a stream has come. last_id: the entry read last; number: which one it was of all that were
     ever written, from 1."""
 
@@ -63,24 +63,24 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Stretch:
-    """What follows a place: the next entries, and where they end.
+class NextEntries:
+    """The entries that follow a cursor. cursor: behind the last of them.
 
-    n_lost: entries that were cut off before they were read; is_other: the stream is not the one of the place (Redis was
-    emptied, or restored from before it), so that what was lost cannot be counted.
+    n_lost: entries that were cut off before they were read; is_other: the stream is not the one of the cursor (Redis
+    was emptied, or restored from before it), so that what was lost cannot be counted.
     """
 
     ids: tuple[str, ...]
     records: tuple[bytes, ...]
-    place: Place
+    cursor: StreamCursor
     n_lost: int = 0
     is_other: bool = False
 
 
-def read_stretch(
-    client: redis.Redis, key: str, counter: str, place: Place, batch_length: int = BATCH_LENGTH
-) -> Stretch:
-    """The next entries behind a place, at most so many, oldest first. counter: the key that counts what was written.
+def read_next(
+    client: redis.Redis, key: str, counter: str, cursor: StreamCursor, batch_length: int = BATCH_LENGTH
+) -> NextEntries:
+    """The entries behind a cursor, at most so many, oldest first. counter: the key that counts what was written.
 
     Everything is looked at in one transaction, so that what is cut off meanwhile is neither missed nor counted twice.
     Raises StoreError.
@@ -88,20 +88,20 @@ def read_stretch(
     with mapped_errors(), client.pipeline(transaction=True) as pipeline:
         pipeline.get(counter)
         pipeline.xlen(key)
-        pipeline.xrange(key, place.last_id, place.last_id)
-        pipeline.xrange(key, f"({place.last_id}", count=batch_length)
-        written, length, there, entries = pipeline.execute()
+        pipeline.xrange(key, cursor.last_id, cursor.last_id)
+        pipeline.xrange(key, f"({cursor.last_id}", count=batch_length)
+        written, length, last_read, entries = pipeline.execute()
     n_cut_off = int(written or 0) - length  # below 0 where entries are older than the counter
-    is_gone = place != Place() and not there
-    if is_gone and place.number > n_cut_off:  # by the counts it should be there
-        return replace(read_stretch(client, key, counter, Place(), batch_length), is_other=True)
-    number = place.number if there else n_cut_off
+    is_gone = cursor != StreamCursor() and not last_read
+    if is_gone and cursor.number > n_cut_off:  # by the counts it should be there
+        return replace(read_next(client, key, counter, StreamCursor(), batch_length), is_other=True)
+    number = cursor.number if last_read else n_cut_off
     ids = tuple(entry_id.decode() for entry_id, _ in entries)
-    return Stretch(
+    return NextEntries(
         ids,
         tuple((fields or {}).get(RECORD, b"") for _, fields in entries),
-        Place(ids[-1] if ids else place.last_id, number + len(ids)),
-        n_lost=n_cut_off - place.number if is_gone else 0,
+        StreamCursor(ids[-1] if ids else cursor.last_id, number + len(ids)),
+        n_lost=n_cut_off - cursor.number if is_gone else 0,
     )
 
 

@@ -11,7 +11,7 @@ from datetime import datetime
 
 from contracts.settings.canary import CanarySettings
 from feature_store.online.connection import Client
-from feature_store.online.event_stream import Batch, id_from, read_stream
+from feature_store.online.event_stream import EntryBatch, id_from, read_stream
 from feature_store.online.keys import events_key
 from release.canary.history import Run
 from release.canary.report import CanaryReport, build_report, judge
@@ -30,7 +30,7 @@ class Reading:
         """Nothing read yet."""
         return cls(CanarySums(run), id_from(int(run.segments[0].since.timestamp() * 1000)))
 
-    def go_on(self, client: Client, app: str, run: Run, until: datetime) -> Iterator[Batch]:
+    def go_on(self, client: Client, app: str, run: Run, until: datetime) -> Iterator[EntryBatch]:
         """Add up what was logged since, a batch at a time.
 
         until: a moment before the run was read from the journal, so that no later change of the share is missed.

@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from contracts.settings.canary import CanarySettings
 from feature_store.online.connection import Client
-from feature_store.online.event_stream import Batch
+from feature_store.online.event_stream import EntryBatch
 from release.canary.guard import Reading
 from release.canary.history import Run
 from release.canary.report import PER_REQUEST, CanaryReport, always_valid, build_report, n_people
@@ -60,7 +60,7 @@ def read_report(
     return build_report(reading.sums, run, limits, until), trail.marks
 
 
-def _with_bar(batches: Iterable[Batch], since: datetime, until: datetime) -> Iterable[Batch]:
+def _with_bar(batches: Iterable[EntryBatch], since: datetime, until: datetime) -> Iterable[EntryBatch]:
     start_ms = int(since.timestamp() * 1000)
     total_s = max(0, int((until - since).total_seconds()))
     with tqdm(total=total_s, desc="canary: log read", unit="s", disable=None) as bar:

@@ -20,7 +20,7 @@ from cli.main import app
 from contracts.errors import StoreError
 from contracts.home import Home
 from feature_store.online.connection import Client, connect
-from feature_store.online.event_stream import Place
+from feature_store.online.event_stream import StreamCursor
 from feature_store.online.keys import events_key, events_written_key
 from pipelines import traffic_collection as traffic
 from pipelines.traffic_collection import bring_traffic, collect_traffic, collected_days, store_of
@@ -42,10 +42,10 @@ def client(redis_url: str) -> Iterator[Client]:
 def short_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(traffic, "BATCH_LENGTH", 5)
     monkeypatch.setattr(traffic, "ROWS_AT_ONCE", 10)
-    monkeypatch.setattr(traffic, "read_stretch", lambda *place: READ(*place, 5))
+    monkeypatch.setattr(traffic, "read_next", lambda *cursor: READ(*cursor, 5))
 
 
-READ = traffic.read_stretch
+READ = traffic.read_next
 
 
 def write(client: Client, n_requests: int, first: int = 0) -> None:
@@ -149,9 +149,9 @@ from feature_store.online.connection import connect
 from pipelines import traffic
 
 url, home, strikes_at, when = sys.argv[1:]
-left, replace, read = int(strikes_at), Path.replace, traffic.read_stretch
+left, replace, read = int(strikes_at), Path.replace, traffic.read_next
 traffic.BATCH_LENGTH, traffic.ROWS_AT_ONCE = 5, 10
-traffic.read_stretch = lambda *place: read(*place, 5)
+traffic.read_next = lambda *place: read(*place, 5)
 
 def mortal(path, target):
     global left
@@ -226,12 +226,12 @@ def test_a_second_loss_is_counted_from_where_the_first_one_ended(client: Client,
 def test_another_stream_is_told_by_a_single_record_too(client: Client) -> None:
     client.xadd(events_key(APP), {"record": b"old"})
     client.incr(events_written_key(APP))
-    place = READ(client, events_key(APP), events_written_key(APP), Place()).place
-    assert place.number == 1
+    cursor = READ(client, events_key(APP), events_written_key(APP), StreamCursor()).cursor
+    assert cursor.number == 1
     client.flushall()
     client.xadd(events_key(APP), {"record": b"new"})
     client.incr(events_written_key(APP))
-    found = READ(client, events_key(APP), events_written_key(APP), place)
+    found = READ(client, events_key(APP), events_written_key(APP), cursor)
     assert (found.records, found.is_other, found.n_lost) == ((b"new",), True, 0)
 
 
