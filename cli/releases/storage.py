@@ -12,7 +12,7 @@ from cli.parameters import load_settings
 from contracts.home import find_home
 
 if TYPE_CHECKING:
-    from feature_store.publishing.collection import Collection
+    from feature_store.publishing.garbage_collection import GarbageCollection
 
 
 def add_to(app: typer.Typer) -> None:
@@ -44,10 +44,10 @@ def collect(
     print(json.dumps(done.to_json(), indent=1) if as_json else _describe(done))
 
 
-def _describe(done: Collection) -> str:
+def _describe(done: GarbageCollection) -> str:
     kept = [f"kept       {_name(one.generation_id, one.release_id)}{one.why}" for one in done.kept]
-    collected = [f"collected  {_name(one.generation_id, one.release_id)}{one.n_keys} keys" for one in done.collected]
-    return "\n".join([*kept, *collected]) or "no generations in the store"
+    removed = [f"collected  {_name(one.generation_id, one.release_id)}{one.n_keys} keys" for one in done.removed]
+    return "\n".join([*kept, *removed]) or "no generations in the store"
 
 
 def _name(generation_id: str, release_id: str | None) -> str:

@@ -9,7 +9,7 @@
     slate:{<app>}:values                       stream: feature values that answers stood on (JSON)
     slate:{<app>}:s2:<session_id>              list: what was done in a session, oldest first (see `recent`)
     slate:{<app>}:r:<user_id>                  list: what a person did of late, oldest first (see `recent`)
-    slate:{<app>}:publishing                   who is publishing or collecting now; expires (see `turn_taking`)
+    slate:{<app>}:publishing                   who is publishing or collecting now; expires (see `write_lease`)
     slate:{<app>}:generations                  hash: every generation anything was written for (see `generations`)
     slate:{<app>}:v2:<generation_id>:u:<n>     hash: packed features of BUCKET_SIZE people, by user_id
     slate:{<app>}:v2:<generation_id>:h:<n>     hash: packed histories of BUCKET_SIZE people, by user_id
@@ -88,7 +88,7 @@ def recent_key(app: str, user_id: str) -> str:
     return f"slate:{{{app}}}:r:{user_id}"
 
 
-def turn_key(app: str) -> str:
+def lease_key(app: str) -> str:
     """Where it says who is publishing or collecting."""
     return f"slate:{{{app}}}:publishing"
 

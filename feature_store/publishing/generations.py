@@ -19,15 +19,15 @@ from contracts.errors import StoreError
 from feature_store.online.connection import mapped_errors
 from feature_store.online.keys import FORMAT_VERSION, generations_key, receipt_key
 from feature_store.publishing.receipt import Receipt
-from feature_store.publishing.turn_taking import Turn
+from feature_store.publishing.write_lease import WriteLease
 
-# KEYS: turn, generations[, receipt]. ARGV: the turn's value, generation id, entry as JSON[, receipt as JSON].
+# KEYS: lease, generations[, receipt]. ARGV: the lease's value, generation id, entry as JSON[, receipt as JSON].
 _ENTER = """
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 local now = redis.call('TIME')
 local entry = cjson.decode(ARGV[3])
-local found = redis.call('HGET', KEYS[2], ARGV[2])
-local known, before = pcall(cjson.decode, found or '')
+local stored = redis.call('HGET', KEYS[2], ARGV[2])
+local known, before = pcall(cjson.decode, stored or '')
 entry['started_ms'] = now[1] * 1000 + math.floor(now[2] / 1000)
 entry['published_ms'] = cjson.null
 if ARGV[4] then
@@ -64,24 +64,24 @@ def list_generations(client: redis.Redis, app: str) -> list[ListedGeneration]:
 
 
 def enter_generation(
-    client: redis.Redis, app: str, turn: Turn, release_id: str, generation_id: str, counts: Mapping[str, int]
+    client: redis.Redis, app: str, lease: WriteLease, release_id: str, generation_id: str, counts: Mapping[str, int]
 ) -> None:
-    """List a generation before anything of it is written; raises PublishIncomplete when the turn was lost."""
-    _enter(client, turn, [turn.key, generations_key(app)], [generation_id, _entry(release_id, counts)])
+    """List a generation before anything of it is written; raises PublishIncomplete when the lease was lost."""
+    _enter(client, lease, [lease.key, generations_key(app)], [generation_id, _entry(release_id, counts)])
 
 
-def publish_receipt(client: redis.Redis, app: str, turn: Turn, receipt: Receipt) -> None:
-    """Say that a generation is wholly there; raises PublishIncomplete, and says nothing, when the turn was lost."""
+def publish_receipt(client: redis.Redis, app: str, lease: WriteLease, receipt: Receipt) -> None:
+    """Say that a generation is wholly there; raises PublishIncomplete, and says nothing, when the lease was lost."""
     counts = {"n_users": receipt.n_users, "n_items": receipt.n_items, "n_histories": receipt.n_histories}
-    keys = [turn.key, generations_key(app), receipt_key(app, receipt.generation_id)]
-    _enter(client, turn, keys, [receipt.generation_id, _entry(receipt.release_id, counts), receipt.in_store()])
+    keys = [lease.key, generations_key(app), receipt_key(app, receipt.generation_id)]
+    _enter(client, lease, keys, [receipt.generation_id, _entry(receipt.release_id, counts), receipt.in_store()])
 
 
-def _enter(client: redis.Redis, turn: Turn, keys: list[str], arguments: list[str | bytes]) -> None:
+def _enter(client: redis.Redis, lease: WriteLease, keys: list[str], arguments: list[str | bytes]) -> None:
     with mapped_errors():
-        entered = client.eval(_ENTER, len(keys), *keys, turn.value, *arguments)
+        entered = client.eval(_ENTER, len(keys), *keys, lease.value, *arguments)
     if not entered:
-        raise turn.lost()
+        raise lease.lost()
 
 
 def _entry(release_id: str, counts: Mapping[str, int]) -> str:
@@ -90,15 +90,15 @@ def _entry(release_id: str, counts: Mapping[str, int]) -> str:
 
 def _parsed(app: str, generation_id: str, content: bytes) -> ListedGeneration:
     try:
-        said = json.loads(content)
-        published = said["published_ms"]
+        entry = json.loads(content)
+        published = entry["published_ms"]
         return ListedGeneration(
             generation_id,
-            said["release_id"],
-            n_users=int(said["n_users"]),
-            n_items=int(said["n_items"]),
-            n_histories=int(said["n_histories"]),
-            started=_moment(said["started_ms"]),
+            entry["release_id"],
+            n_users=int(entry["n_users"]),
+            n_items=int(entry["n_items"]),
+            n_histories=int(entry["n_histories"]),
+            started=_moment(entry["started_ms"]),
             published=None if published is None else _moment(published),
         )
     except (ValueError, TypeError, KeyError) as error:

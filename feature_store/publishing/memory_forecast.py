@@ -13,9 +13,10 @@ import redis
 from contracts.errors import StoreError
 from contracts.features import Entity
 from feature_store.online.connection import mapped_errors
-from feature_store.online.keys import BUCKET_SIZE, bucket_count, histories_key, items_key, receipt_key, users_key
+from feature_store.online.keys import BUCKET_SIZE, bucket_count, items_key, receipt_key
 from feature_store.online.nodes import node_of
 from feature_store.online.packing import EVENT, HEADER
+from feature_store.publishing.stored_keys import bucket_keys, count_existing
 from feature_store.server.server_program import COMPACT_BUCKET_ENTRIES, COMPACT_VALUE_BYTES
 from feature_store.values.generation_digest import HISTORIES_AT_ONCE, ROWS_AT_ONCE
 from feature_store.values.value_source import ValueSource
@@ -25,7 +26,6 @@ from feature_store.values.value_source import ValueSource
 COMPACT_FIELD_BYTES = 32
 TABLE_FIELD_BYTES = 80
 KEY_BYTES = 200
-KEYS_AT_ONCE = 1000
 
 
 @dataclass(frozen=True)
@@ -141,16 +141,9 @@ def check_memory(client: redis.Redis, app: str, generation_id: str, size: Genera
 
 def _share_stored(client: redis.Redis, app: str, generation_id: str, size: GenerationSize) -> float:
     """How much of a generation is in the store already, by its keys."""
-    keys = [
-        *(users_key(app, generation_id, bucket) for bucket in range(bucket_count(size.n_users))),
-        *(histories_key(app, generation_id, bucket) for bucket in range(bucket_count(size.n_histories))),
-        items_key(app, generation_id),
-    ]
-    with mapped_errors():
-        n_stored = sum(
-            int(client.exists(*keys[start : start + KEYS_AT_ONCE])) for start in range(0, len(keys), KEYS_AT_ONCE)
-        )
-    return n_stored / len(keys)
+    buckets = bucket_keys(app, generation_id, size.n_users, size.n_histories)
+    keys = [*buckets, items_key(app, generation_id)]
+    return count_existing(client, keys) / len(keys)
 
 
 def _consequence(memory: Memory) -> str:

@@ -29,12 +29,13 @@ from contracts.fingerprint import FINGERPRINT_LENGTH, canonical_json
 from contracts.id_map import IdMap
 from feature_store.online.connection import mapped_errors
 from feature_store.online.exchange import Command, exchange, raise_refused
-from feature_store.online.keys import BUCKET_SIZE, bucket_count, histories_key, items_key, users_key
+from feature_store.online.keys import BUCKET_SIZE, histories_key, items_key, users_key
 from feature_store.publishing.generations import enter_generation, publish_receipt
-from feature_store.publishing.memory_forecast import KEYS_AT_ONCE, check_memory, generation_size
+from feature_store.publishing.memory_forecast import check_memory, generation_size
 from feature_store.publishing.receipt import Receipt, is_published, read_receipt
 from feature_store.publishing.stored_buckets import Bucket, history_buckets, item_ids_of, item_parts, user_buckets
-from feature_store.publishing.turn_taking import TURN_MS, taking_turns
+from feature_store.publishing.stored_keys import bucket_keys, count_existing
+from feature_store.publishing.write_lease import LEASE_MS, hold_write_lease
 from feature_store.values.generation_digest import GenerationDigest, generation_id_of
 from feature_store.values.value_source import ValueSource
 from feature_store.values.values import FeatureSchemas, check_features, not_the_generation
@@ -52,7 +53,7 @@ def publish(
     item_ids: IdMap,
     release_id: str,
     batch_size: int,
-    turn_ms: int = TURN_MS,
+    lease_ms: int = LEASE_MS,
 ) -> Receipt:
     """Put the values into the store under their generation, writing only what is missing or differs.
 
@@ -67,17 +68,17 @@ def publish(
     if read_receipt(client, app, values.generation_id, release_id):
         _check_generation(values, generation_id_of(values))
     publication = _Publication(client, app, values, schemas, item_ids)
-    with taking_turns(client, app, turn_ms) as turn, _progress(values) as progress:
+    with hold_write_lease(client, app, lease_ms) as lease, _progress(values) as progress:
         check_memory(client, app, values.generation_id, size)  # whoever we waited for has filled some of it
-        enter_generation(client, app, turn, release_id, values.generation_id, values.counts)
+        enter_generation(client, app, lease, release_id, values.generation_id, values.counts)
         for n_written in publication.write(batch_size):
-            turn.renew()
+            lease.renew()
             progress.update(n_written)
         _check_generation(values, publication.digest.finish())
-        turn.seal()
+        lease.seal()
         publication.check_all_there()
         receipt = Receipt(release_id, values.generation_id, **values.counts, checksum=publication.checksum)
-        publish_receipt(client, app, turn, receipt)
+        publish_receipt(client, app, lease, receipt)
     return receipt
 
 
@@ -116,21 +117,14 @@ class _Publication:
     def check_all_there(self) -> None:
         """Raise PublishIncomplete when a hash that was written and compared is not there any more."""
         app, generation_id, counts = self._app, self._values.generation_id, self._values.counts
-        keys = [
-            *(users_key(app, generation_id, bucket) for bucket in range(bucket_count(counts["n_users"]))),
-            *(histories_key(app, generation_id, bucket) for bucket in range(bucket_count(counts["n_histories"]))),
-            users_key(app, generation_id),
-            histories_key(app, generation_id),
-        ]
+        buckets = bucket_keys(app, generation_id, counts["n_users"], counts["n_histories"])
+        keys = [*buckets, users_key(app, generation_id), histories_key(app, generation_id)]
+        n_stored = count_existing(self._client, keys)
         with mapped_errors():
-            there = sum(
-                int(self._client.exists(*keys[start : start + KEYS_AT_ONCE]))
-                for start in range(0, len(keys), KEYS_AT_ONCE)
-            )
             n_items = self._client.hlen(items_key(app, generation_id))
-        if (there, n_items) != (len(keys), counts["n_items"]):
+        if (n_stored, n_items) != (len(keys), counts["n_items"]):
             raise _incomplete(
-                f"Of generation {generation_id}, {there} of {len(keys)} keys of people and {n_items} of "
+                f"Of generation {generation_id}, {n_stored} of {len(keys)} keys of people and {n_items} of "
                 f"{counts['n_items']} items are in the online store, all of which were written"
             )
 

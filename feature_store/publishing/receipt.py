@@ -61,9 +61,9 @@ def read_receipt(client: redis.Redis, app: str, generation_id: str, release_id: 
     if content is None:
         return None
     try:
-        said = json.loads(content)
-        version = said.pop("format_version")
-        receipt = Receipt(release_id=release_id, generation_id=generation_id, **said)
+        fields = json.loads(content)
+        version = fields.pop("format_version")
+        receipt = Receipt(release_id=release_id, generation_id=generation_id, **fields)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise _no_receipt(key, f"is {content!r}, which is no receipt of this Slatework") from error
     if version != FORMAT_VERSION:

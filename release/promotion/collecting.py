@@ -9,13 +9,13 @@ from datetime import timedelta
 from contracts.errors import PromotionRefused, StoreError
 from contracts.settings.publish import PublishSettings
 from feature_store.online.connection import Client
-from feature_store.publishing.collection import Collection, collect
+from feature_store.publishing.garbage_collection import GarbageCollection, collect_garbage
+from feature_store.publishing.stored_keys import KEYS_AT_ONCE
 from release.canary.history import last_run
 from release.journal.entries import Action, Entry, Note, NoteBook, Phase
 from release.journal.history import CHANGES, rollback_target, served, staged
 
 LOG = logging.getLogger(__name__)
-KEYS_AT_ONCE = 1000  # some milliseconds of the server's time
 
 
 def tidy(client: Client, app: str, journal: NoteBook, settings: PublishSettings) -> None:
@@ -25,15 +25,15 @@ def tidy(client: Client, app: str, journal: NoteBook, settings: PublishSettings)
     except StoreError as error:
         LOG.warning("Old generations were not collected: %s", error)
         return
-    if done.collected:
-        gone = ", ".join(one.generation_id for one in done.collected)
+    if done.removed:
+        gone = ", ".join(one.generation_id for one in done.removed)
         reason = f"Nothing refers to {gone} any more."
         journal.append(Note(Action.COLLECT, Phase.DONE, requester="slate", reason=reason, figures=done.to_json()))
 
 
 def collect_generations(
     client: Client, app: str, entries: Sequence[Entry], settings: PublishSettings, *, all_unreferenced: bool = False
-) -> Collection:
+) -> GarbageCollection:
     """Remove the generations that the journal's entries give no reason to keep.
 
     entries: of the application, oldest first. all_unreferenced: also what is kept for its age alone (the grace, the
@@ -41,7 +41,7 @@ def collect_generations(
     """
     keep = generations_to_keep(entries, 0 if all_unreferenced else settings.keep_generations)
     grace = timedelta(0) if all_unreferenced else timedelta(hours=settings.grace_hours)
-    return collect(client, app, keep, grace, KEYS_AT_ONCE)
+    return collect_garbage(client, app, keep, grace, KEYS_AT_ONCE)
 
 
 def generations_to_keep(entries: Sequence[Entry], n_last: int) -> dict[str, str]:

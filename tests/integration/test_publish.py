@@ -16,7 +16,7 @@ import redis
 from contracts.errors import ArtefactError, PublishIncomplete, ReleaseMismatch, StoreError
 from contracts.id_map import IdMap
 from feature_store.online.connection import connect
-from feature_store.online.keys import generations_key, histories_key, items_key, receipt_key, turn_key, users_key
+from feature_store.online.keys import generations_key, histories_key, items_key, lease_key, receipt_key, users_key
 from feature_store.online.pointer import NO_POINTER_YET, move_pointer, read_pointer
 from feature_store.publishing import publishing
 from feature_store.publishing.generations import list_generations
@@ -98,8 +98,8 @@ def publish_from(client, source: ValueSource, ids: IdMap, batch_size: int = 20, 
 
 
 def everything(client: redis.Redis) -> dict[bytes, object]:
-    """What is stored, but for the list of generations (its entries tell the time) and whose turn it is."""
-    aside = {generations_key(APP).encode(), turn_key(APP).encode()}
+    """What is stored, but for the list of generations (its entries tell the time) and who holds the lease."""
+    aside = {generations_key(APP).encode(), lease_key(APP).encode()}
     read = {b"hash": client.hgetall, b"string": client.get}
     return {key: read[client.type(key)](key) for key in client.scan_iter() if key not in aside}
 
@@ -218,7 +218,7 @@ def test_killed_between_any_two_commands_the_old_stays_served_and_a_rerun_finish
         else:
             with pytest.raises(PublishIncomplete):
                 move_pointer(client, APP, "r2", new.generation_id, pointer.epoch)
-        client.delete(turn_key(APP))  # it would end by itself
+        client.delete(lease_key(APP))  # it would end by itself
         assert publish_all(client, new, release_id="r2") == whole
         assert everything(client) == complete
         commands += 1
@@ -270,11 +270,11 @@ def test_two_publishers_at_once_end_with_the_same(client, redis_url):
     with ThreadPoolExecutor(4) as pool:
         assert set(pool.map(run, [1, 3, 7, 11])) == {alone}
     assert everything(client) == stored
-    assert not client.exists(turn_key(APP))
+    assert not client.exists(lease_key(APP))
 
 
 def test_who_waits_says_for_whom_and_goes_on_when_the_turn_has_run_out(client, capsys):
-    client.set(turn_key(APP), "token elsewhere:77", px=50)
+    client.set(lease_key(APP), "token elsewhere:77", px=50)
     assert publish_all(client).n_users == 40
     assert "waiting: elsewhere:77 is publishing" in capsys.readouterr().err
 
@@ -282,7 +282,7 @@ def test_who_waits_says_for_whom_and_goes_on_when_the_turn_has_run_out(client, c
 def test_the_turn_of_a_dead_process_of_this_machine_is_not_waited_out(client):
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()
-    client.set(turn_key(APP), f"token {socket.gethostname()}:{dead.pid}")  # never runs out
+    client.set(lease_key(APP), f"token {socket.gethostname()}:{dead.pid}")  # never runs out
     assert publish_all(client).n_users == 40
 
 
@@ -291,13 +291,13 @@ def test_a_publisher_that_lost_its_turn_writes_no_receipt(client, monkeypatch):
 
     def lose_it(self) -> None:
         check(self)
-        client.set(turn_key(APP), "token somebody:1")
+        client.set(lease_key(APP), "token somebody:1")
 
     monkeypatch.setattr(publishing._Publication, "check_all_there", lose_it)
-    with pytest.raises(PublishIncomplete, match="lost our turn"):
+    with pytest.raises(PublishIncomplete, match="lost the lease"):
         publish_all(client)
     assert read_receipt(client, APP, generation().generation_id, "r1") is None
-    assert client.get(turn_key(APP)) == b"token somebody:1"
+    assert client.get(lease_key(APP)) == b"token somebody:1"
 
 
 def test_a_store_that_loses_what_is_written_gives_no_receipt(client, monkeypatch):

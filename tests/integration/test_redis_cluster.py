@@ -24,7 +24,15 @@ from feature_store.online.bare_client import QuickClient
 from feature_store.online.connection import connect
 from feature_store.online.event_stream import id_from, latest_records, read_stream
 from feature_store.online.exchange import exchange, raise_refused
-from feature_store.online.keys import events_key, items_key, pointer_key, requests_key, session_key, turn_key, users_key
+from feature_store.online.keys import (
+    events_key,
+    items_key,
+    lease_key,
+    pointer_key,
+    requests_key,
+    session_key,
+    users_key,
+)
 from feature_store.online.nodes import node_of, nodes_of
 from feature_store.online.pointer import NO_POINTER_YET, move_pointer, read_pointer
 from feature_store.online.recent import Bounds, RecentEvent, append_events
@@ -36,11 +44,11 @@ from feature_store.online.serving_targets import (
     set_canary,
     set_staged,
 )
-from feature_store.publishing.collection import collect
+from feature_store.publishing.garbage_collection import collect_garbage
 from feature_store.publishing.generations import list_generations
 from feature_store.publishing.memory_forecast import check_memory, generation_size
 from feature_store.publishing.publishing import is_published, publish
-from feature_store.publishing.turn_taking import taking_turns
+from feature_store.publishing.write_lease import hold_write_lease
 from feature_store.readers.online_reader import RedisFeatureReader
 from serving.logs.event_log import EventLog
 from serving.logs.record_spool import RecordSpool
@@ -134,12 +142,12 @@ def test_staging_and_the_canary_are_set_and_read_in_one_step(client: redis.Redis
 
 
 def test_a_turn_that_was_lost_fences_off_whoever_had_it(client: redis.Redis) -> None:
-    with taking_turns(client, "movies") as turn:
-        turn.renew()
-        turn.seal()
-        client.set(turn_key("movies"), "somebody else:1")
+    with hold_write_lease(client, "movies") as lease:
+        lease.renew()
+        lease.seal()
+        client.set(lease_key("movies"), "somebody else:1")
         with pytest.raises(PublishIncomplete):
-            turn.renew()
+            lease.renew()
 
 
 def test_a_session_is_written_whole_and_read_with_the_person(client: redis.Redis) -> None:
@@ -180,8 +188,8 @@ def test_collection_takes_what_nothing_refers_to_and_finds_strays_on_any_node(cl
         move_pointer(client, app, "r1", ID, NO_POINTER_YET)
         stray = items_key(app, "0" * 16)
         client.hset(stray, "i2", b"row")
-        done = collect(client, app, {}, timedelta(0), batch_size=3)
-        assert {one.generation_id for one in done.collected} == {other.generation_id, "0" * 16}
+        done = collect_garbage(client, app, {}, timedelta(0), batch_size=3)
+        assert {one.generation_id for one in done.removed} == {other.generation_id, "0" * 16}
         assert [one.why for one in done.kept] == ["served"]
         assert [entry.generation_id for entry in list_generations(client, app)] == [ID]
         left = list(client.scan_iter(match=f"slate:{{{app}}}:v2:*"))

@@ -1,4 +1,4 @@
-"""Collection: generations that nothing refers to leave the online store, in steps that can be stopped anywhere.
+"""Garbage collection: generations that nothing refers to leave the online store, in steps that can be stopped anywhere.
 
 First the receipt goes, in one script with the look at every pointer: no pointer names the generation then, and none can
 move to it any more, for that needs the receipt. Then its keys go, some at a time, and last its entry in the list of
@@ -20,7 +20,6 @@ import redis
 
 from feature_store.online.connection import mapped_errors
 from feature_store.online.keys import (
-    bucket_count,
     canary_key,
     first_format_receipt_key,
     generations_key,
@@ -33,12 +32,13 @@ from feature_store.online.keys import (
 )
 from feature_store.online.nodes import node_of
 from feature_store.publishing.generations import ListedGeneration, list_generations
-from feature_store.publishing.turn_taking import TURN_MS, Turn, taking_turns
+from feature_store.publishing.stored_keys import bucket_keys
+from feature_store.publishing.write_lease import LEASE_MS, WriteLease, hold_write_lease
 
 POINTERS = {"served": pointer_key, "in Staging": staging_key, "a canary's": canary_key}
 
-# KEYS: turn, the generation's receipts of both formats, pointers. ARGV: the turn's value, generation id.
-# Gives 0 when the turn was lost, else the number of the pointer that names the generation, or -1 when it may go. A
+# KEYS: lease, the generation's receipts of both formats, pointers. ARGV: the lease's value, generation id.
+# Gives 0 when the lease was lost, else the number of the pointer that names the generation, or -1 when it may go. A
 # pointer that cannot be read may name anything.
 _RETIRE = """
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
@@ -53,12 +53,12 @@ end
 redis.call('DEL', KEYS[2], KEYS[3])
 return -1
 """
-# KEYS: turn, list of generations. ARGV: the turn's value, generation id.
+# KEYS: lease, list of generations. ARGV: the lease's value, generation id.
 _STRIKE = "if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end redis.call('HDEL', KEYS[2], ARGV[2]) return 1"
 
 
 @dataclass(frozen=True)
-class Collected:
+class RemovedGeneration:
     """A generation that is gone. release_id: None where the list did not know it."""
 
     generation_id: str
@@ -67,7 +67,7 @@ class Collected:
 
 
 @dataclass(frozen=True)
-class Kept:
+class KeptGeneration:
     """A generation that stays, and why."""
 
     generation_id: str
@@ -76,98 +76,101 @@ class Kept:
 
 
 @dataclass(frozen=True)
-class Collection:
-    """What one collection did."""
+class GarbageCollection:
+    """What one run removed and what it left."""
 
-    collected: tuple[Collected, ...]
-    kept: tuple[Kept, ...]
+    removed: tuple[RemovedGeneration, ...]
+    kept: tuple[KeptGeneration, ...]
 
     def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+        return {"collected": [asdict(one) for one in self.removed], "kept": [asdict(one) for one in self.kept]}
 
 
-def collect(
+def collect_garbage(
     client: redis.Redis,
     app: str,
     keep: Mapping[str, str],
     grace: timedelta,
     batch_size: int,
-    turn_ms: int = TURN_MS,
-) -> Collection:
+    lease_ms: int = LEASE_MS,
+) -> GarbageCollection:
     """Remove every generation that no pointer names, that is not to be kept, and that is older than the grace.
 
     keep: generation ids, each with why. grace: what was published (or begun and not finished) less than this ago may be
     about to be promoted. batch_size: keys removed in one command.
-    Raises PublishIncomplete when the turn was lost, StoreError when the store refuses; what is served stays either way.
+    Raises PublishIncomplete when the lease was lost, StoreError when the store refuses. What is served stays.
     """
-    done: list[Collected | Kept] = []
-    with taking_turns(client, app, turn_ms) as turn:
-        collector = _Collector(client, app, turn, batch_size)
-        now, listed = _server_time(node_of(client, turn.key)), list_generations(client, app)
+    outcomes: list[RemovedGeneration | KeptGeneration] = []
+    with hold_write_lease(client, app, lease_ms) as lease:
+        remover = _Remover(client, app, lease, batch_size)
+        now, listed = _server_time(node_of(client, lease.key)), list_generations(client, app)
         for entry in listed:
             why = keep.get(entry.generation_id) or _why_spared(entry, now, grace)
-            done.append(collector.collect(entry.generation_id, entry.release_id, why, _keys_of(app, entry)))
-        for generation_id in sorted(find_strays(client, app, batch_size) - {entry.generation_id for entry in listed}):
-            keys = _stray_keys(client, app, generation_id, batch_size)
-            done.append(collector.collect(generation_id, None, keep.get(generation_id), keys))
-    return Collection(
-        tuple(one for one in done if isinstance(one, Collected)), tuple(one for one in done if isinstance(one, Kept))
+            outcomes.append(remover.remove(entry.generation_id, entry.release_id, why, _keys_of(app, entry)))
+        for generation_id in sorted(
+            unlisted_generations(client, app, batch_size) - {entry.generation_id for entry in listed}
+        ):
+            keys = _unlisted_keys(client, app, generation_id, batch_size)
+            outcomes.append(remover.remove(generation_id, None, keep.get(generation_id), keys))
+    return GarbageCollection(
+        tuple(one for one in outcomes if isinstance(one, RemovedGeneration)),
+        tuple(one for one in outcomes if isinstance(one, KeptGeneration)),
     )
 
 
-def find_strays(client: redis.Redis, app: str, batch_size: int) -> set[str]:
+def unlisted_generations(client: redis.Redis, app: str, batch_size: int) -> set[str]:
     """Generations that have keys and are not on the list; batch_size: keys looked at in one command."""
     with mapped_errors():
         listed = {generation_id.decode() for generation_id in cast("list[bytes]", client.hkeys(generations_key(app)))}
-    there = {_generation_of(app, key) for key in _all_keys(client, app, batch_size)}
-    return {generation_id for generation_id in there if generation_id} - listed
+    stored = {_generation_of(app, key) for key in _all_keys(client, app, batch_size)}
+    return {generation_id for generation_id in stored if generation_id} - listed
 
 
-class _Collector:
-    """Removes things, as long as the turn is held."""
+class _Remover:
+    """Removes things, as long as the lease is held."""
 
-    def __init__(self, client: redis.Redis, app: str, turn: Turn, batch_size: int) -> None:
+    def __init__(self, client: redis.Redis, app: str, lease: WriteLease, batch_size: int) -> None:
         self._client = client
         self._app = app
-        self._turn = turn
+        self._lease = lease
         self._batch_size = batch_size
 
-    def collect(
+    def remove(
         self, generation_id: str, release_id: str | None, why_kept: str | None, keys: Iterator[str]
-    ) -> Collected | Kept:
+    ) -> RemovedGeneration | KeptGeneration:
         """Remove one generation, its keys and its entry, unless there is a reason to keep it or a pointer names it."""
         why = why_kept or self._retire(generation_id)
         if why:
-            return Kept(generation_id, release_id, why)
-        n_keys = self._remove(keys)
+            return KeptGeneration(generation_id, release_id, why)
+        n_keys = self._unlink(keys)
         self._strike(generation_id)
-        return Collected(generation_id, release_id, n_keys)
+        return RemovedGeneration(generation_id, release_id, n_keys)
 
     def _retire(self, generation_id: str) -> str | None:
         """Take the receipt away, unless a pointer names the generation: then say which."""
         receipts = [of_format(self._app, generation_id) for of_format in (receipt_key, first_format_receipt_key)]
-        keys = [self._turn.key, *receipts, *(key(self._app) for key in POINTERS.values())]
+        keys = [self._lease.key, *receipts, *(key(self._app) for key in POINTERS.values())]
         with mapped_errors():
-            verdict = int(cast("int", self._client.eval(_RETIRE, len(keys), *keys, self._turn.value, generation_id)))
+            verdict = int(cast("int", self._client.eval(_RETIRE, len(keys), *keys, self._lease.value, generation_id)))
         if verdict == 0:
-            raise self._turn.lost()
+            raise self._lease.lost()
         return None if verdict < 0 else list(POINTERS)[verdict - 1]
 
-    def _remove(self, keys: Iterator[str]) -> int:
+    def _unlink(self, keys: Iterator[str]) -> int:
         """Remove keys, some at a time; returns how many were there."""
         n_removed = 0
         while batch := list(islice(keys, self._batch_size)):
-            self._turn.renew()
+            self._lease.renew()
             with mapped_errors():
                 n_removed += int(self._client.unlink(*batch))  # frees them beside the requests
         return n_removed
 
     def _strike(self, generation_id: str) -> None:
         """Take a generation off the list."""
-        keys = [self._turn.key, generations_key(self._app)]
+        keys = [self._lease.key, generations_key(self._app)]
         with mapped_errors():
-            if not self._client.eval(_STRIKE, 2, *keys, self._turn.value, generation_id):
-                raise self._turn.lost()
+            if not self._client.eval(_STRIKE, 2, *keys, self._lease.value, generation_id):
+                raise self._lease.lost()
 
 
 def _why_spared(entry: ListedGeneration, now: datetime, grace: timedelta) -> str | None:
@@ -180,12 +183,11 @@ def _why_spared(entry: ListedGeneration, now: datetime, grace: timedelta) -> str
 def _keys_of(app: str, entry: ListedGeneration) -> Iterator[str]:
     """The keys of a generation but its receipts; those of people by their number."""
     generation_id = entry.generation_id
-    yield from (users_key(app, generation_id, bucket) for bucket in range(bucket_count(entry.n_users)))
-    yield from (histories_key(app, generation_id, bucket) for bucket in range(bucket_count(entry.n_histories)))
+    yield from bucket_keys(app, generation_id, entry.n_users, entry.n_histories)
     yield from (key(app, generation_id) for key in (users_key, histories_key, items_key))
 
 
-def _stray_keys(client: redis.Redis, app: str, generation_id: str, batch_size: int) -> Iterator[str]:
+def _unlisted_keys(client: redis.Redis, app: str, generation_id: str, batch_size: int) -> Iterator[str]:
     return (key for key in _all_keys(client, app, batch_size) if _generation_of(app, key) == generation_id)
 
 
@@ -197,8 +199,8 @@ def _all_keys(client: redis.Redis, app: str, batch_size: int) -> Iterator[str]:
 
 def _generation_of(app: str, key: str) -> str | None:
     """Which generation a key belongs to, in this format (`keys`) or the first (a key per person and item)."""
-    found = re.fullmatch(rf"slate:\{{{app}\}}:(?:v\d+:)?([0-9a-f]{{16}}):(?:receipt|[uhi](?::.*)?)", key, re.DOTALL)
-    return found and found[1]
+    match = re.fullmatch(rf"slate:\{{{app}\}}:(?:v\d+:)?([0-9a-f]{{16}}):(?:receipt|[uhi](?::.*)?)", key, re.DOTALL)
+    return match and match[1]
 
 
 def _server_time(client: redis.Redis) -> datetime:

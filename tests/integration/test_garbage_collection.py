@@ -14,9 +14,9 @@ import redis
 
 from contracts.errors import PublishIncomplete
 from feature_store.online.connection import connect
-from feature_store.online.keys import canary_key, generations_key, pointer_key, receipt_key, staging_key, turn_key
+from feature_store.online.keys import canary_key, generations_key, lease_key, pointer_key, receipt_key, staging_key
 from feature_store.online.pointer import NO_POINTER_YET, move_pointer, read_pointer
-from feature_store.publishing.collection import Collection, collect, find_strays
+from feature_store.publishing.garbage_collection import GarbageCollection, collect_garbage, unlisted_generations
 from feature_store.publishing.generations import list_generations
 from feature_store.readers.online_reader import RedisFeatureReader
 from tests.integration.test_publish import APP, Killed, everything, mortal_client, publish_all
@@ -40,8 +40,8 @@ def published(client: redis.Redis) -> list[str]:
     return IDS
 
 
-def run(client: redis.Redis, keep=(), grace: timedelta = AT_ONCE, batch_size: int = 3) -> Collection:
-    return collect(client, APP, dict.fromkeys(keep, "wanted"), grace, batch_size)
+def run(client: redis.Redis, keep=(), grace: timedelta = AT_ONCE, batch_size: int = 3) -> GarbageCollection:
+    return collect_garbage(client, APP, dict.fromkeys(keep, "wanted"), grace, batch_size)
 
 
 def left(client: redis.Redis) -> set[str]:
@@ -51,7 +51,7 @@ def left(client: redis.Redis) -> set[str]:
 
 def test_what_nothing_refers_to_goes_with_every_key_and_its_entry(client, published):
     done = run(client, keep=published[:1])
-    assert [(one.generation_id, one.release_id) for one in done.collected] == [(IDS[1], "r1"), (IDS[2], "r2")]
+    assert [(one.generation_id, one.release_id) for one in done.removed] == [(IDS[1], "r1"), (IDS[2], "r2")]
     assert [(one.generation_id, one.why) for one in done.kept] == [(IDS[0], "wanted")]
     assert left(client) == {IDS[0]}
     assert [entry.generation_id for entry in list_generations(client, APP)] == [IDS[0]]
@@ -60,7 +60,7 @@ def test_what_nothing_refers_to_goes_with_every_key_and_its_entry(client, publis
 def test_the_keys_removed_are_counted(client, published):
     before = client.dbsize()
     done = run(client, keep=published[:2])
-    assert [one.n_keys for one in done.collected] == [before - client.dbsize() - 1]  # the receipt goes first, by itself
+    assert [one.n_keys for one in done.removed] == [before - client.dbsize() - 1]  # the receipt goes first, by itself
 
 
 @pytest.mark.parametrize(
@@ -80,31 +80,31 @@ def test_what_a_pointer_names_is_never_collected(client, published, key_of, why)
 @pytest.mark.parametrize("content", [b"", b"{", b"7", b"[]"])
 def test_a_pointer_that_cannot_be_read_spares_everything(client, published, content):
     client.set(staging_key(APP), content)
-    assert run(client).collected == ()
+    assert run(client).removed == ()
     assert left(client) == set(IDS)
 
 
 def test_what_was_published_within_the_grace_stays(client, published):
     done = run(client, grace=timedelta(hours=1))
-    assert done.collected == ()
+    assert done.removed == ()
     assert all("within the grace" in one.why for one in done.kept)
 
 
 def test_what_was_begun_and_never_finished_goes_after_the_grace(client, redis_url):
     with mortal_client(redis_url, 20, dies_after=True) as mortal, pytest.raises(Killed):
         publish_all(mortal, GENERATIONS[0])
-    client.delete(turn_key(APP))
+    client.delete(lease_key(APP))
     assert left(client) == {IDS[0]}
     assert [one.why[:5] for one in run(client, grace=timedelta(hours=1)).kept] == ["begun"]
-    assert [one.generation_id for one in run(client).collected] == [IDS[0]]
+    assert [one.generation_id for one in run(client).removed] == [IDS[0]]
     assert left(client) == set()
 
 
 def test_what_the_list_lost_is_found_and_collected(client, published):
     client.delete(generations_key(APP))
-    assert find_strays(client, APP, batch_size=10) == set(IDS)
+    assert unlisted_generations(client, APP, batch_size=10) == set(IDS)
     done = run(client, keep=published[:1])
-    assert {(one.generation_id, one.release_id) for one in done.collected} == {(IDS[1], None), (IDS[2], None)}
+    assert {(one.generation_id, one.release_id) for one in done.removed} == {(IDS[1], None), (IDS[2], None)}
     assert left(client) == {IDS[0]}
 
 
@@ -113,7 +113,7 @@ def test_what_the_first_format_left_goes_and_nothing_else_does(client, published
     others = [f"slate:{{{APP}}}:s:{first_format}:u:1", f"slate:{{shop}}:{first_format}:u:1", f"slate:{{{APP}}}:events"]
     for key in [f"slate:{{{APP}}}:{first_format}:{what}" for what in ("u:1", "h:a:b\nc", "i:7", "receipt")] + others:
         client.set(key, b"")
-    assert [one.generation_id for one in run(client, keep=published).collected] == [first_format]
+    assert [one.generation_id for one in run(client, keep=published).removed] == [first_format]
     assert sorted(key.decode() for key in client.scan_iter(f"*{first_format}*")) == sorted(others[:2])
     assert client.exists(*others) == 3
     assert left(client) == set(IDS)
@@ -125,7 +125,7 @@ def test_no_pointer_can_move_to_what_is_being_collected(client, redis_url, publi
     while client.exists(receipt_key(APP, IDS[0])):
         with mortal_client(redis_url, commands, dies_after=True) as mortal, pytest.raises(Killed):
             run(mortal)
-        client.delete(turn_key(APP))
+        client.delete(lease_key(APP))
         commands += 1
     assert left(client) >= {IDS[0]}
     with pytest.raises(PublishIncomplete):
@@ -149,7 +149,7 @@ def test_killed_between_any_two_commands_readers_notice_nothing_and_the_next_fin
                     died = True
                 else:
                     died = False
-            client.delete(turn_key(APP))  # it would end by itself
+            client.delete(lease_key(APP))  # it would end by itself
             assert served.items() <= everything(client).items()
             listed = [entry.generation_id for entry in list_generations(client, APP)]
             assert IDS[1] in listed or left(client) == {IDS[0]}
@@ -195,13 +195,13 @@ class Answers:
 
 
 def test_two_at_once_collect_what_one_would(client, redis_url, published):
-    def collect_all(_number: int) -> Collection:
+    def collect_all(_number: int) -> GarbageCollection:
         with connect(redis_url) as own:
             return run(own, keep=published[:1])
 
     with ThreadPoolExecutor(3) as pool:
         done = list(pool.map(collect_all, range(3)))
-    assert sorted(one.generation_id for collection in done for one in collection.collected) == sorted(IDS[1:])
+    assert sorted(one.generation_id for collection in done for one in collection.removed) == sorted(IDS[1:])
     assert left(client) == {IDS[0]}
 
 
@@ -210,11 +210,11 @@ def test_who_lost_the_turn_removes_nothing_more(client, published, monkeypatch):
 
     def lose_it(client: redis.Redis, app: str) -> list:
         listed = list_generations(client, app)
-        client.set(turn_key(APP), "token somebody:1")
+        client.set(lease_key(APP), "token somebody:1")
         return listed
 
     monkeypatch.setattr(collection, "list_generations", lose_it)
     before = everything(client)
-    with pytest.raises(PublishIncomplete, match="lost our turn"):
+    with pytest.raises(PublishIncomplete, match="lost the lease"):
         run(client)
     assert everything(client) == before
