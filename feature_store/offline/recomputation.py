@@ -31,7 +31,7 @@ from feature_store.offline.offline_store import histories_as_of, point_in_time_j
 from feature_store.online.packing import epoch_seconds, moment_of
 from feature_store.readers.live import LIVE_FEATURES, LIVE_NAMES, MICROSECONDS, LiveFeature, is_same_event
 from feature_store.readers.rows import default_rows, usable_rows
-from feature_store.values.histories import of_known_items
+from feature_store.values.histories import histories_of_items
 
 DAY = timedelta(days=1)
 
@@ -233,7 +233,7 @@ def _histories(tables: CanonicalTables, keys: Sequence[Key], history_length: int
     events = tables.interactions.filter(pl.col("user_id").is_in(people))
     found: _Histories = defaultdict(list)
     for as_of in {key.as_of for key in keys}:
-        kept = of_known_items(histories_as_of(events, as_of, history_length), item_ids)
+        kept = histories_of_items(histories_as_of(events, as_of, history_length), item_ids)
         for user_id, seconds, codes in kept.select("user_id", "event_ts", "event_types").iter_rows():
             found[user_id, as_of] = list(zip(seconds, codes, strict=True))
     return found

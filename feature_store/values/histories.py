@@ -55,7 +55,7 @@ def events_of(histories: pl.DataFrame, item_ids: IdMap) -> tuple[History, npt.ND
     return events, lengths
 
 
-def of_known_items(histories: pl.DataFrame, item_ids: IdMap) -> pl.DataFrame:
+def histories_of_items(histories: pl.DataFrame, item_ids: IdMap) -> pl.DataFrame:
     """Everybody's events of the map's items, in their order; whoever has none left keeps an empty history."""
     known = pl.Series(item_ids.ids, dtype=pl.String).implode()
     kept = _exploded(histories).filter(pl.col("item_ids").is_in(known)).group_by("user_id", maintain_order=True).all()

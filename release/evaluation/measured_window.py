@@ -28,7 +28,7 @@ from contracts.ids import FloatArray, ItemIdxArray
 from contracts.slates import RecommendRequest
 from contracts.tables import UTC_TIME, read_parquet, write_parquet
 from feature_store.readers.offline_reader import OfflineFeatureReader
-from feature_store.values.histories import of_known_items
+from feature_store.values.histories import histories_of_items
 from feature_store.values.values import FeatureSchemas, FeatureValues
 from release.bundle.bundle import MEASURED, Release, measured_from
 from release.bundle.manifest import REBUILD
@@ -125,7 +125,7 @@ class MeasuredWindow:
         Raises ReleaseMismatch naming both when the schemas name a feature that the values lack.
         """
         told = self.values.of(schemas)
-        values = FeatureValues(told.users, told.items, of_known_items(told.histories, item_ids), told.as_of)
+        values = FeatureValues(told.users, told.items, histories_of_items(told.histories, item_ids), told.as_of)
         return OfflineFeatureReader(values, schemas, item_ids)
 
 

@@ -13,7 +13,7 @@ from contracts.errors import ArtefactError, UnknownId
 from contracts.features import Entity, FeatureSchema
 from contracts.slates import Slate
 from feature_store.readers.offline_reader import OfflineFeatureReader
-from feature_store.values.histories import of_known_items
+from feature_store.values.histories import histories_of_items
 from feature_store.values.values import FeatureValues
 from recommender.slates.slate_similarity import overlap, rank_biased_overlap
 from release.bundle.bundle import Release
@@ -90,7 +90,7 @@ def _reader(release: Release, values: FeatureValues) -> OfflineFeatureReader:
         values,
         users=_columns(values.users, schemas.user),
         items=_columns(values.items, schemas.item),
-        histories=of_known_items(values.histories, item_ids),
+        histories=histories_of_items(values.histories, item_ids),
     )
     return OfflineFeatureReader(own, schemas, item_ids)
 

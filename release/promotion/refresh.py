@@ -17,7 +17,7 @@ from contracts.home import Home
 from contracts.settings.settings import Settings
 from feature_store.online.pointer import Pointer
 from feature_store.values.file_names import VALUES
-from feature_store.values.known_items import Cut, cut_to_items
+from feature_store.values.restricted_values import RestrictedValues, restrict_to_items
 from feature_store.values.values import FeatureValues, load_schemas
 from recommender.catalogue import Catalogue
 from release.bundle.bundle import CATALOGUE, FEATURES, read_json
@@ -83,21 +83,21 @@ def refresh(
         manifest = load_manifest(bundle)
         _check_origin(settings, fresh, manifest)
         values = FeatureValues.load(fresh.values).of(load_schemas(bundle / FEATURES))
-        cut = cut_to_items(values, Catalogue.load(bundle / CATALOGUE).ids)
+        restricted = restrict_to_items(values, Catalogue.load(bundle / CATALOGUE).ids)
         pointer = switch.pointer()
-        if pointer is None or pointer.generation_id != cut.values.generation_id:
-            _check_not_older(cut.values, entry, switch)
-            switch.generations.keep(cut.values)
-            pointer = switch.move(_note(entry, cut, requester, reason))
+        if pointer is None or pointer.generation_id != restricted.values.generation_id:
+            _check_not_older(restricted.values, entry, switch)
+            switch.generations.keep(restricted.values)
+            pointer = switch.move(_note(entry, restricted, requester, reason))
             tidy(switch.client, settings.app, journal, settings.publish)
             switch.generations.forget_all_but(generations_to_keep(journal.entries(), settings.publish.keep_generations))
     return Refreshed(
         pointer,
         str(entry.generation_id),
-        cut.values.as_of,
-        cut.values.users.height,
-        len(cut.new_items),
-        len(cut.absent_items),
+        restricted.values.as_of,
+        restricted.values.users.height,
+        len(restricted.new_items),
+        len(restricted.absent_items),
     )
 
 
@@ -144,20 +144,20 @@ def _check_not_older(values: FeatureValues, entry: Entry, switch: Switch) -> Non
         )
 
 
-def _note(entry: Entry, cut: Cut, requester: str, reason: str) -> Note:
+def _note(entry: Entry, restricted: RestrictedValues, requester: str, reason: str) -> Note:
     return Note(
         Action.REFRESH,
         Phase.INTENT,
         entry.release_id,
-        cut.values.generation_id,
+        restricted.values.generation_id,
         entry.version,
         requester=requester,
-        reason=reason or f"Values as of {cut.values.as_of.isoformat()}.",
+        reason=reason or f"Values as of {restricted.values.as_of.isoformat()}.",
         figures={
-            "as_of": cut.values.as_of.isoformat(),
-            "counts": cut.values.counts,
-            "new_items": len(cut.new_items),
-            "absent_items": len(cut.absent_items),
-            "events_of_new_items": cut.n_events,
+            "as_of": restricted.values.as_of.isoformat(),
+            "counts": restricted.values.counts,
+            "new_items": len(restricted.new_items),
+            "absent_items": len(restricted.absent_items),
+            "events_of_new_items": restricted.n_events_left_out,
         },
     )
