@@ -27,7 +27,7 @@ def nodes_of(client: redis.Redis) -> list[redis.Redis]:
     return [cluster.get_redis_connection(node) for node in cluster.get_primaries()]  # type: ignore[no-untyped-call]
 
 
-def look_again(client: redis.Redis) -> None:
+def refresh_slots(client: redis.Redis) -> None:
     """Ask a cluster anew which node holds what."""
     cluster = _cluster(client)
     if cluster is not None:

@@ -28,8 +28,8 @@ from contracts.features import Entity
 from contracts.fingerprint import FINGERPRINT_LENGTH, canonical_json
 from contracts.id_map import IdMap
 from feature_store.online.connection import mapped_errors
-from feature_store.online.exchange import Command, exchange, raise_refused
 from feature_store.online.keys import BUCKET_SIZE, histories_key, items_key, users_key
+from feature_store.online.pipelining import Command, raise_refused, send_pipelined
 from feature_store.publishing.generations import enter_generation, publish_receipt
 from feature_store.publishing.memory_forecast import check_memory, generation_size
 from feature_store.publishing.receipt import Receipt, is_published, read_receipt
@@ -206,7 +206,7 @@ def _read(client: redis.Redis, batch: list[Bucket]) -> list[Answer | None]:
         ("HGETALL", bucket.key) if bucket.whole else ("HMGET", bucket.key, *bucket.fields) for bucket in batch
     ]
     with mapped_errors():
-        answers = exchange(client, commands)
+        answers = send_pipelined(client, commands)
         return [_stored(bucket, answer) for bucket, answer in zip(batch, answers, strict=True)]
 
 
@@ -233,7 +233,7 @@ def _write(client: redis.Redis, differing: list[tuple[Bucket, Answer | None]]) -
         if foreign:
             commands.append(("HDEL", bucket.key, *foreign))
     with mapped_errors():
-        raise_refused(exchange(client, commands))
+        raise_refused(send_pipelined(client, commands))
 
 
 def _settle_list(client: redis.Redis, key: str, firsts: list[str]) -> None:

@@ -23,7 +23,6 @@ from contracts.slates import RecommendRequest
 from feature_store.online.bare_client import QuickClient
 from feature_store.online.connection import connect
 from feature_store.online.event_stream import id_from, latest_records, read_stream
-from feature_store.online.exchange import exchange, raise_refused
 from feature_store.online.keys import (
     events_key,
     items_key,
@@ -34,6 +33,7 @@ from feature_store.online.keys import (
     users_key,
 )
 from feature_store.online.nodes import node_of, nodes_of
+from feature_store.online.pipelining import raise_refused, send_pipelined
 from feature_store.online.pointer import NO_POINTER_YET, move_pointer, read_pointer
 from feature_store.online.recent import Bounds, RecentEvent, append_events
 from feature_store.online.serving_targets import (
@@ -110,7 +110,7 @@ def test_keys_that_moved_to_another_node_are_followed_by_who_knew_the_old_one(tm
         target = after.execute_command("CLUSTER", "MYID")
         for node in (after, before, *nodes_of(client)):
             node.execute_command("CLUSTER", "SETSLOT", slot, "NODE", target)
-        raise_refused(exchange(client, [("HSET", items_key("movies", "0" * 16), "i2", b"row")]))
+        raise_refused(send_pipelined(client, [("HSET", items_key("movies", "0" * 16), "i2", b"row")]))
         publish_all(client, "movies")
         assert after.exists(users_key("movies", ID, 0), users_key("movies", ID, 2)) == 2
         reader = RedisFeatureReader(client, "movies", ID, SCHEMAS, ids_of(VALUES))

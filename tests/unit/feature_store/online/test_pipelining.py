@@ -5,7 +5,7 @@ import redis
 from redis.exceptions import ResponseError
 
 from feature_store.online.connection import connect
-from feature_store.online.exchange import exchange, raise_refused
+from feature_store.online.pipelining import raise_refused, send_pipelined
 
 
 @pytest.fixture
@@ -15,15 +15,15 @@ def client(redis_url: str) -> Iterator[redis.Redis]:
 
 
 def test_answers_come_in_the_order_of_the_commands(client):
-    assert exchange(client, [("SET", "a", b"1"), ("GET", "a"), ("HGETALL", "b")]) == [b"OK", b"1", []]
+    assert send_pipelined(client, [("SET", "a", b"1"), ("GET", "a"), ("HGETALL", "b")]) == [b"OK", b"1", []]
 
 
 def test_no_commands_have_no_answers(client):
-    assert exchange(client, []) == []
+    assert send_pipelined(client, []) == []
 
 
 def test_a_refused_command_is_an_answer_and_the_others_are_carried_out(client):
-    first, refused, last = exchange(client, [("SET", "a", b"1"), ("HGETALL", "a"), ("GET", "a")])
+    first, refused, last = send_pipelined(client, [("SET", "a", b"1"), ("HGETALL", "a"), ("GET", "a")])
     assert (first, last) == (b"OK", b"1")
     with pytest.raises(ResponseError, match="WRONGTYPE"):
         raise_refused([first, refused, last])
@@ -40,5 +40,5 @@ def test_an_answer_that_nobody_heard_is_not_taken_for_the_next_ones(client, monk
     with monkeypatch.context() as patch:
         patch.setattr(connection, "read_response", interrupted)
         with pytest.raises(KeyboardInterrupt):
-            exchange(client, [("SET", "a", b"1")])
+            send_pipelined(client, [("SET", "a", b"1")])
     assert client.get("b") is None

@@ -11,14 +11,14 @@ import hiredis
 import redis
 from redis.exceptions import MovedError, ResponseError
 
-from feature_store.online.nodes import look_again, node_of
+from feature_store.online.nodes import node_of, refresh_slots
 
 Command = tuple[bytes | str, ...]
 
 _pack = cast("Callable[[Command], bytes]", hiredis.pack_command)
 
 
-def exchange(client: redis.Redis, commands: Sequence[Command]) -> list[Any]:
+def send_pipelined(client: redis.Redis, commands: Sequence[Command]) -> list[Any]:
     """The answers, in the order of the commands, all of which are carried out even when one is refused.
 
     A refusal is an answer too, an exception (see `raise_refused`). A lost connection is raised: how far the server came
@@ -27,18 +27,18 @@ def exchange(client: redis.Redis, commands: Sequence[Command]) -> list[Any]:
     """
     if not commands:
         return []
-    answers = _exchange(node_of(client, str(commands[0][1])), commands)
+    answers = _send(node_of(client, str(commands[0][1])), commands)
     if any(isinstance(answer, MovedError) for answer in answers):
-        look_again(client)
-        answers = _exchange(node_of(client, str(commands[0][1])), commands)
+        refresh_slots(client)
+        answers = _send(node_of(client, str(commands[0][1])), commands)
     return answers
 
 
-def _exchange(node: redis.Redis, commands: Sequence[Command]) -> list[Any]:
+def _send(node: redis.Redis, commands: Sequence[Command]) -> list[Any]:
     connection: Any = node.connection_pool.get_connection()
     try:
         connection.send_packed_command([b"".join(map(_pack, commands))])
-        return [_answer(connection) for _ in commands]
+        return [_reply(connection) for _ in commands]
     except BaseException:
         connection.disconnect()  # answers may be on their way, and would be taken for those of the next
         raise
@@ -53,7 +53,7 @@ def raise_refused(answers: Sequence[Any]) -> None:
             raise answer
 
 
-def _answer(connection: Any) -> Any:
+def _reply(connection: Any) -> Any:
     try:
         return connection.read_response()
     except ResponseError as error:
