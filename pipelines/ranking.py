@@ -17,7 +17,7 @@ from contracts.features import Entity, FeatureRows, FeatureSchema, History, Rece
 from contracts.settings.settings import Settings
 from contracts.tables import CanonicalTables, read_parquet
 from feature_store.readers.live import bring_up_to
-from feature_store.readers.rows import unknown_person
+from feature_store.readers.ttl_and_defaults import unknown_person
 from feature_store.values.values import FeatureSchemas, load_schemas
 from pipelines.matrix_run import emptied, load_split, run_matrix_stage
 from pipelines.paths import CANDIDATES, FEATURES, RANKING, VALID, Cutoff, feature_training

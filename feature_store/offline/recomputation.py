@@ -30,7 +30,7 @@ from feature_store.offline.events import positive_events
 from feature_store.offline.offline_store import histories_as_of, point_in_time_join
 from feature_store.online.packing import epoch_seconds, moment_of
 from feature_store.readers.live import LIVE_FEATURES, LIVE_NAMES, MICROSECONDS, LiveFeature, is_same_event
-from feature_store.readers.rows import default_rows, usable_rows
+from feature_store.readers.ttl_and_defaults import default_rows, usable_rows
 from feature_store.values.histories import histories_of_items
 
 DAY = timedelta(days=1)

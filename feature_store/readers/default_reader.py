@@ -8,7 +8,7 @@ from datetime import datetime
 
 from contracts.features import Person, ReadRows
 from contracts.ids import ItemId, SessionId, UserId
-from feature_store.readers.rows import default_rows, unknown_person
+from feature_store.readers.ttl_and_defaults import default_rows, unknown_person
 from feature_store.values.values import FeatureSchemas
 
 

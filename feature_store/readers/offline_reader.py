@@ -11,7 +11,7 @@ from contracts.features import FeatureSchema, Person, ReadRows, RecentEvents
 from contracts.id_map import UNKNOWN, IdMap
 from contracts.ids import ItemId, SessionId, UserId
 from feature_store.online.packing import epoch_seconds
-from feature_store.readers.rows import default_rows, unknown_person, usable_rows
+from feature_store.readers.ttl_and_defaults import default_rows, unknown_person, usable_rows
 from feature_store.values.histories import EventsByPerson
 from feature_store.values.values import FeatureSchemas, FeatureValues
 

@@ -25,7 +25,7 @@ from feature_store.offline.recomputation import Key, expected_rows
 from feature_store.online.recent import RecentEvent, pack_event, unpack_events
 from feature_store.readers.live import LIVE_FEATURES, bring_up_to, live_features, whole_history
 from feature_store.readers.offline_reader import OfflineFeatureReader
-from feature_store.readers.rows import unknown_person
+from feature_store.readers.ttl_and_defaults import unknown_person
 from feature_store.values.values import FeatureSchemas
 
 AS_OF = datetime(2021, 3, 1, 12, tzinfo=UTC)

@@ -7,7 +7,7 @@ import numpy as np
 
 from contracts.features import History, RecentEvents
 from contracts.slates import RecommendRequest
-from feature_store.readers.rows import unknown_person
+from feature_store.readers.ttl_and_defaults import unknown_person
 from release.answering.request_query import retrieval_query
 from tests.unit.release.made_up_release import made_up_release
 

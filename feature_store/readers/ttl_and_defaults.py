@@ -1,4 +1,7 @@
-"""From stored values to the values that are used: the one path that every reader takes."""
+"""From stored values to those that are used: what is past its TTL is missing, and what is missing gets its default.
+
+Every reader takes this one path.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,7 @@ def usable_rows(
     known: npt.NDArray[np.bool_],
     now: datetime,
 ) -> ReadRows:
-    """Stored rows (NaN where missing) with what is older than its TTL taken out and defaults filled in.
+    """Stored rows (NaN where missing) without the values past their TTL, and with defaults filled in.
 
     written: (n_entities,) epoch seconds at which each row was true.
     """
@@ -31,11 +34,11 @@ def usable_rows(
 
 
 def default_rows(schema: FeatureSchema, n_entities: int) -> ReadRows:
-    """Rows of entities nobody knows: all defaults."""
+    """Rows of entities of which nothing is known: all defaults."""
     values = np.tile(schema.defaults, (n_entities, 1))
     return ReadRows(values, np.zeros(n_entities, bool), np.ones_like(values, bool), np.zeros(n_entities, np.int64))
 
 
 def unknown_person(schema: FeatureSchema) -> Person:
-    """Somebody nobody knows."""
+    """A person of whom the store knows nothing."""
     return Person(default_rows(schema, 1), History.empty(), RecentEvents.empty(), RecentEvents.empty())

@@ -1,4 +1,4 @@
-"""What is written to the online store, in the order in which it is written: hashes of packed values.
+"""The hashes of packed values that are written to the online store, in the order in which they are written.
 
 People come in buckets of BUCKET_SIZE, in the order of their ids, and behind them the list of where each bucket begins.
 Items are all in one hash, written part by part.
