@@ -38,7 +38,7 @@ from bench.publish import feast_python
 from bench.report import print_figures, print_table
 from contracts.features import Entity
 from feature_store.definitions.view_terms import OWNER
-from feature_store.definitions.views import Aggregate, Feature, FeatureView, Fold, Source
+from feature_store.definitions.views import AggregateFunction, Aggregation, Feature, FeatureView, Source
 
 SEED = 7
 FULL = 25_000_000
@@ -57,7 +57,7 @@ VIEWS = tuple(
         owner=OWNER,
         description="Events and their mean value.",
         features=(Feature(f"{entity}_event_count_{days}d", 0.0), Feature(f"{entity}_value_mean_{days}d")),
-        folds=(Fold(Aggregate.COUNT), Fold(Aggregate.MEAN_VALUE)),
+        aggregations=(Aggregation(AggregateFunction.COUNT), Aggregation(AggregateFunction.MEAN_VALUE)),
     )
     for entity in Entity
     for days in WINDOWS_DAYS

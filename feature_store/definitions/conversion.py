@@ -11,7 +11,16 @@ from datetime import timedelta
 from contracts.events import EventType
 from contracts.features import Entity
 from feature_store.definitions.view_terms import OWNER, serving_ttl
-from feature_store.definitions.views import Aggregate, Column, Feature, FeatureView, Fold, Rows, Source, per_entity
+from feature_store.definitions.views import (
+    AggregateFunction,
+    Aggregation,
+    Column,
+    Feature,
+    FeatureView,
+    Rows,
+    Source,
+    per_entity,
+)
 
 # The prior counts as much as this many opened items.
 PRIOR_OPENED = 20
@@ -50,7 +59,7 @@ def _rates(rows: Rows, names: dict[str, EventType]) -> Rows:
 
 
 def _count(rows: Rows, *event_types: EventType) -> Column:
-    return Fold(Aggregate.COUNT, event_types).over(rows)
+    return Aggregation(AggregateFunction.COUNT, event_types).over(rows)
 
 
 VIEWS = (_conversion(Entity.USER, 365), _conversion(Entity.ITEM, 30), _conversion(Entity.ITEM, 365))

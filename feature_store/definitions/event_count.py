@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from contracts.features import Entity
 from feature_store.definitions.view_terms import OWNER, serving_ttl
-from feature_store.definitions.views import Aggregate, Feature, FeatureView, Fold, Source
+from feature_store.definitions.views import AggregateFunction, Aggregation, Feature, FeatureView, Source
 
 COUNT_WINDOWS_DAYS = (1, 7, 30, 90, 365)
 
@@ -22,7 +22,7 @@ def _event_count(entity: Entity, days: int) -> FeatureView:
         owner=OWNER,
         description=f"How much happened in the last {days} days.",
         features=(Feature(name, when_empty=0.0),),
-        folds=(Fold(Aggregate.COUNT),),
+        aggregations=(Aggregation(AggregateFunction.COUNT),),
     )
 
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from contracts.features import Entity
 from feature_store.definitions.view_terms import OWNER
-from feature_store.definitions.views import Aggregate, Feature, FeatureView, Fold, Source
+from feature_store.definitions.views import AggregateFunction, Aggregation, Feature, FeatureView, Source
 
 
 def _event_count_of_hour(entity: Entity) -> FeatureView:
@@ -20,7 +20,7 @@ def _event_count_of_hour(entity: Entity) -> FeatureView:
         owner=OWNER,
         description="How much happened in the last hour.",
         features=(Feature(name, when_empty=0.0),),
-        folds=(Fold(Aggregate.COUNT),),
+        aggregations=(Aggregation(AggregateFunction.COUNT),),
     )
 
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 from contracts.events import EventType
 from contracts.features import Entity
 from feature_store.definitions.view_terms import OWNER, WITHOUT_END, serving_ttl
-from feature_store.definitions.views import Aggregate, Feature, FeatureView, Fold, Source
+from feature_store.definitions.views import AggregateFunction, Aggregation, Feature, FeatureView, Source
 
 COUNTED = (EventType.VIEW, EventType.CLICK, EventType.ADD_TO_CART, EventType.PURCHASE)
 WINDOWS_DAYS = (7, 30, 365)
@@ -24,7 +24,7 @@ def _type_counts(entity: Entity, days: int) -> FeatureView:
         owner=OWNER,
         description=f"What kind of thing happened in the last {days} days, by event type.",
         features=tuple(Feature(name, when_empty=0.0) for name in names),
-        folds=tuple(Fold(Aggregate.COUNT, (kind,)) for kind in names.values()),
+        aggregations=tuple(Aggregation(AggregateFunction.COUNT, (kind,)) for kind in names.values()),
     )
 
 
@@ -39,7 +39,7 @@ def _type_recency(entity: Entity, *event_types: EventType) -> FeatureView:
         owner=OWNER,
         description=f"How many days ago the last {' and the last '.join(event_types)} was.",
         features=tuple(Feature(name) for name in names),
-        folds=tuple(Fold(Aggregate.DAYS_SINCE_LAST, (kind,)) for kind in names.values()),
+        aggregations=tuple(Aggregation(AggregateFunction.DAYS_SINCE_LAST, (kind,)) for kind in names.values()),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contracts.features import Entity
 from feature_store.definitions.view_terms import OWNER, WITHOUT_END
-from feature_store.definitions.views import Aggregate, Feature, FeatureView, Fold, Source
+from feature_store.definitions.views import AggregateFunction, Aggregation, Feature, FeatureView, Source
 
 
 def _life_total(entity: Entity) -> FeatureView:
@@ -18,7 +18,11 @@ def _life_total(entity: Entity) -> FeatureView:
         owner=OWNER,
         description="How much ever happened, and how many days ago the last and the first of it.",
         features=(Feature(count, when_empty=0.0), Feature(recency), Feature(tenure)),
-        folds=(Fold(Aggregate.COUNT), Fold(Aggregate.DAYS_SINCE_LAST), Fold(Aggregate.DAYS_SINCE_FIRST)),
+        aggregations=(
+            Aggregation(AggregateFunction.COUNT),
+            Aggregation(AggregateFunction.DAYS_SINCE_LAST),
+            Aggregation(AggregateFunction.DAYS_SINCE_FIRST),
+        ),
     )
 
 

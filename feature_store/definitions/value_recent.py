@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from contracts.features import Entity
 from feature_store.definitions.view_terms import OWNER, serving_ttl
-from feature_store.definitions.views import Aggregate, Feature, FeatureView, Fold, Source
+from feature_store.definitions.views import AggregateFunction, Aggregation, Feature, FeatureView, Source
 
 
 def _value_recent(entity: Entity, days: int) -> FeatureView:
@@ -20,7 +20,7 @@ def _value_recent(entity: Entity, days: int) -> FeatureView:
         owner=OWNER,
         description=f"The mean value of the last {days} days' events.",
         features=(Feature(name),),
-        folds=(Fold(Aggregate.MEAN_VALUE),),
+        aggregations=(Aggregation(AggregateFunction.MEAN_VALUE),),
     )
 
 

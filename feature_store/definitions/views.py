@@ -1,8 +1,8 @@
 """How a feature view is declared, and the words its expression may use.
 
-A view is declared once, as an Ibis expression over canonical tables, or as folds, each of which is one. The training
-table, the published row and the default of a missing value all come from that one declaration (see `offline`). The
-declarations are in the files of `definitions`.
+A view is declared once, as an Ibis expression over canonical tables or as aggregations, each of which stands for one.
+The training table, the published row and the default of a missing value all come from that one declaration (see
+`offline`). The declarations are in the files of `definitions`.
 
 Two rules keep a value the same on every machine and engine:
 
@@ -45,8 +45,8 @@ class Source(StrEnum):
     ATTRIBUTES = "attributes"
 
 
-class Aggregate(StrEnum):
-    """What a fold makes of events.
+class AggregateFunction(StrEnum):
+    """What an aggregation makes of events.
 
     COUNT: how many; MEAN_VALUE: the mean of their values, missing where none has one; DAYS_SINCE_LAST and
     DAYS_SINCE_FIRST: how many days before as_of the last and the first of them lies, missing where there is none.
@@ -59,25 +59,26 @@ class Aggregate(StrEnum):
 
 
 @dataclass(frozen=True)
-class Fold:
-    """An aggregate of the events in a view's reach that every engine knows, and that has a quick way (see `trailing`).
+class Aggregation:
+    """An aggregate function over the events in a view's reach. Every engine knows it, and it has a quick way beside the
+    expression (see `trailing_windows`).
 
-    event_types: of what kind of events.
+    event_types: the kinds of events that count; none named: all.
     """
 
-    aggregate: Aggregate
+    function: AggregateFunction
     event_types: EventTypes = ()
 
     def over(self, rows: Rows) -> Column:
-        """The fold as an aggregate of an expression's rows (Source.EVENTS)."""
-        match self.aggregate:
-            case Aggregate.COUNT:
+        """The aggregation as a column over an expression's rows (Source.EVENTS)."""
+        match self.function:
+            case AggregateFunction.COUNT:
                 return rows.count(where=self._chosen(rows))
-            case Aggregate.MEAN_VALUE:
+            case AggregateFunction.MEAN_VALUE:
                 return mean(self._of_chosen(rows, rows.value_milli)) / 1000
-            case Aggregate.DAYS_SINCE_LAST:
+            case AggregateFunction.DAYS_SINCE_LAST:
                 return days_before(rows.as_of_us.max(), self._of_chosen(rows, rows.event_us).max())
-            case Aggregate.DAYS_SINCE_FIRST:
+            case AggregateFunction.DAYS_SINCE_FIRST:
                 return days_before(rows.as_of_us.max(), self._of_chosen(rows, rows.event_us).min())
 
     def _chosen(self, rows: Rows) -> Column | None:
@@ -108,8 +109,8 @@ class FeatureView:
     window: how far back events count; None for all within the TTL.
     ttl: older is missing: an event older than this when the value is computed, a stored value when it is read.
     expression: from the rows of the source (see Source) to one row per KEY with a column per feature; a key may be left
-    out. folds: instead of an expression, one for each feature. owner: whom to ask.
-    Raises ValueError when a view has both, or neither, or not a fold for each feature.
+    out. aggregations: instead of an expression, one for each feature. owner: whom to ask.
+    Raises ValueError when a view has both, or neither, or not an aggregation for each feature.
     """
 
     name: str
@@ -121,28 +122,30 @@ class FeatureView:
     description: str
     features: tuple[Feature, ...]
     expression: Callable[[Rows], Rows] | None = None
-    folds: tuple[Fold, ...] = ()
+    aggregations: tuple[Aggregation, ...] = ()
 
     def __post_init__(self) -> None:
-        if (self.expression is None) == (not self.folds) or (self.folds and len(self.folds) != len(self.features)):
-            raise ValueError(f"View {self.name} needs an expression, or a fold for each of its features")
+        if (self.expression is None) == (not self.aggregations) or (
+            self.aggregations and len(self.aggregations) != len(self.features)
+        ):
+            raise ValueError(f"View {self.name} needs an expression, or an aggregation for each of its features")
 
     def computed_from(self, rows: Rows) -> Rows:
         """The view over the rows of its source: entity_id, as_of_us, and its features in order."""
         if self.expression is not None:
             computed = self.expression(rows)
         else:
-            named = zip(self.features, self.folds, strict=True)
-            computed = per_entity(rows, **{feature.name: fold.over(rows) for feature, fold in named})
+            named = zip(self.features, self.aggregations, strict=True)
+            computed = per_entity(rows, **{feature.name: aggregation.over(rows) for feature, aggregation in named})
         return computed.select(*KEY, *(feature.name for feature in self.features))
 
     @property
-    def aggregates(self) -> dict[EventTypes, dict[str, Aggregate]]:
-        """What its folds make of events of which types, by the name of the feature."""
-        aggregates: dict[EventTypes, dict[str, Aggregate]] = {}
-        for feature, fold in zip(self.features, self.folds, strict=True):
-            aggregates.setdefault(fold.event_types, {})[feature.name] = fold.aggregate
-        return aggregates
+    def functions_by_type(self) -> dict[EventTypes, dict[str, AggregateFunction]]:
+        """The functions of its aggregations by the name of the feature, for each set of event types that they count."""
+        functions: dict[EventTypes, dict[str, AggregateFunction]] = {}
+        for feature, aggregation in zip(self.features, self.aggregations, strict=True):
+            functions.setdefault(aggregation.event_types, {})[feature.name] = aggregation.function
+        return functions
 
     @property
     def reach(self) -> timedelta:

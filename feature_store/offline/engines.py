@@ -1,7 +1,7 @@
 """What computes a view's expression: DuckDB inside this process, or Spark. The declarations are the same for both.
 
 Sums are over integers, so that values agree between them to the last bits of a float64, and as float32 bit for bit on
-MovieLens 100K. A view's folds have a quick way beside their expression, which is taken where the engine is DuckDB.
+MovieLens 100K. Aggregations have a quick way beside their expression; it is taken where the engine is DuckDB.
 """
 
 from __future__ import annotations
@@ -38,9 +38,11 @@ SPARK_NEEDED = {
 
 
 class Engine(Protocol):
-    """Computes expressions over tables that it was given. quick: whether folds are better computed outside it."""
+    """Computes expressions over tables that it was given. aggregate_in_memory: whether aggregations are
+    better computed outside it (see `in_memory_aggregations`).
+    """
 
-    quick: bool
+    aggregate_in_memory: bool
 
     def table(self, rows: pl.DataFrame) -> Rows:
         """The rows as a table that expressions may use."""
@@ -58,7 +60,7 @@ class Engine(Protocol):
 class LocalEngine(ExitStack):
     """DuckDB in this process. n_threads: None for all cores."""
 
-    quick = True
+    aggregate_in_memory = True
 
     def __init__(self, n_threads: int | None = None) -> None:
         super().__init__()
@@ -83,7 +85,7 @@ class SparkEngine(ExitStack):
     Raises EngineMissing without pyspark or Java.
     """
 
-    quick = False
+    aggregate_in_memory = False
 
     def __init__(self) -> None:
         check_spark()

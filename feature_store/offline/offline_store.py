@@ -17,7 +17,7 @@ from feature_store.definitions import features_of, views_of
 from feature_store.definitions.views import Feature, FeatureView, Rows, Source
 from feature_store.offline.engines import Engine, EngineName, open_engine
 from feature_store.offline.events import event_columns, positive_events, thousandths
-from feature_store.offline.folded import FoldedEvents
+from feature_store.offline.in_memory_aggregations import InMemoryAggregations
 from feature_store.values.values import HISTORY_SCHEMA, FeatureValues
 
 
@@ -111,7 +111,7 @@ class _Tables:
         self._entity = entity
         self._engine = engine
         events = event_columns(tables.interactions)
-        self._folded = FoldedEvents(events, keys, entity)
+        self._aggregated = InMemoryAggregations(events, keys, entity)
         self._keys = engine.table(keys)
         self._items = engine.table(_item_columns(tables.items))
         self._users = engine.table(_user_columns(tables.users))
@@ -120,8 +120,8 @@ class _Tables:
 
     def compute(self, view: FeatureView) -> pl.DataFrame:
         """One row per key that the view has anything for."""
-        if view.folds and self._engine.quick:
-            return self._folded.compute(view)
+        if view.aggregations and self._engine.aggregate_in_memory:
+            return self._aggregated.compute(view)
         rows = self._events_before(view) if view.source is Source.EVENTS else self._attributes()
         return self._engine.compute(view.computed_from(rows))
 

@@ -25,7 +25,7 @@ from contracts.id_map import IdMap
 from contracts.ids import FloatArray
 from contracts.tables import UTC_TIME, CanonicalTables
 from feature_store.definitions import features_of
-from feature_store.definitions.views import Aggregate
+from feature_store.definitions.views import AggregateFunction
 from feature_store.offline.events import positive_events
 from feature_store.offline.offline_store import histories_as_of, point_in_time_join
 from feature_store.online.packing import epoch_seconds, moment_of
@@ -118,7 +118,7 @@ class _Told:
             told[feature.name].cast(pl.Float32).fill_null(float("nan")).to_numpy()
             for told in (self.history_then, self.history_now, self.since)
         )
-        if feature.fold.aggregate is Aggregate.COUNT:
+        if feature.aggregation.function is AggregateFunction.COUNT:
             begins_before = self.grown < reach / DAY
             changed = np.where(begins_before, np.maximum(np.nan_to_num(published) - then + now, 0), 0)
             count = np.where(self.stands, np.nan_to_num(published), changed) + since
@@ -126,7 +126,9 @@ class _Told:
             return np.where(np.isnan(published) & (since == 0), published, count)
         aged = np.where(is_same_event(published, then), now, (published.astype(np.float64) + self.grown))
         days = np.where(self.stands, published, aged)
-        first, second = (since, days) if feature.fold.aggregate is Aggregate.DAYS_SINCE_LAST else (days, since)
+        first, second = (
+            (since, days) if feature.aggregation.function is AggregateFunction.DAYS_SINCE_LAST else (days, since)
+        )
         return np.where(np.isnan(first), second, first).astype(np.float32)
 
 
@@ -140,7 +142,7 @@ def _bring_up_to_now(
         name = schema.names[column]
         published = np.where(rows.missing[later, column], np.float32(np.nan), rows.values[later, column])
         values = told.now(live[name], reaches[name], published)
-        if live[name].fold.event_types:
+        if live[name].aggregation.event_types:
             values = np.where(told.has_types, values, published)
         missing = np.isnan(values)
         rows.values[later, column] = np.where(missing, rows.values[later, column], values)
@@ -206,7 +208,7 @@ def _since(histories: _Histories, key: Key, row_second: int) -> list[tuple[int, 
 
 
 def _interactions(events: Sequence[tuple[str, int, EventType]], schema: pl.Schema) -> pl.DataFrame:
-    """Interactions of these people at these moments, of these types; a fold asks for no more of them."""
+    """Interactions of these people at these moments, of these types; an aggregation asks for no more of them."""
     named = {"user_id": pl.String(), "event_ts": pl.Int64(), "event_type": pl.String()}
     told = pl.DataFrame([(user_id, us, str(kind)) for user_id, us, kind in events], schema=named, orient="row")
     return pl.concat([pl.DataFrame(schema=schema), told.cast({"event_ts": UTC_TIME})], how="diagonal_relaxed")

@@ -24,7 +24,7 @@ from contracts.features import Entity
 from contracts.tables import UTC_TIME
 from feature_store.definitions.views import EventTypes, FeatureView
 from feature_store.offline.events import event_columns, of_types
-from feature_store.offline.trailing import EventRuns, Moments
+from feature_store.offline.trailing_windows import EventRuns, Moments
 
 BATCH_ROWS = 500_000
 N_THREADS = 2  # what numpy does here it does without Python's lock; more would hold more columns at once
@@ -36,11 +36,11 @@ def write_training_table(spine: Path, interactions: Path, views: Sequence[Featur
     """Write the spine's rows with every feature of the views as it was known at each row's as_of, and return how many.
 
     spine: Parquet with `as_of` (UTC), `<entity>_id` of every entity of the views, and whatever else; its rows, their
-    number, order and duplicates are kept. interactions: the canonical table. views: of folds alone.
+    number, order and duplicates are kept. interactions: the canonical table. views: of aggregations alone.
     out: is whole or not there; f32 columns behind those of the spine, null where missing.
     Raises SettingsError for a view that is an expression: `offline.point_in_time_join` computes those.
     """
-    _check_folds(views)
+    _check_aggregations(views)
     n_rows: int = pq.read_metadata(spine).num_rows
     names = [feature.name for view in views for feature in view.features]
     unfinished = out.with_name(out.name + ".part")
@@ -60,12 +60,13 @@ def write_training_table(spine: Path, interactions: Path, views: Sequence[Featur
     return n_rows
 
 
-def _check_folds(views: Sequence[FeatureView]) -> None:
+def _check_aggregations(views: Sequence[FeatureView]) -> None:
     for view in views:
-        if not view.folds:
+        if not view.aggregations:
             raise SettingsError(
                 f"View {view.name} is an expression, which this does not compute.",
-                "Declare it by folds (feature_store/definitions/views.py), or use offline_store.point_in_time_join.",
+                "Declare it by aggregations (feature_store/definitions/views.py), or use "
+                "offline_store.point_in_time_join.",
             )
 
 
@@ -77,29 +78,31 @@ def _columns(
     ids = pl.scan_parquet(spine).select(pl.col(key).unique()).collect(engine="streaming")[key].drop_nulls()
     code = pl.col(key).cast(pl.Enum(ids), strict=False).to_physical().cast(pl.Int32).alias("code")
     moments: Moments | None = None
-    for event_types in dict.fromkeys(types for view in views for types in view.aggregates):
+    for event_types in dict.fromkeys(types for view in views for types in view.functions_by_type):
         runs = _runs(interactions, key, code, len(ids), event_types)
         # Behind the first runs, in the making of which the most memory is held.
         moments = moments or _moments(spine, key, code, len(ids))
-        mine = [view for view in views if event_types in view.aggregates]
+        mine = [view for view in views if event_types in view.functions_by_type]
         with ThreadPoolExecutor(N_THREADS) as pool:
             for first in range(0, len(mine), N_THREADS):
                 # No more views at once than threads: each holds its columns until they are on disk.
-                folded = partial(_folded, runs, moments, event_types)
-                for columns in pool.map(folded, mine[first : first + N_THREADS]):
+                aggregated = partial(_aggregated, runs, moments, event_types)
+                for columns in pool.map(aggregated, mine[first : first + N_THREADS]):
                     yield from columns
-        del runs, folded  # before the next ones are made
+        del runs, aggregated  # before the next ones are made
 
 
-def _folded(runs: EventRuns, moments: Moments, event_types: EventTypes, view: FeatureView) -> list[tuple[str, Column]]:
-    """The view's features that are folds over events of these types, which the runs hold."""
+def _aggregated(
+    runs: EventRuns, moments: Moments, event_types: EventTypes, view: FeatureView
+) -> list[tuple[str, Column]]:
+    """The view's features that aggregate events of these types, which the runs hold."""
     spans = runs.spans(moments, view.reach_us)
     columns = []
-    for name, aggregate in view.aggregates[event_types].items():
+    for name, function in view.functions_by_type[event_types].items():
         values = np.empty(len(moments.order), np.float32)
         for start in range(0, len(values), BATCH_ROWS):
             rows = slice(start, start + BATCH_ROWS)
-            values[moments.order[rows]] = runs.fold(aggregate, spans.part(rows))
+            values[moments.order[rows]] = runs.aggregate(function, spans.part(rows))
         columns.append((name, values))
     return columns
 

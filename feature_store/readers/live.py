@@ -1,9 +1,9 @@
 """Live features: a person's counts and recencies, of all events or of those of a type, brought from the moment of
 publishing up to that of the request.
 
-They are those that are declared by folds (`LIVE_FEATURES`). Their values are those that the offline store computes at
-`now`: of the events with `now - reach <= event_ts < now`, those before the row's `as_of` by what was published and the
-history, those since by the person's recent events. All of it holds under these terms:
+Live are features that are declared by aggregations (`LIVE_FEATURES`). Their values are those that the offline store
+computes at `now`: of the events with `now - reach <= event_ts < now`, those before the row's `as_of` by what was
+published and the history, those since by the person's recent events. All of it holds under these terms:
 
 - A history tells whole seconds. An event counts as at the beginning of its second, though before `as_of`: in the second
   in which a window begins, one may stay or leave too early. Data in whole seconds is exact.
@@ -39,7 +39,13 @@ from contracts.features import Entity, FeatureSchema, History, Person, ReadRows,
 from contracts.id_map import UNKNOWN
 from feature_store.definitions import views_of
 from feature_store.definitions.view_terms import WITHOUT_END
-from feature_store.definitions.views import MICROSECONDS_PER_DAY, Aggregate, EventTypes, FeatureView, Fold
+from feature_store.definitions.views import (
+    MICROSECONDS_PER_DAY,
+    AggregateFunction,
+    Aggregation,
+    EventTypes,
+    FeatureView,
+)
 
 MICROSECONDS = 1_000_000  # of a second
 SECOND_DAYS = np.float32(1 / 86_400)
@@ -51,23 +57,25 @@ Flags = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class LiveFeature:
-    """A fold over a person's events that can go on from where the published row ended. window: None for all."""
+    """An aggregation of a person's events that can go on from where the published row ended. window: None for all."""
 
     name: str
-    fold: Fold
+    aggregation: Aggregation
     window: timedelta | None
 
 
 def live_features(views: Iterable[FeatureView]) -> Iterator[LiveFeature]:
     """Those that these views declare."""
     for view in views:
-        for feature, fold in zip(view.features, view.folds, strict=False):  # an expression has no folds
+        for feature, aggregation in zip(view.features, view.aggregations, strict=False):  # an expression has none
             # Which event was the first or the last in a window, nobody knows who holds the latest alone.
             # One with an end would have to forget them too.
-            if fold.aggregate is Aggregate.COUNT or (
-                fold.aggregate is not Aggregate.MEAN_VALUE and view.window is None and view.ttl >= WITHOUT_END
+            if aggregation.function is AggregateFunction.COUNT or (
+                aggregation.function is not AggregateFunction.MEAN_VALUE
+                and view.window is None
+                and view.ttl >= WITHOUT_END
             ):
-                yield LiveFeature(feature.name, fold, view.window)
+                yield LiveFeature(feature.name, aggregation, view.window)
 
 
 LIVE_FEATURES = tuple(live_features(views_of(Entity.USER)))
@@ -176,7 +184,7 @@ def _in_history(events: RecentEvents, history: History) -> Flags:
 
 @dataclass(frozen=True)
 class _Plan:
-    """Where the live features of a schema stand that are folds over events of the same types.
+    """The columns of those live features of a schema that aggregate events of the same types.
 
     codes: of the types, none for all; counts, reaches_us: column and reach of each count; last, first: columns of the
     days since either.
@@ -253,22 +261,22 @@ def _plans(schema: FeatureSchema) -> tuple[_Plan, ...]:
     """One for each set of types that live features of the schema are of."""
     here = [feature for feature in LIVE_FEATURES if feature.name in schema.names]
     return tuple(
-        _plan(schema, event_types, [feature for feature in here if feature.fold.event_types == event_types])
-        for event_types in dict.fromkeys(feature.fold.event_types for feature in here)
+        _plan(schema, event_types, [feature for feature in here if feature.aggregation.event_types == event_types])
+        for event_types in dict.fromkeys(feature.aggregation.event_types for feature in here)
     )
 
 
 def _plan(schema: FeatureSchema, event_types: EventTypes, features: list[LiveFeature]) -> _Plan:
-    def columns(aggregate: Aggregate) -> Columns:
-        return _columns(schema, [feature for feature in features if feature.fold.aggregate is aggregate])
+    def columns(function: AggregateFunction) -> Columns:
+        return _columns(schema, [feature for feature in features if feature.aggregation.function is function])
 
-    counts = [feature for feature in features if feature.fold.aggregate is Aggregate.COUNT]
+    counts = [feature for feature in features if feature.aggregation.function is AggregateFunction.COUNT]
     return _Plan(
         codes=tuple(EVENT_CODES[event_type] for event_type in event_types),
-        counts=columns(Aggregate.COUNT),
+        counts=columns(AggregateFunction.COUNT),
         reaches_us=np.array([_reach_us(schema, feature) for feature in counts], np.int64),
-        last=columns(Aggregate.DAYS_SINCE_LAST),
-        first=columns(Aggregate.DAYS_SINCE_FIRST),
+        last=columns(AggregateFunction.DAYS_SINCE_LAST),
+        first=columns(AggregateFunction.DAYS_SINCE_FIRST),
     )
 
 

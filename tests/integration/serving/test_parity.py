@@ -306,7 +306,7 @@ def test_a_feature_whose_expression_changed_is_named(
             replace(
                 view,
                 expression=lambda rows, view=view: plus_one(view.computed_from(rows), "user_event_count_total"),
-                folds=(),
+                aggregations=(),
             )
             if any(feature.name == "user_event_count_total" for feature in view.features)
             else view

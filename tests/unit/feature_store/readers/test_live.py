@@ -19,7 +19,7 @@ from contracts.ids import ItemId, UserId
 from contracts.tables import INTERACTIONS_SCHEMA, ITEMS_SCHEMA, USERS_SCHEMA, UTC_TIME, CanonicalTables
 from feature_store.definitions import features_of, views_of
 from feature_store.definitions.view_terms import WITHOUT_END
-from feature_store.definitions.views import Aggregate, Fold
+from feature_store.definitions.views import AggregateFunction, Aggregation
 from feature_store.offline.offline_store import point_in_time_join, values_as_of
 from feature_store.offline.recomputation import Key, expected_rows
 from feature_store.online.recent import RecentEvent, pack_event, unpack_events
@@ -87,7 +87,7 @@ def live(person: Person, now: datetime) -> dict[str, float | None]:
     found: dict[str, float | None] = {}
     for feature in LIVE_FEATURES:
         at = SCHEMAS.user.names.index(feature.name)
-        is_there = feature.fold.aggregate is Aggregate.COUNT or not rows.missing[0, at]
+        is_there = feature.aggregation.function is AggregateFunction.COUNT or not rows.missing[0, at]
         found[feature.name] = float(rows.values[0, at]) if is_there else None
     return found
 
@@ -198,9 +198,9 @@ def test_of_a_history_with_parts_of_seconds_a_count_differs_by_what_fell_into_th
     for user_id, (found, right) in found_and_right(people).items():
         before, now = people[user_id].before, people[user_id].now
         for feature in LIVE_FEATURES:
-            if feature.fold.aggregate is Aggregate.COUNT:
+            if feature.aggregation.function is AggregateFunction.COUNT:
                 begins = [moment - (feature.window or 40_000 * DAY) for moment in (AS_OF, now)]
-                mine = of_types(before, feature.fold.event_types)
+                mine = of_types(before, feature.aggregation.event_types)
                 doubtful = sum(abs(done[1] - edge) < SECOND for done in mine for edge in begins)
                 assert abs(found[feature.name] - right[feature.name]) <= doubtful, people[user_id]
             else:
@@ -216,11 +216,11 @@ def test_of_a_history_that_was_cut_a_count_is_never_too_low_and_too_high_by_no_m
     for user_id, (found, right) in found_and_right(people, history_length).items():
         now = people[user_id].now
         for feature in LIVE_FEATURES:
-            if feature.fold.aggregate is not Aggregate.COUNT:
+            if feature.aggregation.function is not AggregateFunction.COUNT:
                 assert same_days(found[feature.name], right[feature.name], within=1 / 86_400)
                 continue
             window = feature.window or 40_000 * DAY
-            unseen = of_types(people[user_id].before[:-history_length], feature.fold.event_types)
+            unseen = of_types(people[user_id].before[:-history_length], feature.aggregation.event_types)
             left = sum(AS_OF - window <= moment < now - window for _, moment, _ in unseen)
             assert right[feature.name] <= found[feature.name] <= right[feature.name] + left, people[user_id]
 
@@ -398,9 +398,11 @@ def test_what_is_declared_by_folds_is_live_but_for_means():
 
 @pytest.mark.parametrize(("ttl", "is_live"), [(WITHOUT_END, True), (30 * DAY, False)])
 def test_days_since_an_event_are_live_only_where_events_are_never_forgotten(ttl, is_live):
-    [view] = [view for view in views_of(Entity.USER) if Fold(Aggregate.DAYS_SINCE_FIRST) in view.folds]
-    found = {feature.fold.aggregate for feature in live_features([replace(view, ttl=ttl)])}
-    assert (found & {Aggregate.DAYS_SINCE_FIRST, Aggregate.DAYS_SINCE_LAST} != set()) is is_live
+    [view] = [
+        view for view in views_of(Entity.USER) if Aggregation(AggregateFunction.DAYS_SINCE_FIRST) in view.aggregations
+    ]
+    found = {feature.aggregation.function for feature in live_features([replace(view, ttl=ttl)])}
+    assert (found & {AggregateFunction.DAYS_SINCE_FIRST, AggregateFunction.DAYS_SINCE_LAST} != set()) is is_live
 
 
 def person_of(history: list[tuple[str, int]], session: list[tuple[str, int]], lately: list[Done]) -> Person:

@@ -1,4 +1,4 @@
-"""Views of folds over tables in memory, the quick way (see `trailing`)."""
+"""Views declared by aggregations, over tables in memory: the quick way (see `trailing_windows`)."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import polars as pl
 from contracts.features import Entity
 from feature_store.definitions.views import KEY, EventTypes, FeatureView
 from feature_store.offline.events import of_types
-from feature_store.offline.trailing import EventRuns, Moments
+from feature_store.offline.trailing_windows import EventRuns, Moments
 
 
-class FoldedEvents:
-    """The events of an entity, beside the keys (entity_id, as_of_us) to compute folds for.
+class InMemoryAggregations:
+    """The events of an entity, beside the keys (entity_id, as_of_us) to aggregate for.
 
     events: `<entity>_id`, event_type, event_us, value_milli; null where an event has no value.
     """
@@ -26,23 +26,23 @@ class FoldedEvents:
     def compute(self, view: FeatureView) -> pl.DataFrame:
         """One row per key, in the order searched: KEY, then a column per feature, null where missing."""
         columns = {}
-        for event_types, aggregates in view.aggregates.items():
+        for event_types, functions in view.functions_by_type.items():
             runs = self._runs_of(event_types)
             spans = runs.spans(self._moments, view.reach_us)
-            for name, aggregate in aggregates.items():
-                columns[name] = pl.Series(runs.fold(aggregate, spans), nan_to_null=True)
+            for name, function in functions.items():
+                columns[name] = pl.Series(runs.aggregate(function, spans), nan_to_null=True)
         return self._searched.with_columns(**columns)
 
     def _runs_of(self, event_types: EventTypes) -> EventRuns:
         """The events of these types, or all where none is named; searched for once."""
         if event_types not in self._runs:
             codes, _, n_entities = self._codes
-            wanted = of_types(event_types) & pl.col("code").is_not_null()
-            asked = self._events.with_columns(code=codes).filter(wanted)
-            value = asked["value_milli"]
+            of_keys = pl.col("code").is_not_null()
+            events = self._events.with_columns(code=codes).filter(of_types(event_types) & of_keys)
+            value = events["value_milli"]
             self._runs[event_types] = EventRuns(
-                asked["code"].to_numpy(),
-                asked["event_us"].to_numpy(),
+                events["code"].to_numpy(),
+                events["event_us"].to_numpy(),
                 value.fill_null(0).to_numpy(),
                 value.is_not_null().to_numpy(),
                 n_entities,

@@ -1,4 +1,4 @@
-"""The quick way of folds against a plain loop, against the expression, and in a table that goes by Parquet."""
+"""The quick way of aggregations against a plain loop, against the expression, and in a table that goes by Parquet."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -15,10 +15,10 @@ from contracts.tables import UTC_TIME, CanonicalTables
 from feature_store.definitions import ALL_VIEWS
 from feature_store.definitions.views import (
     MICROSECONDS_PER_DAY,
-    Aggregate,
+    AggregateFunction,
+    Aggregation,
     Feature,
     FeatureView,
-    Fold,
     Rows,
     Source,
     per_entity,
@@ -26,35 +26,37 @@ from feature_store.definitions.views import (
 from feature_store.offline import trailing, training_table
 from feature_store.offline.engines import open_engine
 from feature_store.offline.offline_store import point_in_time_join
-from feature_store.offline.trailing import EventRuns, Moments
+from feature_store.offline.trailing_windows import EventRuns, Moments
 from feature_store.offline.training_table import write_training_table
 
 REACH = 5
-COUNT = Fold(Aggregate.COUNT)
-FOLDED = tuple(view for view in ALL_VIEWS if view.folds)
+COUNT = Aggregation(AggregateFunction.COUNT)
+AGGREGATED = tuple(view for view in ALL_VIEWS if view.aggregations)
 EVENTS = st.lists(
     st.tuples(st.integers(0, 3), st.integers(0, 12), st.one_of(st.none(), st.integers(-3000, 3000))), max_size=30
 )
 MOMENTS = st.lists(st.tuples(st.integers(0, 3), st.integers(-2, 20)), max_size=20)
 
 
-def by_loop(aggregate: Aggregate, events: list[tuple], entity: int, as_of: int) -> float:
+def by_loop(function: AggregateFunction, events: list[tuple], entity: int, as_of: int) -> float:
     within = [(us, value) for code, us, value in events if code == entity and as_of - REACH <= us < as_of]
     values = [value for _, value in within if value is not None]
-    match aggregate:
-        case Aggregate.COUNT:
+    match function:
+        case AggregateFunction.COUNT:
             return len(within)
-        case Aggregate.MEAN_VALUE:
+        case AggregateFunction.MEAN_VALUE:
             return sum(values) / len(values) / 1000 if values else float("nan")
-        case Aggregate.DAYS_SINCE_LAST:
+        case AggregateFunction.DAYS_SINCE_LAST:
             return (as_of - max(us for us, _ in within)) / MICROSECONDS_PER_DAY if within else float("nan")
-        case Aggregate.DAYS_SINCE_FIRST:
+        case AggregateFunction.DAYS_SINCE_FIRST:
             return (as_of - min(us for us, _ in within)) / MICROSECONDS_PER_DAY if within else float("nan")
 
 
 @settings(deadline=None)
-@given(EVENTS, MOMENTS, st.sampled_from(list(Aggregate)), st.sampled_from([(1, 2**62), (7, 2**62), (10_000, 60)]))
-def test_a_fold_is_what_a_loop_over_the_events_gives_however_they_are_cut(events, moments, aggregate, cut):
+@given(
+    EVENTS, MOMENTS, st.sampled_from(list(AggregateFunction)), st.sampled_from([(1, 2**62), (7, 2**62), (10_000, 60)])
+)
+def test_an_aggregate_is_what_a_loop_over_the_events_gives_however_they_are_cut(events, moments, function, cut):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(trailing, "CHUNK_ROWS", cut[0])
         patch.setattr(trailing, "LARGEST_KEY", cut[1])
@@ -69,8 +71,8 @@ def test_a_fold_is_what_a_loop_over_the_events_gives_however_they_are_cut(events
             np.array([code for code, _ in moments], np.int32), np.array([us for _, us in moments], np.int64), 4
         )
         found = np.empty(len(moments))
-        found[asked.order] = runs.fold(aggregate, runs.spans(asked, REACH))
-    expected = [by_loop(aggregate, events, entity, as_of) for entity, as_of in moments]
+        found[asked.order] = runs.aggregate(function, runs.spans(asked, REACH))
+    expected = [by_loop(function, events, entity, as_of) for entity, as_of in moments]
     assert np.array_equal(found, np.array(expected, float), equal_nan=True)
 
 
@@ -97,7 +99,7 @@ def test_the_quick_way_gives_every_bit_of_the_expression(world, entity):
             )
         )
         asked = engine.table(keys.unique())
-        for view in (view for view in FOLDED if view.entity is entity):
+        for view in (view for view in AGGREGATED if view.entity is entity):
             rows = asked.join(
                 events,
                 [
@@ -122,14 +124,14 @@ def test_a_table_by_parquet_is_the_join_in_memory(world, tmp_path, monkeypatch):
     spine.write_parquet(tmp_path / "spine.parquet")
     world.interactions.write_parquet(tmp_path / "events.parquet")
     n_rows = write_training_table(
-        tmp_path / "spine.parquet", tmp_path / "events.parquet", FOLDED, tmp_path / "table.parquet"
+        tmp_path / "spine.parquet", tmp_path / "events.parquet", AGGREGATED, tmp_path / "table.parquet"
     )
     found = pl.read_parquet(tmp_path / "table.parquet")
     assert n_rows == len(spine)
     assert found.select(spine.columns).equals(spine)
     for entity in Entity:
         expected = point_in_time_join(spine, world, entity)
-        names = [feature.name for view in FOLDED if view.entity is entity for feature in view.features]
+        names = [feature.name for view in AGGREGATED if view.entity is entity for feature in view.features]
         assert found.select(names).equals(expected.select(names))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["events.parquet", "spine.parquet", "table.parquet"]
 
@@ -138,7 +140,7 @@ def test_a_table_by_parquet_knows_nothing_of_people_it_was_not_asked_about(world
     few = world.interactions.head(40).select("user_id", as_of="event_ts")
     few.write_parquet(tmp_path / "spine.parquet")
     world.interactions.write_parquet(tmp_path / "events.parquet")
-    people = [view for view in FOLDED if view.entity is Entity.USER]
+    people = [view for view in AGGREGATED if view.entity is Entity.USER]
     write_training_table(tmp_path / "spine.parquet", tmp_path / "events.parquet", people, tmp_path / "table.parquet")
     names = [feature.name for view in people for feature in view.features]
     expected = point_in_time_join(few, world, Entity.USER).select(names)
@@ -153,7 +155,7 @@ def test_a_table_by_parquet_may_be_asked_about_nobody(world, tmp_path, n_rows):
     nameless.write_parquet(tmp_path / "spine.parquet")
     told = pl.concat([world.interactions, world.interactions.head(300).with_columns(user_id=pl.lit(None, pl.String))])
     told.write_parquet(tmp_path / "events.parquet")
-    people = [view for view in FOLDED if view.entity is Entity.USER]
+    people = [view for view in AGGREGATED if view.entity is Entity.USER]
     write_training_table(tmp_path / "spine.parquet", tmp_path / "events.parquet", people, tmp_path / "table.parquet")
     names = [feature.name for view in people for feature in view.features]
     found = pl.read_parquet(tmp_path / "table.parquet")
@@ -174,18 +176,18 @@ def test_a_table_by_parquet_takes_no_expression_and_says_what_to_do(tmp_path):
     view = next(view for view in ALL_VIEWS if view.expression is not None)
     with pytest.raises(SettingsError, match=f"View {view.name} is an expression") as caught:
         write_training_table(tmp_path / "a", tmp_path / "b", [view], tmp_path / "c")
-    assert "by folds" in caught.value.next_step
+    assert "by aggregations" in caught.value.next_step
 
 
 def no_rows(rows: Rows) -> Rows:
     return per_entity(rows, x=rows.count())
 
 
-@pytest.mark.parametrize(("expression", "folds"), [(None, ()), (no_rows, (COUNT,)), (None, (COUNT, COUNT))])
-def test_a_view_has_an_expression_or_a_fold_for_each_feature(expression, folds):
+@pytest.mark.parametrize(("expression", "aggregations"), [(None, ()), (no_rows, (COUNT,)), (None, (COUNT, COUNT))])
+def test_a_view_has_an_expression_or_an_aggregation_for_each_feature(expression, aggregations):
     days = timedelta(days=1)
-    with pytest.raises(ValueError, match="View odd needs an expression, or a fold"):
-        FeatureView("odd", Entity.USER, Source.EVENTS, days, days, "me", "", (Feature("x"),), expression, folds)
+    with pytest.raises(ValueError, match="View odd needs an expression, or an aggregation"):
+        FeatureView("odd", Entity.USER, Source.EVENTS, days, days, "me", "", (Feature("x"),), expression, aggregations)
 
 
 @pytest.mark.parametrize("entity", list(Entity))
@@ -208,10 +210,10 @@ def test_values_that_64_bits_cannot_add_up_are_refused_and_what_they_can_is_exac
     runs = EventRuns(np.zeros(len(values), np.int32), moments_us, values, np.arange(len(values)) < n_large, 1)
     spans = runs.spans(Moments(np.zeros(1, np.int32), np.array([100]), 1), 1000)
     if n_large == 9:
-        assert runs.fold(Aggregate.MEAN_VALUE, spans).tolist() == [10**15]
+        assert runs.aggregate(AggregateFunction.MEAN_VALUE, spans).tolist() == [10**15]
     else:
         with pytest.raises(SourceError, match=r"of 60 events add up to 1e\+16"):
-            runs.fold(Aggregate.MEAN_VALUE, spans)
+            runs.aggregate(AggregateFunction.MEAN_VALUE, spans)
 
 
 def test_times_of_the_last_century_and_of_the_next_are_told_apart():
@@ -219,4 +221,4 @@ def test_times_of_the_last_century_and_of_the_next_are_told_apart():
     moments_us = np.array([int(moment.timestamp() * 1e6) for moment in far], np.int64)
     runs = EventRuns(np.zeros(2, np.int32), moments_us, moments_us, np.ones(2, bool), 1)
     spans = runs.spans(Moments(np.zeros(1, np.int32), moments_us[1:] + 1, 1), MICROSECONDS_PER_DAY)
-    assert runs.fold(Aggregate.COUNT, spans).tolist() == [1]
+    assert runs.aggregate(AggregateFunction.COUNT, spans).tolist() == [1]

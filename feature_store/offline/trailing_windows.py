@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from contracts.errors import SourceError
-from feature_store.definitions.views import MICROSECONDS_PER_DAY, Aggregate
+from feature_store.definitions.views import MICROSECONDS_PER_DAY, AggregateFunction
 
 Codes = npt.NDArray[np.int32]
 Integers = npt.NDArray[np.int64]
@@ -87,19 +87,19 @@ class EventRuns:
             start[chunk.rows] = chunk.search(until - reach_us)
         return Spans(start, end, moments.as_of_us)
 
-    def fold(self, aggregate: Aggregate, spans: Spans) -> Floats:
-        """The aggregate over each span; NaN where it has no value."""
+    def aggregate(self, function: AggregateFunction, spans: Spans) -> Floats:
+        """The function of the events in each span; NaN where it has no value."""
         with np.errstate(invalid="ignore", divide="ignore"):
-            match aggregate:
-                case Aggregate.COUNT:
+            match function:
+                case AggregateFunction.COUNT:
                     return (spans.end - spans.start).astype(np.float64)
-                case Aggregate.MEAN_VALUE:
+                case AggregateFunction.MEAN_VALUE:
                     n_valued = self._n_valued[spans.end] - self._n_valued[spans.start]
                     total = self._totals[spans.end] - self._totals[spans.start]
                     return total.astype(np.float64) / np.where(n_valued, n_valued, np.nan) / 1000
-                case Aggregate.DAYS_SINCE_LAST:
+                case AggregateFunction.DAYS_SINCE_LAST:
                     return self._days_since(spans, spans.end - 1)
-                case Aggregate.DAYS_SINCE_FIRST:
+                case AggregateFunction.DAYS_SINCE_FIRST:
                     return self._days_since(spans, spans.start)
 
     def _days_since(self, spans: Spans, positions: Positions) -> Floats:
