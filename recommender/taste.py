@@ -1,4 +1,4 @@
-"""What somebody's items and stated categories say of their taste: the one profile that retrieval and ranking share."""
+"""The taste of a person, by their items and stated categories: computed once for retrieval and for ranking."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ STATED_EVENTS = 10.0
 
 
 @dataclass(frozen=True)
-class CategoryProfile:
+class CategoryTaste:
     """share: (n_categories,) how much of a person's taste each category is; prior: the same over the catalogue."""
 
     share: FloatArray
@@ -37,8 +37,8 @@ class CategoryProfile:
         return np.where(weight > 0, lift / np.maximum(weight, 1e-6), np.nan).astype(np.float32)
 
 
-def category_profile(catalogue: Catalogue, query: RetrievalQuery, latest: int | None = None) -> CategoryProfile:
-    """The profile of the query's items (at most the `latest` ones) and stated categories."""
+def category_taste(catalogue: Catalogue, query: RetrievalQuery, latest: int | None = None) -> CategoryTaste:
+    """The taste that the query's items (at most the `latest` ones) and stated categories tell."""
     prior = catalogue.category_prior
     mass = PRIOR_EVENTS * prior
     weight = PRIOR_EVENTS
@@ -47,7 +47,7 @@ def category_profile(catalogue: Catalogue, query: RetrievalQuery, latest: int | 
         weight += STATED_EVENTS
     items = catalogue.known(query.taste_items(latest))
     mass = mass + catalogue.unit_categories[items].sum(axis=0)
-    return CategoryProfile(np.asarray(mass / (weight + len(items)), np.float32), prior)
+    return CategoryTaste(np.asarray(mass / (weight + len(items)), np.float32), prior)
 
 
 def mean_release_year(catalogue: Catalogue, items: ItemIdxArray) -> float:

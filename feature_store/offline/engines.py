@@ -37,7 +37,7 @@ SPARK_NEEDED = {
 }
 
 
-class Engine(Protocol):
+class FeatureEngine(Protocol):
     """Computes expressions over tables that it was given. aggregate_in_memory: whether aggregations are
     better computed outside it (see `in_memory_aggregations`).
     """
@@ -48,7 +48,7 @@ class Engine(Protocol):
         """The rows as a table that expressions may use."""
         ...
 
-    def kept(self, expression: Rows) -> Rows:
+    def cached(self, expression: Rows) -> Rows:
         """The same rows, computed once however many expressions go on from them, where that is worth it."""
         ...
 
@@ -57,7 +57,7 @@ class Engine(Protocol):
         ...
 
 
-class LocalEngine(ExitStack):
+class DuckdbFeatureEngine(ExitStack):
     """DuckDB in this process. n_threads: None for all cores."""
 
     aggregate_in_memory = True
@@ -71,7 +71,7 @@ class LocalEngine(ExitStack):
         # Not `create_table`: with sqlglot from 30.18 on it fails on tables in memory (ibis issue 12124).
         return ibis.memtable(rows.to_arrow())
 
-    def kept(self, expression: Rows) -> Rows:
+    def cached(self, expression: Rows) -> Rows:
         return expression
 
     def compute(self, expression: Rows) -> pl.DataFrame:
@@ -79,7 +79,7 @@ class LocalEngine(ExitStack):
         return answer
 
 
-class SparkEngine(ExitStack):
+class SparkFeatureEngine(ExitStack):
     """A Spark session, the one that runs here already or one of its own.
 
     Raises EngineMissing without pyspark or Java.
@@ -97,7 +97,7 @@ class SparkEngine(ExitStack):
         # Spark's own way from and to Arrow: ibis' goes by pandas, whose version 3 this Spark does not know.
         return self._named(self._session.createDataFrame(rows.to_arrow()))
 
-    def kept(self, expression: Rows) -> Rows:
+    def cached(self, expression: Rows) -> Rows:
         return self._named(self._session.sql(self._connection.compile(expression)))
 
     def _named(self, frame: Any) -> Rows:
@@ -112,9 +112,9 @@ class SparkEngine(ExitStack):
         return pl.DataFrame(self._session.sql(self._connection.compile(expression)).toArrow())
 
 
-def open_engine(name: EngineName = "duckdb", n_threads: int | None = None) -> AbstractContextManager[Engine]:
+def open_engine(name: EngineName = "duckdb", n_threads: int | None = None) -> AbstractContextManager[FeatureEngine]:
     """The engine of that name; n_threads is DuckDB's, Spark has its own settings."""
-    return SparkEngine() if name == "spark" else LocalEngine(n_threads)
+    return SparkFeatureEngine() if name == "spark" else DuckdbFeatureEngine(n_threads)
 
 
 def check_spark() -> None:

@@ -15,7 +15,7 @@ from contracts.features import Entity, FeatureSchema, FeatureSpec
 from contracts.tables import UTC_TIME, CanonicalTables, type_codes
 from feature_store.definitions import features_of, views_of
 from feature_store.definitions.views import Feature, FeatureView, Rows, Source
-from feature_store.offline.engines import Engine, EngineName, open_engine
+from feature_store.offline.engines import EngineName, FeatureEngine, open_engine
 from feature_store.offline.events import event_columns, positive_events, thousandths
 from feature_store.offline.in_memory_aggregations import InMemoryAggregations
 from feature_store.values.values import HISTORY_SCHEMA, FeatureValues
@@ -107,7 +107,7 @@ def _column(feature: Feature) -> pl.Expr:
 class _Tables:
     """The canonical tables inside the engine, beside the keys (entity_id, as_of_us) to compute features for."""
 
-    def __init__(self, tables: CanonicalTables, keys: pl.DataFrame, entity: Entity, engine: Engine) -> None:
+    def __init__(self, tables: CanonicalTables, keys: pl.DataFrame, entity: Entity, engine: FeatureEngine) -> None:
         self._entity = entity
         self._engine = engine
         events = event_columns(tables.interactions)
@@ -116,7 +116,7 @@ class _Tables:
         self._items = engine.table(_item_columns(tables.items))
         self._users = engine.table(_user_columns(tables.users))
         rows = engine.table(events).left_join(self._items, "item_id").drop("item_id_right")
-        self._events = engine.kept(rows.left_join(self._users, "user_id").drop("user_id_right"))
+        self._events = engine.cached(rows.left_join(self._users, "user_id").drop("user_id_right"))
 
     def compute(self, view: FeatureView) -> pl.DataFrame:
         """One row per key that the view has anything for."""

@@ -14,7 +14,7 @@ from recommender.catalogue import Catalogue
 from recommender.interactions import Interactions
 from recommender.proposals import Proposals, best_first
 from recommender.query import RetrievalQuery
-from recommender.taste import category_profile
+from recommender.taste import category_taste
 
 KIND = "generator-content"
 # Only the best known of each category compete: no request walks the catalogue.
@@ -56,7 +56,7 @@ class ContentGenerator:
     def score(self, query: RetrievalQuery, item_idx: ItemIdxArray) -> FloatArray:
         if not self._has_taste(query):
             return np.full(len(item_idx), np.nan, np.float32)
-        lift = category_profile(self.catalogue, query).lift(self.catalogue.unit_categories[item_idx])
+        lift = category_taste(self.catalogue, query).lift(self.catalogue.unit_categories[item_idx])
         return lift * self.appeal[item_idx]
 
     def _has_taste(self, query: RetrievalQuery) -> bool:

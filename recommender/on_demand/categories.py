@@ -8,13 +8,13 @@ from contracts.ids import FloatArray
 from contracts.on_demand import OnDemandView
 from recommender.interactions import SECONDS_PER_DAY
 from recommender.on_demand.inputs import LATEST, OWNER, OnDemandInputs
-from recommender.taste import category_profile
+from recommender.taste import category_taste
 
 
 def _affinity(inputs: OnDemandInputs) -> dict[str, FloatArray]:
     unit_categories = inputs.catalogue.unit_categories[inputs.candidates.item_idx]
-    overall = category_profile(inputs.catalogue, inputs.query)
-    latest = category_profile(inputs.catalogue, inputs.query, LATEST)
+    overall = category_taste(inputs.catalogue, inputs.query)
+    latest = category_taste(inputs.catalogue, inputs.query, LATEST)
     return {
         "pair_category_affinity_all": overall.affinity(unit_categories),
         "pair_category_affinity_latest": latest.affinity(unit_categories),

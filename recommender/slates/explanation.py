@@ -11,7 +11,7 @@ from recommender.catalogue import Catalogue
 from recommender.generators.base import Generator
 from recommender.generators.item_to_item import ItemToItemGenerator
 from recommender.query import RetrievalQuery
-from recommender.taste import category_profile
+from recommender.taste import category_taste
 
 MOST_REASONS = 3
 # A category is liked when it takes this much more of somebody's taste than of the catalogue.
@@ -58,8 +58,8 @@ def _because_of_a_category(catalogue: Catalogue, query: RetrievalQuery, item_idx
     """The category of the item that the person wants most beyond its share of the catalogue."""
     if query.anchor is not None or not (query.preferred_categories.any() or len(query.taste_items())):
         return None
-    profile = category_profile(catalogue, query)
-    lift = np.where(catalogue.categories[item_idx] > 0, profile.share / np.maximum(profile.prior, 1e-6), 0)
+    taste = category_taste(catalogue, query)
+    lift = np.where(catalogue.categories[item_idx] > 0, taste.share / np.maximum(taste.prior, 1e-6), 0)
     if not len(lift) or lift.max() < LIKED_LIFT:
         return None
     return f"Because you like {catalogue.category_names[int(np.argmax(lift))]}"

@@ -205,15 +205,15 @@ def test_two_at_once_collect_what_one_would(client, redis_url, published):
     assert left(client) == {IDS[0]}
 
 
-def test_who_lost_the_turn_removes_nothing_more(client, published, monkeypatch):
-    from feature_store.publishing import collection
+def test_who_lost_the_lease_removes_nothing_more(client, published, monkeypatch):
+    from feature_store.publishing import garbage_collection
 
     def lose_it(client: redis.Redis, app: str) -> list:
         listed = list_generations(client, app)
         client.set(lease_key(APP), "token somebody:1")
         return listed
 
-    monkeypatch.setattr(collection, "list_generations", lose_it)
+    monkeypatch.setattr(garbage_collection, "list_generations", lose_it)
     before = everything(client)
     with pytest.raises(PublishIncomplete, match="lost the lease"):
         run(client)

@@ -23,7 +23,7 @@ from feature_store.definitions.views import (
     Source,
     per_entity,
 )
-from feature_store.offline import trailing, training_table
+from feature_store.offline import trailing_windows, training_table
 from feature_store.offline.engines import open_engine
 from feature_store.offline.offline_store import point_in_time_join
 from feature_store.offline.trailing_windows import EventRuns, Moments
@@ -58,8 +58,8 @@ def by_loop(function: AggregateFunction, events: list[tuple], entity: int, as_of
 )
 def test_an_aggregate_is_what_a_loop_over_the_events_gives_however_they_are_cut(events, moments, function, cut):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(trailing, "CHUNK_ROWS", cut[0])
-        patch.setattr(trailing, "LARGEST_KEY", cut[1])
+        patch.setattr(trailing_windows, "CHUNK_ROWS", cut[0])
+        patch.setattr(trailing_windows, "LARGEST_KEY", cut[1])
         runs = EventRuns(
             np.array([code for code, _, _ in events], np.int32),
             np.array([us for _, us, _ in events], np.int64),

@@ -46,7 +46,7 @@ def test_whoever_only_touched_new_items_keeps_features_and_an_empty_history():
 
 
 @given(st.sets(st.sampled_from(ids_of(VALUES).ids)), st.sets(st.sampled_from(["x1", "x2", "x3"])))
-def test_the_cut_values_are_of_exactly_the_items_asked_for_and_every_event_is_kept_or_counted(known, unheard):
+def test_the_restricted_values_are_of_exactly_the_items_asked_for_and_every_event_is_kept_or_counted(known, unheard):
     wanted = IdMap.of([*known, *unheard])
     restricted = restrict_to_items(VALUES, wanted)
     assert ids_of(restricted.values) == wanted
