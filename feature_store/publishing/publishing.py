@@ -58,7 +58,7 @@ def publish(
     """Put the values into the store under their generation, writing only what is missing or differs.
 
     item_ids: the release's map, which the histories are packed with; the values must be of exactly these items.
-    batch_size: entities sent in one pipeline. turn_ms: see `taking_turns`.
+    batch_size: entities sent in one pipeline. lease_ms: see `hold_write_lease`.
     Raises StoreError when the store refuses or has no room, PublishIncomplete when it does not hold what was written,
     ArtefactError when the values are not the generation that they say; a rerun goes on.
     """

@@ -15,7 +15,7 @@ from contracts.tables import CanonicalTables
 from pipelines import ingest, validate
 from pipelines.paths import RAW, VALID
 from pipelines.traffic_collection import bring_traffic, collect_traffic
-from sources.traffic.served_targets import ServedTraffic
+from sources.traffic.served_traffic import ServedTraffic
 from tests.integration.serving.worlds import Stage
 
 # Starlette's test client asks for another HTTP library than the one it still works with.
