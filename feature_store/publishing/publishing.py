@@ -4,7 +4,7 @@ Values stream from where they are into the store; neither side is ever held as a
 one batch, the next is read and packed.
 
 Every write is one that could be made again: a publisher that is killed anywhere leaves some right values and no
-receipt, and the next one writes what is missing. One at a time publishes (`turn_taking`). Nothing here touches the
+receipt, and the next one writes what is missing. One at a time publishes (`write_lease`). Nothing here touches the
 pointer, and values that have a receipt already are written again only from a source that was checked before.
 
 What stands behind a receipt: each hash was read back, whole, and was equal to what the source holds; the source was the
