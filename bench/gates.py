@@ -28,10 +28,10 @@ from feature_store.values.values import load_schemas
 from pipelines import candidates, evaluate, index
 from pipelines.matrix_run import load_split
 from pipelines.paths import CANDIDATES, EVALUATION, FEATURES, RANKING, VALID, Cutoff, feature_values
-from pipelines.ranking import training_world
+from pipelines.ranking import ranking_inputs
 from recommender.generators import load_generators
 from recommender.ranking.ranker import Ranker, RankingRows
-from recommender.ranking.ranking_data import build_ranking_rows
+from recommender.ranking.training_rows import build_ranking_rows
 from release.bundle.bundle import Fit
 from release.bundle_build import Ingredients, build_bundle
 from release.evaluation.cases import known_contexts
@@ -124,8 +124,8 @@ def _build(variant: Variant, folder: Path, data: Path) -> Path:
 
 def _train(variant: Variant) -> None:
     generators, schemas = load_generators(CANDIDATES / Cutoff.TEST), load_schemas(FEATURES)
-    world = training_world(variant.settings, CanonicalTables.load(VALID), generators, schemas)
-    rows = build_ranking_rows(world, load_split().label_windows(Cutoff.TEST))
+    inputs = ranking_inputs(variant.settings, CanonicalTables.load(VALID), generators, schemas)
+    rows = build_ranking_rows(inputs, load_split().label_windows(Cutoff.TEST))
     built_with = {"generators": generators.fingerprint, "feature schemas": schemas.fingerprint}
     taught = replace(rows, labels=variant.teach(rows))
     Ranker.fit(taught, variant.settings.ranking, variant.settings.seed, built_with).save(RANKING / Cutoff.TEST)

@@ -23,18 +23,19 @@ from pipelines.matrix_run import emptied, load_split, run_matrix_stage
 from pipelines.paths import CANDIDATES, FEATURES, RANKING, VALID, Cutoff, feature_training
 from recommender.catalogue import Catalogue
 from recommender.generators import Generator, GeneratorSet, fit_generators, load_generators
+from recommender.ranking.feature_tables import PointInTimeRows
 from recommender.ranking.ranker import Ranker
 from recommender.ranking.ranker_report import write_ranker_report
-from recommender.ranking.ranking_data import PointInTimeRows, TrainingWorld, build_ranking_rows
+from recommender.ranking.training_rows import RankingInputs, build_ranking_rows
 from recommender.segments import segments_of_users
 
 
 def run(settings: Settings, cutoff: Cutoff) -> dict[str, Any]:
     """Write the ranker and its report; returns the sizes of what it learnt from."""
     generators, schemas = load_generators(CANDIDATES / cutoff), load_schemas(FEATURES)
-    world = training_world(settings, CanonicalTables.load(VALID, impressions=False), generators, schemas)
+    inputs = ranking_inputs(settings, CanonicalTables.load(VALID, impressions=False), generators, schemas)
     windows = load_split().label_windows(cutoff)
-    rows = build_ranking_rows(world, tqdm(windows, desc=f"ranking@{cutoff}", unit="snapshot", disable=None))
+    rows = build_ranking_rows(inputs, tqdm(windows, desc=f"ranking@{cutoff}", unit="snapshot", disable=None))
     built_with = {"generators": generators.fingerprint, "feature schemas": schemas.fingerprint}
     ranker = Ranker.fit(rows, settings.ranking, settings.seed, built_with)
     folder = emptied(RANKING / cutoff)
@@ -48,11 +49,11 @@ def run(settings: Settings, cutoff: Cutoff) -> dict[str, Any]:
     }
 
 
-def training_world(
+def ranking_inputs(
     settings: Settings, tables: CanonicalTables, generators: GeneratorSet, schemas: FeatureSchemas
-) -> TrainingWorld:
+) -> RankingInputs:
     """What the training rows are made of; the generators shipped only lend their catalogue, never their knowledge."""
-    return TrainingWorld(
+    return RankingInputs(
         tables=tables,
         catalogue=generators.catalogue,
         users=PointInTimeRows(read_parquet(feature_training() / f"{Entity.USER}.parquet"), schemas.user),
@@ -60,7 +61,7 @@ def training_world(
         schemas=schemas,
         segments=segments_of_users(tables.users),
         fit_generators=partial(_fit_before, settings, tables, generators.catalogue),
-        row_of_newcomer=partial(row_of_newcomer, schemas.user),
+        cold_start_row=partial(cold_start_row, schemas.user),
         quotas=settings.request.quotas,
         n_ranked=settings.request.n_ranked,
         history_length=settings.features.history_length,
@@ -73,8 +74,8 @@ def _fit_before(
     return fit_generators(tables, catalogue, moment, settings.candidates, settings.seed)
 
 
-def row_of_newcomer(schema: FeatureSchema, done: History, now: datetime) -> FeatureRows:
-    """The row that a request reads of somebody without a published one, whose recent events these are."""
+def cold_start_row(schema: FeatureSchema, done: History, now: datetime) -> FeatureRows:
+    """The row that a request reads of a person without a published one, whose recent events these are."""
     person = replace(unknown_person(schema), recent=RecentEvents.of(done))
     return bring_up_to(person, schema, now).features
 

@@ -23,7 +23,7 @@ from contracts.id_map import IdMap
 from contracts.ids import ItemIdxArray, SessionId, UserId
 from contracts.slates import RecommendRequest
 from contracts.tables import CanonicalTables
-from recommender.ranking.ranking_data import SESSION_EVENTS
+from recommender.ranking.training_queries import SESSION_EVENTS
 from recommender.segments import ATTRIBUTES, segment_of
 
 WARM: Final = "warm"

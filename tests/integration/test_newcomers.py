@@ -27,9 +27,10 @@ from feature_store.values.values import FeatureSchemas, load_schemas
 from pipelines import candidates, features
 from pipelines.matrix_run import load_split
 from pipelines.paths import CANDIDATES, FEATURES, VALID, Cutoff
-from pipelines.ranking import training_world
+from pipelines.ranking import ranking_inputs
 from recommender.generators import load_generators
-from recommender.ranking.ranking_data import SESSION_EVENTS, TrainingWorld, build_ranking_rows
+from recommender.ranking.training_queries import SESSION_EVENTS
+from recommender.ranking.training_rows import RankingInputs, build_ranking_rows
 from release.answering.request_path import answer
 from release.bundle.bundle import Release
 from tests.integration.test_model_stages import small_settings
@@ -54,13 +55,13 @@ class Window:
     def clicks(self) -> list[datetime]:
         return [self.start + timedelta(minutes=7 * place, seconds=13) for place in range(1, len(TOUCHED) + 1)]
 
-    def world(self, newcomer: str) -> TrainingWorld:
+    def world(self, newcomer: str) -> RankingInputs:
         """Where nobody but the newcomer does anything in the window."""
         told = [(newcomer, f"i{1000 + item}", str(kind), at, None, None, None) for item, kind, at in self._deeds()]
         added = pl.DataFrame(told, schema=INTERACTIONS_SCHEMA, orient="row")
         before = self.tables.interactions.filter(pl.col("event_ts") < self.start)
         tables = replace(self.tables, interactions=pl.concat([before, added]))
-        world = training_world(small_settings(), tables, load_generators(CANDIDATES / Cutoff.TEST), self.schemas)
+        world = ranking_inputs(small_settings(), tables, load_generators(CANDIDATES / Cutoff.TEST), self.schemas)
         return replace(world, segments={})
 
     def done(self, newcomer: str) -> list[RecentEvent]:
@@ -111,7 +112,7 @@ class RememberingRanker:
         return np.zeros(len(values), np.float32)
 
 
-def served(client: redis.Redis, window: Window, world: TrainingWorld, names: tuple[str, ...], **who: Any) -> FloatArray:
+def served(client: redis.Redis, window: Window, world: RankingInputs, names: tuple[str, ...], **who: Any) -> FloatArray:
     """The ranker's input for a request one second after the second click, on a generation of the snapshot."""
     ids = world.catalogue.ids
     values = values_as_of(window.tables, window.start, world.history_length, n_threads=1).of(window.schemas)

@@ -11,9 +11,9 @@ import pytest
 from scipy.stats import rankdata
 
 from recommender.ranking.ranker import Ranker, RankingRows
-from recommender.ranking.ranking_data import build_ranking_rows
+from recommender.ranking.training_rows import build_ranking_rows
 from tests.recommender_worlds import RANKING_SETTINGS, START
-from tests.unit.recommender.ranking.test_ranking_data import training_world_at
+from tests.unit.recommender.ranking.test_training_rows import ranking_inputs_at
 from tests.worlds import small_world
 
 SNAPSHOTS = [START + timedelta(days=days) for days in (40, 50, 60, 70, 80)]
@@ -25,7 +25,7 @@ CHANCE = 4.0
 def rows() -> RankingRows:
     tables = small_world(n_users=120, n_items=60, n_events=4000)
     windows = [(moment, moment + timedelta(days=10)) for moment in SNAPSHOTS]
-    return build_ranking_rows(training_world_at(tables, SNAPSHOTS), windows)
+    return build_ranking_rows(ranking_inputs_at(tables, SNAPSHOTS), windows)
 
 
 def shuffled(rows: RankingRows, seed: int) -> RankingRows:

@@ -15,13 +15,9 @@ from contracts.tables import INTERACTIONS_SCHEMA, CanonicalTables
 from recommender.catalogue import Catalogue
 from recommender.generators import fit_generators
 from recommender.interactions import Interactions
-from recommender.ranking.ranking_data import (
-    PointInTimeRows,
-    TrainingQuery,
-    TrainingWorld,
-    build_ranking_rows,
-    training_queries,
-)
+from recommender.ranking.feature_tables import PointInTimeRows
+from recommender.ranking.training_queries import TrainingQuery, training_queries
+from recommender.ranking.training_rows import RankingInputs, build_ranking_rows
 from tests.recommender_worlds import CANDIDATE_SETTINGS, START, Schemas, feature_rows
 from tests.worlds import small_world
 
@@ -40,15 +36,15 @@ def hash_free(key: str, name: str) -> int:
     return (int(key[1:]) * 7 + len(name)) % 100
 
 
-def training_world(tables: CanonicalTables) -> TrainingWorld:
-    return training_world_at(tables, [MOMENT, END])
+def ranking_inputs(tables: CanonicalTables) -> RankingInputs:
+    return ranking_inputs_at(tables, [MOMENT, END])
 
 
-def training_world_at(tables: CanonicalTables, moments: list[datetime]) -> TrainingWorld:
+def ranking_inputs_at(tables: CanonicalTables, moments: list[datetime]) -> RankingInputs:
     schemas = Schemas()
     catalogue = Catalogue.from_items(tables.items)
     fit = partial(fit_at, tables, catalogue)
-    return TrainingWorld(
+    return RankingInputs(
         tables=tables,
         catalogue=catalogue,
         users=PointInTimeRows(
@@ -60,14 +56,14 @@ def training_world_at(tables: CanonicalTables, moments: list[datetime]) -> Train
         schemas=schemas,
         segments={},
         fit_generators=fit,
-        row_of_newcomer=row_of_newcomer,
+        cold_start_row=cold_start_row,
         quotas=QUOTAS,
         n_ranked=30,
         history_length=100,
     )
 
 
-def row_of_newcomer(done: History, now: datetime) -> FeatureRows:
+def cold_start_row(done: History, now: datetime) -> FeatureRows:
     """Its one value tells what was asked: how much was done, and at which second of the minute."""
     return feature_rows([[1000 * len(done) + now.second]])
 
@@ -88,42 +84,42 @@ def tables() -> CanonicalTables:
 
 @pytest.fixture(scope="module")
 def rows(tables):
-    return build_ranking_rows(training_world(tables), [(MOMENT, END)])
+    return build_ranking_rows(ranking_inputs(tables), [(MOMENT, END)])
 
 
 def test_an_event_at_or_after_the_label_window_changes_no_row(tables, rows):
     for at in (END, END + SECOND, END + timedelta(days=300)):
-        later = build_ranking_rows(training_world(with_event(tables, "u500", "i1007", at)), [(MOMENT, END)])
+        later = build_ranking_rows(ranking_inputs(with_event(tables, "u500", "i1007", at)), [(MOMENT, END)])
         assert later.values.tobytes() == rows.values.tobytes()
         assert later.labels.tobytes() == rows.labels.tobytes()
 
 
 def test_an_event_in_the_label_window_changes_labels_and_nothing_that_is_known(tables, rows):
-    user_id, item_id = unwanted_candidate(tables)
+    user_id, item_id = negative_candidate(tables)
     for at in (MOMENT, END - SECOND):
-        later = build_ranking_rows(training_world(with_event(tables, user_id, item_id, at)), [(MOMENT, END)])
+        later = build_ranking_rows(ranking_inputs(with_event(tables, user_id, item_id, at)), [(MOMENT, END)])
         assert later.values.tobytes() == rows.values.tobytes()
         assert later.labels.sum() == rows.labels.sum() + 1
 
 
 def test_an_event_just_before_the_snapshot_is_known(tables, rows):
-    earlier = build_ranking_rows(training_world(with_event(tables, "u500", "i1007", MOMENT - SECOND)), [(MOMENT, END)])
+    earlier = build_ranking_rows(ranking_inputs(with_event(tables, "u500", "i1007", MOMENT - SECOND)), [(MOMENT, END)])
     assert earlier.values.tobytes() != rows.values.tobytes()
 
 
-def unwanted_candidate(tables: CanonicalTables) -> tuple[str, str]:
-    """Somebody with a query already, and an item proposed to them that they neither knew nor then wanted."""
-    world = training_world(tables)
-    generators = world.fit_generators(MOMENT)
-    for asked in training_queries(Interactions.of(tables.interactions, world.catalogue.ids), MOMENT, END, 100, {}):
+def negative_candidate(tables: CanonicalTables) -> tuple[str, str]:
+    """Somebody with a query already, and an item proposed to them that they neither knew nor then touched."""
+    inputs = ranking_inputs(tables)
+    generators = inputs.fit_generators(MOMENT)
+    for asked in training_queries(Interactions.of(tables.interactions, inputs.catalogue.ids), MOMENT, END, 100, {}):
         proposed = generators["als"].propose(asked.query, 10).item_idx
-        if asked.query.now == int(MOMENT.timestamp()) and np.isin(proposed, asked.wanted).any():
-            unwanted = proposed[~np.isin(proposed, asked.wanted)]
-            return asked.user_id, world.catalogue.ids.external(unwanted)[0]
+        if asked.query.now == int(MOMENT.timestamp()) and np.isin(proposed, asked.positives).any():
+            negatives = proposed[~np.isin(proposed, asked.positives)]
+            return asked.user_id, inputs.catalogue.ids.external(negatives)[0]
     raise AssertionError("The small world has nobody to test with.")
 
 
-def test_rows_of_one_query_stand_together_and_each_query_has_something_wanted(rows):
+def test_rows_of_one_query_stand_together_and_each_query_has_a_positive(rows):
     assert rows.group_sizes.sum() == len(rows.labels) == len(rows.values)
     assert len(rows.moments) == len(rows.group_sizes)
     starts = np.concatenate([[0], np.cumsum(rows.group_sizes)[:-1]])
@@ -134,21 +130,21 @@ def test_rows_of_one_query_stand_together_and_each_query_has_something_wanted(ro
 
 
 def test_nothing_already_seen_is_proposed_or_labelled(tables):
-    world = training_world(tables)
-    interactions = Interactions.of(tables.interactions, world.catalogue.ids)
+    inputs = ranking_inputs(tables)
+    interactions = Interactions.of(tables.interactions, inputs.catalogue.ids)
     for asked in training_queries(interactions, MOMENT, END, 100, {}):
-        assert not np.isin(asked.wanted, asked.query.history.item_idx).any()
+        assert not np.isin(asked.positives, asked.query.history.item_idx).any()
         assert np.isin(asked.query.history.item_idx, asked.query.excluded).all()
 
 
-def test_histories_end_before_the_snapshot_and_what_is_wanted_begins_at_it():
+def test_histories_end_before_the_snapshot_and_positives_begin_at_it():
     times = [MOMENT - SECOND, MOMENT, END - SECOND, END]
     rows = [("u1", f"i{1000 + number}", "view", at, None, None, None) for number, at in enumerate(times)]
     interactions = pl.DataFrame(rows, schema=INTERACTIONS_SCHEMA, orient="row")
     interactions = Interactions.of(interactions, Catalogue.from_items(small_world().items).ids)
     (asked,) = training_queries(interactions, MOMENT, END, 100, {})
     assert asked.query.history.item_idx.tolist() == [0]
-    assert asked.wanted.tolist() == [1, 2]
+    assert asked.positives.tolist() == [1, 2]
     assert asked.query.now == int(MOMENT.timestamp())
 
 
@@ -161,7 +157,7 @@ def test_somebody_new_is_asked_about_after_their_first_two_events():
     )
     (asked,) = training_queries(interactions, MOMENT, END, 100, {})
     assert asked.query.history.item_idx.tolist() == [0, 1]
-    assert asked.wanted.tolist() == [2, 3]
+    assert asked.positives.tolist() == [2, 3]
     assert asked.query.now == int((MOMENT + timedelta(minutes=1)).timestamp()) + 1
 
 
@@ -249,7 +245,7 @@ def test_people_with_a_history_tell_no_circumstances_for_the_data_knows_those_of
     assert all(one.query.segment == {} for one in asked)
 
 
-def world_with_newcomers(tables: CanonicalTables) -> TrainingWorld:
+def world_with_newcomers(tables: CanonicalTables) -> RankingInputs:
     """With u700 to u739, who come after the snapshot, each on a second of their own; the table says -5 of them."""
     new = pl.DataFrame(
         [
@@ -260,38 +256,38 @@ def world_with_newcomers(tables: CanonicalTables) -> TrainingWorld:
         schema=INTERACTIONS_SCHEMA,
         orient="row",
     )
-    world = training_world(replace(tables, interactions=pl.concat([tables.interactions, new])))
-    names = list(world.schemas.user.names)
+    inputs = ranking_inputs(replace(tables, interactions=pl.concat([tables.interactions, new])))
+    names = list(inputs.schemas.user.names)
     rows = feature_table("user", names, [f"u{700 + person}" for person in range(40)], [MOMENT])
-    table = pl.concat([world.users.table, rows.with_columns(pl.lit(-5.0).alias(name) for name in names)])
-    return replace(world, users=replace(world.users, table=table))
+    table = pl.concat([inputs.users.table, rows.with_columns(pl.lit(-5.0).alias(name) for name in names)])
+    return replace(inputs, users=replace(inputs.users, table=table))
 
 
 def test_what_newcomers_tell_reaches_the_rankers_input(tables):
-    world = world_with_newcomers(tables)
-    told = replace(world, segments={f"u{700 + person}": {"device": "phone"} for person in range(40)})
+    inputs = world_with_newcomers(tables)
+    told = replace(inputs, segments={f"u{700 + person}": {"device": "phone"} for person in range(40)})
     counts = build_ranking_rows(told, [(MOMENT, END)])
     column = counts.names.index("context_attribute_count")
     assert set(counts.values[:, column]) == {0, 1}
-    untold = build_ranking_rows(world, [(MOMENT, END)])
+    untold = build_ranking_rows(inputs, [(MOMENT, END)])
     assert set(untold.values[:, untold.names.index("context_attribute_count")]) == {0}
 
 
 def test_somebody_signed_in_without_a_published_row_has_what_serving_makes_of_their_first_events(tables):
-    world = world_with_newcomers(tables)
-    rows = build_ranking_rows(world, [(MOMENT, END)])
+    inputs = world_with_newcomers(tables)
+    rows = build_ranking_rows(inputs, [(MOMENT, END)])
     found = set(rows.values[:, rows.names.index("user_event_count_total")].tolist())
     assert -5 not in found
     # Two events, asked about one second after the second of them.
     made = {value for value in found if value >= 1000}
-    names = {asked.user_id for asked in asked_in(world) if asked.is_new and asked.user_id}
+    names = {asked.user_id for asked in asked_in(inputs) if asked.is_new and asked.user_id}
     assert made <= {2000 + int(name[1:]) - 700 + 1 for name in names}
     assert len(made) > 10
 
 
-def asked_in(world: TrainingWorld) -> list[TrainingQuery]:
-    interactions = Interactions.of(world.tables.interactions, world.catalogue.ids)
-    return list(training_queries(interactions, MOMENT, END, world.history_length, world.segments))
+def asked_in(inputs: RankingInputs) -> list[TrainingQuery]:
+    interactions = Interactions.of(inputs.tables.interactions, inputs.catalogue.ids)
+    return list(training_queries(interactions, MOMENT, END, inputs.history_length, inputs.segments))
 
 
 def test_only_the_latest_events_are_remembered_and_older_ones_still_excluded():
@@ -324,8 +320,8 @@ def test_a_table_without_a_feature_of_the_schema_is_refused():
         PointInTimeRows(table, Schemas().item)
 
 
-def test_generators_that_propose_nothing_wanted_are_an_error(tables):
-    silent = replace(training_world(tables), quotas={"als": 0})
+def test_generators_that_propose_no_positive_are_an_error(tables):
+    silent = replace(ranking_inputs(tables), quotas={"als": 0})
     with pytest.raises(DataTooSmall, match="At no snapshot"):
         build_ranking_rows(silent, [(MOMENT, END)])
 

@@ -1,0 +1,59 @@
+"""Feature rows of people and items as they were at a moment in the past, for training."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+import polars as pl
+
+from contracts.errors import ReleaseMismatch
+from contracts.features import FeatureRows, FeatureSchema, fill_missing
+from contracts.id_map import UNKNOWN
+from contracts.ids import FloatArray
+
+
+@dataclass(frozen=True)
+class PointInTimeRows:
+    """One entity's feature rows as of several moments.
+
+    table: `<entity>_id`, `as_of` and a column per feature, as `features` writes it; null where missing.
+    Raises ReleaseMismatch when a feature of the schema is not in the table.
+    """
+
+    table: pl.DataFrame
+    schema: FeatureSchema
+
+    def __post_init__(self) -> None:
+        missing = sorted(set(self.schema.names) - set(self.table.columns))
+        if missing:
+            raise ReleaseMismatch(
+                f"The training rows of {self.schema.entity} lack {', '.join(missing)}, which the schema has.",
+                "They belong to different builds. Run `dvc repro features`.",
+            )
+
+    def as_of(self, moment: datetime) -> FeatureTable:
+        """The rows of one moment."""
+        rows = self.table.filter(pl.col("as_of") == moment)
+        ids = rows[f"{self.schema.entity}_id"].to_list()
+        values = rows.select(pl.col(name).cast(pl.Float32) for name in self.schema.names).fill_null(float("nan"))
+        return FeatureTable({key: position for position, key in enumerate(ids)}, values.to_numpy(), self.schema)
+
+
+@dataclass(frozen=True)
+class FeatureTable:
+    """Feature rows by id; an id without a row gets the schema's defaults."""
+
+    position: Mapping[str, int]
+    values: FloatArray
+    schema: FeatureSchema
+
+    def read(self, ids: Iterable[str | None]) -> FeatureRows:
+        """The rows in the order asked; None is nobody the table knows."""
+        positions = np.array([UNKNOWN if key is None else self.position.get(key, UNKNOWN) for key in ids], np.int64)
+        # The last row, all missing, is that of unknown ids (index -1).
+        unknown_row = np.full((1, len(self.schema.names)), np.nan, np.float32)
+        values = np.concatenate([self.values, unknown_row])[positions]
+        return FeatureRows(fill_missing(self.schema, values), positions != UNKNOWN)

@@ -1,0 +1,78 @@
+"""Who is asked about at a snapshot to train the ranker, what was known of them then, and what they then touched."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+
+from contracts.features import History
+from contracts.fingerprint import fingerprint_json
+from contracts.ids import ItemIdxArray
+from recommender.interactions import Interactions
+from recommender.query import RetrievalQuery
+
+# In training and in evaluation somebody new is asked about after these many events of the window, as a visitor after
+# two clicks.
+SESSION_EVENTS = 2
+
+Segments = Mapping[str, Mapping[str, str]]
+
+
+@dataclass(frozen=True)
+class TrainingQuery:
+    """One person at a snapshot. positives: the items they then touched for the first time, in the order of the index.
+
+    user_id: None of a guest, who gives no name. is_new: no row of theirs is published when they come.
+    """
+
+    user_id: str | None
+    query: RetrievalQuery
+    positives: ItemIdxArray
+    is_new: bool
+
+
+def training_queries(
+    interactions: Interactions, moment: datetime, end: datetime, history_length: int, segments: Segments
+) -> Iterator[TrainingQuery]:
+    """A query for everybody with positives in the window, in the order of user_id.
+
+    People with history are asked about at the snapshot itself; people without, after their first events in the window,
+    which are then all that is known of them. Half of the newcomers, others at every snapshot, are signed in, so that
+    their row is brought up to the moment; and half, whether signed in or not, also tell their segment: requests come
+    with and without either, and the ranker has to know all four. Others tell no segment: the data knows the
+    circumstances of first visits alone, and not those in which somebody would have asked later.
+    """
+    start, stop = int(np.ceil(moment.timestamp())), int(np.ceil(end.timestamp()))
+    for user_idx, user_id in enumerate(interactions.user_ids):
+        before = interactions.history(user_idx, 0, start)
+        window = interactions.history(user_idx, start, stop)
+        now, is_new = start, not len(before)
+        if is_new:
+            before, window = _first_events(window)
+            now = int(before.event_ts[-1]) + 1 if len(before) else start
+        positives = np.setdiff1d(window.item_idx, before.item_idx)
+        if len(positives) and len(before):
+            segment = segments.get(user_id, {}) if is_new and _coin_is_heads(user_id, start, "tells") else {}
+            query = RetrievalQuery(
+                now, _latest(before, history_length), dict(segment), excluded=np.unique(before.item_idx)
+            )
+            is_guest = is_new and not _coin_is_heads(user_id, start, "signs in")
+            yield TrainingQuery(None if is_guest else user_id, query, positives, is_new)
+
+
+def _coin_is_heads(user_id: str, start: int, whether: str) -> bool:
+    """A coin tossed by the person, the snapshot and the question alone: nobody else's coming changes how it falls."""
+    return int(fingerprint_json([user_id, start, whether])[-1], 16) % 2 == 0
+
+
+def _first_events(window: History) -> tuple[History, History]:
+    first = slice(None, SESSION_EVENTS)
+    rest = slice(SESSION_EVENTS, None)
+    return window.where(first), window.where(rest)
+
+
+def _latest(history: History, length: int) -> History:
+    return history.where(slice(max(len(history) - length, 0), None))
