@@ -60,11 +60,11 @@ def gather(
     names = tuple(sorted(generators))
     quota = {name: quotas.get(name, 0) for name in names}
     proposals = [generators[name].propose(query, quota[name]) if quota[name] else Proposals.none() for name in names]
-    union = np.unique(np.concatenate([np.empty(0, np.int32), *(found.item_idx for found in proposals)]))
+    union = np.unique(np.concatenate([np.empty(0, np.int32), *(best.item_idx for best in proposals)]))
     outside = np.array([quota[name] + 1 for name in names], np.float32)
     ranks = np.tile(outside, (len(union), 1))
-    for column, found in enumerate(proposals):
-        ranks[np.searchsorted(union, found.item_idx), column] = np.arange(1, len(found) + 1)
+    for column, best in enumerate(proposals):
+        ranks[np.searchsorted(union, best.item_idx), column] = np.arange(1, len(best) + 1)
     proposed = ranks < outside
     kept, sources = _best_placed(ranks, proposed, n_ranked)
     item_idx = union[kept].astype(np.int32, copy=False)

@@ -51,8 +51,8 @@ class Catalogue:
             categories[item_idx, [column[name] for name in item_categories or ()]] = 1
         titles = rows.select(pl.col("title").fill_null(pl.col("item_id"))).to_series().to_list()
         years, prices = (np.array(rows[name].cast(pl.Float32), np.float32) for name in ("release_year", "price"))
-        said = _nothing_said(len(ids)) if content is None else content
-        return cls(ids, tuple(titles), tuple(names), categories, years, prices, said)
+        vectors = _no_content(len(ids)) if content is None else content
+        return cls(ids, tuple(titles), tuple(names), categories, years, prices, vectors)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -107,8 +107,8 @@ class Catalogue:
 
     def category_vector(self, names: tuple[str, ...] | list[str]) -> FloatArray:
         """(n_categories,) 1 for each named category, whatever its case; unknown names are left out."""
-        wanted = {name.casefold() for name in names}
-        return np.array([name.casefold() in wanted for name in self.category_names], np.float32)
+        folded = {name.casefold() for name in names}
+        return np.array([name.casefold() in folded for name in self.category_names], np.float32)
 
     def known(self, item_idx: ItemIdxArray) -> ItemIdxArray:
         """Only those indices that are items of this catalogue, in their order."""
@@ -144,16 +144,16 @@ class Catalogue:
                 load_array(folder, "categories", np.float32, (len(ids), len(names))),
                 load_array(folder, "release_year", np.float32, (len(ids),)),
                 _later(folder, meta, "price", np.full(len(ids), np.nan, np.float32)),
-                _later(folder, meta, "content", _nothing_said(len(ids))),
+                _later(folder, meta, "content", _no_content(len(ids))),
             )
 
 
-def _later(folder: Path, meta: Meta, name: str, untold: FloatArray) -> FloatArray:
-    """An array of the artefact, of this shape, or what stands for it where the artefact has none."""
-    return load_array(folder, name, np.float32, untold.shape) if f"{name}.npy" in meta.files else untold
+def _later(folder: Path, meta: Meta, name: str, default: FloatArray) -> FloatArray:
+    """An array of the artefact, of the default's shape; the default where the artefact has none."""
+    return load_array(folder, name, np.float32, default.shape) if f"{name}.npy" in meta.files else default
 
 
-def _nothing_said(n_items: int) -> FloatArray:
+def _no_content(n_items: int) -> FloatArray:
     return np.zeros((n_items, DIM), np.float32)
 
 

@@ -56,9 +56,9 @@ def _directions(weights: Any, seed: int) -> npt.NDArray[np.float64]:
     from sklearn.decomposition import TruncatedSVD  # type: ignore[import-untyped]  # noqa: PLC0415 see above
 
     model = TruncatedSVD(min(DIM, *weights.shape), n_iter=10, random_state=seed).fit(weights)
-    found = model.components_[model.singular_values_ > SMALLEST_SINGULAR_VALUE]
+    right_vectors = model.components_[model.singular_values_ > SMALLEST_SINGULAR_VALUE]
     directions = np.zeros((weights.shape[1], DIM))
-    directions[:, : len(found)] = found.T
+    directions[:, : len(right_vectors)] = right_vectors.T
     return directions
 
 

@@ -29,10 +29,10 @@ def best_first(item_idx: ItemIdxArray, scores: FloatArray, k: int, excluded: Ite
 
     Excluded items and NaN scores are left out; equal scores come in the order of item_idx.
     """
-    wanted = ~np.isnan(scores)
+    eligible = ~np.isnan(scores)
     if len(excluded):
-        wanted &= ~np.isin(item_idx, excluded)
-    item_idx, scores = item_idx[wanted], scores[wanted]
+        eligible &= ~np.isin(item_idx, excluded)
+    item_idx, scores = item_idx[eligible], scores[eligible]
     if 0 < k < len(scores):
         # Only what reaches the k-th score is sorted; all that tie with it stay, so that ties break by item_idx.
         reaches = scores >= np.partition(scores, len(scores) - k)[len(scores) - k]

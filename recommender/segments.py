@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import polars as pl
 
-# Taken as they are told; the age becomes a band.
+# Taken as they are given; the age becomes a band.
 ATTRIBUTES = ("gender", "occupation", "device", "day_part", "entry_page")
 # The bands of MovieLens 1M; each is named by its ages.
 _BAND_STARTS = (0, 18, 25, 35, 45, 50, 56)
@@ -20,12 +20,12 @@ def age_band(age: int) -> str:
 
 
 def segment_of(context: Mapping[str, object]) -> dict[str, str]:
-    """The segment that a request's context, or a row of `users`, tells of; what is not told is left out.
+    """The segment that a request's context or a row of `users` names; what is not given is left out.
 
     Reads `age` (a number, or its digits) and ATTRIBUTES; other keys are left alone.
     """
-    told = {name: str(context[name]).strip() for name in ATTRIBUTES if context.get(name) is not None}
-    segment = {name: value for name, value in told.items() if value}
+    given = {name: str(context[name]).strip() for name in ATTRIBUTES if context.get(name) is not None}
+    segment = {name: value for name, value in given.items() if value}
     age = str(context.get("age") or "").strip()
     if age.isascii() and age.isdigit():
         segment["age_band"] = age_band(int(age[:4]))

@@ -64,8 +64,8 @@ def time_split(interactions: pl.DataFrame, settings: FeatureSettings) -> TimeSpl
     test_start that of the ninth.
     Raises SettingsError when the snapshots would begin before the data, DataTooSmall when two moments coincide.
     """
-    wanted = interactions.filter(pl.col("event_type").is_in(POSITIVE_EVENTS))
-    times = wanted.get_column("event_ts").sort()
+    positive = interactions.filter(pl.col("event_type").is_in(POSITIVE_EVENTS))
+    times = positive.get_column("event_ts").sort()
     if times.is_empty():
         raise DataTooSmall("There are no interactions to split.", "Look at what `ingest` and `validate` let through.")
     test_share = settings.train_share + settings.validation_share

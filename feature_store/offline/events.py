@@ -25,9 +25,9 @@ def of_types(event_types: Collection[EventType]) -> pl.Expr:
 
 def event_columns(interactions: pl.DataFrame) -> pl.DataFrame:
     """The positive events among these, with as many of Source.EVENTS' own columns as the interactions have."""
-    wanted = [name for name in ("user_id", "item_id", "session_id", "event_type") if name in interactions.columns]
+    ids_and_type = [name for name in ("user_id", "item_id", "session_id", "event_type") if name in interactions.columns]
     return positive_events(interactions).select(
-        *wanted, event_us=pl.col("event_ts").dt.epoch("us"), value_milli=thousandths("value")
+        *ids_and_type, event_us=pl.col("event_ts").dt.epoch("us"), value_milli=thousandths("value")
     )
 
 

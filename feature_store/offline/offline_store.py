@@ -57,10 +57,10 @@ def learn_schema(training: pl.DataFrame, entity: Entity) -> FeatureSchema:
     """
     declared = features_of(entity)
     silent = {feature.name for feature, _ in declared if _says_nothing(feature, training[feature.name])}
-    told = [(feature, view) for feature, view in declared if not {feature.name, feature.rests_on} & silent]
+    known = [(feature, view) for feature, view in declared if not {feature.name, feature.rests_on} & silent]
     specs = (
         FeatureSpec(feature.name, _default(feature, training[feature.name]), view.ttl / timedelta(days=1))
-        for feature, view in told
+        for feature, view in known
     )
     return FeatureSchema(entity, tuple(specs))
 

@@ -1,9 +1,10 @@
-"""What readers ought to have given: rows and histories of any keys at any moments, computed again from the canonical
+"""What readers should have given: rows and histories of any keys at any moments, computed again from the canonical
 tables by the offline store's own functions.
 
 `expected_rows` is the one place that says what an online row must be: as it was published, and of people the live
-features as of the request, under the terms of `live`. Those are what was published, changed by as much as the offline
-store's answer about the history changed from `as_of` to `now`, and by its answer about the recent events logged.
+features as of the request, under the terms of `live`. A live feature is what was published, changed in two ways: by as
+much as the offline store's value over the history alone changed from `as_of` to `now`, and by its value over the recent
+events that were logged.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True)
-class Key:
+class RowKey:
     """One row that was read.
 
     as_of: when it was true; now: when it was read. recent: of a person, what was known of them since: epoch
@@ -65,7 +66,7 @@ class ExpectedHistory:
 def expected_rows(
     tables: CanonicalTables,
     schema: FeatureSchema,
-    keys: Sequence[Key],
+    keys: Sequence[RowKey],
     history_length: int,
     item_ids: IdMap,
     *,
@@ -77,7 +78,7 @@ def expected_rows(
     Raises ReleaseMismatch when a feature of the schema is not declared here.
     """
     _check_declared(schema)
-    known = _known(tables, schema.entity, keys)
+    known = _has_row(tables, schema.entity, keys)
     values = np.where(known[:, None], _values(tables, schema, keys), np.float32(np.nan))
     written = np.array([epoch_seconds(key.as_of) for key in keys], np.int64)
     rows, read_at = default_rows(schema, len(keys)), defaultdict(list)
@@ -91,17 +92,19 @@ def expected_rows(
         later = [at for at, key in enumerate(keys) if key.recent or _second(key.now) > _second(key.as_of)]
         columns = [column for column, name in enumerate(schema.names) if name in LIVE_NAMES]
         if later and columns:
-            told = _told(tables, [keys[at] for at in later], rows.known[later], history_length, item_ids, tells_types)
-            _bring_up_to_now(told, schema, rows, later, columns)
+            offline = _offline_values(
+                tables, [keys[at] for at in later], rows.known[later], history_length, item_ids, tells_types
+            )
+            _bring_up_to_now(offline, schema, rows, later, columns)
     return rows
 
 
 @dataclass(frozen=True)
-class _Told:
-    """What the offline store says of what a reader holds of some keys, a value a key for each feature.
+class _OfflineValues:
+    """The offline store's values over what a reader holds of some keys: a row per key, a column per feature.
 
-    history_then, history_now: of their histories alone, as of the second of as_of and as of now; since: as of now, of
-    what came in since alone. stands: whether the row is as it was published. grown: the days from then to now.
+    history_then, history_now: over their histories alone, as of the second of as_of and as of now; since: as of now,
+    over what came in since alone. stands: whether the row is as it was published. grown: the days from then to now.
     has_types: whether it is known of what type the events are.
     """
 
@@ -115,14 +118,14 @@ class _Told:
     def now(self, feature: LiveFeature, reach: timedelta, published: FloatArray) -> FloatArray:
         """The live feature as of now. published: NaN where missing, and so is what is returned."""
         then, now, since = (
-            told[feature.name].cast(pl.Float32).fill_null(float("nan")).to_numpy()
-            for told in (self.history_then, self.history_now, self.since)
+            values[feature.name].cast(pl.Float32).fill_null(float("nan")).to_numpy()
+            for values in (self.history_then, self.history_now, self.since)
         )
         if feature.aggregation.function is AggregateFunction.COUNT:
             begins_before = self.grown < reach / DAY
             changed = np.where(begins_before, np.maximum(np.nan_to_num(published) - then + now, 0), 0)
             count = np.where(self.stands, np.nan_to_num(published), changed) + since
-            # Nothing counted is no news of somebody who has no row, or an old one: there it stays missing.
+            # Where nothing came in, the count of somebody without a row, or with an old one, stays missing.
             return np.where(np.isnan(published) & (since == 0), published, count)
         aged = np.where(is_same_event(published, then), now, (published.astype(np.float64) + self.grown))
         days = np.where(self.stands, published, aged)
@@ -133,7 +136,7 @@ class _Told:
 
 
 def _bring_up_to_now(
-    told: _Told, schema: FeatureSchema, rows: ReadRows, later: Sequence[int], columns: Sequence[int]
+    offline: _OfflineValues, schema: FeatureSchema, rows: ReadRows, later: Sequence[int], columns: Sequence[int]
 ) -> None:
     """Put the live features of people as of `now` into their rows. later, columns: which rows, and which features."""
     reaches = {feature.name: view.reach for feature, view in features_of(schema.entity)}
@@ -141,26 +144,26 @@ def _bring_up_to_now(
     for column in columns:
         name = schema.names[column]
         published = np.where(rows.missing[later, column], np.float32(np.nan), rows.values[later, column])
-        values = told.now(live[name], reaches[name], published)
+        values = offline.now(live[name], reaches[name], published)
         if live[name].aggregation.event_types:
-            values = np.where(told.has_types, values, published)
+            values = np.where(offline.has_types, values, published)
         missing = np.isnan(values)
         rows.values[later, column] = np.where(missing, rows.values[later, column], values)
         rows.missing[later, column] = missing
 
 
-def _told(
+def _offline_values(
     tables: CanonicalTables,
-    keys: Sequence[Key],
+    keys: Sequence[RowKey],
     known: npt.NDArray[np.bool_],
     history_length: int,
     item_ids: IdMap,
     tells_types: bool,
-) -> _Told:
+) -> _OfflineValues:
     """known: whether there is a row of each key."""
     histories = _histories(tables, keys, history_length, item_ids)
     seconds = [_second(key.as_of) if is_known else 0 for key, is_known in zip(keys, known.tolist(), strict=True)]
-    # Everybody asked about gets a name of their own, for what was known of them is another thing each time.
+    # Each key gets a person of its own: what was known of the same person differs from key to key.
     history, since = ([f"{kind}{at}" for at in range(len(keys))] for kind in ("history", "since"))
     then, now = [moment_of(second) for second in seconds], [key.now for key in keys]
     spine = pl.DataFrame(
@@ -181,10 +184,12 @@ def _told(
     moved = [(key.now - moment) / DAY for key, moment in zip(keys, then, strict=True)]
     stands = ~known | np.array([_second(key.now) <= second for key, second in zip(keys, seconds, strict=True)], bool)
     has_types = [tells_types or not histories[key.entity_id, key.as_of] for key in keys]
-    return _Told(joined[:n], joined[n : 2 * n], joined[2 * n :], stands, np.array(moved), np.array(has_types, bool))
+    return _OfflineValues(
+        joined[:n], joined[n : 2 * n], joined[2 * n :], stands, np.array(moved), np.array(has_types, bool)
+    )
 
 
-def _in_history(histories: _Histories, key: Key) -> list[tuple[int, EventType]]:
+def _in_history(histories: _Histories, key: RowKey) -> list[tuple[int, EventType]]:
     """The events of a key's history: the epoch microseconds at which they count, and their types."""
     before_us = _second(key.as_of) * MICROSECONDS
     return [
@@ -193,25 +198,25 @@ def _in_history(histories: _Histories, key: Key) -> list[tuple[int, EventType]]:
     ]
 
 
-def _since(histories: _Histories, key: Key, row_second: int) -> list[tuple[int, EventType]]:
-    """The recent events of a key that its row does not tell, likewise."""
-    told = set(histories[key.entity_id, key.as_of])
+def _since(histories: _Histories, key: RowKey, row_second: int) -> list[tuple[int, EventType]]:
+    """The recent events of a key that are not in its row, likewise."""
+    in_history = set(histories[key.entity_id, key.as_of])
     as_of_us, just_now = epoch_microseconds(key.as_of), epoch_microseconds(key.now) - 1
     return [
         # What is stamped later has happened all the same, just now.
         (min(event_us, just_now), event_type)
         for event_us, event_type in key.recent
         if event_us // MICROSECONDS >= row_second
-        # The log does not tell items: what the history has of that second and type, before as_of, is taken to be it.
-        and not (event_us < as_of_us and (event_us // MICROSECONDS, EVENT_CODES[event_type]) in told)
+        # The log has no items: an event of that second and type in the history, before as_of, is taken for this one.
+        and not (event_us < as_of_us and (event_us // MICROSECONDS, EVENT_CODES[event_type]) in in_history)
     ]
 
 
 def _interactions(events: Sequence[tuple[str, int, EventType]], schema: pl.Schema) -> pl.DataFrame:
     """Interactions of these people at these moments, of these types; an aggregation asks for no more of them."""
     named = {"user_id": pl.String(), "event_ts": pl.Int64(), "event_type": pl.String()}
-    told = pl.DataFrame([(user_id, us, str(kind)) for user_id, us, kind in events], schema=named, orient="row")
-    return pl.concat([pl.DataFrame(schema=schema), told.cast({"event_ts": UTC_TIME})], how="diagonal_relaxed")
+    rows = pl.DataFrame([(user_id, us, str(kind)) for user_id, us, kind in events], schema=named, orient="row")
+    return pl.concat([pl.DataFrame(schema=schema), rows.cast({"event_ts": UTC_TIME})], how="diagonal_relaxed")
 
 
 def _second(moment: datetime) -> int:
@@ -219,29 +224,29 @@ def _second(moment: datetime) -> int:
 
 
 def expected_histories(
-    tables: CanonicalTables, keys: Sequence[Key], history_length: int, item_ids: IdMap
+    tables: CanonicalTables, keys: Sequence[RowKey], history_length: int, item_ids: IdMap
 ) -> list[ExpectedHistory]:
     """How long each person's history must have been, and when it must have ended, in the order of the keys.
 
     history_length: events kept per person; item_ids: of the release, whose histories hold no other items.
     """
-    found = _histories(tables, keys, history_length, item_ids)
-    mine = (found[key.entity_id, key.as_of] for key in keys)
+    histories = _histories(tables, keys, history_length, item_ids)
+    mine = (histories[key.entity_id, key.as_of] for key in keys)
     return [ExpectedHistory(len(events), events[-1][0] if events else None) for events in mine]
 
 
-def _histories(tables: CanonicalTables, keys: Sequence[Key], history_length: int, item_ids: IdMap) -> _Histories:
+def _histories(tables: CanonicalTables, keys: Sequence[RowKey], history_length: int, item_ids: IdMap) -> _Histories:
     people = pl.Series([key.entity_id for key in keys], dtype=pl.String).unique().implode()
     events = tables.interactions.filter(pl.col("user_id").is_in(people))
-    found: _Histories = defaultdict(list)
+    histories: _Histories = defaultdict(list)
     for as_of in {key.as_of for key in keys}:
-        kept = histories_of_items(histories_as_of(events, as_of, history_length), item_ids)
-        for user_id, seconds, codes in kept.select("user_id", "event_ts", "event_types").iter_rows():
-            found[user_id, as_of] = list(zip(seconds, codes, strict=True))
-    return found
+        table = histories_of_items(histories_as_of(events, as_of, history_length), item_ids)
+        for user_id, seconds, codes in table.select("user_id", "event_ts", "event_types").iter_rows():
+            histories[user_id, as_of] = list(zip(seconds, codes, strict=True))
+    return histories
 
 
-def _values(tables: CanonicalTables, schema: FeatureSchema, keys: Sequence[Key]) -> FloatArray:
+def _values(tables: CanonicalTables, schema: FeatureSchema, keys: Sequence[RowKey]) -> FloatArray:
     """(n_keys, n_features) as they were true at as_of, NaN where missing."""
     spine = pl.DataFrame(
         {f"{schema.entity}_id": [key.entity_id for key in keys], "as_of": [key.as_of for key in keys]},
@@ -251,7 +256,7 @@ def _values(tables: CanonicalTables, schema: FeatureSchema, keys: Sequence[Key])
     return joined.select(pl.all().cast(pl.Float32).fill_null(float("nan"))).to_numpy()
 
 
-def _known(tables: CanonicalTables, entity: Entity, keys: Sequence[Key]) -> npt.NDArray[np.bool_]:
+def _has_row(tables: CanonicalTables, entity: Entity, keys: Sequence[RowKey]) -> npt.NDArray[np.bool_]:
     """Whether there is a row at all: of who did anything before, and of every item of the catalogue."""
     if entity is Entity.ITEM:
         items = set(tables.items["item_id"])
@@ -263,10 +268,10 @@ def _known(tables: CanonicalTables, entity: Entity, keys: Sequence[Key]) -> npt.
 
 def _check_declared(schema: FeatureSchema) -> None:
     declared = tuple(feature.name for feature, _ in features_of(schema.entity))
-    lacking = [name for name in schema.names if name not in declared]
-    if lacking:
+    undeclared = [name for name in schema.names if name not in declared]
+    if undeclared:
         raise ReleaseMismatch(
-            f"The release has the {schema.entity} features {', '.join(lacking)}, which are not declared here; declared "
-            f"are {', '.join(declared)}.",
+            f"The release has the {schema.entity} features {', '.join(undeclared)}, which are not declared here; those "
+            f"declared are {', '.join(declared)}.",
             "Compute with the code the release was built with: `git checkout release/<id>`, then ask again.",
         )

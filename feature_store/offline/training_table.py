@@ -1,7 +1,7 @@
 """A training table of more rows than fit in memory as a table: Parquet in, Parquet out, in the order of the spine.
 
-One entity after another, and of it one feature after another: held at once are, of each event, its time, its value and
-running totals, and of each row of the spine its place and one feature. Columns wait on disk to be put together.
+Features are computed one after another, for one entity after another. Memory holds the time, value and running totals
+of each event, and the position and one feature of each row of the spine. Columns wait on disk to be put together.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def _columns(
     moments: Moments | None = None
     for event_types in dict.fromkeys(types for view in views for types in view.functions_by_type):
         runs = _runs(interactions, key, code, len(ids), event_types)
-        # Behind the first runs, in the making of which the most memory is held.
+        # Made after the first runs: making those takes the most memory.
         moments = moments or _moments(spine, key, code, len(ids))
         mine = [view for view in views if event_types in view.functions_by_type]
         with ThreadPoolExecutor(N_THREADS) as pool:
@@ -110,18 +110,18 @@ def _aggregated(
 def _moments(spine: Path, key: str, code: pl.Expr, n_entities: int) -> Moments:
     as_of_us = pl.col("as_of").cast(UTC_TIME).dt.epoch("us").alias("as_of_us")
     batches = (batch.select(code, as_of_us) for batch in _batches(spine, [key, "as_of"]))
-    asked = pl.concat(batches, rechunk=True)
+    spine_rows = pl.concat(batches, rechunk=True)
     # Whoever has no id is one entity more, without events.
-    codes = asked["code"].fill_null(n_entities).to_numpy()
-    return Moments(codes, asked["as_of_us"].to_numpy(), n_entities + 1)
+    codes = spine_rows["code"].fill_null(n_entities).to_numpy()
+    return Moments(codes, spine_rows["as_of_us"].to_numpy(), n_entities + 1)
 
 
 def _runs(interactions: Path, key: str, code: pl.Expr, n_entities: int, event_types: EventTypes) -> EventRuns:
     value = pl.col("value_milli")
     columns = [code, "event_us", value.fill_null(0), value.is_not_null().alias("valued")]
     batches = _batches(interactions, [key, "event_type", "event_ts", "value"])
-    wanted = (event_columns(batch).filter(of_types(event_types)).select(columns) for batch in batches)
-    events = pl.concat(wanted, rechunk=True).drop_nulls("code")
+    selected = (event_columns(batch).filter(of_types(event_types)).select(columns) for batch in batches)
+    events = pl.concat(selected, rechunk=True).drop_nulls("code")
     codes, event_us, values, valued = (events[name].to_numpy() for name in events.columns)
     return EventRuns(codes, event_us, values, valued, n_entities + 1)
 

@@ -19,7 +19,7 @@ Client: TypeAlias = "redis.Redis"  # what other rooms hand around without speaki
 
 PATIENT_TIMEOUT_S = 30.0  # for stages: a batch of thousands of rows on a busy machine
 CONNECT_TIMEOUT_S = 5.0
-FIRST_ANSWER_MS = 5000  # a wrong address is told in seconds; patience is for a server that was there
+FIRST_ANSWER_MS = 5000  # a wrong address is an error within seconds; patience is for a server that has answered
 
 
 def connect(url: str, timeout_ms: int | None = None) -> redis.Redis:
@@ -57,18 +57,18 @@ def without_password(url: str) -> str:
 
 @contextmanager
 def mapped_errors(where: str = "Redis") -> Iterator[None]:
-    """Raise ours for redis' errors: StoreUnavailable where the server does not answer, StoreError where it refuses."""
+    """Map redis' errors to ours: StoreUnavailable where the server does not answer, StoreError where it refuses."""
     try:
         yield
     except SlateworkError:
         raise
     except Exception as error:
-        from feature_store.online.foreign_errors import ours  # noqa: PLC0415 - see above
+        from feature_store.online.foreign_errors import store_error_of  # noqa: PLC0415 - see above
 
-        meant = ours(error, where)
-        if meant is None:
+        mapped = store_error_of(error, where)
+        if mapped is None:
             raise
-        raise meant from error
+        raise mapped from error
 
 
 def _is_cluster(probe: redis.Redis) -> bool:

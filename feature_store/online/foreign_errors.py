@@ -53,8 +53,8 @@ _MEANINGS: tuple[tuple[tuple[type[Exception], ...], type[StoreError], str, str],
 )
 
 
-def ours(error: Exception, where: str) -> StoreError | None:
-    """The error of ours that one of redis stands for; None where it is none of redis'."""
+def store_error_of(error: Exception, where: str) -> StoreError | None:
+    """The StoreError that an error of redis stands for; None for an error that is not redis'."""
     if not isinstance(error, (RedisError, RedisClusterException)):
         return None
     for kinds, kind, problem, next_step in _MEANINGS:

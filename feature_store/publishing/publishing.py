@@ -157,9 +157,9 @@ def _check_source(values: ValueSource, schemas: FeatureSchemas, item_ids: IdMap)
         check_features(values, schemas.of(entity))
 
 
-def _check_generation(values: ValueSource, found: str) -> None:
-    if found != values.generation_id:
-        raise not_the_generation(found, values.generation_id)
+def _check_generation(values: ValueSource, computed: str) -> None:
+    if computed != values.generation_id:
+        raise not_the_generation(computed, values.generation_id)
 
 
 def _progress(values: ValueSource) -> tqdm[Any]:
@@ -185,11 +185,11 @@ def _read_ahead(batches: Iterator[list[Bucket]]) -> Iterator[list[Bucket]]:
 def _settle(client: redis.Redis, batch: list[Bucket]) -> None:
     """Make the store hold the batch: read, written where it differs, and then read again."""
     stored = _read(client, batch) if _any_there(client, batch) else [Answer() for _ in batch]
-    differing = [(bucket, found) for bucket, found in zip(batch, stored, strict=True) if found != bucket.fields]
+    differing = [(bucket, fields) for bucket, fields in zip(batch, stored, strict=True) if fields != bucket.fields]
     _write(client, differing)
     written = [bucket for bucket, _ in differing]
     wrong = [
-        bucket.key for bucket, found in zip(written, _read(client, written), strict=True) if found != bucket.fields
+        bucket.key for bucket, fields in zip(written, _read(client, written), strict=True) if fields != bucket.fields
     ]
     if wrong:
         raise _incomplete(f"{len(wrong)} of {len(written)} hashes just written are not there, among them {wrong[0]}")
@@ -222,10 +222,10 @@ def _stored(bucket: Bucket, answer: Any) -> Answer | None:
 def _write(client: redis.Redis, differing: list[tuple[Bucket, Answer | None]]) -> None:
     """Right values first, then away with foreign ones: what is being read is never missing in between."""
     commands: list[Command] = []
-    for bucket, found in differing:
-        if found is None:
+    for bucket, fields in differing:
+        if fields is None:
             commands.append(("DEL", bucket.key))
-        stored = found or {}
+        stored = fields or {}
         missing = bucket.fields.items() - stored.items() if stored else bucket.fields.items()
         if missing:
             commands.append(("HSET", bucket.key, *chain.from_iterable(missing)))
@@ -240,13 +240,13 @@ def _settle_list(client: redis.Redis, key: str, firsts: list[str]) -> None:
     content = canonical_json(firsts)
     with mapped_errors():
         try:
-            found = client.get(key)
+            stored = client.get(key)
         except ResponseError:  # no string
-            found = None
-        if found != content:
+            stored = None
+        if stored != content:
             client.set(key, content)
-            found = client.get(key)
-    if found != content:
+            stored = client.get(key)
+    if stored != content:
         raise _incomplete(f"{key}, just written, is not there")
 
 

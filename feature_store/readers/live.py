@@ -108,8 +108,8 @@ def whole_history(person: Person) -> History:
     later = _since(int(person.features.written[0]), person).followed_by(person.session)
     later = later.where((later.item_idx != UNKNOWN) & ~_in_history(later, person.history))
     times = later.event_us.tolist()
-    told = zip(times, later.item_idx.tolist(), later.event_types.tolist(), strict=True)
-    once = {event: at for at, event in enumerate(told)}
+    events = zip(times, later.item_idx.tolist(), later.event_types.tolist(), strict=True)
+    once = {event: at for at, event in enumerate(events)}
     later = later.where(np.array(sorted(once.values(), key=times.__getitem__), np.intp))
     return person.history.followed_by(History(later.item_idx, later.event_ts, later.event_types, later.values))
 
@@ -170,13 +170,15 @@ def _in_history(events: RecentEvents, history: History) -> Flags:
         return np.zeros(len(events), bool)
     first = np.searchsorted(history.event_ts, seconds.min())
     lately = history.where(slice(int(first), None))
-    told = set(zip(lately.event_ts.tolist(), lately.item_idx.tolist(), lately.event_types.tolist(), strict=True))
-    of_any_type = {event[:2] for event in told}
-    asked = zip(seconds.tolist(), events.item_idx.tolist(), events.event_types.tolist(), strict=True)
+    in_history = set(zip(lately.event_ts.tolist(), lately.item_idx.tolist(), lately.event_types.tolist(), strict=True))
+    of_any_type = {event[:2] for event in in_history}
+    new = zip(seconds.tolist(), events.item_idx.tolist(), events.event_types.tolist(), strict=True)
     return np.array(
         [
-            event[:2] in of_any_type if event[2] == UNTOLD else event in told or (*event[:2], UNTOLD) in told
-            for event in asked
+            event[:2] in of_any_type
+            if event[2] == UNTOLD
+            else event in in_history or (*event[:2], UNTOLD) in in_history
+            for event in new
         ],
         bool,
     )

@@ -143,7 +143,7 @@ def _parsed_firsts(content: bytes | None) -> list[str]:
         if isinstance(firsts, list) and all(isinstance(first, str) for first in firsts):
             return firsts
     except ValueError:
-        pass  # it is told below, like a list of something else
+        pass  # raised below, as for a list of something else
     raise StoreError(
         f"The list of where the buckets of people begin is damaged: {content[:80]!r}.",
         "Publish again with `dvc repro publish`; it mends what differs.",

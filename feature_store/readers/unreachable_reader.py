@@ -16,10 +16,10 @@ class UnreachableStoreReader:
     problem: str
     next_step: str
 
-    def read_person(self, *_asked: object, **_named: object) -> Person:
+    def read_person(self, *_arguments: object, **_named: object) -> Person:
         """Raises StoreUnavailable."""
         raise StoreUnavailable(self.problem, self.next_step)
 
-    def read_items(self, *_asked: object, **_named: object) -> ReadRows:
+    def read_items(self, *_arguments: object, **_named: object) -> ReadRows:
         """Raises StoreUnavailable."""
         raise StoreUnavailable(self.problem, self.next_step)

@@ -177,8 +177,8 @@ def _daemonize(home: Home, port: int, alive: int) -> None:
             start_new_session=True,
         )
     except (subprocess.CalledProcessError, OSError) as error:
-        said = getattr(error, "stdout", "") or str(error)
-        raise StoreUnavailable(f"{server_binary()} did not start: {said.strip()}", _see_log(home)) from error
+        output = getattr(error, "stdout", "") or str(error)
+        raise StoreUnavailable(f"{server_binary()} did not start: {output.strip()}", _see_log(home)) from error
 
 
 def _wait_until_it_answers(home: Home, size_before: int) -> str | None:

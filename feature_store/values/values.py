@@ -157,11 +157,11 @@ class FeatureValues:
     @classmethod
     def load(cls, folder: Path) -> FeatureValues:
         """Read what `save` wrote; raises ArtefactError when something is missing or is not what was written."""
-        said = read_json(folder / VALUES)
+        header = read_json(folder / VALUES)
         users, items, histories = (read_parquet(folder / f"{name}.parquet") for name in ("user", "item", "history"))
         try:
-            values = cls(users, items, histories, datetime.fromisoformat(said["as_of"]))
-            expected = said["generation_id"]
+            values = cls(users, items, histories, datetime.fromisoformat(header["as_of"]))
+            expected = header["generation_id"]
         except (KeyError, TypeError, ValueError, pl.exceptions.PolarsError) as error:
             raise ArtefactError(f"{folder} is damaged: {error!r}.", REBUILD) from error
         if values.generation_id != expected:
@@ -171,24 +171,24 @@ class FeatureValues:
 
 def check_features(source: ValueSource, schema: FeatureSchema) -> None:
     """Raise ReleaseMismatch when the values of an entity have other features than its schema."""
-    found = source.feature_names(schema.entity)
-    if found != schema.names:
+    names = source.feature_names(schema.entity)
+    if names != schema.names:
         raise ReleaseMismatch(
-            f"The {schema.entity} values have the features {found}; the schema has {schema.names}.",
+            f"The {schema.entity} values have the features {names}; the schema has {schema.names}.",
             "They belong to different releases. Run `dvc repro features`, or check out one release.",
         )
 
 
-def not_the_generation(found: str, said: str) -> ArtefactError:
-    """The error of values that are not what they are said to be."""
-    return ArtefactError(f"The values are generation {found}; their {VALUES} says {said}.", REBUILD)
+def not_the_generation(computed: str, stated: str) -> ArtefactError:
+    """The error of values that are not the generation that their file states."""
+    return ArtefactError(f"The values are generation {computed}; their {VALUES} says {stated}.", REBUILD)
 
 
 def _columns(table: pl.DataFrame, schema: FeatureSchema) -> pl.DataFrame:
-    lacking = [name for name in schema.names if name not in table.columns]
-    if lacking:
+    missing = [name for name in schema.names if name not in table.columns]
+    if missing:
         raise ReleaseMismatch(
-            f"The release reads the {schema.entity} features {', '.join(lacking)}, which the values lack; they have "
+            f"The release reads the {schema.entity} features {', '.join(missing)}, which the values lack; they have "
             f"{', '.join(table.columns[1:])}.",
             "Bring the features back in feature_store/definitions, or bring data that tells of them.",
         )
@@ -202,8 +202,9 @@ def _canonical_rows(table: pl.DataFrame, entity: Entity) -> pl.DataFrame:
 
 
 def _canonical_histories(histories: pl.DataFrame) -> pl.DataFrame:
-    told = {name: kind for name, kind in HISTORY_SCHEMA.items() if name != EVENT_TYPES or name in histories.columns}
-    return histories.select(list(told)).cast(pl.Schema(told)).sort("user_id")
+    # Bundles before format version 3 have no event types.
+    columns = {name: kind for name, kind in HISTORY_SCHEMA.items() if name != EVENT_TYPES or name in histories.columns}
+    return histories.select(list(columns)).cast(pl.Schema(columns)).sort("user_id")
 
 
 def _write_json(path: Path, content: dict[str, Any]) -> None:

@@ -27,10 +27,10 @@ class ValuesFolder:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        said = read_json(folder / VALUES)
+        header = read_json(folder / VALUES)
         try:
-            self._as_of = datetime.fromisoformat(said["as_of"])
-            self._generation_id = str(said["generation_id"])
+            self._as_of = datetime.fromisoformat(header["as_of"])
+            self._generation_id = str(header["generation_id"])
         except (KeyError, TypeError, ValueError) as error:
             raise ArtefactError(f"{folder / VALUES} is damaged: {error!r}.", REBUILD) from error
 

@@ -13,7 +13,7 @@ from contracts.ids import FloatArray, ItemIdxArray
 from recommender.catalogue import Catalogue
 from recommender.interactions import Interactions
 from recommender.proposals import Proposals, best_first
-from recommender.query import RetrievalQuery
+from recommender.query import RetrievalQuery, no_items
 from recommender.taste import category_taste
 
 KIND = "generator-content"
@@ -41,11 +41,10 @@ class ContentGenerator:
     @cached_property
     def _heads(self) -> ItemIdxArray:
         """The items that may be proposed: of each category, the HEAD with the most appeal."""
-        nobody = np.empty(0, np.int32)
-        heads = [nobody]
+        heads = [no_items()]
         for members in self.catalogue.categories.T:
             item_idx = np.flatnonzero(members).astype(np.int32)
-            heads.append(best_first(item_idx, self.appeal[item_idx], HEAD, nobody).item_idx)
+            heads.append(best_first(item_idx, self.appeal[item_idx], HEAD, no_items()).item_idx)
         return np.unique(np.concatenate(heads))
 
     def propose(self, query: RetrievalQuery, k: int) -> Proposals:

@@ -22,7 +22,7 @@ from contracts.settings.candidates import CovisitationSettings
 from recommender.catalogue import Catalogue
 from recommender.interactions import SECONDS_PER_DAY, Interactions
 from recommender.proposals import Proposals, best_first
-from recommender.query import RetrievalQuery
+from recommender.query import RetrievalQuery, no_items
 
 # Mass added to an item's own: the few visits of a rare item would otherwise outshine everything.
 SHRINKAGE = 5.0
@@ -217,14 +217,13 @@ def _similarity(touched: csr_matrix, length_power: float, popularity_damping: fl
 
 def _nearest(pairs: csr_matrix, n_neighbours: int) -> csr_matrix:
     """Each row's n_neighbours largest weights, equal ones in the order of the index; no diagonal, columns sorted."""
-    nobody = np.empty(0, np.int32)
-    columns, weights = [nobody], [np.empty(0, np.float32)]
+    columns, weights = [no_items()], [np.empty(0, np.float32)]
     starts = np.zeros(pairs.shape[0] + 1, np.int64)
     for row in range(pairs.shape[0]):
         span = slice(pairs.indptr[row], pairs.indptr[row + 1])
         others = (pairs.indices[span] != row) & (pairs.data[span] > 0)
         near, weight = pairs.indices[span][others], pairs.data[span][others].astype(np.float32)
-        kept = best_first(near, weight, n_neighbours, nobody)
+        kept = best_first(near, weight, n_neighbours, no_items())
         in_order = np.argsort(kept.item_idx)
         columns.append(kept.item_idx[in_order])
         weights.append(kept.scores[in_order])

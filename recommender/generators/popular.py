@@ -16,7 +16,7 @@ from contracts.ids import FloatArray, ItemIdxArray
 from recommender.catalogue import Catalogue
 from recommender.interactions import Interactions
 from recommender.proposals import Proposals, best_first
-from recommender.query import RetrievalQuery
+from recommender.query import RetrievalQuery, no_items
 
 # Only the most popular of each segment compete: more than anybody has seen, and no request walks the catalogue.
 HEAD = 2000
@@ -41,7 +41,7 @@ class PopularGenerator:
     @cached_property
     def _order(self) -> ItemIdxArray:
         popular = np.flatnonzero(self.shares > 0).astype(np.int32)
-        return best_first(popular, self.shares[popular], len(popular), np.empty(0, np.int32)).item_idx
+        return best_first(popular, self.shares[popular], len(popular), no_items()).item_idx
 
     def propose(self, query: RetrievalQuery, k: int) -> Proposals:
         head = self._order[: k + len(query.excluded)]
@@ -85,20 +85,20 @@ class PopularSegmentGenerator:
         recent = interactions.event_ts >= since
         item_idx, user_idx = interactions.item_idx[recent], interactions.user_idx[recent]
         everybody = _share(np.bincount(item_idx, minlength=len(catalogue)))
-        told = [segments_by_user.get(user_id, {}) for user_id in interactions.user_ids]
-        segments = tuple(sorted({pair for segment in told for pair in segment.items()}))
+        of_users = [segments_by_user.get(user_id, {}) for user_id in interactions.user_ids]
+        segments = tuple(sorted({pair for segment in of_users for pair in segment.items()}))
         shares = np.zeros((len(segments), len(catalogue)), np.float32)
         for row, (attribute, value) in enumerate(segments):
-            members = np.array([segment.get(attribute) == value for segment in told], bool)
+            members = np.array([segment.get(attribute) == value for segment in of_users], bool)
             counts = np.bincount(item_idx[members[user_idx]], minlength=len(catalogue))
             shares[row] = (counts + smoothing * everybody) / max(counts.sum() + smoothing, 1)
         return cls(segments, shares, catalogue.ids.fingerprint)
 
     @cached_property
     def _heads(self) -> list[ItemIdxArray]:
-        item_idx, nobody = np.arange(self.shares.shape[1], dtype=np.int32), np.empty(0, np.int32)
+        item_idx = np.arange(self.shares.shape[1], dtype=np.int32)
         popular = [np.where(row > 0, row, np.nan).astype(np.float32) for row in self.shares]
-        return [best_first(item_idx, row, HEAD, nobody).item_idx for row in popular]
+        return [best_first(item_idx, row, HEAD, no_items()).item_idx for row in popular]
 
     def propose(self, query: RetrievalQuery, k: int) -> Proposals:
         rows = self._rows(query)

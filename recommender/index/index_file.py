@@ -50,9 +50,9 @@ class _Reader:
 
     def header(self, magic: bytes, n_vectors: int, dim: int) -> None:
         expected = (magic, dim, n_vectors, _UNUSED, _UNUSED, True, _INNER_PRODUCT)
-        found = _HEADER.unpack(self._take(_HEADER.size))
-        if found != expected:
-            raise ValueError(f"the index calls itself {found}, expected {expected}")
+        header = _HEADER.unpack(self._take(_HEADER.size))
+        if header != expected:
+            raise ValueError(f"the index calls itself {header}, expected {expected}")
 
     def array(self, dtype: str) -> npt.NDArray[Any]:
         (length,) = struct.unpack("<Q", self._take(8))

@@ -27,6 +27,7 @@ from contracts.ids import FloatArray, ItemIdxArray
 from contracts.settings.index import IndexSettings
 from recommender.index.index_file import check_index_bytes
 from recommender.proposals import Proposals, best_first
+from recommender.query import no_items
 
 KIND = "vector-index"
 FILE = "index.faiss"
@@ -86,8 +87,8 @@ class VectorIndex:
         if k <= 0 or not n_fetched:
             return Proposals.none()
         scores, positions = self.searcher.search(vector[None, :], n_fetched, params=self._search_params(n_fetched))
-        found = positions[0] >= 0  # HNSW pads with -1 what it could not reach
-        return best_first(self.item_idx[positions[0][found]], scores[0][found], k, excluded)
+        reached = positions[0] >= 0  # HNSW pads with -1 what it could not reach
+        return best_first(self.item_idx[positions[0][reached]], scores[0][reached], k, excluded)
 
     def _search_params(self, n_fetched: int) -> Any:
         if self.is_exact:
@@ -111,10 +112,9 @@ class VectorIndex:
         )
 
     def _recall_of(self, vectors: FloatArray, query: FloatArray, k: int) -> float:
-        nobody = np.empty(0, np.int32)
-        exact = best_first(self.item_idx, vectors[self.item_idx] @ query, k, nobody)
-        found = self.search(query, k, nobody)
-        return len(np.intersect1d(exact.item_idx, found.item_idx)) / max(len(exact), 1)
+        exact = best_first(self.item_idx, vectors[self.item_idx] @ query, k, no_items())
+        approximate = self.search(query, k, no_items())
+        return len(np.intersect1d(exact.item_idx, approximate.item_idx)) / max(len(exact), 1)
 
     def save(self, folder: Path) -> Meta:
         """Write the index, its id map and `recall.json`."""
@@ -160,11 +160,11 @@ class VectorIndex:
     def check_vectors(self, vectors: FloatArray) -> None:
         """Refuse an index that holds other vectors than these, whatever it says it was built from."""
         own = np.flatnonzero(vectors.any(axis=1))
-        expected, found = vectors[own], self.searcher.reconstruct_n(0, len(self.item_idx))
-        if not np.array_equal(own, self.item_idx) or not np.array_equal(found, expected):
+        expected, held = vectors[own], self.searcher.reconstruct_n(0, len(self.item_idx))
+        if not np.array_equal(own, self.item_idx) or not np.array_equal(held, expected):
             raise ReleaseMismatch(
                 f"The index says that it was built from embeddings {self.embeddings_fingerprint}, but its vectors are "
-                f"{fingerprint_array(found)}; theirs are {fingerprint_array(expected)}.",
+                f"{fingerprint_array(held)}; theirs are {fingerprint_array(expected)}.",
                 "They belong to different releases. Run `dvc repro index`, or check out one release: "
                 "`git checkout release/<id> && dvc checkout`.",
             )

@@ -50,9 +50,9 @@ def trees_of(text: str, n_features: int) -> str:
     fields = _fields(head.removeprefix("tree\n"), _HEAD_KEYS)
     if not head.startswith("tree\n") or any(fields[key] != value for key, value in _FIXED.items()):
         raise ValueError(f"the model starts with {head[:80]!r}, expected a `tree` with {_FIXED}")
-    found = (fields["max_feature_idx"], len(fields["feature_names"].split()), len(fields["feature_infos"].split()))
-    if found != (str(n_features - 1), n_features, n_features):
-        raise ValueError(f"the model is of {found} features (last, names, infos), expected {n_features}")
+    sizes = (fields["max_feature_idx"], len(fields["feature_names"].split()), len(fields["feature_infos"].split()))
+    if sizes != (str(n_features - 1), n_features, n_features):
+        raise ValueError(f"the model is of {sizes} features (last, names, infos), expected {n_features}")
     end = 0
     for number, size in enumerate(_integers(fields["tree_sizes"])):
         _check_tree(trees[end : end + max(size, 0)], number, n_features)

@@ -18,7 +18,7 @@ from contracts.errors import ArtefactError
 from contracts.features import FeatureSchema, ReadRows
 from contracts.id_map import IdMap
 from contracts.tables import CanonicalTables
-from feature_store.offline.recomputation import Key, expected_histories, expected_rows
+from feature_store.offline.recomputation import RowKey, expected_histories, expected_rows
 from feature_store.online.packing import epoch_seconds, moment_of
 from feature_store.values.values import FeatureSchemas
 from release.parity.parity_result import FeatureParity, LoggedParity
@@ -73,7 +73,7 @@ def _check_rows(
         return [FeatureParity(name) for name in schema.names]
     found = _together(schema, [used for _, used in logged])
     keys = [
-        Key(entity_id, _as_of(basis, one, written), one.now, one.recent if used is one.user else ())
+        RowKey(entity_id, _as_of(basis, one, written), one.now, one.recent if used is one.user else ())
         for one, used in logged
         for entity_id, written in zip(used.ids, used.rows.written.tolist(), strict=True)
     ]
@@ -92,7 +92,7 @@ def _check_rows(
 
 
 def _check_histories(basis: Basis, logged: Sequence[tuple[UsedValues, UsedRows]]) -> list[FeatureParity]:
-    keys = [Key(used.ids[0], basis.generations[one.generation_id], one.now) for one, used in logged]
+    keys = [RowKey(used.ids[0], basis.generations[one.generation_id], one.now) for one, used in logged]
     expected = expected_histories(basis.tables, keys, basis.history_length, basis.item_ids)
     where = [
         f"user {key.entity_id!r} at {key.now.isoformat()}, request {one.request_id}"

@@ -21,7 +21,7 @@ from feature_store.definitions import features_of, views_of
 from feature_store.definitions.view_terms import WITHOUT_END
 from feature_store.definitions.views import AggregateFunction, Aggregation
 from feature_store.offline.offline_store import point_in_time_join, values_as_of
-from feature_store.offline.recomputation import Key, expected_rows
+from feature_store.offline.recomputation import RowKey, expected_rows
 from feature_store.online.recent import RecentEvent, pack_event, unpack_events
 from feature_store.readers.live import LIVE_FEATURES, bring_up_to, live_features, whole_history
 from feature_store.readers.offline_reader import OfflineFeatureReader
@@ -237,7 +237,7 @@ def test_what_a_reader_must_give_is_told_to_the_bit_whatever_its_history_lacks(s
     values = values_as_of(world, as_of, history_length, n_threads=1)
     reader = OfflineFeatureReader(values, SCHEMAS, ITEMS)
     keys = [
-        Key(user_id, as_of, one.now, tuple(((done[1] - EPOCH) // TICK, done[2]) for done in after[user_id]))
+        RowKey(user_id, as_of, one.now, tuple(((done[1] - EPOCH) // TICK, done[2]) for done in after[user_id]))
         for user_id, one in people.items()
     ]
     right = expected_rows(world, SCHEMAS.user, keys, history_length, ITEMS)
@@ -344,7 +344,7 @@ def test_what_must_be_given_where_a_history_tells_no_types_is_what_is_given():
     done = {"u1": [("i8", AS_OF - 6 * DAY, EventType.PURCHASE)], "u2": []}
     bought = ("i8", AS_OF + HOUR, EventType.PURCHASE)
     now, logged = AS_OF + 2 * DAY, (((bought[1] - EPOCH) // TICK, bought[2]),)
-    keys = [Key(user_id, AS_OF, now, logged) for user_id in done]
+    keys = [RowKey(user_id, AS_OF, now, logged) for user_id in done]
     right = expected_rows(tables(done), SCHEMAS.user, keys, 1000, ITEMS, tells_types=False)
     for at, user_id in enumerate(done):
         person = without_types(reader_of(done).read_person(UserId(user_id), None, now))
