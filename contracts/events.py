@@ -25,8 +25,8 @@ POSITIVE_EVENTS = frozenset(
     {EventType.VIEW, EventType.CLICK, EventType.ADD_TO_CART, EventType.PURCHASE, EventType.RATING, EventType.SHARE}
 )
 
-# What a type is called where an event is packed; a new one gets the next number. No number is ever given again.
-UNTOLD: Final = 0  # whoever packed it did not say
+# The number of a type where an event is packed. A new type gets the next number; no number is ever used again.
+UNSPECIFIED_TYPE: Final = 0  # of an event whose type is not known
 EVENT_CODES: Final[Mapping[EventType, int]] = {
     EventType.VIEW: 1,
     EventType.CLICK: 2,

@@ -11,7 +11,7 @@ from typing import Any, Protocol, Self
 import numpy as np
 import numpy.typing as npt
 
-from contracts.events import UNTOLD
+from contracts.events import UNSPECIFIED_TYPE
 from contracts.fingerprint import fingerprint_json
 from contracts.ids import (
     EpochMicroseconds,
@@ -121,7 +121,7 @@ class History(_EventArrays):
     """What one person did, oldest first; the arrays are aligned.
 
     item_idx: (n_events,) dense ids of the release that reads them; event_ts: epoch seconds; event_types: codes (see
-    contracts.events), UNTOLD where nobody said; values: ratings, NaN where an event has none.
+    contracts.events), UNSPECIFIED_TYPE where it is not known; values: ratings, NaN where an event has none.
     """
 
     item_idx: ItemIdxArray
@@ -134,12 +134,12 @@ class History(_EventArrays):
 
     @classmethod
     def empty(cls) -> History:
-        return cls.untold(np.empty(0, np.int32), np.empty(0, np.int64), np.empty(0, np.float32))
+        return cls.without_types(np.empty(0, np.int32), np.empty(0, np.int64), np.empty(0, np.float32))
 
     @classmethod
-    def untold(cls, item_idx: ItemIdxArray, event_ts: EpochSeconds, values: FloatArray) -> History:
-        """Events of which nobody said what type they are of."""
-        return cls(item_idx, event_ts, np.full(len(item_idx), UNTOLD, np.uint8), values)
+    def without_types(cls, item_idx: ItemIdxArray, event_ts: EpochSeconds, values: FloatArray) -> History:
+        """Events whose types are not known."""
+        return cls(item_idx, event_ts, np.full(len(item_idx), UNSPECIFIED_TYPE, np.uint8), values)
 
 
 @dataclass(frozen=True)

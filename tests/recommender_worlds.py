@@ -64,7 +64,7 @@ class Checkerboard:
         values = np.full(len(items), np.nan, np.float32)
         segment = {"gender": "F" if int(user_id[1:]) % 2 else "M"}
         now = int(CHECKERBOARD_END.timestamp())
-        return RetrievalQuery(now, History.untold(items, seconds, values), segment, excluded=np.unique(items))
+        return RetrievalQuery(now, History.without_types(items, seconds, values), segment, excluded=np.unique(items))
 
 
 @cache

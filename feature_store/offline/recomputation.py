@@ -70,11 +70,12 @@ def expected_rows(
     history_length: int,
     item_ids: IdMap,
     *,
-    tells_types: bool = True,
+    has_event_types: bool = True,
 ) -> ReadRows:
     """The row that a reader of this schema must give for each key at its moment, in the order of the keys.
 
-    history_length, item_ids: see `expected_histories`. tells_types: whether histories of this release do, see `live`.
+    history_length, item_ids: see `expected_histories`. has_event_types: whether this release's histories have types (see
+    `live`).
     Raises ReleaseMismatch when a feature of the schema is not declared here.
     """
     _check_declared(schema)
@@ -93,7 +94,7 @@ def expected_rows(
         columns = [column for column, name in enumerate(schema.names) if name in LIVE_NAMES]
         if later and columns:
             offline = _offline_values(
-                tables, [keys[at] for at in later], rows.known[later], history_length, item_ids, tells_types
+                tables, [keys[at] for at in later], rows.known[later], history_length, item_ids, has_event_types
             )
             _bring_up_to_now(offline, schema, rows, later, columns)
     return rows
@@ -158,7 +159,7 @@ def _offline_values(
     known: npt.NDArray[np.bool_],
     history_length: int,
     item_ids: IdMap,
-    tells_types: bool,
+    has_event_types: bool,
 ) -> _OfflineValues:
     """known: whether there is a row of each key."""
     histories = _histories(tables, keys, history_length, item_ids)
@@ -183,7 +184,7 @@ def _offline_values(
     n = len(keys)
     moved = [(key.now - moment) / DAY for key, moment in zip(keys, then, strict=True)]
     stands = ~known | np.array([_second(key.now) <= second for key, second in zip(keys, seconds, strict=True)], bool)
-    has_types = [tells_types or not histories[key.entity_id, key.as_of] for key in keys]
+    has_types = [has_event_types or not histories[key.entity_id, key.as_of] for key in keys]
     return _OfflineValues(
         joined[:n], joined[n : 2 * n], joined[2 * n :], stands, np.array(moved), np.array(has_types, bool)
     )

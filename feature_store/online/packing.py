@@ -28,7 +28,7 @@ import numpy as np
 import numpy.typing as npt
 
 from contracts.errors import ArtefactError, ReleaseMismatch
-from contracts.events import UNTOLD
+from contracts.events import UNSPECIFIED_TYPE
 from contracts.features import FeatureSchema, History
 from contracts.fingerprint import fingerprint_json
 from contracts.ids import FloatArray
@@ -118,7 +118,7 @@ def pack_histories(events: History, lengths: Sequence[int], id_map: str, written
     packed, size = rows.tobytes(), EVENT.itemsize
     counts = np.asarray(lengths, np.int64)
     ends = np.cumsum(counts)
-    n_typed = np.append(0, np.cumsum(events.event_types != UNTOLD))
+    n_typed = np.append(0, np.cumsum(events.event_types != UNSPECIFIED_TYPE))
     # Of a bundle that told no types the bytes are what they always were.
     typed = n_typed[ends] > n_typed[ends - counts]
     headers = [HEADER.pack(HISTORY_MAGIC, version, written, bytes.fromhex(id_map)) for version in HISTORY_VERSIONS]
@@ -143,7 +143,7 @@ def unpack_history(packed: bytes, id_map: str) -> History:
 
 
 def _check_fits(events: History) -> None:
-    item_idx, event_type = events.item_idx.max(initial=0), events.event_types.max(initial=UNTOLD)
+    item_idx, event_type = events.item_idx.max(initial=0), events.event_types.max(initial=UNSPECIFIED_TYPE)
     if item_idx > LARGEST_IDX or event_type > LARGEST_TYPE:
         raise ArtefactError(
             f"Histories hold item number {item_idx} and event type {event_type}; the online store takes numbers up to "

@@ -34,7 +34,7 @@ import numpy as np
 import numpy.typing as npt
 
 from contracts.calendar import MICROSECOND, epoch_microseconds
-from contracts.events import EVENT_CODES, UNTOLD
+from contracts.events import EVENT_CODES, UNSPECIFIED_TYPE
 from contracts.features import Entity, FeatureSchema, History, Person, ReadRows, RecentEvents
 from contracts.id_map import UNKNOWN
 from feature_store.definitions import views_of
@@ -133,9 +133,9 @@ class _Moment:
         return cls(now_us, as_of, is_of_row, person.history, _since(as_of, person))
 
     @property
-    def tells_types(self) -> bool:
+    def has_event_types(self) -> bool:
         """Whether it is known of what type each event is."""
-        return not (self.history.event_types == UNTOLD).any()
+        return not (self.history.event_types == UNSPECIFIED_TYPE).any()
 
     def of_types(self, codes: tuple[int, ...]) -> _Moment:
         """The same with the events of these types alone; all where none is named."""
@@ -164,7 +164,7 @@ def _is_of(events: RecentEvents | History, codes: tuple[int, ...]) -> Flags:
 
 
 def _in_history(events: RecentEvents, history: History) -> Flags:
-    """Whether each event is in the history: the same item and type in the same second; any type where one is untold."""
+    """Whether each event is in the history: the same item and type in the same second; an unspecified type is any."""
     seconds = events.event_ts
     if not len(history) or seconds.min(initial=np.iinfo(np.int64).max) > history.event_ts[-1]:
         return np.zeros(len(events), bool)
@@ -176,8 +176,8 @@ def _in_history(events: RecentEvents, history: History) -> Flags:
     return np.array(
         [
             event[:2] in of_any_type
-            if event[2] == UNTOLD
-            else event in in_history or (*event[:2], UNTOLD) in in_history
+            if event[2] == UNSPECIFIED_TYPE
+            else event in in_history or (*event[:2], UNSPECIFIED_TYPE) in in_history
             for event in new
         ],
         bool,
@@ -200,7 +200,7 @@ class _Plan:
 
     def write(self, moment: _Moment, values: Cells, missing: Flags) -> None:
         """Put the values as of now into a row, and note that they are there."""
-        if self.codes and not moment.tells_types:
+        if self.codes and not moment.has_event_types:
             return
         moment = moment.of_types(self.codes)
         events_us = moment.since.event_us

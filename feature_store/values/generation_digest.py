@@ -124,7 +124,7 @@ def _histories_fingerprint(source: ValueSource) -> str:
         "lengths": _json_array(lengths),
         "values": _events_fingerprint(source, "values", np.float32, n_events),
     }
-    if source.tells_types:
+    if source.has_event_types:
         members[EVENT_TYPES] = _events_fingerprint(source, EVENT_TYPES, np.uint8, n_events)
     return fingerprint_chunks(_json_object(members))
 

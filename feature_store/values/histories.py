@@ -8,7 +8,7 @@ import polars as pl
 import polars.selectors as cs
 
 from contracts.errors import ReleaseMismatch
-from contracts.events import UNTOLD
+from contracts.events import UNSPECIFIED_TYPE
 from contracts.features import History
 from contracts.id_map import UNKNOWN, IdMap
 from contracts.ids import EventCodes
@@ -68,7 +68,7 @@ def _exploded(histories: pl.DataFrame) -> pl.DataFrame:
 
 def _types(rows: pl.DataFrame) -> EventCodes:
     if EVENT_TYPES not in rows.columns:
-        return np.full(rows.height, UNTOLD, np.uint8)
+        return np.full(rows.height, UNSPECIFIED_TYPE, np.uint8)
     return rows[EVENT_TYPES].to_numpy().astype(np.uint8)
 
 

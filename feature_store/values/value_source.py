@@ -41,7 +41,7 @@ class ValueSource(Protocol):
         ...
 
     @property
-    def tells_types(self) -> bool:
+    def has_event_types(self) -> bool:
         """Whether histories say of what type each event is."""
         ...
 

@@ -102,7 +102,7 @@ class FeatureValues:
         return generation_id_of(self)
 
     @property
-    def tells_types(self) -> bool:
+    def has_event_types(self) -> bool:
         """Whether histories say of what type each event is."""
         return EVENT_TYPES in self.histories.columns
 

@@ -48,7 +48,7 @@ class ValuesFolder:
         return {name: self._n_rows(table) for name, table in tables.items()}
 
     @cached_property
-    def tells_types(self) -> bool:
+    def has_event_types(self) -> bool:
         with self._opened("history") as file:
             return EVENT_TYPES in file.schema_arrow.names
 

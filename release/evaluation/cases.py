@@ -124,7 +124,7 @@ def _items(events: pl.DataFrame) -> ItemIdxArray:
 
 
 def _history(events: pl.DataFrame) -> History:
-    return History.untold(
+    return History.without_types(
         events["item_idx"].to_numpy().astype(np.int32),
         events["event_ts"].dt.epoch("s").to_numpy().astype(np.int64),
         events["value"].fill_null(float("nan")).to_numpy().astype(np.float32),

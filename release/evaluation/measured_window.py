@@ -144,7 +144,7 @@ def _row(group: str, case: Case, item_ids: IdMap) -> tuple[Any, ...]:
 
 
 def _case(row: Mapping[str, Any], asked: IdMap, judged: IdMap) -> Case:
-    session = History.untold(
+    session = History.without_types(
         asked.indices(row["session_item_ids"]),
         np.array(row["session_event_ts"], np.int64),
         np.array(row["session_values"], np.float32),

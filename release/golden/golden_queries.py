@@ -163,7 +163,7 @@ def answer_question(release: Release, reader: FeatureReader, now: datetime, ques
 
 def _history(clicks: Sequence[Click], item_ids: IdMap) -> History:
     values = [float("nan") if click.value is None else click.value for click in clicks]
-    return History.untold(
+    return History.without_types(
         item_ids.indices(click.item_id for click in clicks),
         np.array([click.event_ts for click in clicks], np.int64),
         np.array(values, np.float32),

@@ -33,7 +33,7 @@ class Basis:
     """What the values of one release are computed again from.
 
     generations: when each generation logged was true, to the microsecond; item_ids: the release's; history_length:
-    events kept per person; tells_types: whether its histories say of what type an event is; other_tables: see
+    events kept per person; has_event_types: whether its histories say of what type an event is; other_tables: see
     LoggedParity; tolerance: largest relative difference of two values that count as equal, 0 for the same 32 bits.
     """
 
@@ -42,7 +42,7 @@ class Basis:
     item_ids: IdMap
     generations: dict[str, datetime]
     history_length: int
-    tells_types: bool = True
+    has_event_types: bool = True
     other_tables: tuple[str, ...] = ()
     tolerance: float = 0.0
 
@@ -83,7 +83,7 @@ def _check_rows(
         for key, request_id in zip(keys, requests, strict=True)
     ]
     expected = expected_rows(
-        basis.tables, schema, keys, basis.history_length, basis.item_ids, tells_types=basis.tells_types
+        basis.tables, schema, keys, basis.history_length, basis.item_ids, has_event_types=basis.has_event_types
     )
     return [
         _compared(name, _column(found, column), _column(expected, column), where, basis.tolerance)

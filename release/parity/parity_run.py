@@ -62,7 +62,7 @@ def _basis(
         item_ids=Catalogue.load(bundle / CATALOGUE).ids,
         generations={one.generation_id: _as_of(home, one, used) for one in used},
         history_length=int(manifest.params["features"]["history_length"]),
-        tells_types=manifest.format_version >= TYPED_SINCE_VERSION,
+        has_event_types=manifest.format_version >= TYPED_SINCE_VERSION,
         other_tables=tuple(
             name for name in SCHEMAS if fingerprint_file(folder / f"{name}.parquet") != manifest.data.get(name)
         ),

@@ -119,7 +119,9 @@ def test_somebody_of_whom_nothing_is_known_gets_only_what_is_popular(generator):
 
 
 def test_items_unknown_to_the_release_count_for_nothing_in_a_history(generator):
-    unknown = History.untold(np.array([-1], np.int32), np.array([NOW - 5], np.int64), np.array([np.nan], np.float32))
+    unknown = History.without_types(
+        np.array([-1], np.int32), np.array([NOW - 5], np.int64), np.array([np.nan], np.float32)
+    )
     query = checkerboard().query("u505")
     polluted = replace(query, history=unknown.followed_by(query.history))
     assert generator.propose(polluted, 5).item_idx.tolist() == generator.propose(query, 5).item_idx.tolist()

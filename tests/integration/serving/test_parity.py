@@ -374,7 +374,7 @@ def test_of_a_bundle_of_before_it_is_known_that_its_histories_tell_no_types(
     answering = Answering(stage)
     answering.answer(PEOPLE[0])
     answering.check(tables)
-    assert [basis.tells_types for basis in bases] == [tells]
+    assert [basis.has_event_types for basis in bases] == [tells]
 
 
 def test_a_tolerance_may_be_named(stage: Stage, tables: Path) -> None:

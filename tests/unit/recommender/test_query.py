@@ -10,7 +10,9 @@ from recommender.query import RetrievalQuery
 
 def query(history: list[int], stated: tuple[int, ...] = (), anchor: int | None = None) -> RetrievalQuery:
     n_events = len(history)
-    events = History.untold(np.array(history, np.int32), np.arange(n_events), np.full(n_events, np.nan, np.float32))
+    events = History.without_types(
+        np.array(history, np.int32), np.arange(n_events), np.full(n_events, np.nan, np.float32)
+    )
     return RetrievalQuery(100, events, anchor=anchor, preferred_items=np.array(stated, np.int32))
 
 

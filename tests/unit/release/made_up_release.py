@@ -141,7 +141,7 @@ def made_up_reader(histories: dict[str, list[str]] | None = None) -> OfflineFeat
 def clicks(*item_ids: str) -> History:
     n_clicks = len(item_ids)
     seconds = [int(NOW.timestamp()) - 60 * (n_clicks - at) for at in range(n_clicks)]
-    return History.untold(
+    return History.without_types(
         catalogue().ids.indices(item_ids), np.array(seconds, np.int64), np.full(n_clicks, np.nan, np.float32)
     )
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from contracts.errors import ArtefactError, ReleaseMismatch
-from contracts.events import UNTOLD
+from contracts.events import UNSPECIFIED_TYPE
 from contracts.features import Entity, FeatureSchema, FeatureSpec, History
 from feature_store.online.packing import (
     HEADER,
@@ -57,9 +57,9 @@ def test_a_history_is_a_header_and_twelve_bytes_per_event():
 
 
 def test_a_history_that_tells_no_types_is_packed_and_read_as_before_there_were_any():
-    packed = pack_history(one_event(item_idx=7, event_type=UNTOLD), ID_MAP, 5)
+    packed = pack_history(one_event(item_idx=7, event_type=UNSPECIFIED_TYPE), ID_MAP, 5)
     assert packed == b"SH\x02\x00" + struct.pack("<I", 5) + bytes.fromhex(ID_MAP) + struct.pack("<iIf", 7, 99, 4.5)
-    assert unpack_history(packed, ID_MAP).event_types.tolist() == [UNTOLD]
+    assert unpack_history(packed, ID_MAP).event_types.tolist() == [UNSPECIFIED_TYPE]
 
 
 @pytest.mark.parametrize(("item_idx", "event_type"), [(2**28, 1), (1, 16)])
@@ -90,7 +90,9 @@ def test_rows_come_back_bit_for_bit_in_the_order_asked_with_the_unknown_in_betwe
 
 @given(
     st.lists(
-        st.tuples(st.integers(0, 2**28 - 1), st.integers(0, 2**32 - 1), st.integers(UNTOLD, 15), st.floats(width=32))
+        st.tuples(
+            st.integers(0, 2**28 - 1), st.integers(0, 2**32 - 1), st.integers(UNSPECIFIED_TYPE, 15), st.floats(width=32)
+        )
     )
 )
 def test_a_history_comes_back_as_it_was(events):

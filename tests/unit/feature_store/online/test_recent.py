@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import redis
 
-from contracts.events import EVENT_CODES, POSITIVE_EVENTS, UNTOLD, EventType
+from contracts.events import EVENT_CODES, POSITIVE_EVENTS, UNSPECIFIED_TYPE, EventType
 from contracts.features import RecentEvents
 from contracts.id_map import UNKNOWN, IdMap
 from contracts.ids import ItemId, SessionId, UserId
@@ -137,4 +137,4 @@ def test_the_bytes_of_an_event_are_those_that_the_format_says():
 
 def test_every_event_that_is_kept_has_a_code_of_its_own():
     assert set(EVENT_CODES) == POSITIVE_EVENTS
-    assert len({*EVENT_CODES.values(), UNTOLD}) == len(EVENT_CODES) + 1
+    assert len({*EVENT_CODES.values(), UNSPECIFIED_TYPE}) == len(EVENT_CODES) + 1

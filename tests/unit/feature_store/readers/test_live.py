@@ -312,7 +312,7 @@ def test_events_of_a_type_are_counted_enter_and_leave_by_themselves():
 def without_types(person: Person) -> Person:
     """As a bundle of before told it."""
     history = person.history
-    return replace(person, history=History.untold(history.item_idx, history.event_ts, history.values))
+    return replace(person, history=History.without_types(history.item_idx, history.event_ts, history.values))
 
 
 def test_where_a_history_tells_no_types_counts_by_type_stay_as_they_were_published_and_others_do_not():
@@ -345,7 +345,7 @@ def test_what_must_be_given_where_a_history_tells_no_types_is_what_is_given():
     bought = ("i8", AS_OF + HOUR, EventType.PURCHASE)
     now, logged = AS_OF + 2 * DAY, (((bought[1] - EPOCH) // TICK, bought[2]),)
     keys = [RowKey(user_id, AS_OF, now, logged) for user_id in done]
-    right = expected_rows(tables(done), SCHEMAS.user, keys, 1000, ITEMS, tells_types=False)
+    right = expected_rows(tables(done), SCHEMAS.user, keys, 1000, ITEMS, has_event_types=False)
     for at, user_id in enumerate(done):
         person = without_types(reader_of(done).read_person(UserId(user_id), None, now))
         found = bring_up_to(with_recent(person, [bought]), SCHEMAS.user, now).features

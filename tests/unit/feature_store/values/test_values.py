@@ -11,7 +11,7 @@ from hypothesis.extra import numpy as hnp
 
 from contracts.artefact import fingerprint_array
 from contracts.errors import ArtefactError, ReleaseMismatch
-from contracts.events import UNTOLD
+from contracts.events import UNSPECIFIED_TYPE
 from contracts.features import Entity, FeatureSchema
 from feature_store.values import generation_digest
 from feature_store.values.histories import EventsByPerson
@@ -57,7 +57,7 @@ def test_histories_that_tell_no_types_are_saved_and_loaded_as_they_are(tmp_path)
     assert generation_digest.generation_id_of(folder) == folder.generation_id == values.generation_id
     events = EventsByPerson(values.histories, ids_of(values)).of(values.histories["user_id"][0])
     assert len(events) > 0
-    assert set(events.event_types.tolist()) == {UNTOLD}
+    assert set(events.event_types.tolist()) == {UNSPECIFIED_TYPE}
 
 
 @pytest.mark.parametrize("rows_at_once", [1, 7, 1000])

@@ -31,7 +31,9 @@ def interactions(*rows: tuple[str, int, float]) -> Interactions:
 
 def last_here(day: float) -> RetrievalQuery:
     moment = np.array([int(START.timestamp() + day * DAY)])
-    return RetrievalQuery(int(NOW), History.untold(np.array([0], np.int32), moment, np.array([np.nan], np.float32)))
+    return RetrievalQuery(
+        int(NOW), History.without_types(np.array([0], np.int32), moment, np.array([np.nan], np.float32))
+    )
 
 
 class TestNewArrivals:

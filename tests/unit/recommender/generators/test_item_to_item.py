@@ -39,7 +39,7 @@ def catalogue() -> Catalogue:
 
 
 def weight(generator: ItemToItemGenerator, source: int, neighbour: int) -> float:
-    history = History.untold(np.array([source], np.int32), np.array([0]), np.array([np.nan], np.float32))
+    history = History.without_types(np.array([source], np.int32), np.array([0]), np.array([np.nan], np.float32))
     return float(generator.score(RetrievalQuery(1, history), np.array([neighbour], np.int32))[0])
 
 
@@ -83,7 +83,7 @@ def test_a_visit_ends_after_a_pause_longer_than_the_gap(pause_hours, is_next_vis
 
 def test_the_mean_and_the_max_pool_what_the_items_of_a_history_say():
     rows = interactions(("a", 0, 1), ("a", 2, 1), ("b", 1, 1), ("b", 2, 1), ("c", 1, 1), ("c", 2, 1))
-    both = History.untold(np.array([0, 1], np.int32), np.array([0, 1]), np.array([np.nan, np.nan], np.float32))
+    both = History.without_types(np.array([0, 1], np.int32), np.array([0, 1]), np.array([np.nan, np.nan], np.float32))
     for fit, pool in ((fit_covisitation_max, max), (lambda *args: fit_covisitation(*args[:2], NOW, args[2]), None)):
         fitted = fit(rows, catalogue(), SETTINGS)
         said = [weight(fitted, 0, 2), weight(fitted, 1, 2)]
@@ -102,7 +102,9 @@ def test_only_the_nearest_neighbours_are_kept_ties_by_index():
 def test_the_item_that_speaks_most_for_a_candidate_is_named():
     rows = interactions(("a", 0, 1), ("a", 2, 1), ("b", 1, 1), ("b", 2, 1), ("c", 1, 1), ("c", 2, 1))
     fitted = fit_covisitation_max(rows, catalogue(), SETTINGS)
-    history = History.untold(np.array([0, 1], np.int32), np.array([0, 1]), np.array([np.nan, np.nan], np.float32))
+    history = History.without_types(
+        np.array([0, 1], np.int32), np.array([0, 1]), np.array([np.nan, np.nan], np.float32)
+    )
     assert fitted.because(RetrievalQuery(2, history), 2) == 1
     assert fitted.because(RetrievalQuery(2, history), 7) is None
 

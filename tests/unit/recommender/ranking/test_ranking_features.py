@@ -43,7 +43,7 @@ NOW = round(40 * SECONDS_PER_YEAR)  # the beginning of 2010
 def query(*item_idx: int, **changes: object) -> RetrievalQuery:
     n_events = len(item_idx)
     times = np.arange(n_events) + NOW - 2 * DAY - n_events + 1
-    history = History.untold(np.array(item_idx, np.int32), times, np.full(n_events, np.nan, np.float32))
+    history = History.without_types(np.array(item_idx, np.int32), times, np.full(n_events, np.nan, np.float32))
     return replace(RetrievalQuery(NOW, history), **changes)
 
 
@@ -251,7 +251,7 @@ def visited(*ages_minutes: float) -> RetrievalQuery:
     """Somebody who touched item 0, 1, 2, ... so many minutes ago."""
     times = np.array([NOW - round(60 * age) for age in ages_minutes], np.int64)
     items = np.arange(len(times), dtype=np.int32)
-    return RetrievalQuery(NOW, History.untold(items, times, np.full(len(times), np.nan, np.float32)))
+    return RetrievalQuery(NOW, History.without_types(items, times, np.full(len(times), np.nan, np.float32)))
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from release.answering.tiers import FILLER_WEIGHT, Scorer, fuse_by_rank, identif
 
 
 def query(n_events: int = 0, **told: object) -> RetrievalQuery:
-    history = History.untold(
+    history = History.without_types(
         np.arange(n_events, dtype=np.int32), np.arange(n_events, dtype=np.int64), np.ones(n_events, np.float32)
     )
     return RetrievalQuery(now=100, history=history, **told)  # type: ignore[arg-type]

@@ -78,7 +78,7 @@ def cases(draw: st.DrawFn) -> Case:
         k=draw(st.integers(1, 50)),
     )
     moment = draw(st.datetimes(datetime(1970, 1, 2), datetime(2200, 1, 1), timezones=st.just(UTC)))  # noqa: DTZ001 in UTC
-    history = History.untold(session, np.array(seconds, np.int64), np.array(values, np.float32))
+    history = History.without_types(session, np.array(seconds, np.int64), np.array(values, np.float32))
     return Case(draw(TEXT), request, moment, draw(ITEM_IDX), history)
 
 

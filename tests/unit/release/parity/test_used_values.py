@@ -40,7 +40,7 @@ class Shelf:
 
     def read_person(self, *_asked: object) -> Person:
         self.n_reads += 1
-        history = History.untold(np.array([3, 4], np.int32), np.array([5, 9]), np.zeros(2, np.float32))
+        history = History.without_types(np.array([3, 4], np.int32), np.array([5, 9]), np.zeros(2, np.float32))
         recent = RecentEvents(
             np.array([-1], np.int32), np.array([7_000_000]), np.array([2], np.uint8), np.ones(1, np.float32)
         )
