@@ -74,8 +74,8 @@ def expected_rows(
 ) -> ReadRows:
     """The row that a reader of this schema must give for each key at its moment, in the order of the keys.
 
-    history_length, item_ids: see `expected_histories`. has_event_types: whether this release's histories have types (see
-    `live`).
+    history_length, item_ids: see `expected_histories`. has_event_types: whether the release's histories have types,
+    see `live`.
     Raises ReleaseMismatch when a feature of the schema is not declared here.
     """
     _check_declared(schema)
