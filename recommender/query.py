@@ -23,6 +23,11 @@ class RetrievalQuery:
     segment: `age_band`, `gender`, `occupation`, `device`, `day_part`, `entry_page` where known (see segments).
     anchor: the item whose page is shown, or None. preferred_categories: (n_categories,) or of length zero; weights.
     preferred_items, excluded: dense ids; excluded items are never proposed.
+
+    >>> RetrievalQuery(now=0, preferred_items=np.array([4, 7, 4], np.int32)).taste_items().tolist()
+    [7, 4]
+    >>> RetrievalQuery(now=0, preferred_items=np.array([4, 7], np.int32), anchor=2).taste_items().tolist()
+    [2]
     """
 
     now: int

@@ -93,8 +93,11 @@ class Aggregation:
 class Feature:
     """One column of a view.
 
-    when_empty: its value where no event speaks of it: 0 for counts, None (missing) for others.
+    when_empty: its value where no event tells of it: 0 for counts, None (missing) for others.
     rests_on: a feature of the same entity without which this one says nothing: both are learnt, or neither.
+
+    >>> Feature("user_view_count_7d", when_empty=0.0)
+    Feature(name='user_view_count_7d', when_empty=0.0, rests_on=None)
     """
 
     name: str
@@ -111,6 +114,25 @@ class FeatureView:
     expression: from the rows of the source (see Source) to one row per KEY with a column per feature; a key may be left
     out. aggregations: instead of an expression, one for each feature. owner: whom to ask.
     Raises ValueError when a view has both, or neither, or not an aggregation for each feature.
+
+    How often a person viewed something in a week, and when they last did:
+
+    >>> view = FeatureView(
+    ...     name="user_views_7d",
+    ...     entity=Entity.USER,
+    ...     source=Source.EVENTS,
+    ...     window=timedelta(days=7),
+    ...     ttl=timedelta(days=30),
+    ...     owner="recommendations",
+    ...     description="How often a person viewed something in a week, and when they last did.",
+    ...     features=(Feature("user_view_count_7d", when_empty=0.0), Feature("user_view_recency_days_7d")),
+    ...     aggregations=(
+    ...         Aggregation(AggregateFunction.COUNT, (EventType.VIEW,)),
+    ...         Aggregation(AggregateFunction.DAYS_SINCE_LAST, (EventType.VIEW,)),
+    ...     ),
+    ... )
+    >>> view.reach.days
+    7
     """
 
     name: str

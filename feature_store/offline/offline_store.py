@@ -33,6 +33,18 @@ def point_in_time_join(
     spine: `<entity>_id`, `as_of` (UTC) and whatever else; its rows, their number, order and duplicates are kept.
     n_threads: of the engine, None for all cores; values do not depend on it. engine: what computes, see `engines`.
     Returns f32 columns in the schema's order; null where missing.
+
+    What happens at as_of itself is not known at as_of:
+
+    >>> from datetime import UTC
+    >>> from contracts.tables import INTERACTIONS_SCHEMA, ITEMS_SCHEMA, USERS_SCHEMA
+    >>> first, second, third = (datetime(2024, 1, day, tzinfo=UTC) for day in (1, 2, 3))
+    >>> views = [("ada", "dune", "view", moment, None, None, None) for moment in (first, second)]
+    >>> interactions = pl.DataFrame(views, INTERACTIONS_SCHEMA, orient="row")
+    >>> tables = CanonicalTables(interactions, pl.DataFrame(schema=ITEMS_SCHEMA), pl.DataFrame(schema=USERS_SCHEMA))
+    >>> spine = pl.DataFrame({"user_id": ["ada", "ada"], "as_of": [second, third]})
+    >>> point_in_time_join(spine, tables, Entity.USER)["user_event_count_7d"].to_list()
+    [1.0, 2.0]
     """
     key = f"{entity}_id"
     keys = pl.DataFrame({"entity_id": spine[key].cast(pl.String), "as_of_us": _microseconds(spine["as_of"])})

@@ -26,7 +26,18 @@ KIND = "generator-als"
 
 @dataclass(frozen=True)
 class AlsGenerator:
-    """item_factors: (n_items, factors), the paper's Y; zero for an item nobody had touched."""
+    """Items near the taste that a history tells of, by the factors of who touched what.
+
+    item_factors: (n_items, factors), the paper's Y; zero for an item nobody had touched.
+
+    >>> from contracts.features import History
+    >>> factors = np.array([[1, 0], [0.9, 0.1], [0, 1]], np.float32)
+    >>> generator = AlsGenerator(factors, regularization=0.1, alpha=10.0, catalogue_fingerprint="ids of three items")
+    >>> item_0, a_minute_ago, no_value = np.array([0], np.int32), np.array([940]), np.array([np.nan], np.float32)
+    >>> history = History.without_types(item_0, a_minute_ago, no_value)
+    >>> generator.propose(RetrievalQuery(now=1000, history=history, excluded=item_0), k=1).item_idx.tolist()
+    [1]
+    """
 
     item_factors: FloatArray
     regularization: float

@@ -23,7 +23,19 @@ HEAD = 1000
 
 @dataclass(frozen=True)
 class ContentGenerator:
-    """appeal: (n_items,) what parts items of the same categories: 1 + log(1 + events)."""
+    """Items of the categories that somebody touched, or says they like.
+
+    appeal: (n_items,) what parts items of the same categories: 1 + log(1 + events).
+
+    >>> import polars as pl
+    >>> from contracts.tables import ITEMS_SCHEMA
+    >>> films = [(name, None, [kind], None, None, None, None) for name, kind in (("alien", "sf"), ("brazil", "comedy"))]
+    >>> catalogue = Catalogue.from_items(pl.DataFrame(films, ITEMS_SCHEMA, orient="row"))
+    >>> generator = ContentGenerator(catalogue, np.ones(2, np.float32))
+    >>> query = RetrievalQuery(now=0, preferred_categories=catalogue.category_vector(["comedy"]))
+    >>> catalogue.ids.external(generator.propose(query, k=1).item_idx)
+    ['brazil']
+    """
 
     catalogue: Catalogue
     appeal: FloatArray

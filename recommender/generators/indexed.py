@@ -19,6 +19,18 @@ class IndexedGenerator:
     """The generator `als`, with the same scores; what it proposes is found in the index.
 
     Raises ReleaseMismatch for an index that was built from other embeddings, or that holds other vectors.
+
+    >>> import numpy as np
+    >>> from contracts.id_map import IdMap
+    >>> from contracts.settings.index import IndexSettings
+    >>> ids, factors = IdMap.of(["a", "b", "c"]), np.array([[1, 0], [0.9, 0.1], [0, 1]], np.float32)
+    >>> settings = IndexSettings(
+    ...     exact_below=1000, hnsw_links=16, hnsw_ef_construction=100, hnsw_ef_search=50, recall_k=2, min_recall=0.9
+    ... )
+    >>> als = AlsGenerator(factors, regularization=0.1, alpha=10.0, catalogue_fingerprint=ids.fingerprint)
+    >>> generator = IndexedGenerator(als, VectorIndex.build(factors, ids, settings))
+    >>> ids.external(generator.propose(RetrievalQuery(now=0, anchor=2), k=1).item_idx)
+    ['c']
     """
 
     als: AlsGenerator

@@ -41,7 +41,24 @@ class Pooling(StrEnum):
 
 @dataclass(frozen=True)
 class ItemToItemGenerator:
-    """The neighbours of item i, in the order of their index, are neighbours[starts[i]:starts[i+1]]; weights > 0."""
+    """What goes with the items of a history.
+
+    The neighbours of item i, in the order of their index, are neighbours[starts[i]:starts[i+1]]; weights > 0.
+
+    Item 0 goes with item 2, and a little with item 1:
+
+    >>> generator = ItemToItemGenerator(
+    ...     name="covisitation",
+    ...     starts=np.array([0, 2, 2, 2]),
+    ...     neighbours=np.array([1, 2], np.int32),
+    ...     weights=np.array([0.1, 0.7], np.float32),
+    ...     pooling=Pooling.MEAN,
+    ...     history_length=10,
+    ...     catalogue_fingerprint="ids of three items",
+    ... )
+    >>> generator.propose(RetrievalQuery(now=0, anchor=0), k=2).item_idx.tolist()
+    [2, 1]
+    """
 
     name: str
     starts: npt.NDArray[np.int64]

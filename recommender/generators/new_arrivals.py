@@ -21,7 +21,16 @@ MOST_DAYS = 200.0  # beyond this, older is no different
 
 @dataclass(frozen=True)
 class NewArrivalsGenerator:
-    """first_ts: (n_items,) epoch seconds of each item's first event; the end of the data where there was none yet."""
+    """What has come into the catalogue since somebody was last here, the newest first.
+
+    first_ts: (n_items,) epoch seconds of each item's first event; the end of the data where there was none yet.
+
+    >>> from contracts.features import History
+    >>> generator = NewArrivalsGenerator(np.array([100.0, 900.0, 500.0]), "ids of three items")
+    >>> last_visit = History.without_types(np.array([0], np.int32), np.array([400]), np.array([np.nan], np.float32))
+    >>> generator.propose(RetrievalQuery(now=1000, history=last_visit), k=2).item_idx.tolist()
+    [1, 2]
+    """
 
     first_ts: npt.NDArray[np.float64]
     catalogue_fingerprint: str

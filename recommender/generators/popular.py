@@ -24,7 +24,14 @@ HEAD = 2000
 
 @dataclass(frozen=True)
 class PopularGenerator:
-    """shares: (n_items,) the share of all events that each item had in the window. The same for everybody."""
+    """The most popular items, the same for everybody.
+
+    shares: (n_items,) the share of all events that each item had in the window.
+
+    >>> generator = PopularGenerator("popular", np.array([0.2, 0.5, 0.3], np.float32), "ids of three items")
+    >>> generator.propose(RetrievalQuery(now=0), k=2).item_idx.tolist()
+    [1, 2]
+    """
 
     name: str
     shares: FloatArray
@@ -65,7 +72,17 @@ class PopularGenerator:
 
 @dataclass(frozen=True)
 class PopularSegmentGenerator:
-    """shares: (n_segments, n_items) smoothed shares; row r: people with the attribute and value segments[r]."""
+    """What is popular among people who share an attribute with whoever asks.
+
+    shares: (n_segments, n_items) smoothed shares; row r: people with the attribute and value segments[r].
+
+    >>> shares = np.array([[0.1, 0.9], [0.8, 0.2]], np.float32)
+    >>> generator = PopularSegmentGenerator((("device", "phone"), ("device", "tablet")), shares, "ids of two items")
+    >>> generator.propose(RetrievalQuery(now=0, segment={"device": "tablet"}), k=1).item_idx.tolist()
+    [0]
+    >>> len(generator.propose(RetrievalQuery(now=0), k=1))
+    0
+    """
 
     segments: tuple[tuple[str, str], ...]
     shares: FloatArray

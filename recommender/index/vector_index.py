@@ -42,7 +42,17 @@ class VectorIndex:
 
     item_idx: (n_vectors,) the item behind each position of the index; items without a vector are not in it.
     ids_fingerprint: of the catalogue's ids; embeddings_fingerprint: of the vectors it was built from.
-    recall: found at `recall_k` against exact search, NaN until measured.
+    recall: at `recall_k` against exact search, NaN until measured.
+
+    >>> settings = IndexSettings(
+    ...     exact_below=1000, hnsw_links=16, hnsw_ef_construction=100, hnsw_ef_search=50, recall_k=2, min_recall=0.9
+    ... )
+    >>> vectors = np.array([[1, 0], [0, 1], [0.6, 0.8]], np.float32)
+    >>> index = VectorIndex.build(vectors, IdMap.of(["a", "b", "c"]), settings)
+    >>> index.search(np.array([0, 1], np.float32), k=2, excluded=no_items()).item_idx.tolist()
+    [1, 2]
+    >>> index.is_exact
+    True
     """
 
     searcher: Any  # a faiss index; the library publishes no types

@@ -66,6 +66,22 @@ class Ranker:
 
     feature_names: the columns it expects, in order. built_with: fingerprints of the generators and the feature schemas.
     n_trees: as many as early stopping chose. curve: how that was chosen; None when loaded.
+
+    Two snapshots of ten queries with three candidates each; the one with the largest value is the one that was chosen:
+
+    >>> rng = np.random.default_rng(7)
+    >>> values = rng.random((60, 1), np.float32)
+    >>> labels = (values.reshape(20, 3) == values.reshape(20, 3).max(axis=1, keepdims=True)).astype(np.int32).ravel()
+    >>> group_sizes, moments = np.full(20, 3, np.int32), np.repeat([1, 2], 10)
+    >>> rows = RankingRows(("score_als",), values, labels, group_sizes, moments)
+    >>> settings = RankingSettings(
+    ...     n_trees=5, n_leaves=4, learning_rate=0.1, min_rows_per_leaf=2, feature_share=1.0, row_share=1.0, l2=0.0,
+    ...     early_stopping_rounds=5, n_threads=1,
+    ... )
+    >>> ranker = Ranker.fit(rows, settings, seed=7, built_with={})
+    >>> low, high = ranker.score(np.array([[0.1], [0.9]], np.float32))
+    >>> bool(low < high)
+    True
     """
 
     booster: lgb.Booster

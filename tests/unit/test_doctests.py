@@ -1,0 +1,28 @@
+"""The examples in docstrings run, and give what they say."""
+
+import doctest
+from importlib import import_module
+
+import pytest
+
+MODULES = (
+    "feature_store.definitions.views",
+    "feature_store.offline.offline_store",
+    "recommender.generators.als",
+    "recommender.generators.base",
+    "recommender.generators.content",
+    "recommender.generators.indexed",
+    "recommender.generators.item_to_item",
+    "recommender.generators.new_arrivals",
+    "recommender.generators.popular",
+    "recommender.index.vector_index",
+    "recommender.query",
+    "recommender.ranking.ranker",
+)
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_the_examples_of_a_module_give_what_they_say(name: str) -> None:
+    failed, attempted = doctest.testmod(import_module(name))
+    assert attempted, f"{name} has no example"
+    assert not failed
