@@ -198,7 +198,7 @@ def test_values_evicted_in_the_middle_give_no_receipt(client, monkeypatch):
         client.config_set("maxmemory", read_memory(client).used)
 
     in_the_middle(monkeypatch, evict)
-    with pytest.raises(StoreError, match=r"maxmemory|turn"):
+    with pytest.raises(StoreError, match=r"maxmemory|lease"):
         publish_new(client)
     client.config_set("maxmemory", 0)
     assert not is_new_published(client)
