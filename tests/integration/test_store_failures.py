@@ -274,7 +274,7 @@ def test_a_dump_from_before_the_end_restored_at_the_end_gives_no_receipt(server,
 
     in_the_middle(monkeypatch, client.save)
     monkeypatch.setattr(publishing._Publication, "check_all_there", come_back)
-    with pytest.raises(StoreError, match="lost our turn"):
+    with pytest.raises(StoreError, match="lost the lease"):
         publish_new(client)
     assert not is_new_published(client)
     assert_served_whole(client)
