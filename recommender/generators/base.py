@@ -19,7 +19,7 @@ class Generator(Protocol):
 
     >>> import numpy as np
     >>> from recommender.generators.popular import PopularGenerator
-    >>> generator: Generator = PopularGenerator("popular", np.array([0.5, 0.125, 0.375], np.float32), "ids of three items")
+    >>> generator = PopularGenerator("popular", np.array([0.5, 0.125, 0.375], np.float32), "ids of three items")
     >>> generator.propose(RetrievalQuery(now=0, excluded=np.array([0], np.int32)), k=2).item_idx.tolist()
     [2, 1]
     >>> generator.score(RetrievalQuery(now=0), np.array([1], np.int32)).tolist()
