@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from contracts.settings.settings import Settings
+from contracts.settings.candidates import CandidateSettings
+from contracts.settings.group import Group
+from contracts.settings.top import Seed
 from contracts.tables import CanonicalTables
 from pipelines.matrix_run import emptied, load_split, run_matrix_stage
 from pipelines.paths import CANDIDATES, VALID, Cutoff
@@ -16,7 +18,14 @@ from recommender.content_vectors import content_vectors
 from recommender.generators import fit_generators, save_generators
 
 
-def run(settings: Settings, cutoff: Cutoff) -> dict[str, Any]:
+class Params(Group):
+    """What the stage reads of params.yaml."""
+
+    candidates: CandidateSettings
+    seed: Seed
+
+
+def run(settings: Params, cutoff: Cutoff) -> dict[str, Any]:
     """Write catalogue and generators; returns how many items and generators there are."""
     tables = CanonicalTables.load(VALID, impressions=False)
     as_of = load_split().end(cutoff)
@@ -27,4 +36,4 @@ def run(settings: Settings, cutoff: Cutoff) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    run_matrix_stage("candidates", run)
+    run_matrix_stage("candidates", Params, run)

@@ -11,7 +11,10 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from contracts.settings.settings import Settings
+from contracts.settings.evaluate import EvaluateSettings
+from contracts.settings.group import Group
+from contracts.settings.request import RequestSettings
+from contracts.settings.top import Seed
 from contracts.tables import CanonicalTables
 from feature_store.readers.offline_reader import OfflineFeatureReader
 from feature_store.values.values import FeatureValues, load_schemas
@@ -26,7 +29,15 @@ from release.evaluation.report import write_report
 from release.evaluation.summary import Bootstrap
 
 
-def run(settings: Settings) -> dict[str, Any]:
+class Params(Group):
+    """What the stage reads of params.yaml."""
+
+    evaluate: EvaluateSettings
+    request: RequestSettings
+    seed: Seed
+
+
+def run(settings: Params) -> dict[str, Any]:
     """Write the reports, and the questions that were asked; returns the headline."""
     tables, split = CanonicalTables.load(VALID, impressions=False), load_split()
     values, schemas = FeatureValues.load(feature_values(Cutoff.TEST)), load_schemas(FEATURES)
@@ -55,4 +66,4 @@ def _with_progress(cases: Iterable[Case]) -> Iterable[Case]:
 
 
 if __name__ == "__main__":
-    run_stage("evaluate", run)
+    run_stage("evaluate", Params, run)

@@ -19,7 +19,8 @@ import polars as pl
 from tqdm import tqdm
 
 from contracts.features import Entity
-from contracts.settings.settings import Settings
+from contracts.settings.features import FeatureSettings
+from contracts.settings.group import Group
 from contracts.tables import UTC_TIME, CanonicalTables, write_parquet
 from feature_store.offline.events import positive_events
 from feature_store.offline.offline_store import learn_schema, point_in_time_join, values_as_of
@@ -31,7 +32,13 @@ from recommender.split import TimeSplit, time_split
 SPLIT = FEATURES / "split.json"
 
 
-def run(settings: Settings) -> dict[str, Any]:
+class Params(Group):
+    """What the stage reads of params.yaml."""
+
+    features: FeatureSettings
+
+
+def run(settings: Params) -> dict[str, Any]:
     """Write everything named above; returns the counts."""
     tables = CanonicalTables.load(VALID, impressions=False)
     split = time_split(tables.interactions, settings.features)
@@ -98,4 +105,4 @@ def _save_split(split: TimeSplit, counts: dict[str, int]) -> None:
 
 
 if __name__ == "__main__":
-    run_stage("features", run)
+    run_stage("features", Params, run)

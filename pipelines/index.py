@@ -12,8 +12,9 @@ import polars as pl
 
 from contracts.errors import ArtefactError
 from contracts.ids import FloatArray
+from contracts.settings.group import Group
 from contracts.settings.index import IndexSettings
-from contracts.settings.settings import Settings
+from contracts.settings.top import Seed
 from contracts.tables import CanonicalTables
 from pipelines.matrix_run import emptied, load_split, run_matrix_stage
 from pipelines.paths import CANDIDATES, INDEX, VALID, Cutoff
@@ -26,7 +27,14 @@ from recommender.query import RetrievalQuery
 N_MEASURED = 500  # people whose vectors are searched: a recall of 0.95 is then known to about 0.01
 
 
-def run(settings: Settings, cutoff: Cutoff) -> dict[str, Any]:
+class Params(Group):
+    """What the stage reads of params.yaml."""
+
+    index: IndexSettings
+    seed: Seed
+
+
+def run(settings: Params, cutoff: Cutoff) -> dict[str, Any]:
     """Write the index with its recall; returns both sizes. Raises ArtefactError under `index.min_recall`."""
     generators = load_generators(CANDIDATES / cutoff)
     als = generators.by_name["als"]
@@ -65,4 +73,4 @@ def check_recall(index: VectorIndex, settings: IndexSettings) -> None:
 
 
 if __name__ == "__main__":
-    run_matrix_stage("index", run)
+    run_matrix_stage("index", Params, run)

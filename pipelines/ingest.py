@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from contracts.home import find_home
-from contracts.settings.settings import Settings
+from contracts.settings.group import Group
+from contracts.settings.ingest import IngestSettings
+from contracts.settings.top import App
 from pipelines.paths import RAW
 from pipelines.stage_run import run_stage
 from sources.folders import whole_folder
@@ -18,7 +20,14 @@ from sources.ingest import write_source
 from sources.traffic.served_traffic import ServedTraffic
 
 
-def run(settings: Settings) -> dict[str, Any]:
+class Params(Group):
+    """What the stage reads of params.yaml."""
+
+    app: App
+    ingest: IngestSettings
+
+
+def run(settings: Params) -> dict[str, Any]:
     """Read the source and write `data/raw/`; returns what came in."""
     traffic = ServedTraffic(Path(settings.ingest.traffic) / settings.app)
     with whole_folder(RAW) as folder:
@@ -28,4 +37,4 @@ def run(settings: Settings) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    run_stage("ingest", run)
+    run_stage("ingest", Params, run)

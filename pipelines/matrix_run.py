@@ -6,30 +6,22 @@ import json
 import shutil
 import sys
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from contracts.errors import ArtefactError
-from contracts.settings.settings import Settings
 from pipelines.paths import FEATURES, Cutoff
-from pipelines.stage_run import run_stage
+from pipelines.stage_run import Params, run_stage
 from recommender.split import TimeSplit
 
 
-def run_matrix_stage(stage: str, run: Callable[[Settings, Cutoff], dict[str, Any] | None]) -> None:
+def run_matrix_stage(stage: str, params: type[Params], run: Callable[[Params, Cutoff], dict[str, Any] | None]) -> None:
     """Run `run` for the cutoff on the command line; exits with one message when that names none."""
     names = [str(cutoff) for cutoff in Cutoff]
     if len(sys.argv) != 2 or sys.argv[1] not in names:
         sys.exit(f"{stage}: name one cutoff, {' or '.join(names)}: python -m pipelines.{stage} {names[0]}")
     cutoff = Cutoff(sys.argv[1])
-    run_stage(stage, partial(_with_cutoff, run=run, cutoff=cutoff), cutoff)
-
-
-def _with_cutoff(
-    settings: Settings, run: Callable[[Settings, Cutoff], dict[str, Any] | None], cutoff: Cutoff
-) -> dict[str, Any] | None:
-    return run(settings, cutoff)
+    run_stage(stage, params, lambda settings: run(settings, cutoff), cutoff)
 
 
 def emptied(folder: Path) -> Path:

@@ -4,6 +4,9 @@
 
 It runs at every `dvc repro`, for no file tells whether somebody flushed the store. When the store holds the generation,
 only its receipt is read, and nothing that takes long to import is imported.
+
+It also checks all of params.yaml, of which the other stages read their own groups alone: a slip under `serving` is told
+here, not when a server starts.
 """
 
 from __future__ import annotations
@@ -88,4 +91,4 @@ def _save(receipt: Receipt) -> None:
 
 
 if __name__ == "__main__":
-    run_stage("publish", run)
+    run_stage("publish", Settings, run)

@@ -14,7 +14,12 @@ from typing import Any
 from tqdm import tqdm
 
 from contracts.features import Entity, FeatureRows, FeatureSchema, History, RecentEvents
-from contracts.settings.settings import Settings
+from contracts.settings.candidates import CandidateSettings
+from contracts.settings.features import FeatureSettings
+from contracts.settings.group import Group
+from contracts.settings.ranking import RankingSettings
+from contracts.settings.request import RequestSettings
+from contracts.settings.top import Seed
 from contracts.tables import CanonicalTables, read_parquet
 from feature_store.readers.live import bring_up_to
 from feature_store.readers.ttl_and_defaults import unknown_person
@@ -30,7 +35,17 @@ from recommender.ranking.training_rows import RankingInputs, build_ranking_rows
 from recommender.segments import segments_of_users
 
 
-def run(settings: Settings, cutoff: Cutoff) -> dict[str, Any]:
+class Params(Group):
+    """What the stage reads of params.yaml."""
+
+    candidates: CandidateSettings
+    features: FeatureSettings
+    ranking: RankingSettings
+    request: RequestSettings
+    seed: Seed
+
+
+def run(settings: Params, cutoff: Cutoff) -> dict[str, Any]:
     """Write the ranker and its report; returns the sizes of what it learnt from."""
     generators, schemas = load_generators(CANDIDATES / cutoff), load_schemas(FEATURES)
     inputs = ranking_inputs(settings, CanonicalTables.load(VALID, impressions=False), generators, schemas)
@@ -50,7 +65,7 @@ def run(settings: Settings, cutoff: Cutoff) -> dict[str, Any]:
 
 
 def ranking_inputs(
-    settings: Settings, tables: CanonicalTables, generators: GeneratorSet, schemas: FeatureSchemas
+    settings: Params, tables: CanonicalTables, generators: GeneratorSet, schemas: FeatureSchemas
 ) -> RankingInputs:
     """What the training rows are made of; the generators shipped only lend their catalogue, never their knowledge."""
     return RankingInputs(
@@ -69,7 +84,7 @@ def ranking_inputs(
 
 
 def _fit_before(
-    settings: Settings, tables: CanonicalTables, catalogue: Catalogue, moment: datetime
+    settings: Params, tables: CanonicalTables, catalogue: Catalogue, moment: datetime
 ) -> Mapping[str, Generator]:
     return fit_generators(tables, catalogue, moment, settings.candidates, settings.seed)
 
@@ -81,4 +96,4 @@ def cold_start_row(schema: FeatureSchema, done: History, now: datetime) -> Featu
 
 
 if __name__ == "__main__":
-    run_matrix_stage("ranking", run)
+    run_matrix_stage("ranking", Params, run)

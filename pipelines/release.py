@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from contracts.fingerprint import fingerprint_file
-from contracts.settings.settings import Settings
+from contracts.settings.released import ReleasedSettings
 from contracts.tables import SCHEMAS, CanonicalTables
 from pipelines.evaluate import fit_of
 from pipelines.matrix_run import load_split
@@ -20,7 +20,7 @@ from release.bundle_build import Ingredients, build_bundle
 from release.evaluation.cases import known_contexts
 
 
-def run(settings: Settings) -> dict[str, Any]:
+def run(settings: ReleasedSettings) -> dict[str, Any]:
     """Build the bundle; returns its names and size."""
     split, contexts = load_split(), known_contexts(CanonicalTables.load(VALID, impressions=False).users)
     built = build_bundle(
@@ -46,4 +46,4 @@ def run(settings: Settings) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    run_stage("release", run)
+    run_stage("release", ReleasedSettings, run)

@@ -11,21 +11,26 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from contracts.errors import SlateworkError, refused_by_system
 from contracts.home import find_home
-from contracts.settings.settings import Settings, load_settings
+from contracts.settings.group import Group
+from contracts.settings.loading import load_groups
+
+Params = TypeVar("Params", bound=Group)
 
 
-def run_stage(stage: str, run: Callable[[Settings], dict[str, Any] | None], cutoff: str | None = None) -> None:
-    """Run `run` with the checked settings and record what it cost; exits 1 with one message when it fails.
+def run_stage(
+    stage: str, params: type[Params], run: Callable[[Params], dict[str, Any] | None], cutoff: str | None = None
+) -> None:
+    """Run `run` with its groups of params.yaml, checked, and record what it cost; exits 1 with one message if it fails.
 
     What `run` returns (JSON-like, or None) is kept beside seconds and memory.
     """
     started = time.perf_counter()
     try:
-        notes = run(load_settings()) or {}
+        notes = run(load_groups(params)) or {}
         _record(stage, cutoff, time.perf_counter() - started, notes)
     except SlateworkError as error:
         sys.exit(f"{stage}: {type(error).__name__}: {error}")

@@ -9,9 +9,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from pydantic import Field
+
 from contracts.clock import Clock, WallClock
 from contracts.json_file import write_json
-from contracts.settings.settings import Settings
+from contracts.settings.features import FeatureSettings
+from contracts.settings.group import Group
+from contracts.settings.validate import ValidateSettings
 from pipelines.paths import QUARANTINE, RAW, VALID, VALIDATION_RESULT
 from pipelines.stage_run import run_folder, run_stage
 from sources.canonical.origins import Origins
@@ -24,7 +28,14 @@ from sources.validation.table_check import Parts
 from sources.validation.validation import How, Validation, examine, scan_tables
 
 
-def run(settings: Settings, clock: Clock | None = None) -> dict[str, Any]:
+class Params(Group):
+    """What the stage reads of params.yaml."""
+
+    features: FeatureSettings
+    validate_: ValidateSettings = Field(alias="validate")
+
+
+def run(settings: Params, clock: Clock | None = None) -> dict[str, Any]:
     """Validate `data/raw/`; returns the counts. clock: says what is in the future, by default the wall's."""
     report = run_folder() / "validation"
     with whole_folder(VALID) as valid, whole_folder(QUARANTINE) as quarantine:
@@ -55,4 +66,4 @@ def _write_report(validation: Validation, folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    run_stage("validate", run)
+    run_stage("validate", Params, run)

@@ -13,7 +13,7 @@ from typing import Any
 from contracts.errors import ReleaseMismatch
 from contracts.features import Entity
 from contracts.id_map import IdMap
-from contracts.settings.settings import Settings
+from contracts.settings.released import ReleasedSettings, released_params
 from feature_store.values.values import FeatureValues, load_schemas
 from release.bundle.bundle import (
     CATALOGUE,
@@ -32,7 +32,7 @@ from release.bundle.bundle import (
     load_rules,
     read_json,
 )
-from release.bundle.manifest import VALUES_FOLDER, Manifest, list_files, released_params
+from release.bundle.manifest import VALUES_FOLDER, Manifest, list_files
 from release.bundle.parts import BUILT_WITH, GOLDEN, name_parts
 from release.evaluation import measured_window
 from release.evaluation.measured_window import values_for
@@ -50,7 +50,7 @@ class Ingredients:
     contexts: what is known of newcomers, for golden queries. data, code: fingerprints.
     """
 
-    settings: Settings
+    settings: ReleasedSettings
     shipped: Fit
     measured: Fit
     schemas: Path

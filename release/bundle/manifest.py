@@ -12,15 +12,12 @@ import re
 from dataclasses import dataclass, field, fields
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from pydantic import TypeAdapter
 
 from contracts.errors import ArtefactError, ReleaseMismatch
 from contracts.fingerprint import canonical_json, fingerprint_file, fingerprint_json
-
-if TYPE_CHECKING:
-    from contracts.settings.settings import Settings
 
 FORMAT_VERSION: Final = 3
 READABLE_VERSIONS: Final = (1, 2, FORMAT_VERSION)
@@ -32,23 +29,6 @@ RELEASE_ID: Final = re.compile(rf"r-[0-9a-f]{{{ID_LENGTH}}}")
 REBUILD: Final = (
     "Build it again with `dvc repro release`, or restore it: `git checkout release/<id>`, then `dvc checkout`."
 )
-
-# The parameters a release depends on; `publish`, `promotion` and `serving` say how one is handled, not what it answers.
-PARAM_GROUPS: Final = (
-    "app",
-    "seed",
-    "ingest",
-    "validate",
-    "features",
-    "candidates",
-    "index",
-    "ranking",
-    "request",
-    "evaluate",
-    "release",
-)
-# Where a file lies on this machine is no content; what was in it shows in `data` and in validation.json.
-PATH_PARAMS: Final = {"ingest": ("path",), "validate": ("baseline",)}
 
 
 @dataclass(frozen=True)
@@ -98,15 +78,6 @@ class Manifest:
             json.dumps(self.to_json(), indent=1, sort_keys=True, ensure_ascii=False).encode() + b"\n"
         )
         unfinished.replace(folder / MANIFEST)
-
-
-def released_params(settings: Settings) -> dict[str, Any]:
-    """The parameters that belong to a release's identity, as JSON says them."""
-    values = settings.model_dump(mode="json", by_alias=True)
-    chosen: dict[str, Any] = {name: values[name] for name in PARAM_GROUPS}
-    for group, paths in PATH_PARAMS.items():
-        chosen[group] = {name: value for name, value in chosen[group].items() if name not in paths}
-    return chosen
 
 
 def list_files(folder: Path) -> dict[str, str]:

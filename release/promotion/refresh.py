@@ -14,6 +14,7 @@ from typing import Any
 
 from contracts.errors import PromotionRefused, ReleaseMismatch, ValidationFailed
 from contracts.home import Home
+from contracts.settings.released import released_params
 from contracts.settings.settings import Settings
 from feature_store.online.pointer import Pointer
 from feature_store.values.file_names import VALUES
@@ -22,7 +23,7 @@ from feature_store.values.values import FeatureValues, load_schemas
 from recommender.catalogue import Catalogue
 from release.bundle.bundle import CATALOGUE, FEATURES, read_json
 from release.bundle.code_version import code_fingerprint
-from release.bundle.manifest import Manifest, load_manifest, released_params
+from release.bundle.manifest import Manifest, load_manifest
 from release.journal.history import served
 from release.journal.journal import Action, Entry, Journal, Note, Phase
 from release.promotion.collecting import generations_to_keep, tidy

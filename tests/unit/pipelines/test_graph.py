@@ -2,14 +2,17 @@
 
 import ast
 import sys
+from importlib import import_module
 from pathlib import Path
+from typing import get_type_hints
 
 import pytest
 from pydantic import BaseModel
 from ruamel.yaml import YAML
 
+from contracts.settings.group import Group
+from contracts.settings.released import ReleasedSettings
 from contracts.settings.settings import Settings
-from release.bundle.manifest import PARAM_GROUPS
 
 TOP = Path(__file__).resolve().parents[3]
 ROOMS = ("contracts", "sources", "feature_store", "recommender", "release", "pipelines", "serving", "cli")
@@ -18,12 +21,21 @@ GRAPH = YAML(typ="safe", pure=True).load((TOP / "dvc.yaml").read_text())["stages
 
 def settings_groups_read(module: Path) -> set[str]:
     """The names after `settings.` in a module, as params.yaml spells them."""
-    names = {
+    attributes = {
         node.attr
         for node in ast.walk(ast.parse(module.read_text()))
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "settings"
     }
-    return {name.rstrip("_") for name in names} & {info.alias or key for key, info in Settings.model_fields.items()}
+    return {name.rstrip("_") for name in attributes} & names(Settings)
+
+
+def names(kind: type[BaseModel]) -> set[str]:
+    return {info.alias or key for key, info in kind.model_fields.items()}
+
+
+def loaded_by(stage: str) -> type[Group]:
+    """The groups that a stage's `run` is handed."""
+    return get_type_hints(import_module(f"pipelines.{stage}").run)["settings"]
 
 
 def leaf_parameters(group: type[BaseModel], prefix: str = "") -> dict[str, str]:
@@ -54,8 +66,14 @@ def test_every_stage_says_in_a_sentence_what_it_does(stage):
 def test_a_stage_declares_the_parameter_groups_it_reads_and_no_others(stage):
     declared = {key.split(".")[0] for key in GRAPH[stage]["params"]}
     # The release stage hands all settings on; what is read of them is what a release's identity is made of.
-    read = set(PARAM_GROUPS) if stage == "release" else settings_groups_read(TOP / "pipelines" / f"{stage}.py")
+    read = names(ReleasedSettings) if stage == "release" else settings_groups_read(TOP / "pipelines" / f"{stage}.py")
     assert declared == read, f"stage {stage} of dvc.yaml"
+
+
+@pytest.mark.parametrize("stage", GRAPH)
+def test_a_stage_loads_the_parameter_groups_it_declares_and_publish_loads_all(stage):
+    declared = {key.split(".")[0] for key in GRAPH[stage]["params"]}
+    assert names(loaded_by(stage)) == (names(Settings) if stage == "publish" else declared)
 
 
 def test_every_parameter_is_read_somewhere_outside_its_declaration():
@@ -72,9 +90,9 @@ def test_every_parameter_is_read_somewhere_outside_its_declaration():
 @pytest.mark.parametrize("stage", GRAPH)
 def test_no_output_lies_inside_a_room(stage):
     outputs = [out for key in ("outs", "metrics", "plots") for out in GRAPH[stage].get(key, [])]
-    names = [out if isinstance(out, str) else next(iter(out)) for out in outputs]
-    assert names
-    assert not [name for name in names if name.split("/")[0] in ROOMS]
+    paths = [out if isinstance(out, str) else next(iter(out)) for out in outputs]
+    assert paths
+    assert not [path for path in paths if path.split("/")[0] in ROOMS]
 
 
 @pytest.mark.parametrize("stage", GRAPH)

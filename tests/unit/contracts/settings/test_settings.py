@@ -9,7 +9,11 @@ import pytest
 from ruamel.yaml import YAML
 
 from contracts.errors import SettingsError
+from contracts.settings.group import Group
+from contracts.settings.loading import load_groups
+from contracts.settings.ranking import RankingSettings
 from contracts.settings.settings import load_settings
+from contracts.settings.top import Seed
 
 PARAMS = Path(__file__).resolve().parents[4] / "params.yaml"
 
@@ -77,6 +81,36 @@ def test_the_projects_own_parameters_are_right_and_cannot_be_changed() -> None:
 def test_a_wrong_parameter_is_named_with_what_would_be_right(tmp_path: Path, key: str, value: Any, said: str) -> None:
     with pytest.raises(SettingsError, match=said):
         load_settings(params_with(tmp_path, key, value))
+
+
+class RankingParams(Group):
+    ranking: RankingSettings
+    seed: Seed
+
+
+def test_a_reader_of_some_groups_gets_what_a_reader_of_all_gets() -> None:
+    few, everything = load_groups(RankingParams, PARAMS), load_settings(PARAMS)
+    assert (few.ranking, few.seed) == (everything.ranking, everything.seed)
+
+
+@pytest.mark.parametrize("key", ["serving.pol_ms", "publish", "experiments"])
+def test_what_a_reader_of_some_groups_does_not_read_cannot_stop_it_and_is_told_to_a_reader_of_all(
+    tmp_path: Path, key: str
+) -> None:
+    path = params_with(tmp_path, key, 10)
+    load_groups(RankingParams, path)
+    with pytest.raises(SettingsError, match=f"`{key}`"):
+        load_settings(path)
+
+
+def test_a_reader_of_some_groups_says_what_is_wrong_in_them_with_what_would_be_right(tmp_path: Path) -> None:
+    path = params_with(tmp_path, "ranking.n_tree", 10)
+    path.write_text(path.read_text().replace("\nseed:", "\nsed:"))
+    said = (
+        r"2 parameter\(s\)(.|\n)*n_tree` is unknown\. Did you mean `n_trees`(.|\n)*`seed` is missing\. Is `sed` a slip"
+    )
+    with pytest.raises(SettingsError, match=said):
+        load_groups(RankingParams, path)
 
 
 def test_every_wrong_parameter_is_named_at_once(tmp_path: Path) -> None:

@@ -1,0 +1,87 @@
+"""Parameters become settings. A misspelt, missing or out-of-range one is an error that says which, and what to type."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final, TypeVar, get_args
+
+from pydantic import BaseModel, ValidationError
+
+from contracts.errors import SettingsError
+from contracts.settings.group import Group
+from contracts.settings.params_file import read_params
+
+PARAMS: Final = Path("params.yaml")
+Kind = TypeVar("Kind", bound=Group)
+
+
+def load_groups(kind: type[Kind], path: Path = PARAMS) -> Kind:
+    """The groups that `kind` has as fields, out of a file that may hold others; those are neither read nor checked.
+
+    Raises SettingsError naming every parameter of these groups that is wrong.
+    """
+    values = read_params(path)
+    return _checked(kind, {name: values[name] for name in _names(kind) if name in values}, values, path)
+
+
+def load_whole(kind: type[Kind], path: Path = PARAMS) -> Kind:
+    """As `load_groups`, of a file that may hold nothing else."""
+    values = read_params(path)
+    return _checked(kind, values, values, path)
+
+
+def _checked(kind: type[Kind], chosen: Mapping[str, Any], in_file: Mapping[str, Any], path: Path) -> Kind:
+    try:
+        return kind.model_validate(chosen)
+    except ValidationError as error:
+        problems = "\n".join(f"  {path}: {_describe(problem, kind, in_file)}" for problem in error.errors())
+        raise SettingsError(
+            f"{error.error_count()} parameter(s) are wrong:\n{problems}",
+            f"Mend them in {path}; every parameter is explained in contracts/settings/<group>.py.",
+        ) from error
+
+
+def _describe(problem: Any, kind: type[BaseModel], in_file: Mapping[str, Any]) -> str:
+    location = tuple(str(part) for part in problem["loc"])
+    where = ".".join(location) or "(top)"
+    match problem["type"]:
+        case "extra_forbidden":
+            return f"`{where}` is unknown.{_did_you_mean(location, kind)}"
+        case "missing":
+            return f"`{where}` is missing.{_written_instead(location, in_file)}"
+        case _:
+            return f"`{where}` is {problem['input']!r}: {problem['msg']}."
+
+
+def _did_you_mean(location: tuple[str, ...], kind: type[BaseModel]) -> str:
+    *groups, name = location
+    try:
+        for inner in groups:
+            kind = _member(kind, inner)
+    except KeyError:
+        return ""
+    known = _names(kind)
+    close = difflib.get_close_matches(name, known, n=1)
+    return f" Did you mean `{close[0]}`?" if close else f" Known here: {', '.join(known)}."
+
+
+def _written_instead(location: tuple[str, ...], in_file: Mapping[str, Any]) -> str:
+    """A hint at a group's misspelt name, which a reader of a few groups does not know to be no group at all."""
+    close = difflib.get_close_matches(location[0], map(str, in_file), n=1) if len(location) == 1 else []
+    return f" Is `{close[0]}` a slip for it?" if close else ""
+
+
+def _names(kind: type[BaseModel]) -> list[str]:
+    return [field.alias or key for key, field in kind.model_fields.items()]
+
+
+def _member(kind: type[BaseModel], name: str) -> type[BaseModel]:
+    for key, info in kind.model_fields.items():
+        if (info.alias or key) == name:
+            # A group that may be left out is a union with None.
+            for member in get_args(info.annotation) or (info.annotation,):
+                if isinstance(member, type) and issubclass(member, BaseModel):
+                    return member
+    raise KeyError(name)
