@@ -26,6 +26,7 @@ import numpy.typing as npt
 
 from contracts.errors import ArtefactError, ReleaseMismatch, ShapeMismatch
 from contracts.fingerprint import canonical_json, fingerprint_bytes, fingerprint_file, fingerprint_json
+from contracts.whole_files import write_whole
 
 FORMAT_VERSION = 1
 META = "meta.json"
@@ -75,9 +76,7 @@ def save_artefact(
     files = {path.name: fingerprint_file(path) for path in sorted(folder.iterdir()) if path.is_file()}
     meta = Meta(kind, dict(built_with), dict(values or {}), files)
     content = {"format_version": FORMAT_VERSION, **meta.__dict__}
-    unfinished = folder / (META + ".part")
-    unfinished.write_bytes(canonical_json(content) + b"\n")
-    unfinished.replace(folder / META)
+    write_whole(folder / META, canonical_json(content) + b"\n")
     return meta
 
 

@@ -6,10 +6,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+from contracts.whole_files import write_whole
+
 
 def write_json(value: Any, path: Path) -> None:
     """Write it indented, keys in order; a killed writer leaves what was there before."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(path.name + ".part")
-    unfinished.write_text(json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")
-    unfinished.replace(path)
+    write_whole(path, json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False).encode() + b"\n")

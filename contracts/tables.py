@@ -14,6 +14,7 @@ import polars as pl
 
 from contracts.errors import ArtefactError
 from contracts.events import EVENT_CODES
+from contracts.whole_files import whole_file
 
 UTC_TIME = pl.Datetime("us", "UTC")
 MAX_ID_LENGTH = 256  # characters; what is longer is a whole page in the wrong column
@@ -135,10 +136,8 @@ def write_parquet(table: pl.DataFrame, path: Path, rows_per_group: int | None = 
 
     rows_per_group: rows that a reader of batches has to take in together; None leaves it to the writer.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_suffix(".parquet.part")
-    table.write_parquet(unfinished, compression="zstd", statistics=True, row_group_size=rows_per_group)
-    unfinished.replace(path)
+    with whole_file(path) as unfinished:
+        table.write_parquet(unfinished, compression="zstd", statistics=True, row_group_size=rows_per_group)
 
 
 def read_parquet(path: Path) -> pl.DataFrame:

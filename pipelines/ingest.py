@@ -13,9 +13,9 @@ from contracts.home import find_home
 from contracts.settings.group import Group
 from contracts.settings.ingest import IngestSettings
 from contracts.settings.top import App
+from contracts.whole_files import whole_folder
 from pipelines.paths import RAW
 from pipelines.stage_run import run_stage
-from sources.folders import whole_folder
 from sources.ingest import write_source
 from sources.traffic.served_traffic import ServedTraffic
 

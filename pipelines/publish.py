@@ -17,6 +17,7 @@ from typing import Any
 
 from contracts.errors import ArtefactError
 from contracts.home import find_home
+from contracts.json_file import write_json
 from contracts.settings.settings import Settings
 from feature_store.online.connection import Client, connect
 from feature_store.publishing.receipt import Receipt, is_published, read_receipt
@@ -84,10 +85,7 @@ def _receipt_on_disk() -> Receipt | None:
 
 
 def _save(receipt: Receipt) -> None:
-    RECEIPT.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = RECEIPT.with_name(RECEIPT.name + ".part")
-    unfinished.write_text(json.dumps(receipt.to_json(), indent=1, sort_keys=True) + "\n", encoding="utf-8")
-    unfinished.replace(RECEIPT)
+    write_json(receipt.to_json(), RECEIPT)
 
 
 if __name__ == "__main__":

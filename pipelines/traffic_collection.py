@@ -13,7 +13,6 @@ nothing, so that a collector may be killed, run twice, or lose its place (docs/a
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import shutil
@@ -26,11 +25,13 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+from filelock import FileLock
 from tqdm import tqdm
 
 from contracts.errors import StoreError
 from contracts.home import Home
 from contracts.json_file import write_json
+from contracts.whole_files import whole_file
 from feature_store.online.connection import Client, mapped_errors
 from feature_store.online.event_stream import BATCH_LENGTH, NextEntries, StreamCursor, read_next
 from feature_store.online.keys import events_key, events_written_key
@@ -197,8 +198,7 @@ def _add(store: Path, parts: list[NextEntries], collected: Collected) -> None:
 def _alone_in(store: Path) -> Iterator[None]:
     """Wait for whoever else writes or reads the partitions as a whole; a lock of the system, which a kill ends."""
     store.mkdir(parents=True, exist_ok=True)
-    with (store / ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with FileLock(store / ".lock"):
         yield
 
 
@@ -211,11 +211,8 @@ def _is_same(source: Path, target: Path) -> bool:
 
 
 def _link(source: Path, target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = target.with_name(target.name + ".part")
-    unfinished.unlink(missing_ok=True)
-    try:
-        os.link(source, unfinished)
-    except OSError:  # another file system, or one without links
-        shutil.copy2(source, unfinished)
-    unfinished.replace(target)
+    with whole_file(target) as unfinished:
+        try:
+            os.link(source, unfinished)
+        except OSError:  # another file system, or one without links
+            shutil.copy2(source, unfinished)

@@ -16,11 +16,11 @@ from contracts.json_file import write_json
 from contracts.settings.features import FeatureSettings
 from contracts.settings.group import Group
 from contracts.settings.validate import ValidateSettings
+from contracts.whole_files import whole_folder
 from pipelines.paths import QUARANTINE, RAW, VALID, VALIDATION_RESULT
 from pipelines.stage_run import run_folder, run_stage
 from sources.canonical.origins import Origins
 from sources.canonical.refusals import load_refusals
-from sources.folders import whole_folder
 from sources.validation.baseline import read_baseline
 from sources.validation.data_docs import write_docs
 from sources.validation.suite_engine import suite_engine

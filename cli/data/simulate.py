@@ -25,7 +25,7 @@ def simulate(
     processes: Annotated[int, typer.Option(min=1, help="They change the time it takes, and not a byte.")] = 1,
 ) -> None:
     """Write what people did in a made-up world, day by day, and the truth behind it."""
-    from sources.folders import whole_folder
+    from contracts.whole_files import whole_folder
     from sources.simulator.nature import Spec, kind_named
     from sources.simulator.write import write_world
 

@@ -22,6 +22,7 @@ from tqdm import tqdm
 from contracts.errors import SettingsError
 from contracts.features import Entity
 from contracts.tables import UTC_TIME
+from contracts.whole_files import whole_file
 from feature_store.definitions.views import EventTypes, FeatureView
 from feature_store.offline.events import event_columns, of_types
 from feature_store.offline.trailing_windows import EventRuns, Moments
@@ -43,9 +44,8 @@ def write_training_table(spine: Path, interactions: Path, views: Sequence[Featur
     _check_aggregations(views)
     n_rows: int = pq.read_metadata(spine).num_rows
     names = [feature.name for view in views for feature in view.features]
-    unfinished = out.with_name(out.name + ".part")
-    out.parent.mkdir(parents=True, exist_ok=True)
     with (
+        whole_file(out) as unfinished,
         tempfile.TemporaryDirectory(dir=out.parent, prefix=".columns-") as scratch,
         tqdm(total=len(names), desc="features", unit="feature", disable=None) as progress,
     ):
@@ -56,7 +56,6 @@ def write_training_table(spine: Path, interactions: Path, views: Sequence[Featur
                 values.tofile(columns / name)
                 progress.update()
         _put_together(spine, columns, names, unfinished)
-    unfinished.replace(out)
     return n_rows
 
 

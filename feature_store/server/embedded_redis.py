@@ -9,6 +9,9 @@ One server per SLATE_HOME, on loopback TCP, with its state in `<home>/redis/`:
     starting     locked by whoever is starting or stopping it
     users        locked, shared, by everybody inside `online_store`
     temporary    there when `online_store` started the server: then the last one to leave stops it
+
+`starting` is a lock of filelock, like all others of ours. `alive` and `users` are of fcntl: filelock has no lock that a
+child process inherits, and none that many hold at once.
 """
 
 from __future__ import annotations
@@ -23,6 +26,7 @@ from pathlib import Path
 
 from contracts.errors import Busy, PortTaken, StoreError, StoreUnavailable
 from contracts.home import Home
+from contracts.whole_files import write_whole
 from feature_store.online.bare_client import BareClient, BareError, NoReply
 from feature_store.server.server_program import (
     LOG,
@@ -283,9 +287,7 @@ def _is_temporary(home: Home) -> bool:
 
 def _write_url(home: Home, port: int) -> str:
     url = f"redis://127.0.0.1:{port}/0"
-    unfinished = home.redis / "url.part"
-    unfinished.write_text(url + "\n", encoding="utf-8")
-    unfinished.replace(home.redis / "url")
+    write_whole(home.redis / "url", f"{url}\n".encode())
     return url
 
 

@@ -23,6 +23,7 @@ from contracts.features import Entity, FeatureSchema
 from contracts.fingerprint import canonical_json, fingerprint_json
 from contracts.ids import FloatArray
 from contracts.tables import read_parquet, write_parquet
+from contracts.whole_files import write_whole
 from feature_store.values.file_names import VALUES
 from feature_store.values.generation_digest import generation_id_of, matrix_of
 from feature_store.values.value_source import EVENT_TYPES, REBUILD, Table, ValueSource, read_json
@@ -208,7 +209,4 @@ def _canonical_histories(histories: pl.DataFrame) -> pl.DataFrame:
 
 
 def _write_json(path: Path, content: dict[str, Any]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(path.name + ".part")
-    unfinished.write_bytes(canonical_json(content) + b"\n")
-    unfinished.replace(path)
+    write_whole(path, canonical_json(content) + b"\n")

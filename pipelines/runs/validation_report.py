@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import shutil
 
+from contracts.whole_files import whole_folder
 from pipelines.paths import VALIDATION_RESULT
 from pipelines.runs.workspace import Workspace
-from sources.folders import whole_folder
 
 RESULT = "validation.json"
 

@@ -19,6 +19,7 @@ from typing import Any
 from contracts.errors import WorkspaceError
 from contracts.fingerprint import fingerprint_bytes
 from contracts.home import Home
+from contracts.json_file import write_json
 from contracts.settings.settings import load_settings
 from pipelines.runs.local_source import link_source
 from pipelines.runs.repository import Repository
@@ -69,9 +70,7 @@ class Workspace:
 
     def seal(self, request: RunRequest) -> None:
         """Say, in one step, that the workspace is finished."""
-        unfinished = self._record.with_suffix(".part")
-        unfinished.write_text(json.dumps(asdict(request), indent=1) + "\n", encoding="utf-8")
-        unfinished.replace(self._record)
+        write_json(asdict(request), self._record)
 
     def unseal(self) -> None:
         """Say that the workspace is not (or no longer) to be used."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 from pathlib import Path
 
 from contracts.errors import ArtefactError
 from contracts.home import Home
+from contracts.whole_files import content_folder
 from release.bundle.manifest import MANIFEST, RELEASE_ID, check_files, load_manifest
 
 
@@ -26,7 +26,8 @@ class BundleStore:
         check_files(folder, manifest)
         kept = self._root / manifest.release_id
         if not kept.exists():
-            self._copy(folder, kept)
+            with content_folder(kept, last=MANIFEST) as copy:
+                shutil.copytree(folder, copy)
         check_files(kept, load_manifest(kept))
         return kept
 
@@ -44,14 +45,3 @@ class BundleStore:
     def release_ids(self) -> list[str]:
         """The releases kept here, in the order of their ids."""
         return sorted(path.parent.name for path in self._root.glob(f"r-*/{MANIFEST}"))
-
-    def _copy(self, folder: Path, kept: Path) -> None:
-        self._root.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=self._root, prefix=".unfinished-", ignore_cleanup_errors=True) as scratch:
-            copy = Path(shutil.copytree(folder, Path(scratch) / kept.name))
-            try:
-                copy.rename(kept)
-            except OSError:
-                # Another process kept the same release meanwhile; `keep` checks what it left.
-                if not (kept / MANIFEST).is_file():
-                    raise

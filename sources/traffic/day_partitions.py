@@ -7,7 +7,6 @@ A file's bytes depend on the rows of its day alone: not on their order, nor on h
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet
 
 from contracts.errors import SourceError
+from contracts.whole_files import whole_file
 
 KEY = ["event_ts", "event_id"]
 ROWS_PER_GROUP = 100_000  # held at once of a day that is being added to: some 30 MB
@@ -83,15 +83,14 @@ def _new_rows(path: Path, rows: pl.DataFrame) -> pl.DataFrame:
 
 def _merge(path: Path, new: pl.DataFrame) -> None:
     """Write the rows of the file and the new ones, in order, where the file is."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(path.name + ".part")
     schema = new.clear().to_arrow().schema
-    with pyarrow.parquet.ParquetWriter(unfinished, schema, compression="zstd") as writer:
+    # Durable: a place in the stream is noted after this, and must not outlive it.
+    with (
+        whole_file(path, durable=True) as unfinished,
+        pyarrow.parquet.ParquetWriter(unfinished, schema, compression="zstd") as writer,
+    ):
         for group in _regrouped(_merged(path, new)):
             writer.write_table(group.to_arrow().cast(schema), row_group_size=ROWS_PER_GROUP)
-    with unfinished.open("rb") as written:
-        os.fsync(written.fileno())  # a place in the stream is noted after this, and must not outlive it
-    unfinished.replace(path)
 
 
 def _merged(path: Path, new: pl.DataFrame) -> Iterator[pl.DataFrame]:
