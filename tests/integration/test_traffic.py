@@ -146,7 +146,7 @@ import os, signal, sys
 from pathlib import Path
 from contracts.home import Home
 from feature_store.online.connection import connect
-from pipelines import traffic
+from pipelines import traffic_collection as traffic
 
 url, home, strikes_at, when = sys.argv[1:]
 left, replace, read = int(strikes_at), Path.replace, traffic.read_next
