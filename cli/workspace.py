@@ -123,10 +123,9 @@ def _repository() -> Repository:
 def _recorded_with(home: Home) -> str:
     """The tag of the release in production."""
     from contracts.settings.settings import load_settings
-    from release.journal.history import served
     from release.journal.journal import Journal
 
-    entry = served(Journal(home, load_settings().app).entries())
+    entry = Journal(home, load_settings().app).view().production
     if entry is None:
         raise PromotionRefused(
             "Nothing is in production: there is no release to refresh.", "Promote one: `slate promote VERSION`."

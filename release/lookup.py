@@ -10,8 +10,7 @@ from contracts.errors import ArtefactError, PromotionRefused
 from contracts.home import Home
 from release.bundle.bundle_store import BundleStore
 from release.bundle.manifest import MANIFEST, RELEASE_ID
-from release.journal.history import served
-from release.journal.journal import Action, Journal, Phase
+from release.journal.journal import Journal
 from release.registry.registry import Registry
 
 PRODUCTION: Final = "production"
@@ -42,12 +41,8 @@ def find_bundle(name: str, home: Home, app: str) -> Path:
 
 
 def _release_in(place: str, home: Home, app: str) -> str:
-    entries = Journal(home, app).entries()
-    if place == PRODUCTION:
-        entry = served(entries)
-    else:
-        staged = [entry for entry in entries if entry.action is Action.STAGE and entry.phase is Phase.DONE]
-        entry = staged[-1] if staged else None
+    view = Journal(home, app).view()
+    entry = view.production if place == PRODUCTION else view.staging
     if entry is None or entry.release_id is None:
         raise PromotionRefused(
             f"The journal knows no release in {place.capitalize()}.",

@@ -13,8 +13,8 @@ from contracts.errors import RegistryError
 from contracts.home import find_home
 
 if TYPE_CHECKING:
-    from release.journal.history import Standing
     from release.journal.journal import Entry, Journal
+    from release.journal.standing import Standing
 
 LENGTH = 20
 COLUMNS = ("id", "ts", "action", "phase", "version", "release_id", "epoch", "requester", "reason")
@@ -54,11 +54,11 @@ def journal(
     """What was asked, decided and switched, when and why."""
     if context.invoked_subcommand:
         return
-    entries = _open().entries()
     if at is not None:
-        _print_standing(entries, at, as_json)
+        standing = _open().at(at)
+        print_result(standing.to_json(), as_json, "\n".join(_describe(standing)))
         return
-    rows = [entry.to_json() for entry in entries[-limit:]]
+    rows = [entry.to_json() for entry in _open().entries()[-limit:]]
     shown = [{**row, "ts": row["ts"][:19], "reason": row["reason"][:80]} for row in rows]
     print_result(rows, as_json, table(shown, COLUMNS) or "the journal is empty")
 
@@ -85,27 +85,20 @@ def _open() -> Journal:
     return Journal(find_home(), load_settings().app)
 
 
-def _print_standing(entries: list[Entry], at: datetime, as_json: bool) -> None:
-    from release.journal.history import served_at
-
-    standing = served_at(entries, at)
-    print_result(standing.to_json(), as_json, "\n".join(_describe(standing)))
-
-
 def _describe(standing: Standing) -> list[str]:
     lines = [f"at {standing.moment.isoformat()}"]
     entry, since = standing.production, standing.since
     if entry is None or since is None:
         lines.append("production  nothing: no release had been put there")
     else:
-        lines.append(f"production  {_name(entry)}, since {_told(since)}")
-        if since is not entry:
-            lines.append(f"            this generation since {_told(entry)}")
+        lines.append(f"production  {_name(entry)}, since {_change(since)}")
+        if since.id != entry.id:
+            lines.append(f"            this generation since {_change(entry)}")
     staging = standing.staging
-    lines.append(f"staging     {_name(staging)}, since {_told(staging)}" if staging else "staging     nothing")
+    lines.append(f"staging     {_name(staging)}, since {_change(staging)}" if staging else "staging     nothing")
     if standing.switching:
         lines.append(
-            f"switching   to {_name(standing.switching)}, begun {_told(standing.switching)}; noted as done later"
+            f"switching   to {_name(standing.switching)}, begun {_change(standing.switching)}; noted as done later"
         )
     return lines
 
@@ -114,7 +107,7 @@ def _name(entry: Entry) -> str:
     return f"release {entry.release_id} generation {entry.generation_id} (version {entry.version})"
 
 
-def _told(entry: Entry) -> str:
+def _change(entry: Entry) -> str:
     return (
         f"{entry.ts.isoformat(timespec='seconds')} by {entry.requester}, {entry.action}: {entry.reason or 'no reason'}"
     )

@@ -51,12 +51,11 @@ def register(
 
 def releases(*, as_json: AsJson = False) -> None:
     """List the registered versions, and which release is served."""
-    from release.journal.history import served
     from release.journal.journal import Journal
     from release.registry.registry import Registry
 
     home, settings = find_home(), load_settings()
-    in_production = served(Journal(home, settings.app).entries())
+    in_production = Journal(home, settings.app).view().production
     rows = [
         {**version.to_json(), "served": in_production is not None and version.release_id == in_production.release_id}
         for version in Registry(home, settings.app).versions()

@@ -38,9 +38,9 @@ def collect(
     from release.promotion.collecting import collect_generations
 
     home, settings = find_home(), load_settings()
-    entries = Journal(home, settings.app).entries()
+    view = Journal(home, settings.app).view()
     with online_store(home) as url, connect(url) as client:
-        done = collect_generations(client, settings.app, entries, settings.publish, all_unreferenced=all_unreferenced)
+        done = collect_generations(client, settings.app, view, settings.publish, all_unreferenced=all_unreferenced)
     print(json.dumps(done.to_json(), indent=1) if as_json else _describe(done))
 
 

@@ -1,27 +1,16 @@
-"""What the journal's entries say of canaries, and of Staging.
+"""What the journal says of canaries.
 
-Pure reading: entries of one application in, oldest first.
+Pure reading: the view of one application's journal in.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from enum import StrEnum
 
 from feature_store.online.serving_targets import Canary
-from release.journal.history import CHANGES
-from release.journal.journal import Action, Entry, Phase
-
-
-class Step(StrEnum):
-    """What an entry about a canary did; it stands in the entry's figures."""
-
-    START = "start"
-    SHARE = "share"
-    END = "end"
-    RESTORE = "restore"  # the store had lost it
+from release.journal.entries import Action, CanaryStep, Entry
+from release.journal.view import CHANGES, JournalView
 
 
 @dataclass(frozen=True)
@@ -53,13 +42,13 @@ class Run:
         return not self.ended
 
 
-def last_run(entries: Sequence[Entry]) -> Run | None:
+def last_run(view: JournalView) -> Run | None:
     """The canary that runs, else the one that ran last; None when there was none.
 
     One whose candidate or production was replaced has ended, also where nobody noted it yet.
     """
     run: Run | None = None
-    for entry in _done(entries):
+    for entry in view.canary_entries:
         if entry.action is Action.CANARY:
             run = _after(run, entry)
         elif run and run.is_running and entry.action in CHANGES and entry.release_id != run.beside:
@@ -67,28 +56,24 @@ def last_run(entries: Sequence[Entry]) -> Run | None:
     return run
 
 
-def noted_as_ended(entries: Sequence[Entry]) -> bool:
+def noted_as_ended(view: JournalView) -> bool:
     """Whether the last entry about canaries says that one ended."""
-    steps = [entry.figures["step"] for entry in _done(entries) if entry.action is Action.CANARY]
-    return not steps or steps[-1] == Step.END
-
-
-def _done(entries: Sequence[Entry]) -> Iterator[Entry]:
-    return (entry for entry in entries if entry.phase is Phase.DONE)
+    steps = [entry.figures["step"] for entry in view.canary_entries if entry.action is Action.CANARY]
+    return not steps or steps[-1] == CanaryStep.END
 
 
 def _after(run: Run | None, entry: Entry) -> Run | None:
-    match Step(entry.figures["step"]):
-        case Step.START:
+    match CanaryStep(entry.figures["step"]):
+        case CanaryStep.START:
             return _started(entry)
-        case Step.SHARE if run:
+        case CanaryStep.SHARE if run:
             share = float(entry.figures["share"])
             closed = (*run.segments[:-1], replace(run.segments[-1], until=entry.ts))
             segments = (*closed, Segment(share, entry.ts))
             return replace(run, canary=replace(run.canary, share=share), segments=segments)
-        case Step.RESTORE if run:
+        case CanaryStep.RESTORE if run:
             return replace(run, segments=(Segment(run.canary.share, entry.ts),))
-        case Step.END if run and run.is_running:
+        case CanaryStep.END if run and run.is_running:
             return _ended(run, entry.ts, entry.reason)
     return run
 

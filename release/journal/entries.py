@@ -11,9 +11,12 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from contracts.fingerprint import canonical_json
+
+if TYPE_CHECKING:
+    from release.journal.view import JournalView
 
 FIRST_HASH = "0" * 64  # what the first entry names as the hash before it
 URL_VARIABLE = "SLATE_JOURNAL_URL"  # where set, the journal is in that database and not in the file
@@ -36,6 +39,15 @@ class Action(StrEnum):
     OBSERVE = "observe"  # the registry changed in a way that asks for nothing
     RECORD = "record"  # the commit that gives a release back was made
     COLLECT = "collect"  # old generations were removed from the store
+
+
+class CanaryStep(StrEnum):
+    """What an entry about a canary did; it stands in the entry's figures."""
+
+    START = "start"
+    SHARE = "share"
+    END = "end"
+    RESTORE = "restore"  # the store had lost it
 
 
 class Phase(StrEnum):
@@ -122,6 +134,10 @@ class Entry(Note):
 
 class NoteBook(Protocol):
     """Where notes become entries: the journal, however it is opened."""
+
+    def view(self) -> JournalView:
+        """What the entries of this application come to now."""
+        ...
 
     def append(self, note: Note) -> Entry:
         """Write one entry behind the last, and return it with its id, time and hash."""

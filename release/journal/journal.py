@@ -7,6 +7,7 @@ hash of the one before it, so that tampering shows.
 from __future__ import annotations
 
 from dataclasses import fields
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -15,9 +16,11 @@ from contracts.clock import Clock, WallClock
 from contracts.errors import ArtefactError
 from contracts.home import Home
 from release.journal.database import JournalDatabase
-from release.journal.entries import FIRST_HASH, Action, Entry, Note, Phase
+from release.journal.entries import FIRST_HASH, Action, CanaryStep, Entry, Note, Phase
+from release.journal.standing import Standing
+from release.journal.view import JournalView
 
-__all__ = ["FIRST_HASH", "Action", "Entry", "Journal", "Note", "Phase"]
+__all__ = ["FIRST_HASH", "Action", "CanaryStep", "Entry", "Journal", "Note", "Phase"]
 
 _TABLE = sa.table("journal", *(sa.column(part.name) for part in fields(Entry)))
 
@@ -40,6 +43,16 @@ class Journal:
             entry = Entry.behind((last.id, last.hash) if last else None, note, self._clock.now(), self._app)
             connection.execute(_TABLE.insert().values(entry.to_row()))
         return entry
+
+    def view(self) -> JournalView:
+        """What the entries of this application come to now."""
+        return JournalView.of(self.entries())
+
+    def at(self, moment: datetime) -> Standing:
+        """What stood where at a moment."""
+        entries = self.entries()
+        later = {entry.intent_id or 0 for entry in entries if entry.ts > moment and entry.phase is Phase.DONE}
+        return Standing.of(JournalView.of(entry for entry in entries if entry.ts <= moment), moment, later)
 
     def entries(self) -> list[Entry]:
         """All entries of this application, oldest first."""

@@ -17,6 +17,7 @@ from contracts.clock import Clock, WallClock
 from contracts.errors import WorkspaceError
 from contracts.home import Home
 from release.journal.entries import SCHEMA_VERSIONS, URL_VARIABLE, VERSION_TABLE, Entry, Note, NoteBook
+from release.journal.view import JournalView
 
 LOCK_TIMEOUT_S = 30  # appends are milliseconds apart; this long a lock means a dead disk or a hanging process
 
@@ -50,6 +51,10 @@ class QuickJournal:
             connection.execute(_INSERT, entry.to_row())
             connection.execute("COMMIT")
         return entry
+
+    def view(self) -> JournalView:
+        """What the entries of this application come to now."""
+        return JournalView.of(self.entries())
 
     def entries(self) -> list[Entry]:
         """All entries of this application, oldest first."""

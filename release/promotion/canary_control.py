@@ -18,9 +18,9 @@ from contracts.home import Home
 from contracts.settings.settings import Settings
 from feature_store.online.pointer import Pointer
 from feature_store.online.serving_targets import Canary
-from release.canary.history import Run, Step, last_run
+from release.canary.history import Run, last_run
 from release.canary.sums import MOST_SEGMENTS
-from release.journal.journal import Action, Journal, Phase
+from release.journal.journal import Action, CanaryStep, Journal, Phase
 from release.promotion.decision import Decision
 from release.promotion.side_traffic import Change, change_canary, plan_remark, restore, stop_canary
 from release.promotion.switch import Switch, open_switch
@@ -54,7 +54,7 @@ class CanaryControl:
 
     def run(self) -> Run | None:
         """The canary that runs, else the last one; None when there was none."""
-        return last_run(self.journal.entries())
+        return last_run(self.journal.view())
 
     def change_share(self, share: float, *, requester: str, reason: str = "") -> Run:
         """Give the running canary another share of people: who is in the smaller share is in the larger, too."""
@@ -69,7 +69,7 @@ class CanaryControl:
                     "End the canary and start it again: `slate canary stop`, `slate canary start`.",
                 )
             changed = replace(run.canary, share=share)
-            change = Change(Step.SHARE, changed, run.beside, run.version, run.canary)
+            change = Change(CanaryStep.SHARE, changed, run.beside, run.version, run.canary)
             change_canary(switch, change, _pointer(switch).epoch, requester=requester, reason=reason)
             return self._running()
 
@@ -103,7 +103,7 @@ def start_canary(promoter: Promoter, number: int, share: float, *, requester: st
     """
     _check_share(share)
     with promoter.vetting(number, Stage.STAGING, requester) as vetted:
-        running = last_run(promoter.journal.entries())
+        running = last_run(promoter.journal.view())
         if running and running.is_running:
             raise PromotionRefused(
                 f"Release {running.canary.release_id} is the canary already, at a share of {running.canary.share:g}.",
@@ -115,7 +115,7 @@ def start_canary(promoter: Promoter, number: int, share: float, *, requester: st
         change_canary(vetted.switch, change, pointer.epoch, requester=requester, reason=why)
         plan_remark(promoter.journal, number, "running", f"share {share:g} at first. {why}", promoter.clock.now())
         finish_writes(promoter.journal, promoter.registry)
-    run = last_run(promoter.journal.entries())
+    run = last_run(promoter.journal.view())
     if run is None:
         raise NO_CANARY
     return run
@@ -155,7 +155,7 @@ def _new(promoter: Promoter, vetted: Vetted, pointer: Pointer, share: float) -> 
     started, version = promoter.clock.now(), vetted.version
     salt = fingerprint_json([version.release_id, started.isoformat()])
     canary = Canary(version.release_id, version.generation_id, share, salt, int(started.timestamp()))
-    return Change(Step.START, canary, pointer.release_id, version.number)
+    return Change(CanaryStep.START, canary, pointer.release_id, version.number)
 
 
 def _pointer(switch: Switch) -> Pointer:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
 from datetime import timedelta
 
 from contracts.errors import PromotionRefused, StoreError
@@ -13,7 +12,7 @@ from feature_store.publishing.garbage_collection import GarbageCollection, colle
 from feature_store.publishing.stored_keys import KEYS_AT_ONCE
 from release.canary.history import last_run
 from release.journal.entries import Action, Entry, Note, NoteBook, Phase
-from release.journal.history import CHANGES, rollback_target, served, staged
+from release.journal.view import JournalView
 
 LOG = logging.getLogger(__name__)
 
@@ -21,7 +20,7 @@ LOG = logging.getLogger(__name__)
 def tidy(client: Client, app: str, journal: NoteBook, settings: PublishSettings) -> None:
     """Collect after a move, and note what went; a store that refuses is told in the log, and asked again next time."""
     try:
-        done = collect_generations(client, app, journal.entries(), settings)
+        done = collect_generations(client, app, journal.view(), settings)
     except StoreError as error:
         LOG.warning("Old generations were not collected: %s", error)
         return
@@ -32,53 +31,46 @@ def tidy(client: Client, app: str, journal: NoteBook, settings: PublishSettings)
 
 
 def collect_generations(
-    client: Client, app: str, entries: Sequence[Entry], settings: PublishSettings, *, all_unreferenced: bool = False
+    client: Client, app: str, view: JournalView, settings: PublishSettings, *, all_unreferenced: bool = False
 ) -> GarbageCollection:
-    """Remove the generations that the journal's entries give no reason to keep.
+    """Remove the generations that the application's journal gives no reason to keep.
 
-    entries: of the application, oldest first. all_unreferenced: also what is kept for its age alone (the grace, the
+    all_unreferenced: also what is kept for its age alone (the grace, the
     last so many), so that only what is served, in Staging, a canary's or a rollback's stays.
     """
-    keep = generations_to_keep(entries, 0 if all_unreferenced else settings.keep_generations)
+    keep = generations_to_keep(view, 0 if all_unreferenced else settings.keep_generations)
     grace = timedelta(0) if all_unreferenced else timedelta(hours=settings.grace_hours)
     return collect_garbage(client, app, keep, grace, KEYS_AT_ONCE)
 
 
-def generations_to_keep(entries: Sequence[Entry], n_last: int) -> dict[str, str]:
+def generations_to_keep(view: JournalView, n_last: int) -> dict[str, str]:
     """Generation ids, each with the best reason for it; n_last: so many of those last in production stay."""
     reasons = [
-        (served(entries), "in production"),
-        (_rollback_target(entries), "a rollback would go to it"),
-        (staged(entries), "in Staging"),
-        *((entry, f"one of the last {n_last} in production") for entry in _last_moves(entries, n_last)),
+        (_generation_of(view.production), "in production"),
+        (_generation_of(_rollback_target(view)), "a rollback would go to it"),
+        (_generation_of(view.staging), "in Staging"),
+        *((generation, f"one of the last {n_last} in production") for generation in view.generation_ids[:n_last]),
+        (_canary_generation(view), "the canary's"),
     ]
     keep: dict[str, str] = {}
-    for entry, why in reasons:
-        if entry is not None and entry.generation_id is not None:
-            keep.setdefault(entry.generation_id, why)
-    canary = _canary(entries)
-    if canary:
-        keep.setdefault(canary, "the canary's")
+    for generation, why in reasons:
+        if generation is not None:
+            keep.setdefault(generation, why)
     return keep
 
 
-def _rollback_target(entries: Sequence[Entry]) -> Entry | None:
+def _generation_of(entry: Entry | None) -> str | None:
+    return entry.generation_id if entry else None
+
+
+def _rollback_target(view: JournalView) -> Entry | None:
     try:
-        return rollback_target(entries)
+        return view.rollback_target()
     except PromotionRefused:
         return None  # nothing was in production before
 
 
-def _canary(entries: Sequence[Entry]) -> str | None:
+def _canary_generation(view: JournalView) -> str | None:
     """The generation of the canary that the journal says is running; the store may have lost its own note of it."""
-    run = last_run(entries)
+    run = last_run(view)
     return run.canary.generation_id if run and run.is_running else None
-
-
-def _last_moves(entries: Sequence[Entry], n_last: int) -> list[Entry]:
-    """The last moves to so many different generations, the latest first."""
-    latest: dict[str, Entry] = {}
-    for entry in reversed(entries):
-        if entry.action in CHANGES and entry.phase is Phase.DONE and entry.generation_id:
-            latest.setdefault(entry.generation_id, entry)
-    return list(latest.values())[:n_last]

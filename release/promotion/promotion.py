@@ -33,7 +33,6 @@ from release.canary.guard import CanaryGuard
 from release.canary.history import last_run
 from release.gates.gate import Gate
 from release.gates.gates import Candidate, evaluate_gates
-from release.journal.history import last_state, served
 from release.journal.journal import Action, Entry, Journal, Note, Phase
 from release.promotion.collecting import tidy
 from release.promotion.decision import Decision
@@ -185,7 +184,7 @@ class Promoter:
 
     def _guard_canary(self, switch: Switch) -> str:
         moment = self.clock.now()
-        run = last_run(self.journal.entries())
+        run = last_run(self.journal.view())
         if run is None or not run.is_running:
             return ""
         report = self.guard.look(switch.client, run, moment)
@@ -244,14 +243,14 @@ class _Round:
 
     def _baseline(self) -> RegistryState:
         """The registry as we last knew it; on first contact, everything in it is new."""
-        entries = self._journal.entries()
-        known = last_state(entries)
+        view = self._journal.view()
+        known = view.registry_state
         if known is not None:
             return known
-        return self._now if served(entries) else RegistryState()
+        return self._now if view.production else RegistryState()
 
     def _served(self) -> Entry | None:
-        return served(self._journal.entries())
+        return self._journal.view().production
 
     def _production(self) -> int | None:
         """The version whose release is served; None when nothing is, or when its version was deleted."""
@@ -287,7 +286,7 @@ class _Round:
     def _requester(self, request: Request) -> str:
         if request.requester != BY_REGISTRY:
             return request.requester
-        return of_registry(self._journal.entries(), request.version, self._promoter.clock.now())
+        return of_registry(self._journal.view(), request.version, self._promoter.clock.now())
 
     def _is_served(self, version: Version) -> bool:
         entry = self._served()

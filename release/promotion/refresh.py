@@ -24,7 +24,6 @@ from recommender.catalogue import Catalogue
 from release.bundle.bundle import CATALOGUE, FEATURES, read_json
 from release.bundle.code_version import code_fingerprint
 from release.bundle.manifest import Manifest, load_manifest
-from release.journal.history import served
 from release.journal.journal import Action, Entry, Journal, Note, Phase
 from release.promotion.collecting import generations_to_keep, tidy
 from release.promotion.switch import Switch, open_switch
@@ -91,7 +90,7 @@ def refresh(
             switch.generations.keep(restricted.values)
             pointer = switch.move(_note(entry, restricted, requester, reason))
             tidy(switch.client, settings.app, journal, settings.publish)
-            switch.generations.forget_all_but(generations_to_keep(journal.entries(), settings.publish.keep_generations))
+            switch.generations.forget_all_but(generations_to_keep(journal.view(), settings.publish.keep_generations))
     return Refreshed(
         pointer,
         str(entry.generation_id),
@@ -103,7 +102,7 @@ def refresh(
 
 
 def _in_production(journal: Journal) -> Entry:
-    entry = served(journal.entries())
+    entry = journal.view().production
     if entry is None:
         raise PromotionRefused(
             "Nothing is in production: there is no release to refresh.", "Promote one: `slate promote VERSION`."

@@ -13,7 +13,8 @@ import pwd
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 
-from release.journal.entries import Action, Entry, Note, NoteBook, Phase
+from release.journal.entries import Action, Note, NoteBook, Phase
+from release.journal.view import JournalView
 from release.registry.registry import TOKEN_TAG, Registry, Version
 from release.registry.requests import BY_REGISTRY
 
@@ -21,8 +22,6 @@ TOKEN_VARIABLE = "SLATE_TOKEN"  # noqa: S105 - where the token is, not a token
 UNKNOWN_TOKEN = "token:unknown"  # noqa: S105 - the hash of what may be a mistyped password is written nowhere
 BY_TRAINING = "training"
 TOKEN_HOLDS = timedelta(minutes=10)  # from tag to stage is a minute in the UI; longer means that it was left behind
-
-_DECISIONS = (Action.PROMOTE, Action.STAGE, Action.REFUSE)
 
 
 def hashed(token: str) -> str:
@@ -68,16 +67,10 @@ def take_tokens(journal: NoteBook, registry: Registry, versions: Sequence[Versio
             registry.take_token(version.number)
 
 
-def of_registry(entries: Sequence[Entry], version: int, now: datetime) -> str:
+def of_registry(view: JournalView, version: int, now: datetime) -> str:
     """Who asks for a version in the registry: by the token that was shown for it since it was last decided on."""
-    for entry in reversed(entries):
-        if entry.version != version:
-            continue
-        if entry.action is Action.IDENTIFY:
-            return entry.requester if now - entry.ts <= TOKEN_HOLDS else BY_REGISTRY
-        if entry.action in _DECISIONS:
-            return BY_REGISTRY
-    return BY_REGISTRY
+    shown = view.tokens.get(version)
+    return shown.requester if shown and now - shown.ts <= TOKEN_HOLDS else BY_REGISTRY
 
 
 def _user() -> str:

@@ -14,7 +14,6 @@ from contracts.home import Home
 from contracts.settings.quick_params import RollbackParams
 from feature_store.online.pointer import Pointer
 from release.journal.entries import Action, Entry, Note, NoteBook, Phase
-from release.journal.history import last_state, rollback_target, served
 from release.promotion.switch import Switch, open_switch
 from release.promotion.write_back import Write, finish_writes, plan_write
 from release.registry.registry import Registry
@@ -64,8 +63,8 @@ def roll_back(
     """
     with open_switch(home, settings.app, journal, settings.publish.batch_size) as switch:
         switch.settle_moves()
-        left = served(journal.entries())
-        target = rollback_target(journal.entries(), to)
+        view = journal.view()
+        left, target = view.production, view.rollback_target(to)
         left_release_id = str(left.release_id) if left else ""
         if target.release_id == left_release_id:
             raise PromotionRefused(
@@ -101,7 +100,7 @@ def _move(switch: Switch, note: Note) -> Pointer:
 
 
 def _plan(journal: NoteBook, target: Entry, requester: str) -> None:
-    before = last_state(journal.entries())
+    before = journal.view().registry_state
     if before is None:
         return
     after = settled(before, before, target.version, before.in_stage(Stage.STAGING))

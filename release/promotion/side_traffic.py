@@ -3,7 +3,7 @@ them. The journal is the truth of what was meant, as for the pointer (see `switc
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -17,9 +17,9 @@ from feature_store.online.serving_targets import (
     set_canary,
     set_staged,
 )
-from release.canary.history import Run, Step, last_run, noted_as_ended
-from release.journal.entries import Action, Entry, Note, NoteBook, Phase
-from release.journal.history import last_state, open_intents, staged
+from release.canary.history import Run, last_run, noted_as_ended
+from release.journal.entries import Action, CanaryStep, Entry, Note, NoteBook, Phase
+from release.journal.view import JournalView
 from release.promotion.switch import Switch
 from release.promotion.write_back import Remark, Write, plan_write
 
@@ -30,7 +30,7 @@ BY_SLATE = "slate"
 class Change:
     """A canary as it shall be. before: as it is; None when it starts. beside: the release it is compared with."""
 
-    step: Step
+    step: CanaryStep
     canary: Canary
     beside: str
     version: int | None
@@ -68,7 +68,7 @@ def stop_canary(
 
     figures: what it was decided on.
     """
-    change = Change(Step.END, run.canary, run.beside, run.version)
+    change = Change(CanaryStep.END, run.canary, run.beside, run.version)
     note = _note(change, Phase.INTENT, requester=requester, reason=reason, figures=figures)
     intent = switch.journal.append(note)
     _take_away(switch, run.canary.salt)
@@ -83,14 +83,14 @@ def restore(switch: Switch, moment: datetime) -> None:
     """
     _settle(switch)
     targets = read_serving_targets(switch.client, switch.app)
-    entries = switch.journal.entries()  # read after the store: whoever ended a canary had noted the intent by then
-    meant = _meant_in_staging(entries)
+    view = switch.journal.view()  # read after the store: whoever ended a canary had noted the intent by then
+    meant = _meant_in_staging(view)
     if targets.staged != meant:
         put_in_staging(switch, meant)
-    run = last_run(entries)
-    if run and run.ended and not noted_as_ended(entries):
+    run = last_run(view)
+    if run and run.ended and not noted_as_ended(view):
         stop_canary(switch, run, moment, requester=BY_SLATE, reason=run.ended)
-    elif run and run.is_running and targets.canary != run.canary and not open_intents(entries, Action.CANARY):
+    elif run and run.is_running and targets.canary != run.canary and not view.open_intents(Action.CANARY):
         _set_again(switch, run, targets.canary)
     elif targets.canary and not (run and run.is_running):
         end_canary(switch.client, switch.app, targets.canary)
@@ -98,7 +98,7 @@ def restore(switch: Switch, moment: datetime) -> None:
 
 def plan_remark(journal: NoteBook, version: int | None, state: str, reason: str, moment: datetime) -> None:
     """Note what is to be written on the candidate's version; the next that speaks to the registry writes it."""
-    known = last_state(journal.entries())
+    known = journal.view().registry_state
     if version is None or known is None:
         return
     tags = {"slate.canary": state, "slate.canary.reason": reason, "slate.canary.ts": moment.isoformat("T", "seconds")}
@@ -107,8 +107,8 @@ def plan_remark(journal: NoteBook, version: int | None, state: str, reason: str,
     plan_write(journal, write, requester=BY_SLATE, reason=f"canary of version {version} {state}")
 
 
-def _meant_in_staging(entries: Sequence[Entry]) -> Staged | None:
-    entry = staged(entries)
+def _meant_in_staging(view: JournalView) -> Staged | None:
+    entry = view.staging
     return None if entry is None else Staged(str(entry.release_id), str(entry.generation_id))
 
 
@@ -116,7 +116,7 @@ def _set_again(switch: Switch, run: Run, found: Canary | None) -> None:
     pointer = switch.pointer()
     if pointer is None or pointer.release_id != run.beside:
         return  # somebody moves it at this moment, which ends the canary: the next round sees it in the journal
-    change = Change(Step.RESTORE, run.canary, run.beside, run.version, found)
+    change = Change(CanaryStep.RESTORE, run.canary, run.beside, run.version, found)
     reason = "The online store did not hold the canary as the journal has it."
     try:
         change_canary(switch, change, pointer.epoch, requester=BY_SLATE, reason=reason)
@@ -126,9 +126,9 @@ def _set_again(switch: Switch, run: Run, found: Canary | None) -> None:
 
 def _settle(switch: Switch) -> None:
     """End the open intents about canaries: an end is carried out, for the rest the store shows whether it was."""
-    for intent in open_intents(switch.journal.entries(), Action.CANARY):
+    for intent in switch.journal.view().open_intents(Action.CANARY):
         wanted = _canary(intent)
-        if intent.figures["step"] == Step.END:
+        if intent.figures["step"] == CanaryStep.END:
             _take_away(switch, wanted.salt)
         elif read_serving_targets(switch.client, switch.app).canary != wanted:
             reason = "Interrupted before the canary was changed."

@@ -6,7 +6,7 @@ flushed or restored from an old dump, the journal wins.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import cast
@@ -21,7 +21,7 @@ from release.bundle.bundle_store import BundleStore
 from release.bundle.generation_store import GenerationGone, GenerationStore
 from release.bundle.manifest import VALUES_FOLDER, load_manifest
 from release.journal.entries import Action, Entry, Note, NoteBook, Phase
-from release.journal.history import open_intents, served
+from release.journal.view import JournalView
 
 MOVES = (Action.PROMOTE, Action.ROLLBACK, Action.REFRESH, Action.REBUILD)
 
@@ -64,13 +64,13 @@ class Switch:
     def settle_moves(self) -> None:
         """End as done the open intents that the pointer confirms: whoever moved it was killed before saying so."""
         pointer = self.pointer()
-        for intent in _confirmed(pointer, self.journal.entries()):
+        for intent in _confirmed(pointer, self.journal.view()):
             self.journal.append(intent.note.ended(Phase.DONE, intent, epoch=(intent.epoch or 0) + 1))
 
     def settle(self) -> None:
         """End every open intent; call it only while nobody else can be at work on one, or a rollback at most."""
         self.settle_moves()
-        for intent in open_intents(self.journal.entries(), *MOVES):
+        for intent in self.journal.view().open_intents(*MOVES):
             reason = "Interrupted before the pointer moved."
             self.journal.append(intent.note.ended(Phase.FAILED, intent, reason=reason))
 
@@ -80,9 +80,9 @@ class Switch:
         A pointer that somebody moved a moment ago (a rollback waits for no turn) and is about to say so is left alone.
         """
         pointer = self.pointer()
-        entries = self.journal.entries()  # read after the pointer: whoever moved it had noted the intent by then
-        meant = served(entries)
-        if meant is None or (pointer and _names(pointer, meant)) or _confirmed(pointer, entries):
+        view = self.journal.view()  # read after the pointer: whoever moved it had noted the intent by then
+        meant = view.production
+        if meant is None or (pointer and _names(pointer, meant)) or _confirmed(pointer, view):
             return None
         meant = replace(meant, generation_id=self.kept_generation(meant))
         if pointer and _names(pointer, meant):
@@ -122,11 +122,11 @@ class Switch:
         self.publish(str(note.release_id), str(note.generation_id))
 
 
-def _confirmed(pointer: Pointer | None, entries: Sequence[Entry]) -> list[Entry]:
+def _confirmed(pointer: Pointer | None, view: JournalView) -> list[Entry]:
     """The open intents that were carried out, as the pointer shows."""
     return [
         intent
-        for intent in open_intents(entries, *MOVES)
+        for intent in view.open_intents(*MOVES)
         if pointer and pointer.epoch == (intent.epoch or 0) + 1 and _names(pointer, intent)
     ]
 

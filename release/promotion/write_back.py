@@ -12,7 +12,6 @@ from typing import Any
 
 from contracts.errors import RegistryError
 from release.journal.entries import Action, Note, NoteBook, Phase
-from release.journal.history import last_state, open_intents
 from release.registry.registry import Registry
 from release.registry.state import Difference, RegistryState, Stage
 
@@ -62,7 +61,7 @@ def plan_write(journal: NoteBook, write: Write, *, requester: str, reason: str) 
     """Note what is to be written; where nothing differs, note what was seen, if it was not known yet."""
     if write:
         action, phase = Action.REGISTRY_WRITE, Phase.INTENT
-    elif write.after != last_state(journal.entries()):
+    elif write.after != journal.view().registry_state:
         action, phase = Action.OBSERVE, Phase.DONE
     else:
         return
@@ -74,7 +73,7 @@ def finish_writes(journal: NoteBook, registry: Registry) -> None:
 
     Raises RegistryUnavailable when the registry is away: what is left stays noted.
     """
-    for intent in open_intents(journal.entries(), Action.REGISTRY_WRITE):
+    for intent in journal.view().open_intents(Action.REGISTRY_WRITE):
         write = Write.from_json(intent.figures)
         registry.write(write.before, write.after)
         _write_remarks(registry, write)

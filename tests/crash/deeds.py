@@ -8,7 +8,6 @@ from contextlib import suppress
 from contracts.errors import PointerMoved, PromotionRefused
 from contracts.home import Home
 from contracts.settings.settings import Settings
-from release.journal.history import served
 from release.journal.journal import Action, Journal, Note, Phase
 from release.promotion.collecting import collect_generations
 from release.promotion.rollback import roll_back
@@ -40,7 +39,7 @@ def refresh(settings: Settings, home: Home, pair: Pair) -> None:
     """Another generation of the release that is served."""
     with turn(home), _switch(settings, home) as switch:
         switch.settle()
-        entry = served(switch.journal.entries())
+        entry = switch.journal.view().production
         if entry is not None and entry.release_id == pair[0]:
             with suppress(PointerMoved):
                 switch.move(Note(Action.REFRESH, Phase.INTENT, *pair, version=1, requester=BY))
@@ -56,7 +55,7 @@ def collect(settings: Settings, home: Home, pair: Pair) -> None:
     """Whatever generation is neither served nor kept leaves the store."""
     with turn(home), _switch(settings, home) as switch:
         switch.settle()
-        collect_generations(switch.client, switch.app, switch.journal.entries(), settings.publish)
+        collect_generations(switch.client, switch.app, switch.journal.view(), settings.publish)
 
 
 def settle(settings: Settings, home: Home) -> None:

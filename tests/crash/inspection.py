@@ -21,7 +21,6 @@ from feature_store.values.values import FeatureValues
 from release.bundle.bundle import Release, load_bundle
 from release.bundle.bundle_store import BundleStore
 from release.bundle.generation_store import GenerationStore
-from release.journal.history import rollback_target, served
 from release.journal.journal import Journal
 from tests.crash.stage_set import Pair, StageSet
 
@@ -65,12 +64,12 @@ class Inspector:
 
     def agrees(self) -> bool:
         """Whether pointer and journal name the same."""
-        entry = served(self._journal.entries())
+        entry = self._journal.view().production
         return self.served() == (entry and (entry.release_id, entry.generation_id))
 
     def _rollback_differences(self) -> list[str]:
         try:
-            target = rollback_target(self._journal.entries())
+            target = self._journal.view().rollback_target()
         except PromotionRefused:
             return []
         return self._differences((str(target.release_id), str(target.generation_id)), "to roll back to")

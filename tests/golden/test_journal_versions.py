@@ -12,7 +12,6 @@ import pytest
 from contracts.errors import ArtefactError
 from contracts.home import Home
 from release.journal.database import SCHEMA_VERSIONS
-from release.journal.history import last_state, served
 from release.journal.journal import Action, Journal, Note, Phase
 
 HERE = Path(__file__).resolve().parent
@@ -54,8 +53,8 @@ def test_a_journal_of_every_version_so_far_is_taken_over_without_loss(home: Home
     assert content(home) == before
     assert journal.verify() == 7
     assert [entry.id for entry in journal.entries()] == [1, 2, 3, 4, 6, 7]
-    assert served(journal.entries()).release_id == "r-00000000000a"
-    assert last_state(journal.entries()).aliases == {"production": 1}
+    assert journal.view().production.release_id == "r-00000000000a"
+    assert journal.view().registry_state.aliases == {"production": 1}
     assert Journal(home, "shop").entries()[0].reason == "zu schlecht: Müllers Töpfe ☃"
     journal.append(Note(Action.OBSERVE, Phase.DONE))
     assert journal.verify() == 8

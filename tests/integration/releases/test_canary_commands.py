@@ -113,7 +113,7 @@ def test_the_guard_s_interval_closes_along_the_way(studio: Studio) -> None:
     with closing(connect(studio.redis_url)) as client:
         from release.canary.history import last_run
 
-        run = last_run(studio.entries())
+        run = last_run(studio.promoter.journal.view())
         report, marks = read_report(
             client, studio.app, run, studio.settings.promotion.canary, START + timedelta(hours=1)
         )

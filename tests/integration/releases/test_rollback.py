@@ -151,7 +151,7 @@ def test_the_command_moves_the_pointer_before_anything_heavy_is_imported(
     heavy = "('mlflow', 'sqlalchemy', 'redis', 'numpy', 'polars', 'pandas', 'lightgbm', 'faiss')"
     program = f"""
 import sys
-from release import rollback
+from release.promotion import rollback
 tell = rollback._tell_registry
 def telling(*arguments):
     print("imported so far:", [name for name in {heavy} if name in sys.modules], flush=True)

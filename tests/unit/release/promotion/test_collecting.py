@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from release.journal.journal import Action, Entry, Phase
+from release.journal.view import JournalView
 from release.promotion.collecting import generations_to_keep
-from tests.unit.release.journal.test_history import journal, promoted, went_back
+from tests.unit.release.journal.test_view import journal, promoted, went_back
 
 
 def entries_of(*steps: tuple[Action, Phase, str | None]) -> list[Entry]:
@@ -17,7 +18,10 @@ def entries_of(*steps: tuple[Action, Phase, str | None]) -> list[Entry]:
 
 
 def kept(entries: list[Entry], n_last: int) -> dict[str, str]:
-    return {name.removeprefix("values-of-"): why for name, why in generations_to_keep(entries, n_last).items()}
+    return {
+        name.removeprefix("values-of-"): why
+        for name, why in generations_to_keep(JournalView.of(entries), n_last).items()
+    }
 
 
 def test_before_anything_was_promoted_the_journal_keeps_nothing() -> None:
@@ -50,5 +54,5 @@ def test_what_stands_in_staging_stays_and_what_stood_there_does_not() -> None:
 def test_an_older_generation_of_the_release_served_is_one_of_the_last() -> None:
     before, after = journal(*promoted("a", "a"))
     entries = [replace(before, generation_id="monday"), replace(after, generation_id="tuesday")]
-    assert generations_to_keep(entries, 1) == {"tuesday": "in production"}
-    assert set(generations_to_keep(entries, 2)) == {"tuesday", "monday"}
+    assert generations_to_keep(JournalView.of(entries), 1) == {"tuesday": "in production"}
+    assert set(generations_to_keep(JournalView.of(entries), 2)) == {"tuesday", "monday"}

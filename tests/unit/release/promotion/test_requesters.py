@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import pwd
+from collections.abc import Iterable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 
 import pytest
 
 from release.journal.journal import Action, Entry, Phase
+from release.journal.view import JournalView
 from release.promotion.requesters import (
     TOKEN_HOLDS,
     UNKNOWN_TOKEN,
@@ -28,6 +31,10 @@ def shown(version: int, requester: str = ADA, action: Action = Action.IDENTIFY, 
     entry = Entry(action, phase, version=version, requester=requester, id=1, ts=MOMENT, app="movies", previous_hash="")
     assert entry.version == version
     return entry
+
+
+def view_of(entries: Iterable[Entry]) -> JournalView:
+    return JournalView.of(replace(entry, id=number) for number, entry in enumerate(entries, start=1))
 
 
 def test_a_token_is_named_by_its_sha256_where_it_is_on_the_list_and_not_at_all_elsewhere() -> None:
@@ -63,10 +70,10 @@ def test_who_is_on_the_list_may_and_so_may_a_training(requester: str) -> None:
 
 def test_a_token_holds_for_its_version_until_it_is_decided_on_or_too_old() -> None:
     just = MOMENT + TOKEN_HOLDS
-    assert of_registry([shown(3)], 3, just) == ADA
-    assert of_registry([shown(3)], 4, just) == "mlflow"
-    assert of_registry([shown(3)], 3, just + timedelta(microseconds=1)) == "mlflow"
-    assert of_registry([shown(3), shown(3, UNKNOWN_TOKEN)], 3, just) == UNKNOWN_TOKEN
-    assert of_registry([shown(3), shown(4, "cli:bob", Action.REFUSE)], 3, just) == ADA
+    assert of_registry(view_of([shown(3)]), 3, just) == ADA
+    assert of_registry(view_of([shown(3)]), 4, just) == "mlflow"
+    assert of_registry(view_of([shown(3)]), 3, just + timedelta(microseconds=1)) == "mlflow"
+    assert of_registry(view_of([shown(3), shown(3, UNKNOWN_TOKEN)]), 3, just) == UNKNOWN_TOKEN
+    assert of_registry(view_of([shown(3), shown(4, "cli:bob", Action.REFUSE)]), 3, just) == ADA
     for action in (Action.REFUSE, Action.STAGE, Action.PROMOTE):
-        assert of_registry([shown(3), shown(3, ADA, action)], 3, just) == "mlflow"
+        assert of_registry(view_of([shown(3), shown(3, ADA, action)]), 3, just) == "mlflow"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
@@ -10,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts.errors import PromotionRefused
-from release.journal.history import last_state, open_intents, rollback_target, served, served_at
 from release.journal.journal import Action, Entry, Phase
+from release.journal.standing import Standing
+from release.journal.view import JournalView
 from release.registry.state import RegistryState, Stage
 
 MOMENT = datetime(2026, 3, 1, tzinfo=UTC)
@@ -25,6 +27,20 @@ def journal(*steps: tuple[Action, Phase, str | None]) -> list[Entry]:
     ]
 
 
+def production_of(entries: Iterable[Entry]) -> Entry | None:
+    return JournalView.of(entries).production
+
+
+def rollback_target(entries: Iterable[Entry], to: str | None = None) -> Entry:
+    return JournalView.of(entries).rollback_target(to)
+
+
+def standing_at(entries: Sequence[Entry], moment: datetime) -> Standing:
+    """What stood where at a moment, from entries made by hand."""
+    later = {entry.intent_id for entry in entries if entry.ts > moment and entry.phase is Phase.DONE}
+    return Standing.of(JournalView.of(entry for entry in entries if entry.ts <= moment), moment, later)
+
+
 def promoted(*releases: str) -> list[tuple[Action, Phase, str | None]]:
     return [(Action.PROMOTE, Phase.DONE, release) for release in releases]
 
@@ -34,18 +50,18 @@ def went_back(release: str) -> tuple[Action, Phase, str | None]:
 
 
 def test_nothing_is_served_before_a_promotion_is_done() -> None:
-    assert served(journal((Action.PROMOTE, Phase.INTENT, "a"), (Action.PROMOTE, Phase.FAILED, "a"))) is None
+    assert production_of(journal((Action.PROMOTE, Phase.INTENT, "a"), (Action.PROMOTE, Phase.FAILED, "a"))) is None
 
 
 def test_a_rollback_goes_to_the_release_before() -> None:
     entries = journal(*promoted("a", "b", "c"))
-    assert served(entries).release_id == "c"
+    assert production_of(entries).release_id == "c"
     assert rollback_target(entries).release_id == "b"
 
 
 def test_two_rollbacks_go_two_releases_back_and_not_to_and_fro() -> None:
     entries = journal(*promoted("a", "b", "c"), went_back("b"))
-    assert served(entries).release_id == "b"
+    assert production_of(entries).release_id == "b"
     assert rollback_target(entries).release_id == "a"
 
 
@@ -78,7 +94,7 @@ def test_a_promotion_that_says_late_that_it_was_done_does_not_undo_the_rollback_
     entries = journal(*promoted("a"), begun, ended, *back, ended)
     intents = {3: 2, 5: 4, 6: 2}
     entries = [Entry(**{**entry.__dict__, "intent_id": intents.get(entry.id)}) for entry in entries]
-    assert served(entries).release_id == "a"
+    assert production_of(entries).release_id == "a"
     with pytest.raises(PromotionRefused, match="nothing to roll back to"):
         rollback_target(entries)
 
@@ -88,16 +104,16 @@ def test_an_intent_is_open_until_something_names_it() -> None:
         (Action.PROMOTE, Phase.INTENT, "a"), (Action.PROMOTE, Phase.INTENT, "b"), (Action.PROMOTE, Phase.DONE, "a")
     )
     end = Entry(**{**end.__dict__, "intent_id": first.id})
-    assert open_intents([first, second, end], Action.PROMOTE) == [second]
-    assert open_intents([first, second, end], Action.ROLLBACK) == []
+    assert JournalView.of([first, second, end]).open_intents(Action.PROMOTE) == [second]
+    assert JournalView.of([first, second, end]).open_intents(Action.ROLLBACK) == []
 
 
 def test_the_last_state_is_what_was_seen_or_decided_last() -> None:
     state = RegistryState({1: Stage.PRODUCTION}, {"production": 1})
     seen, other = journal((Action.REGISTRY_WRITE, Phase.INTENT, None), *promoted("a"))
     seen = Entry(**{**seen.__dict__, "figures": {"after": state.to_json()}})
-    assert last_state([seen, other]) == state
-    assert last_state([other]) is None
+    assert JournalView.of([seen, other]).registry_state == state
+    assert JournalView.of([other]).registry_state is None
 
 
 def moved(action: Action, release: str, generation: str, **more: object) -> Entry:
@@ -119,7 +135,7 @@ def test_a_refresh_serves_the_newer_generation_and_is_no_step_back() -> None:
         *(moved(Action.REFRESH, "b", f"b{number}") for number in range(2, 9)),
     )
     entries = numbered(first, second, *refreshes)
-    assert (served(entries).release_id, served(entries).generation_id) == ("b", "b8")
+    assert (production_of(entries).release_id, production_of(entries).generation_id) == ("b", "b8")
     assert rollback_target(entries).release_id == "a"
 
 
@@ -192,7 +208,7 @@ def gone_back(entries: list[Entry], to: str | None) -> Entry:
 @given(steps())
 def test_what_is_served_and_the_way_back_are_those_of_a_slow_model(made: tuple[SlowModel, list[Entry]]) -> None:
     model, entries = made
-    now = served(entries)
+    now = production_of(entries)
     assert (now.release_id if now else None) == (model.pile[-1] if model.pile else None)
     assert (now.generation_id if now else None) == (model.latest[model.pile[-1]] if model.pile else None)
     if len(model.pile) < 2:
@@ -210,8 +226,8 @@ def test_what_was_served_at_a_moment_is_what_was_served_when_that_was_the_end(
     made: tuple[SlowModel, list[Entry]], hours: int
 ) -> None:
     _, entries = made
-    standing = served_at(entries, MOMENT + timedelta(hours=hours))
-    assert standing.production == served(entries[:hours])
+    standing = standing_at(entries, MOMENT + timedelta(hours=hours))
+    assert standing.production == production_of(entries[:hours])
     if standing.production:
         assert standing.since.release_id == standing.production.release_id
         assert standing.since.id <= standing.production.id
@@ -220,9 +236,9 @@ def test_what_was_served_at_a_moment_is_what_was_served_when_that_was_the_end(
 def test_a_moment_is_before_at_or_after_a_switch() -> None:
     entries = numbered(moved(Action.PROMOTE, "a", "a1"), moved(Action.PROMOTE, "b", "b1"))
     switched = entries[1].ts
-    just_before = served_at(entries, switched - timedelta(microseconds=1))
-    assert [just_before.production.release_id, served_at(entries, switched).production.release_id] == ["a", "b"]
-    assert served_at(entries, entries[0].ts - timedelta(microseconds=1)).production is None
+    just_before = standing_at(entries, switched - timedelta(microseconds=1))
+    assert [just_before.production.release_id, standing_at(entries, switched).production.release_id] == ["a", "b"]
+    assert standing_at(entries, entries[0].ts - timedelta(microseconds=1)).production is None
 
 
 def test_a_release_stands_since_its_first_generation_and_not_through_another_release() -> None:
@@ -232,7 +248,7 @@ def test_a_release_stands_since_its_first_generation_and_not_through_another_rel
         moved(Action.ROLLBACK, "a", "a1"),
         moved(Action.REFRESH, "a", "a2"),
     )
-    standing = served_at(entries, entries[-1].ts)
+    standing = standing_at(entries, entries[-1].ts)
     assert (standing.production.id, standing.since.id) == (4, 3)
 
 
@@ -243,10 +259,10 @@ def test_a_switch_that_was_noted_as_done_later_is_told_as_under_way() -> None:
         moved(Action.PROMOTE, "b", "b1", intent_id=2),
     )
     entries = [first, intent, done]
-    between = served_at(entries, intent.ts)
+    between = standing_at(entries, intent.ts)
     assert (between.production, between.switching) == (first, intent)
-    assert (served_at(entries, done.ts).production, served_at(entries, done.ts).switching) == (done, None)
-    assert served_at([first, intent], intent.ts).switching is None  # nobody ever said that it moved
+    assert (standing_at(entries, done.ts).production, standing_at(entries, done.ts).switching) == (done, None)
+    assert standing_at([first, intent], intent.ts).switching is None  # nobody ever said that it moved
 
 
 def test_staging_at_a_moment_is_left_by_going_to_production_or_being_taken_out() -> None:
@@ -258,5 +274,5 @@ def test_staging_at_a_moment_is_left_by_going_to_production_or_being_taken_out()
         moved(Action.STAGE, "c", "c1", version=3),
         moved(Action.STAGE, None, None),
     )
-    staged = [served_at(entries, entry.ts).staging for entry in entries]
+    staged = [standing_at(entries, entry.ts).staging for entry in entries]
     assert [entry.release_id if entry else None for entry in staged] == ["a", "b", "b", None, "c", None]

@@ -1,14 +1,8 @@
-"""What the journal's entries say: what is or was in production, where a rollback goes, how the registry was last known.
-
-Pure reading: entries of one application in, oldest first.
-"""
+"""The same answers as a view gives, each read from all entries at once: slow, and easy to believe."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
 
 from contracts.errors import PromotionRefused
 from release.journal.entries import Action, Entry, Phase
@@ -23,34 +17,6 @@ def served(entries: Sequence[Entry]) -> Entry | None:
     """The entry that put the release and generation now in production there; None before the first promotion."""
     moves = _put_in_production(entries)
     return moves[-1] if moves else None
-
-
-@dataclass(frozen=True)
-class Standing:
-    """What stood where at one moment, as the journal knew it then.
-
-    production: the entry that put it there; since: the first of the unbroken row of entries that kept the release
-    there. switching: a move of the pointer that had begun and was noted as done only later, so that either side of it
-    may have been served.
-    """
-
-    moment: datetime
-    production: Entry | None
-    since: Entry | None
-    staging: Entry | None
-    switching: Entry | None
-
-    def to_json(self) -> dict[str, Any]:
-        entries = {name: value for name, value in self.__dict__.items() if name != "moment"}
-        return {"at": self.moment.isoformat(), **{name: entry and entry.to_json() for name, entry in entries.items()}}
-
-
-def served_at(entries: Sequence[Entry], moment: datetime) -> Standing:
-    """What was in production and in Staging at a moment."""
-    known = [entry for entry in entries if entry.ts <= moment]
-    later = {entry.intent_id for entry in entries if entry.ts > moment and entry.phase is Phase.DONE}
-    switching = [intent for intent in open_intents(known, *CHANGES) if intent.id in later]
-    return Standing(moment, served(known), _since(known), staged(known), switching[-1] if switching else None)
 
 
 def rollback_target(entries: Sequence[Entry], to: str | None = None) -> Entry:
@@ -124,7 +90,7 @@ def _below(way: list[str | None], release_id: str | None) -> list[str | None]:
     return way[: len(way) - 1 - way[::-1].index(release_id)]
 
 
-def _since(entries: Sequence[Entry]) -> Entry | None:
+def since(entries: Sequence[Entry]) -> Entry | None:
     since: Entry | None = None
     for move in _put_in_production(entries):
         if since is None or move.release_id != since.release_id:
@@ -143,3 +109,23 @@ def staged(entries: Sequence[Entry]) -> Entry | None:
         elif entry.action in CHANGES and now is not None and now.release_id == entry.release_id:
             now = None
     return now
+
+
+def token_shown(entries: Sequence[Entry], version: int) -> Entry | None:
+    """The token that was shown for a version since it was last decided on."""
+    for entry in reversed(entries):
+        if entry.version == version and entry.action is Action.IDENTIFY:
+            return entry
+        if entry.version == version and entry.action in {Action.PROMOTE, Action.STAGE, Action.REFUSE}:
+            return None
+    return None
+
+
+def last_generations(entries: Sequence[Entry]) -> list[str]:
+    """The generations that were in production, the last first."""
+    latest = dict.fromkeys(
+        str(entry.generation_id)
+        for entry in reversed(entries)
+        if entry.action in CHANGES and entry.phase is Phase.DONE and entry.generation_id
+    )
+    return list(latest)
