@@ -18,7 +18,16 @@ from release.journal.entries import Action, CanaryStep, Entry, Phase
 from release.journal.moves import N_RECENT, LateMove
 from release.journal.view import JournalView
 from release.registry.state import RegistryState, Stage
-from tests.unit.release.journal import slow_history
+from tests.unit.release.journal.slow_history import (
+    last_generations,
+    last_state,
+    open_intents,
+    rollback_target,
+    served,
+    since,
+    staged,
+    token_shown,
+)
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 RELEASES = ("r-a", "r-b", "r-c")
@@ -94,21 +103,21 @@ def test_a_view_extended_bit_by_bit_is_the_view_of_all_entries(
 @given(journals(), st.lists(st.integers(0, 40), max_size=6))
 def test_a_view_says_what_reading_all_entries_says(entries: list[Entry], cuts: list[int]) -> None:
     view = extended(in_parts(entries, cuts))
-    assert view.production == slow_history.served(entries)
-    assert view.production_since == slow_history.since(entries)
-    assert view.staging == slow_history.staged(entries)
-    assert view.registry_state == slow_history.last_state(entries)
-    assert view.open_intents(*Action) == slow_history.open_intents(entries, *Action)
-    assert list(view.generation_ids) == slow_history.last_generations(entries)
+    assert view.production == served(entries)
+    assert view.production_since == since(entries)
+    assert view.staging == staged(entries)
+    assert view.registry_state == last_state(entries)
+    assert view.open_intents(*Action) == open_intents(entries, *Action)
+    assert list(view.generation_ids) == last_generations(entries)
     for version in VERSIONS:
-        assert view.tokens.get(version) == slow_history.token_shown(entries, version)
+        assert view.tokens.get(version) == token_shown(entries, version)
 
 
 @given(journals(), st.lists(st.integers(0, 40), max_size=6), st.sampled_from([None, *RELEASES, "r-never"]))
 def test_a_rollback_goes_where_reading_all_entries_says(entries: list[Entry], cuts: list[int], to: str | None) -> None:
     view = extended(in_parts(entries, cuts))
     assert _target_or_refusal(view.rollback_target, to) == _target_or_refusal(
-        lambda release: slow_history.rollback_target(entries, release), to
+        lambda release: rollback_target(entries, release), to
     )
 
 
