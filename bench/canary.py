@@ -25,8 +25,7 @@ from bench.report import print_figures, print_table
 from contracts.home import Home
 from feature_store.online.connection import Client, connect
 from feature_store.server.embedded_redis import online_store
-from release.canary.report import PER_REQUEST, judge
-from release.canary.statistics import difference
+from release.canary.guardrails import check_guardrails, kept_clicks
 from release.canary.sums import CANARY, Cells
 from release.canary.trail import read_report
 from tests.canary_worlds import LIMITS, START, Log, Stream, World, run_of, settled_ms
@@ -68,7 +67,7 @@ def _ended(clicks: tuple[float, float], n_worlds: int, name: str) -> tuple[int, 
     reached, n_once = [], 0
     for seed in trange(n_worlds, desc=name, disable=None):
         stream = Stream(np.random.default_rng(seed), clicks, SHARE)
-        n_people = _first(stream, lambda cells: any(check.crossed for check in judge(cells, [SHARE], LIMITS)))
+        n_people = _first(stream, _crossed)
         reached += [n_people] if n_people else []
         n_once += _first(stream, _crossed_once) is not None
     return len(reached), int(np.median(reached)) if reached else 0, n_once
@@ -79,9 +78,13 @@ def _first(stream: Stream, crossed: Callable[[Cells], bool]) -> int | None:
     return next((int((cells.arm == CANARY).sum()) for cells in stream.looks() if crossed(cells)), None)
 
 
+def _crossed(cells: Cells) -> bool:
+    return any(check.crossed for check in check_guardrails(cells, [SHARE], LIMITS))
+
+
 def _crossed_once(cells: Cells) -> bool:
-    found = difference(cells, PER_REQUEST, 1 - LIMITS.max_click_loss)
-    return found is not None and found.once().high < 0
+    difference = kept_clicks(cells, LIMITS)
+    return difference is not None and difference.once().high < 0
 
 
 def _read(n_entries: int) -> dict[str, float]:

@@ -13,7 +13,7 @@ from cli.releases.requester import whoever_types
 from contracts.home import find_home
 
 if TYPE_CHECKING:
-    from release.canary.history import Run
+    from release.canary.history import CanaryRun
 
 Reason = Annotated[str, typer.Option(help="Why, for the journal.")]
 
@@ -44,8 +44,8 @@ def status(context: typer.Context, *, as_json: AsJson = False) -> None:
         print("null" if as_json else "no canary ran yet: `slate canary start VERSION --share 0.05`")
         return
     with online_store(home) as url, connect(url) as client:
-        report, marks = read_report(client, settings.app, run, settings.promotion.canary, moment)
-    path = write_page(home, report, marks)
+        report, trail = read_report(client, settings.app, run, settings.promotion.canary, moment)
+    path = write_page(home, report, trail)
     if as_json:
         print(json.dumps({**report.to_json(), "page": str(path)}, sort_keys=True))
         return
@@ -96,7 +96,7 @@ def stop(*, reason: Reason = "", as_json: AsJson = False) -> None:
     _tell(CanaryControl.open(load_settings(), find_home()).stop(requester=whoever_types(), reason=reason), as_json)
 
 
-def _tell(run: Run, as_json: bool) -> None:
+def _tell(run: CanaryRun, as_json: bool) -> None:
     canary = run.canary
     if as_json:
         fields = {**canary.__dict__, "version": run.version, "beside": run.beside, "ended": run.ended}

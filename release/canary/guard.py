@@ -13,24 +13,25 @@ from contracts.settings.canary import CanarySettings
 from feature_store.online.connection import Client
 from feature_store.online.event_stream import EntryBatch, id_from, read_stream
 from feature_store.online.keys import events_key
-from release.canary.history import Run
-from release.canary.report import CanaryReport, build_report, judge
+from release.canary.guardrails import check_guardrails
+from release.canary.history import CanaryRun
+from release.canary.report import CanaryReport, build_report
 from release.canary.sums import CanarySums
 
 
 @dataclass
-class Reading:
+class LogReading:
     """How far one canary's log was read, and what it added up to."""
 
     sums: CanarySums
     last_id: str
 
     @classmethod
-    def of(cls, run: Run) -> Reading:
+    def of(cls, run: CanaryRun) -> LogReading:
         """Nothing read yet."""
         return cls(CanarySums(run), id_from(int(run.segments[0].since.timestamp() * 1000)))
 
-    def go_on(self, client: Client, app: str, run: Run, until: datetime) -> Iterator[EntryBatch]:
+    def read_until(self, client: Client, app: str, run: CanaryRun, until: datetime) -> Iterator[EntryBatch]:
         """Add up what was logged since, a batch at a time.
 
         until: a moment before the run was read from the journal, so that no later change of the share is missed.
@@ -48,23 +49,26 @@ class CanaryGuard:
     def __init__(self, app: str, limits: CanarySettings) -> None:
         self._app = app
         self._limits = limits
-        self._reading: Reading | None = None
+        self._reading: LogReading | None = None
         self._of: tuple[str, datetime] | None = None
 
-    def look(self, client: Client, run: Run, until: datetime) -> CanaryReport | None:
-        """The report as of `until`, if it crosses a guardrail. until: as for `Reading.go_on`. Raises StoreError."""
+    def look(self, client: Client, run: CanaryRun, until: datetime) -> CanaryReport | None:
+        """The report as of `until`, if it crosses a guardrail. until: as in `LogReading.read_until`.
+
+        Raises StoreError.
+        """
         sums = self.read(client, run, until)
         shares = [segment.share for segment in run.segments]
-        if not any(check.crossed for check in judge(sums.cells(), shares, self._limits)):
+        if not any(check.crossed for check in check_guardrails(sums.cells(), shares, self._limits)):
             return None
         return build_report(sums, run, self._limits, until)
 
-    def read(self, client: Client, run: Run, until: datetime) -> CanarySums:
+    def read(self, client: Client, run: CanaryRun, until: datetime) -> CanarySums:
         """What the log adds up to by now."""
         # A canary that the store had lost begins anew: its salt is the same, its first segment is not.
         identity = (run.canary.salt, run.segments[0].since)
         if self._reading is None or self._of != identity:
-            self._reading, self._of = Reading.of(run), identity
-        for _ in self._reading.go_on(client, self._app, run, until):
+            self._reading, self._of = LogReading.of(run), identity
+        for _ in self._reading.read_until(client, self._app, run, until):
             pass
         return self._reading.sums

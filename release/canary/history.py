@@ -23,7 +23,7 @@ class Segment:
 
 
 @dataclass(frozen=True)
-class Run:
+class CanaryRun:
     """One canary from its start on.
 
     canary: as it was last; version: of the candidate in the registry; beside: the release it is compared with.
@@ -42,12 +42,12 @@ class Run:
         return not self.ended
 
 
-def last_run(view: JournalView) -> Run | None:
+def last_run(view: JournalView) -> CanaryRun | None:
     """The canary that runs, else the one that ran last; None when there was none.
 
     One whose candidate or production was replaced has ended, also where nobody noted it yet.
     """
-    run: Run | None = None
+    run: CanaryRun | None = None
     for entry in view.canary_entries:
         if entry.action is Action.CANARY:
             run = _after(run, entry)
@@ -62,7 +62,7 @@ def noted_as_ended(view: JournalView) -> bool:
     return not steps or steps[-1] == CanaryStep.END
 
 
-def _after(run: Run | None, entry: Entry) -> Run | None:
+def _after(run: CanaryRun | None, entry: Entry) -> CanaryRun | None:
     match CanaryStep(entry.figures["step"]):
         case CanaryStep.START:
             return _started(entry)
@@ -78,14 +78,14 @@ def _after(run: Run | None, entry: Entry) -> Run | None:
     return run
 
 
-def _started(entry: Entry) -> Run:
+def _started(entry: Entry) -> CanaryRun:
     figures = entry.figures
     canary = Canary(
         str(entry.release_id), str(entry.generation_id), figures["share"], figures["salt"], figures["started_ts"]
     )
-    return Run(canary, entry.version, figures["beside"], (Segment(canary.share, entry.ts),))
+    return CanaryRun(canary, entry.version, figures["beside"], (Segment(canary.share, entry.ts),))
 
 
-def _ended(run: Run, moment: datetime, reason: str) -> Run:
+def _ended(run: CanaryRun, moment: datetime, reason: str) -> CanaryRun:
     closed = replace(run.segments[-1], until=moment)
     return replace(run, segments=(*run.segments[:-1], closed), ended=reason or "Ended without a reason.")

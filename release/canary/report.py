@@ -3,70 +3,136 @@ makes of it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
+from math import isinf
 from typing import Any
-
-import numpy as np
 
 from contracts.settings.canary import CanarySettings
 from recommender.metrics import Interval
-from release.canary.history import Run
+from release.canary.guardrails import DEGRADED, PER_REQUEST, GuardrailCheck, always_valid, check_guardrails
+from release.canary.history import CanaryRun
 from release.canary.statistics import (
-    Difference,
     Ratio,
+    RatioDifference,
     SampleRatio,
     arm_ratio,
-    difference,
     n_in_both,
-    over_segments,
+    n_people,
+    ratio_difference,
     sample_ratios,
 )
-from release.canary.sums import ARMS, COUNTS, CanarySums, Cells
+from release.canary.sums import CANARY, PRODUCTION, CanarySums, Cells
 
-PER_REQUEST = Ratio("clicked_requests", "requests")
-PER_IMPRESSION = Ratio("clicks", "impressions")
-DEGRADED = Ratio("degraded", "requests")
-RATIOS = {"click_through_request": PER_REQUEST, "click_through_impression": PER_IMPRESSION, "degraded_share": DEGRADED}
-# The guard asks two questions besides the sample ratio: one of them is answered wrongly with chance 5% at most.
-GUARD_ALPHA = 0.05 / 2
+
+class CanaryMetric(StrEnum):
+    """A ratio that both arms have, as the report's JSON names it."""
+
+    CLICK_THROUGH_REQUEST = "click_through_request"
+    CLICK_THROUGH_IMPRESSION = "click_through_impression"
+    DEGRADED_SHARE = "degraded_share"
+
+
+RATIOS = {
+    CanaryMetric.CLICK_THROUGH_REQUEST: PER_REQUEST,
+    CanaryMetric.CLICK_THROUGH_IMPRESSION: Ratio("clicks", "impressions"),
+    CanaryMetric.DEGRADED_SHARE: DEGRADED,
+}
 
 
 @dataclass(frozen=True)
-class Check:
-    """One guardrail. value: the end of the interval that speaks for the candidate, or a p-value; None: too early.
+class ArmReport:
+    """One arm. ratios: with their interval for one look, None where there is nothing to divide by.
 
-    limit: what the value is held against; for clicks 0, as the loss that is allowed is taken off production's before.
+    requests_by_tier: of how many the tier was; mean_propensity: of the items shown, None where none were.
     """
 
-    name: str
-    crossed: bool
-    sentence: str
-    value: float | None = None
-    limit: float | None = None
+    n_people: int
+    n_requests: int
+    n_clicked_requests: int
+    n_impressions: int
+    n_clicks: int
+    n_degraded: int
+    ratios: Mapping[CanaryMetric, Interval | None]
+    requests_by_tier: Mapping[str, int]
+    n_distinct_items: int
+    mean_propensity: float | None
+
+    @classmethod
+    def of(cls, sums: CanarySums, cells: Cells, arm: int) -> ArmReport:
+        """What the sums say of this arm."""
+        counts = {name: int(column[cells.arm == arm].sum()) for name, column in cells.counts.items()}
+        n_shown = counts["impressions"]
+        return cls(
+            n_people=n_people(cells, arm),
+            n_requests=counts["requests"],
+            n_clicked_requests=counts["clicked_requests"],
+            n_impressions=n_shown,
+            n_clicks=counts["clicks"],
+            n_degraded=counts["degraded"],
+            ratios={metric: arm_ratio(cells, arm, ratio) for metric, ratio in RATIOS.items()},
+            requests_by_tier={tier: n for (of, tier), n in sorted(sums.tiers.items()) if of == arm},
+            n_distinct_items=sums.n_items(arm),
+            mean_propensity=sums.propensity(arm) / n_shown if n_shown else None,
+        )
 
     def to_json(self) -> dict[str, Any]:
-        return {**self.__dict__}
+        return {
+            "people": self.n_people,
+            "requests": self.n_requests,
+            "clicked_requests": self.n_clicked_requests,
+            "impressions": self.n_impressions,
+            "clicks": self.n_clicks,
+            "degraded": self.n_degraded,
+            **{str(metric): interval and _interval_fields(interval) for metric, interval in self.ratios.items()},
+            "tiers": dict(self.requests_by_tier),
+            "distinct_items": self.n_distinct_items,
+            "mean_propensity": self.mean_propensity,
+        }
+
+
+@dataclass(frozen=True)
+class MetricDifference:
+    """The canary's ratio minus production's. once: its interval for one look; always: for every look together."""
+
+    value: float
+    once: Interval
+    always: Interval
+
+    @classmethod
+    def of(cls, difference: RatioDifference, limits: CanarySettings) -> MetricDifference:
+        """With the interval that the guard looks at."""
+        return cls(difference.value, difference.once(), always_valid(difference, limits))
+
+    def to_json(self) -> dict[str, Any]:
+        always = None if isinf(self.always.low) else [self.always.low, self.always.high]
+        return {"value": self.value, "once": [self.once.low, self.once.high], "always": always}
 
 
 @dataclass(frozen=True)
 class CanaryReport:
-    """Everything that is known of a canary at one moment. sample_ratios: by segment, as in the run."""
+    """Everything that is known of a canary at one moment.
 
-    run: Run
+    differences: of the metrics whose arms were seen at the same time; sample_ratios: by segment, as in the run;
+    left_out: how many records do not count, by the reason.
+    """
+
+    run: CanaryRun
     moment: datetime
-    arms: dict[str, dict[str, Any]]
-    differences: dict[str, Difference]
+    production: ArmReport
+    canary: ArmReport
+    differences: Mapping[CanaryMetric, MetricDifference]
     sample_ratios: list[SampleRatio]
     n_in_both: int
     n_read: int
-    left_out: dict[str, int]
-    checks: tuple[Check, ...]
+    left_out: Mapping[str, int]
+    checks: tuple[GuardrailCheck, ...]
     limits: CanarySettings
 
     @property
-    def breach(self) -> Check | None:
+    def breach(self) -> GuardrailCheck | None:
         """The first guardrail that is crossed."""
         return next((check for check in self.checks if check.crossed), None)
 
@@ -94,124 +160,42 @@ class CanaryReport:
             "beside": self.run.beside,
             "ended": self.run.ended,
             "moment": self.moment.isoformat(),
-            "arms": self.arms,
-            "differences": {name: self._told(name) for name in self.differences},
+            "arms": {"production": self.production.to_json(), "canary": self.canary.to_json()},
+            "differences": {str(metric): difference.to_json() for metric, difference in self.differences.items()},
             "sample_ratio": {"segments": segments, "p": self.people_lost_p, "alarm": self.alarm},
             "people_in_both_arms": self.n_in_both,
-            "records": {"read": self.n_read, "left_out": self.left_out},
+            "records": {"read": self.n_read, "left_out": dict(self.left_out)},
             "guard": [check.to_json() for check in self.checks],
         }
 
-    def _told(self, name: str) -> dict[str, Any]:
-        found = self.differences[name]
-        always = always_valid(found, self.limits)
-        ends = None if abs(always.low) == float("inf") else [always.low, always.high]
-        return {"value": found.value, "once": _ends(found.once()), "always": ends}
 
-
-def build_report(sums: CanarySums, run: Run, limits: CanarySettings, moment: datetime) -> CanaryReport:
+def build_report(sums: CanarySums, run: CanaryRun, limits: CanarySettings, moment: datetime) -> CanaryReport:
     """What the sums say at this moment."""
     cells = sums.cells()
-    found = {name: difference(cells, ratio) for name, ratio in RATIOS.items()}
     shares = [segment.share for segment in run.segments]
-    arms = {name: _arm(sums, cells, arm) for arm, name in enumerate(ARMS)}
     return CanaryReport(
         run=run,
         moment=moment,
-        arms=arms,
-        differences={name: value for name, value in found.items() if value is not None},
+        production=ArmReport.of(sums, cells, PRODUCTION),
+        canary=ArmReport.of(sums, cells, CANARY),
+        differences=_differences(cells, limits),
         sample_ratios=sample_ratios(cells, shares),
         n_in_both=n_in_both(cells),
         n_read=sums.n_read,
         left_out={reason: n for reason, n in sorted(sums.left_out.items()) if n},
-        checks=judge(cells, shares, limits),
+        checks=check_guardrails(cells, shares, limits),
         limits=limits,
     )
 
 
-def judge(cells: Cells, shares: Sequence[float], limits: CanarySettings) -> tuple[Check, ...]:
-    """What the guard makes of the counts. shares: of the segments, in their order.
-
-    However often it is asked, a candidate that keeps what it must is ended with a chance of 5% at most, and with
-    `srm_alpha` more for people who seem lost: docs/adr/0009-canary-statistics.md.
-    """
-    lost = _people_lost(sample_ratios(cells, shares), limits)
-    fewest = min(n_people(cells, arm) for arm in range(len(ARMS)))
-    if fewest < limits.min_people:
-        early = f"Too early: {fewest} people in the smaller arm, {limits.min_people} are asked."
-        return lost, Check("degraded", crossed=False, sentence=early), Check("clicks", crossed=False, sentence=early)
-    return lost, _degraded(cells, limits), _clicks(cells, limits)
-
-
-def always_valid(found: Difference, limits: CanarySettings) -> Interval:
-    """The guard's interval of a difference."""
-    return found.always(GUARD_ALPHA, limits.min_people)
-
-
-def _arm(sums: CanarySums, cells: Cells, arm: int) -> dict[str, Any]:
-    ours = cells.arm == arm
-    counts = {name: int(cells.counts[name][ours].sum()) for name in COUNTS}
-    shown = counts["impressions"]
+def _differences(cells: Cells, limits: CanarySettings) -> dict[CanaryMetric, MetricDifference]:
+    differences = {metric: ratio_difference(cells, ratio) for metric, ratio in RATIOS.items()}
     return {
-        "people": n_people(cells, arm),
-        **counts,
-        **{name: _told(arm_ratio(cells, arm, ratio)) for name, ratio in RATIOS.items()},
-        "tiers": {tier: n for (of, tier), n in sorted(sums.tiers.items()) if of == arm},
-        "distinct_items": sums.n_items(arm),
-        "mean_propensity": sums.propensity(arm) / shown if shown else None,
+        metric: MetricDifference.of(difference, limits)
+        for metric, difference in differences.items()
+        if difference is not None
     }
 
 
-def n_people(cells: Cells, arm: int) -> int:
-    """How many people an arm had, each once."""
-    people = cells.person[cells.arm == arm]  # those of one person stand together
-    return int(np.count_nonzero(people[1:] != people[:-1])) + bool(len(people))
-
-
-def _people_lost(ratios: list[SampleRatio], limits: CanarySettings) -> Check:
-    p = over_segments([ratio.p_always for ratio in ratios])
-    found = "; ".join(
-        f"{ratio.n_canary} of {ratio.n_canary + ratio.n_production} people at share {ratio.share:g}, "
-        f"{ratio.expected:.1f} expected"
-        for ratio in ratios
-    )
-    crossed = p < limits.srm_alpha
-    verdict = "people are lost in one arm, and what is left cannot be compared" if crossed else "as the share says"
-    return Check("sample_ratio", crossed, f"{found}: {verdict} (p {p:.2g}).", p, limits.srm_alpha)
-
-
-def _degraded(cells: Cells, limits: CanarySettings) -> Check:
-    found = difference(cells, DEGRADED)
-    if found is None:
-        return _never_together("degraded")
-    least = always_valid(found, limits).low
-    sentence = (
-        f"Of its answers {100 * found.value:+.2f} points more are degraded than of production's; the better end of the "
-        f"interval is {100 * least:+.2f}, and {100 * limits.max_degraded_share:.2f} are allowed."
-    )
-    return Check("degraded", least > limits.max_degraded_share, sentence, least, limits.max_degraded_share)
-
-
-def _clicks(cells: Cells, limits: CanarySettings) -> Check:
-    kept = 1 - limits.max_click_loss
-    found = difference(cells, PER_REQUEST, kept)
-    if found is None:
-        return _never_together("clicks")
-    most = always_valid(found, limits).high
-    sentence = (
-        f"Its click-through is {100 * found.value:+.2f} points from the {kept:.0%} of production's that it must keep; "
-        f"the better end of the interval is {100 * most:+.2f}."
-    )
-    return Check("clicks", most < 0, sentence, most, 0.0)
-
-
-def _never_together(name: str) -> Check:
-    return Check(name, crossed=False, sentence="The arms were never seen at the same time.")
-
-
-def _told(found: Interval | None) -> dict[str, float] | None:
-    return None if found is None else {"value": found.mean, "low": found.low, "high": found.high}
-
-
-def _ends(found: Interval) -> list[float]:
-    return [found.low, found.high]
+def _interval_fields(interval: Interval) -> dict[str, float]:
+    return {"value": interval.mean, "low": interval.low, "high": interval.high}

@@ -36,7 +36,7 @@ class Ratio:
 
 
 @dataclass(frozen=True)
-class Difference:
+class RatioDifference:
     """The canary's ratio minus `weight` times production's, within the times in which the share stayed the same.
 
     n_people: as many in the canary would tell as much beside a production without end.
@@ -79,7 +79,7 @@ def arm_ratio(cells: Cells, arm: int, ratio: Ratio) -> Interval | None:
     return Interval(interval.mean, max(interval.low, 0.0), min(interval.high, 1.0))
 
 
-def difference(cells: Cells, ratio: Ratio, weight: float = 1.0) -> Difference | None:
+def ratio_difference(cells: Cells, ratio: Ratio, weight: float = 1.0) -> RatioDifference | None:
     """Compare the arms within each segment, and average over segments; None before both were seen in one.
 
     Arms are never compared across a change of the share: what changed with time would look like an effect of the
@@ -93,7 +93,7 @@ def difference(cells: Cells, ratio: Ratio, weight: float = 1.0) -> Difference | 
     value = float(usable.weights @ (usable.ratios[CANARY] - weight * usable.ratios[PRODUCTION]))
     variance = usable.variance(CANARY, floor=True) + weight**2 * usable.variance(PRODUCTION)
     n_production, n_canary = usable.n_people.sum(axis=1)
-    return Difference(value, sqrt(variance), float(n_production * n_canary / (n_production + n_canary)))
+    return RatioDifference(value, sqrt(variance), float(n_production * n_canary / (n_production + n_canary)))
 
 
 @dataclass(frozen=True)
@@ -135,6 +135,12 @@ def over_segments(p_values: Sequence[float]) -> float:
     return min([1.0, *(p * number * (number + 1) for number, p in enumerate(p_values, start=1))])
 
 
+def n_people(cells: Cells, arm: int) -> int:
+    """How many people an arm had, each once."""
+    people = cells.person[cells.arm == arm]  # those of one person stand together
+    return int(np.count_nonzero(people[1:] != people[:-1])) + bool(len(people))
+
+
 def n_in_both(cells: Cells) -> int:
     """People who were in both arms, one after the other."""
     people, of_cell = np.unique(cells.person, return_inverse=True)
@@ -174,13 +180,13 @@ class _Segments:
     def variance(self, arm: int, *, floor: bool = False) -> float:
         """Of the arm's weighted ratio; floor: at least what production's people would give in this arm's number."""
         ours = self.cells.arm == arm
-        found = float((_per_person(self.cells.person[ours], self.influence[ours]) ** 2).sum())
+        observed = float((_per_person(self.cells.person[ours], self.influence[ours]) ** 2).sum())
         if not floor:
-            return found
+            return observed
         squares = _by_segment(self.cells, self.influence**2, len(self.weights))[PRODUCTION]
         compared = self.n_people[CANARY] > 0
         n_production, n_canary = self.n_people[:, compared]
-        return max(found, float((squares[compared] * n_production / n_canary).sum()))
+        return max(observed, float((squares[compared] * n_production / n_canary).sum()))
 
 
 def _sample_ratio(share: float, n_production: int, n_canary: int) -> SampleRatio:

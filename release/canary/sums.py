@@ -17,7 +17,7 @@ import numpy.typing as npt
 import orjson
 
 from contracts.events import EventType
-from release.canary.history import Run
+from release.canary.history import CanaryRun
 from release.canary.keyed_rows import UNKNOWN, IntArray, KeyedRows, key_of
 
 PRODUCTION, CANARY = 0, 1
@@ -50,7 +50,7 @@ class Cells:
 
 
 @dataclass(frozen=True)
-class _Shown:
+class _LoggedImpression:
     """One impression as it was logged, its person and time made out already."""
 
     request_key: int
@@ -67,7 +67,7 @@ class _Shown:
 class CanarySums:
     """Adds up records of the event log; the same records a second time change nothing."""
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: CanaryRun) -> None:
         self._releases = (run.beside, run.canary.release_id)
         self._people = KeyedRows(_PERSON)
         self._requests = KeyedRows(_REQUEST, REQUESTS_REMEMBERED)
@@ -79,7 +79,7 @@ class CanarySums:
         self.n_read = 0
         self.follow(run)
 
-    def follow(self, run: Run) -> None:
+    def follow(self, run: CanaryRun) -> None:
         """Take up the changes of the share that were made since; call it before reading what was logged after them."""
         starts = [_ms(segment.since + SETTLING) for segment in run.segments]
         ends = [_ms(segment.until) if segment.until else np.iinfo(np.int64).max for segment in run.segments]
@@ -90,7 +90,7 @@ class CanarySums:
 
         What does not count is counted in `left_out`, by its reason.
         """
-        shown: list[_Shown] = []
+        shown: list[_LoggedImpression] = []
         clicks: list[tuple[int, int]] = []
         segments = self._segments(ms)
         for segment, record in zip(segments.tolist(), records, strict=True):
@@ -117,17 +117,19 @@ class CanarySums:
     def _segments(self, ms: Sequence[int]) -> IntArray:
         """The segment of each moment; -1 before the first, or while servers take up a change."""
         moments = np.asarray(ms, np.int64)
-        found = np.searchsorted(self._starts, moments, side="right") - 1
-        return np.where((found >= 0) & (moments < self._ends[found]), found, UNKNOWN)
+        segments = np.searchsorted(self._starts, moments, side="right") - 1
+        return np.where((segments >= 0) & (moments < self._ends[segments]), segments, UNKNOWN)
 
-    def _sort_out(self, segment: int, record: bytes, shown: list[_Shown], clicks: list[tuple[int, int]]) -> None:
+    def _sort_out(
+        self, segment: int, record: bytes, shown: list[_LoggedImpression], clicks: list[tuple[int, int]]
+    ) -> None:
         try:
             fields = orjson.loads(record)
             match fields["event_type"]:
                 case EventType.IMPRESSION:
                     reason = self._why_left_out(segment, fields)
                     if not reason:
-                        shown.append(_shown(segment, fields))
+                        shown.append(_logged_impression(segment, fields))
                         return
                 case EventType.CLICK if fields["request_id"] is not None:
                     clicks.append(_click(fields))
@@ -148,7 +150,7 @@ class CanarySums:
             return "of nobody known"
         return "outside the time compared" if segment == UNKNOWN else ""
 
-    def _count_shown(self, shown: Sequence[_Shown]) -> None:
+    def _count_shown(self, shown: Sequence[_LoggedImpression]) -> None:
         shown = list({(one.request_key, one.position): one for one in shown}.values())
         if not shown:
             return
@@ -163,7 +165,7 @@ class CanarySums:
         self._count_items([one for one, is_fresh in zip(shown, fresh.tolist(), strict=True) if is_fresh])
 
     def _count_new_requests(
-        self, shown: Sequence[_Shown], people: IntArray, requests: IntArray, new: npt.NDArray[np.bool_]
+        self, shown: Sequence[_LoggedImpression], people: IntArray, requests: IntArray, new: npt.NDArray[np.bool_]
     ) -> None:
         _, first = np.unique(requests[new], return_index=True)
         at = np.flatnonzero(new)[first]
@@ -173,7 +175,7 @@ class CanarySums:
         np.add.at(self._people.column("degraded"), people[at], degraded[at])
         self.tiers.update((shown[place].arm, shown[place].tier) for place in at.tolist())
 
-    def _count_items(self, shown: Sequence[_Shown]) -> None:
+    def _count_items(self, shown: Sequence[_LoggedImpression]) -> None:
         for arm, items in enumerate(self._items):
             in_arm = [one for one in shown if one.arm == arm]
             items.add(_keys([one.item_key for one in in_arm]))
@@ -196,11 +198,11 @@ class CanarySums:
         clicked[first] = True
 
 
-def _shown(segment: int, fields: dict[str, Any]) -> _Shown:
+def _logged_impression(segment: int, fields: dict[str, Any]) -> _LoggedImpression:
     user_id, session_id, position = fields["user_id"], fields["session_id"], int(fields["position"])
     if not 1 <= position <= MOST_POSITION:
         raise ValueError(position)
-    return _Shown(
+    return _LoggedImpression(
         request_key=key_of(str(fields["request_id"])),
         person_key=key_of(str(session_id if user_id is None else user_id)),
         arm=ARMS.index(fields["arm"]),
@@ -218,7 +220,7 @@ def _click(fields: dict[str, Any]) -> tuple[int, int]:
     return key_of(request_id), key_of(f"{request_id}\n{fields['item_id']}")
 
 
-def _cell_key(shown: _Shown) -> int:
+def _cell_key(shown: _LoggedImpression) -> int:
     return (shown.person_key & ~_CELL) | (shown.arm * MOST_SEGMENTS + shown.segment)
 
 

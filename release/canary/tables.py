@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
-from release.canary.report import CanaryReport, always_valid
-from release.canary.sums import ARMS
+from recommender.metrics import Interval
+from release.canary.report import CanaryMetric, CanaryReport
 
-RATIO_NAMES = {
-    "click_through_request": "requests with a click",
-    "click_through_impression": "clicks per impression",
-    "degraded_share": "degraded answers",
+METRIC_NAMES = {
+    CanaryMetric.CLICK_THROUGH_REQUEST: "requests with a click",
+    CanaryMetric.CLICK_THROUGH_IMPRESSION: "clicks per impression",
+    CanaryMetric.DEGRADED_SHARE: "degraded answers",
 }
 
 
@@ -41,22 +40,29 @@ def headline(report: CanaryReport) -> str:
 
 def arms_table(report: CanaryReport) -> Table:
     """The arms side by side, and their difference where it has an interval."""
-    arms = [report.arms[name] for name in ARMS]
-    counts = ("people", "requests", "impressions", "clicks", "distinct_items")
-    rows = [(name.replace("_", " "), *(f"{arm[name]}" for arm in arms), "", "") for name in counts]
-    rows += [
-        (label, *(_percent(arm[name]) for arm in arms), *_differences(report, name))
-        for name, label in RATIO_NAMES.items()
+    arms = (report.production, report.canary)
+    rows = [
+        ("people", *(f"{arm.n_people}" for arm in arms), "", ""),
+        ("requests", *(f"{arm.n_requests}" for arm in arms), "", ""),
+        ("impressions", *(f"{arm.n_impressions}" for arm in arms), "", ""),
+        ("clicks", *(f"{arm.n_clicks}" for arm in arms), "", ""),
+        ("distinct items", *(f"{arm.n_distinct_items}" for arm in arms), "", ""),
+        *(
+            (name, *(_percent(arm.ratios[metric]) for arm in arms), *_difference_cells(report, metric))
+            for metric, name in METRIC_NAMES.items()
+        ),
+        ("mean propensity", *(_plain(arm.mean_propensity) for arm in arms), "", ""),
+        *(
+            (f"tier {tier}", *(_tier_share(arm.requests_by_tier, tier) for arm in arms), "", "")
+            for tier in sorted({tier for arm in arms for tier in arm.requests_by_tier})
+        ),
     ]
-    rows.append(("mean propensity", *(_plain(arm["mean_propensity"]) for arm in arms), "", ""))
-    tiers = sorted({tier for arm in arms for tier in arm["tiers"]})
-    rows += [(f"tier {tier}", *(_share(arm["tiers"], tier) for arm in arms), "", "") for tier in tiers]
-    return Table(("", *ARMS, "difference, one look", "always valid"), tuple(rows))
+    return Table(("", "production", "canary", "difference, one look", "always valid"), tuple(rows))
 
 
 def checks_table(report: CanaryReport) -> Table:
     """What the guard asks, and the answers."""
-    rows = [(check.name, "CROSSED" if check.crossed else "holds", check.sentence) for check in report.checks]
+    rows = [(str(check.name), "CROSSED" if check.crossed else "holds", check.sentence) for check in report.checks]
     return Table(("guardrail", "verdict", "why"), tuple(rows))
 
 
@@ -83,29 +89,25 @@ def left_out_table(report: CanaryReport) -> Table:
     return Table(("records", "why"), tuple((f"{n}", reason) for reason, n in report.left_out.items()))
 
 
-def _differences(report: CanaryReport, name: str) -> tuple[str, str]:
-    found = report.differences.get(name)
-    if found is None:
+def _difference_cells(report: CanaryReport, metric: CanaryMetric) -> tuple[str, str]:
+    difference = report.differences.get(metric)
+    if difference is None:
         return "", ""
-    always = always_valid(found, report.limits)
+    once, always = difference.once, difference.always
     return (
-        _points({"value": found.value, "low": found.once().low, "high": found.once().high}),
+        f"{100 * difference.value:+.2f} points ({100 * once.low:+.2f} to {100 * once.high:+.2f})",
         f"{100 * always.low:+.2f} to {100 * always.high:+.2f}",
     )
 
 
-def _percent(told: Mapping[str, float] | None) -> str:
-    return "" if told is None else f"{told['value']:.2%} ({100 * told['low']:.2f} to {100 * told['high']:.2f})"
-
-
-def _points(told: Mapping[str, float]) -> str:
-    return f"{100 * told['value']:+.2f} points ({100 * told['low']:+.2f} to {100 * told['high']:+.2f})"
+def _percent(ratio: Interval | None) -> str:
+    return "" if ratio is None else f"{ratio.mean:.2%} ({100 * ratio.low:.2f} to {100 * ratio.high:.2f})"
 
 
 def _plain(value: float | None) -> str:
     return "" if value is None else f"{value:.3f}"
 
 
-def _share(tiers: Mapping[str, Any], tier: str) -> str:
-    n_requests = sum(tiers.values())
-    return f"{tiers.get(tier, 0) / n_requests:.1%}" if n_requests else ""
+def _tier_share(requests_by_tier: Mapping[str, int], tier: str) -> str:
+    n_requests = sum(requests_by_tier.values())
+    return f"{requests_by_tier.get(tier, 0) / n_requests:.1%}" if n_requests else ""

@@ -11,17 +11,18 @@ from tqdm import tqdm
 from contracts.settings.canary import CanarySettings
 from feature_store.online.connection import Client
 from feature_store.online.event_stream import EntryBatch
-from release.canary.guard import Reading
-from release.canary.history import Run
-from release.canary.report import PER_REQUEST, CanaryReport, always_valid, build_report, n_people
-from release.canary.statistics import difference
+from release.canary.guard import LogReading
+from release.canary.guardrails import always_valid, kept_clicks
+from release.canary.history import CanaryRun
+from release.canary.report import CanaryReport, build_report
+from release.canary.statistics import n_people
 from release.canary.sums import CANARY, CanarySums
 
-STEP = 1.1  # a mark each time the canary's people have become a tenth more: some dozens however long the log is
+STEP = 1.1  # a point each time the canary's people have become a tenth more: some dozens however long the log is
 
 
 @dataclass(frozen=True)
-class Mark:
+class TrailPoint:
     """Where the guard's question stood at one moment: click-through above what must be kept of production's."""
 
     n_people: int
@@ -32,32 +33,32 @@ class Mark:
 
 @dataclass
 class Trail:
-    """The marks made while a log is read."""
+    """The points noted while a log is read."""
 
     limits: CanarySettings
-    marks: list[Mark] = field(default_factory=list)
+    points: list[TrailPoint] = field(default_factory=list)
 
     def note(self, sums: CanarySums, *, last: bool = False) -> None:
-        """Make a mark when enough people came since the one before, or at the last."""
+        """Add a point when enough people came since the one before, or at the last."""
         cells = sums.cells()
-        n_now, n_before = n_people(cells, CANARY), self.marks[-1].n_people if self.marks else 0
+        n_now, n_before = n_people(cells, CANARY), self.points[-1].n_people if self.points else 0
         if n_now <= n_before * (1 if last else STEP):
             return
-        found = difference(cells, PER_REQUEST, 1 - self.limits.max_click_loss)
-        if found is not None and found.error:
-            interval = always_valid(found, self.limits)
-            self.marks.append(Mark(n_now, interval.mean, interval.low, interval.high))
+        difference = kept_clicks(cells, self.limits)
+        if difference is not None and difference.error:
+            interval = always_valid(difference, self.limits)
+            self.points.append(TrailPoint(n_now, interval.mean, interval.low, interval.high))
 
 
 def read_report(
-    client: Client, app: str, run: Run, limits: CanarySettings, until: datetime
-) -> tuple[CanaryReport, list[Mark]]:
-    """The report as of `until`, with the marks on the way to it; a bar shows how much of the time is read."""
-    reading, trail = Reading.of(run), Trail(limits)
-    for _ in _with_bar(reading.go_on(client, app, run, until), run.segments[0].since, until):
+    client: Client, app: str, run: CanaryRun, limits: CanarySettings, until: datetime
+) -> tuple[CanaryReport, list[TrailPoint]]:
+    """The report as of `until`, with the points on the way to it; a bar shows how much of the time is read."""
+    reading, trail = LogReading.of(run), Trail(limits)
+    for _ in _with_bar(reading.read_until(client, app, run, until), run.segments[0].since, until):
         trail.note(reading.sums)
     trail.note(reading.sums, last=True)
-    return build_report(reading.sums, run, limits, until), trail.marks
+    return build_report(reading.sums, run, limits, until), trail.points
 
 
 def _with_bar(batches: Iterable[EntryBatch], since: datetime, until: datetime) -> Iterable[EntryBatch]:

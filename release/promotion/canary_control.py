@@ -18,7 +18,7 @@ from contracts.home import Home
 from contracts.settings.settings import Settings
 from feature_store.online.pointer import Pointer
 from feature_store.online.serving_targets import Canary
-from release.canary.history import Run, last_run
+from release.canary.history import CanaryRun, last_run
 from release.canary.sums import MOST_SEGMENTS
 from release.journal.journal import Action, CanaryStep, Journal, Phase
 from release.promotion.decision import Decision
@@ -52,11 +52,11 @@ class CanaryControl:
         clock = clock or WallClock()
         return cls(settings, home, Journal(home, settings.app, clock), clock)
 
-    def run(self) -> Run | None:
+    def run(self) -> CanaryRun | None:
         """The canary that runs, else the last one; None when there was none."""
         return last_run(self.journal.view())
 
-    def change_share(self, share: float, *, requester: str, reason: str = "") -> Run:
+    def change_share(self, share: float, *, requester: str, reason: str = "") -> CanaryRun:
         """Give the running canary another share of people: who is in the smaller share is in the larger, too."""
         _check_share(share)
         with turn(self.home), self._switch() as switch:
@@ -73,7 +73,7 @@ class CanaryControl:
             change_canary(switch, change, _pointer(switch).epoch, requester=requester, reason=reason)
             return self._running()
 
-    def stop(self, *, requester: str, reason: str = "") -> Run:
+    def stop(self, *, requester: str, reason: str = "") -> CanaryRun:
         """Give everybody the release in production again, at once: nobody else's turn is waited for."""
         with self._switch() as switch:
             why = reason or f"Stopped by {requester}."
@@ -83,7 +83,7 @@ class CanaryControl:
             raise NO_CANARY
         return ended
 
-    def _running(self) -> Run:
+    def _running(self) -> CanaryRun:
         run = self.run()
         if run is None or not run.is_running:
             raise NO_CANARY
@@ -95,7 +95,7 @@ class CanaryControl:
             yield switch
 
 
-def start_canary(promoter: Promoter, number: int, share: float, *, requester: str, reason: str = "") -> Run:
+def start_canary(promoter: Promoter, number: int, share: float, *, requester: str, reason: str = "") -> CanaryRun:
     """Give a share of people the release of this version, once it passes the gates of Staging.
 
     Raises PromotionRefused with the reasons when it does not, when its release is in production or nothing is, and

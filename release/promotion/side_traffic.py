@@ -17,7 +17,7 @@ from feature_store.online.serving_targets import (
     set_canary,
     set_staged,
 )
-from release.canary.history import Run, last_run, noted_as_ended
+from release.canary.history import CanaryRun, last_run, noted_as_ended
 from release.journal.entries import Action, CanaryStep, Entry, Note, NoteBook, Phase
 from release.journal.view import JournalView
 from release.promotion.switch import Switch
@@ -62,7 +62,13 @@ def change_canary(switch: Switch, change: Change, epoch: int, *, requester: str,
 
 
 def stop_canary(
-    switch: Switch, run: Run, moment: datetime, *, requester: str, reason: str, figures: Mapping[str, Any] | None = None
+    switch: Switch,
+    run: CanaryRun,
+    moment: datetime,
+    *,
+    requester: str,
+    reason: str,
+    figures: Mapping[str, Any] | None = None,
 ) -> None:
     """Give everybody the release in production; the registry is told when it can be.
 
@@ -112,7 +118,7 @@ def _meant_in_staging(view: JournalView) -> Staged | None:
     return None if entry is None else Staged(str(entry.release_id), str(entry.generation_id))
 
 
-def _set_again(switch: Switch, run: Run, found: Canary | None) -> None:
+def _set_again(switch: Switch, run: CanaryRun, found: Canary | None) -> None:
     pointer = switch.pointer()
     if pointer is None or pointer.release_id != run.beside:
         return  # somebody moves it at this moment, which ends the canary: the next round sees it in the journal

@@ -19,7 +19,7 @@ from feature_store.online.connection import connect
 from feature_store.online.keys import receipt_key
 from feature_store.online.pointer import Pointer
 from feature_store.online.serving_targets import Staged, end_canary, read_serving_targets, set_canary
-from release.canary.history import Run
+from release.canary.history import CanaryRun
 from release.canary.report import CanaryReport, build_report
 from release.journal.journal import Action, Entry, Journal, Note, Phase
 from release.promotion.canary_control import CanaryControl, start_canary
@@ -47,7 +47,7 @@ def promote(studio: Studio, version: int, hours: float = -1) -> None:
     assert promoter_at(studio, hours).promote(version, requester="ada").accepted
 
 
-def started(studio: Studio, version: int = 2, share: float = 0.5) -> Run:
+def started(studio: Studio, version: int = 2, share: float = 0.5) -> CanaryRun:
     """Version 1 in production, and beside it a canary since START."""
     promote(studio, 1)
     return start_canary(promoter_at(studio), version, share, requester="ada")
@@ -68,7 +68,7 @@ def log_of(studio: Studio) -> Iterator[Log]:
         yield Log(client, studio.app)
 
 
-def people_come(studio: Studio, run: Run, n_people: int = 1600, seed: int = 0, **world: object) -> None:
+def people_come(studio: Studio, run: CanaryRun, n_people: int = 1600, seed: int = 0, **world: object) -> None:
     """So many people visit soon after the start."""
     visits = World(run.canary, run.beside, **world).visits(  # type: ignore[arg-type]
         [f"u{seed}-{number}" for number in range(n_people)], np.random.default_rng(seed)
@@ -77,7 +77,7 @@ def people_come(studio: Studio, run: Run, n_people: int = 1600, seed: int = 0, *
         log.write(list(visits), settled_ms() + seed)
 
 
-def report_of(promoter: Promoter, log: Log, run: Run, hours: float) -> CanaryReport:
+def report_of(promoter: Promoter, log: Log, run: CanaryRun, hours: float) -> CanaryReport:
     """What this process' guard has read, and reads now, as a report."""
     moment = START + timedelta(hours=hours)
     return build_report(promoter.guard.read(log.client, run, moment), run, LIMITS, moment)

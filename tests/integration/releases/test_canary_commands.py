@@ -114,10 +114,10 @@ def test_the_guard_s_interval_closes_along_the_way(studio: Studio) -> None:
         from release.canary.history import last_run
 
         run = last_run(studio.promoter.journal.view())
-        report, marks = read_report(
+        report, trail = read_report(
             client, studio.app, run, studio.settings.promotion.canary, START + timedelta(hours=1)
         )
-    assert [mark.n_people for mark in marks] == sorted({mark.n_people for mark in marks})
-    assert marks[-1].n_people == report.arms["canary"]["people"]
-    widths = [mark.high - mark.low for mark in marks]
+    assert [point.n_people for point in trail] == sorted({point.n_people for point in trail})
+    assert trail[-1].n_people == report.canary.n_people
+    widths = [point.high - point.low for point in trail]
     assert widths == sorted(widths, reverse=True)

@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from release.canary.report import GUARD_ALPHA, PER_REQUEST, judge
-from release.canary.statistics import difference
+from release.canary.guardrails import GUARD_ALPHA, check_guardrails, kept_clicks
 from release.canary.sums import CANARY, PRODUCTION
 from tests.canary_worlds import LIMITS, Stream
 
@@ -18,7 +17,7 @@ MOST_ENDED = {200: 13, 60: 6}
 def first_crossed(stream):
     """The name of the guardrail that ends the canary, and the canary's people by then; None when it survives."""
     for cells in stream.looks():
-        for check in judge(cells, [SHARE], LIMITS):
+        for check in check_guardrails(cells, [SHARE], LIMITS):
             if check.crossed:
                 return check.name, int((cells.arm == CANARY).sum())
     return None
@@ -46,8 +45,8 @@ def test_a_canary_that_loses_just_what_it_may_survives_as_often_as_promised():
 
 def test_a_canary_that_loses_just_what_it_may_would_not_survive_intervals_made_for_one_look():
     def crossed(cells):
-        found = difference(cells, PER_REQUEST, 1 - LIMITS.max_click_loss)
-        return found is not None and found.once().high < 0
+        difference = kept_clicks(cells, LIMITS)
+        return difference is not None and difference.once().high < 0
 
     streams = (Stream(np.random.default_rng(seed), (0.2, 0.18)) for seed in range(N_WORLDS))
     assert sum(any(crossed(cells) for cells in stream.looks()) for stream in streams) > MOST_ENDED[N_WORLDS]
@@ -73,7 +72,7 @@ def test_people_lost_in_one_arm_are_found(lost):
 def test_nothing_is_said_of_clicks_before_enough_people_came():
     few = Stream(np.random.default_rng(0), (0.9, 0.05), n_people=500).cells(500)
     assert int((few.arm == CANARY).sum()) < LIMITS.min_people <= int((few.arm == PRODUCTION).sum())
-    lost, degraded, clicks = judge(few, [SHARE], LIMITS)
+    lost, degraded, clicks = check_guardrails(few, [SHARE], LIMITS)
     assert [degraded.crossed, clicks.crossed] == [False, False]
     assert "Too early" in clicks.sentence
     assert lost.value is not None

@@ -1,12 +1,15 @@
 import json
+from dataclasses import replace
 from datetime import timedelta
 
 from release.canary.page import page
 from release.canary.report import build_report
 from release.canary.sums import CanarySums
 from release.canary.tables import arms_table, checks_table, headline, left_out_table, sample_ratio_table
+from release.canary.trail import TrailPoint
 from tests.canary_worlds import LIMITS, START, click, count, impression, run_of, settled_ms
 
+SCRIPT = "<script>alert(1)</script>"
 IN_CANARY = {"arm": "canary", "release_id": "r-candidate"}
 NOON = START + timedelta(hours=2)
 
@@ -24,6 +27,11 @@ def report_of(records, *shares):
     return build_report(count(CanarySums(run), records), run, LIMITS, NOON)
 
 
+def assert_harmless(text):
+    assert "<script" not in text
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in text
+
+
 def test_before_anybody_came_every_table_and_the_page_stand_empty():
     report = report_of([])
     assert report.breach is None
@@ -34,7 +42,7 @@ def test_before_anybody_came_every_table_and_the_page_stand_empty():
     assert "No guardrail is crossed" in headline(report)
 
 
-def test_an_arm_is_told_by_its_people_requests_and_clicks():
+def test_an_arm_has_its_people_requests_and_clicks():
     report = report_of([*shown(8, 4), click("p0-1"), click("p0-2"), click("c0-0")])
     arms = report.to_json()["arms"]
     assert (arms["production"]["people"], arms["canary"]["people"]) == (8, 4)
@@ -54,7 +62,7 @@ def test_whoever_looks_once_is_warned_before_the_guard_is_sure():
     assert "People may be lost in one arm" in headline(report)
 
 
-def test_the_first_guardrail_that_is_crossed_is_told():
+def test_the_first_guardrail_that_is_crossed_is_named():
     report = report_of(shown(900, 20))
     assert report.breach.name == "sample_ratio"
     assert report.breach.sentence.startswith("20 of 920 people at share 0.3, 276.0 expected: people are lost")
@@ -62,7 +70,7 @@ def test_the_first_guardrail_that_is_crossed_is_told():
     assert 'class="verdict bad"' in page(report, [])
 
 
-def test_people_who_moved_to_the_other_arm_are_told_and_nobody_is_taken_for_lost():
+def test_people_who_moved_to_the_other_arm_are_counted_and_nobody_is_taken_for_lost():
     run = run_of(0.3, 0.6)
     sums = count(CanarySums(run), shown(70, 30))
     moved = [impression(f"again-{n}", user_id=f"p{n}", **IN_CANARY) for n in range(30)]
@@ -75,5 +83,17 @@ def test_people_who_moved_to_the_other_arm_are_told_and_nobody_is_taken_for_lost
 
 
 def test_what_somebody_else_wrote_cannot_break_the_page():
-    report = report_of([*shown(3, 3), impression("x", user_id="x", tier="<script>alert(1)</script>")])
-    assert "<script>" not in page(report, [])
+    report = report_of([*shown(3, 3), impression("x", user_id="x", tier=SCRIPT)])
+    assert_harmless(page(report, []))
+
+
+def test_the_reason_that_somebody_typed_cannot_break_the_page():
+    run = replace(run_of(0.3), ended=f"Ended by ada: {SCRIPT}", beside=SCRIPT)
+    assert_harmless(page(build_report(count(CanarySums(run), []), run, LIMITS, NOON), []))
+
+
+def test_the_page_with_its_plot_needs_nothing_from_outside():
+    text = page(report_of(shown(300, 300)), [TrailPoint(100, 0.01, -0.5, 0.5), TrailPoint(300, 0.02, -0.1, 0.2)])
+    assert "<svg" in text
+    assert "#0" not in text.split("<svg")[1]  # every colour of the plot is one of the page's
+    assert not [word for word in ("<script", "<link", "src=", "@import", "url(http") if word in text]

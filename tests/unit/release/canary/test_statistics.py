@@ -7,12 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from release.canary.statistics import (
-    Difference,
     Ratio,
+    RatioDifference,
     arm_ratio,
-    difference,
     n_in_both,
     over_segments,
+    ratio_difference,
     sample_ratios,
 )
 from release.canary.sums import CANARY, PRODUCTION, Cells
@@ -71,18 +71,18 @@ def test_the_delta_method_agrees_with_a_bootstrap_over_people():
 
 def test_where_nothing_was_shown_there_is_no_ratio():
     assert arm_ratio(clicked(PRODUCTION, 3, 1), CANARY, CLICKS) is None
-    assert difference(clicked(PRODUCTION, 3, 1), CLICKS) is None
-    assert difference(cells([]), CLICKS) is None
+    assert ratio_difference(clicked(PRODUCTION, 3, 1), CLICKS) is None
+    assert ratio_difference(cells([]), CLICKS) is None
 
 
 def test_arms_that_were_never_seen_at_one_share_are_not_compared():
     apart = together(clicked(PRODUCTION, 5, 1), in_segment(clicked(CANARY, 5, 1), 1, 100))
-    assert difference(apart, CLICKS) is None
+    assert ratio_difference(apart, CLICKS) is None
 
 
 def test_a_difference_is_that_of_two_shares():
     both = together(clicked(PRODUCTION, 1000, 300), in_segment(clicked(CANARY, 400, 100), 0, 5000))
-    found = difference(both, CLICKS)
+    found = ratio_difference(both, CLICKS)
     assert found.value == pytest.approx(0.25 - 0.30)
     # The canary's variance is floored by production's, which is the larger here.
     assert found.error == pytest.approx(sqrt(0.3 * 0.7 / 400 + 0.3 * 0.7 / 1000))
@@ -91,14 +91,14 @@ def test_a_difference_is_that_of_two_shares():
 
 def test_what_is_kept_of_production_is_weighed():
     both = together(clicked(PRODUCTION, 1000, 300), in_segment(clicked(CANARY, 400, 160), 0, 5000))
-    found = difference(both, CLICKS, weight=0.9)
+    found = ratio_difference(both, CLICKS, weight=0.9)
     assert found.value == pytest.approx(0.40 - 0.9 * 0.30)
     assert found.error == pytest.approx(sqrt(0.4 * 0.6 / 400 + 0.81 * 0.3 * 0.7 / 1000))
 
 
 def test_a_canary_with_no_click_at_all_is_not_certain():
     both = together(clicked(PRODUCTION, 9000, 18), in_segment(clicked(CANARY, 500, 0), 0, 20_000))
-    assert difference(both, CLICKS).error > sqrt(0.002 * 0.998 / 500)
+    assert ratio_difference(both, CLICKS).error > sqrt(0.002 * 0.998 / 500)
 
 
 def test_what_changed_with_time_is_no_effect_of_the_candidate():
@@ -111,14 +111,14 @@ def test_what_changed_with_time_is_no_effect_of_the_candidate():
     )
     pooled = arm_ratio(both, CANARY, CLICKS).mean - arm_ratio(both, PRODUCTION, CLICKS).mean
     assert pooled == pytest.approx(0.28 - 0.12)
-    assert difference(both, CLICKS).value == pytest.approx(0)
+    assert ratio_difference(both, CLICKS).value == pytest.approx(0)
 
 
 def test_people_who_come_back_at_another_share_are_one_person_each():
     first = together(clicked(PRODUCTION, 400, 100), in_segment(clicked(CANARY, 400, 100), 0, 1000))
     again = together(first, in_segment(first, 1))
     others = together(first, in_segment(first, 1, 5000))
-    assert difference(again, CLICKS).error == pytest.approx(sqrt(2) * difference(others, CLICKS).error)
+    assert ratio_difference(again, CLICKS).error == pytest.approx(sqrt(2) * ratio_difference(others, CLICKS).error)
 
 
 def test_people_who_were_in_either_arm_are_told():
@@ -127,7 +127,7 @@ def test_people_who_were_in_either_arm_are_told():
 
 
 def test_an_interval_for_every_look_is_the_mixture_s():
-    found = Difference(0.1, 0.02, n_people=400)
+    found = RatioDifference(0.1, 0.02, n_people=400)
     rho_squared = (-2 * log(0.05) + log(-2 * log(0.05) + 1)) / 400
     t = 400 * rho_squared
     half = 0.02 * sqrt(2 * (t + 1) / t * log(sqrt(t + 1) / 0.05))
@@ -138,12 +138,15 @@ def test_an_interval_for_every_look_is_the_mixture_s():
 
 @given(st.floats(1, 1e7), st.floats(100, 1e5))
 def test_an_interval_for_every_look_is_wider_than_one_for_one_look(n_people, sharpest_at):
-    found = Difference(0.0, 0.01, n_people)
+    found = RatioDifference(0.0, 0.01, n_people)
     assert found.always(0.05, sharpest_at).high > found.once().high
 
 
 def test_before_anybody_came_nothing_is_excluded():
-    assert (Difference(0, 0, 0).always(0.05, 100).low, Difference(0, 0, 0).always(0.05, 100).high) == (-inf, inf)
+    assert (RatioDifference(0, 0, 0).always(0.05, 100).low, RatioDifference(0, 0, 0).always(0.05, 100).high) == (
+        -inf,
+        inf,
+    )
 
 
 def divided(n_production, n_canary, share=0.1):
