@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -10,33 +12,16 @@ from great_expectations.core import ExpectationSuiteValidationResult
 from great_expectations.render.renderer import ValidationResultsPageRenderer
 from great_expectations.render.view import DefaultJinjaSectionView
 
-from contracts.drift import ColumnDrift, Verdict
+from contracts.drift import Bin, ColumnDrift, Verdict
+from contracts.web_page import render_page
 from sources.validation.suite_run import Finding, SuiteRun
 from sources.validation.suites import Level
 from sources.validation.validation import Validation
 
-# The library's own page loads Bootstrap and a logo from the network; its sections are kept and the frame is ours.
-STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 70rem; margin: 2rem auto; padding: 0 1rem; color: #1d2733; }
-table { border-collapse: collapse; width: 100%; margin: .5rem 0 1.5rem; }
-th, td { text-align: left; padding: .35rem .6rem; border-bottom: 1px solid #dde3ea; vertical-align: top; }
-th { background: #f3f6f9; }
-.count { text-align: right; font-variant-numeric: tabular-nums; } table.volumes { width: auto; min-width: 60%; }
-.passed { color: #14733b; } .broken { color: #b3261e; font-weight: 600; }
-i.text-success::before { content: "kept"; color: #14733b; } i.text-danger::before { content: "broken"; color: #b3261e; }
-.lead { font-size: 1.15rem; padding: .8rem 1rem; border-radius: .5rem; background: #f3f6f9; }
-svg { display: block; } .then { fill: #b9c4d0; } .now { fill: #2f6fb0; } .key { color: #45566b; font-size: .9rem; }
-details { margin: 0 0 2rem; } summary { cursor: pointer; color: #45566b; }
-"""
-HEAD = (
-    "<tr><th>Verdict</th><th>Rule</th><th>What must hold</th>"
-    '<th class="count">Rows that break it</th><th>Measured</th></tr>'
-)
-
-
 WEIGHT = {Verdict.BROKEN: 3, Verdict.MOVED: 2, Verdict.STEADY: 1}
-BAR_WIDTH, BAR_HEIGHT, MAX_BARS = 7, 28, 26
-DRIFT_HEAD = '<tr><th>Column</th><th>Verdict</th><th class="count">Index</th><th>Then and now</th><th>Why</th></tr>'
+# Parts of the library's documents that it makes markup of: sentences with their parameters, classes and attributes.
+WITH_MARKUP = frozenset({"string_template", "styling"})
+BAR_WIDTH, BAR_HEIGHT, MAX_BINS = 7, 28, 26
 
 
 def write_docs(validation: Validation, folder: Path) -> None:
@@ -44,105 +29,119 @@ def write_docs(validation: Validation, folder: Path) -> None:
 
     The library's own account of a suite is folded below it.
     """
-    suites = "\n".join(_suite(run) for run in validation.runs)
-    body = f"{_summary(validation)}\n{_drift(validation)}\n{suites}"
-    page = (
-        f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>Validation</title><style>{STYLE}</style>'
-        f"</head><body><h1>Validation</h1>\n{body}\n</body></html>\n"
+    page = render_page(
+        __package__,
+        "data_docs.html",
+        title="Validation",
+        validation=validation,
+        drifts=[(drift, DriftChart.of(drift)) for drift in _most_moved_first(validation)],
+        suites=[SuiteSection.of(run) for run in validation.runs],
     )
     (folder / "index.html").write_text(page, encoding="utf-8")
 
 
-def _summary(validation: Validation) -> str:
-    """Is it good? In a sentence; then the volumes."""
-    failed = ", ".join(f"{one.table}: {one.rule}" for one in validation.failures)
-    verdict, word = ("broken", f"No, it was refused: {failed}.") if failed else ("passed", "Yes, the data is good.")
-    warnings = "".join(f"<li>{escape(one)}</li>" for one in validation.warnings)
-    rows = "\n".join(
-        f'<tr><td>{name}</td><td class="count">{check.n_rows:,}</td><td class="count">{check.n_valid:,}</td>'
-        f'<td class="count">{check.n_quarantined:,}</td><td class="count">{_then(validation, name)}</td></tr>'
-        for name, check in validation.tables.items()
-    )
-    columns = ("Rows", "Good", "In quarantine", "Rows of the baseline")
-    head = "<tr><th>Table</th>" + "".join(f'<th class="count">{column}</th>' for column in columns) + "</tr>"
-    lead = f'<p class="lead {verdict}">Is it good? {escape(word)}</p>'
-    return f"{lead}{f'<ul>{warnings}</ul>' if warnings else ''}<table class='volumes'>{head}\n{rows}</table>"
+@dataclass(frozen=True)
+class RuleRow:
+    """One rule on the page. n_broken: rows that break it, None where it is about the whole table."""
+
+    passed: bool
+    name: str
+    says: str
+    n_broken: int | None
+    measured: str
+
+    @classmethod
+    def of(cls, finding: Finding) -> RuleRow:
+        """A rule's line."""
+        n_broken = finding.n_broken if finding.rule.level is Level.ROW else None
+        return cls(finding.passed, finding.rule.name, finding.rule.says, n_broken, finding.measured)
 
 
-def _then(validation: Validation, name: str) -> str:
-    known = validation.baseline.rows.get(name)
-    return "" if known is None else f"{known:,}"
+@dataclass(frozen=True)
+class SuiteSection:
+    """One suite on the page. n_rows: None where it looks at no rows, but at what was measured of a whole table.
+
+    evidence: the library's own account, as HTML.
+    """
+
+    name: str
+    n_rows: int | None
+    rules: tuple[RuleRow, ...]
+    evidence: str
+
+    @classmethod
+    def of(cls, run: SuiteRun) -> SuiteSection:
+        """A suite's table, and what is folded below it."""
+        rules = tuple(RuleRow.of(finding) for finding in run.findings)
+        looks_at_rows = any(rule.n_broken is not None for rule in rules)
+        return cls(run.name, run.n_rows if looks_at_rows else None, rules, _evidence_html(run.evidence))
 
 
-def _drift(validation: Validation) -> str:
-    if not validation.drifts:
-        return (
-            "<h2>What has moved</h2><p>No columns to compare with: <code>slate baseline accept</code> makes them.</p>"
-        )
-    # What moved is read first; a column that cannot be judged, last.
-    ordered = sorted(validation.drifts, key=lambda drift: (-WEIGHT.get(drift.verdict, 0), -(drift.psi or 0.0)))
-    rows = "\n".join(_column(drift) for drift in ordered)
-    key = '<p class="key">Grey: the baseline. Blue: now. How far is too far stands in params.yaml, validate.drift.</p>'
-    return f"<h2>What has moved</h2>{key}<table>{DRIFT_HEAD}\n{rows}</table>"
+@dataclass(frozen=True)
+class Bar:
+    """A bar of a chart, in pixels from its upper left corner. side: `then` or `now`."""
+
+    side: str
+    x: int
+    y: float
+    height: float
 
 
-def _column(drift: ColumnDrift) -> str:
-    verdict = {Verdict.BROKEN: "broken", Verdict.STEADY: "passed"}.get(drift.verdict, "")
-    psi = "" if drift.psi is None else f"{drift.psi:.3f}"
-    return (
-        f'<tr><td>{escape(f"{drift.table}.{drift.column}")}</td><td class="{verdict}">{drift.verdict}</td>'
-        f'<td class="count">{psi}</td><td>{_bars(drift)}</td><td>{escape(drift.reason)}</td></tr>'
-    )
+@dataclass(frozen=True)
+class DriftChart:
+    """A pair of bars for each bin of a column, the tallest as high as the chart. pairs: each with its label."""
+
+    width: int
+    pairs: tuple[tuple[str, tuple[Bar, Bar]], ...]
+    height: int = BAR_HEIGHT
+    bar_width: int = BAR_WIDTH - 2
+
+    @classmethod
+    def of(cls, drift: ColumnDrift) -> DriftChart | None:
+        """None where there is nothing to draw."""
+        bins = drift.bins[:MAX_BINS]
+        tallest = max((max(one.then, one.now) for one in bins), default=0.0)
+        return cls(len(bins) * 2 * BAR_WIDTH, tuple(_pairs(bins, tallest))) if tallest else None
 
 
-def _bars(drift: ColumnDrift) -> str:
-    """A pair of bars for each bin, the tallest as high as the row."""
-    bins = drift.bins[:MAX_BARS]
-    tallest = max((max(one.then, one.now) for one in bins), default=0.0)
-    if not tallest:
-        return ""
-    bars = []
+def _pairs(bins: tuple[Bin, ...], tallest: float) -> Iterator[tuple[str, tuple[Bar, Bar]]]:
     for position, one in enumerate(bins):
-        label = escape(f"{one.label}: {one.then:.1%} then, {one.now:.1%} now")
-        pair = "".join(
-            f'<rect class="{side}" x="{position * 2 * BAR_WIDTH + offset}" y="{BAR_HEIGHT - height:.1f}" '
-            f'width="{BAR_WIDTH - 2}" height="{height:.1f}"/>'
-            for side, offset, height in (
-                ("then", 0, BAR_HEIGHT * one.then / tallest),
-                ("now", BAR_WIDTH - 2, BAR_HEIGHT * one.now / tallest),
-            )
-        )
-        bars.append(f"<g><title>{label}</title>{pair}</g>")
-    return f'<svg width="{len(bins) * 2 * BAR_WIDTH}" height="{BAR_HEIGHT}" role="img">{"".join(bars)}</svg>'
+        x = position * 2 * BAR_WIDTH
+        bars = _bar("then", x, one.then / tallest), _bar("now", x + BAR_WIDTH - 2, one.now / tallest)
+        yield f"{one.label}: {one.then:.1%} then, {one.now:.1%} now", bars
 
 
-def _suite(run: SuiteRun) -> str:
-    rows = "\n".join(_rule(finding) for finding in run.findings)
-    # Rules about a whole table look at what was measured of it, which is a row or two.
-    of_rows = any(finding.rule.level is Level.ROW for finding in run.findings)
-    checked = f"<p>{run.n_rows:,} rows checked.</p>" if of_rows else ""
-    return (
-        f"<h2>{escape(run.name)}</h2>{checked}\n"
-        f"<table>{HEAD}\n{rows}</table>\n"
-        f"<details><summary>As Great Expectations tells it</summary>{_sections(run.evidence)}</details>"
-    )
+def _bar(side: str, x: int, share: float) -> Bar:
+    height = BAR_HEIGHT * share
+    return Bar(side, x, BAR_HEIGHT - height, height)
 
 
-def _rule(finding: Finding) -> str:
-    verdict = "passed" if finding.passed else "broken"
-    count = f"{finding.n_broken:,}" if finding.rule.level is Level.ROW else ""
-    return (
-        f'<tr><td class="{verdict}">{verdict}</td><td>{escape(finding.rule.name)}</td>'
-        f"<td>{escape(finding.rule.says)}</td>"
-        f'<td class="count">{count}</td><td>{escape(finding.measured)}</td></tr>'
-    )
+def _most_moved_first(validation: Validation) -> list[ColumnDrift]:
+    """What moved is read first; a column that cannot be judged, last."""
+    return sorted(validation.drifts, key=lambda drift: (-WEIGHT.get(drift.verdict, 0), -(drift.psi or 0.0)))
 
 
-def _sections(evidence: ExpectationSuiteValidationResult) -> str:
+def _evidence_html(evidence: ExpectationSuiteValidationResult) -> str:
+    """The sections of the library's own page; that page loads Bootstrap and a logo from the network."""
     document = ValidationResultsPageRenderer().render(evidence).to_json_dict()
     view: Any = DefaultJinjaSectionView()  # its methods carry no types
     # The first section is an overview that links to pages of a site that is not here.
     return "\n".join(
-        view.render({"section": section, "section_loop": {"index": index}})
+        view.render({"section": _escaped(section), "section_loop": {"index": index}})
         for index, section in enumerate(document["sections"][1:], start=1)
     )
+
+
+def _escaped(content: Any) -> Any:
+    """The same content with its bare texts escaped: the library escapes the parameters of its sentences, and no more.
+
+    The cells of its table of broken values are such texts.
+    """
+    match content:
+        case str():
+            return escape(content)
+        case list():
+            return [_escaped(part) for part in content]
+        case dict():
+            return {key: part if key in WITH_MARKUP else _escaped(part) for key, part in content.items()}
+    return content

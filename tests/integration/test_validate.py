@@ -27,6 +27,7 @@ from contracts.tables import SCHEMAS, SORT_KEYS, CanonicalTables
 from pipelines import validate as stage
 from pipelines.paths import QUARANTINE, RAW, VALID, VALIDATION_RESULT
 from sources.validation.baseline import Baseline, read_baseline
+from sources.validation.data_docs import write_docs
 from sources.validation.suite_engine import suite_engine
 from sources.validation.suites import EARLIEST
 from sources.validation.table_check import ASIDE, Parts
@@ -431,6 +432,17 @@ def test_the_report_for_people_needs_nothing_from_outside(workspace: Path, home:
     assert "item_is_known" in page
     assert "As Great Expectations tells it" in page
     assert not [word for word in ("http:", "https:", "<script", "<link", "src=") if word in page]
+
+
+@pytest.mark.parametrize(
+    ("name", "column"), [("interactions", "event_type"), ("interactions", "item_id"), ("items", "title")]
+)
+def test_what_stands_in_the_data_cannot_break_the_report(
+    tables: CanonicalTables, tmp_path: Path, name: str, column: str
+) -> None:
+    hostile = look(with_change(tables, name, 5, **{column: "<script>alert(1)</script>"}))
+    write_docs(hostile, tmp_path)
+    assert "<script" not in (tmp_path / "index.html").read_text()
 
 
 def test_a_failed_run_leaves_its_report_where_the_message_says_and_no_output(
