@@ -15,7 +15,7 @@ from release.canary.trail import TrailPoint
 # Matplotlib wants colours it can read; in the SVG each becomes the style's colour of that name.
 INK, QUIET, PRODUCTION, CANARY = "#010101", "#020202", "#030303", "#040404"
 STYLE_COLOURS = {INK: "var(--ink)", QUIET: "var(--quiet)", PRODUCTION: "var(--blue)", CANARY: "var(--orange)"}
-SETTINGS = {
+SETTINGS: dict[Any, Any] = {  # matplotlib types its names as literals
     "svg.fonttype": "none",
     "text.color": INK,
     "axes.labelcolor": INK,
