@@ -35,8 +35,7 @@ class PandasEngine:
     """In this process."""
 
     def validate(self, name: str, table: pl.DataFrame, suite: ExpectationSuite) -> ExpectationSuiteValidationResult:
-        asset = _context().data_sources.add_or_update_pandas("pandas").add_dataframe_asset(name)
-        batch: Batch = asset.add_batch_definition_whole_dataframe(name).get_batch({"dataframe": table.to_pandas()})
+        batch: Batch = _pandas_batches(name).get_batch({"dataframe": table.to_pandas()})
         return batch.validate(suite, result_format=COMPLETE)
 
 
@@ -48,8 +47,7 @@ class SparkEngine:
             path = Path(folder, "rows.parquet")
             table.with_row_index(ROW).cast({ROW: pl.Int64}).write_parquet(path)
             rows = _spark_session().read.parquet(str(path))
-            asset = _context().data_sources.add_or_update_spark("spark").add_dataframe_asset(name)
-            batch: Batch = asset.add_batch_definition_whole_dataframe(name).get_batch({"dataframe": rows})
+            batch: Batch = _spark_batches(name).get_batch({"dataframe": rows})
             return batch.validate(suite, result_format={**COMPLETE, "unexpected_index_column_names": [ROW]})
 
 
@@ -69,6 +67,19 @@ def _context() -> EphemeralDataContext:
     context.enable_analytics(enable=False)
     context.variables.progress_bars = ProgressBarsConfig(globally=False)
     return context
+
+
+@cache
+def _pandas_batches(name: str) -> Any:
+    """The definition of batches of a table; one for all of them, because each new one is written out as YAML."""
+    asset = _context().data_sources.add_or_update_pandas(f"pandas-{name}").add_dataframe_asset(name)
+    return asset.add_batch_definition_whole_dataframe(name)
+
+
+@cache
+def _spark_batches(name: str) -> Any:
+    asset = _context().data_sources.add_or_update_spark(f"spark-{name}").add_dataframe_asset(name)
+    return asset.add_batch_definition_whole_dataframe(name)
 
 
 def _spark_session() -> Any:
