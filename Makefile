@@ -11,7 +11,7 @@ endif
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help env spark demo up down status test test-crash lint docs bench clean
+.PHONY: help env spark demo up down status test test-quick test-crash lint docs bench clean
 ROUNDS ?= 1000
 
 help: ## List the commands
@@ -36,7 +36,10 @@ status: env ## Say what is running
 	@slate status
 
 test: env ## Run every test
-	@python -m pytest --numprocesses 2 --dist loadfile $(TESTS)
+	@python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(TESTS)
+
+test-quick: env ## Run what takes a minute and a half: one room at a time, no graph, no Airflow, no browser
+	@python -m pytest --numprocesses 2 --dist worksteal -m "not slow" tests/unit tests/contract tests/golden
 
 test-crash: env ## Kill and resume publish, switch, rollback and collection under readers: ROUNDS of it, 1,000
 	@python -m tests.crash --rounds $(ROUNDS)

@@ -13,6 +13,7 @@ import pytest
 from contracts.home import Home
 from contracts.tables import CanonicalTables
 from tests.left_out import LEFT_OUT
+from tests.once import built_once
 from tests.worlds import small_world
 
 # A deadline measures the machine, not the code: a busy one fails what is right.
@@ -32,6 +33,14 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
 def world() -> CanonicalTables:
     """The small world; nobody may change it."""
     return small_world()
+
+
+@pytest.fixture(scope="session")
+def small_workspace(tmp_path_factory: pytest.TempPathFactory, world: CanonicalTables) -> Path:
+    """What the stages up to `evaluate` make of the small world with small models; nobody may change it."""
+    from tests.release_worlds import run_stages, small_settings
+
+    return built_once(tmp_path_factory, "workspace", lambda folder: run_stages(folder, world, small_settings()))
 
 
 @pytest.fixture(scope="session")
@@ -96,6 +105,11 @@ def postgres_url(postgres_server: str) -> str:
         cursor.execute(f"CREATE DATABASE {name}")
     connection.close()
     return f"{postgres_server}/{name}"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes minutes begins first, so that no worker is left with it alone at the end."""
+    items.sort(key=lambda item: 0 if item.get_closest_marker("slow") else 1 if "/integration/" in item.nodeid else 2)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

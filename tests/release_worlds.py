@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from contextlib import chdir
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +12,8 @@ from contracts.tables import CanonicalTables
 from pipelines import candidates, evaluate, features, index, ranking
 from pipelines.matrix_run import load_split
 from pipelines.paths import EVALUATION, FEATURES, VALID, VALIDATION_RESULT, Cutoff, feature_values
-from release.bundle.bundle import Fit, Release
-from release.bundle_build import Ingredients, build_bundle
+from release.bundle.bundle import Fit
+from release.bundle_build import Ingredients
 from release.evaluation.cases import known_contexts
 
 CHECKOUT = Path(__file__).resolve().parent.parent
@@ -74,13 +73,6 @@ def ingredients_of(workspace: Path, settings: Settings) -> Ingredients:
         data={"interactions": "small", "items": "small", "users": "small"},
         code="small-world",
     )
-
-
-def small_release(folder: Path, workspace: Path, tables: CanonicalTables, **changes: Any) -> Release:
-    """Run the stages in `workspace` and build the bundle in `folder`; changes: fields of the ingredients."""
-    settings = small_settings()
-    run_stages(workspace, tables, settings)
-    return build_bundle(folder, replace(ingredients_of(workspace, settings), **changes))
 
 
 def _below(workspace: Path, cutoff: Cutoff) -> Fit:

@@ -22,7 +22,8 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:sqlalchemy.exc.SADeprecationWarning"),
 ]
 RUN_WITHIN_SECONDS = 1200
-OVERRIDES = {"ranking.n_trees": 20, "evaluate.n_bootstrap": 100}  # something new, and less to compute
+# Something new, and less to compute.
+OVERRIDES = {"ranking.n_trees": 20, "features.n_snapshots": 3, "evaluate.n_bootstrap": 100, "evaluate.max_people": 50}
 STEPS = [
     *("ingest", "validate", "features", "candidates", "index", "ranking"),
     *("evaluate", "release", "register", "publish"),

@@ -22,11 +22,9 @@ def settings() -> Settings:
 
 
 @pytest.fixture(scope="session")
-def workspace(tmp_path_factory: pytest.TempPathFactory, world: CanonicalTables, settings: Settings) -> Path:
+def workspace(small_workspace: Path) -> Path:
     """What the stages up to `evaluate` wrote; nobody may change it."""
-    folder = tmp_path_factory.mktemp("workspace")
-    run_stages(folder, world, settings)
-    return folder
+    return small_workspace
 
 
 @pytest.fixture(scope="session")

@@ -9,16 +9,23 @@ from pathlib import Path
 import pytest
 
 from contracts.home import Home
-from contracts.tables import CanonicalTables
+from release.bundle_build import build_bundle
+from tests.once import built_once
 from tests.promotion_worlds import Studio, register_bundle, settings_of_tests, turn_ranker_over, variant
-from tests.release_worlds import small_release
+from tests.release_worlds import ingredients_of, small_settings
+
+
+@pytest.fixture(autouse=True)
+def one_timed_round(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The latency gate times each golden query once: these tests are about what follows from its figure."""
+    monkeypatch.setattr("release.gates.latency.MIN_ANSWERS", 1)
 
 
 @pytest.fixture(scope="session")
-def base_bundle(tmp_path_factory: pytest.TempPathFactory, world: CanonicalTables) -> Path:
+def base_bundle(tmp_path_factory: pytest.TempPathFactory, small_workspace: Path) -> Path:
     """A small release that loads, answers and can be published."""
-    folder = tmp_path_factory.mktemp("base")
-    small_release(folder / "bundle", folder / "workspace", world)
+    ingredients = ingredients_of(small_workspace, small_settings())
+    folder = built_once(tmp_path_factory, "base", lambda folder: build_bundle(folder / "bundle", ingredients))
     return folder / "bundle"
 
 
@@ -37,13 +44,14 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def stocked_home(tmp_path_factory: pytest.TempPathFactory, base_bundle: Path, runs: Path) -> Home:
     """Versions 1 and 2 as good as each other, 3 much worse, 4 built from uncommitted source, 5 as 1 and 2."""
-    home = Home(tmp_path_factory.mktemp("stock") / "home")
-    folder = tmp_path_factory.mktemp("variants")
-    for number in range(1, 6):
-        change = turn_ranker_over if number == 3 else None
-        bundle = variant(base_bundle, folder / str(number), change=change, note=str(number))
-        assert register_bundle(home, bundle, runs, dirty=number == 4).number == number
-    return home
+
+    def stock(folder: Path) -> None:
+        for number in range(1, 6):
+            change = turn_ranker_over if number == 3 else None
+            bundle = variant(base_bundle, folder / str(number), change=change, note=str(number))
+            assert register_bundle(Home(folder / "home"), bundle, runs, dirty=number == 4).number == number
+
+    return Home(built_once(tmp_path_factory, "stock", stock) / "home")
 
 
 @pytest.fixture

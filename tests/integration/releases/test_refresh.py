@@ -53,10 +53,18 @@ def released(studio: Studio, base_bundle: Path, runs: Path, code: Path, tmp_path
     return pointer
 
 
-@pytest.fixture
-def fresh(world: CanonicalTables, code: Path, tmp_path: Path) -> Fresh:
+@pytest.fixture(scope="module")
+def a_day_later(world: CanonicalTables, code: Path, tmp_path_factory: pytest.TempPathFactory) -> Fresh:
     """Values a day after the end of the world's data, in which one new item and one new person turned up."""
-    return fresh_values(world, code, tmp_path / "fresh", timedelta(days=1))
+    return fresh_values(world, code, tmp_path_factory.mktemp("fresh"), timedelta(days=1))
+
+
+@pytest.fixture
+def fresh(a_day_later: Fresh, tmp_path: Path) -> Fresh:
+    """The same in a folder that this test alone uses."""
+    folder = tmp_path / "fresh"
+    shutil.copytree(a_day_later.values.parent, folder)
+    return replace(a_day_later, values=folder / "values", validation=folder / "validation.json")
 
 
 def fresh_values(world: CanonicalTables, code: Path, folder: Path, later: timedelta) -> Fresh:

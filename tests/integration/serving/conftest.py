@@ -21,6 +21,7 @@ from pipelines.paths import BUNDLE, VALID, VALIDATION_RESULT, Cutoff
 from release.bundle.bundle_store import BundleStore
 from release.bundle.code_version import ROOMS
 from tests.integration.serving.worlds import Stage, published
+from tests.once import built_once
 
 CHECKOUT = Path(__file__).resolve().parents[3]
 # A small world needs small models; everything else is as in the checkout's params.yaml.
@@ -44,21 +45,23 @@ def small_settings() -> Settings:
 @pytest.fixture(scope="session")
 def built(tmp_path_factory: pytest.TempPathFactory, world: CanonicalTables, small_settings: Settings) -> Path:
     """A bundle of the small world, made by the stages themselves."""
-    workspace = tmp_path_factory.mktemp("workspace")
-    for room in ROOMS:  # a release is named after its code, too
-        (workspace / room).symlink_to(CHECKOUT / room)
-    with chdir(workspace):
-        world.save(VALID)
-        VALIDATION_RESULT.parent.mkdir(parents=True)
-        VALIDATION_RESULT.write_text(json.dumps({"passed": True}))
-        features.run(small_settings)
-        for cutoff in Cutoff:
-            candidates.run(small_settings, cutoff)
-            index.run(small_settings, cutoff)
-            ranking.run(small_settings, cutoff)
-        evaluate.run(small_settings)
-        release.run(small_settings)
-    return workspace / BUNDLE
+
+    def build(workspace: Path) -> None:
+        for room in ROOMS:  # a release is named after its code, too
+            (workspace / room).symlink_to(CHECKOUT / room)
+        with chdir(workspace):
+            world.save(VALID)
+            VALIDATION_RESULT.parent.mkdir(parents=True)
+            VALIDATION_RESULT.write_text(json.dumps({"passed": True}))
+            features.run(small_settings)
+            for cutoff in Cutoff:
+                candidates.run(small_settings, cutoff)
+                index.run(small_settings, cutoff)
+                ranking.run(small_settings, cutoff)
+            evaluate.run(small_settings)
+            release.run(small_settings)
+
+    return built_once(tmp_path_factory, "served", build) / BUNDLE
 
 
 @pytest.fixture(scope="session")
