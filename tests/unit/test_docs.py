@@ -11,7 +11,7 @@ from ruamel.yaml import YAML
 
 TOP = Path(__file__).resolve().parents[2]
 ROOMS = "contracts|sources|feature_store|recommender|release|pipelines|serving|cli|dags|bench|tests|docs"
-PAGES = sorted([*TOP.glob("*.md"), *(TOP / "docs").rglob("*.md")])
+PAGES = sorted([*TOP.glob("*.md"), *(TOP / "docs").rglob("*.md"), *(TOP / "docs").rglob("*.svg")])
 NOT_YET_WRITTEN = {"feature_store/definitions/weekend.py"}  # the reader of docs/add-a-feature.md writes it
 
 
