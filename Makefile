@@ -11,11 +11,11 @@ endif
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help env spark demo up down status test test-quick test-crash lint docs bench clean
+.PHONY: help env spark demo up down status test test-quick test-crash lint docs dependencies bench clean
 ROUNDS ?= 1000
 
 help: ## List the commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 env: ## Make the environment in .venv from the hashed lock
 	@$(PYTHON) bootstrap.py
@@ -49,6 +49,9 @@ lint: env ## Check style, types and which room imports which
 
 docs: env ## Print docs/features.md from the declarations
 	@python -m cli.feature_page > docs/features.md
+
+dependencies: env ## Name in dvc.yaml the code that each stage runs, after an import came or went
+	@python -m pipelines.dependencies
 
 bench: env ## Measure: all benchmarks, or one: make bench NAME=noop
 	@python -m bench.$(NAME)

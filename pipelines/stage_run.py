@@ -13,10 +13,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from contracts.errors import SlateworkError, refused_by_system
+from contracts.errors import SlateworkError, WorkspaceError, refused_by_system
 from contracts.home import find_home
 from contracts.settings.group import Group
 from contracts.settings.loading import load_groups
+from contracts.stage_code import GRAPH, code_of_stage, is_code
 
 Params = TypeVar("Params", bound=Group)
 
@@ -30,6 +31,7 @@ def run_stage(
     """
     started = time.perf_counter()
     try:
+        _check_code_is_named(stage)
         notes = run(load_groups(params)) or {}
         _record(stage, cutoff, time.perf_counter() - started, notes)
     except SlateworkError as error:
@@ -38,6 +40,24 @@ def run_stage(
         sys.exit(f"{stage}: interrupted. Nothing half-written is used: run the same command again to go on.")
     except OSError as error:
         sys.exit(f"{stage}: {refused_by_system(error)}")
+
+
+def _check_code_is_named(stage: str) -> None:
+    """Refuse to run what dvc.yaml does not name: an edit of it would not run the stage again, and nobody would know."""
+    named = code_of_stage(GRAPH.read_text(encoding="utf-8"), stage) if GRAPH.is_file() else []
+    unnamed = sorted(_loaded_code() - set(named))
+    if named and unnamed:
+        raise WorkspaceError(
+            f"{GRAPH} does not name {', '.join(unnamed)} under `{stage}`, which imports it.",
+            "Run `make dependencies`, and the same command again.",
+        )
+
+
+def _loaded_code() -> set[str]:
+    """The files of code in the working directory that this process has imported."""
+    files = (Path(file) for module in sys.modules.values() if (file := getattr(module, "__file__", None)))
+    names = (file.relative_to(Path.cwd()).as_posix() for file in files if file.is_relative_to(Path.cwd()))
+    return {name for name in names if is_code(name)}
 
 
 def _record(stage: str, cutoff: str | None, seconds: float, notes: dict[str, Any]) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from contracts.settings.settings import Settings, load_settings
+from contracts.stage_code import GRAPH, ROOMS
 from contracts.tables import CanonicalTables
 from pipelines import candidates, evaluate, features, index, ranking
 from pipelines.matrix_run import load_split
@@ -37,6 +38,12 @@ def small_settings(**changes: dict[str, Any]) -> Settings:
     for group, values in [*small.items(), *changes.items()]:
         settings[group] = {**settings[group], **values}
     return Settings.model_validate(settings)
+
+
+def link_code(folder: Path) -> None:
+    """This checkout's code and graph in a folder that stands for a checkout: a release is named after its code, too."""
+    for name in (*ROOMS, GRAPH):
+        (folder / name).symlink_to(CHECKOUT / name)
 
 
 def run_stages(workspace: Path, tables: CanonicalTables, settings: Settings) -> None:

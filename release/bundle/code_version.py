@@ -1,4 +1,9 @@
-"""Which code is this? A fingerprint of the sources for the release id, and git's word for the record."""
+"""Which code is this? A fingerprint of the sources for the release id, and git's word for the record.
+
+What counts is what runs when a release is built and measured: the stages and, called by them, the request path.
+dvc.yaml names these files under the stage `release` (docs/adr/0018-exact-dependencies.md). What runs only later
+(serving, promotion, the online store) runs as it is checked out then, for every release alike.
+"""
 
 from __future__ import annotations
 
@@ -7,28 +12,33 @@ from pathlib import Path
 
 from contracts.errors import WorkspaceError
 from contracts.fingerprint import fingerprint_file, fingerprint_json
+from contracts.stage_code import GRAPH, code_of_stage
 
-# The rooms whose sources can change what a release answers; serving, cli and dags only carry it around.
-ROOMS = ("contracts", "sources", "feature_store", "recommender", "release", "pipelines")
+STAGE = "release"
 
 
 def code_fingerprint(root: Path) -> str:
-    """The fingerprint of the rooms' Python sources below the checkout `root`, by relative name and bytes.
+    """The fingerprint of the code that the checkout `root` builds releases with, by relative name and bytes.
 
-    Raises WorkspaceError when a room is not there: a fingerprint of nothing would name every code.
+    A checkout of before names whole folders: then every Python file in them counts, as it did when it was current.
+    Raises WorkspaceError when no code is named or some is not there: a fingerprint of nothing would name every code.
     """
-    return fingerprint_json({name: fingerprint_file(root / name) for room in ROOMS for name in _sources(root, room)})
+    names = _code_at(root)
+    if not names:
+        raise WorkspaceError(f"{root / GRAPH} names no code under `{STAGE}`.", "Run `make dependencies`.")
+    return fingerprint_json({file: fingerprint_file(root / file) for name in names for file in _files(root, name)})
 
 
 def git_version(root: Path) -> tuple[str, bool]:
-    """The commit that is checked out, and whether a room's sources differ from it (changed, staged or untracked).
+    """The commit that is checked out, and whether that code differs from it (changed, staged, untracked, other files).
 
     params.yaml and dvc.lock do not count: they are committed after the release is made.
     Raises WorkspaceError where there is no git, no checkout or no commit.
     """
     commit = _git(root, "rev-parse", "--verify", "HEAD").strip()
-    changes = _git(root, "status", "--porcelain", "--untracked-files=all", "--", *ROOMS)
-    return commit, bool(changes.strip())
+    names = _code_at(root)
+    changes = _git(root, "status", "--porcelain", "--untracked-files=all", "--", *names)
+    return commit, bool(changes.strip()) or code_of_stage(_git(root, "show", f"HEAD:./{GRAPH}"), STAGE) != names
 
 
 def built_from(root: Path, code: str) -> tuple[str, bool]:
@@ -40,14 +50,26 @@ def built_from(root: Path, code: str) -> tuple[str, bool]:
     return commit, changed or code_fingerprint(root) != code
 
 
-def _sources(root: Path, room: str) -> list[str]:
-    names = sorted(path.relative_to(root).as_posix() for path in (root / room).rglob("*.py"))
-    if not names:
+def _code_at(root: Path) -> list[str]:
+    try:
+        return code_of_stage((root / GRAPH).read_text(encoding="utf-8"), STAGE)
+    except FileNotFoundError as error:
         raise WorkspaceError(
-            f"{root / room} holds no Python sources, so the code of the release cannot be named.",
+            f"{root / GRAPH} is missing, so the code of the release cannot be named.",
             "Run from the checkout's top folder.",
+        ) from error
+
+
+def _files(root: Path, name: str) -> list[str]:
+    if (root / name).is_file():
+        return [name]
+    files = sorted(path.relative_to(root).as_posix() for path in (root / name).rglob("*.py"))
+    if not files:
+        raise WorkspaceError(
+            f"{root / name} is missing, though {root / GRAPH} names it: the code of the release cannot be named.",
+            "Bring it back with git; where it is gone for good, run `make dependencies`.",
         )
-    return names
+    return files
 
 
 def _git(root: Path, *arguments: str) -> str:

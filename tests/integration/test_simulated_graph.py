@@ -15,9 +15,9 @@ from contracts.settings.settings import Settings
 from contracts.tables import CanonicalTables
 from pipelines import candidates, evaluate, features, index, ingest, ranking, release, validate
 from pipelines.paths import BUNDLE, EVALUATION, VALID, Cutoff
-from release.bundle.code_version import ROOMS
 from release.bundle.manifest import load_manifest
 from release.evaluation.cases import known_contexts
+from tests.release_worlds import link_code
 
 CHECKOUT = Path(__file__).parents[2]
 TINY = {"n_users": 900, "n_items": 150, "n_days": 25}
@@ -44,8 +44,7 @@ def tiny_settings(app: str) -> Settings:
 def test_a_simulated_preset_goes_through_the_whole_graph(app, tmp_path, home, monkeypatch):
     shutil.copytree(CHECKOUT / "baselines", tmp_path / "baselines")
     monkeypatch.chdir(tmp_path)
-    for room in ROOMS:
-        (tmp_path / room).symlink_to(CHECKOUT / room)
+    link_code(tmp_path)
     settings = tiny_settings(app)
     ingest.run(settings)
     counts = validate.run(settings)["tables"]

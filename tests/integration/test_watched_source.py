@@ -11,6 +11,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from contracts.home import Home
+from contracts.stage_code import is_code
 from pipelines.runs.local_source import link_source
 
 TOP = Path(__file__).resolve().parents[2]
@@ -30,14 +31,14 @@ def checkout(tmp_path: Path, home: Home) -> Path:
     folder = tmp_path / "checkout"
     shutil.copytree(TOP / "inbox", folder / "inbox", ignore=lambda _, names: [n for n in names if n != "README.md"])
     (folder / "traffic").mkdir()
-    for room in ("contracts", "sources", "pipelines"):
-        (folder / room).mkdir()
-        (folder / room / "__init__.py").touch()
+    (folder / "pipelines").mkdir()
+    (folder / "pipelines" / "__init__.py").touch()
     (folder / "pipelines" / "ingest.py").write_text(COUNTING)
     yaml = YAML(typ="safe", pure=True)
-    graph = yaml.load((TOP / "dvc.yaml").read_text())
+    ingest = yaml.load((TOP / "dvc.yaml").read_text())["stages"]["ingest"]
+    ingest["deps"] = [name for name in ingest["deps"] if not is_code(name)]
     with (folder / "dvc.yaml").open("w") as file:
-        yaml.dump({"stages": {"ingest": graph["stages"]["ingest"]}}, file)
+        yaml.dump({"stages": {"ingest": ingest}}, file)
     shutil.copy(TOP / "params.yaml", folder)
     (folder / ".gitignore").write_text((TOP / ".gitignore").read_text())
     subprocess.run(["git", "init", "--quiet", str(folder)], check=True)

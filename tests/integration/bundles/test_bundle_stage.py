@@ -13,17 +13,16 @@ from contracts.fingerprint import fingerprint_file
 from contracts.settings.settings import Settings
 from pipelines import release
 from pipelines.paths import BUNDLE, INDEX, VALID
-from release.bundle.code_version import ROOMS, code_fingerprint
+from release.bundle.code_version import code_fingerprint
 from release.bundle.manifest import load_manifest
-from tests.release_worlds import CHECKOUT
+from tests.release_worlds import CHECKOUT, link_code
 
 
 @pytest.fixture
 def checkout(workspace: Path, tmp_path: Path) -> Path:
     """The stages' outputs beside the rooms of this checkout."""
     folder = Path(shutil.copytree(workspace, tmp_path / "checkout"))
-    for room in ROOMS:
-        (folder / room).symlink_to(CHECKOUT / room)
+    link_code(folder)
     return folder
 
 

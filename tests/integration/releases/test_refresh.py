@@ -17,7 +17,7 @@ from contracts.tables import CanonicalTables
 from feature_store.offline.offline_store import values_as_of
 from feature_store.online.connection import connect
 from feature_store.online.pointer import Pointer
-from release.bundle.code_version import ROOMS, code_fingerprint
+from release.bundle.code_version import code_fingerprint
 from release.bundle.generation_store import GenerationStore
 from release.bundle.manifest import load_manifest
 from release.journal.journal import Action, Journal, Phase
@@ -32,11 +32,11 @@ SETTINGS = small_settings()
 
 @pytest.fixture(scope="module")
 def code(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A checkout whose rooms hold a line each."""
+    """A checkout with one file of code."""
     folder = tmp_path_factory.mktemp("code")
-    for room in ROOMS:
-        (folder / room).mkdir()
-        (folder / room / "__init__.py").write_text("")
+    (folder / "contracts").mkdir()
+    (folder / "contracts" / "__init__.py").write_text("")
+    (folder / "dvc.yaml").write_text("stages: {release: {deps: [contracts/__init__.py]}}\n")
     return folder
 
 
@@ -167,7 +167,7 @@ def test_values_that_are_older_than_those_served_are_refused(studio, released, f
 def test_values_that_other_code_computed_are_refused_and_both_codes_are_named(studio, released, fresh, tmp_path):
     other = tmp_path / "other"
     shutil.copytree(fresh.code, other)
-    (other / "feature_store" / "views.py").write_text("WINDOW = 8\n")
+    (other / "contracts" / "__init__.py").write_text("WINDOW = 8\n")
     with pytest.raises(ReleaseMismatch) as refusal:
         refreshed(studio, replace(fresh, code=other))
     assert code_fingerprint(other) in str(refusal.value)

@@ -19,9 +19,9 @@ from feature_store.online.connection import connect
 from pipelines import candidates, evaluate, features, index, ranking, release
 from pipelines.paths import BUNDLE, VALID, VALIDATION_RESULT, Cutoff
 from release.bundle.bundle_store import BundleStore
-from release.bundle.code_version import ROOMS
 from tests.integration.serving.worlds import Stage, published
 from tests.once import built_once
+from tests.release_worlds import link_code
 
 CHECKOUT = Path(__file__).resolve().parents[3]
 # A small world needs small models; everything else is as in the checkout's params.yaml.
@@ -47,8 +47,7 @@ def built(tmp_path_factory: pytest.TempPathFactory, world: CanonicalTables, smal
     """A bundle of the small world, made by the stages themselves."""
 
     def build(workspace: Path) -> None:
-        for room in ROOMS:  # a release is named after its code, too
-            (workspace / room).symlink_to(CHECKOUT / room)
+        link_code(workspace)
         with chdir(workspace):
             world.save(VALID)
             VALIDATION_RESULT.parent.mkdir(parents=True)

@@ -1,0 +1,33 @@
+"""Which code a stage of dvc.yaml depends on, as the file names it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Final
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from contracts.errors import WorkspaceError
+
+GRAPH: Final = Path("dvc.yaml")
+ROOMS: Final = ("contracts", "sources", "feature_store", "recommender", "release", "pipelines")
+
+
+def is_code(dependency: str) -> bool:
+    """Whether a dependency of a stage is code of ours; the others are data."""
+    return dependency.split("/", maxsplit=1)[0] in ROOMS
+
+
+def code_of_stage(graph: str, stage: str) -> list[str]:
+    """The files (in graphs of before, the folders too) of code that a stage depends on, in order; graph: the YAML text.
+
+    Raises WorkspaceError where the text is no graph with this stage.
+    """
+    try:
+        content: Any = YAML(typ="safe", pure=True).load(graph)
+        return sorted(str(name) for name in content["stages"][stage]["deps"] if is_code(str(name)))
+    except (YAMLError, KeyError, TypeError) as error:
+        raise WorkspaceError(
+            f"{GRAPH} does not say what stage `{stage}` depends on: {error!r}.", f"Mend it: `git diff {GRAPH}`."
+        ) from error

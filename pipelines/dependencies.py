@@ -1,0 +1,118 @@
+"""Writes into dvc.yaml which code each stage depends on: the modules it imports, those that they import, and so on.
+
+    python -m pipelines.dependencies    (make dependencies)
+
+An import inside a function counts, one for type checkers alone does not. A package's `__init__` comes with every module
+in the package, and so does what lies beside them and is no module: a template, a table. The stage `release` also reads
+the code of all the others, for it names the release after them. `publish` looks at the store whenever it is asked: its
+code is no reason to run it.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedSeq
+
+from contracts.stage_code import GRAPH, ROOMS, is_code
+
+STAGES: Final = "stages"
+ALL_CODE: Final = "release"  # the stage that depends on the code of every stage
+NO_CODE: Final = ("publish",)
+COMMENT: Final = "Code: `make dependencies` writes the rest of this list."
+INDENT: Final = 6  # columns before the dash of a dependency
+
+
+def main() -> None:
+    """Write the code of every stage into dvc.yaml in the working directory; everything else in it stays as it is."""
+    graph = _yaml().load(GRAPH.read_text(encoding="utf-8"))
+    for stage, code in code_of_stages(Path(), graph).items():
+        graph[STAGES][stage]["deps"] = _with_code(graph[STAGES][stage]["deps"], code)
+    with GRAPH.open("w", encoding="utf-8") as file:
+        _yaml().dump(graph, file)
+
+
+def code_of_stages(root: Path, graph: Any) -> dict[str, list[str]]:
+    """The files of code, relative to `root`, that each stage of a graph depends on; without the stages in NO_CODE."""
+    own = {stage: import_closure(root, f"pipelines.{stage}") for stage in graph[STAGES] if stage not in NO_CODE}
+    return {stage: sorted(set().union(*own.values()) if stage == ALL_CODE else code) for stage, code in own.items()}
+
+
+def import_closure(root: Path, module: str) -> set[str]:
+    """The files below `root` that a module of ours is made of, its own included."""
+    files: set[Path] = set()
+    waiting = list(_files_of(root, module))
+    while waiting:
+        file = waiting.pop()
+        if file not in files:
+            files.add(file)
+            waiting += [path for name in _imported(file) for path in _files_of(root, name)]
+    files |= {path for folder in {file.parent for file in files} for path in _beside(folder)}
+    return {file.relative_to(root).as_posix() for file in files}
+
+
+def _files_of(root: Path, module: str) -> Iterator[Path]:
+    """The files that importing a name runs: the packages on the way, and the module; none where it is not ours."""
+    parts = module.split(".")
+    if parts[0] not in ROOMS:
+        return
+    for end in range(1, len(parts) + 1):
+        path = root.joinpath(*parts[:end])
+        yield from (file for file in (path.with_suffix(".py"), path / "__init__.py") if file.is_file())
+
+
+def _imported(file: Path) -> Iterator[str]:
+    """Every name that a file imports; of `from a import b` both a and a.b, of which one is a module."""
+    for node in _run(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def _run(node: ast.AST) -> Iterator[ast.AST]:
+    """The nodes of a module that may run: all but what stands under `if TYPE_CHECKING`."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING":
+            for other in child.orelse:
+                yield other
+                yield from _run(other)
+        else:
+            yield child
+            yield from _run(child)
+
+
+def _beside(folder: Path) -> Iterator[Path]:
+    """What lies in a package, in it or in folders that are no packages, without being Python."""
+    for path in folder.iterdir():
+        if path.is_dir() and path.name != "__pycache__" and not (path / "__init__.py").is_file():
+            yield from _beside(path)
+        elif path.is_file() and path.suffix != ".py":
+            yield path
+
+
+def _with_code(dependencies: CommentedSeq, code: list[str]) -> CommentedSeq:
+    """The data among the dependencies, then the code under its comment, and what stood after the last of them."""
+    data = [name for name in dependencies if not is_code(name)]
+    renewed = CommentedSeq([*data, *code])
+    renewed.yaml_set_comment_before_after_key(len(data), before=COMMENT, indent=INDENT)
+    if after := dependencies.ca.items.get(len(dependencies) - 1):
+        renewed.ca.items[len(renewed) - 1] = after
+    return renewed
+
+
+def _yaml() -> YAML:
+    yaml = YAML()
+    yaml.width = 1000
+    yaml.preserve_quotes = True
+    yaml.indent(mapping=2, sequence=4, offset=2)
+    return yaml
+
+
+if __name__ == "__main__":
+    main()
