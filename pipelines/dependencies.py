@@ -3,9 +3,9 @@
     python -m pipelines.dependencies    (make dependencies)
 
 An import inside a function counts, one for type checkers alone does not. A package's `__init__` comes with every module
-in the package, and so does what lies beside them and is no module: a template, a table. The stage `release` also reads
-the code of all the others, for it names the release after them. `publish` looks at the store whenever it is asked: its
-code is no reason to run it.
+in the package, and so does what lies beside them and is no module, such as a table; templates do not, for they make
+pages for people, and no answer stands on them. The stage `release` also reads the code of all the others, for it names
+the release after them. `publish` looks at the store whenever it is asked: its code is no reason to run it.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from contracts.stage_code import GRAPH, ROOMS, is_code
 STAGES: Final = "stages"
 ALL_CODE: Final = "release"  # the stage that depends on the code of every stage
 NO_CODE: Final = ("publish",)
+NOT_READ: Final = ("__pycache__", "templates")  # folders in a package of which no answer stands on a file
 COMMENT: Final = "Code: `make dependencies` writes the rest of this list."
 INDENT: Final = 6  # columns before the dash of a dependency
 
@@ -90,7 +91,7 @@ def _run(node: ast.AST) -> Iterator[ast.AST]:
 def _beside(folder: Path) -> Iterator[Path]:
     """What lies in a package, in it or in folders that are no packages, without being Python."""
     for path in folder.iterdir():
-        if path.is_dir() and path.name != "__pycache__" and not (path / "__init__.py").is_file():
+        if path.is_dir() and path.name not in NOT_READ and not (path / "__init__.py").is_file():
             yield from _beside(path)
         elif path.is_file() and path.suffix != ".py":
             yield path

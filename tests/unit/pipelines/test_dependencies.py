@@ -52,6 +52,7 @@ def test_the_code_of_a_release_is_what_its_stages_and_the_request_path_import() 
         "contracts/settings/serving.py",
         "contracts/settings/promotion.py",
         "pipelines/runs/workspace.py",
+        "contracts/templates/style.css",
         "release/canary/page.py",
         "release/promotion/promotion.py",
         "release/journal/journal.py",
@@ -110,9 +111,9 @@ def test_an_import_for_type_checkers_alone_is_none(tmp_path: Path) -> None:
     assert "contracts/second.py" in import_closure(root, "pipelines.one")
 
 
-def test_what_lies_beside_a_module_comes_with_it(tmp_path: Path) -> None:
+def test_a_table_beside_a_module_comes_with_it_and_a_template_of_a_page_does_not(tmp_path: Path) -> None:
     root = write(tmp_path, pipelines__one="", sources__page="")
-    for name in ("pipelines/words.txt", "pipelines/templates/page.html", "sources/page.html"):
+    for name in ("pipelines/words.txt", "pipelines/tables/words.csv", "pipelines/templates/page.html", "sources/x.txt"):
         (root / name).parent.mkdir(exist_ok=True)
         (root / name).touch()
     (root / "pipelines" / "__pycache__").mkdir()
@@ -122,7 +123,7 @@ def test_what_lies_beside_a_module_comes_with_it(tmp_path: Path) -> None:
         "pipelines/__init__.py",
         "pipelines/one.py",
         "pipelines/words.txt",
-        "pipelines/templates/page.html",
+        "pipelines/tables/words.csv",
     }
 
 
