@@ -6,13 +6,10 @@ from contracts.errors import SettingsError, UnknownId
 from contracts.home import Home
 from contracts.settings.settings import Settings
 from contracts.slates import RecommendRequest, Slate
-from feature_store.server.embedded_redis import online_store
 from release.bundle.bundle import Release
 from serving.known_ids import check_known
-from serving.live.clocks import clock_maker
-from serving.live.production import OnlineProduction
-from serving.live.store_state import NO_RELEASE
-from serving.served import Arm, Served
+from serving.served import Served
+from serving.served_now import served_now
 
 
 def answer_once(home: Home, settings: Settings, request: RecommendRequest) -> Slate:
@@ -22,16 +19,9 @@ def answer_once(home: Home, settings: Settings, request: RecommendRequest) -> Sl
     where a server answers as to a newcomer. Raises SettingsError when more items are wanted than the release answers,
     StoreError when nothing is in production, or Redis is away.
     """
-    with online_store(home):
-        production = OnlineProduction(home, settings.app, settings.serving)
-        pointer = production.pointer()
-        if pointer is None:
-            raise NO_RELEASE
-        release = production.load(pointer.release_id)
-        reader = production.reader(release, pointer.generation_id)
-        served = Served(Arm.PRODUCTION, release, reader, clock_maker(settings.serving.clock)(release), online=True)
-        _check_length(release, request)
-        check_known(release, request)
+    with served_now(home, settings) as served:
+        _check_length(served.release, request)
+        check_known(served.release, request)
         _check_person(served, request)
         return served.answer(request)
 

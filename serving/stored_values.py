@@ -15,10 +15,7 @@ from contracts.ids import ItemId, UserId
 from contracts.settings.settings import Settings
 from feature_store.online.packing import moment_of
 from feature_store.readers.live import LIVE_NAMES, bring_up_to, whole_history
-from feature_store.server.embedded_redis import online_store
-from serving.live.clocks import clock_maker
-from serving.live.production import OnlineProduction
-from serving.live.store_state import NO_RELEASE
+from serving.served_now import served_now
 
 LAST_EVENTS = 10
 
@@ -74,14 +71,8 @@ def read_stored_values(home: Home, settings: Settings, *, user_id: str | None, i
 
     Raises StoreError when nothing is in production, or Redis is away.
     """
-    with online_store(home):
-        production = OnlineProduction(home, settings.app, settings.serving)
-        pointer = production.pointer()
-        if pointer is None:
-            raise NO_RELEASE
-        release = production.load(pointer.release_id)
-        reader = production.reader(release, pointer.generation_id)
-        now = clock_maker(settings.serving.clock)(release).now()
+    with served_now(home, settings) as served:
+        release, reader, now = served.release, served.reader, served.clock.now()
         if user_id is not None:
             entity_id, schema = user_id, release.schemas.user
             person = bring_up_to(reader.read_person(UserId(user_id), None, now), schema, now)
@@ -89,7 +80,7 @@ def read_stored_values(home: Home, settings: Settings, *, user_id: str | None, i
         else:
             entity_id, schema, history = str(item_id), release.schemas.item, None
             rows = reader.read_items([ItemId(entity_id)], now)
-    names = pointer.release_id, pointer.generation_id
+    names = served.release_id, served.generation_id
     return StoredValues(entity_id, *names, now, schema, rows, history, release.catalogue.ids)
 
 

@@ -32,7 +32,7 @@ class TrailPoint:
 
 
 @dataclass
-class Trail:
+class IntervalTrail:
     """The points noted while a log is read."""
 
     limits: CanarySettings
@@ -54,7 +54,7 @@ def read_report(
     client: Client, app: str, run: CanaryRun, limits: CanarySettings, until: datetime
 ) -> tuple[CanaryReport, list[TrailPoint]]:
     """The report as of `until`, with the points on the way to it; a bar shows how much of the time is read."""
-    reading, trail = LogReading.of(run), Trail(limits)
+    reading, trail = LogReading.of(run), IntervalTrail(limits)
     for _ in _with_bar(reading.read_until(client, app, run, until), run.segments[0].since, until):
         trail.note(reading.sums)
     trail.note(reading.sums, last=True)

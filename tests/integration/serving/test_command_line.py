@@ -136,7 +136,7 @@ def test_serving_loads_nothing_that_only_training_or_promoting_needs() -> None:
     # LightGBM loads pandas where it is installed; that one is not ours to refuse.
     unwanted = ("mlflow", "great_expectations", "ibis", "duckdb", "airflow", "dvc", "matplotlib", "implicit")
     program = (
-        "import sys, serving.server, serving.one_answer, cli.serving\n"
+        "import sys, serving.http.server, serving.one_answer, cli.serving\n"
         f"print([name for name in {unwanted!r} if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
