@@ -9,7 +9,6 @@ import typer
 
 from contracts.errors import WorkspaceError
 from contracts.home import Home, find_home, main_checkout
-from pipelines.runs.workspace import configure_dvc
 
 BUILT = ("data", "models", "reports", "build")
 
@@ -22,6 +21,8 @@ def add_to(app: typer.Typer) -> None:
 
 def setup() -> None:
     """Point DVC's cache and remote of this checkout at SLATE_HOME."""
+    from pipelines.runs.workspace import configure_dvc
+
     home = find_home()
     configure_dvc(Path.cwd(), home)
     print(f"state lives in {home.root}")

@@ -6,18 +6,16 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from cli.output import AsJson
 from contracts.errors import PromotionRefused, SettingsError, WorkspaceError
 from contracts.home import Home, find_home, main_checkout
-from contracts.settings.presets import load_preset
-from pipelines.runs import run_step, workspace
-from pipelines.runs.application import is_own
-from pipelines.runs.repository import Repository
-from pipelines.runs.validation_report import bring_report
+
+if TYPE_CHECKING:
+    from pipelines.runs.repository import Repository
 
 SHOWN_EDITS = 10  # enough to recognise what was left out; the count says the rest
 NO_STAGES = ("register", "refresh")  # the steps of a run that are commands of `slate`, not stages of DVC
@@ -43,8 +41,10 @@ def add_to(app: typer.Typer) -> None:
 @commands.command()
 def prepare(run_id: RunId, ref: Ref = "HEAD", source: Source = "", overrides: Overrides = "{}") -> None:
     """Make the run's worktree at REF with the overrides in its params.yaml; the last line printed is its path."""
+    from pipelines.runs import workspace
+
     repository = _repository()
-    ref = _recorded_with(find_home()) if ref == SERVED else ref
+    ref = _tag_of_production(find_home()) if ref == SERVED else ref
     asked = _of_application(repository) | _parse_overrides(overrides) | ({"ingest.source": source} if source else {})
     made = workspace.prepare(repository, find_home(), run_id, ref, asked)
     commit = repository.commit_of(ref)
@@ -56,6 +56,9 @@ def prepare(run_id: RunId, ref: Ref = "HEAD", source: Source = "", overrides: Ov
 @commands.command()
 def run(step: str, run_id: RunId) -> None:
     """Run one DVC stage, `register` or `refresh` in the run's worktree."""
+    from pipelines.runs import run_step, workspace
+    from pipelines.runs.validation_report import bring_report
+
     run_workspace = workspace.find(find_home(), run_id)
     if step not in NO_STAGES:
         run_step.reproduce(run_workspace, step)
@@ -79,7 +82,9 @@ def record(run_id: RunId) -> None:
 @commands.command()
 def page(run_id: RunId) -> None:
     """Print the page that the validation of a run left (HTML), also after its worktree is gone."""
-    path = find_home().runs / workspace.slug_of(run_id) / "validation" / "index.html"
+    from pipelines.runs.workspace import slug_of
+
+    path = find_home().runs / slug_of(run_id) / "validation" / "index.html"
     if not path.is_file():
         raise WorkspaceError(
             f"Run {run_id!r} left no page of a validation: {path} is missing.",
@@ -91,6 +96,8 @@ def page(run_id: RunId) -> None:
 @commands.command(name="list")
 def list_workspaces(*, as_json: AsJson = False) -> None:
     """The worktrees that are there: of runs under way, and of runs that failed."""
+    from pipelines.runs import workspace
+
     workspaces = workspace.kept(find_home())
     rows = [{"run_id": one.request and one.request.run_id, "folder": str(one.folder)} for one in workspaces]
     if as_json:
@@ -105,6 +112,8 @@ def list_workspaces(*, as_json: AsJson = False) -> None:
 @commands.command()
 def remove(run_id: RunId) -> None:
     """Remove the run's worktree; what it committed stays on its branch."""
+    from pipelines.runs import workspace
+
     run_workspace = workspace.find(find_home(), run_id)
     workspace.remove(_repository(), run_workspace)
     print(f"removed {run_workspace.folder}; branch {run_workspace.branch} stays")
@@ -112,15 +121,20 @@ def remove(run_id: RunId) -> None:
 
 def _of_application(repository: Repository) -> dict[str, Any]:
     """What the application that is meant sets over params.yaml; nothing for the checkout's own."""
+    from contracts.settings.presets import load_preset
+    from pipelines.runs.application import is_own
+
     app = os.environ.get("SLATE_APP")
     return {} if not app or is_own(repository, app) else load_preset(repository.root, app)
 
 
 def _repository() -> Repository:
+    from pipelines.runs.repository import Repository
+
     return Repository(main_checkout(Path.cwd()))
 
 
-def _recorded_with(home: Home) -> str:
+def _tag_of_production(home: Home) -> str:
     """The tag of the release in production."""
     from contracts.settings.settings import load_settings
     from release.journal.journal import Journal
@@ -141,11 +155,11 @@ def _parse_overrides(text: str) -> dict[str, Any]:
         raise SettingsError(f"The overrides are no JSON: {error}; found {text!r:.200}", advice) from error
     if not isinstance(value, dict):
         raise SettingsError(f"The overrides are {type(value).__name__}; expected an object: {text!r:.200}", advice)
-    _check_gates_stand(value)
+    _check_no_rule_of_promotion(value)
     return value
 
 
-def _check_gates_stand(overrides: dict[str, Any]) -> None:
+def _check_no_rule_of_promotion(overrides: dict[str, Any]) -> None:
     """Whoever may start a training may not thereby say who may promote, or what a release must show."""
     for key in overrides:
         if key.partition(".")[0] == "promotion" and key != "promotion.after_training":

@@ -76,6 +76,14 @@ def test_doctor_names_the_parameter_whose_data_is_not_there(
     assert f"ingest.{missing} in params.yaml" in found.next_step
 
 
+def test_starting_waits_for_no_library_but_the_one_that_parses_the_command_line() -> None:
+    # Each takes 0.1 to 3 s to import: only the command that needs one waits for it.
+    slow = "{'pydantic', 'ruamel', 'numpy', 'polars', 'pandas', 'redis', 'sqlalchemy', 'mlflow', 'dvc', 'supervisor'}"
+    program = f"import sys, cli.main; print(sorted({slow} & sys.modules.keys()))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
 def test_ctrl_c_says_how_to_go_on() -> None:
     program = (
         "import cli.main, cli.checkout\n"
