@@ -177,9 +177,9 @@ class RecentEvents(_EventArrays):
 class Person:
     """What the store knows of one person.
 
-    features: one row, as it was published or, after `feature_store.readers.live`, as of the request. history: what
-    they did before that row was written. session: what was done in this session, by whomever. recent: what the person
-    did of late in any session; some of it may be in the history already.
+    features: one row, as it was published or, after `feature_store.readers.live_features`, as of the request.
+    history: what they did before that row was written. session: what was done in this session, by whomever.
+    recent: what the person did of late in any session; some of it may be in the history already.
     """
 
     features: ReadRows

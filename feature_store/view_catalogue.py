@@ -10,7 +10,7 @@ from contracts.on_demand import OnDemandView
 from feature_store.definitions import ALL_VIEWS
 from feature_store.definitions.view_terms import WITHOUT_END
 from feature_store.definitions.views import Feature, FeatureView
-from feature_store.readers.live import LIVE_NAMES
+from feature_store.readers.live_features import LIVE_NAMES
 
 PUBLISHED = "published"
 LIVE = "published, live"

@@ -21,7 +21,7 @@ from contracts.settings.ranking import RankingSettings
 from contracts.settings.request import RequestSettings
 from contracts.settings.top import Seed
 from contracts.tables import CanonicalTables, read_parquet
-from feature_store.readers.live import bring_up_to
+from feature_store.readers.live_features import with_live_features
 from feature_store.readers.ttl_and_defaults import unknown_person
 from feature_store.values.values import FeatureSchemas, load_schemas
 from pipelines.matrix_run import emptied, load_split, run_matrix_stage
@@ -92,7 +92,7 @@ def _fit_before(
 def cold_start_row(schema: FeatureSchema, done: History, now: datetime) -> FeatureRows:
     """The row that a request reads of a person without a published one, whose recent events these are."""
     person = replace(unknown_person(schema), recent=RecentEvents.of(done))
-    return bring_up_to(person, schema, now).features
+    return with_live_features(person, schema, now).features
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from contracts.id_map import IdMap
 from contracts.ids import ItemId, UserId
 from contracts.settings.settings import Settings
 from feature_store.online.packing import moment_of
-from feature_store.readers.live import LIVE_NAMES, bring_up_to, whole_history
+from feature_store.readers.live_features import LIVE_NAMES, whole_history, with_live_features
 from serving.served_now import served_now
 
 LAST_EVENTS = 10
@@ -75,7 +75,7 @@ def read_stored_values(home: Home, settings: Settings, *, user_id: str | None, i
         release, reader, now = served.release, served.reader, served.clock.now()
         if user_id is not None:
             entity_id, schema = user_id, release.schemas.user
-            person = bring_up_to(reader.read_person(UserId(user_id), None, now), schema, now)
+            person = with_live_features(reader.read_person(UserId(user_id), None, now), schema, now)
             rows, history = person.features, whole_history(person)
         else:
             entity_id, schema, history = str(item_id), release.schemas.item, None

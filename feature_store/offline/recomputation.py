@@ -2,9 +2,9 @@
 tables by the offline store's own functions.
 
 `expected_rows` is the one place that says what an online row must be: as it was published, and of people the live
-features as of the request, under the terms of `live`. A live feature is what was published, changed in two ways: by as
-much as the offline store's value over the history alone changed from `as_of` to `now`, and by its value over the recent
-events that were logged.
+features as of the request, under the terms of `live_features`. A live feature is what was published, changed in two
+ways: by as much as the offline store's value over the history alone changed from `as_of` to `now`, and by its value
+over the recent events that were logged.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from feature_store.definitions.views import AggregateFunction
 from feature_store.offline.events import positive_events
 from feature_store.offline.offline_store import histories_as_of, point_in_time_join
 from feature_store.online.packing import epoch_seconds, moment_of
-from feature_store.readers.live import LIVE_FEATURES, LIVE_NAMES, MICROSECONDS, LiveFeature, is_same_event
+from feature_store.readers.live_features import LIVE_FEATURES, LIVE_NAMES, MICROSECONDS, LiveFeature, is_same_event
 from feature_store.readers.ttl_and_defaults import default_rows, usable_rows
 from feature_store.values.histories import histories_of_items
 
@@ -75,7 +75,7 @@ def expected_rows(
     """The row that a reader of this schema must give for each key at its moment, in the order of the keys.
 
     history_length, item_ids: see `expected_histories`. has_event_types: whether the release's histories have types,
-    see `live`.
+    see `live_features`.
     Raises ReleaseMismatch when a feature of the schema is not declared here.
     """
     _check_declared(schema)
@@ -96,7 +96,7 @@ def expected_rows(
             offline = _offline_values(
                 tables, [keys[at] for at in later], rows.known[later], history_length, item_ids, has_event_types
             )
-            _bring_up_to_now(offline, schema, rows, later, columns)
+            _write_live_values(offline, schema, rows, later, columns)
     return rows
 
 
@@ -136,7 +136,7 @@ class _OfflineValues:
         return np.where(np.isnan(first), second, first).astype(np.float32)
 
 
-def _bring_up_to_now(
+def _write_live_values(
     offline: _OfflineValues, schema: FeatureSchema, rows: ReadRows, later: Sequence[int], columns: Sequence[int]
 ) -> None:
     """Put the live features of people as of `now` into their rows. later, columns: which rows, and which features."""

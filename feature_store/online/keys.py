@@ -1,4 +1,4 @@
-"""The names of the online store's keys. What their values look like: `packing`, `recent`, `pointer`, `receipt`.
+"""The names of the online store's keys. What their values look like: `packing`, `recent_events`, `pointer`, `receipt`.
 
     slate:{<app>}:pointer                      which release and generation are served (JSON)
     slate:{<app>}:staging                      which ones stand in Staging (JSON)
@@ -7,8 +7,8 @@
     slate:{<app>}:events:written               how many were ever written into it, so that those cut off can be counted
     slate:{<app>}:requests                     stream: the latest questions asked, to be asked again (JSON)
     slate:{<app>}:values                       stream: feature values that answers stood on (JSON)
-    slate:{<app>}:s2:<session_id>              list: what was done in a session, oldest first (see `recent`)
-    slate:{<app>}:r:<user_id>                  list: what a person did of late, oldest first (see `recent`)
+    slate:{<app>}:s2:<session_id>              list: what was done in a session, oldest first (see `recent_events`)
+    slate:{<app>}:r:<user_id>                  list: what a person did of late, oldest first (see `recent_events`)
     slate:{<app>}:publishing                   who is publishing or collecting now; expires (see `write_lease`)
     slate:{<app>}:generations                  hash: every generation anything was written for (see `generations`)
     slate:{<app>}:v2:<generation_id>:u:<n>     hash: packed features of BUCKET_SIZE people, by user_id

@@ -27,7 +27,7 @@ from feature_store.online.keys import (
     users_key,
 )
 from feature_store.online.packing import unpack_history, unpack_rows
-from feature_store.online.recent import unpack_events
+from feature_store.online.recent_events import unpack_events
 from feature_store.readers.default_reader import DefaultFeatureReader
 from feature_store.readers.ttl_and_defaults import default_rows, unknown_person, usable_rows
 from feature_store.values.values import FeatureSchemas

@@ -11,7 +11,7 @@ from contracts.errors import UnknownId
 from contracts.features import FeatureReader, History, Person
 from contracts.id_map import UNKNOWN
 from contracts.slates import RecommendRequest, Surface
-from feature_store.readers.live import bring_up_to, whole_history
+from feature_store.readers.live_features import whole_history, with_live_features
 from recommender.query import RetrievalQuery
 from recommender.segments import segment_of
 from release.bundle.bundle import Release
@@ -20,7 +20,7 @@ from release.bundle.bundle import Release
 def read_person(release: Release, reader: FeatureReader, request: RecommendRequest, now: datetime) -> Person:
     """Who asks, as known at this moment: the published row with its live features as of now. Raises as the reader."""
     person = reader.read_person(request.user_id, request.session_id, now)
-    return bring_up_to(person, release.schemas.user, now)
+    return with_live_features(person, release.schemas.user, now)
 
 
 def retrieval_query(release: Release, request: RecommendRequest, person: Person, now: datetime) -> RetrievalQuery:

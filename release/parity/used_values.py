@@ -31,7 +31,7 @@ from contracts.features import FeatureReader, FeatureSchema, Person, ReadRows
 from contracts.fingerprint import fingerprint_json
 from contracts.ids import ItemId, SessionId, UserId
 from contracts.slates import Slate
-from feature_store.readers.live import bring_up_to
+from feature_store.readers.live_features import with_live_features
 
 # Of the candidates not shown so many are drawn: a value that keeps an item from being shown never shows among the
 # shown. All 500 would be 25 times the bytes.
@@ -132,7 +132,7 @@ class RecordingReader:
         if person is None or now is None:
             return None
         history, recent = person.history, person.recent
-        row = bring_up_to(person, self._schema, now).features
+        row = with_live_features(person, self._schema, now).features
         return UsedValues(
             request_id=slate.request_id,
             release_id=slate.release_id,

@@ -17,7 +17,7 @@ from contracts.errors import StoreError
 from contracts.events import POSITIVE_EVENTS, EventType
 from contracts.ids import ItemId, SessionId, UserId
 from contracts.slates import RecommendRequest, Slate
-from feature_store.online.recent import RecentEvent
+from feature_store.online.recent_events import RecentEvent
 from feature_store.online.serving_targets import Canary, Staged
 from serving.http.answers import JsonAnswer, error_answer, error_fields
 from serving.known_ids import check_known, unknown_items

@@ -12,7 +12,7 @@ from contracts.home import Home
 from contracts.settings.serving import ServingSettings
 from feature_store.online.connection import Client, connect
 from feature_store.online.pointer import Pointer, read_pointer
-from feature_store.online.recent import Bounds, RecentEvent, append_events
+from feature_store.online.recent_events import RecentEvent, Retention, append_events
 from feature_store.online.serving_targets import ServingTargets, read_serving_targets
 from feature_store.readers.online_reader import RedisFeatureReader
 from feature_store.server.embedded_redis import running
@@ -97,8 +97,8 @@ class OnlineProduction:
             self.client(),
             self._app,
             events,
-            session=Bounds(settings.session_length, settings.session_ttl_minutes * 60),
-            recent=Bounds(settings.recent_length, settings.recent_ttl_hours * 3600),
+            session=Retention(settings.session_length, settings.session_ttl_minutes * 60),
+            recent=Retention(settings.recent_length, settings.recent_ttl_hours * 3600),
         )
 
 

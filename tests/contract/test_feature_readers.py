@@ -18,7 +18,7 @@ from contracts.id_map import UNKNOWN, IdMap
 from contracts.ids import ItemId, SessionId, UserId
 from feature_store.online.connection import connect
 from feature_store.online.keys import first_format_receipt_key, items_key, users_key
-from feature_store.online.recent import Bounds, RecentEvent, append_events
+from feature_store.online.recent_events import RecentEvent, Retention, append_events
 from feature_store.publishing.publishing import publish
 from feature_store.readers.default_reader import DefaultFeatureReader
 from feature_store.readers.offline_reader import OfflineFeatureReader
@@ -213,7 +213,7 @@ def test_session_and_recent_events_are_read_with_the_person_in_one_round_trip(cl
         RecentEvent(EventType.VIEW, ItemId("gone"), 1_600_000_001_000_000, 1.0, user_id, SessionId("s1")),
         RecentEvent(EventType.RATING, ItemId(second), 1_600_000_002_000_000, 5.0, user_id),
     ]
-    append_events(client, APP, events, session=Bounds(20, 300), recent=Bounds(20, 300))
+    append_events(client, APP, events, session=Retention(20, 300), recent=Retention(20, 300))
     before = client.info("stats")["total_reads_processed"]
     person = reader.read_person(user_id, SessionId("s1"), AS_OF)
     # One read for our round trip, and one for asking how many there were.

@@ -20,7 +20,7 @@ from contracts.slates import RecommendRequest
 from contracts.tables import INTERACTIONS_SCHEMA, CanonicalTables
 from feature_store.offline.offline_store import values_as_of
 from feature_store.online.connection import connect
-from feature_store.online.recent import Bounds, RecentEvent, append_events
+from feature_store.online.recent_events import RecentEvent, Retention, append_events
 from feature_store.publishing.publishing import publish
 from feature_store.readers.online_reader import RedisFeatureReader
 from feature_store.values.values import FeatureSchemas, load_schemas
@@ -36,7 +36,7 @@ from release.bundle.bundle import Release
 from tests.integration.test_model_stages import small_settings
 
 APP = "newcomers"
-KEPT = Bounds(length=100, ttl_s=3600)
+KEPT = Retention(length=100, ttl_s=3600)
 SECOND = timedelta(seconds=1)
 NEWCOMERS = ("new3", "new4", "new5", "new6", "new7")  # at this snapshot some of them sign in, and some do not
 TOUCHED = (3, 8, 1, 2, 5)  # the first two before the request; what follows is wanted

@@ -35,7 +35,7 @@ from feature_store.online.keys import (
 from feature_store.online.nodes import node_of, nodes_of
 from feature_store.online.pipelining import raise_refused, send_pipelined
 from feature_store.online.pointer import NO_POINTER_YET, move_pointer, read_pointer
-from feature_store.online.recent import Bounds, RecentEvent, append_events
+from feature_store.online.recent_events import RecentEvent, Retention, append_events
 from feature_store.online.serving_targets import (
     Canary,
     Staged,
@@ -157,7 +157,7 @@ def test_a_session_is_written_whole_and_read_with_the_person(client: redis.Redis
         RecentEvent(EventType.CLICK, item_id, second * 1_000_000, 1.0, user_id, "s1")
         for item_id, second in (("i2", 1_600_000_000), ("i7", 1_600_000_001))
     ]
-    append_events(client, "movies", events, session=Bounds(1, 300), recent=Bounds(2, 600))
+    append_events(client, "movies", events, session=Retention(1, 300), recent=Retention(2, 600))
     reader = RedisFeatureReader(client, "movies", ID, SCHEMAS, ids_of(VALUES))
     person = reader.read_person(user_id, "s1", AS_OF)
     assert person.session.event_ts.tolist() == [1_600_000_001]

@@ -29,9 +29,9 @@ from feature_store.offline.offline_store import values_as_of
 from feature_store.online.event_stream import latest_records
 from feature_store.online.keys import histories_key, items_key, requests_key, users_key, values_key
 from feature_store.online.packing import HEADER
-from feature_store.online.recent import Bounds, RecentEvent, append_events
+from feature_store.online.recent_events import RecentEvent, Retention, append_events
 from feature_store.publishing.publishing import publish
-from feature_store.readers import live
+from feature_store.readers import live_features
 from feature_store.readers.online_reader import RedisFeatureReader
 from feature_store.values.values import FeatureSchemas
 from recommender.ranking import ranking_features
@@ -132,7 +132,7 @@ def clicked(stage: Stage, person: str, *moments: datetime, items: tuple[str, ...
         for moment in moments
         for item_id in items
     ]
-    append_events(stage.redis, stage.settings.app, events, session=Bounds(9, 900), recent=Bounds(9, 900))
+    append_events(stage.redis, stage.settings.app, events, session=Retention(9, 900), recent=Retention(9, 900))
 
 
 def test_live_features_are_computed_again_from_the_tables_and_what_came_in_since(stage: Stage, tables: Path) -> None:
@@ -200,12 +200,12 @@ def test_a_wrong_live_value_is_named_where_events_have_parts_of_seconds(
     column = answering.schemas.user.names.index(feature)
 
     def wrong(person: Person, schema: FeatureSchema, now: datetime) -> Person:
-        found = live.bring_up_to(person, schema, now)
+        found = live_features.with_live_features(person, schema, now)
         values = found.features.values.copy()
         values[0, column] += wrong_by
         return replace(found, features=replace(found.features, values=values))
 
-    monkeypatch.setattr(used_values, "bring_up_to", wrong)
+    monkeypatch.setattr(used_values, "with_live_features", wrong)
     answering.answer(*PEOPLE)
     assert at_fault(answering.check(tables)) == {feature: (len(PEOPLE), 0, 0)}
 
@@ -224,7 +224,7 @@ def test_a_live_feature_that_is_counted_wrongly_is_named(
 ) -> None:
     answering = Answering(stage, age=timedelta(days=3))
     clicked(stage, PEOPLE[0], answering.release.as_of + timedelta(days=1))
-    monkeypatch.setattr(live, "MICROSECONDS_PER_DAY", 43_200_000_000)
+    monkeypatch.setattr(live_features, "MICROSECONDS_PER_DAY", 43_200_000_000)
     answering.answer(*PEOPLE)
     assert set(at_fault(answering.check(tables))) == {"user_event_recency_days_total", "user_event_tenure_days_total"}
 

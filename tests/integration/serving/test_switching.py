@@ -23,7 +23,7 @@ from contracts.ids import ItemId, SessionId, UserId
 from contracts.settings.settings import Settings
 from contracts.slates import RecommendRequest
 from feature_store.online.connection import connect
-from feature_store.online.recent import Bounds, RecentEvent, append_events
+from feature_store.online.recent_events import RecentEvent, Retention, append_events
 from feature_store.server import embedded_redis
 from serving.http.app import create_app
 from serving.http.server import listen
@@ -325,7 +325,7 @@ def test_sessions_outlive_a_switch(stage: Stage) -> None:
     clicked = RecentEvent(
         EventType.CLICK, ItemId("i1004"), int(stage.as_of.timestamp()) * 1_000_000, 5.0, session_id=SessionId("s1")
     )
-    append_events(stage.redis, stage.settings.app, [clicked], session=Bounds(5, 300), recent=Bounds(5, 300))
+    append_events(stage.redis, stage.settings.app, [clicked], session=Retention(5, 300), recent=Retention(5, 300))
     with serving(stage) as server:
         wait_until(server.ready)
         pointer = stage.point_at(1)

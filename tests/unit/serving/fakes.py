@@ -10,7 +10,7 @@ from typing import Any
 
 from contracts.errors import ArtefactError, StoreError, StoreUnavailable
 from feature_store.online.pointer import Pointer
-from feature_store.online.recent import RecentEvent
+from feature_store.online.recent_events import RecentEvent
 from feature_store.online.serving_targets import Canary, ServingTargets, Staged
 
 AS_OF = datetime(2020, 4, 10, tzinfo=UTC)

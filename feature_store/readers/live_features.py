@@ -82,7 +82,7 @@ LIVE_FEATURES = tuple(live_features(views_of(Entity.USER)))
 LIVE_NAMES = frozenset(feature.name for feature in LIVE_FEATURES)
 
 
-def bring_up_to(person: Person, schema: FeatureSchema, now: datetime) -> Person:
+def with_live_features(person: Person, schema: FeatureSchema, now: datetime) -> Person:
     """The person with the live features of their row as of now; every other feature stays as it was read.
 
     schema: of the row; live features that it does not have are left out.

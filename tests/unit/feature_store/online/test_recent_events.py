@@ -14,11 +14,11 @@ from contracts.id_map import UNKNOWN, IdMap
 from contracts.ids import ItemId, SessionId, UserId
 from feature_store.online.connection import connect
 from feature_store.online.keys import recent_key, session_key
-from feature_store.online.recent import Bounds, RecentEvent, append_events, pack_event, unpack_events
+from feature_store.online.recent_events import RecentEvent, Retention, append_events, pack_event, unpack_events
 
 APP, SESSION, USER = "movies", SessionId("s1"), UserId("u1")
 IDS = IdMap.of(["i7", "i8", "ü9"])
-HOUR = Bounds(length=20, ttl_s=3600)
+HOUR = Retention(length=20, ttl_s=3600)
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def clicked(*events: tuple[str, int], **whose: Any) -> list[RecentEvent]:
     return [event(item_id, event_us, **(whose or {"session_id": SESSION})) for item_id, event_us in events]
 
 
-def append(client: redis.Redis, *events: RecentEvent, session: Bounds = HOUR, recent: Bounds = HOUR) -> None:
+def append(client: redis.Redis, *events: RecentEvent, session: Retention = HOUR, recent: Retention = HOUR) -> None:
     append_events(client, APP, events, session=session, recent=recent)
 
 
@@ -84,7 +84,10 @@ def test_all_of_a_batch_is_appended_in_one_round_trip(client):
 def test_only_the_latest_events_are_kept_of_each_by_its_own_bounds(client):
     for second in range(10):
         append(
-            client, event("i7", second, session_id=SESSION, user_id=USER), session=Bounds(3, 60), recent=Bounds(5, 60)
+            client,
+            event("i7", second, session_id=SESSION, user_id=USER),
+            session=Retention(3, 60),
+            recent=Retention(5, 60),
         )
     assert read(client).event_us.tolist() == [7, 8, 9]
     assert read(client, recent_key(APP, USER)).event_us.tolist() == [5, 6, 7, 8, 9]
@@ -102,9 +105,11 @@ def test_the_same_event_sent_twice_counts_once_and_another_of_the_same_moment_co
 
 
 def test_a_list_is_forgotten_after_its_ttl_which_each_event_renews(client):
-    append(client, event("i7", 1, session_id=SESSION, user_id=USER), session=Bounds(5, 600), recent=Bounds(5, 900))
+    append(
+        client, event("i7", 1, session_id=SESSION, user_id=USER), session=Retention(5, 600), recent=Retention(5, 900)
+    )
     assert 0 < client.ttl(session_key(APP, SESSION)) <= 600 < client.ttl(recent_key(APP, USER)) <= 900
-    append(client, event("i7", 2, session_id=SESSION), session=Bounds(5, 1200))
+    append(client, event("i7", 2, session_id=SESSION), session=Retention(5, 1200))
     assert 600 < client.ttl(session_key(APP, SESSION)) <= 1200
 
 

@@ -22,8 +22,8 @@ from feature_store.definitions.view_terms import WITHOUT_END
 from feature_store.definitions.views import AggregateFunction, Aggregation
 from feature_store.offline.offline_store import point_in_time_join, values_as_of
 from feature_store.offline.recomputation import RowKey, expected_rows
-from feature_store.online.recent import RecentEvent, pack_event, unpack_events
-from feature_store.readers.live import LIVE_FEATURES, bring_up_to, live_features, whole_history
+from feature_store.online.recent_events import RecentEvent, pack_event, unpack_events
+from feature_store.readers.live_features import LIVE_FEATURES, live_features, whole_history, with_live_features
 from feature_store.readers.offline_reader import OfflineFeatureReader
 from feature_store.readers.ttl_and_defaults import unknown_person
 from feature_store.values.values import FeatureSchemas
@@ -83,7 +83,7 @@ def with_recent(person: Person, events: list[Done]) -> Person:
 
 def live(person: Person, now: datetime) -> dict[str, float | None]:
     """The live features as of now; None where missing, but 0 of counts, as the offline store has it."""
-    rows = bring_up_to(person, SCHEMAS.user, now).features
+    rows = with_live_features(person, SCHEMAS.user, now).features
     found: dict[str, float | None] = {}
     for feature in LIVE_FEATURES:
         at = SCHEMAS.user.names.index(feature.name)
@@ -244,7 +244,7 @@ def test_what_a_reader_must_give_is_told_to_the_bit_whatever_its_history_lacks(s
     for at, key in enumerate(keys):
         person = reader.read_person(UserId(key.entity_id), None, key.now)
         lately = recent(after[key.entity_id])
-        found = bring_up_to(replace(person, recent=lately), SCHEMAS.user, key.now).features
+        found = with_live_features(replace(person, recent=lately), SCHEMAS.user, key.now).features
         for name in NAMES:
             column = SCHEMAS.user.names.index(name)
             assert (name, found.values[0, column], found.missing[0, column]) == (
@@ -266,7 +266,7 @@ def test_an_event_of_the_history_counts_as_at_the_beginning_of_its_second():
 def test_at_the_moment_of_publishing_a_row_stands_as_it_was_published(as_of):
     """Golden queries and evaluation ask at this moment: their answers are those of the published row."""
     person = published(clicks(AS_OF - DAY, AS_OF - DAY + 300_000 * TICK, AS_OF - SECOND), as_of)
-    assert bring_up_to(person, SCHEMAS.user, as_of) is person
+    assert with_live_features(person, SCHEMAS.user, as_of) is person
 
 
 def test_a_window_slides_and_days_grow_without_any_event():
@@ -283,7 +283,7 @@ def test_somebody_new_is_counted_from_their_first_event_on():
     found = live(person, AS_OF + 49 * HOUR)
     assert (found["user_event_count_1d"], found["user_event_count_total"]) == (1, 2)
     assert (found["user_event_recency_days_total"], found["user_event_tenure_days_total"]) == (1, 2)
-    assert bring_up_to(unknown_person(SCHEMAS.user), SCHEMAS.user, AS_OF).features.missing.all()
+    assert with_live_features(unknown_person(SCHEMAS.user), SCHEMAS.user, AS_OF).features.missing.all()
 
 
 def test_an_event_of_the_second_of_as_of_counts_unless_the_history_has_it():
@@ -348,7 +348,7 @@ def test_what_must_be_given_where_a_history_tells_no_types_is_what_is_given():
     right = expected_rows(tables(done), SCHEMAS.user, keys, 1000, ITEMS, has_event_types=False)
     for at, user_id in enumerate(done):
         person = without_types(reader_of(done).read_person(UserId(user_id), None, now))
-        found = bring_up_to(with_recent(person, [bought]), SCHEMAS.user, now).features
+        found = with_live_features(with_recent(person, [bought]), SCHEMAS.user, now).features
         np.testing.assert_array_equal(found.values[0], right.values[at])
         np.testing.assert_array_equal(found.missing[0], right.missing[at])
 
@@ -368,7 +368,7 @@ def test_an_event_of_an_item_that_the_release_does_not_know_counts_too_and_is_in
 
 def test_features_that_are_not_live_stay_as_they_were_read():
     person = with_recent(published(clicks(AS_OF - HOUR)), clicks(AS_OF + HOUR))
-    before, after = person.features, bring_up_to(person, SCHEMAS.user, AS_OF + 2 * HOUR).features
+    before, after = person.features, with_live_features(person, SCHEMAS.user, AS_OF + 2 * HOUR).features
     others = [at for at, name in enumerate(SCHEMAS.user.names) if name not in NAMES]
     np.testing.assert_array_equal(before.values[:, others], after.values[:, others])
     np.testing.assert_array_equal(before.missing[:, others], after.missing[:, others])
@@ -378,7 +378,7 @@ def test_features_that_are_not_live_stay_as_they_were_read():
 def test_a_row_without_any_live_feature_is_left_alone():
     schema = FeatureSchema(Entity.USER, (FeatureSpec("user_age", 30.0, 9.0),))
     person = with_recent(unknown_person(schema), clicks(AS_OF))
-    assert bring_up_to(person, schema, AS_OF + HOUR) is person
+    assert with_live_features(person, schema, AS_OF + HOUR) is person
 
 
 def test_what_is_declared_by_folds_is_live_but_for_means():

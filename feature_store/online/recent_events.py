@@ -52,7 +52,7 @@ class RecentEvent:
 
 
 @dataclass(frozen=True)
-class Bounds:
+class Retention:
     """How much of a list is kept: the latest `length` events, until `ttl_s` seconds after the last one came."""
 
     length: int
@@ -60,10 +60,10 @@ class Bounds:
 
 
 def append_events(
-    client: redis.Redis, app: str, events: Iterable[RecentEvent], *, session: Bounds, recent: Bounds
+    client: redis.Redis, app: str, events: Iterable[RecentEvent], *, session: Retention, recent: Retention
 ) -> None:
     """Add events to their sessions and to what their people did of late, all or none, in one round trip."""
-    lists: defaultdict[tuple[str, Bounds], list[bytes]] = defaultdict(list)
+    lists: defaultdict[tuple[str, Retention], list[bytes]] = defaultdict(list)
     for event in events:
         if event.session_id is not None:
             lists[session_key(app, event.session_id), session].append(pack_event(event))
@@ -72,10 +72,10 @@ def append_events(
     if not lists:
         return
     with mapped_errors(), client.pipeline(transaction=True) as pipeline:
-        for (key, bounds), packed in lists.items():
+        for (key, retention), packed in lists.items():
             pipeline.rpush(key, *packed)
-            pipeline.ltrim(key, -bounds.length, -1)
-            pipeline.expire(key, bounds.ttl_s)
+            pipeline.ltrim(key, -retention.length, -1)
+            pipeline.expire(key, retention.ttl_s)
         pipeline.execute()
 
 
