@@ -11,6 +11,7 @@ from typing import Any, Protocol, Self
 import numpy as np
 import numpy.typing as npt
 
+from contracts.calendar import MICROSECONDS_PER_SECOND
 from contracts.events import UNSPECIFIED_TYPE
 from contracts.fingerprint import fingerprint_json
 from contracts.ids import (
@@ -165,12 +166,12 @@ class RecentEvents(_EventArrays):
     @classmethod
     def of(cls, history: History) -> RecentEvents:
         """The events of a history, which tells whole seconds."""
-        return cls(history.item_idx, history.event_ts * 1_000_000, history.event_types, history.values)
+        return cls(history.item_idx, history.event_ts * MICROSECONDS_PER_SECOND, history.event_types, history.values)
 
     @property
     def event_ts(self) -> EpochSeconds:
         """Epoch seconds, rounded down as in a history."""
-        return self.event_us // 1_000_000
+        return self.event_us // MICROSECONDS_PER_SECOND
 
 
 @dataclass(frozen=True)

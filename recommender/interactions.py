@@ -9,13 +9,12 @@ import numpy.typing as npt
 import polars as pl
 from scipy.sparse import csr_matrix
 
+from contracts.calendar import SECONDS_PER_DAY
 from contracts.events import POSITIVE_EVENTS
 from contracts.features import History
 from contracts.id_map import IdMap
 from contracts.ids import EpochSeconds, EventCodes, FloatArray, ItemIdxArray, UserId
 from contracts.tables import type_codes
-
-SECONDS_PER_DAY = 86_400
 
 
 @dataclass(frozen=True)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from contracts.calendar import DAYS_PER_YEAR, EPOCH
+from contracts.calendar import DAYS_PER_YEAR, EPOCH, MICROSECONDS_PER_DAY
 from contracts.features import Entity
 from feature_store.definitions.view_terms import OWNER, WITHOUT_END
-from feature_store.definitions.views import MICROSECONDS_PER_DAY, Feature, FeatureView, Rows, Source, days_since
+from feature_store.definitions.views import Feature, FeatureView, Rows, Source, days_since
 
 
 def _item_origin(rows: Rows) -> Rows:

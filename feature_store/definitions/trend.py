@@ -4,17 +4,10 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from contracts.calendar import MICROSECONDS_PER_HOUR
 from contracts.features import Entity
 from feature_store.definitions.view_terms import OWNER, serving_ttl
-from feature_store.definitions.views import (
-    MICROSECONDS_PER_HOUR,
-    Column,
-    Feature,
-    FeatureView,
-    Rows,
-    Source,
-    per_entity,
-)
+from feature_store.definitions.views import Column, Feature, FeatureView, Rows, Source, per_entity
 
 DAY = 24  # hours
 

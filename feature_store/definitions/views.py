@@ -18,11 +18,10 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Any
 
+from contracts.calendar import MICROSECONDS_PER_DAY
 from contracts.events import EventType
 from contracts.features import Entity
 
-MICROSECONDS_PER_HOUR = 3_600_000_000
-MICROSECONDS_PER_DAY = 24 * MICROSECONDS_PER_HOUR
 KEY = ["entity_id", "as_of_us"]
 WHOLE = "decimal(19, 0)"  # 64 bits as a decimal, whose product with another of them is exact
 

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from contracts.calendar import epoch_microseconds
+from contracts.calendar import MICROSECONDS_PER_SECOND, epoch_microseconds
 from contracts.errors import ReleaseMismatch
 from contracts.events import EVENT_CODES, EVENT_TYPE_OF, EventType
 from contracts.features import Entity, FeatureSchema, ReadRows
@@ -30,7 +30,7 @@ from feature_store.definitions.views import AggregateFunction
 from feature_store.offline.events import positive_events
 from feature_store.offline.offline_store import histories_as_of, point_in_time_join
 from feature_store.online.packing import epoch_seconds, moment_of
-from feature_store.readers.live_features import LIVE_FEATURES, LIVE_NAMES, MICROSECONDS, LiveFeature, is_same_event
+from feature_store.readers.live_features import LIVE_FEATURES, LIVE_NAMES, LiveFeature, is_same_event
 from feature_store.readers.ttl_and_defaults import default_rows, usable_rows
 from feature_store.values.histories import histories_of_items
 
@@ -192,9 +192,9 @@ def _offline_values(
 
 def _in_history(histories: _Histories, key: RowKey) -> list[tuple[int, EventType]]:
     """The events of a key's history: the epoch microseconds at which they count, and their types."""
-    before_us = _second(key.as_of) * MICROSECONDS
+    before_us = _second(key.as_of) * MICROSECONDS_PER_SECOND
     return [
-        (min(second * MICROSECONDS, before_us - 1), EVENT_TYPE_OF[code])
+        (min(second * MICROSECONDS_PER_SECOND, before_us - 1), EVENT_TYPE_OF[code])
         for second, code in histories[key.entity_id, key.as_of]
     ]
 
@@ -207,9 +207,9 @@ def _since(histories: _Histories, key: RowKey, row_second: int) -> list[tuple[in
         # What is stamped later has happened all the same, just now.
         (min(event_us, just_now), event_type)
         for event_us, event_type in key.recent
-        if event_us // MICROSECONDS >= row_second
+        if event_us // MICROSECONDS_PER_SECOND >= row_second
         # The log has no items: an event of that second and type in the history, before as_of, is taken for this one.
-        and not (event_us < as_of_us and (event_us // MICROSECONDS, EVENT_CODES[event_type]) in in_history)
+        and not (event_us < as_of_us and (event_us // MICROSECONDS_PER_SECOND, EVENT_CODES[event_type]) in in_history)
     ]
 
 
@@ -221,7 +221,7 @@ def _interactions(events: Sequence[tuple[str, int, EventType]], schema: pl.Schem
 
 
 def _second(moment: datetime) -> int:
-    return epoch_microseconds(moment) // MICROSECONDS
+    return epoch_microseconds(moment) // MICROSECONDS_PER_SECOND
 
 
 def expected_histories(

@@ -18,8 +18,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from contracts.calendar import MICROSECONDS_PER_DAY
 from contracts.errors import SourceError
-from feature_store.definitions.views import MICROSECONDS_PER_DAY, AggregateFunction
+from feature_store.definitions.views import AggregateFunction
 
 Codes = npt.NDArray[np.int32]
 Integers = npt.NDArray[np.int64]

@@ -33,22 +33,26 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from contracts.calendar import MICROSECOND, epoch_microseconds
+from contracts.calendar import (
+    MICROSECOND,
+    MICROSECONDS_PER_DAY,
+    MICROSECONDS_PER_SECOND,
+    SECONDS_PER_DAY,
+    epoch_microseconds,
+)
 from contracts.events import EVENT_CODES, UNSPECIFIED_TYPE
 from contracts.features import Entity, FeatureSchema, History, Person, ReadRows, RecentEvents
 from contracts.id_map import UNKNOWN
 from feature_store.definitions import views_of
 from feature_store.definitions.view_terms import WITHOUT_END
 from feature_store.definitions.views import (
-    MICROSECONDS_PER_DAY,
     AggregateFunction,
     Aggregation,
     EventTypes,
     FeatureView,
 )
 
-MICROSECONDS = 1_000_000  # of a second
-SECOND_DAYS = np.float32(1 / 86_400)
+SECOND_DAYS = np.float32(1 / SECONDS_PER_DAY)
 
 Columns = npt.NDArray[np.intp]
 Cells = npt.NDArray[np.float32]
@@ -129,7 +133,7 @@ class _Moment:
         now_us = epoch_microseconds(now)
         as_of = int(person.features.written[0])
         # Without a row there is nothing that could grow old.
-        is_of_row = not as_of or now_us // MICROSECONDS <= as_of
+        is_of_row = not as_of or now_us // MICROSECONDS_PER_SECOND <= as_of
         return cls(now_us, as_of, is_of_row, person.history, _since(as_of, person))
 
     @property
@@ -146,7 +150,7 @@ class _Moment:
 
     @property
     def as_of_us(self) -> int:
-        return self.as_of * MICROSECONDS
+        return self.as_of * MICROSECONDS_PER_SECOND
 
 
 def _since(as_of: int, person: Person) -> RecentEvents:
@@ -236,7 +240,7 @@ class _Plan:
 
 def _whole_seconds(moments_us: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     """The first whole second at or after each moment."""
-    return -(-moments_us // MICROSECONDS)
+    return -(-moments_us // MICROSECONDS_PER_SECOND)
 
 
 def _age(moment: _Moment, columns: Columns, at: int, values: Cells, missing: Flags) -> None:
@@ -244,7 +248,7 @@ def _age(moment: _Moment, columns: Columns, at: int, values: Cells, missing: Fla
     for column in columns[~missing[columns]].tolist():
         aged = float(values[column]) + (moment.now_us - moment.as_of_us) / MICROSECONDS_PER_DAY
         if len(moment.history):
-            event_us = min(int(moment.history.event_ts[at]) * MICROSECONDS, moment.as_of_us - 1)
+            event_us = min(int(moment.history.event_ts[at]) * MICROSECONDS_PER_SECOND, moment.as_of_us - 1)
             if is_same_event(values[column], np.float32((moment.as_of_us - event_us) / MICROSECONDS_PER_DAY)):
                 aged = (moment.now_us - event_us) / MICROSECONDS_PER_DAY
         values[column] = aged

@@ -16,11 +16,12 @@ import numpy.typing as npt
 from scipy.sparse import csr_matrix
 
 from contracts.artefact import REBUILD, Meta, check_built_with, load_array, load_meta, save_artefact
+from contracts.calendar import SECONDS_PER_DAY
 from contracts.errors import ArtefactError
 from contracts.ids import FloatArray, ItemIdxArray
 from contracts.settings.candidates import CovisitationSettings
 from recommender.catalogue import Catalogue
-from recommender.interactions import SECONDS_PER_DAY, Interactions
+from recommender.interactions import Interactions
 from recommender.proposals import Proposals, best_first
 from recommender.query import RetrievalQuery, no_items
 

@@ -9,9 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from contracts.artefact import Meta, check_built_with, load_array, load_meta, save_artefact
+from contracts.calendar import SECONDS_PER_DAY
 from contracts.ids import FloatArray, ItemIdxArray
 from recommender.catalogue import Catalogue
-from recommender.interactions import SECONDS_PER_DAY, Interactions
+from recommender.interactions import Interactions
 from recommender.proposals import Proposals, best_first
 from recommender.query import RetrievalQuery
 

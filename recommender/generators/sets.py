@@ -17,6 +17,7 @@ import numpy as np
 import polars as pl
 
 from contracts.artefact import META, Meta, load_meta, reading, save_artefact
+from contracts.calendar import SECONDS_PER_DAY
 from contracts.errors import ReleaseMismatch
 from contracts.settings.candidates import CandidateSettings, PopularSettings
 from contracts.tables import CanonicalTables
@@ -32,7 +33,7 @@ from recommender.generators.item_to_item import (
 )
 from recommender.generators.new_arrivals import NewArrivalsGenerator
 from recommender.generators.popular import PopularGenerator, PopularSegmentGenerator
-from recommender.interactions import SECONDS_PER_DAY, Interactions
+from recommender.interactions import Interactions
 from recommender.segments import segments_of_users
 
 KIND = "generators"

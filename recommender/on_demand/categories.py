@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from contracts.calendar import SECONDS_PER_DAY
 from contracts.ids import FloatArray
 from contracts.on_demand import OnDemandView
-from recommender.interactions import SECONDS_PER_DAY
 from recommender.on_demand.inputs import LATEST, OWNER, OnDemandInputs
 from recommender.taste import category_taste
 

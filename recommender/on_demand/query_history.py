@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from contracts.calendar import SECONDS_PER_DAY
 from contracts.on_demand import OnDemandView
-from recommender.interactions import SECONDS_PER_DAY
 from recommender.on_demand.inputs import OWNER, OnDemandInputs
 from recommender.query import RetrievalQuery
 

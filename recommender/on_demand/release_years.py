@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from contracts.calendar import DAYS_PER_YEAR, EPOCH
+from contracts.calendar import DAYS_PER_YEAR, EPOCH, SECONDS_PER_DAY
 from contracts.on_demand import OnDemandView
-from recommender.interactions import SECONDS_PER_DAY
 from recommender.on_demand.inputs import LATEST, OWNER, OnDemandInputs
 from recommender.taste import mean_release_year
 

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from contracts.calendar import MICROSECONDS_PER_DAY
 from contracts.errors import SettingsError, SourceError
 from contracts.features import Entity
 from contracts.tables import UTC_TIME, CanonicalTables
 from feature_store.definitions import ALL_VIEWS
 from feature_store.definitions.views import (
-    MICROSECONDS_PER_DAY,
     AggregateFunction,
     Aggregation,
     Feature,
