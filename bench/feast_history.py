@@ -32,13 +32,13 @@ def main() -> None:
     views = [_view(folder, rows, entity) for entity in ("user", "item")]
     entities = [entity for view, entity in views]
     store.apply([*entities, *(view for view, _ in views)])
-    asked = rows[["user_id", "item_id", "event_timestamp"]]
+    spine = rows[["user_id", "item_id", "event_timestamp"]]
     names = [f"{view.name}:{field.name}" for view, _ in views for field in view.schema if field.dtype == Float32]
     started = time.perf_counter()
-    found = store.get_historical_features(entity_df=asked, features=names).to_df()
+    joined = store.get_historical_features(entity_df=spine, features=names).to_df()
     seconds = time.perf_counter() - started
-    if len(found) != len(rows):
-        sys.exit(f"Feast gave {len(found)} rows for {len(rows)}")
+    if len(joined) != len(rows):
+        sys.exit(f"Feast gave {len(joined)} rows for {len(rows)}")
     print(json.dumps({"seconds": seconds, "peak_gib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20}))
 
 

@@ -51,8 +51,8 @@ def main() -> None:
     seconds = time.perf_counter() - started
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     reads = _milliseconds_of_reads(store, names, n_people, seed, *map(int, sys.argv[6:])) if sys.argv[6:] else {}
-    found = {"entities_per_s": n_people / seconds, "client_peak_mib": peak, "used_before": used_before, **reads}
-    print(json.dumps(found))
+    figures = {"entities_per_s": n_people / seconds, "client_peak_mib": peak, "used_before": used_before, **reads}
+    print(json.dumps(figures))
 
 
 def _milliseconds_of_reads(

@@ -72,11 +72,11 @@ def main() -> None:
     parser.add_argument("--feast-events", type=int, default=10_000)
     parser.add_argument("--alone", choices=tuple(ALONE), help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
-    asked = parser.parse_args()
-    if asked.alone:
-        _run_alone(ALONE[asked.alone], asked.folder)
+    arguments = parser.parse_args()
+    if arguments.alone:
+        _run_alone(ALONE[arguments.alone], arguments.folder)
     else:
-        sys.exit(_compare(asked.events, asked.small_events, asked.feast_events))
+        sys.exit(_compare(arguments.events, arguments.small_events, arguments.feast_events))
 
 
 def _compare(n_events: int, n_small: int, n_feast: int) -> int:
@@ -131,8 +131,8 @@ def _in_process(what: str, folder: Path, *arguments: str) -> dict[str, float]:
         stdout=subprocess.PIPE,
         text=True,
     )
-    found: dict[str, float] = json.loads(ran.stdout.splitlines()[-1])
-    return found
+    figures: dict[str, float] = json.loads(ran.stdout.splitlines()[-1])
+    return figures
 
 
 def _run_alone(run: Callable[[Path], float], folder: Path) -> None:
@@ -222,8 +222,8 @@ def _feast(folder: Path) -> dict[str, float] | None:
         # A negative code is a signal: -9 is what a process gets that takes the machine's memory.
         print(f"NO COMPARISON WITH FEAST: it ended with {ran.returncode}.\n{ran.stderr[-2000:]}", file=sys.stderr)
         return None
-    found: dict[str, float] = json.loads(ran.stdout.splitlines()[-1])
-    return found
+    figures: dict[str, float] = json.loads(ran.stdout.splitlines()[-1])
+    return figures
 
 
 ALONE = {"draw": _draw, "ours": _ours, "sql": _sql, "pandas": _pandas}

@@ -62,21 +62,21 @@ def main() -> None:
     parser.add_argument("--no-feast", action="store_true")
     parser.add_argument("--rounds", type=int, default=500)
     parser.add_argument("--cluster", action="store_true", help="compare slots of a cluster instead")
-    asked = parser.parse_args()
-    if asked.cluster:
-        _compare_slots(asked.rounds)
+    arguments = parser.parse_args()
+    if arguments.cluster:
+        _compare_slots(arguments.rounds)
     else:
-        _compare_reads(asked.rounds, with_feast=not asked.no_feast)
+        _compare_reads(arguments.rounds, with_feast=not arguments.no_feast)
 
 
 def _compare_reads(n_rounds: int, *, with_feast: bool) -> None:
     with tempfile.TemporaryDirectory() as folder, one_server(Path(folder) / "redis") as url, connect(url) as client:
         ours, bare = _milliseconds(client, n_rounds)
     feast = _feast(n_rounds) if with_feast else None
-    told = {"read_items": ours, "bare MGET": bare, **({"Feast": feast} if feast else {})}
+    by_name = {"read_items": ours, "bare MGET": bare, **({"Feast": feast} if feast else {})}
     print_table(
         (f"{N_READ} entities, {N_FEATURES} features", "p50 ms", "p99 ms"),
-        [(name, f"{_p(taken, 50):.2f}", f"{_p(taken, 99):.2f}") for name, taken in told.items()],
+        [(name, f"{_p(taken, 50):.2f}", f"{_p(taken, 99):.2f}") for name, taken in by_name.items()],
     )
     figures = {
         "p50_ms": round(_p(ours, 50), 3),
@@ -104,8 +104,11 @@ def _milliseconds(client: redis.Redis, n_rounds: int) -> tuple[list[float], list
     reader = RedisFeatureReader(client, APP, values.generation_id, SCHEMAS, ids)
     rng, taken = np.random.default_rng(SEED), ([], [])
     for number in range(N_WARM_UP + n_rounds):
-        wanted = [ItemId(ids.ids[at]) for at in rng.choice(N_ENTITIES, N_READ, replace=False)]
-        reads: list[Callable[[], object]] = [partial(reader.read_items, wanted, AS_OF), partial(client.mget, wanted)]
+        read_ids = [ItemId(ids.ids[at]) for at in rng.choice(N_ENTITIES, N_READ, replace=False)]
+        reads: list[Callable[[], object]] = [
+            partial(reader.read_items, read_ids, AS_OF),
+            partial(client.mget, read_ids),
+        ]
         for side in (0, 1) if number % 2 else (1, 0):
             milliseconds = _timed(reads[side])
             if number >= N_WARM_UP:
@@ -166,9 +169,9 @@ def _compare_slots(n_rounds: int) -> None:
                 taken[name].append(_timed(partial(_read_person, client, pair)))
     print_table(
         ("a person's row and history from", "p50 ms", "p99 ms"),
-        [(name, f"{_p(found, 50):.3f}", f"{_p(found, 99):.3f}") for name, found in taken.items()],
+        [(name, f"{_p(times, 50):.3f}", f"{_p(times, 99):.3f}") for name, times in taken.items()],
     )
-    figures = {f"{name.replace(' ', '_')}_p50_ms": round(_p(found, 50), 3) for name, found in taken.items()}
+    figures = {f"{name.replace(' ', '_')}_p50_ms": round(_p(times, 50), 3) for name, times in taken.items()}
     print_figures("online_read_cluster", figures, data="made up, 40 float32 features", seed=SEED)
 
 

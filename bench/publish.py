@@ -69,14 +69,14 @@ def main() -> None:
     parser.add_argument("--no-feast", action="store_true")
     parser.add_argument("--feast-people", type=int, default=100_000)
     parser.add_argument("--measure", nargs=2, metavar=("FOLDER", "URL"), help=argparse.SUPPRESS)
-    asked = parser.parse_args()
-    if asked.measure:
-        print(json.dumps(_measure(Path(asked.measure[0]), asked.measure[1])))
-    elif asked.layouts:
+    arguments = parser.parse_args()
+    if arguments.measure:
+        print(json.dumps(_measure(Path(arguments.measure[0]), arguments.measure[1])))
+    elif arguments.layouts:
         _compare_layouts()
     else:
-        sizes = [100_000, 1_000_000, *([10_000_000] if asked.large else [])]
-        _compare(sizes, 0 if asked.no_feast else asked.feast_people)
+        sizes = [100_000, 1_000_000, *([10_000_000] if arguments.large else [])]
+        _compare(sizes, 0 if arguments.no_feast else arguments.feast_people)
 
 
 def _compare(sizes: list[int], feast_people: int) -> None:
@@ -85,14 +85,14 @@ def _compare(sizes: list[int], feast_people: int) -> None:
     rows = [
         (
             f"{size:,}",
-            f"{found['entities_per_s']:,.0f}",
-            f"{found['mset_per_s']:,.0f}",
-            f"{found['entities_per_s'] / found['mset_per_s']:.2f}",
-            f"{found['bytes_per_user']:.0f}",
-            f"{found['used_per_user']:.0f}",
-            f"{found['client_peak_mib']:.0f}",
+            f"{one['entities_per_s']:,.0f}",
+            f"{one['mset_per_s']:,.0f}",
+            f"{one['entities_per_s'] / one['mset_per_s']:.2f}",
+            f"{one['bytes_per_user']:.0f}",
+            f"{one['used_per_user']:.0f}",
+            f"{one['client_peak_mib']:.0f}",
         )
-        for size, found in measured.items()
+        for size, one in measured.items()
     ]
     print_table(columns, rows)
     feast = _feast(feast_people) if feast_people else None
@@ -103,7 +103,7 @@ def _compare(sizes: list[int], feast_people: int) -> None:
         "mset_ratio": round(largest["entities_per_s"] / largest["mset_per_s"], 3),
         "bytes_per_user": round(largest["bytes_per_user"], 1),
         "used_per_user": round(largest["used_per_user"], 1),
-        "client_peak_mib": {str(size): round(found["client_peak_mib"]) for size, found in measured.items()},
+        "client_peak_mib": {str(size): round(one["client_peak_mib"]) for size, one in measured.items()},
         "feast_ratio": feast and round(ours["entities_per_s"] / feast["entities_per_s"], 1),
         "feast": feast,
         "limits": {"entities_per_s": 250_000, "mset_ratio": 0.5, "bytes_per_user": 250},
@@ -221,13 +221,13 @@ def _compare_layouts() -> None:
 def _compare_reads_of_items(ids: list[bytes], rows: list[bytes]) -> None:
     """500 of many items: from one hash, and from a key each."""
     rng = np.random.default_rng(SEED)
-    wanted = [ids[position] for position in rng.choice(len(ids), 500, replace=False)]
+    read_ids = [ids[position] for position in rng.choice(len(ids), 500, replace=False)]
     with tempfile.TemporaryDirectory() as folder, one_server(Path(folder) / "redis") as url, connect(url) as client:
         for first in range(0, len(ids), BATCH_SIZE):
             part = dict(zip(ids[first : first + BATCH_SIZE], rows[first : first + BATCH_SIZE], strict=True))
             client.hset("items", items=list(chain.from_iterable(part.items())))
             client.mset(part)
-        reads = {"HMGET of one hash": partial(client.hmget, "items", wanted), "MGET": partial(client.mget, wanted)}
+        reads = {"HMGET of one hash": partial(client.hmget, "items", read_ids), "MGET": partial(client.mget, read_ids)}
         best = {name: min(timeit.repeat(read, number=20, repeat=10)) / 20 for name, read in reads.items()}
     print_table(("500 items read by", "ms"), [(name, f"{1000 * seconds:.2f}") for name, seconds in best.items()])
 
@@ -261,11 +261,11 @@ def _feast(n_people: int) -> dict[str, float] | None:
         if ran.returncode:
             print(f"NO COMPARISON WITH FEAST: it failed.\n{ran.stderr[-2000:]}", file=sys.stderr)
             return None
-        found: dict[str, float] = json.loads(ran.stdout.splitlines()[-1])
+        figures: dict[str, float] = json.loads(ran.stdout.splitlines()[-1])
         with connect(url) as client:
-            found["bytes_per_user"] = (client.info("memory")["used_memory"] - found.pop("used_before")) / n_people
-    print_table(("Feast", "value"), [(name, f"{value:,.0f}") for name, value in found.items()])
-    return {name: round(value, 1) for name, value in found.items()}
+            figures["bytes_per_user"] = (client.info("memory")["used_memory"] - figures.pop("used_before")) / n_people
+    print_table(("Feast", "value"), [(name, f"{value:,.0f}") for name, value in figures.items()])
+    return {name: round(value, 1) for name, value in figures.items()}
 
 
 def feast_python() -> Path | None:

@@ -29,24 +29,24 @@ def get(
 
     if bool(user) == bool(item):
         raise typer.BadParameter("Say --user ID or --item ID, one of the two.")
-    found = read_stored_values(find_home(), load_settings(), user_id=user or None, item_id=item or None)
-    print_result(found.to_json(), as_json, _as_text(found.to_json()))
+    stored = read_stored_values(find_home(), load_settings(), user_id=user or None, item_id=item or None)
+    print_result(stored.to_json(), as_json, _as_text(stored.to_json()))
 
 
-def _as_text(found: dict[str, Any]) -> str:
+def _as_text(row: dict[str, Any]) -> str:
     known = (
-        f"true at {found['written']}, {found['age_days']:.2f} days before now ({found['now']})"
-        if found["known"]
-        else f"not in the store: defaults alone (now: {found['now']})"
+        f"true at {row['written']}, {row['age_days']:.2f} days before now ({row['now']})"
+        if row["known"]
+        else f"not in the store: defaults alone (now: {row['now']})"
     )
     lines = [
-        f"{found['entity']} {found['id']}: {known}",
-        f"release {found['release_id']}, generation {found['generation_id']}",
+        f"{row['entity']} {row['id']}: {known}",
+        f"release {row['release_id']}, generation {row['generation_id']}",
         "",
-        table([{**row, "value": f"{row['value']:g}"} for row in found["features"]], COLUMNS),
+        table([{**feature, "value": f"{feature['value']:g}"} for feature in row["features"]], COLUMNS),
     ]
-    if found["history"] is not None:
-        history = found["history"]
+    if row["history"] is not None:
+        history = row["history"]
         lines += [
             "",
             f"history: {history['n_events']} events",

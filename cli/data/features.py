@@ -40,8 +40,8 @@ def describe(
     """Tell what a view or a feature says, and its default as the last training of this checkout learnt it."""
     view = _view_of(described_views(), name)
     learnt = _learnt_defaults()
-    told = {**asdict(view), "learnt": {one.name: learnt[one.name] for one in view.features if one.name in learnt}}
-    print_result(told, as_json, _text(view, told["learnt"], name, bool(learnt)))
+    own = {feature.name: learnt[feature.name] for feature in view.features if feature.name in learnt}
+    print_result({**asdict(view), "learnt": own}, as_json, _text(view, own, name, bool(learnt)))
 
 
 def described_views() -> tuple[DescribedView, ...]:
@@ -55,8 +55,8 @@ def described_views() -> tuple[DescribedView, ...]:
 def _line(view: DescribedView) -> dict[str, Any]:
     defaults = dict.fromkeys(feature.default for feature in view.features)
     names = " ".join(feature.name for feature in view.features)
-    told = {name: getattr(view, name) for name in ("entity", "window", "ttl", "owner", "computed")}
-    return {"view": view.name, **told, "default": ", ".join(defaults), "features": names}
+    facts = {name: getattr(view, name) for name in ("entity", "window", "ttl", "owner", "computed")}
+    return {"view": view.name, **facts, "default": ", ".join(defaults), "features": names}
 
 
 def _view_of(views: tuple[DescribedView, ...], name: str) -> DescribedView:
