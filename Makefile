@@ -48,7 +48,7 @@ lint: env ## Check style, types and which room imports which
 	@ruff check . && ruff format --check . && mypy && lint-imports
 
 docs: env ## Print docs/features.md from the declarations
-	@python -m cli.feature_page > docs/features.md
+	@python -m cli.data.feature_page > docs/features.md
 
 dependencies: env ## Name in dvc.yaml the code that each stage runs, after an import came or went
 	@python -m pipelines.dependencies

@@ -10,27 +10,32 @@ from feature_store.view_catalogue import AT_THE_REQUEST, LIVE, PUBLISHED, Descri
 
 INTRODUCTION = """# Features
 
-Printed from the declarations by `make docs`; edit those in `feature_store/definitions/` and `recommender/on_demand/`,
-not this page ([how to add one](add-a-feature.md)). `slate features list` and `slate features describe NAME` tell the
-same.
+`make docs` prints this page from the declarations: edit those in `feature_store/definitions/` and
+`recommender/on_demand/`, not this page ([how to add one](add-a-feature.md)). `slate features list` and
+`slate features describe NAME` show the same.
 
 A value is known as of a moment: `as_of - window <= event_ts < as_of`. Past its TTL a stored value is missing, and a
 missing value takes its default. A published feature that the training data says nothing of (prices, in films) is left
-out of the schema, and costs neither bytes nor time; one computed at the request that is never known is left out of the
-ranker's input.
+out of the schema; it costs neither bytes nor time. An on-demand feature that is never known is left out of the ranker's
+input.
 
 {n_views} views, {n_features} features.
 """
 SECTIONS = {
-    PUBLISHED: "## Published\n\nComputed by the feature store, point in time in training, and stored per entity.\n",
-    LIVE: (
-        "## Published, and live\n\nThe same, brought up to the moment of the request by what the person did since: an "
-        "event counts at the next\nrequest ([ADR 13](adr/0013-live-counters.md)).\n"
-    ),
-    AT_THE_REQUEST: (
-        "## Computed at the request\n\nBy one function in training and in serving, from the history at hand and the "
-        "catalogue of the release.\nWhat is not known stays missing: the ranker learns what to make of it.\n"
-    ),
+    PUBLISHED: """## Published
+
+Computed by the feature store: as of each moment in training, and stored per entity for serving.
+""",
+    LIVE: """## Published, and live
+
+The same, brought up to the moment of the request by what the person did since. An event counts at the next request
+([ADR 13](adr/0013-live-counters.md)).
+""",
+    AT_THE_REQUEST: """## On demand
+
+Computed at the request, by one function in training and in serving, from the history at hand and the catalogue of the
+release. What is not known stays missing: the ranker learns what to make of it.
+""",
 }
 
 
