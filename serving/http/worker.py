@@ -1,6 +1,6 @@
 """One of several worker processes: answers on a socket that it was handed, until it is told to stop.
 
-    python -m serving.worker DESCRIPTOR NAME
+    python -m serving.http.worker DESCRIPTOR NAME
 
 It ends with whoever started it: its input is a pipe, and when that ends, nobody is left to tell it.
 """

@@ -62,3 +62,10 @@ def test_every_name_of_ours_that_is_imported_is_there():
     )
     files = [TOP / name for name in listed.stdout.splitlines() if (TOP / name).is_file()]
     assert [problem for file in files for problem in missing_imports(file)] == []
+
+
+def test_every_module_of_ours_that_is_run_by_name_is_there():
+    command = ["git", "grep", "-hoE", rf"python -m ({'|'.join(sorted(OURS))})(\.[a-z_]+)+", "--", ":!tests", ":!*.lock"]
+    found = subprocess.run(command, cwd=TOP, capture_output=True, text=True, check=True).stdout.splitlines()
+    missing = {line for line in found if source_of(line.removeprefix("python -m ")) is None}
+    assert not missing
