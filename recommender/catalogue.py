@@ -73,7 +73,7 @@ class Catalogue:
 
     @property
     def _later_arrays(self) -> dict[str, FloatArray]:
-        """What catalogues did not always have, as far as an item has it: older ones keep the name that they had."""
+        """Arrays that older catalogues lack; one without any value is left out, so that their fingerprint stays."""
         prices = {} if np.isnan(self.price).all() else {"price": self.price}
         return {**prices, "content": self.content} if self.content.any() else prices
 

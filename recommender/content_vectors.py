@@ -1,8 +1,8 @@
 """Content vectors: what an item's title and text say, in a dozen numbers that compare by their cosine.
 
 TF-IDF of the words, reduced by a truncated singular value decomposition (latent semantic analysis: Deerwester et al.,
-JASIS 1990). Fitted on the catalogue alone, and of it on what was there before the fit's cutoff: no event, no label,
-and no word of an item to come has a part in it. The vectors lie in the catalogue, and its fingerprint covers them.
+JASIS 1990). Fitted on the items that were in the catalogue before the fit's cutoff, and on nothing else: events, labels
+and the words of later items have no part in it. The vectors lie in the catalogue, and its fingerprint covers them.
 """
 
 from __future__ import annotations

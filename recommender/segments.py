@@ -1,4 +1,4 @@
-"""Segments of people: the coarse groups that popularity is counted in."""
+"""Segments of people: the coarse groups within which popularity is counted."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """How often what was opened went into the cart, and was bought.
 
 A rate is (happened + PRIOR_OPENED * prior) / (opened + PRIOR_OPENED): one purchase of one opened item is no rate of 1.
-The prior is a figure of the field and the same for everybody, so that the value of one key hangs on no other key.
+The prior is a figure of the field and the same for everybody, so that the value of one key depends on no other key.
 """
 
 from __future__ import annotations

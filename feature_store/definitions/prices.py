@@ -1,7 +1,7 @@
 """What things cost: those a person looked at, those they bought, and an item itself.
 
-Where an item stands among the others is told at the request, by the catalogue of the release that answers: here it
-would change with every item that comes in.
+The position of an item's price among the others is an on-demand feature, from the catalogue of the release that
+answers. As a stored value it would change with every item that comes in.
 """
 
 from __future__ import annotations

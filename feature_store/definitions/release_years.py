@@ -1,4 +1,4 @@
-"""From which years the things come that a person chose."""
+"""The release years of what a person chose."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _RELEASE_YEARS = FeatureView(
     window=None,
     ttl=WITHOUT_END,
     owner=OWNER,
-    description="From which years the things come that a person chose: old or new, one period or all.",
+    description="The release years of what a person chose: old or new, one period or all.",
     features=(Feature("user_release_year_mean_total"), Feature("user_release_year_std_total")),
     expression=lambda rows: per_entity(
         rows,
@@ -31,7 +31,7 @@ _RELEASE_YEARS_RECENT = FeatureView(
     window=timedelta(days=30),
     ttl=serving_ttl(30),
     owner=OWNER,
-    description="From which years the things come that a person chose lately.",
+    description="The release years of what a person chose lately.",
     features=(Feature("user_release_year_mean_30d"),),
     expression=lambda rows: per_entity(rows, user_release_year_mean_30d=mean(rows.release_year)),
 )

@@ -29,7 +29,7 @@ SPARK_DEFAULTS = {
     "spark.ui.enabled": "false",
     "spark.ui.showConsoleProgress": "false",
 }
-# Without these, values would be other values: they are no matter of taste.
+# Without these the values would differ; they are not a matter of taste.
 SPARK_NEEDED = {
     "spark.sql.session.timeZone": "UTC",
     "spark.sql.ansi.enabled": "true",  # a sum that overflows raises instead of wrapping around
@@ -101,7 +101,7 @@ class SparkFeatureEngine(ExitStack):
         return self._named(self._session.sql(self._connection.compile(expression)))
 
     def _named(self, frame: Any) -> Rows:
-        """The frame as a table; persisted, for else every job would be sent the rows, or compute them, anew."""
+        """The frame as a table; persisted, so that not every job is sent the rows, or computes them, again."""
         name = f"slatework_{uuid.uuid4().hex}"
         frame.persist().createTempView(name)
         self.callback(frame.unpersist)

@@ -1,9 +1,9 @@
 """Aggregates over the events of the days before a moment, for any number of moments and windows at once, exactly.
 
-The events of each entity lie in order of time, with running totals beside them, so that an aggregate over a window is
-the difference of two totals: two binary searches a moment, whatever lies in the window, where a join would meet every
-event of it. Nothing depends on the order of events of the same microsecond: counts, sums, the first and the last moment
-are the same in any.
+The events of each entity lie in order of time, with running totals beside them. An aggregate over a window is then the
+difference of two totals, found by two binary searches for each moment, however many events lie in the window; a join
+would meet every one of them. Nothing depends on the order of events of the same microsecond: counts, sums, the first
+and the last moment are the same in any order.
 
 Sums are of integers, so that the running total up to a moment, minus another, is bit for bit the sum between them.
 """
@@ -46,15 +46,15 @@ class Spans:
     as_of_us: Integers
 
     def part(self, rows: slice) -> Spans:
-        """Those of some moments."""
+        """The spans of some of the moments."""
         return Spans(self.start[rows], self.end[rows], self.as_of_us[rows])
 
 
 class Moments:
-    """Whom to look at, and when, in the order in which the runs are searched.
+    """Which entities are asked about, and as of when, in the order in which the runs are searched.
 
-    codes: (n,) entities, 0 to n_entities - 1; as_of_us: (n,) microseconds since the epoch. order: (n,) where each of
-    them stood among what was given.
+    codes: (n,) entities, 0 to n_entities - 1; as_of_us: (n,) microseconds since the epoch. order: (n,) the position of
+    each of them in what was given.
     """
 
     def __init__(self, codes: Codes, as_of_us: Integers, n_entities: int) -> None:
@@ -66,8 +66,8 @@ class Moments:
 class EventRuns:
     """The events of every entity, oldest first, and running totals over them.
 
-    codes: (n_events,) whose; event_us: (n_events,) when, microseconds since the epoch; values: (n_events,) integers;
-    valued: (n_events,) whether an event has one. In any order; what is given is left as it is.
+    codes: (n_events,) the entity of each; event_us: (n_events,) microseconds since the epoch; values: (n_events,)
+    integers; valued: (n_events,) whether an event has a value. In any order; the arrays given are not changed.
     """
 
     def __init__(
@@ -165,7 +165,7 @@ def _by_entity_and_time(codes: Codes, moments_us: Integers) -> Positions:
 
 
 def _position_type(n_rows: int) -> type[np.int32 | np.int64]:
-    """The smaller of the kinds that hold a position among so many: a table has two or three a row."""
+    """The smaller integer type that holds a position among so many: a table has two or three of them per row."""
     return np.int32 if n_rows < 2**31 else np.int64
 
 

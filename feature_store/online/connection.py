@@ -23,9 +23,9 @@ FIRST_ANSWER_MS = 5000  # a wrong address is an error within seconds; patience i
 
 
 def connect(url: str, timeout_ms: int | None = None) -> redis.Redis:
-    """A client that was answered once; replies are bytes.
+    """A client of a server that has answered once; replies are bytes.
 
-    A server that says it is a node of a Redis Cluster gets a client of the whole cluster, which has the same commands.
+    Where the server is a node of a Redis Cluster, the client is one of the whole cluster; it has the same commands.
     timeout_ms: with one, every call ends within about that time and is never tried again (a request's deadline);
     without, calls are patient and a lost connection is retried, once the first answer has come within seconds.
     Raises StoreUnavailable when nobody answers there, StoreError when the URL is malformed.
@@ -44,7 +44,7 @@ def connect(url: str, timeout_ms: int | None = None) -> redis.Redis:
         probe.ping()
         if _is_cluster(probe):
             client.close()
-            # It has every command that is used here, and is no kind of redis.Redis.
+            # It has every command that is used here, but is not a subclass of redis.Redis.
             client = cast("redis.Redis", redis.RedisCluster.from_url(url, protocol=2, **_patience(timeout_ms)))
     probe.close()
     return client
@@ -77,7 +77,7 @@ def _is_cluster(probe: redis.Redis) -> bool:
     try:
         return bool(probe.info("cluster").get("cluster_enabled"))
     except NoPermissionError:
-        return False  # who may not ask is taken for one of a single server
+        return False  # without the permission to ask, a single server is assumed
 
 
 def _patience(timeout_ms: int | None) -> dict[str, object]:

@@ -67,7 +67,7 @@ def _buckets_of_people(packed: Iterable[Packed], key_of: Callable[[int], str], f
 
 
 def _in_groups(batches: Iterable[Packed]) -> Iterator[Packed]:
-    """The same, BUCKET_SIZE at a time whatever the batches are; the last group is the rest."""
+    """The packed values in groups of BUCKET_SIZE, whatever the batches are; the last group is the rest."""
     ids: list[bytes] = []
     values: list[bytes] = []
     for more_ids, more_values in batches:

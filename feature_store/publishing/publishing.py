@@ -135,7 +135,7 @@ class _Publication:
         yield from history_buckets(app, values, self._item_ids, firsts["h"])
 
     def _remove_other_items(self) -> None:
-        """All items share a hash, so that a foreign one among them shows only in the end."""
+        """Remove items of another generation: all items share a hash, so that they show only at the end."""
         key, n_items = items_key(self._app, self._values.generation_id), self._values.counts["n_items"]
         with mapped_errors():
             if self._client.hlen(key) == n_items:
@@ -174,7 +174,7 @@ def _batches(buckets: Iterable[Bucket], n_buckets: int) -> Iterator[list[Bucket]
 
 
 def _read_ahead(batches: Iterator[list[Bucket]]) -> Iterator[list[Bucket]]:
-    """The same; the next one is made while the last one is used."""
+    """The batches; the next one is made while the last one is used."""
     with ThreadPoolExecutor(1, "read-ahead") as thread:
         coming = thread.submit(next, batches, None)
         while (batch := coming.result()) is not None:
@@ -220,7 +220,7 @@ def _stored(bucket: Bucket, answer: Any) -> Answer | None:
 
 
 def _write(client: redis.Redis, differing: list[tuple[Bucket, Answer | None]]) -> None:
-    """Right values first, then away with foreign ones: what is being read is never missing in between."""
+    """Set the right values first, then remove foreign ones: what is being read is never missing in between."""
     commands: list[Command] = []
     for bucket, fields in differing:
         if fields is None:

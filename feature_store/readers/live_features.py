@@ -69,11 +69,11 @@ class LiveFeature:
 
 
 def live_features(views: Iterable[FeatureView]) -> Iterator[LiveFeature]:
-    """Those that these views declare."""
+    """The live features that these views declare."""
     for view in views:
         for feature, aggregation in zip(view.features, view.aggregations, strict=False):  # an expression has none
-            # Which event was the first or the last in a window, nobody knows who holds the latest alone.
-            # One with an end would have to forget them too.
+            # A history of the latest events does not tell which event was the first in a window, and a window with an
+            # end would have to forget events too.
             if aggregation.function is AggregateFunction.COUNT or (
                 aggregation.function is not AggregateFunction.MEAN_VALUE
                 and view.window is None
@@ -120,7 +120,7 @@ def whole_history(person: Person) -> History:
 
 @dataclass(frozen=True)
 class _Moment:
-    """One person at one moment. since: what they did since their row was published, oldest first, never after now."""
+    """One person at one moment. since: what they did since their row was published, oldest first, not after now."""
 
     now_us: int
     as_of: int

@@ -25,7 +25,7 @@ HEAD = 1000
 class ContentGenerator:
     """Items of the categories that somebody touched, or says they like.
 
-    appeal: (n_items,) what parts items of the same categories: 1 + log(1 + events).
+    appeal: (n_items,) what orders items of the same categories: 1 + log(1 + events).
 
     >>> import polars as pl
     >>> from contracts.tables import ITEMS_SCHEMA

@@ -1,6 +1,6 @@
 """How like an item's title and text are to those of what a person touched.
 
-The vectors themselves are not given to the ranker: of a dozen numbers without a meaning it learns by heart.
+The vectors themselves are not given to the ranker: it would learn a dozen numbers without a meaning by heart.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """What is done in this session, and how an item fits it.
 
-The session is read off the history at hand, which ends with what was just done: back from the moment of the request to
-the first pause longer than SESSION_GAP_S. So a snapshot to train on has sessions as a request has them, those of who
-had just done something.
+The session is taken from the history at hand, which ends with what was just done: it reaches back from the moment of
+the request to the first pause longer than SESSION_GAP_S. A training snapshot therefore has sessions like a request: of
+the people who had just done something.
 """
 
 from __future__ import annotations
