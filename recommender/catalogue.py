@@ -143,12 +143,12 @@ class Catalogue:
                 names,
                 load_array(folder, "categories", np.float32, (len(ids), len(names))),
                 load_array(folder, "release_year", np.float32, (len(ids),)),
-                _later(folder, meta, "price", np.full(len(ids), np.nan, np.float32)),
-                _later(folder, meta, "content", _no_content(len(ids))),
+                _load_later_array(folder, meta, "price", np.full(len(ids), np.nan, np.float32)),
+                _load_later_array(folder, meta, "content", _no_content(len(ids))),
             )
 
 
-def _later(folder: Path, meta: Meta, name: str, default: FloatArray) -> FloatArray:
+def _load_later_array(folder: Path, meta: Meta, name: str, default: FloatArray) -> FloatArray:
     """An array of the artefact, of the default's shape; the default where the artefact has none."""
     return load_array(folder, name, np.float32, default.shape) if f"{name}.npy" in meta.files else default
 

@@ -45,10 +45,10 @@ def content_vectors(items: pl.DataFrame, known_before: datetime, seed: int) -> F
     # More BLAS threads than one would split sums differently from machine to machine.
     with threadpool_limits(1, "blas"):
         weights = words.transform(documents)
-        return _unit(weights @ _directions(weights[known], seed))
+        return _unit_length(weights @ _topic_directions(weights[known], seed))
 
 
-def _directions(weights: Any, seed: int) -> npt.NDArray[np.float64]:
+def _topic_directions(weights: Any, seed: int) -> npt.NDArray[np.float64]:
     """(n_words, DIM) the right singular vectors, largest first; a column is zero where the texts have fewer directions.
 
     Each points to where its heaviest word is positive: scikit-learn turns them so.
@@ -62,6 +62,6 @@ def _directions(weights: Any, seed: int) -> npt.NDArray[np.float64]:
     return directions
 
 
-def _unit(vectors: npt.NDArray[np.float64]) -> FloatArray:
+def _unit_length(vectors: npt.NDArray[np.float64]) -> FloatArray:
     length = np.linalg.norm(vectors, axis=1, keepdims=True)
     return np.asarray(vectors / np.where(length > 0, length, 1), np.float32)

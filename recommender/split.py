@@ -71,7 +71,9 @@ def time_split(interactions: pl.DataFrame, settings: FeatureSettings) -> TimeSpl
     test_share = settings.train_share + settings.validation_share
     as_of = times[-1] + timedelta(seconds=1)
     snapshots = {"test": _snapshots(times, test_share, settings), "all": _snapshots(times, 1.0, settings)}
-    split = TimeSplit(_moment(times, settings.train_share), _moment(times, test_share), as_of, snapshots)
+    split = TimeSplit(
+        _moment_at_share(times, settings.train_share), _moment_at_share(times, test_share), as_of, snapshots
+    )
     _check_order([times[0], split.train_end, split.test_start, as_of], len(times))
     for name, moments in snapshots.items():
         _check_order([times[0], *moments, split.end(name)], len(times))
@@ -86,10 +88,10 @@ def _snapshots(times: pl.Series, end_share: float, settings: FeatureSettings) ->
             f"before {end_share:.2f} of them.",
             "Lower features.n_snapshots or features.snapshot_step_share in params.yaml.",
         )
-    return tuple(_moment(times, share) for share in shares)
+    return tuple(_moment_at_share(times, share) for share in shares)
 
 
-def _moment(times: pl.Series, share: float) -> datetime:
+def _moment_at_share(times: pl.Series, share: float) -> datetime:
     # Rounding first: 0.8 + 0.1 is a hair under 0.9 in floating point, and would cut one event early.
     moment: datetime = times[min(int(round(share * len(times), 6)), len(times) - 1)]
     return moment

@@ -42,12 +42,12 @@ _PRICES_RECENT = FeatureView(
 )
 
 
-def _bought(rows: Rows) -> Rows:
-    bought = rows.filter(rows.event_type == str(EventType.PURCHASE))
+def _purchase_prices(rows: Rows) -> Rows:
+    purchases = rows.filter(rows.event_type == str(EventType.PURCHASE))
     return per_entity(
-        bought,
-        user_purchase_price_mean_365d=mean(bought.price_milli) / 1000,
-        user_purchase_price_std_365d=standard_deviation(bought.price_milli) / 1000,
+        purchases,
+        user_purchase_price_mean_365d=mean(purchases.price_milli) / 1000,
+        user_purchase_price_std_365d=standard_deviation(purchases.price_milli) / 1000,
     )
 
 
@@ -60,7 +60,7 @@ _PURCHASE_PRICES = FeatureView(
     owner=OWNER,
     description="What the things cost that a person bought within a year: mean and spread.",
     features=(Feature("user_purchase_price_mean_365d"), Feature("user_purchase_price_std_365d")),
-    expression=_bought,
+    expression=_purchase_prices,
 )
 
 _ITEM_PRICE = FeatureView(

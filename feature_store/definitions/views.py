@@ -72,20 +72,20 @@ class Aggregation:
         """The aggregation as a column over an expression's rows (Source.EVENTS)."""
         match self.function:
             case AggregateFunction.COUNT:
-                return rows.count(where=self._chosen(rows))
+                return rows.count(where=self._is_counted(rows))
             case AggregateFunction.MEAN_VALUE:
-                return mean(self._of_chosen(rows, rows.value_milli)) / 1000
+                return mean(self._only_counted(rows, rows.value_milli)) / 1000
             case AggregateFunction.DAYS_SINCE_LAST:
-                return days_before(rows.as_of_us.max(), self._of_chosen(rows, rows.event_us).max())
+                return days_before(rows.as_of_us.max(), self._only_counted(rows, rows.event_us).max())
             case AggregateFunction.DAYS_SINCE_FIRST:
-                return days_before(rows.as_of_us.max(), self._of_chosen(rows, rows.event_us).min())
+                return days_before(rows.as_of_us.max(), self._only_counted(rows, rows.event_us).min())
 
-    def _chosen(self, rows: Rows) -> Column | None:
+    def _is_counted(self, rows: Rows) -> Column | None:
         return rows.event_type.isin([str(kind) for kind in self.event_types]) if self.event_types else None
 
-    def _of_chosen(self, rows: Rows, column: Column) -> Column:
-        chosen = self._chosen(rows)
-        return column if chosen is None else chosen.ifelse(column, None)
+    def _only_counted(self, rows: Rows, column: Column) -> Column:
+        is_counted = self._is_counted(rows)
+        return column if is_counted is None else is_counted.ifelse(column, None)
 
 
 @dataclass(frozen=True)

@@ -95,12 +95,12 @@ class SparkFeatureEngine(ExitStack):
 
     def table(self, rows: pl.DataFrame) -> Rows:
         # Spark's own way from and to Arrow: ibis' goes by pandas, whose version 3 this Spark does not know.
-        return self._named(self._session.createDataFrame(rows.to_arrow()))
+        return self._persisted_table(self._session.createDataFrame(rows.to_arrow()))
 
     def cached(self, expression: Rows) -> Rows:
-        return self._named(self._session.sql(self._connection.compile(expression)))
+        return self._persisted_table(self._session.sql(self._connection.compile(expression)))
 
-    def _named(self, frame: Any) -> Rows:
+    def _persisted_table(self, frame: Any) -> Rows:
         """The frame as a table; persisted, so that not every job is sent the rows, or computes them, again."""
         name = f"slatework_{uuid.uuid4().hex}"
         frame.persist().createTempView(name)

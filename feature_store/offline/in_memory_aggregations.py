@@ -31,7 +31,7 @@ class InMemoryAggregations:
             spans = runs.spans(self._moments, view.reach_us)
             for name, function in functions.items():
                 columns[name] = pl.Series(runs.aggregate(function, spans), nan_to_null=True)
-        return self._searched.with_columns(**columns)
+        return self._sorted_keys.with_columns(**columns)
 
     def _runs_of(self, event_types: EventTypes) -> EventRuns:
         """The events of these types, or all where none is named; searched for once."""
@@ -65,5 +65,5 @@ class InMemoryAggregations:
         return Moments(codes.to_numpy(), self._keys["as_of_us"].to_numpy(), n_entities)
 
     @cached_property
-    def _searched(self) -> pl.DataFrame:
+    def _sorted_keys(self) -> pl.DataFrame:
         return self._keys.select(KEY)[self._moments.order]

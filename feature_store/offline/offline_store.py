@@ -50,7 +50,7 @@ def point_in_time_join(
     keys = pl.DataFrame({"entity_id": spine[key].cast(pl.String), "as_of_us": _microseconds(spine["as_of"])})
     joined = keys
     with open_engine(engine, n_threads) as opened:
-        known = _Tables(tables, keys.unique(), entity, opened)
+        known = _EngineTables(tables, keys.unique(), entity, opened)
         for view in views_of(entity):
             joined = joined.join(known.compute(view), on=keys.columns, how="left", maintain_order="left")
     if joined.height != spine.height:
@@ -58,7 +58,7 @@ def point_in_time_join(
             f"The join made {joined.height} rows of {spine.height}: a view gives more than one row per key.",
             f"Mend the {entity} views in feature_store/definitions.",
         )
-    return spine.hstack(joined.select(_column(feature) for feature, _ in features_of(entity)))
+    return spine.hstack(joined.select(_feature_column(feature) for feature, _ in features_of(entity)))
 
 
 def learn_schema(training: pl.DataFrame, entity: Entity) -> FeatureSchema:
@@ -71,7 +71,7 @@ def learn_schema(training: pl.DataFrame, entity: Entity) -> FeatureSchema:
     silent = {feature.name for feature, _ in declared if _says_nothing(feature, training[feature.name])}
     known = [(feature, view) for feature, view in declared if not {feature.name, feature.rests_on} & silent]
     specs = (
-        FeatureSpec(feature.name, _default(feature, training[feature.name]), view.ttl / timedelta(days=1))
+        FeatureSpec(feature.name, _learnt_default(feature, training[feature.name]), view.ttl / timedelta(days=1))
         for feature, view in known
     )
     return FeatureSchema(entity, tuple(specs))
@@ -81,7 +81,7 @@ def _says_nothing(feature: Feature, values: pl.Series) -> bool:
     return not (values.is_not_null() & values.ne_missing(feature.when_empty)).any()
 
 
-def _default(feature: Feature, values: pl.Series) -> float:
+def _learnt_default(feature: Feature, values: pl.Series) -> float:
     median = values.median() if feature.when_empty is None else feature.when_empty
     return float(median)  # type: ignore[arg-type]  # the median of numbers, and one at least is there
 
@@ -111,12 +111,12 @@ def values_as_of(
     return FeatureValues(rows[Entity.USER], rows[Entity.ITEM], histories, as_of)
 
 
-def _column(feature: Feature) -> pl.Expr:
+def _feature_column(feature: Feature) -> pl.Expr:
     column = pl.col(feature.name).cast(pl.Float32)
     return column if feature.when_empty is None else column.fill_null(feature.when_empty)
 
 
-class _Tables:
+class _EngineTables:
     """The canonical tables inside the engine, beside the keys (entity_id, as_of_us) to compute features for."""
 
     def __init__(self, tables: CanonicalTables, keys: pl.DataFrame, entity: Entity, engine: FeatureEngine) -> None:
@@ -134,7 +134,7 @@ class _Tables:
         """One row per key that the view has anything for."""
         if view.aggregations and self._engine.aggregate_in_memory:
             return self._aggregated.compute(view)
-        rows = self._events_before(view) if view.source is Source.EVENTS else self._attributes()
+        rows = self._events_before(view) if view.source is Source.EVENTS else self._attribute_rows()
         return self._engine.compute(view.computed_from(rows))
 
     def _events_before(self, view: FeatureView) -> Rows:
@@ -150,7 +150,7 @@ class _Tables:
             ],
         ).drop("entity_id_right")
 
-    def _attributes(self) -> Rows:
+    def _attribute_rows(self) -> Rows:
         table = self._users if self._entity is Entity.USER else self._items
         return self._keys.join(table, self._keys.entity_id == table[f"{self._entity}_id"])
 

@@ -80,7 +80,7 @@ def expected_rows(
     """
     _check_declared(schema)
     known = _has_row(tables, schema.entity, keys)
-    values = np.where(known[:, None], _values(tables, schema, keys), np.float32(np.nan))
+    values = np.where(known[:, None], _published_values(tables, schema, keys), np.float32(np.nan))
     written = np.array([epoch_seconds(key.as_of) for key in keys], np.int64)
     rows, read_at = default_rows(schema, len(keys)), defaultdict(list)
     for position, key in enumerate(keys):
@@ -90,7 +90,7 @@ def expected_rows(
         rows.values[at], rows.known[at] = part.values, part.known
         rows.missing[at], rows.written[at] = part.missing, part.written
     if schema.entity is Entity.USER:
-        later = [at for at, key in enumerate(keys) if key.recent or _second(key.now) > _second(key.as_of)]
+        later = [at for at, key in enumerate(keys) if key.recent or _epoch_second(key.now) > _epoch_second(key.as_of)]
         columns = [column for column, name in enumerate(schema.names) if name in LIVE_NAMES]
         if later and columns:
             offline = _offline_values(
@@ -163,7 +163,7 @@ def _offline_values(
 ) -> _OfflineValues:
     """known: whether there is a row of each key."""
     histories = _histories(tables, keys, history_length, item_ids)
-    seconds = [_second(key.as_of) if is_known else 0 for key, is_known in zip(keys, known.tolist(), strict=True)]
+    seconds = [_epoch_second(key.as_of) if is_known else 0 for key, is_known in zip(keys, known.tolist(), strict=True)]
     # Each key gets a person of its own: what was known of the same person differs from key to key.
     history, since = ([f"{kind}{at}" for at in range(len(keys))] for kind in ("history", "since"))
     then, now = [moment_of(second) for second in seconds], [key.now for key in keys]
@@ -172,34 +172,36 @@ def _offline_values(
         schema={"user_id": pl.String(), "as_of": UTC_TIME},
     )
     events = [
-        *((name, *event) for name, key in zip(history, keys, strict=True) for event in _in_history(histories, key)),
+        *((name, *event) for name, key in zip(history, keys, strict=True) for event in _history_events(histories, key)),
         *(
             (name, *event)
             for name, key, second in zip(since, keys, seconds, strict=True)
-            for event in _since(histories, key, second)
+            for event in _events_since(histories, key, second)
         ),
     ]
-    interactions = _interactions(events, tables.interactions.schema)
+    interactions = _interactions_table(events, tables.interactions.schema)
     joined = point_in_time_join(spine, replace(tables, interactions=interactions), Entity.USER)
     n = len(keys)
     moved = [(key.now - moment) / DAY for key, moment in zip(keys, then, strict=True)]
-    stands = ~known | np.array([_second(key.now) <= second for key, second in zip(keys, seconds, strict=True)], bool)
+    stands = ~known | np.array(
+        [_epoch_second(key.now) <= second for key, second in zip(keys, seconds, strict=True)], bool
+    )
     has_types = [has_event_types or not histories[key.entity_id, key.as_of] for key in keys]
     return _OfflineValues(
         joined[:n], joined[n : 2 * n], joined[2 * n :], stands, np.array(moved), np.array(has_types, bool)
     )
 
 
-def _in_history(histories: _Histories, key: RowKey) -> list[tuple[int, EventType]]:
+def _history_events(histories: _Histories, key: RowKey) -> list[tuple[int, EventType]]:
     """The events of a key's history: the epoch microseconds at which they count, and their types."""
-    before_us = _second(key.as_of) * MICROSECONDS_PER_SECOND
+    before_us = _epoch_second(key.as_of) * MICROSECONDS_PER_SECOND
     return [
         (min(second * MICROSECONDS_PER_SECOND, before_us - 1), EVENT_TYPE_OF[code])
         for second, code in histories[key.entity_id, key.as_of]
     ]
 
 
-def _since(histories: _Histories, key: RowKey, row_second: int) -> list[tuple[int, EventType]]:
+def _events_since(histories: _Histories, key: RowKey, row_second: int) -> list[tuple[int, EventType]]:
     """The recent events of a key that are not in its row, likewise."""
     in_history = set(histories[key.entity_id, key.as_of])
     as_of_us, just_now = epoch_microseconds(key.as_of), epoch_microseconds(key.now) - 1
@@ -213,14 +215,14 @@ def _since(histories: _Histories, key: RowKey, row_second: int) -> list[tuple[in
     ]
 
 
-def _interactions(events: Sequence[tuple[str, int, EventType]], schema: pl.Schema) -> pl.DataFrame:
+def _interactions_table(events: Sequence[tuple[str, int, EventType]], schema: pl.Schema) -> pl.DataFrame:
     """Interactions of these people at these moments, of these types; an aggregation asks for no more of them."""
     named = {"user_id": pl.String(), "event_ts": pl.Int64(), "event_type": pl.String()}
     rows = pl.DataFrame([(user_id, us, str(kind)) for user_id, us, kind in events], schema=named, orient="row")
     return pl.concat([pl.DataFrame(schema=schema), rows.cast({"event_ts": UTC_TIME})], how="diagonal_relaxed")
 
 
-def _second(moment: datetime) -> int:
+def _epoch_second(moment: datetime) -> int:
     return epoch_microseconds(moment) // MICROSECONDS_PER_SECOND
 
 
@@ -247,7 +249,7 @@ def _histories(tables: CanonicalTables, keys: Sequence[RowKey], history_length: 
     return histories
 
 
-def _values(tables: CanonicalTables, schema: FeatureSchema, keys: Sequence[RowKey]) -> FloatArray:
+def _published_values(tables: CanonicalTables, schema: FeatureSchema, keys: Sequence[RowKey]) -> FloatArray:
     """(n_keys, n_features) as they were true at as_of, NaN where missing."""
     spine = pl.DataFrame(
         {f"{schema.entity}_id": [key.entity_id for key in keys], "as_of": [key.as_of for key in keys]},

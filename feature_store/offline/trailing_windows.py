@@ -113,23 +113,23 @@ class EventRuns:
     def _totals(self) -> Integers:
         values = np.where(self._valued, self._values, 0)
         _check_adds_up(values)
-        totals: Integers = _running(values, np.int64)
+        totals: Integers = _running_totals(values, np.int64)
         return totals
 
     @cached_property
     def _n_valued(self) -> Codes:
-        n_valued: Codes = _running(self._valued, np.int32)
+        n_valued: Codes = _running_totals(self._valued, np.int32)
         return n_valued
 
     def _chunks(self, moments: Moments) -> Iterator[_Chunk]:
         """The events and moments of entities that follow each other, no entity in two chunks."""
         if not len(moments.as_of_us):
             return
-        earliest, latest = _range(self.event_us)
+        earliest, latest = _min_and_max(self.event_us)
         spread = latest - earliest + 2
         rows = self.offsets + moments.offsets
         most_entities = max(LARGEST_KEY // spread, 1)
-        for first, last in _cuts(rows, most_entities):
+        for first, last in _entity_ranges(rows, most_entities):
             if moments.offsets[last] > moments.offsets[first]:
                 yield _Chunk(self, moments, first, last, earliest, spread)
 
@@ -141,17 +141,17 @@ class _Chunk:
         self._begin = int(runs.offsets[first])
         self._earliest, self._latest = earliest, earliest + spread - 1
         self._keys = (
-            runs.event_us[self._begin : runs.offsets[last]] - earliest + _steps(runs.offsets, first, last, spread)
+            runs.event_us[self._begin : runs.offsets[last]] - earliest + _key_offsets(runs.offsets, first, last, spread)
         )
         self.rows = slice(int(moments.offsets[first]), int(moments.offsets[last]))
         self.as_of_us = moments.as_of_us[self.rows]
-        self._steps = _steps(moments.offsets, first, last, spread)
+        self._key_offsets = _key_offsets(moments.offsets, first, last, spread)
 
     def search(self, moments_us: Integers) -> Positions:
         """For each moment the position of its entity's first event that is not before it."""
         # Before all events is as good as at the first; after all, as just after the last.
         within = np.clip(moments_us, self._earliest, self._latest) - self._earliest
-        return np.searchsorted(self._keys, within + self._steps) + self._begin
+        return np.searchsorted(self._keys, within + self._key_offsets) + self._begin
 
 
 def _by_entity_and_time(codes: Codes, moments_us: Integers) -> Positions:
@@ -176,13 +176,13 @@ def _offsets(codes: Codes, n_entities: int) -> Integers:
     return offsets
 
 
-def _steps(offsets: Integers, first: int, last: int, spread: int) -> Integers:
+def _key_offsets(offsets: Integers, first: int, last: int, spread: int) -> Integers:
     """For each row of these entities how far its entity's keys are moved."""
     n_rows = np.diff(offsets[first : last + 1])
     return np.repeat(np.arange(last - first, dtype=np.int64) * spread, n_rows)
 
 
-def _cuts(rows: Integers, most_entities: int) -> Iterator[tuple[int, int]]:
+def _entity_ranges(rows: Integers, most_entities: int) -> Iterator[tuple[int, int]]:
     """Ranges of entities with about CHUNK_ROWS rows each, one at least, and at most so many entities."""
     n_entities, first = len(rows) - 1, 0
     while first < n_entities:
@@ -192,12 +192,12 @@ def _cuts(rows: Integers, most_entities: int) -> Iterator[tuple[int, int]]:
         first = last
 
 
-def _range(event_us: Integers) -> tuple[int, int]:
+def _min_and_max(event_us: Integers) -> tuple[int, int]:
     return (int(event_us.min()), int(event_us.max())) if len(event_us) else (0, 0)
 
 
 def _check_adds_up(values: Integers) -> None:
-    least, most = _range(values)
+    least, most = _min_and_max(values)
     if max(-least, most) * len(values) < LARGEST_TOTAL:
         return
     total = float(np.abs(values).sum(dtype=np.float64))
@@ -209,7 +209,7 @@ def _check_adds_up(values: Integers) -> None:
         )
 
 
-def _running(numbers: npt.NDArray[Any], kind: type[np.signedinteger[Any]]) -> npt.NDArray[Any]:
+def _running_totals(numbers: npt.NDArray[Any], kind: type[np.signedinteger[Any]]) -> npt.NDArray[Any]:
     """(n + 1,) the totals of the first 0, 1, ... n numbers."""
     totals = np.zeros(len(numbers) + 1, dtype=kind)
     np.cumsum(numbers, out=totals[1:])

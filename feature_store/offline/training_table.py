@@ -55,7 +55,7 @@ def write_training_table(spine: Path, interactions: Path, views: Sequence[Featur
             for name, values in _columns(spine, interactions, entity, mine) if mine else ():
                 values.tofile(columns / name)
                 progress.update()
-        _put_together(spine, columns, names, unfinished)
+        _join_columns(spine, columns, names, unfinished)
     return n_rows
 
 
@@ -85,13 +85,13 @@ def _columns(
         with ThreadPoolExecutor(N_THREADS) as pool:
             for first in range(0, len(mine), N_THREADS):
                 # No more views at once than threads: each holds its columns until they are on disk.
-                aggregated = partial(_aggregated, runs, moments, event_types)
-                for columns in pool.map(aggregated, mine[first : first + N_THREADS]):
+                aggregate_view = partial(_aggregated_columns, runs, moments, event_types)
+                for columns in pool.map(aggregate_view, mine[first : first + N_THREADS]):
                     yield from columns
-        del runs, aggregated  # before the next ones are made
+        del runs, aggregate_view  # before the next ones are made
 
 
-def _aggregated(
+def _aggregated_columns(
     runs: EventRuns, moments: Moments, event_types: EventTypes, view: FeatureView
 ) -> list[tuple[str, Column]]:
     """The view's features that aggregate events of these types, which the runs hold."""
@@ -132,7 +132,7 @@ def _batches(path: Path, columns: Sequence[str]) -> Iterator[pl.DataFrame]:
         yield pl.DataFrame(batch)
 
 
-def _put_together(spine: Path, columns: Path, names: Sequence[str], out: Path) -> None:
+def _join_columns(spine: Path, columns: Path, names: Sequence[str], out: Path) -> None:
     source = pq.ParquetFile(spine)
     fields = [*source.schema_arrow, *(pa.field(name, pa.float32()) for name in names)]
     start = 0

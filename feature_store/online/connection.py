@@ -34,8 +34,8 @@ def connect(url: str, timeout_ms: int | None = None) -> redis.Redis:
 
     first = timeout_ms or FIRST_ANSWER_MS
     try:
-        client = redis.Redis.from_url(url, protocol=2, **_patience(timeout_ms))
-        probe = redis.Redis.from_url(url, protocol=2, **_patience(first))
+        client = redis.Redis.from_url(url, protocol=2, **_timeouts(timeout_ms))
+        probe = redis.Redis.from_url(url, protocol=2, **_timeouts(first))
     except ValueError as error:
         raise StoreError(
             f"{without_password(url)} is no Redis URL: {error}", "Write it as redis://[:password@]host:port/0."
@@ -45,7 +45,7 @@ def connect(url: str, timeout_ms: int | None = None) -> redis.Redis:
         if _is_cluster(probe):
             client.close()
             # It has every command that is used here, but is not a subclass of redis.Redis.
-            client = cast("redis.Redis", redis.RedisCluster.from_url(url, protocol=2, **_patience(timeout_ms)))
+            client = cast("redis.Redis", redis.RedisCluster.from_url(url, protocol=2, **_timeouts(timeout_ms)))
     probe.close()
     return client
 
@@ -80,7 +80,7 @@ def _is_cluster(probe: redis.Redis) -> bool:
         return False  # without the permission to ask, a single server is assumed
 
 
-def _patience(timeout_ms: int | None) -> dict[str, object]:
+def _timeouts(timeout_ms: int | None) -> dict[str, object]:
     from redis.backoff import ExponentialBackoff, NoBackoff  # noqa: PLC0415 - see above
     from redis.retry import Retry  # noqa: PLC0415 - see above
 

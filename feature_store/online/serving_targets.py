@@ -89,8 +89,8 @@ def read_serving_targets(client: redis.Redis, app: str) -> ServingTargets:
     pointer, staged, canary = stored
     return ServingTargets(
         None if pointer is None else parse_pointer(pointer, app),
-        _parsed(Staged, staged, staging_key(app)),
-        _parsed(Canary, canary, canary_key(app)),
+        _parsed_target(Staged, staged, staging_key(app)),
+        _parsed_target(Canary, canary, canary_key(app)),
     )
 
 
@@ -100,7 +100,7 @@ def set_staged(client: redis.Redis, app: str, staged: Staged | None) -> None:
         with mapped_errors():
             client.delete(staging_key(app))
         return
-    _set(client, app, staging_key(app), staged.generation_id, asdict(staged), _ANY, "")
+    _set_target(client, app, staging_key(app), staged.generation_id, asdict(staged), _ANY, "")
 
 
 def set_canary(client: redis.Redis, app: str, canary: Canary, replacing: Canary | None, epoch: int) -> None:
@@ -110,7 +110,7 @@ def set_canary(client: redis.Redis, app: str, canary: Canary, replacing: Canary 
     generation has no receipt.
     """
     before = "" if replacing is None else canonical_json(asdict(replacing)).decode()
-    _set(client, app, canary_key(app), canary.generation_id, asdict(canary), before, str(epoch))
+    _set_target(client, app, canary_key(app), canary.generation_id, asdict(canary), before, str(epoch))
 
 
 def end_canary(client: redis.Redis, app: str, canary: Canary) -> bool:
@@ -119,7 +119,7 @@ def end_canary(client: redis.Redis, app: str, canary: Canary) -> bool:
         return bool(client.eval(_END, 1, canary_key(app), canonical_json(asdict(canary))))
 
 
-def _set(
+def _set_target(
     client: redis.Redis, app: str, key: str, generation_id: str, value: dict[str, Any], before: str, epoch: str
 ) -> None:
     keys = [key, receipt_key(app, generation_id), pointer_key(app)]
@@ -138,7 +138,7 @@ def _set(
             )
 
 
-def _parsed(kind: Callable[..., Target], content: bytes | None, key: str) -> Target | None:
+def _parsed_target(kind: Callable[..., Target], content: bytes | None, key: str) -> Target | None:
     if content is None:
         return None
     try:

@@ -40,7 +40,7 @@ POINTERS = {"served": pointer_key, "in Staging": staging_key, "a canary's": cana
 # KEYS: lease, the generation's receipts of both formats, pointers. ARGV: the lease's value, generation id.
 # Gives 0 when the lease was lost, else the number of the pointer that names the generation, or -1 when it may go. A
 # pointer that cannot be read may name anything.
-_RETIRE = """
+_REMOVE_RECEIPT = """
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 for number = 4, #KEYS do
     local content = redis.call('GET', KEYS[number])
@@ -54,7 +54,7 @@ redis.call('DEL', KEYS[2], KEYS[3])
 return -1
 """
 # KEYS: lease, list of generations. ARGV: the lease's value, generation id.
-_STRIKE = "if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end redis.call('HDEL', KEYS[2], ARGV[2]) return 1"
+_UNLIST = "if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end redis.call('HDEL', KEYS[2], ARGV[2]) return 1"
 
 
 @dataclass(frozen=True)
@@ -139,19 +139,21 @@ class _Remover:
         self, generation_id: str, release_id: str | None, why_kept: str | None, keys: Iterator[str]
     ) -> RemovedGeneration | KeptGeneration:
         """Remove one generation, its keys and its entry, unless there is a reason to keep it or a pointer names it."""
-        why = why_kept or self._retire(generation_id)
+        why = why_kept or self._remove_receipt(generation_id)
         if why:
             return KeptGeneration(generation_id, release_id, why)
         n_keys = self._unlink(keys)
-        self._strike(generation_id)
+        self._unlist(generation_id)
         return RemovedGeneration(generation_id, release_id, n_keys)
 
-    def _retire(self, generation_id: str) -> str | None:
+    def _remove_receipt(self, generation_id: str) -> str | None:
         """Take the receipt away, unless a pointer names the generation: then say which."""
         receipts = [of_format(self._app, generation_id) for of_format in (receipt_key, first_format_receipt_key)]
         keys = [self._lease.key, *receipts, *(key(self._app) for key in POINTERS.values())]
         with mapped_errors():
-            verdict = int(cast("int", self._client.eval(_RETIRE, len(keys), *keys, self._lease.value, generation_id)))
+            verdict = int(
+                cast("int", self._client.eval(_REMOVE_RECEIPT, len(keys), *keys, self._lease.value, generation_id))
+            )
         if verdict == 0:
             raise self._lease.lost()
         return None if verdict < 0 else list(POINTERS)[verdict - 1]
@@ -165,11 +167,11 @@ class _Remover:
                 n_removed += int(self._client.unlink(*batch))  # frees them beside the requests
         return n_removed
 
-    def _strike(self, generation_id: str) -> None:
+    def _unlist(self, generation_id: str) -> None:
         """Take a generation off the list."""
         keys = [self._lease.key, generations_key(self._app)]
         with mapped_errors():
-            if not self._client.eval(_STRIKE, 2, *keys, self._lease.value, generation_id):
+            if not self._client.eval(_UNLIST, 2, *keys, self._lease.value, generation_id):
                 raise self._lease.lost()
 
 

@@ -22,7 +22,7 @@ from feature_store.publishing.receipt import Receipt
 from feature_store.publishing.write_lease import WriteLease
 
 # KEYS: lease, generations[, receipt]. ARGV: the lease's value, generation id, entry as JSON[, receipt as JSON].
-_ENTER = """
+_ENTER_GENERATION = """
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 local now = redis.call('TIME')
 local entry = cjson.decode(ARGV[3])
@@ -59,7 +59,7 @@ def list_generations(client: redis.Redis, app: str) -> list[ListedGeneration]:
     """Every generation that anything was written for, the one begun last at the end."""
     with mapped_errors():
         entries = cast("dict[bytes, bytes]", client.hgetall(generations_key(app)))
-    listed = [_parsed(app, generation_id.decode(), content) for generation_id, content in entries.items()]
+    listed = [_parsed_entry(app, generation_id.decode(), content) for generation_id, content in entries.items()]
     return sorted(listed, key=lambda entry: (entry.started, entry.generation_id))
 
 
@@ -79,7 +79,7 @@ def publish_receipt(client: redis.Redis, app: str, lease: WriteLease, receipt: R
 
 def _enter(client: redis.Redis, lease: WriteLease, keys: list[str], arguments: list[str | bytes]) -> None:
     with mapped_errors():
-        entered = client.eval(_ENTER, len(keys), *keys, lease.value, *arguments)
+        entered = client.eval(_ENTER_GENERATION, len(keys), *keys, lease.value, *arguments)
     if not entered:
         raise lease.lost()
 
@@ -88,7 +88,7 @@ def _entry(release_id: str, counts: Mapping[str, int]) -> str:
     return json.dumps({"format_version": FORMAT_VERSION, "release_id": release_id, **counts})
 
 
-def _parsed(app: str, generation_id: str, content: bytes) -> ListedGeneration:
+def _parsed_entry(app: str, generation_id: str, content: bytes) -> ListedGeneration:
     try:
         entry = json.loads(content)
         published = entry["published_ms"]
@@ -98,8 +98,8 @@ def _parsed(app: str, generation_id: str, content: bytes) -> ListedGeneration:
             n_users=int(entry["n_users"]),
             n_items=int(entry["n_items"]),
             n_histories=int(entry["n_histories"]),
-            started=_moment(entry["started_ms"]),
-            published=None if published is None else _moment(published),
+            started=_utc_time(entry["started_ms"]),
+            published=None if published is None else _utc_time(published),
         )
     except (ValueError, TypeError, KeyError) as error:
         key = generations_key(app)
@@ -109,5 +109,5 @@ def _parsed(app: str, generation_id: str, content: bytes) -> ListedGeneration:
         ) from error
 
 
-def _moment(milliseconds: float) -> datetime:
+def _utc_time(milliseconds: float) -> datetime:
     return datetime.fromtimestamp(milliseconds / 1000, UTC)

@@ -78,7 +78,10 @@ def keeps_hashes_compact(client: redis.Redis) -> bool:
             settings = client.config_get("hash-max-*")
     except StoreError:
         return False  # managed servers forbid CONFIG
-    return _largest(settings, "entries") >= BUCKET_SIZE and _largest(settings, "value") >= COMPACT_VALUE_BYTES
+    return (
+        _largest_setting(settings, "entries") >= BUCKET_SIZE
+        and _largest_setting(settings, "value") >= COMPACT_VALUE_BYTES
+    )
 
 
 def settings_advice(client: redis.Redis) -> tuple[str, str]:
@@ -104,14 +107,14 @@ def generation_size(source: ValueSource) -> GenerationSize:
     """How large the values of a source are, from their ids, counts and lengths."""
     widths = {entity: HEADER.size + 4 * len(source.feature_names(entity)) for entity in Entity}
     n_users, n_items, n_histories = (source.counts[name] for name in ("n_users", "n_items", "n_histories"))
-    n_events = _total(source, "event_ts")
+    n_events = _total_size(source, "event_ts")
     return GenerationSize(
         n_users,
         n_items,
         n_histories,
         user_bytes=_id_bytes(source, Entity.USER) + n_users * widths[Entity.USER],
         item_bytes=_id_bytes(source, Entity.ITEM) + n_items * widths[Entity.ITEM],
-        history_bytes=_total(source, "user_id") + n_histories * HEADER.size + n_events * EVENT.itemsize,
+        history_bytes=_total_size(source, "user_id") + n_histories * HEADER.size + n_events * EVENT.itemsize,
     )
 
 
@@ -132,7 +135,7 @@ def check_memory(client: redis.Redis, app: str, generation_id: str, size: Genera
     if needed <= memory.free:
         return
     raise StoreError(
-        f"Redis has {_mib(memory.free)} free ({_mib(memory.used)} of {_limit(memory)} used); "
+        f"Redis has {_mib(memory.free)} free ({_mib(memory.used)} of {_limit_in_words(memory)} used); "
         f"generation {generation_id} needs {_mib(needed)} more. {_consequence(memory)}",
         f"Raise it (`redis-cli config set maxmemory {memory.used + needed}`), or make room: `slate collect` removes "
         "generations that nothing refers to. Nothing was written.",
@@ -156,7 +159,7 @@ def _consequence(memory: Memory) -> str:
     )
 
 
-def _limit(memory: Memory) -> str:
+def _limit_in_words(memory: Memory) -> str:
     return f"{_mib(memory.limit)} {'maxmemory' if memory.is_capped else 'of the machine (maxmemory 0)'}"
 
 
@@ -169,12 +172,12 @@ def _id_bytes(source: ValueSource, entity: Entity) -> int:
     return sum(int(batch[key].str.len_bytes().sum()) for batch in source.batches(entity.value, ROWS_AT_ONCE, [key]))
 
 
-def _total(source: ValueSource, column: str) -> int:
+def _total_size(source: ValueSource, column: str) -> int:
     size = pl.col("user_id").str.len_bytes() if column == "user_id" else pl.col(column).list.len()
     batches = source.batches("history", HISTORIES_AT_ONCE, [column])
     return sum(int(batch.select(size).sum().item()) for batch in batches)
 
 
-def _largest(settings: Mapping[str | None, str | None], what: str) -> int:
+def _largest_setting(settings: Mapping[str | None, str | None], what: str) -> int:
     """Of the two names that a setting has: `ziplist` until Redis 6.2, `listpack` since 7."""
     return max((int(value or 0) for name, value in settings.items() if str(name).endswith(f"-{what}")), default=0)

@@ -42,7 +42,7 @@ from feature_store.values.values import FeatureSchemas, check_features, not_the_
 
 __all__ = ["Receipt", "is_published", "publish", "read_receipt"]
 
-Answer = dict[bytes, bytes | None]  # the fields of a hash in the store; of a part of one, those asked for
+StoredFields = dict[bytes, bytes | None]  # the fields of a hash in the store; of a part of one, those asked for
 
 
 def publish(
@@ -105,13 +105,13 @@ class _Publication:
         """Make the store hold everything; yields after each batch how many values that were."""
         firsts: dict[str, list[str]] = {"u": [], "h": []}
         n_buckets = -(-batch_size // BUCKET_SIZE)
-        for batch in _read_ahead(_batches(self._buckets(firsts), n_buckets)):
-            _settle(self._client, batch)
+        for batch in _read_ahead(_bucket_batches(self._buckets(firsts), n_buckets)):
+            _write_and_verify(self._client, batch)
             for bucket in batch:
                 self._checksum.update(b"".join(chain.from_iterable(bucket.fields.items())))
             yield sum(len(bucket.fields) for bucket in batch)
-        _settle_list(self._client, users_key(self._app, self._values.generation_id), firsts["u"])
-        _settle_list(self._client, histories_key(self._app, self._values.generation_id), firsts["h"])
+        _write_and_verify_list(self._client, users_key(self._app, self._values.generation_id), firsts["u"])
+        _write_and_verify_list(self._client, histories_key(self._app, self._values.generation_id), firsts["h"])
         self._remove_other_items()
 
     def check_all_there(self) -> None:
@@ -167,7 +167,7 @@ def _progress(values: ValueSource) -> tqdm[Any]:
     return tqdm(total=total, desc=name, unit="value", unit_scale=True, disable=None)
 
 
-def _batches(buckets: Iterable[Bucket], n_buckets: int) -> Iterator[list[Bucket]]:
+def _bucket_batches(buckets: Iterable[Bucket], n_buckets: int) -> Iterator[list[Bucket]]:
     buckets = iter(buckets)
     while batch := list(islice(buckets, n_buckets)):
         yield batch
@@ -182,14 +182,16 @@ def _read_ahead(batches: Iterator[list[Bucket]]) -> Iterator[list[Bucket]]:
             yield batch
 
 
-def _settle(client: redis.Redis, batch: list[Bucket]) -> None:
+def _write_and_verify(client: redis.Redis, batch: list[Bucket]) -> None:
     """Make the store hold the batch: read, written where it differs, and then read again."""
-    stored = _read(client, batch) if _any_there(client, batch) else [Answer() for _ in batch]
+    stored = _read_buckets(client, batch) if _any_there(client, batch) else [StoredFields() for _ in batch]
     differing = [(bucket, fields) for bucket, fields in zip(batch, stored, strict=True) if fields != bucket.fields]
-    _write(client, differing)
+    _write_differing(client, differing)
     written = [bucket for bucket, _ in differing]
     wrong = [
-        bucket.key for bucket, fields in zip(written, _read(client, written), strict=True) if fields != bucket.fields
+        bucket.key
+        for bucket, fields in zip(written, _read_buckets(client, written), strict=True)
+        if fields != bucket.fields
     ]
     if wrong:
         raise _incomplete(f"{len(wrong)} of {len(written)} hashes just written are not there, among them {wrong[0]}")
@@ -200,17 +202,17 @@ def _any_there(client: redis.Redis, batch: list[Bucket]) -> bool:
         return bool(client.exists(*(bucket.key for bucket in batch)))
 
 
-def _read(client: redis.Redis, batch: list[Bucket]) -> list[Answer | None]:
+def _read_buckets(client: redis.Redis, batch: list[Bucket]) -> list[StoredFields | None]:
     """What is stored of each bucket; None where the key holds something that is no hash."""
     commands: list[Command] = [
         ("HGETALL", bucket.key) if bucket.whole else ("HMGET", bucket.key, *bucket.fields) for bucket in batch
     ]
     with mapped_errors():
         answers = send_pipelined(client, commands)
-        return [_stored(bucket, answer) for bucket, answer in zip(batch, answers, strict=True)]
+        return [_stored_fields(bucket, answer) for bucket, answer in zip(batch, answers, strict=True)]
 
 
-def _stored(bucket: Bucket, answer: Any) -> Answer | None:
+def _stored_fields(bucket: Bucket, answer: Any) -> StoredFields | None:
     if isinstance(answer, ResponseError) and str(answer).startswith("WRONGTYPE"):
         return None
     if isinstance(answer, ResponseError):
@@ -219,7 +221,7 @@ def _stored(bucket: Bucket, answer: Any) -> Answer | None:
     return dict(zip(names, values, strict=True))
 
 
-def _write(client: redis.Redis, differing: list[tuple[Bucket, Answer | None]]) -> None:
+def _write_differing(client: redis.Redis, differing: list[tuple[Bucket, StoredFields | None]]) -> None:
     """Set the right values first, then remove foreign ones: what is being read is never missing in between."""
     commands: list[Command] = []
     for bucket, fields in differing:
@@ -236,7 +238,7 @@ def _write(client: redis.Redis, differing: list[tuple[Bucket, Answer | None]]) -
         raise_refused(send_pipelined(client, commands))
 
 
-def _settle_list(client: redis.Redis, key: str, firsts: list[str]) -> None:
+def _write_and_verify_list(client: redis.Redis, key: str, firsts: list[str]) -> None:
     content = canonical_json(firsts)
     with mapped_errors():
         try:

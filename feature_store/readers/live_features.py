@@ -92,12 +92,12 @@ def with_live_features(person: Person, schema: FeatureSchema, now: datetime) -> 
     schema: of the row; live features that it does not have are left out.
     """
     moment = _Moment.of(now, person)
-    plans = _plans(schema)
-    if not plans or (moment.is_of_row and not len(moment.since)):
+    columns_by_types = _live_columns(schema)
+    if not columns_by_types or (moment.is_of_row and not len(moment.since)):
         return person
     values, missing = person.features.values.copy(), person.features.missing.copy()
-    for plan in plans:
-        plan.write(moment, values[0], missing[0])
+    for live_columns in columns_by_types:
+        live_columns.write(moment, values[0], missing[0])
     return replace(person, features=ReadRows(values, person.features.known, missing, person.features.written))
 
 
@@ -109,7 +109,7 @@ def whole_history(person: Person) -> History:
     """
     if not len(person.recent) and not len(person.session):
         return person.history
-    later = _since(int(person.features.written[0]), person).followed_by(person.session)
+    later = _events_since_row(int(person.features.written[0]), person).followed_by(person.session)
     later = later.where((later.item_idx != UNKNOWN) & ~_in_history(later, person.history))
     times = later.event_us.tolist()
     events = zip(times, later.item_idx.tolist(), later.event_types.tolist(), strict=True)
@@ -134,7 +134,7 @@ class _Moment:
         as_of = int(person.features.written[0])
         # Without a row there is nothing that could grow old.
         is_of_row = not as_of or now_us // MICROSECONDS_PER_SECOND <= as_of
-        return cls(now_us, as_of, is_of_row, person.history, _since(as_of, person))
+        return cls(now_us, as_of, is_of_row, person.history, _events_since_row(as_of, person))
 
     @property
     def has_event_types(self) -> bool:
@@ -153,7 +153,7 @@ class _Moment:
         return self.as_of * MICROSECONDS_PER_SECOND
 
 
-def _since(as_of: int, person: Person) -> RecentEvents:
+def _events_since_row(as_of: int, person: Person) -> RecentEvents:
     """The recent events that the row does not tell, oldest first."""
     recent = person.recent
     if not len(recent):
@@ -189,7 +189,7 @@ def _in_history(events: RecentEvents, history: History) -> Flags:
 
 
 @dataclass(frozen=True)
-class _Plan:
+class _LiveColumns:
     """The columns of those live features of a schema that aggregate events of the same types.
 
     codes: of the types, none for all; counts, reaches_us: column and reach of each count; last, first: columns of the
@@ -213,9 +213,9 @@ class _Plan:
             values[self.last] = max(moment.now_us - int(events_us[-1]), 1) / MICROSECONDS_PER_DAY
             missing[self.last] = False
         elif not moment.is_of_row:
-            _age(moment, self.last, -1, values, missing)
+            _grow_days(moment, self.last, -1, values, missing)
         if not moment.is_of_row:
-            _age(moment, self.first, 0, values, missing)
+            _grow_days(moment, self.first, 0, values, missing)
         if len(events_us):
             unheard_of = self.first[missing[self.first]]
             values[unheard_of] = max(moment.now_us - int(events_us[0]), 1) / MICROSECONDS_PER_DAY
@@ -243,7 +243,7 @@ def _whole_seconds(moments_us: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     return -(-moments_us // MICROSECONDS_PER_SECOND)
 
 
-def _age(moment: _Moment, columns: Columns, at: int, values: Cells, missing: Flags) -> None:
+def _grow_days(moment: _Moment, columns: Columns, at: int, values: Cells, missing: Flags) -> None:
     """Let days since an event grow. at: where the event stands in the history, if it is the one that was meant."""
     for column in columns[~missing[columns]].tolist():
         aged = float(values[column]) + (moment.now_us - moment.as_of_us) / MICROSECONDS_PER_DAY
@@ -263,21 +263,23 @@ def is_same_event(published_days: Any, history_days: Any) -> Any:
 
 
 @lru_cache(maxsize=64)  # a server holds a few releases
-def _plans(schema: FeatureSchema) -> tuple[_Plan, ...]:
+def _live_columns(schema: FeatureSchema) -> tuple[_LiveColumns, ...]:
     """One for each set of types that live features of the schema are of."""
     here = [feature for feature in LIVE_FEATURES if feature.name in schema.names]
     return tuple(
-        _plan(schema, event_types, [feature for feature in here if feature.aggregation.event_types == event_types])
+        _live_columns_of_types(
+            schema, event_types, [feature for feature in here if feature.aggregation.event_types == event_types]
+        )
         for event_types in dict.fromkeys(feature.aggregation.event_types for feature in here)
     )
 
 
-def _plan(schema: FeatureSchema, event_types: EventTypes, features: list[LiveFeature]) -> _Plan:
+def _live_columns_of_types(schema: FeatureSchema, event_types: EventTypes, features: list[LiveFeature]) -> _LiveColumns:
     def columns(function: AggregateFunction) -> Columns:
-        return _columns(schema, [feature for feature in features if feature.aggregation.function is function])
+        return _column_positions(schema, [feature for feature in features if feature.aggregation.function is function])
 
     counts = [feature for feature in features if feature.aggregation.function is AggregateFunction.COUNT]
-    return _Plan(
+    return _LiveColumns(
         codes=tuple(EVENT_CODES[event_type] for event_type in event_types),
         counts=columns(AggregateFunction.COUNT),
         reaches_us=np.array([_reach_us(schema, feature) for feature in counts], np.int64),
@@ -286,7 +288,7 @@ def _plan(schema: FeatureSchema, event_types: EventTypes, features: list[LiveFea
     )
 
 
-def _columns(schema: FeatureSchema, features: list[LiveFeature]) -> Columns:
+def _column_positions(schema: FeatureSchema, features: list[LiveFeature]) -> Columns:
     return np.array([schema.names.index(feature.name) for feature in features], np.intp)
 
 

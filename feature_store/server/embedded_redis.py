@@ -59,14 +59,14 @@ def online_store(home: Home) -> Iterator[str]:
     if named:
         yield named
         return
-    with _starting(home):
+    with _start_lock(home):
         users = _open_lock(home.redis / "users")
         fcntl.flock(users, fcntl.LOCK_SH)
-        url = _living(home) or _start(home, temporary=True)
+        url = _url_once_alive(home) or _start(home, temporary=True)
     try:
         yield url
     finally:
-        with _starting(home):
+        with _start_lock(home):
             os.close(users)
             if _is_temporary(home) and not _locked(home.redis / "users"):
                 _stop(home)
@@ -77,15 +77,15 @@ def start(home: Home) -> str:
 
     Raises StoreUnavailable with the end of its log when it does not start, PortTaken when SLATE_REDIS_PORT is in use.
     """
-    with _starting(home):
-        url = _living(home) or _start(home, temporary=False)
+    with _start_lock(home):
+        url = _url_once_alive(home) or _start(home, temporary=False)
         (home.redis / "temporary").unlink(missing_ok=True)
         return url
 
 
 def stop(home: Home) -> None:
     """Save and stop the server; nothing to do when none runs. Raises StoreError when it cannot save."""
-    with _starting(home):
+    with _start_lock(home):
         _stop(home)
 
 
@@ -94,7 +94,7 @@ def stop_left_over(home: Home) -> str | None:
 
     Raises StoreError when it cannot save.
     """
-    with _starting(home):
+    with _start_lock(home):
         url = running(home)
         if url is None or _locked(home.redis / "users"):
             return None
@@ -128,10 +128,10 @@ def serve(home: Home, port: int) -> None:
 
     Raises Busy when this home's server runs already, PortTaken when something else listens on the port.
     """
-    with _starting(home):
+    with _start_lock(home):
         if _is_temporary(home) and not _locked(home.redis / "users"):
             _stop(home)  # left over from a command that was killed
-        alive = _lease(home)
+        alive = _take_alive_lock(home)
         try:
             check_free(port)
         except PortTaken:
@@ -160,7 +160,7 @@ def _start(home: Home, *, temporary: bool) -> str:
 
 def _launch(home: Home, port: int) -> str | None:
     """Start the server on a port; None when somebody else took the port first."""
-    alive = _lease(home)
+    alive = _take_alive_lock(home)
     size_before = log_size(home.redis)
     try:
         _write_url(home, port)  # before the server starts: without it, nobody would find the server to stop it
@@ -186,13 +186,13 @@ def _daemonize(home: Home, port: int, alive: int) -> None:
 
 
 def _wait_until_it_answers(home: Home, size_before: int) -> str | None:
-    url = _living(home)
+    url = _url_once_alive(home)
     if url is None and "Address already in use" not in log_since(home.redis, size_before):
         raise StoreUnavailable(f"The embedded Redis did not start:\n{log_end(home.redis)}", _see_log(home))
     return url
 
 
-def _living(home: Home) -> str | None:
+def _url_once_alive(home: Home) -> str | None:
     """The URL of the server that lives, once it answers; None when none lives (any more)."""
     deadline = time.monotonic() + START_TIMEOUT_S
     while is_alive(home):
@@ -209,7 +209,7 @@ def _living(home: Home) -> str | None:
 
 
 def _stop(home: Home) -> None:
-    url = _living(home)
+    url = _url_once_alive(home)
     if url is None:
         return
     try:
@@ -230,7 +230,7 @@ def _stop(home: Home) -> None:
 
 
 @contextmanager
-def _starting(home: Home) -> Iterator[None]:
+def _start_lock(home: Home) -> Iterator[None]:
     """One at a time starts or stops this home's server."""
     from filelock import FileLock, Timeout  # noqa: PLC0415 - where REDIS_URL is set, nobody comes here
 
@@ -246,7 +246,7 @@ def _starting(home: Home) -> Iterator[None]:
         ) from error
 
 
-def _lease(home: Home) -> int:
+def _take_alive_lock(home: Home) -> int:
     """The lock that says a server lives, as a descriptor to hand to the server; raises Busy when one lives already."""
     alive = _open_lock(home.redis / "alive")
     try:

@@ -51,7 +51,7 @@ class ContentGenerator:
         return self.catalogue.ids.fingerprint
 
     @cached_property
-    def _heads(self) -> ItemIdxArray:
+    def _proposable_items(self) -> ItemIdxArray:
         """The items that may be proposed: of each category, the HEAD with the most appeal."""
         heads = [no_items()]
         for members in self.catalogue.categories.T:
@@ -62,7 +62,7 @@ class ContentGenerator:
     def propose(self, query: RetrievalQuery, k: int) -> Proposals:
         if not self._has_taste(query):
             return Proposals.none()
-        return best_first(self._heads, self.score(query, self._heads), k, query.excluded)
+        return best_first(self._proposable_items, self.score(query, self._proposable_items), k, query.excluded)
 
     def score(self, query: RetrievalQuery, item_idx: ItemIdxArray) -> FloatArray:
         if not self._has_taste(query):

@@ -46,12 +46,12 @@ class PopularGenerator:
         return cls(name, _share(counts), catalogue.ids.fingerprint)
 
     @cached_property
-    def _order(self) -> ItemIdxArray:
+    def _by_popularity(self) -> ItemIdxArray:
         popular = np.flatnonzero(self.shares > 0).astype(np.int32)
         return best_first(popular, self.shares[popular], len(popular), no_items()).item_idx
 
     def propose(self, query: RetrievalQuery, k: int) -> Proposals:
-        head = self._order[: k + len(query.excluded)]
+        head = self._by_popularity[: k + len(query.excluded)]
         return best_first(head, self.shares[head], k, query.excluded)
 
     def score(self, query: RetrievalQuery, item_idx: ItemIdxArray) -> FloatArray:  # noqa: ARG002 the same for everybody
@@ -112,25 +112,25 @@ class PopularSegmentGenerator:
         return cls(segments, shares, catalogue.ids.fingerprint)
 
     @cached_property
-    def _heads(self) -> list[ItemIdxArray]:
+    def _proposable_items(self) -> list[ItemIdxArray]:
         item_idx = np.arange(self.shares.shape[1], dtype=np.int32)
         popular = [np.where(row > 0, row, np.nan).astype(np.float32) for row in self.shares]
         return [best_first(item_idx, row, HEAD, no_items()).item_idx for row in popular]
 
     def propose(self, query: RetrievalQuery, k: int) -> Proposals:
-        rows = self._rows(query)
+        rows = self._segment_rows(query)
         if not rows:
             return Proposals.none()
-        item_idx = np.unique(np.concatenate([self._heads[row] for row in rows]))
+        item_idx = np.unique(np.concatenate([self._proposable_items[row] for row in rows]))
         return best_first(item_idx, self.score(query, item_idx), k, query.excluded)
 
     def score(self, query: RetrievalQuery, item_idx: ItemIdxArray) -> FloatArray:
-        rows = self._rows(query)
+        rows = self._segment_rows(query)
         if not rows:
             return np.full(len(item_idx), np.nan, np.float32)
         return np.asarray(self.shares[rows][:, item_idx].mean(axis=0), np.float32)
 
-    def _rows(self, query: RetrievalQuery) -> list[int]:
+    def _segment_rows(self, query: RetrievalQuery) -> list[int]:
         return [row for row, (attribute, value) in enumerate(self.segments) if query.segment.get(attribute) == value]
 
     def save(self, folder: Path) -> Meta:

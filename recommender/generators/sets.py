@@ -125,12 +125,12 @@ def load_generators(folder: Path) -> GeneratorSet:
         names = [str(name) for name in meta.values["generators"]]
     by_name = {}
     for name in names:
-        by_name[name] = _load_one(folder, name, catalogue)
+        by_name[name] = _load_generator(folder, name, catalogue)
         _check_part(folder, meta, name, f"generator-{name}")
     return GeneratorSet(catalogue, by_name, meta.fingerprint)
 
 
-def _load_one(folder: Path, name: str, catalogue: Catalogue) -> Generator:
+def _load_generator(folder: Path, name: str, catalogue: Catalogue) -> Generator:
     if name not in _LOADERS:
         raise ReleaseMismatch(
             f"{folder} holds a generator {name!r}; this Slatework knows {', '.join(sorted(_LOADERS))}.",

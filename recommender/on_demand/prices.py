@@ -21,25 +21,25 @@ def _gap(inputs: OnDemandInputs) -> dict[str, FloatArray]:
     position = inputs.catalogue.price_position
     candidates = position[inputs.candidates.item_idx]
     return {
-        "pair_price_gap_all": candidates - _mean(position, inputs.taste_items),
-        "pair_price_gap_latest": candidates - _mean(position, inputs.latest_items),
+        "pair_price_gap_all": candidates - _mean_position(position, inputs.taste_items),
+        "pair_price_gap_latest": candidates - _mean_position(position, inputs.latest_items),
     }
 
 
-def _mean(position: FloatArray, items: ItemIdxArray) -> float:
+def _mean_position(position: FloatArray, items: ItemIdxArray) -> float:
     priced = position[items]
     priced = priced[~np.isnan(priced)]
     return float(priced.mean()) if len(priced) else float("nan")
 
 
-def _bands(inputs: OnDemandInputs) -> dict[str, FloatArray]:
+def _band_match(inputs: OnDemandInputs) -> dict[str, FloatArray]:
     every, latest = _band_shares(inputs, inputs.taste_items), _band_shares(inputs, inputs.latest_items)
     candidates = _band(inputs.catalogue.price_position[inputs.candidates.item_idx])
     # The shares of an item without a price stand last: nothing is known of its band.
     return {"pair_price_band_share_all": every[candidates], "pair_price_band_share_latest": latest[candidates]}
 
 
-def _spread(inputs: OnDemandInputs) -> dict[str, float]:
+def _band_spread(inputs: OnDemandInputs) -> dict[str, float]:
     shares = _band_shares(inputs, inputs.taste_items)
     return {"query_price_share_cheap_all": shares[0], "query_price_share_dear_all": shares[N_BANDS - 1]}
 
@@ -96,7 +96,7 @@ VIEWS = (
             "query_price_share_cheap_all": "the share of the priced items touched that is of the cheapest third",
             "query_price_share_dear_all": "the share that is of the dearest third",
         },
-        compute=_spread,
+        compute=_band_spread,
     ),
     OnDemandView(
         name="pair_price_band",
@@ -108,7 +108,7 @@ VIEWS = (
             "pair_price_band_share_all": "0 to 1; missing where the item, or everything touched, has no price",
             "pair_price_band_share_latest": "the same, of the latest items",
         },
-        compute=_bands,
+        compute=_band_match,
     ),
     OnDemandView(
         name="pair_price_bought",

@@ -18,20 +18,20 @@ SESSION_GAP_S = 30 * 60  # as web analytics count sessions
 WINDOW = f"back to the last pause longer than {SESSION_GAP_S // 60} minutes"
 
 
-def _begin(query: RetrievalQuery) -> int:
+def _session_start(query: RetrievalQuery) -> int:
     """Where the session begins in the history; its length where there is none."""
     pauses = np.diff(query.history.event_ts, append=query.now)
     long = np.flatnonzero(pauses > SESSION_GAP_S)
     return int(long[-1]) + 1 if len(long) else 0
 
 
-def _items(inputs: OnDemandInputs) -> ItemIdxArray:
-    return inputs.catalogue.known(inputs.query.history.item_idx[_begin(inputs.query) :])
+def _session_items(inputs: OnDemandInputs) -> ItemIdxArray:
+    return inputs.catalogue.known(inputs.query.history.item_idx[_session_start(inputs.query) :])
 
 
 def _session(inputs: OnDemandInputs) -> dict[str, float]:
-    event_ts = inputs.query.history.event_ts[_begin(inputs.query) :]
-    categories = inputs.catalogue.categories[_items(inputs)] > 0
+    event_ts = inputs.query.history.event_ts[_session_start(inputs.query) :]
+    categories = inputs.catalogue.categories[_session_items(inputs)] > 0
     return {
         "session_event_count": len(event_ts),
         "session_minutes_since_start": (inputs.query.now - int(event_ts[0])) / 60 if len(event_ts) else float("nan"),
@@ -39,8 +39,8 @@ def _session(inputs: OnDemandInputs) -> dict[str, float]:
     }
 
 
-def _fit(inputs: OnDemandInputs) -> dict[str, object]:
-    unit, items = inputs.catalogue.unit_categories, _items(inputs)
+def _session_affinity(inputs: OnDemandInputs) -> dict[str, object]:
+    unit, items = inputs.catalogue.unit_categories, _session_items(inputs)
     if not len(items):
         return {"pair_category_affinity_session": float("nan")}
     return {"pair_category_affinity_session": unit[inputs.candidates.item_idx] @ unit[items].mean(axis=0)}
@@ -69,6 +69,6 @@ VIEWS = (
         features={
             "pair_category_affinity_session": "cosine with their mean, up to its length; missing where there is none"
         },
-        compute=_fit,
+        compute=_session_affinity,
     ),
 )

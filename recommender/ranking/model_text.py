@@ -47,14 +47,14 @@ def trees_of(text: str, n_features: int) -> str:
     Raises ValueError where that part is not what LightGBM writes for a ranker of so many features.
     """
     head, blank, trees = text.partition("\n\n")
-    fields = _fields(head.removeprefix("tree\n"), _HEAD_KEYS)
+    fields = _parsed_fields(head.removeprefix("tree\n"), _HEAD_KEYS)
     if not head.startswith("tree\n") or any(fields[key] != value for key, value in _FIXED.items()):
         raise ValueError(f"the model starts with {head[:80]!r}, expected a `tree` with {_FIXED}")
     sizes = (fields["max_feature_idx"], len(fields["feature_names"].split()), len(fields["feature_infos"].split()))
     if sizes != (str(n_features - 1), n_features, n_features):
         raise ValueError(f"the model is of {sizes} features (last, names, infos), expected {n_features}")
     end = 0
-    for number, size in enumerate(_integers(fields["tree_sizes"])):
+    for number, size in enumerate(_parsed_integers(fields["tree_sizes"])):
         _check_tree(trees[end : end + max(size, 0)], number, n_features)
         end += size
     if not trees[end:].startswith(_END) or not end:
@@ -66,18 +66,18 @@ def _check_tree(text: str, number: int, n_features: int) -> None:
     title, _, body = text.partition("\n")
     if title != f"Tree={number}" or not body.endswith("\n\n"):
         raise ValueError(f"tree {number} starts with {title[:40]!r}")
-    fields = _fields(body.strip("\n"), _TREE_KEYS)
+    fields = _parsed_fields(body.strip("\n"), _TREE_KEYS)
     n_leaves, n_categorical, is_linear = (int(fields[key]) for key in ("num_leaves", "num_cat", "is_linear"))
     if not 1 <= n_leaves <= _MAX_LEAVES or n_categorical or is_linear:
         raise ValueError(f"tree {number} has {n_leaves} leaves, {n_categorical} categorical splits, linear {is_linear}")
-    splits = {key: _integers(fields[key], n_leaves - 1) for key in _PER_SPLIT_INTS}
+    splits = {key: _parsed_integers(fields[key], n_leaves - 1) for key in _PER_SPLIT_INTS}
     for key in _PER_SPLIT:
         _check_floats(fields[key], n_leaves - 1)
     _check_floats(fields["leaf_value"], n_leaves)
     _check_floats(fields["shrinkage"], 1)
     if n_leaves > 1:  # a tree that is one leaf says nothing else of it
         _check_floats(fields["leaf_weight"], n_leaves)
-        _integers(fields["leaf_count"], n_leaves)
+        _parsed_integers(fields["leaf_count"], n_leaves)
     if not all(0 <= feature < n_features for feature in splits["split_feature"]):
         raise ValueError(f"tree {number} splits a feature that is none of the {n_features}")
     # Bit 0 would be a categorical split; bit 1 is the side of missing values, bits 2 and 3 what counts as missing.
@@ -95,7 +95,7 @@ def _check_shape(number: int, left: Sequence[int], right: Sequence[int]) -> None
         raise ValueError(f"tree {number} is no tree")
 
 
-def _fields(text: str, keys: frozenset[str]) -> Mapping[str, str]:
+def _parsed_fields(text: str, keys: frozenset[str]) -> Mapping[str, str]:
     pairs = [line.partition("=")[::2] for line in text.split("\n")]
     fields = dict(pairs)
     if fields.keys() != keys or len(pairs) != len(fields):
@@ -103,19 +103,19 @@ def _fields(text: str, keys: frozenset[str]) -> Mapping[str, str]:
     return fields
 
 
-def _integers(text: str, length: int | None = None) -> list[int]:
-    words = _words(text, length)
+def _parsed_integers(text: str, length: int | None = None) -> list[int]:
+    words = _split_words(text, length)
     if not all(_INTEGER.fullmatch(word) for word in words):
         raise ValueError(f"{text[:40]!r} are no integers")
     return [int(word) for word in words]
 
 
 def _check_floats(text: str, length: int) -> None:
-    if not all(_FLOAT.fullmatch(word) for word in _words(text, length)):
+    if not all(_FLOAT.fullmatch(word) for word in _split_words(text, length)):
         raise ValueError(f"{text[:40]!r} are no numbers")
 
 
-def _words(text: str, length: int | None) -> list[str]:
+def _split_words(text: str, length: int | None) -> list[str]:
     words = text.split(" ") if text else []
     if length is not None and len(words) != length:
         raise ValueError(f"{text[:40]!r} are {len(words)} numbers, expected {length}")

@@ -100,7 +100,7 @@ class Ranker:
         _check_snapshots(rows)
         held_back = _latest_quarter(rows.moments)
         curve = _choose_trees(rows.of_queries(~held_back), rows.of_queries(held_back), settings, seed)
-        n_trees = _best_length(curve.held_back)
+        n_trees = _best_n_trees(curve.held_back)
         booster = lgb.train(_parameters(settings, seed), _dataset(rows), num_boost_round=n_trees)
         return cls(booster, rows.names, dict(built_with), n_trees, settings.n_threads, curve)
 
@@ -198,7 +198,7 @@ def _choose_trees(learnt: RankingRows, held_back: RankingRows, settings: Ranking
     return LearningCurve(tuple(curve["training"][metric]), tuple(curve["held_back"][metric]))
 
 
-def _best_length(held_back: tuple[float, ...]) -> int:
+def _best_n_trees(held_back: tuple[float, ...]) -> int:
     """The number of trees around which the held back queries are served best."""
     window = min(SMOOTHED_TREES, len(held_back))
     smooth = np.convolve(held_back, np.full(window, 1 / window), mode="valid")

@@ -301,20 +301,20 @@ def test_a_publisher_that_lost_its_turn_writes_no_receipt(client, monkeypatch):
 
 
 def test_a_store_that_loses_what_is_written_gives_no_receipt(client, monkeypatch):
-    monkeypatch.setattr(publishing, "_write", lambda client, differing: None)
+    monkeypatch.setattr(publishing, "_write_differing", lambda client, differing: None)
     with pytest.raises(PublishIncomplete, match="maxmemory-policy"):
         publish_all(client)
     assert read_receipt(client, APP, generation().generation_id, "r1") is None
 
 
 def test_a_store_that_loses_it_after_it_was_compared_gives_no_receipt(client, monkeypatch):
-    settle_list = publishing._settle_list
+    settle_list = publishing._write_and_verify_list
 
     def lose_a_bucket(*arguments) -> None:
         settle_list(*arguments)
         client.delete(users_key(APP, generation().generation_id, 0))
 
-    monkeypatch.setattr(publishing, "_settle_list", lose_a_bucket)
+    monkeypatch.setattr(publishing, "_write_and_verify_list", lose_a_bucket)
     with pytest.raises(PublishIncomplete, match="3 of 4 keys"):
         publish_all(client)
     assert read_receipt(client, APP, generation().generation_id, "r1") is None

@@ -78,7 +78,7 @@ def client(server: Server) -> Iterator[redis.Redis]:
 
 def in_the_middle(monkeypatch: pytest.MonkeyPatch, happen: Callable[[], object]) -> None:
     """Have it happen once, after some batches were written."""
-    settle, calls = publishing._settle, []
+    settle, calls = publishing._write_and_verify, []
 
     def settle_until(*arguments) -> None:
         calls.append(arguments)
@@ -86,7 +86,7 @@ def in_the_middle(monkeypatch: pytest.MonkeyPatch, happen: Callable[[], object])
             happen()
         settle(*arguments)
 
-    monkeypatch.setattr(publishing, "_settle", settle_until)
+    monkeypatch.setattr(publishing, "_write_and_verify", settle_until)
 
 
 def publish_new(client: redis.Redis) -> publishing.Receipt:
@@ -250,14 +250,14 @@ def test_a_redis_that_comes_back_without_what_was_written_gives_no_receipt(serve
 def test_a_dump_from_the_middle_of_it_gives_no_receipt(server, client, monkeypatch):
     """Its turn is in the dump as well: only what was put there after the last write shows that writes were lost."""
     in_the_middle(monkeypatch, client.save)
-    settle_list = publishing._settle_list
+    settle_list = publishing._write_and_verify_list
 
     def come_back(client: redis.Redis, *arguments) -> None:
         settle_list(client, *arguments)
         server.kill()
         server.start()
 
-    monkeypatch.setattr(publishing, "_settle_list", come_back)
+    monkeypatch.setattr(publishing, "_write_and_verify_list", come_back)
     with pytest.raises(StoreError):
         publish_new(client)
     assert not is_new_published(client)

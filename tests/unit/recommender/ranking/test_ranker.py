@@ -11,7 +11,7 @@ import pytest
 
 from contracts.artefact import load_meta, save_artefact
 from contracts.errors import ArtefactError, DataTooSmall, ReleaseMismatch, ShapeMismatch
-from recommender.ranking.ranker import KIND, MODEL, Ranker, RankingRows, _best_length, _latest_quarter
+from recommender.ranking.ranker import KIND, MODEL, Ranker, RankingRows, _best_n_trees, _latest_quarter
 from recommender.ranking.ranker_report import write_ranker_report
 from tests.recommender_worlds import RANKING_SETTINGS
 
@@ -92,8 +92,8 @@ def test_the_latest_quarter_of_the_snapshots_is_held_back():
 def test_the_number_of_trees_is_the_middle_of_the_best_stretch_and_not_a_lone_peak():
     plateau = [0.1] * 30 + [0.3] * 21 + [0.1] * 30  # best around tree 41, the middle of trees 31 to 51
     plateau[70] = 0.9
-    assert _best_length(tuple(plateau)) == 41
-    assert _best_length((0.1, 0.2, 0.3)) == 2  # too short to smooth: the middle of all
+    assert _best_n_trees(tuple(plateau)) == 41
+    assert _best_n_trees((0.1, 0.2, 0.3)) == 2  # too short to smooth: the middle of all
 
 
 def test_one_snapshot_is_too_few():
