@@ -16,7 +16,7 @@ from contracts.id_map import IdMap
 from recommender.generators import Generator, load_generators, save_generators
 from recommender.generators.als import AlsGenerator
 from recommender.generators.indexed import IndexedGenerator
-from recommender.generators.sets import GENERATOR_NAMES, _load_one
+from recommender.generators.sets import GENERATOR_NAMES, _load_generator
 from recommender.index.vector_index import VectorIndex
 from recommender.query import RetrievalQuery
 from tests.recommender_worlds import (
@@ -142,7 +142,7 @@ def test_asking_twice_gives_the_same_answer(generator):
 def test_saved_and_loaded_it_proposes_the_same(name, tmp_path: Path):
     generator = checkerboard_generators()[name]
     generator.save(tmp_path / name)
-    loaded = _load_one(tmp_path, name, checkerboard().catalogue)
+    loaded = _load_generator(tmp_path, name, checkerboard().catalogue)
     query = checkerboard().query("u507")
     assert loaded.name == name
     assert loaded.catalogue_fingerprint == generator.catalogue_fingerprint
@@ -155,7 +155,7 @@ def test_it_refuses_the_catalogue_of_another_build_and_prints_both(name, tmp_pat
     checkerboard_generators()[name].save(tmp_path / name)
     other = replace(checkerboard().catalogue, ids=IdMap.of([f"x{item}" for item in range(CHECKERBOARD_ITEMS)]))
     with pytest.raises(ReleaseMismatch) as caught:
-        _load_one(tmp_path, name, other)
+        _load_generator(tmp_path, name, other)
     expected = other.fingerprint if name == "content" else other.ids.fingerprint
     assert expected in str(caught.value)
 
@@ -166,7 +166,7 @@ def test_a_damaged_file_is_an_error_and_never_an_answer(name, tmp_path: Path):
     array = min((tmp_path / name).glob("*.npy"))
     array.write_bytes(array.read_bytes()[:-3])
     with pytest.raises(ArtefactError, match="damaged"):
-        _load_one(tmp_path, name, checkerboard().catalogue)
+        _load_generator(tmp_path, name, checkerboard().catalogue)
 
 
 def test_an_index_of_other_embeddings_is_refused_and_both_are_printed():
