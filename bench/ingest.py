@@ -19,7 +19,7 @@ from tqdm import trange
 from bench.report import print_figures, print_table
 from contracts.settings.files import Files
 from pipelines.stage_run import peak_memory_mib
-from sources.files.files import write_tables
+from sources.files.export_reader import write_tables
 
 ROWS_PER_FILE = 1_000_000
 MAPPING = {

@@ -21,9 +21,9 @@ from pathlib import Path
 
 from bench.report import print_figures, print_table
 from bench.simulated_shape import PUBLISHED, outside, shape_of
-from sources.simulator.nature import Kind, Spec
 from sources.simulator.world import World
-from sources.simulator.write import write_world
+from sources.simulator.world_files import write_world
+from sources.simulator.world_spec import WorldKind, WorldSpec
 
 SEED = 7
 N_ITEMS, N_DAYS = 20_000, 10
@@ -52,7 +52,7 @@ def main() -> None:
         return
     costs = [_in_own_process(n_people, asked.processes) for n_people in asked.people]
     print_table(list(asdict(costs[0])), [[f"{value:,}" for value in asdict(cost).values()] for cost in costs])
-    shapes = {kind: shape_of(World.create(kind, *SHAPE_SIZE, SEED).days(), SHAPE_SIZE[1]) for kind in Kind}
+    shapes = {kind: shape_of(World.create(kind, *SHAPE_SIZE, SEED).days(), SHAPE_SIZE[1]) for kind in WorldKind}
     for kind, shape in shapes.items():
         print(f"\n{kind}: {SHAPE_SIZE[0]:,} people, {SHAPE_SIZE[1]:,} items, {SHAPE_SIZE[2]} days")
         print_table(["figure", "ours", "band", "real"], [_row(kind, name, value) for name, value in shape.items()])
@@ -71,7 +71,7 @@ def main() -> None:
         sys.exit(1)
 
 
-def _row(kind: Kind, name: str, value: float) -> list[str]:
+def _row(kind: WorldKind, name: str, value: float) -> list[str]:
     known = PUBLISHED[kind].get(name)
     return [name, f"{value:.3f}", f"{known.low:g} to {known.high:g}" if known else "", known.says if known else ""]
 
@@ -83,7 +83,7 @@ def _in_own_process(n_people: int, processes: int) -> _Cost:
 
 
 def _measure(n_people: int, processes: int) -> _Cost:
-    spec = Spec(Kind.SHOP, n_people, N_ITEMS, N_DAYS, SEED)
+    spec = WorldSpec(WorldKind.SHOP, n_people, N_ITEMS, N_DAYS, SEED)
     with tempfile.TemporaryDirectory(prefix="slatework-simulate-") as folder:
         started = time.perf_counter()
         rows = write_world(spec, Path(folder), processes)

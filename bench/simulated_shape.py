@@ -15,8 +15,8 @@ import numpy.typing as npt
 import polars as pl
 
 from contracts.events import EventType
-from sources.simulator.nature import Kind
-from sources.simulator.world import Day
+from sources.simulator.world import SimulatedDay
+from sources.simulator.world_spec import WorldKind
 
 OPENS: Final = (str(EventType.CLICK), str(EventType.VIEW))
 RETAILROCKET: Final = "RetailRocket"
@@ -32,8 +32,8 @@ class Published:
     high: float
 
 
-PUBLISHED: Final[Mapping[Kind, Mapping[str, Published]]] = {
-    Kind.SHOP: {
+PUBLISHED: Final[Mapping[WorldKind, Mapping[str, Published]]] = {
+    WorldKind.SHOP: {
         "carts_per_open": Published(f"{RETAILROCKET} 69,332 / 2,664,312 = 0.026; {OTTO} 0.087", 0.02, 0.10),
         "purchases_per_cart": Published(f"{RETAILROCKET} 22,457 / 69,332 = 0.324; {OTTO} 0.302", 0.25, 0.37),
         "events_per_visitor": Published(f"{RETAILROCKET} 2,756,101 / 1,407,580 = 1.96", 1.5, 6.0),
@@ -46,7 +46,7 @@ PUBLISHED: Final[Mapping[Kind, Mapping[str, Published]]] = {
         ),
         "top_28_percent": Published("a retailer's Internet channel 0.72, its catalogue more", 0.70, 0.95),
     },
-    Kind.ARTICLES: {
+    WorldKind.ARTICLES: {
         "returning_visitors": Published("Google Analytics export 92,243 / 701,623 = 0.131 (a shop)", 0.10, 0.60),
         "item_gini": Published("Epinions 0.57, GoodReads comics 0.76, Yahoo! R1 0.95", 0.55, 0.95),
         "top_28_percent": Published("a retailer's Internet channel 0.72", 0.70, 0.95),
@@ -54,7 +54,7 @@ PUBLISHED: Final[Mapping[Kind, Mapping[str, Published]]] = {
 }
 
 
-def shape_of(days: Iterable[Day], n_items: int) -> dict[str, float]:
+def shape_of(days: Iterable[SimulatedDay], n_items: int) -> dict[str, float]:
     """What is compared, and a few figures more. Sessions and visitors: with an event; long: of two events or more."""
     days = list(days)
     interactions = pl.concat([day.interactions for day in days])
@@ -87,7 +87,7 @@ def shape_of(days: Iterable[Day], n_items: int) -> dict[str, float]:
     }
 
 
-def outside(kind: Kind, shape: Mapping[str, float]) -> list[str]:
+def outside(kind: WorldKind, shape: Mapping[str, float]) -> list[str]:
     """The figures that lie outside their band."""
     return [name for name, known in PUBLISHED[kind].items() if not known.low <= shape[name] <= known.high]
 

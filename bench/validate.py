@@ -26,7 +26,7 @@ from contracts.settings.settings import load_settings
 from contracts.tables import ITEMS_SCHEMA, USERS_SCHEMA, write_parquet
 from pipelines.stage_run import peak_memory_mib
 from sources.canonical.canonical import conform
-from sources.canonical.event_spool import Spool
+from sources.canonical.event_sorter import EventSorter
 
 N_PEOPLE, N_ITEMS = 1_000_000, 100_000
 ROWS_PER_BATCH = 1_000_000
@@ -73,14 +73,14 @@ def _validate(folder: Path, sender: Connection) -> None:
     started = time.perf_counter()
     # Great Expectations' seconds of import are part of what a stage waits for.
     from sources.validation.baseline import Baseline
-    from sources.validation.table_check import Parts
-    from sources.validation.validation import examine, scan_tables
+    from sources.validation.table_check import RowFolders
+    from sources.validation.validation import check_tables, scan_tables
 
-    parts = Parts(folder / "valid", folder / "quarantine")
-    for part in (parts.valid, parts.quarantine):
-        part.mkdir()
+    folders = RowFolders(folder / "valid", folder / "quarantine")
+    for empty in (folders.valid, folders.quarantine):
+        empty.mkdir()
     settings = load_settings().validate_
-    validation = examine(scan_tables(folder), settings, parts, baseline=Baseline(), now=NOW)
+    validation = check_tables(scan_tables(folder), settings, folders, baseline=Baseline(), now=NOW)
     validation.raise_failures()
     figures = {
         "seconds": time.perf_counter() - started,
@@ -96,12 +96,12 @@ def _write_tables(folder: Path, n_events: int) -> None:
     items = pl.DataFrame({"item_id": [f"i{one}" for one in range(N_ITEMS)]}).with_columns(title=pl.col("item_id"))
     write_parquet(conform(users, "users").select(USERS_SCHEMA.names()), folder / "users.parquet")
     write_parquet(conform(items, "items").select(ITEMS_SCHEMA.names()), folder / "items.parquet")
-    spool = Spool(folder / "spool.part")
+    sorter = EventSorter(folder / "unsorted.part")
     for part in trange(-(-n_events // ROWS_PER_BATCH), desc="events", disable=None):
         n = min(ROWS_PER_BATCH, n_events - part * ROWS_PER_BATCH)
-        spool.add(_events(rng, n), f"{part:05}")
-    spool.write(folder)
-    spool.close()
+        sorter.add(_events(rng, n), f"{part:05}")
+    sorter.write(folder)
+    sorter.close()
 
 
 def _events(rng: np.random.Generator, n: int) -> pl.DataFrame:

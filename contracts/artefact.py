@@ -3,7 +3,7 @@
     <folder>/meta.json        {"kind", "format_version", "built_with": {name: fingerprint}, "values": {...},
                                "files": {name: fingerprint}}
     <folder>/<name>.npy       one per array; never pickled
-    <folder>/<other files>    written by the artefact itself before `seal`, listed in "files" as well
+    <folder>/<other files>    written before `save_artefact` is called, listed in "files" as well
 
 `meta.json` is written last: a folder without one is unfinished. Loading checks every byte against it before anything
 is parsed, and every array's type and shape against what its loader asks for.
@@ -42,7 +42,7 @@ REBUILD = "Run `dvc repro` to build it again, or `dvc checkout` to restore it."
 
 @dataclass(frozen=True)
 class Meta:
-    """What an artefact says of itself. built_with: fingerprints of what it must be used together with."""
+    """What `meta.json` says. built_with: fingerprints of what it must be used together with."""
 
     kind: str
     built_with: dict[str, str]
@@ -130,30 +130,30 @@ def load_array(folder: Path, name: str, dtype: npt.DTypeLike, shape: tuple[int |
         fits = len(found) == len(shape) and all(
             expected in (None, length) for expected, length in zip(shape, found, strict=True)
         )
-        wanted = np.dtype(dtype)
-        if kind != wanted.str or not fits:
+        expected_type = np.dtype(dtype)
+        if kind != expected_type.str or not fits:
             expected = "x".join("any" if length is None else str(length) for length in shape)
-            raise ValueError(f"it holds {kind} of shape {found}, expected {wanted.str} of {expected}")
+            raise ValueError(f"it holds {kind} of shape {found}, expected {expected_type.str} of {expected}")
         n_bytes = path.stat().st_size - file.tell()
-        if n_bytes != prod(found) * wanted.itemsize:
+        if n_bytes != prod(found) * expected_type.itemsize:
             raise ValueError(f"it holds {n_bytes} bytes behind its header, which promises {found} of {kind}")
-        return np.fromfile(file, wanted).reshape(found, order="F" if fortran_order else "C")
+        return np.fromfile(file, expected_type).reshape(found, order="F" if fortran_order else "C")
 
 
 def _read_header(file: BinaryIO) -> tuple[str, bool, tuple[int, ...]]:
     """Type, order and shape of the array that follows; numpy's own reader can be made to divide by a width of zero."""
     head = file.read(_PREFIX.size)
     magic, length = _PREFIX.unpack(head) if len(head) == _PREFIX.size else (head, 0)
-    said = _HEADER.fullmatch(file.read(length))
-    if magic != _MAGIC or said is None:
+    header = _HEADER.fullmatch(file.read(length))
+    if magic != _MAGIC or header is None:
         raise ValueError(f"it starts with {head!r}, not like an array")
-    shape = tuple(int(length) for length in said["shape"].decode().replace(",", " ").split())
-    return said["kind"].decode(), said["fortran"] == b"True", shape
+    shape = tuple(int(length) for length in header["shape"].decode().replace(",", " ").split())
+    return header["kind"].decode(), header["fortran"] == b"True", shape
 
 
 @contextmanager
 def reading(source: Path) -> Iterator[None]:
-    """Whatever a malformed file or value makes the code inside trip over becomes an ArtefactError naming its source."""
+    """Any error that a malformed file or value causes inside becomes an ArtefactError that names its source."""
     try:
         yield
     except (OSError, ValueError, TypeError, LookupError, ArithmeticError, AttributeError, SyntaxError) as error:

@@ -107,7 +107,7 @@ def _column_drift(
         return ColumnDrift(table, column, Verdict.NOT_JUDGED, f"{n_rows:,} rows; {settings.min_rows:,} are needed")
     bins = tuple(_bins(then, now))
     psi = population_stability([one.then for one in bins], [one.now for one in bins])
-    new, vanished = _unknown(now, then, settings), _unknown(then, now, settings)
+    new, vanished = _unshared_categories(now, then, settings), _unshared_categories(then, now, settings)
     drift = ColumnDrift(table, column, Verdict.STEADY, "", psi, bins, new, vanished)
     return _judged(drift, settings)
 
@@ -118,22 +118,22 @@ def _judged(drift: ColumnDrift, settings: DriftSettings) -> ColumnDrift:
     if psi > settings.warn_psi:
         reasons.append(f"its population stability index is {psi:.3f}")
     if share > settings.warn_category_share:
-        reasons.append(_categories(drift))
+        reasons.append(_category_changes(drift))
     broken = psi > settings.max_psi or share > settings.max_category_share
     verdict = Verdict.BROKEN if broken else Verdict.MOVED if reasons else Verdict.STEADY
     return replace(drift, verdict=verdict, reason="; ".join(reasons))
 
 
-def _categories(drift: ColumnDrift) -> str:
-    told = []
+def _category_changes(drift: ColumnDrift) -> str:
+    parts = []
     for word, shares in (("new", drift.new), ("vanished", drift.vanished)):
         if shares:
-            told.append(f"{word}: " + ", ".join(f"{one} ({share:.1%})" for one, share in shares.items()))
-    return "; ".join(told)
+            parts.append(f"{word}: " + ", ".join(f"{one} ({share:.1%})" for one, share in shares.items()))
+    return "; ".join(parts)
 
 
-def _unknown(here: ColumnProfile, there: ColumnProfile, settings: DriftSettings) -> dict[str, float] | None:
-    """Categories of at least the share that is looked at here, which the other side does not name, by name."""
+def _unshared_categories(here: ColumnProfile, there: ColumnProfile, settings: DriftSettings) -> dict[str, float] | None:
+    """The categories that one side has and the other does not name, with their shares; small ones left out."""
     if not isinstance(here, CategoryProfile) or not isinstance(there, CategoryProfile):
         return None
     shares = {one: count / here.total for one, count in sorted(here.counts.items()) if one not in there.counts}
@@ -141,13 +141,13 @@ def _unknown(here: ColumnProfile, there: ColumnProfile, settings: DriftSettings)
 
 
 def _bins(then: ColumnProfile, now: ColumnProfile) -> Iterator[Bin]:
-    counted = [*_present(then, now), (MISSING, then.missing, now.missing)]
+    counted = [*_bin_counts(then, now), (MISSING, then.missing, now.missing)]
     for label, before, after in counted:
         if before or after:
             yield Bin(label, before / then.total, after / now.total)
 
 
-def _present(then: ColumnProfile, now: ColumnProfile) -> Iterator[tuple[str, float, float]]:
+def _bin_counts(then: ColumnProfile, now: ColumnProfile) -> Iterator[tuple[str, float, float]]:
     """Label, and rows then and now, of every bin but the missing values."""
     match then, now:
         case NumberProfile(), NumberProfile():

@@ -1,7 +1,7 @@
-"""What the columns of a table looked like: counts alone, of bounded size, in which nobody can be found again.
+"""What the columns of a table looked like: counts alone, of bounded size, that identify nobody.
 
-A profile is made where the rows are (sources.profile_build), travels in the result of a validation, and is held against
-another one by contracts.drift.
+A profile is made where the rows are (sources.validation.profile_build) and travels in the result of a validation;
+contracts.drift compares two.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ Count = Annotated[int, Field(ge=0)]
 HOURS = 24
 
 
-class _Column(Group):
+class _ProfiledColumn(Group):
     """missing: rows without a value, of `total` rows."""
 
     missing: Count
@@ -30,7 +30,7 @@ class _Column(Group):
         raise NotImplementedError
 
 
-class NumberProfile(_Column):
+class NumberProfile(_ProfiledColumn):
     """counts[i]: values above uppers[i - 1] and at most uppers[i]; uppers[0] is the least value there is.
 
     exact: uppers are all the values there are; else quantiles of them.
@@ -51,7 +51,7 @@ class NumberProfile(_Column):
         return sum(self.counts)
 
 
-class HourProfile(_Column):
+class HourProfile(_ProfiledColumn):
     """counts: of the times in each hour of the day, UTC, from midnight."""
 
     kind: Literal["hour"] = "hour"
@@ -61,7 +61,7 @@ class HourProfile(_Column):
         return sum(self.counts)
 
 
-class CategoryProfile(_Column):
+class CategoryProfile(_ProfiledColumn):
     """counts: by category, of those that are common; other: all the rest. Of a list each entry counts."""
 
     kind: Literal["category"] = "category"
@@ -72,7 +72,7 @@ class CategoryProfile(_Column):
         return sum(self.counts.values()) + self.other
 
 
-class PresenceProfile(_Column):
+class PresenceProfile(_ProfiledColumn):
     """present: rows with a value, of which nothing else is told: an id, a text."""
 
     kind: Literal["presence"] = "presence"
@@ -93,8 +93,8 @@ def read_profiles(result: dict[str, Any]) -> dict[str, TableProfile]:
     Raises ValueError for what is no profile, TypeError for what is no result.
     """
     try:
-        told = {name: table["profile"] for name, table in result.get("tables", {}).items() if "profile" in table}
-        return {name: _TABLE.validate_python(profile) for name, profile in told.items()}
+        profiles = {name: table["profile"] for name, table in result.get("tables", {}).items() if "profile" in table}
+        return {name: _TABLE.validate_python(profile) for name, profile in profiles.items()}
     except ValidationError as error:
         first = error.errors()[0]
         raise ValueError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from error

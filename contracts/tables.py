@@ -113,7 +113,7 @@ class CanonicalTables:
     def load(cls, folder: Path, *, impressions: bool = True) -> CanonicalTables:
         """Read what `save` wrote; raises ArtefactError when a table is missing or damaged.
 
-        impressions: False leaves them in their file, for who does not look at them: they may be ten times the rest.
+        impressions: False does not load them; they may be ten times the rest.
         """
         tables = [read_parquet(folder / f"{name}.parquet") for name in ("interactions", "items", "users")]
         return cls(*tables, *([load_impressions(folder)] if impressions else []))
@@ -134,7 +134,7 @@ def scan_impressions(folder: Path) -> pl.LazyFrame:
 def write_parquet(table: pl.DataFrame, path: Path, rows_per_group: int | None = None) -> None:
     """Write the table so that equal rows give equal bytes, and a killed writer leaves no half file.
 
-    rows_per_group: rows that a reader of batches has to take in together; None leaves it to the writer.
+    rows_per_group: of a row group, which a reader takes in as a whole; None leaves it to Polars.
     """
     with whole_file(path) as unfinished:
         table.write_parquet(unfinished, compression="zstd", statistics=True, row_group_size=rows_per_group)
@@ -146,7 +146,7 @@ def read_parquet(path: Path) -> pl.DataFrame:
         return pl.read_parquet(path)
     except FileNotFoundError as error:
         raise ArtefactError(f"{path} is missing.", "Run `dvc repro` to build it.") from error
-    # A panic of polars' own code over forged bytes is no Exception, and would end whichever thread meets it.
+    # Forged bytes can make polars panic, which is no Exception.
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         raise ArtefactError(
             f"{path} is no readable Parquet file: {error}", f"Remove {path.parent} and run `dvc repro`."

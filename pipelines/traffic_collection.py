@@ -1,14 +1,17 @@
-"""Served traffic on its way back: from the event log in Redis to day partitions, and from there into a workspace.
+"""Collects served traffic: from the event log in Redis into day partitions, and from these into a workspace.
 
     SLATE_HOME/traffic/<app>/impressions/day=2026-11-24.parquet
     SLATE_HOME/traffic/<app>/interactions/day=2026-11-24.parquet
     SLATE_HOME/traffic/<app>/unreadable/day=2026-11-24.parquet     records that are none, as text, with the reason
-    SLATE_HOME/traffic/<app>/place.json                            how far the stream was read, and what was lost
+    SLATE_HOME/traffic/<app>/place.json                            the cursor in the stream, and what was lost
 
     <workspace>/traffic/<app>/{impressions,interactions}/           hard links to the first two: what `ingest` reads
 
-The partitions are the record; the place only saves time. It is written after them, and a row that comes again changes
-nothing, so that a collector may be killed, run twice, or lose its place (docs/adr/0017-served-traffic.md).
+The partitions are the record; the cursor only saves time. It is written after them, and a row that comes again changes
+nothing, so a collector may be killed, run twice, or lose its cursor (docs/adr/0017-served-traffic.md).
+
+This is no stage. It reads the event log (feature_store) and writes day partitions (sources), which must not know each
+other: pipelines is the lowest room that may import both.
 """
 
 from __future__ import annotations
@@ -36,16 +39,20 @@ from feature_store.online.connection import Client, mapped_errors
 from feature_store.online.event_stream import BATCH_LENGTH, NextEntries, StreamCursor, read_next
 from feature_store.online.keys import events_key, events_written_key
 from sources.traffic.day_partitions import add_rows, day_files, n_rows
-from sources.traffic.logged_records import LOGGED, rows_of
+from sources.traffic.logged_records import LOGGED, rows_by_table
 
+PROGRESS = "place.json"
 ROWS_AT_ONCE = 100_000  # records read between two writes: some 60 MB
 TABLES = ("impressions", "interactions")  # what a workspace gets
 
 
 @dataclass
-class Collected:
-    """What one collection did. rows: new ones by table; days: the days that changed; n_lost: records that were cut off
-    before they were read; is_other: Redis was emptied or restored since, and what was lost with it is not known."""
+class TrafficCollection:
+    """What one collection did. rows: new ones by table; days: those that changed.
+
+    n_lost: records that were cut off before they were read; is_other: Redis was emptied or restored since the last
+    collection, and what was lost with it is not known.
+    """
 
     n_read: int = 0
     rows: Counter[str] = field(default_factory=Counter)
@@ -79,19 +86,19 @@ class Collected:
 
 
 @dataclass(frozen=True)
-class Ledger:
-    """How far the stream was read, and what was lost in all of the time."""
+class CollectionProgress:
+    """How far the stream was read, and what was lost since the first collection."""
 
-    place: StreamCursor = field(default_factory=StreamCursor)
+    cursor: StreamCursor = field(default_factory=StreamCursor)
     n_lost: int = 0
     n_other: int = 0
 
     @classmethod
-    def load(cls, path: Path) -> Ledger:
+    def load(cls, path: Path) -> CollectionProgress:
         """What was saved; the beginning where nothing was, or nothing that can be read."""
         try:
-            said = json.loads(path.read_text(encoding="utf-8"))
-            return cls(StreamCursor(**said.pop("place")), **said)
+            content = json.loads(path.read_text(encoding="utf-8"))
+            return cls(StreamCursor(**content["place"]), content.get("n_lost", 0), content.get("n_other", 0))
         except FileNotFoundError:
             return cls()
         except (ValueError, TypeError, KeyError, AttributeError) as error:
@@ -99,51 +106,52 @@ class Ledger:
             return cls()
 
     def save(self, path: Path) -> None:
-        write_json(asdict(self), path)
+        content = {"place": asdict(self.cursor), "n_lost": self.n_lost, "n_other": self.n_other}
+        write_json(content, path)
 
-    def after(self, entries: NextEntries) -> Ledger:
-        return Ledger(entries.cursor, self.n_lost + entries.n_lost, self.n_other + entries.is_other)
+    def after(self, entries: NextEntries) -> CollectionProgress:
+        return CollectionProgress(entries.cursor, self.n_lost + entries.n_lost, self.n_other + entries.is_other)
 
 
-def store_of(home: Home, app: str) -> Path:
-    """Where what was collected of an application is kept."""
+def traffic_store(home: Home, app: str) -> Path:
+    """The folder of the traffic that was collected of an application."""
     return home.traffic / app
 
 
-def collect_traffic(client: Client, home: Home, app: str, *, from_start: bool = False) -> Collected:
-    """Bring what the event log holds, behind where the last collection ended, into the application's partitions.
+def collect_traffic(client: Client, home: Home, app: str, *, from_start: bool = False) -> TrafficCollection:
+    """Add what the event log holds, from where the last collection ended, to the application's partitions.
 
     from_start: read all that the log still holds; what is there already changes nothing. Others that collect at the
     same time are waited for. Shows a progress bar where stderr is a terminal. Raises StoreError.
     """
-    store, collected = store_of(home, app), Collected()
-    with _alone_in(store):
-        ledger = Ledger.load(store / "place.json")
+    store, collection = traffic_store(home, app), TrafficCollection()
+    with _locked(store):
+        progress = CollectionProgress.load(store / PROGRESS)
         if from_start:
-            ledger = replace(ledger, place=StreamCursor())
+            progress = replace(progress, cursor=StreamCursor())
         with mapped_errors():
             length = int(client.xlen(events_key(app)))
-        with tqdm(total=length, desc="collect", unit="record", unit_scale=True, disable=None) as progress:
-            for parts in _groups(client, app, ledger.place):
-                _add(store, parts, collected)
+        with tqdm(total=length, desc="collect", unit="record", unit_scale=True, disable=None) as bar:
+            for parts in _groups(client, app, progress.cursor):
+                _add(store, parts, collection)
                 for entries in parts:
-                    ledger = ledger.after(entries)
-                ledger.save(store / "place.json")
-                progress.update(sum(len(entries.ids) for entries in parts))
-    return collected
+                    progress = progress.after(entries)
+                progress.save(store / PROGRESS)
+                bar.update(sum(len(entries.ids) for entries in parts))
+    return collection
 
 
-def bring_traffic(home: Home, app: str, folder: Path) -> list[str]:
-    """Link the application's partitions into the folder that `ingest.traffic` of a workspace names; the days that
-    changed there.
+def link_traffic(home: Home, app: str, folder: Path) -> list[str]:
+    """Link the application's partitions into `folder`, which `ingest.traffic` of a workspace names; returns the days
+    that changed there.
 
-    Linked are the files, not their names: a collection puts a new file in place, and a run goes on with what it began
-    with. Nothing is removed. Where links cannot be made, files are copied.
+    The links are hard: a later collection puts a new file in place of the old, and a run keeps what it began with.
+    Nothing is removed. Where links cannot be made, files are copied.
     """
-    store, changed = store_of(home, app), set()
+    store, changed = traffic_store(home, app), set()
     if not store.exists():
         return []
-    with _alone_in(store):
+    with _locked(store):
         for name in TABLES:
             for source in day_files(store / name):
                 target = folder / app / name / source.name
@@ -154,20 +162,20 @@ def bring_traffic(home: Home, app: str, folder: Path) -> list[str]:
 
 
 @dataclass(frozen=True)
-class Day:
+class DayCounts:
     """How many rows of a day were collected, by table."""
 
     day: str
     rows: dict[str, int]
 
 
-def collected_days(home: Home, app: str) -> list[Day]:
-    """What is kept of each day."""
+def collected_days(home: Home, app: str) -> list[DayCounts]:
+    """What was collected of each day."""
     counts: dict[str, dict[str, int]] = {}
     for name in LOGGED:
-        for path in day_files(store_of(home, app) / name):
+        for path in day_files(traffic_store(home, app) / name):
             counts.setdefault(path.stem.removeprefix("day="), dict.fromkeys(LOGGED, 0))[name] = n_rows(path)
-    return [Day(day, rows) for day, rows in sorted(counts.items())]
+    return [DayCounts(day, rows) for day, rows in sorted(counts.items())]
 
 
 def _groups(client: Client, app: str, cursor: StreamCursor) -> Iterator[list[NextEntries]]:
@@ -183,20 +191,20 @@ def _groups(client: Client, app: str, cursor: StreamCursor) -> Iterator[list[Nex
             group = []
 
 
-def _add(store: Path, parts: list[NextEntries], collected: Collected) -> None:
-    read = [rows_of(one.ids, one.records) for one in parts]
+def _add(store: Path, parts: list[NextEntries], collection: TrafficCollection) -> None:
+    read = [rows_by_table(one.ids, one.records) for one in parts]
     for name in LOGGED:
         for file, count in add_rows(store / name, pl.concat([tables[name] for tables in read])).items():
-            collected.rows[name] += count
-            collected.days.add(file.removeprefix("day=").removesuffix(".parquet"))
-    collected.n_read += sum(len(one.ids) for one in parts)
-    collected.n_lost += sum(one.n_lost for one in parts)
-    collected.is_other |= any(one.is_other for one in parts)
+            collection.rows[name] += count
+            collection.days.add(file.removeprefix("day=").removesuffix(".parquet"))
+    collection.n_read += sum(len(one.ids) for one in parts)
+    collection.n_lost += sum(one.n_lost for one in parts)
+    collection.is_other |= any(one.is_other for one in parts)
 
 
 @contextmanager
-def _alone_in(store: Path) -> Iterator[None]:
-    """Wait for whoever else writes or reads the partitions as a whole; a lock of the system, which a kill ends."""
+def _locked(store: Path) -> Iterator[None]:
+    """One at a time writes the partitions, or links them; a kill ends the lock."""
     store.mkdir(parents=True, exist_ok=True)
     with FileLock(store / ".lock"):
         yield

@@ -24,8 +24,8 @@ from sources.canonical.refusals import load_refusals
 from sources.validation.baseline import read_baseline
 from sources.validation.data_docs import write_docs
 from sources.validation.suite_engine import suite_engine
-from sources.validation.table_check import Parts
-from sources.validation.validation import How, Validation, examine, scan_tables
+from sources.validation.table_check import RowFolders
+from sources.validation.validation import Validation, check_tables, scan_tables
 
 
 class Params(Group):
@@ -39,13 +39,15 @@ def run(settings: Params, clock: Clock | None = None) -> dict[str, Any]:
     """Validate `data/raw/`; returns the counts. clock: says what is in the future, by default the wall's."""
     report = run_folder() / "validation"
     with whole_folder(VALID) as valid, whole_folder(QUARANTINE) as quarantine:
-        validation = examine(
+        validation = check_tables(
             scan_tables(RAW),
             settings.validate_,
-            Parts(valid, quarantine),
+            RowFolders(valid, quarantine),
             baseline=read_baseline(settings.validate_.baseline),
             now=(clock or WallClock()).now(),
-            how=How(Origins(RAW), load_refusals(RAW), suite_engine(settings.features.engine)),
+            origins=Origins(RAW),
+            refused=load_refusals(RAW),
+            engine=suite_engine(settings.features.engine),
         )
         with whole_folder(report) as folder:
             _write_report(validation, folder)

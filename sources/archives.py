@@ -1,4 +1,4 @@
-"""Zip archives from elsewhere: looked at before anything is unpacked, and only the files asked for come out."""
+"""Zip archives from elsewhere: every member is checked first, then only the wanted files are unpacked."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def unpack(archive: Path, target: Path, wanted: Callable[[PurePosixPath], bool])
                 if wanted(PurePosixPath(member.filename)):
                     _write(content, member, target / member.filename)
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
-        # RuntimeError is what zipfile says to a member under a password.
+        # zipfile raises RuntimeError for a member under a password.
         raise SourceError(
             f"{archive} cannot be unpacked: {error}.",
             "It was cut short or damaged on the way. Download it again, and compare its size with the publisher's.",

@@ -1,4 +1,4 @@
-"""`slate baseline`: what the data is held against, and how today's becomes the new normal."""
+"""`slate baseline`: the validation that new data is compared with; `accept` makes it the last one."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ def show(context: typer.Context, *, as_json: AsJson = False) -> None:
     path, result = _path(), _last_result()
     baseline = read_baseline(path)
     drifts = result.get("drift", [])
-    told = {"baseline": path, "rows": dict(baseline.rows), "profiled": sorted(baseline.profiles), "drift": drifts}
+    shown = {"baseline": path, "rows": dict(baseline.rows), "profiled": sorted(baseline.profiles), "drift": drifts}
     head = f"{path}: " + (_volumes(baseline.rows) if baseline.rows else "nothing was accepted yet")
-    print_result(told, as_json, "\n".join([head, *map(_line, drifts)]))
+    print_result(shown, as_json, "\n".join([head, *map(_line, drifts)]))
 
 
 def _line(drift: dict[str, Any]) -> str:
@@ -43,8 +43,8 @@ def _line(drift: dict[str, Any]) -> str:
 def accept(*, as_json: AsJson = False) -> None:
     """Take the last validation of this checkout as the baseline, also if it failed for nothing but the old one."""
     path, result = _path(), _last_result()
-    _check_it_is_sound(result)
-    write_json({"tables": _what_is_compared(result)}, Path(path))
+    _check_result(result)
+    write_json({"tables": _baseline_content(result)}, Path(path))
     rows = {name: table["rows"] for name, table in result["tables"].items()}
     text = f"{path}: {_volumes(rows)}\nCommit it; `dvc repro` holds the data against it from now on."
     print_result({"baseline": path, "rows": rows}, as_json, text)
@@ -69,7 +69,7 @@ def _last_result() -> dict[str, Any]:
     return result
 
 
-def _check_it_is_sound(result: dict[str, Any]) -> None:
+def _check_result(result: dict[str, Any]) -> None:
     from contracts.validation_rules import is_about_the_baseline
 
     others = sorted({one["rule"] for one in result["failures"] if not is_about_the_baseline(one["rule"])})
@@ -80,7 +80,7 @@ def _check_it_is_sound(result: dict[str, Any]) -> None:
         )
 
 
-def _what_is_compared(result: dict[str, Any]) -> dict[str, Any]:
+def _baseline_content(result: dict[str, Any]) -> dict[str, Any]:
     return {name: {"rows": table["rows"], "profile": table["profile"]} for name, table in result["tables"].items()}
 
 

@@ -45,9 +45,9 @@ def inspect(paths: Paths, *, as_json: AsJson = False) -> None:
 
 def _print(inspection: Inspection, blocks: dict[str, str], named: str | None) -> None:
     """named: what the application is called that had other data so far."""
-    for part in inspection.parts:
-        files = part.names[0] if len(part.names) == 1 else f"{part.names[0]} and {len(part.names) - 1} more"
-        print(f"# {part.guess.table if part.guess else 'not recognised'}: {files}")
+    for group in inspection.groups:
+        files = group.names[0] if len(group.names) == 1 else f"{group.names[0]} and {len(group.names) - 1} more"
+        print(f"# {group.guess.table if group.guess else 'not recognised'}: {files}")
     if inspection.report:
         for line in str(inspection.report).splitlines():
             print(f"#   {line}")

@@ -1,4 +1,4 @@
-"""`slate quarantine`: what the last validation put aside, by rule, and some of its rows."""
+"""`slate quarantine`: the rows that the last validation put aside, counted by rule, and some of them."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def _table(report: Path, name: str, counts: dict[str, Any], rule: str, n_rows: i
     from contracts.tables import read_parquet
 
     rules = counts.get("rules", {})
-    broken = {one: told["rows_broken"] for one, told in rules.items() if told["rows_broken"]}
+    broken = {one: result["rows_broken"] for one, result in rules.items() if result["rows_broken"]}
     rows = read_parquet(report / "quarantine" / f"{name}.parquet")
     if rule:
         broken = {one: count for one, count in broken.items() if one == rule}
@@ -88,8 +88,8 @@ def _print(result: dict[str, Any], report: Path, tables: dict[str, Any]) -> None
     for name, table in tables.items():
         share = table["quarantined"] / table["rows"] if table["rows"] else 0.0
         print(f"{name}: {table['quarantined']:,} of {table['rows']:,} rows in quarantine ({share:.2%})")
-        for rule, told in table["by_rule"].items():
-            print(f"  {told['rows']:>9,}  {rule:26}expected that {told['says']}")
+        for rule, broken in table["by_rule"].items():
+            print(f"  {broken['rows']:>9,}  {rule:26}expected that {broken['says']}")
         for row in table["sample"]:
             print(f"    {_line(row)}")
     print(f"{'passed' if result['success'] else 'failed'}; every row and rule: {report}")

@@ -26,10 +26,10 @@ def simulate(
 ) -> None:
     """Write what people did in a made-up world, day by day, and the truth behind it."""
     from contracts.whole_files import whole_folder
-    from sources.simulator.nature import Spec, kind_named
-    from sources.simulator.write import write_world
+    from sources.simulator.world_files import write_world
+    from sources.simulator.world_spec import WorldSpec, world_kind
 
-    spec = Spec(kind_named(app), n_users, n_items, n_days, seed)
+    spec = WorldSpec(world_kind(app), n_users, n_items, n_days, seed)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise WorkspaceError(f"{out} is there already, and not empty.", "Name another folder, or remove it first.")
     with whole_folder(out.absolute()) as folder:

@@ -1,4 +1,4 @@
-"""`slate traffic`: what servers showed and what people did with it, on its way back into training."""
+"""`slate traffic`: what servers showed and what people did with it, collected for training."""
 
 from __future__ import annotations
 
@@ -16,10 +16,12 @@ from contracts.home import Home, find_home
 
 if TYPE_CHECKING:
     from contracts.settings.settings import Settings
-    from pipelines.traffic_collection import Collected
+    from pipelines.traffic_collection import TrafficCollection
 
 commands = typer.Typer(
-    name="traffic", help="Impressions and events that were served, on their way back.", no_args_is_help=True
+    name="traffic",
+    help="Served traffic for training: what servers showed, and what people did with it.",
+    no_args_is_help=True,
 )
 
 
@@ -38,13 +40,16 @@ def collect(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Bring what the event log holds into one file a day, and into this workspace, where `dvc repro` sees it."""
+    """Copy served impressions and events from Redis into one file a day, and into this workspace, for `dvc repro`.
+
+    Nothing is removed; `slate collect` removes old feature values.
+    """
     home, settings = find_home(), load_settings()
     while True:
         try:
-            collected = _collect(home, settings, from_start)
-            print_result(collected.to_json(), as_json, _describe(collected))
-            collected.raise_losses()
+            collection = _collect(home, settings, from_start)
+            print_result(collection.to_json(), as_json, _describe(collection))
+            collection.raise_losses()
         except StoreError as error:
             if not watch:
                 raise
@@ -58,35 +63,35 @@ def collect(
 @commands.command()
 def status(*, as_json: AsJson = False) -> None:
     """The days that were collected, and what was lost on the way."""
-    from pipelines.traffic_collection import Ledger, collected_days, store_of
+    from pipelines.traffic_collection import PROGRESS, CollectionProgress, collected_days, traffic_store
 
     home, app = find_home(), load_settings().app
-    ledger = Ledger.load(store_of(home, app) / "place.json")
+    progress = CollectionProgress.load(traffic_store(home, app) / PROGRESS)
     days = [{"day": one.day, **one.rows} for one in collected_days(home, app)]
-    lost = {"lost": ledger.n_lost, "other_streams": ledger.n_other}
+    lost = {"lost": progress.n_lost, "other_streams": progress.n_other}
     lines = [table(days, list(days[0])) if days else "nothing collected yet"]
-    if ledger.n_lost:
-        lines.append(f"{ledger.n_lost:,} records were cut off before they were collected")
-    if ledger.n_other:
-        lines.append(f"Redis was emptied or restored {ledger.n_other} time(s) between two collections")
+    if progress.n_lost:
+        lines.append(f"{progress.n_lost:,} records were cut off before they were collected")
+    if progress.n_other:
+        lines.append(f"Redis was emptied or restored {progress.n_other} time(s) between two collections")
     print_result({"days": days, **lost}, as_json, "\n".join(lines))
 
 
-def _collect(home: Home, settings: Settings, from_start: bool) -> Collected:
+def _collect(home: Home, settings: Settings, from_start: bool) -> TrafficCollection:
     from feature_store.online.connection import connect
     from feature_store.server.embedded_redis import online_store
-    from pipelines.traffic_collection import bring_traffic, collect_traffic
+    from pipelines.traffic_collection import collect_traffic, link_traffic
 
     with online_store(home) as url, connect(url) as client:
-        collected = collect_traffic(client, home, settings.app, from_start=from_start)
-    bring_traffic(home, settings.app, Path.cwd() / settings.ingest.traffic)
-    return collected
+        collection = collect_traffic(client, home, settings.app, from_start=from_start)
+    link_traffic(home, settings.app, Path.cwd() / settings.ingest.traffic)
+    return collection
 
 
-def _describe(collected: Collected) -> str:
-    if not collected.rows:
-        return f"nothing new in {collected.n_read:,} records"
-    new = ", ".join(f"{count:,} {name}" for name, count in sorted(collected.rows.items()))
-    days = sorted(collected.days)
+def _describe(collection: TrafficCollection) -> str:
+    if not collection.rows:
+        return f"nothing new in {collection.n_read:,} records"
+    new = ", ".join(f"{count:,} {name}" for name, count in sorted(collection.rows.items()))
+    days = sorted(collection.days)
     span = days[0] if len(days) == 1 else f"{len(days)} days, {days[0]} to {days[-1]}"
     return f"{new} of {span}; `dvc repro` trains on them"

@@ -1,4 +1,4 @@
-"""`slate collect`: what of the online store nothing refers to any more goes."""
+"""`slate collect`: removes from the online store the feature values that nothing refers to any more."""
 
 from __future__ import annotations
 
@@ -31,7 +31,10 @@ def collect(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Remove old generations from the online store; never one that is served, or that a rollback would go to."""
+    """Remove old feature values from the online store; never those that are served, or that a rollback would go to.
+
+    Served traffic is another thing: `slate traffic collect` copies it.
+    """
     from feature_store.online.connection import connect
     from feature_store.server.embedded_redis import online_store
     from release.journal.journal import Journal

@@ -106,7 +106,7 @@ def prepare(repository: Repository, home: Home, run_id: str, ref: str, overrides
 
         write_overrides(workspace.folder / "params.yaml", overrides)
         link_source(repository.root, workspace.folder)
-        _bring_traffic(workspace)
+        _link_traffic(workspace)
     except BaseException:
         remove(repository, workspace)
         raise
@@ -114,11 +114,11 @@ def prepare(repository: Repository, home: Home, run_id: str, ref: str, overrides
     return workspace
 
 
-def _bring_traffic(workspace: Workspace) -> None:
-    from pipelines.traffic_collection import bring_traffic  # noqa: PLC0415 - polars, which only runs with traffic need
+def _link_traffic(workspace: Workspace) -> None:
+    from pipelines.traffic_collection import link_traffic  # noqa: PLC0415 - polars, which only runs with traffic need
 
     settings = load_settings(workspace.folder / "params.yaml")
-    bring_traffic(workspace.home, settings.app, workspace.folder / settings.ingest.traffic)
+    link_traffic(workspace.home, settings.app, workspace.folder / settings.ingest.traffic)
 
 
 def find(home: Home, run_id: str) -> Workspace:

@@ -1,4 +1,4 @@
-"""From a source's columns to a canonical table: columns, types and order are settled here, once."""
+"""Gives a source's tables their canonical columns, types and row order."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from sources.canonical.origins import ORIGIN
 
 
 def canonical_tables(interactions: pl.DataFrame, items: pl.DataFrame, users: pl.DataFrame) -> CanonicalTables:
-    """The three tables with every canonical column (null where the source has none), typed and in a total order.
+    """The three tables with every canonical column (null where the source has none), typed and sorted.
 
-    Equal rows come out in equal order whatever the order they came in; columns the tables do not know are left out.
+    The order in which rows come in does not matter. Columns that the tables do not know are left out.
     """
     return CanonicalTables(conform(interactions, "interactions"), conform(items, "items"), conform(users, "users"))
 
 
 def conform(table: pl.DataFrame, name: str) -> pl.DataFrame:
-    """The canonical columns of one table, and `file` and `row` behind them where it has these, in a total order."""
+    """One table in its canonical columns, types and order; `file` and `row` stay behind them where it has these."""
     schema, keys = SCHEMAS[name], SORT_KEYS[name]
     columns = [_column(table, column, dtype) for column, dtype in schema.items()]
-    # Rows of equal key are ordered by what is left of them, or two runs could write them in two orders.
+    # Rows of equal key are ordered by their other columns, or two runs could write them in two orders.
     rest = [column for column, dtype in schema.items() if column not in keys and dtype != pl.List(pl.String())]
     origin = [column for column in ORIGIN if column in table.columns]
     return table.select(*columns, *origin).sort([*keys, *rest, *origin])

@@ -1,4 +1,4 @@
-"""Where each row of a canonical table came from: file and row, in the order of the table, beside it."""
+"""Where each row of a canonical table came from: its file and row, beside the table and in its order."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def save_origins(origins: pl.DataFrame, folder: Path, name: str) -> None:
 
 @dataclass(frozen=True)
 class Origins:
-    """The origins of the tables in a folder; None where nothing tells them. Read only for the rows asked about."""
+    """The origins of the tables in a folder; None where none were written. Only the rows asked for are read."""
 
     folder: Path | None = None
 
@@ -34,15 +34,15 @@ class Origins:
         """Columns ORIGIN for the rows at these positions of a table, in their order; null where unknown."""
         path = origin_path(self.folder, name) if self.folder else None
         if path is None or not path.exists() or positions.is_empty():
-            nothing = {
+            unknown = {
                 column: pl.repeat(None, len(positions), dtype=kind, eager=True)
                 for column, kind in ORIGIN_SCHEMA.items()
             }
-            return pl.DataFrame(nothing, schema=ORIGIN_SCHEMA)
-        asked = pl.DataFrame({_POSITION: positions.cast(pl.Int64)})
+            return pl.DataFrame(unknown, schema=ORIGIN_SCHEMA)
+        wanted = pl.DataFrame({_POSITION: positions.cast(pl.Int64)})
         every = pl.scan_parquet(path).with_row_index(_POSITION).with_columns(pl.col(_POSITION).cast(pl.Int64))
-        found = every.filter(pl.col(_POSITION).is_in(positions.cast(pl.Int64).implode())).collect()
-        return asked.join(found, on=_POSITION, how="left", maintain_order="left").select(ORIGIN)
+        known = every.filter(pl.col(_POSITION).is_in(positions.cast(pl.Int64).implode())).collect()
+        return wanted.join(known, on=_POSITION, how="left", maintain_order="left").select(ORIGIN)
 
 
 NO_ORIGINS = Origins()

@@ -1,4 +1,4 @@
-"""Rows that could not be read into a table at all: kept as they were found, with file, row, column and reason."""
+"""Rows that could not be read into a table: kept as text, with file, row, column and reason."""
 
 from __future__ import annotations
 
@@ -20,13 +20,14 @@ SCHEMA = pl.Schema(
         "reason": pl.String(),
     }
 )
-MAX_SHOWN = 200  # characters of what was found: enough to know it again, and a 10 MB cell stays out of every report
+NONE_REFUSED = pl.DataFrame(schema=SCHEMA)
+MAX_SHOWN = 200  # characters of a cell: enough to recognise it, and no report holds a cell of 10 MB
 REFUSED = "refused.parquet"
 
 
 @dataclass
 class Refusals:
-    """Collects refused rows; a row with two unreadable cells is one row, told by the first."""
+    """Gathers refused rows. A row with two unreadable cells counts once, with its first reason."""
 
     frames: list[pl.DataFrame] = field(default_factory=list)
 
@@ -36,16 +37,17 @@ class Refusals:
             self.frames.append(rows.with_columns(pl.col("found").str.slice(0, MAX_SHOWN)).select(SCHEMA.names()))
 
     def add_ragged(self, table: str, file: str, rows: Iterable[tuple[int, int, int, str]]) -> None:
-        """Take rows with too few or too many fields: (row, expected, found, text); none found: no JSON."""
+        """Take rows with too few or too many fields: (row, fields expected, fields there, text); no fields: no JSON."""
         listed = [
-            (table, file, row, None, text[:MAX_SHOWN], _said(expected, found)) for row, expected, found, text in rows
+            (table, file, row, None, text[:MAX_SHOWN], _ragged_reason(n_expected, n_fields))
+            for row, n_expected, n_fields, text in rows
         ]
         self.add(pl.DataFrame(listed, schema=SCHEMA, orient="row"))
 
     def table(self) -> pl.DataFrame:
         """All of them, by table, file and row."""
         if not self.frames:
-            return pl.DataFrame(schema=SCHEMA)
+            return NONE_REFUSED
         rows = pl.concat(self.frames).unique(["table", "file", "row"], keep="first", maintain_order=True)
         return rows.sort("table", "file", "row")
 
@@ -57,16 +59,16 @@ class Refusals:
         return ""
 
 
-def _said(expected: int, found: int) -> str:
-    return f"{found} fields instead of {expected}" if found else "no JSON object with any of the mapped columns"
+def _ragged_reason(n_expected: int, n_fields: int) -> str:
+    return f"{n_fields} fields instead of {n_expected}" if n_fields else "no JSON object with any of the mapped columns"
 
 
 def save_refusals(rows: pl.DataFrame, folder: Path) -> None:
-    """Write the refused rows beside the tables they did not make it into."""
+    """Write the refused rows beside the tables."""
     write_parquet(rows, folder / REFUSED)
 
 
 def load_refusals(folder: Path) -> pl.DataFrame:
-    """What `save_refusals` wrote; no rows where the source refuses none."""
+    """What `save_refusals` wrote; no rows where none were refused."""
     path = folder / REFUSED
-    return read_parquet(path) if path.exists() else pl.DataFrame(schema=SCHEMA)
+    return read_parquet(path) if path.exists() else NONE_REFUSED

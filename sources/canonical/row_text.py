@@ -9,9 +9,9 @@ MAX_SHOWN = 200  # characters of a cell
 
 
 def as_line(row: Mapping[str, object]) -> str:
-    """A row as one line of JSON: what is not there left out, long texts cut."""
-    said = {name: _cut(value) for name, value in row.items() if value is not None}
-    return json.dumps(said, default=str, ensure_ascii=False)
+    """A row as one line of JSON; null cells are left out, long texts are cut."""
+    filled = {name: _cut(value) for name, value in row.items() if value is not None}
+    return json.dumps(filled, default=str, ensure_ascii=False)
 
 
 def _cut(value: object) -> object:

@@ -1,4 +1,4 @@
-"""Which ids are sound, and which a person cannot tell apart: another alphabet's letter, a character nobody sees."""
+"""Sound ids, and ids that look alike: letters of another alphabet, invisible characters."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ _PLAIN = r"^[\x21-\x7e]*$"
 
 
 def sound_ids(ids: pl.Series) -> pl.Series:
-    """Those of the ids, each once, that are more than blanks, not endless, and no look-alike of a plainer one."""
+    """The distinct ids that are not blank, not too long, and no look-alike of a plainer id."""
     distinct = ids.drop_nulls().unique()
     sound = distinct.filter(distinct.str.contains(r"\S") & (distinct.str.len_chars() <= MAX_ID_LENGTH))
     return sound.filter(~sound.is_in(look_alikes(sound).implode()))
 
 
 def look_alikes(ids: pl.Series) -> pl.Series:
-    """Those of the ids that look like another one; of a set that looks the same, the plainest is not among them.
+    """The ids that look like another id; the plainest of those that look the same is not among them.
 
-    An id of another alphabet that looks like no other is as good as any.
+    An id in another alphabet that looks like no other id is sound.
     """
     distinct = ids.drop_nulls().unique()
     odd = distinct.filter(~distinct.str.contains(_PLAIN))
@@ -56,7 +56,7 @@ def look_alikes(ids: pl.Series) -> pl.Series:
 
 
 def skeleton(text: str) -> str:
-    """What is left of a text when characters drawn alike are one, and what is not seen is gone."""
+    """The text with characters that are drawn alike made equal, and invisible ones removed."""
     folded = unicodedata.normalize("NFKC", text).translate(_DRAWN_ALIKE)
     seen = "".join(one for one in folded if unicodedata.category(one) not in ("Cf", "Cc"))
     return " ".join(seen.split())

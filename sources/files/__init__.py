@@ -1,1 +1,1 @@
-"""Source `files`: a team's own export, read as the mapping in params.yaml says."""
+"""Source `files`: reads a team's own export by the mapping in params.yaml."""

@@ -1,4 +1,4 @@
-"""Where an export lies: a file, a folder, a pattern or a URL, as the data files in it, each opened as plain bytes."""
+"""Finds the data files of an export (a file, a folder, a pattern or a URL), and opens each as plain bytes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FORMATS: dict[str, Format] = {
     ".parquet": "parquet", ".pq": "parquet",
 }  # fmt: skip
 COMPRESSIONS = {".gz": "gzip", ".zst": "zstd", ".zstd": "zstd"}
-# Logs compress to a fiftieth at best; small files are no danger, however often they say the same.
+# Logs compress to a fiftieth at best. Small files are no danger, however much they expand.
 MAX_EXPANSION = 200
 HARMLESS_BYTES = 256 * 2**20
 N_SHOWN = 10
@@ -28,7 +28,7 @@ N_SHOWN = 10
 
 @dataclass(frozen=True)
 class DataFile:
-    """One file of an export. path: on its file system; name: below the place it was found in, for people."""
+    """One file of an export. path: on its file system; name: below the folder it was found in, for people."""
 
     fs: Any
     path: str
@@ -36,7 +36,7 @@ class DataFile:
 
     @property
     def format(self) -> Format | None:
-        """What the name says; None where it says nothing."""
+        """The format by the ending of the name; None where the ending is unknown."""
         name = PurePosixPath(self.name)
         return FORMATS.get((name.with_suffix("") if self.compression else name).suffix.lower())
 
@@ -46,7 +46,7 @@ class DataFile:
 
     @property
     def partitions(self) -> dict[str, str]:
-        """What hive-style folders say: `day=2024-01-31/x.csv` has day."""
+        """Column values in the names of hive-style folders: `day=2024-01-31/x.csv` has `day`."""
         pairs = (part.split("=", 1) for part in PurePosixPath(self.name).parts[:-1] if "=" in part)
         return dict(pairs)
 
@@ -54,15 +54,15 @@ class DataFile:
     def open(self) -> Iterator[BinaryIO]:
         """The content, decompressed as it is read.
 
-        Raises SourceError, also while it is read, when it is cut short or damaged, or expands beyond reason.
+        Raises SourceError, also while it is read, when the file is cut short or damaged, or expands beyond reason.
         """
-        with self._plain() as raw, _as_ours(self.name):
+        with self._plain() as raw, _read_errors(self.name):
             if self.compression is None:
                 yield raw
                 return
             allowed = max(HARMLESS_BYTES, MAX_EXPANSION * int(self.fs.size(self.path) or 0))
             expanded = pa.CompressedInputStream(pa.PythonFile(raw, mode="r"), self.compression)
-            with io.BufferedReader(_Bounded(expanded, allowed, self.name), 1 << 20) as stream:
+            with io.BufferedReader(_BoundedStream(expanded, allowed, self.name), 1 << 20) as stream:
                 yield stream
 
     @contextmanager
@@ -78,20 +78,20 @@ class DataFile:
 
 
 @contextmanager
-def _as_ours(name: str) -> Iterator[None]:
+def _read_errors(name: str) -> Iterator[None]:
     try:
         yield
     except (pa.ArrowException, EOFError, OSError) as error:
         if isinstance(error, OSError) and error.errno is not None:
-            raise  # the disk's own
+            raise  # an error of the disk
         raise SourceError(
             f"{name} cannot be read to its end: {error}.",
             "It was cut short or damaged on the way. Export or copy it again, and compare the sizes.",
         ) from error
 
 
-class _Bounded(io.RawIOBase):
-    """A stream that ends in an error once it gave more than is plausible."""
+class _BoundedStream(io.RawIOBase):
+    """A stream that raises once more bytes came than are plausible."""
 
     def __init__(self, stream: Any, allowed: int, name: str) -> None:
         self._stream = stream
@@ -122,39 +122,41 @@ def is_url(path: str) -> bool:
 def find_files(root: str, path: str) -> list[DataFile]:
     """The data files at `path` (a file, a folder with all below it, or a pattern) inside `root`, by name.
 
-    Either may be a URL; a path that is one stands for itself. In folders and patterns, hidden files and those whose
-    names end in nothing known are left out. Raises SourceError where nothing is found.
+    Either may be a URL; where `path` is one, `root` does not matter. Hidden files in folders and patterns are left out,
+    and those with an unknown ending. Raises SourceError where nothing is found.
     """
     whole = path if is_url(path) or path.startswith("/") else f"{root.rstrip('/')}/{path}"
-    fs, place = _file_system(whole)
-    place = place.rstrip("/").removesuffix("/.")
-    if fs.isfile(place):
-        return [
-            DataFile(fs, place, place.removeprefix(_above_partitions(str(PurePosixPath(place).parent))).lstrip("/"))
-        ]
-    base = _above_partitions(place) if fs.isdir(place) else _before_pattern(place)
-    found = fs.find(place) if fs.isdir(place) else [one for hit in fs.glob(place) for one in _below(fs, hit)]
-    files = [DataFile(fs, one, one.removeprefix(base).lstrip("/")) for one in sorted(set(found))]
+    fs, location = _file_system(whole)
+    location = location.rstrip("/").removesuffix("/.")
+    if fs.isfile(location):
+        return [_data_file(fs, location, below=_above_partitions(str(PurePosixPath(location).parent)))]
+    base = _above_partitions(location) if fs.isdir(location) else _before_pattern(location)
+    paths = fs.find(location) if fs.isdir(location) else [one for hit in fs.glob(location) for one in _below(fs, hit)]
+    files = [_data_file(fs, one, below=base) for one in sorted(set(paths))]
     data = [file for file in files if file.format and not _is_hidden(file.name)]
     if not data:
-        is_there = fs.isdir(place)
+        is_there = fs.isdir(location)
         problem = "holds no data file" if is_there else "is not there, or holds no data file"
-        raise SourceError(f"{whole} {problem}; found {_shown(fs, base)}.", _expected(path))
+        raise SourceError(f"{whole} {problem}; found {_listing(fs, base)}.", _path_advice(path))
     return data
+
+
+def _data_file(fs: Any, path: str, below: str) -> DataFile:
+    return DataFile(fs, path, path.removeprefix(below).lstrip("/"))
 
 
 def _file_system(whole: str) -> tuple[Any, str]:
     try:
-        fs, place = fsspec.core.url_to_fs(whole)
+        fs, location = fsspec.core.url_to_fs(whole)
     except (ImportError, ValueError) as error:
         raise SourceError(
             f"{whole} cannot be opened: {error}.", "Install what fsspec names there, or copy the data to a folder."
         ) from error
-    return fs, str(place)
+    return fs, str(location)
 
 
 def _above_partitions(folder: str) -> str:
-    """The folder above those whose names say something of the data: `day=2024-01-31`."""
+    """The folder above the hive-style ones, such as `day=2024-01-31`."""
     path = PurePosixPath(folder)
     while "=" in path.name:
         path = path.parent
@@ -165,8 +167,8 @@ def _below(fs: Any, path: str) -> list[str]:
     return list(fs.find(path)) if fs.isdir(path) else [path]
 
 
-def _before_pattern(place: str) -> str:
-    parts = PurePosixPath(place).parts
+def _before_pattern(location: str) -> str:
+    parts = PurePosixPath(location).parts
     plain = [part for index, part in enumerate(parts) if not any(set(one) & set("*?[") for one in parts[: index + 1])]
     return str(PurePosixPath(*(plain if len(plain) < len(parts) else plain[:-1])))
 
@@ -175,14 +177,14 @@ def _is_hidden(name: str) -> bool:
     return any(part.startswith((".", "_")) for part in PurePosixPath(name).parts)
 
 
-def _shown(fs: Any, folder: str) -> str:
+def _listing(fs: Any, folder: str) -> str:
     if not fs.isdir(folder):
         return "no such file or folder"
     names = sorted(PurePosixPath(one).name for one in fs.ls(folder, detail=False))
     return ", ".join(names[:N_SHOWN]) + (", ..." if len(names) > N_SHOWN else "") or "an empty folder"
 
 
-def _expected(path: str) -> str:
+def _path_advice(path: str) -> str:
     endings = ", ".join(FORMATS)
     return (
         f"Mend the path `{path}` under ingest in params.yaml; data files end in {endings}, each also with .gz or .zst."

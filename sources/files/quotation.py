@@ -1,6 +1,6 @@
-"""Quotation marks that nothing closes: a parser takes all that follows, rows included, for one cell, and says nothing.
+"""Finds quotation marks that are never closed: a parser takes all rows that follow for one cell, and raises nothing.
 
-What was read is held against what stands there: an odd number of marks, or fewer rows than lines, is looked into.
+A file with an odd number of marks, or with fewer rows than lines, is looked into.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 from contracts.errors import SourceError
 
-FEWEST_HIDDEN = 3  # lines inside of one cell that have as many separators as rows have: no text looks so by chance
+FEWEST_HIDDEN = 3  # lines inside one cell with as many separators as a row has: no text looks like this by chance
 
 
 class CountedStream(io.RawIOBase):
@@ -33,18 +33,18 @@ class CountedStream(io.RawIOBase):
         return chunk
 
     def may_hide_rows(self, n_rows: int) -> bool:
-        """Whether rows may have been taken for text. n_rows: that were found, the one of column names included."""
+        """Whether rows may have been taken for text. n_rows: rows read, the one of column names included."""
         return self.n_marks % 2 == 1 or (self.n_marks > 0 and self.n_lines > n_rows)
 
 
 def check_quotation(stream: Any, name: str, encoding: str, separator: str) -> None:
-    """Raise SourceError where a mark is left open to the end of the file, or hides lines that are rows by their look.
+    """Raise SourceError where a mark is open to the end of the file, or hides lines that look like rows.
 
-    stream: of the whole file, from its beginning.
+    stream: the whole file, from its beginning.
     """
     with io.TextIOWrapper(stream, encoding=encoding, newline="") as text:
         lines = _Lines(text)
-        # Strictly, for else the end of the file closes every mark.
+        # Strict, or the end of the file closes every mark.
         rows = csv.reader(lines, delimiter=separator, strict=True)
         n_columns, row = 0, 0
         while True:
@@ -56,13 +56,13 @@ def check_quotation(stream: Any, name: str, encoding: str, separator: str) -> No
             except csv.Error as error:
                 if "unexpected end of data" in str(error) or "field larger" in str(error):
                     raise _open_mark(name, row, lines.held[0], "nothing closes it") from error
-                # Else a cell goes on behind its last mark, which the parser takes as it stands.
+                # Any other error is text behind a closing mark, which the parser accepts.
             else:
                 n_columns = n_columns or len(fields)
             hidden = lines.held[1:-1]
             if len(hidden) >= FEWEST_HIDDEN and all(line.count(separator) == n_columns - 1 for line in hidden):
-                told = f"{len(hidden):,} lines that look like rows stand before the next one"
-                raise _open_mark(name, row, lines.held[0], told)
+                consequence = f"{len(hidden):,} lines that look like rows stand before the next one"
+                raise _open_mark(name, row, lines.held[0], consequence)
 
 
 class _Lines:
@@ -81,9 +81,9 @@ class _Lines:
         return line
 
 
-def _open_mark(name: str, row: int, line: str, told: str) -> SourceError:
+def _open_mark(name: str, row: int, line: str, consequence: str) -> SourceError:
     return SourceError(
-        f"{name}, row {row}: a quotation mark is left open, and {told}: {line.strip()[:200]}",
+        f"{name}, row {row}: a quotation mark is left open, and {consequence}: {line.strip()[:200]}",
         "Close it there, double it inside a text, or set `quoted: false` beside its path in params.yaml, if marks are "
         "ordinary text in this file.",
     )

@@ -1,6 +1,6 @@
-"""The rows of one data file, as text and in batches: CSV, TSV, JSON lines, Parquet. What is the file's fault stops.
+"""The rows of one data file, as text and in batches: CSV, TSV, JSON lines, Parquet.
 
-A row is counted as a spreadsheet shows it: from 1, the line of column names included. Memory stays flat.
+Rows are numbered as a spreadsheet shows them: from 1, the line of column names included. Memory stays flat.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ BATCH_ROWS = 400_000
 SEPARATORS = (",", ";", "\t", "|")
 LINE = "line"
 UUID_BYTES = 16
-NEVER = "\x01"  # stands in no JSON: a line of it is one field
+NEVER = "\x01"  # never occurs in JSON, so that a line is one field
 
 Ragged = tuple[int, int, int, str]
 
 
 @dataclass
 class RawRows:
-    """A batch. table: the columns asked for as they were found, under their own names; rows: the number of each.
+    """A batch. table: the wanted columns under their own names, cells as the file has them; rows: the number of each.
 
     ragged: (row, fields expected, fields found, text) of rows left out of the table; absent: columns that no row has.
     """
@@ -67,14 +67,14 @@ def read_rows(file: DataFile, settings: TableFiles, columns: Sequence[str]) -> I
     n_rows = 0
     for batch in readers[kind](file, settings, inside):
         n_rows += len(batch.rows) + len(batch.ragged)
-        said = [pl.lit(value).alias(name) for name, value in named.items()]
-        yield RawRows(batch.rows, batch.table.with_columns(said), batch.ragged, batch.absent)
+        from_folders = [pl.lit(value).alias(name) for name, value in named.items()]
+        yield RawRows(batch.rows, batch.table.with_columns(from_folders), batch.ragged, batch.absent)
     if not n_rows:
         raise SourceError(f"{file.name} holds no rows.", "Export it again, or take it away if nothing happened then.")
 
 
 def separator_of(file: DataFile, settings: TableFiles) -> str:
-    """What parts the fields of a text table."""
+    """The separator between the fields of a text table."""
     return settings.separator or ("\t" if (settings.format or file.format) == "tsv" else ",")
 
 
@@ -100,7 +100,7 @@ def _delimited(file: DataFile, settings: TableFiles, columns: Sequence[str]) -> 
     separator = separator_of(file, settings)
     names = read_header(file, settings)
     check_columns(file.name, names, columns, separator)
-    # Names may be empty or repeat where nobody asks for them; for the parser they must differ.
+    # Names of unwanted columns may be empty or repeat; the parser needs them to differ.
     unique = [name if name in columns else f"{position} {name}" for position, name in enumerate(names)]
     quote = '"' if settings.quoted else False
     parse = pyarrow.csv.ParseOptions(
@@ -136,18 +136,18 @@ def _json_lines(file: DataFile, settings: TableFiles, columns: Sequence[str]) ->
 
 def _json_cell(name: str) -> pl.Expr:
     """The value at a name; dots lead into objects, unless the key itself has them."""
-    found = pl.col(LINE).str.json_path_match("$" + "".join(f"['{part}']" for part in name.split(".")))
-    return pl.coalesce(found, pl.col(LINE).str.json_path_match(f"$['{name}']")) if "." in name else found
+    value = pl.col(LINE).str.json_path_match("$" + "".join(f"['{part}']" for part in name.split(".")))
+    return pl.coalesce(value, pl.col(LINE).str.json_path_match(f"$['{name}']")) if "." in name else value
 
 
 def _absent(lines: pl.Series, table: pl.DataFrame) -> Iterator[str]:
     """The columns whose key stands in no line; a key that is there and always null is not absent."""
     for name in table.columns:
         leaf = name.rsplit(".", 1)[-1]
-        # As it is, and with what is no ASCII escaped.
+        # As it is, and with non-ASCII characters escaped.
         keys = (json.dumps(leaf, ensure_ascii=False), json.dumps(leaf))
-        is_told = table[name].is_not_null().any() or any(lines.str.contains(key, literal=True).any() for key in keys)
-        if len(table) and not is_told:
+        is_there = table[name].is_not_null().any() or any(lines.str.contains(key, literal=True).any() for key in keys)
+        if len(table) and not is_there:
             yield name
 
 
@@ -173,7 +173,7 @@ def _parsed(
     encoding: str,
     first_row: int,
 ) -> Iterator[RawRows]:
-    """The wanted columns of a text table as text, rows without anything in any column left out."""
+    """The wanted columns of a text table as text, without rows that are blank in every column."""
     ragged: list[Ragged] = []
 
     def set_aside(row: Any) -> str:
@@ -181,39 +181,44 @@ def _parsed(
         return "skip"
 
     parse.invalid_row_handler = set_aside
+    numbers = _RowNumbers(first_row)
+    ahead = ReadAhead(stream)
+    with _parser_errors(file, encoding, ahead):
+        for table in _text_blocks(ahead, parse, names, encoding, first_row):
+            rows = numbers.take(len(table), [row for row, *_ in ragged])
+            filled = table.select(pl.any_horizontal(pl.all() != "")).to_series()
+            rows_aside, ragged[:] = ragged[:], []
+            kept = table.select(wanted).filter(filled)
+            yield RawRows(rows.filter(filled), kept, [row for row in rows_aside if row[3].strip()])
+        ahead.check()
+        if ragged:
+            no_rows = pl.Series("row", [], dtype=pl.Int64)
+            yield RawRows(no_rows, pl.DataFrame(schema=dict.fromkeys(wanted, pl.String)), ragged)
+
+
+def _text_blocks(
+    ahead: ReadAhead, parse: pyarrow.csv.ParseOptions, names: list[str], encoding: str, first_row: int
+) -> Iterator[pl.DataFrame]:
+    """The parsed blocks, every column as text; none where the file ends before its first row."""
     read = pyarrow.csv.ReadOptions(
         column_names=names,
         skip_rows=first_row - 1,
-        use_threads=False,  # or ragged rows come without their number
+        use_threads=False,  # with threads, ragged rows come without their number
         block_size=BLOCK_BYTES,
         encoding=encoding,
     )
     convert = pyarrow.csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False)
-    numbers = _RowNumbers(first_row)
-    ahead = ReadAhead(stream)
-    with _parser_errors(file, encoding, ahead):
-        try:
-            reader = pyarrow.csv.open_csv(
-                ahead.given(), read_options=read, parse_options=parse, convert_options=convert
-            )
-        except pa.ArrowInvalid as error:
-            # The second where the column names end with the file.
-            if "Empty CSV file" not in str(error) and "Could not skip initial" not in str(error):
-                raise
-            ahead.check()
-            return
-        for block in reader:
-            table = pl.DataFrame(pl.from_arrow(pa.Table.from_batches([block])))
-            rows = numbers.take(len(table), [row for row, *_ in ragged])
-            filled = table.select(pl.any_horizontal(pl.all() != "")).to_series()
-            told, ragged[:] = ragged[:], []
-            kept = table.select(wanted).filter(filled)
-            yield RawRows(rows.filter(filled), kept, [row for row in told if row[3].strip()])
-        ahead.check()
-        if ragged:
-            yield RawRows(
-                pl.Series("row", [], dtype=pl.Int64), pl.DataFrame(schema=dict.fromkeys(wanted, pl.String)), ragged
-            )
+    try:
+        reader = pyarrow.csv.open_csv(
+            ahead.parser_stream(), read_options=read, parse_options=parse, convert_options=convert
+        )
+    except pa.ArrowInvalid as error:
+        # The second message is that of a file that ends after its column names.
+        if "Empty CSV file" not in str(error) and "Could not skip initial" not in str(error):
+            raise
+        return
+    for block in reader:
+        yield pl.DataFrame(pl.from_arrow(pa.Table.from_batches([block])))
 
 
 class _RowNumbers:
@@ -252,9 +257,9 @@ def _parser_errors(file: DataFile, encoding: str, ahead: ReadAhead) -> Iterator[
 
 
 def _wrong_encoding(file: DataFile, encoding: str) -> SourceError:
-    row, found = _first_undecodable(file, encoding)
+    row, content = _first_undecodable(file, encoding)
     return SourceError(
-        f"{file.name}, row {row}: {found!r} is not {encoding}.",
+        f"{file.name}, row {row}: {content!r} is not {encoding}.",
         "Set `encoding` beside its path to what it is, such as cp1252 or latin-1; `slate inspect` guesses it.",
     )
 
@@ -269,43 +274,43 @@ def _first_undecodable(file: DataFile, encoding: str) -> tuple[int, bytes]:
     return 1, b"the first bytes"
 
 
-def check_columns(name: str, found: Sequence[str], wanted: Sequence[str], separator: str | None = None) -> None:
-    """Raise SourceError when a column is missing or named twice, or the line was parted by another separator."""
-    missing = [column for column in wanted if column not in found]
-    other = _likelier_separator(found, separator) if missing else None
+def check_columns(name: str, columns: Sequence[str], wanted: Sequence[str], separator: str | None = None) -> None:
+    """Raise SourceError when a column is missing or named twice, or the line has another separator."""
+    missing = [column for column in wanted if column not in columns]
+    other = _likelier_separator(columns, separator) if missing else None
     if other:
         raise SourceError(
-            f"{name}, row 1: parted by {separator!r} it is {len(found)} column(s): {found[0][:200]}.",
+            f"{name}, row 1: parted by {separator!r} it is {len(columns)} column(s): {columns[0][:200]}.",
             f"It looks parted by {other!r}: set `separator: {other!r}` beside its path in params.yaml.",
         )
     if missing:
         raise SourceError(
-            f"{name}, row 1: column {', '.join(missing)} is missing; found {', '.join(found)}."
-            + _did_you_mean(missing[0], found),
+            f"{name}, row 1: column {', '.join(missing)} is missing; found {', '.join(columns)}."
+            + _did_you_mean(missing[0], columns),
             "Mend the column mapping under ingest.files in params.yaml, or the file.",
         )
-    twice = sorted({column for column in found if column and found.count(column) > 1})
+    twice = sorted({column for column in columns if column and columns.count(column) > 1})
     if twice:
         raise SourceError(
-            f"{name}, row 1: column {', '.join(twice)} is named twice in {', '.join(found)}.",
+            f"{name}, row 1: column {', '.join(twice)} is named twice in {', '.join(columns)}.",
             "Which one counts? Rename or remove the other in the file.",
         )
 
 
-def _likelier_separator(found: Sequence[str], separator: str | None) -> str | None:
-    if separator is None or len(found) > 2:
+def _likelier_separator(columns: Sequence[str], separator: str | None) -> str | None:
+    if separator is None or len(columns) > 2:
         return None
-    line = separator.join(found)
-    return next((one for one in SEPARATORS if one != separator and line.count(one) >= len(found)), None)
+    line = separator.join(columns)
+    return next((one for one in SEPARATORS if one != separator and line.count(one) >= len(columns)), None)
 
 
-def _did_you_mean(name: str, found: Sequence[str]) -> str:
-    close = difflib.get_close_matches(name.lower(), [one.lower() for one in found], n=1)
-    return f" Did you mean {next(one for one in found if one.lower() == close[0])}?" if close else ""
+def _did_you_mean(name: str, columns: Sequence[str]) -> str:
+    close = difflib.get_close_matches(name.lower(), [one.lower() for one in columns], n=1)
+    return f" Did you mean {next(one for one in columns if one.lower() == close[0])}?" if close else ""
 
 
 def _parquet(file: DataFile, settings: TableFiles, columns: Sequence[str]) -> Iterator[RawRows]:
-    del settings  # Parquet says all of it itself
+    del settings  # a Parquet file needs no settings
     if file.compression:
         raise SourceError(f"{file.name}: Parquet is compressed inside, not as a file.", "Decompress the file.")
     numbers = _RowNumbers(1)

@@ -1,8 +1,7 @@
-"""A stream that a parser's own thread reads from, ahead of what is asked of the parser.
+"""A stream for a parser that reads ahead in a thread of its own.
 
-That thread aborts the process (exit code 134), whatever was said before, if it needs Python when the interpreter ends:
-to read, or to let go of the stream. So streams are ended with what they are read for, or else with the process, which
-waits until they were let go of.
+That thread aborts the process (exit code 134) if it needs Python when the interpreter ends: to read, or to release the
+stream. So a stream is ended when its reader is done, or at the end of the process, which waits until all are released.
 """
 
 from __future__ import annotations
@@ -14,11 +13,13 @@ import time
 from typing import Any
 from weakref import WeakSet
 
-LONGEST_WAIT_S = 0.2  # for a parser that somebody still holds: an error's traceback, which ends with the process
+LONGEST_WAIT_S = (
+    0.2  # for a parser that is still referenced, such as by the traceback of an error that ends the process
+)
 
 
 class ReadAhead:
-    """Gives what a stream gives; what that raises is kept, and looks like its end to the other thread."""
+    """Passes a stream on to the parser's thread. An error of the stream looks like its end there; `check` raises it."""
 
     def __init__(self, stream: Any) -> None:
         self._stream = stream
@@ -26,14 +27,14 @@ class ReadAhead:
         self._is_ended = False
         self._error: Exception | None = None
 
-    def given(self) -> io.RawIOBase:
-        """The stream for the parser, which nobody else must hold."""
-        stream = _Given(self)
-        _given.add(stream)
+    def parser_stream(self) -> io.RawIOBase:
+        """The stream for the parser; nobody else may keep a reference to it."""
+        stream = _ParserStream(self)
+        _parser_streams.add(stream)
         return stream
 
     def read(self, size: int) -> bytes:
-        """At most so many bytes, all that are left where it is negative; none at the end."""
+        """At most `size` bytes, all that are left where it is negative; none at the end."""
         with self._turn:
             if self._is_ended:
                 return b""
@@ -45,17 +46,17 @@ class ReadAhead:
             return chunk
 
     def check(self) -> None:
-        """Raise what the stream raised, if it did."""
+        """Raise the error of the stream, if it had one."""
         if self._error is not None:
             raise self._error
 
     def end(self) -> None:
-        """Give nothing any more; a read that is under way is waited for."""
+        """End the stream; waits for a read that is under way."""
         with self._turn:
             self._is_ended = True
 
 
-class _Given(io.RawIOBase):
+class _ParserStream(io.RawIOBase):
     def __init__(self, ahead: ReadAhead) -> None:
         self.ahead = ahead
 
@@ -66,13 +67,13 @@ class _Given(io.RawIOBase):
         return self.ahead.read(-1 if size is None else size)
 
 
-_given: WeakSet[_Given] = WeakSet()
+_parser_streams: WeakSet[_ParserStream] = WeakSet()
 
 
 @atexit.register
 def _end_all() -> None:
-    for ahead in [stream.ahead for stream in _given]:
+    for ahead in [stream.ahead for stream in _parser_streams]:
         ahead.end()
     until = time.monotonic() + LONGEST_WAIT_S
-    while len(_given) and time.monotonic() < until:
+    while len(_parser_streams) and time.monotonic() < until:
         time.sleep(0.001)

@@ -13,7 +13,7 @@ from contracts.tables import UTC_TIME
 
 PER_SECOND: dict[TimeUnit, int] = {"s": 1, "ms": 1_000, "us": 1_000_000}
 MICROSECONDS = 1_000_000
-# Python's datetime, and so every message, knows the years 1 to 9999 and no others.
+# Python's datetime, and so every message, knows the years 1 to 9999 alone.
 FIRST_SECOND, LAST_SECOND = -62_135_596_800, 253_402_300_799
 # No log is older than the web; a unit that puts most times outside of this is the wrong one.
 PLAUSIBLE = (datetime(1990, 1, 1, tzinfo=UTC).timestamp(), datetime(2100, 1, 1, tzinfo=UTC).timestamp())
@@ -22,8 +22,8 @@ NAIVE = ("%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%dT%H:%M", "%Y-%m-%d")
 MOST = 0.5
 
 
-def what_times_are(settings: TableFiles) -> str:
-    """What a time should have been, in words."""
+def expected_time(settings: TableFiles) -> str:
+    """What a time should look like, in words."""
     if settings.time_format:
         return f"a time like {settings.time_format}"
     if settings.time_unit == "iso":
@@ -32,7 +32,7 @@ def what_times_are(settings: TableFiles) -> str:
 
 
 def read_time(cells: pl.Series, settings: TableFiles) -> pl.Expr:
-    """The column `cell` as UTC moments; null where it is no time as the settings have it."""
+    """The column `cell` as UTC times; null where it is no time by the settings."""
     if cells.dtype.is_temporal():
         return _of_type(cells.dtype, settings.time_zone)
     if settings.time_unit != "iso" and settings.time_format is None:
@@ -46,12 +46,12 @@ def read_time(cells: pl.Series, settings: TableFiles) -> pl.Expr:
 
 
 def check_times(cells: pl.Series, settings: TableFiles, file: str, column: str, rows: pl.Series) -> None:
-    """Raise SourceError when times name no zone and none is stated, or most are in another unit than stated."""
+    """Raise SourceError when times name no zone and the settings name none, or when most are in another unit."""
     bare = _without_zone(cells, settings)
     if settings.time_zone is None and bool(bare.any()):
-        row, found = rows.filter(bare)[0], cells.filter(bare)[0]
+        row, cell = rows.filter(bare)[0], cells.filter(bare)[0]
         raise SourceError(
-            f"{file}, row {row}, column {column}: the time {str(found)!r} names no zone.",
+            f"{file}, row {row}, column {column}: the time {str(cell)!r} names no zone.",
             "Say whose clock it is: set `time_zone` beside its path in params.yaml, such as UTC or Europe/Berlin.",
         )
     if cells.dtype.is_temporal() or settings.time_format:
@@ -59,9 +59,9 @@ def check_times(cells: pl.Series, settings: TableFiles, file: str, column: str, 
     filled = cells.cast(pl.String).fill_null("") != ""
     likely = guess_unit(cells.filter(filled).cast(pl.String))
     if likely is not None and likely != settings.time_unit:
-        row, found = rows.filter(filled)[0], cells.filter(filled)[0]
+        row, cell = rows.filter(filled)[0], cells.filter(filled)[0]
         raise SourceError(
-            f"{file}, row {row}, column {column}: found {str(found)!r}, no plausible time in {settings.time_unit}.",
+            f"{file}, row {row}, column {column}: found {str(cell)!r}, no plausible time in {settings.time_unit}.",
             f"It looks like {likely}: set `time_unit: {likely}` beside its path in params.yaml.",
         )
 
@@ -110,7 +110,7 @@ def _naive(text: pl.Expr, form: str) -> pl.Expr:
 
 
 def _in_zone(naive: pl.Expr, zone: str) -> pl.Expr:
-    # The hour that a change of clocks repeats is taken the first time; the one it leaves out is no time.
+    # In the hour that a change of clocks repeats the first is meant; an hour that it skips is no time.
     placed = naive.dt.replace_time_zone(zone, ambiguous="earliest", non_existent="null")
     return placed.dt.convert_time_zone("UTC").cast(UTC_TIME)
 

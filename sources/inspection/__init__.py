@@ -1,1 +1,1 @@
-"""Files nobody has seen, and the mapping proposed for them."""
+"""Looks at files that are not mapped yet, and proposes a mapping."""

@@ -1,4 +1,4 @@
-"""What a file is, before anything is known of it: format, encoding, separator, columns, and a sample as text."""
+"""A first look at an unknown file: format, encoding, separator, columns, and a sample as text."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ FALLBACK = "cp1252"  # of Western Europe, as Windows writes it; Latin-1 with mor
 
 @dataclass(frozen=True)
 class FirstLook:
-    """One file at first sight. sample: its first rows, every cell as text; is_list: columns that hold lists;
+    """What a first look shows of a file. sample: its first rows, every cell as text; is_list: columns that hold lists;
     aware, naive: columns that are times by type, with a zone and without; is_ascii: it may be of any encoding;
-    null_words: by column, texts that stand for no value, which the sample has no more."""
+    null_words: by column, texts that stand for no value; they are null in the sample."""
 
     file: DataFile
     settings: TableFiles
@@ -48,12 +48,12 @@ class FirstLook:
     @property
     def likeness(self) -> tuple[object, ...]:
         """Equal for files that are parts of one table."""
-        said = self.settings
-        return said.format, said.encoding, said.separator, *sorted(set(self.sample.columns))
+        written = self.settings
+        return written.format, written.encoding, written.separator, *sorted(set(self.sample.columns))
 
 
 def look_at(file: DataFile) -> FirstLook:
-    """Look at the beginning of a file; raises SourceError when it is empty, damaged, or nothing that is known."""
+    """Look at the beginning of a file; raises SourceError when it is empty, damaged, or of an unknown format."""
     kind = file.format or _format_of(file)
     if kind == "parquet":
         return _look_at_parquet(file)
@@ -70,15 +70,15 @@ def look_at(file: DataFile) -> FirstLook:
         format=_unless_named(kind, file), encoding=encoding, separator=None if separator == "," else separator
     )
     names = [name for name in dict.fromkeys(read_header(file, settings)) if name]
-    # Names that stand twice are for the reader to refuse; here they would hide all else that is wrong.
+    # The reader refuses a name that stands twice. Here it would hide everything else that is wrong.
     sample = _sample(file, settings, names)
     nulled = sample.with_columns(pl.when(~pl.all().is_in(NULL_WORDS)).then(pl.all()))
     return FirstLook(file, settings, nulled, is_ascii=head.isascii(), null_words=_null_words(sample))
 
 
 def _null_words(sample: pl.DataFrame) -> dict[str, tuple[str, ...]]:
-    found = {column.name: set(column.unique()) for column in sample}
-    return {name: words for name, cells in found.items() if (words := tuple(w for w in NULL_WORDS if w in cells))}
+    cells_of = {column.name: set(column.unique()) for column in sample}
+    return {name: words for name, cells in cells_of.items() if (words := tuple(w for w in NULL_WORDS if w in cells))}
 
 
 def guess_encoding(head: bytes) -> str:
@@ -90,18 +90,18 @@ def guess_encoding(head: bytes) -> str:
     except UnicodeDecodeError:
         telling = b"\n".join(line for line in head.splitlines() if not line.isascii())[: 64 << 10]
         best = from_bytes(telling).best()
-        # Among the many encodings of Latin letters its guesses are worse than the commonest one.
+        # For Latin letters the commonest encoding is a better guess than the library's.
         is_foreign = best is not None and any(name.startswith(OTHER_ALPHABETS) for name in best.alphabets)
         return best.encoding if best is not None and is_foreign else FALLBACK
     return "utf-8"
 
 
 def guess_separator(text: str) -> str:
-    """What parts the fields: that which parts most lines into as many fields as the first, and into most of them."""
+    """The separator that gives most lines as many fields as the first; of several, the one that gives most fields."""
     lines = [line for line in text.splitlines()[:SNIFFED_LINES] if line.strip()]
     best, most = ",", 1
     for separator in SEPARATORS:
-        # A quotation mark inside a field is one that the separator did not find at its beginning.
+        # A quotation mark inside a field shows that another separator stands before it.
         rows = [row for row in csv.reader(lines, delimiter=separator) if row and not any('"' in cell for cell in row)]
         counts = [len(row) for row in rows]
         if counts and counts[0] > most and counts.count(counts[0]) >= CONSISTENT * len(lines):
@@ -131,9 +131,9 @@ def _sample(file: DataFile, settings: TableFiles, names: list[str]) -> pl.DataFr
     columns = [*names, *(name for name in file.partitions if name not in names)]
     batch = next(iter(read_rows(file, settings, columns)))
     if batch.table.is_empty() and batch.ragged:
-        row, expected, found, text = batch.ragged[0]
+        row, n_expected, n_fields, text = batch.ragged[0]
         raise SourceError(
-            f"{file.name}, row {row}: {found} fields, where row 1 has {expected}: {text[:200].strip()}",
+            f"{file.name}, row {row}: {n_fields} fields, where row 1 has {n_expected}: {text[:200].strip()}",
             "Mend the row of column names, or the separator of one of them.",
         )
     return batch.table.head(SAMPLE_ROWS)
@@ -145,7 +145,7 @@ def _json_sample(file: DataFile, text: str) -> tuple[pl.DataFrame, frozenset[str
         try:
             value = json.loads(line)
         except ValueError:
-            continue  # the last one is cut by the sample; the others are told when the file is read
+            continue  # the sample cuts the last line; other broken lines are reported when the file is read
         if isinstance(value, dict):
             rows.append(_flat(value))
     if not rows:
@@ -177,13 +177,13 @@ def _look_at_parquet(file: DataFile) -> FirstLook:
                 f"{file.name} is no whole Parquet file: {str(error).rstrip('.')}.",
                 "It was cut short on the way. Copy it again.",
             ) from error
-    found = _sample(file, settings, names)
-    kinds = found.schema
+    sample = _sample(file, settings, names)
+    kinds = sample.schema
     lists = frozenset(name for name, kind in kinds.items() if isinstance(kind, pl.List))
     zoned = frozenset(name for name, kind in kinds.items() if isinstance(kind, pl.Datetime) and kind.time_zone)
     naive = frozenset(name for name, kind in kinds.items() if kind.is_temporal()) - zoned
     text = [_text_of(name, kind) for name, kind in kinds.items()]
-    return FirstLook(file, settings, found.select(text), lists, zoned, naive)
+    return FirstLook(file, settings, sample.select(text), lists, zoned, naive)
 
 
 def _text_of(name: str, kind: pl.DataType) -> pl.Expr:

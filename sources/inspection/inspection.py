@@ -1,6 +1,6 @@
-"""`slate inspect`: files nobody has seen, the mapping proposed for them, and what is wrong with them by that mapping.
+"""`slate inspect`: looks at unknown files, proposes a mapping, and lists what is wrong with them by that mapping.
 
-What is wrong is found by the ingest and the rules themselves, run into a folder that is thrown away.
+To find what is wrong, it runs the ingest and the validation themselves, into a temporary folder.
 """
 
 from __future__ import annotations
@@ -18,16 +18,17 @@ from contracts.errors import SourceError
 from contracts.events import EventType
 from contracts.settings.validate import ValidateSettings
 from contracts.tables import SCHEMAS, CanonicalTables
+from sources.canonical.ingest_report import IngestReport
 from sources.canonical.origins import Origins
 from sources.canonical.refusals import load_refusals
 from sources.canonical.row_text import as_line
 from sources.files.data_files import DataFile, find_files, is_url
-from sources.files.files import Report, write_tables
+from sources.files.export_reader import write_tables
 from sources.inspection.first_look import FirstLook, look_at
-from sources.inspection.proposal import Part, Proposal, parts_of, propose
+from sources.inspection.proposal import FileGroup, Proposal, group_files, propose
 from sources.validation.baseline import Baseline
 
-MAX_CHECKED = 1_000_000  # interactions held against the rules; all of them are read
+MAX_CHECKED = 1_000_000  # interactions checked by the rules; all of them are read
 STOPS = "This stops the stage `validate`: mend the source, or the bound under `validate` where the data is right."
 RATED_AT_MOST = 10.0
 N_RATINGS = 21  # 0 to 10 in halves
@@ -56,15 +57,16 @@ class Problem:
 
 @dataclass
 class Inspection:
-    """parts: the tables recognised; proposal: None where nothing holds interactions; report: what ingest would say.
+    """What was seen of files. groups: those that are parts of one table, together; proposal: None without interactions.
 
-    values: the least and the largest value to allow under `validate`; None where no value is mapped.
+    report: what ingest would say; values: the least and the largest value to allow under `validate`, None where no
+    value is mapped.
     """
 
     root: str
-    parts: list[Part]
+    groups: list[FileGroup]
     proposal: Proposal | None
-    report: Report | None = None
+    report: IngestReport | None = None
     values: tuple[float, float] | None = None
     problems: list[Problem] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -74,12 +76,12 @@ class Inspection:
             "path": self.root,
             "tables": [
                 {
-                    "table": part.guess and part.guess.table,
-                    "files": part.names,
-                    "columns": dict(part.guess.columns) if part.guess else {},
-                    "found": {name: list(profile.examples) for name, profile in part.profiles.items()},
+                    "table": group.guess and group.guess.table,
+                    "files": group.names,
+                    "columns": dict(group.guess.columns) if group.guess else {},
+                    "found": {name: list(column.examples) for name, column in group.samples.items()},
                 }
-                for part in self.parts
+                for group in self.groups
             ],
             "files": self.proposal and self.proposal.files,
             "event_types": dict(self.proposal.event_types) if self.proposal else {},
@@ -91,35 +93,35 @@ class Inspection:
 
 
 def inspect_files(paths: Sequence[str], rules: ValidateSettings, now: datetime) -> Inspection:
-    """Look at files, folders, patterns or URLs. rules: those the rows are held against, but for the range of values.
+    """Look at files, folders, patterns or URLs. rules: for the rows; the range of values is taken from the data.
 
     Raises SourceError when none of them holds a data file.
     """
     root, files, notes = _find(paths)
     looks, problems = _look(files)
-    parts = parts_of(looks)
-    inspection = Inspection(root, parts, propose(parts, root), problems=problems, notes=notes)
+    groups = group_files(looks)
+    inspection = Inspection(root, groups, propose(groups, root), problems=problems, notes=notes)
     if inspection.proposal is None:
-        inspection.problems += [_no_interactions(parts)] if parts else []
+        inspection.problems += [_no_interactions(groups)] if groups else []
         return inspection
     for name in inspection.proposal.unused:
         inspection.notes.append(f"{name} is left out: it is none of the three tables, or another file fits better.")
-    inspection.notes += _not_read(parts, inspection.proposal)
-    _try_out(inspection, inspection.proposal, rules, now)
+    inspection.notes += _not_read(groups, inspection.proposal)
+    _check_proposal(inspection, inspection.proposal, rules, now)
     return inspection
 
 
-def _not_read(parts: Sequence[Part], proposal: Proposal) -> Iterator[str]:
-    for part in parts:
-        if part.guess is not None and part.names[0] not in proposal.unused:
-            columns = [column for column in part.profiles if column not in part.guess.columns.values()]
+def _not_read(groups: Sequence[FileGroup], proposal: Proposal) -> Iterator[str]:
+    for group in groups:
+        if group.guess is not None and group.names[0] not in proposal.unused:
+            columns = [column for column in group.samples if column not in group.guess.columns.values()]
             if columns:
-                yield f"{part.guess.table}: nothing reads {', '.join(columns)}; if one fits, name it under `columns`."
+                yield f"{group.guess.table}: nothing reads {', '.join(columns)}; if one fits, name it under `columns`."
 
 
 def _find(paths: Sequence[str]) -> tuple[str, list[DataFile], list[str]]:
-    """The place that holds all of them, the data files in it with their names below it, and what is left out."""
-    found: list[DataFile] = []
+    """The folder that holds all of them, the data files with their names below it, and notes of what is left out."""
+    located: list[DataFile] = []
     notes = []
     for path in paths:
         if path.endswith(".zip"):
@@ -129,13 +131,13 @@ def _find(paths: Sequence[str]) -> tuple[str, list[DataFile], list[str]]:
             )
         whole = path if is_url(path) else str(Path(path).expanduser().absolute())
         try:
-            found += find_files("", whole)
+            located += find_files("", whole)
         except SourceError as error:
             if len(paths) == 1:
                 raise
             notes.append(f"{path} is left out: {error.problem}")
-    files = [file for file in found if len(paths) == 1 or file.format]
-    notes += [f"{file.name} is left out: it does not end like a data file." for file in found if file not in files]
+    files = [file for file in located if len(paths) == 1 or file.format]
+    notes += [f"{file.name} is left out: it does not end like a data file." for file in located if file not in files]
     if not files:
         raise SourceError(f"None of {', '.join(paths)} is a data file.", "Name CSV, TSV, JSON lines or Parquet files.")
     folder = _common_folder([file.path for file in files])
@@ -145,7 +147,7 @@ def _find(paths: Sequence[str]) -> tuple[str, list[DataFile], list[str]]:
 
 def _common_folder(paths: Sequence[str]) -> str:
     folders = [PurePosixPath(path).parent.parts for path in paths]
-    # A hive folder (`day=2024-01-31`) is part of the data, not the place where they lie.
+    # A hive-style folder (`day=2024-01-31`) is part of the data.
     shared = [level[0] for level in zip(*folders, strict=False) if len(set(level)) == 1]
     while shared and "=" in shared[-1]:
         shared.pop()
@@ -166,8 +168,8 @@ def _of_error(error: SourceError) -> Problem:
     return Problem(None, None, None, error.problem, error.next_step)
 
 
-def _no_interactions(parts: Sequence[Part]) -> Problem:
-    columns = "; ".join(f"{part.names[0]}: {', '.join(part.profiles)}" for part in parts)
+def _no_interactions(groups: Sequence[FileGroup]) -> Problem:
+    columns = "; ".join(f"{group.names[0]}: {', '.join(group.samples)}" for group in groups)
     return Problem(
         None,
         None,
@@ -177,14 +179,14 @@ def _no_interactions(parts: Sequence[Part]) -> Problem:
     )
 
 
-def _try_out(inspection: Inspection, proposal: Proposal, rules: ValidateSettings, now: datetime) -> None:
-    """Run the ingest and the rules by the proposal, and note what they say."""
+def _check_proposal(inspection: Inspection, proposal: Proposal, rules: ValidateSettings, now: datetime) -> None:
+    """Run the ingest and the validation with the proposed mapping, and note what they find."""
     with tempfile.TemporaryDirectory(prefix="slatework-") as name:
         folder = Path(name)
         try:
             inspection.report = write_tables(proposal.settings, inspection.root, folder)
         except SourceError as error:
-            # Of a file that could not even be looked at it would say the same again.
+            # A file that could not be looked at is noted already, and would be noted again.
             inspection.problems += [] if inspection.problems else [_of_error(error)]
             return
         tables = CanonicalTables.load(folder)
@@ -198,7 +200,7 @@ def _try_out(inspection: Inspection, proposal: Proposal, rules: ValidateSettings
 
 
 def _value_bounds(interactions: pl.DataFrame) -> tuple[float, float] | None:
-    """Ratings as they are; of prices and durations ten times the largest, for tomorrow's may be larger."""
+    """The range of ratings as it is; of prices and durations up to ten times the largest, for later ones."""
     values, types = interactions["value"].drop_nulls(), interactions["event_type"].unique()
     if values.is_empty():
         return None
@@ -228,15 +230,15 @@ def _refused(folder: Path) -> Iterator[Problem]:
 
 
 def _broken_rules(tables: CanonicalTables, rules: ValidateSettings, folder: Path, now: datetime) -> Iterator[Problem]:
-    from sources.validation.table_check import REASON, Parts  # noqa: PLC0415 - Great Expectations takes seconds to import
-    from sources.validation.validation import How, examine  # noqa: PLC0415
+    from sources.validation.table_check import REASON, RowFolders  # noqa: PLC0415 - Great Expectations takes seconds to import
+    from sources.validation.validation import check_tables  # noqa: PLC0415
 
-    parts = Parts(folder / "valid", folder / "quarantine")
-    for part in (parts.valid, parts.quarantine):
-        part.mkdir()
+    folders = RowFolders(folder / "valid", folder / "quarantine")
+    for empty in (folders.valid, folders.quarantine):
+        empty.mkdir()
     rows = {name: getattr(tables, name).lazy() for name in SCHEMAS}
-    validation = examine(rows, rules, parts, baseline=Baseline(), now=now, how=How(Origins(folder)))
-    says = {finding.rule.name: finding.rule.says for run in validation.runs for finding in run.findings}
+    validation = check_tables(rows, rules, folders, baseline=Baseline(), now=now, origins=Origins(folder))
+    says = {result.rule.name: result.rule.says for run in validation.runs for result in run.results}
     for name, quarantined in validation.quarantine.items():
         for (reason,), group in quarantined.group_by(REASON, maintain_order=True):
             first = group.row(0, named=True)

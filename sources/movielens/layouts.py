@@ -9,7 +9,7 @@ import polars as pl
 from contracts.errors import SourceError
 from contracts.events import EventType
 from contracts.tables import UTC_TIME
-from sources.movielens.delimited import GET_IT_AGAIN, Column, Dialect, Kind, read_delimited
+from sources.movielens.delimited import GET_IT_AGAIN, CellType, Column, Dialect, read_delimited
 
 ATOMIC = Dialect(separator="\t")
 CSV = Dialect(quote='"')
@@ -17,8 +17,8 @@ CSV = Dialect(quote='"')
 RATING_COLUMNS = (
     Column("user_id"),
     Column("item_id"),
-    Column("value", Kind.NUMBER),
-    Column("timestamp", Kind.NUMBER),  # RecBole types its timestamps as floats
+    Column("value", CellType.NUMBER),
+    Column("timestamp", CellType.NUMBER),  # RecBole types its timestamps as floats
 )
 NO_GENRES = ("", "(no genres listed)", "unknown")
 # Titles end in the year, sometimes in the years of a series: `Cosmos (1980-1981)`; u.item adds `(V)` for video.
@@ -69,7 +69,7 @@ def atomic_item(path: Path) -> pl.DataFrame:
         "class": Column("genres", optional=True),
     }
     table = read_delimited(path, columns, ATOMIC)
-    # A few years are no years (`V`, `unkonwn`); the title may still know.
+    # A few years are no years (`V`, `unkonwn`); the title may still have it.
     year = pl.col("year").str.extract(r"^([12]\d{3})$").cast(pl.Int32)
     return _films(table, separator=" ", year=year)
 
@@ -101,7 +101,7 @@ def u_item(path: Path) -> pl.DataFrame:
         "movie id": Column("item_id"),
         "movie title": Column("title", optional=True),
         "release date": Column("date", optional=True),
-        **{genre: Column(genre, Kind.WHOLE) for genre in U_GENRES},
+        **{genre: Column(genre, CellType.WHOLE) for genre in U_GENRES},
     }
     table = read_delimited(path, columns, Dialect("|", names=names, encoding="any"))
     flagged = [pl.when(pl.col(genre) == 1).then(pl.lit(genre)) for genre in U_GENRES]
@@ -114,7 +114,7 @@ def atomic_user(path: Path) -> pl.DataFrame:
     """RecBole's people."""
     columns = {
         "user_id": Column("user_id"),
-        "age": Column("age", Kind.WHOLE, optional=True),
+        "age": Column("age", CellType.WHOLE, optional=True),
         "gender": Column("gender", optional=True),
         "occupation": Column("occupation", optional=True),
     }
@@ -125,7 +125,7 @@ def u_user(path: Path) -> pl.DataFrame:
     """People of ml-100k."""
     columns = {
         "user id": Column("user_id"),
-        "age": Column("age", Kind.WHOLE, optional=True),
+        "age": Column("age", CellType.WHOLE, optional=True),
         "gender": Column("gender", optional=True),
         "occupation": Column("occupation", optional=True),
     }
@@ -137,8 +137,8 @@ def users_dat(path: Path) -> pl.DataFrame:
     columns = {
         "UserID": Column("user_id"),
         "Gender": Column("gender", optional=True),
-        "Age": Column("age", Kind.WHOLE, optional=True),
-        "Occupation": Column("occupation", Kind.WHOLE, optional=True),
+        "Age": Column("age", CellType.WHOLE, optional=True),
+        "Occupation": Column("occupation", CellType.WHOLE, optional=True),
     }
     table = read_delimited(path, columns, Dialect("::", names=(*columns, "Zip-code"), encoding="any"))
     _check_occupations(path, table["occupation"])
@@ -164,7 +164,7 @@ def _ratings(path: Path, dialect: Dialect, names: tuple[str, ...]) -> pl.DataFra
 
 
 def _check_times(path: Path, seconds: pl.Series) -> None:
-    """Refuse numbers that are no moments at all; whether a moment is plausible is for validation to say."""
+    """Refuse numbers that are no times at all; validation checks whether a time is plausible."""
     last = 253_402_300_799  # the end of the year 9999, the last that Python's datetime knows
     wrong = seconds.filter(~seconds.is_between(0, last) | seconds.is_nan())
     if len(wrong):

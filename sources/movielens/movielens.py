@@ -65,10 +65,10 @@ def _is_read(member: PurePosixPath) -> bool:
 
 
 def _read_folder(folder: Path, shown_as: Path | None = None) -> CanonicalTables:
-    for place in (folder, *_only_subfolder(folder)):
+    for candidate in (folder, *_only_subfolder(folder)):
         for layout in LAYOUTS:
-            if all(_find(place, pattern) for pattern in layout.needed):
-                return _read_layout(place, layout)
+            if all(_find(candidate, pattern) for pattern in layout.needed):
+                return _read_layout(candidate, layout)
     known = "; ".join(f"{' and '.join(layout.needed)} ({layout.name})" for layout in LAYOUTS)
     raise SourceError(
         f"{shown_as or folder} holds no MovieLens data; expected one of: {known}.",
@@ -83,11 +83,11 @@ def _only_subfolder(folder: Path) -> list[Path]:
 
 
 def _find(folder: Path, pattern: str) -> Path | None:
-    found = sorted(folder.glob(pattern))
-    if len(found) > 1:
-        names = ", ".join(path.name for path in found)
-        raise SourceError(f"{folder} holds {len(found)} files {pattern}: {names}; expected one.", "Remove the others.")
-    return found[0] if found else None
+    paths = sorted(folder.glob(pattern))
+    if len(paths) > 1:
+        names = ", ".join(path.name for path in paths)
+        raise SourceError(f"{folder} holds {len(paths)} files {pattern}: {names}; expected one.", "Remove the others.")
+    return paths[0] if paths else None
 
 
 def _read_layout(folder: Path, layout: Layout) -> CanonicalTables:

@@ -1,4 +1,4 @@
-"""What is said of items: titles, categories and texts that a reader can tell the topics from."""
+"""Titles, categories and texts of items, from which a reader can tell their topics."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from itertools import chain
 import numpy as np
 import polars as pl
 
-from sources.simulator.draws import Stream, stream
+from sources.simulator.external_ids import Numbers
 from sources.simulator.items import Items, times_of
-from sources.simulator.names import Numbers
+from sources.simulator.random_streams import Stream, stream
 from sources.simulator.words import (
     COMMON_WORDS,
     MANNERS,
@@ -26,7 +26,7 @@ ONE_CATEGORY_WEIGHT = 0.8  # an item that is this much of its first topic is of 
 
 
 def item_tables(items: Items) -> Iterator[pl.DataFrame]:
-    """The canonical `items` table, part after part; each in the order of item_id."""
+    """The canonical `items` table, in parts; each in the order of item_id."""
     for part, start in enumerate(range(0, len(items), ITEMS_PER_PART)):
         numbers = np.arange(start, min(start + ITEMS_PER_PART, len(items)))
         yield _described(items, numbers, stream(items.spec.seed, Stream.TEXTS, block=part)).sort("item_id")

@@ -1,4 +1,4 @@
-"""The catalogue: what every item truly is, and what stands on the shelf on a day."""
+"""The catalogue: the true properties of every item, and which items can be shown on a day."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import numpy.typing as npt
 import polars as pl
 
 from contracts.tables import UTC_TIME
-from sources.simulator.draws import Stream, stream
-from sources.simulator.names import ITEM, ids_of
-from sources.simulator.nature import SLATE_LENGTH, START, Kind, Spec
+from sources.simulator.external_ids import ITEM, ids_of
+from sources.simulator.random_streams import Stream, stream
 from sources.simulator.topics import Floats, Topics
 from sources.simulator.words import N_TOPICS
+from sources.simulator.world_spec import SLATE_LENGTH, START, WorldKind, WorldSpec
 
 MICROSECONDS_PER_DAY = 86_400_000_000
 START_US = int(START.timestamp()) * 1_000_000
@@ -33,7 +33,7 @@ class Items:
     nothing is sold; priciness: standard deviations of the log price from its topic's mean.
     """
 
-    spec: Spec
+    spec: WorldSpec
     created_us: npt.NDArray[np.int64]
     topic: npt.NDArray[np.int8]
     second: npt.NDArray[np.int8]
@@ -44,7 +44,7 @@ class Items:
     priciness: Floats
 
     @classmethod
-    def draw(cls, spec: Spec, topics: Topics) -> Items:
+    def draw(cls, spec: WorldSpec, topics: Topics) -> Items:
         """The items of a world."""
         rng, nature, n_items = stream(spec.seed, Stream.ITEMS), spec.nature, spec.n_items
         attraction, noise = rng.normal(size=n_items), rng.normal(size=n_items)
@@ -56,7 +56,7 @@ class Items:
         log_price = rng.normal(size=n_items)
         of_topic = rng.normal(PRICE_LOG_MEAN, PRICE_LOG_STD / 2, N_TOPICS)
         price = np.round(np.exp(of_topic[topic] + PRICE_LOG_STD * log_price), 2)
-        sold = spec.kind is Kind.SHOP
+        sold = spec.kind is WorldKind.SHOP
         return cls(
             spec,
             _created(spec, rng),
@@ -133,8 +133,8 @@ class Shelf:
         n_of_topic = np.bincount(self.items.topic[numbers], minlength=N_TOPICS)
         edges = np.concatenate([[0.0], ends])[np.concatenate([[0], np.cumsum(n_of_topic)])]
         low, high = edges[topic], edges[topic + 1]
-        found = np.searchsorted(ends, low + rng.random(len(topic)) * (high - low), side="right")
-        return np.asarray(numbers[np.minimum(found, len(numbers) - 1)])
+        position = np.searchsorted(ends, low + rng.random(len(topic)) * (high - low), side="right")
+        return np.asarray(numbers[np.minimum(position, len(numbers) - 1)])
 
     @cached_property
     def _by_topic(self) -> tuple[Ints, npt.NDArray[np.float64]]:
@@ -143,8 +143,8 @@ class Shelf:
         return numbers, np.cumsum(self.weight[numbers])
 
 
-def _created(spec: Spec, rng: np.random.Generator) -> npt.NDArray[np.int64]:
-    """Ascending; the share that is there on the first day came over the time before it, the others day after day."""
+def _created(spec: WorldSpec, rng: np.random.Generator) -> npt.NDArray[np.int64]:
+    """Ascending; items of the first day were created over the time before it, the others day by day."""
     nature = spec.nature
     n_present = max(int(spec.n_items * nature.present_items), SLATE_LENGTH)
     before = -rng.integers(1, nature.oldest_item_days * MICROSECONDS_PER_DAY, n_present)

@@ -8,11 +8,11 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from sources.simulator.draws import Stream, stream
+from sources.simulator.external_ids import visit_ids
 from sources.simulator.items import MICROSECONDS_PER_DAY
-from sources.simulator.names import visit_ids
-from sources.simulator.nature import DAY_PARTS, DEVICES, ENTRY_PAGES, Nature
-from sources.simulator.people import DAY_PART_SHARES, DEVICE_SHARES, People, State, labels, second_of_day
+from sources.simulator.people import DAY_PART_SHARES, DEVICE_SHARES, People, PeopleState, labels, second_of_day
+from sources.simulator.random_streams import Stream, stream
+from sources.simulator.world_spec import DAY_PARTS, DEVICES, ENTRY_PAGES, Nature
 
 MICROSECONDS = 1_000_000
 MOST_PAGES = 40
@@ -40,7 +40,7 @@ class Visits:
     n_pages: npt.NDArray[np.int64]
 
     @classmethod
-    def draw(cls, people: People, state: State, day: int) -> tuple[Visits, np.random.Generator]:
+    def draw(cls, people: People, state: PeopleState, day: int) -> tuple[Visits, np.random.Generator]:
         """Who comes on a day, and the stream that the rest of their visits is drawn from."""
         spec = people.spec
         rng = stream(spec.seed, Stream.JOURNEYS, people.block, day)
@@ -100,8 +100,8 @@ def visit_factor(nature: Nature, day: int) -> float:
     return nature.weekend if day % 7 >= FIRST_DAY_OF_WEEKEND else 1.0
 
 
-def _who_comes(people: People, state: State, day: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:
-    """Positions, ascending: those who join today, and of those who are there whoever feels like it."""
+def _who_comes(people: People, state: PeopleState, day: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:
+    """Positions, ascending: those who join today, and those of the others who are drawn by their rate of visits."""
     n_joined = int(np.searchsorted(people.joined_day, day, side="right"))
     since_visit = day - state.last_visit[:n_joined].astype(np.float32)
     pull = 1 + people.spec.nature.returning * np.exp(-since_visit / RETURNING_DAYS)

@@ -1,4 +1,4 @@
-"""People, in blocks: what each of them is like for good, and what changes from day to day."""
+"""People, in blocks: what stays the same for each of them, and what changes from day to day."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from sources.simulator.draws import Stream, stream
+from sources.simulator.external_ids import USER, ids_of
 from sources.simulator.items import MICROSECONDS_PER_DAY, times_of
-from sources.simulator.names import USER, ids_of
-from sources.simulator.nature import DAY_PARTS, DEVICES, ENTRY_PAGES, Spec
+from sources.simulator.random_streams import Stream, stream
 from sources.simulator.topics import Floats, Topics
 from sources.simulator.words import N_TOPICS
+from sources.simulator.world_spec import DAY_PARTS, DEVICES, ENTRY_PAGES, WorldSpec
 
 # People who are simulated together: a block is the unit of work, of randomness and of memory. Another size would be
 # another world.
@@ -33,7 +33,7 @@ Ints = npt.NDArray[np.int32]
 
 @dataclass(frozen=True)
 class People:
-    """What the people of a block are like for good; position p is person number `first + p`, in the order of joining.
+    """What stays the same for the people of a block; position p is person number `first + p`, in the order of joining.
 
     joined_us: microseconds from day 0; left_day: the first day on which somebody is gone. rate: visits per day.
     more_pages: the chance to turn to another page. device, day_part, entry_page: the usual ones, and those of the
@@ -41,7 +41,7 @@ class People:
     referrer: the position of who brought them, -1 where nobody did. taste: (n, n_topics) rows sum to 1.
     """
 
-    spec: Spec
+    spec: WorldSpec
     block: int
     joined_us: npt.NDArray[np.int64]
     left_day: Ints
@@ -55,7 +55,7 @@ class People:
     taste: Floats
 
     @classmethod
-    def draw(cls, spec: Spec, topics: Topics, block: int) -> People:
+    def draw(cls, spec: WorldSpec, topics: Topics, block: int) -> People:
         """The people of one block of a world."""
         rng, nature = stream(spec.seed, Stream.PEOPLE, block), spec.nature
         n_people = min(BLOCK, spec.n_users - block * BLOCK)
@@ -120,7 +120,7 @@ class People:
 
 
 @dataclass
-class State:
+class PeopleState:
     """What changes: what has become of the tastes, and what people have seen and done.
 
     taste: (n, n_topics) rows sum to 1; shown: (n, n_topics) impressions of each topic, older ones counting less;
@@ -134,7 +134,7 @@ class State:
     last_visit: npt.NDArray[np.int16]
 
     @classmethod
-    def of(cls, people: People) -> State:
+    def of(cls, people: People) -> PeopleState:
         """Before the first day."""
         n_people = len(people)
         return cls(
@@ -146,7 +146,7 @@ class State:
         )
 
 
-def n_blocks(spec: Spec) -> int:
+def n_blocks(spec: WorldSpec) -> int:
     """How many blocks the people of a world are in."""
     return -(-spec.n_users // BLOCK)
 
@@ -167,7 +167,7 @@ def _drawn(rng: np.random.Generator, shares: tuple[float, ...], n: int) -> npt.N
     return rng.choice(len(shares), n, p=shares).astype(np.int8)
 
 
-def _joined_days(spec: Spec, n_people: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:
+def _joined_days(spec: WorldSpec, n_people: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:
     """Ascending; negative for those who are there on the first day, the others join day after day."""
     n_present = int(n_people * spec.nature.present_users)
     before = -rng.integers(1, DAYS_PRESENT, n_present)

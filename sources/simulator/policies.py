@@ -14,14 +14,14 @@ import numpy.typing as npt
 import polars as pl
 
 from contracts.errors import ShapeMismatch, UnknownId
+from sources.simulator.external_ids import ITEM, numbers_of, request_ids
 from sources.simulator.items import Ints, Shelf, times_of
 from sources.simulator.journeys import Pages, Visits
-from sources.simulator.names import ITEM, numbers_of, request_ids
-from sources.simulator.nature import SLATE_LENGTH
+from sources.simulator.world_spec import SLATE_LENGTH
 
 EMPTY = -1  # the number in a place of a slate where nothing stands
 LOGGING_POLICY = "popularity-explored"
-EXPLORATION = 0.2  # of the logging policy's draws, the share that looks at no popularity
+EXPLORATION = 0.2  # the share of the logging policy's draws that ignores popularity
 
 
 @dataclass(frozen=True)

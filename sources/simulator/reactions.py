@@ -1,4 +1,4 @@
-"""What people make of what they are shown: the true click model, what they look for themselves, and what follows.
+"""How people react: the true click model, what they look for themselves, and what follows from it.
 
     P(click at position p) = examination(p) * attractiveness(person, item, circumstances)
 
@@ -20,11 +20,11 @@ from scipy.special import expit
 from contracts.events import EventType
 from sources.simulator.items import Items, Shelf, times_of
 from sources.simulator.journeys import MICROSECONDS, Visits
-from sources.simulator.nature import Kind, Nature
-from sources.simulator.people import OPENED_KEPT, People, State
+from sources.simulator.people import OPENED_KEPT, People, PeopleState
 from sources.simulator.policies import EMPTY, Requests, Slates
 from sources.simulator.topics import Floats
 from sources.simulator.words import N_TOPICS
+from sources.simulator.world_spec import Nature, WorldKind
 
 SHOWN_KEPT = 0.7  # of what was shown, how much still counts a day later
 SHOWN_SCALE = 20.0  # impressions of a topic after which its fatigue is at 1 - 1/e
@@ -50,7 +50,7 @@ def examination(nature: Nature, k: int) -> npt.NDArray[np.float64]:
     return np.arange(1, k + 1, dtype=np.float64) ** -nature.examination_power
 
 
-def attractiveness(requests: Requests, state: State, numbers: npt.NDArray[np.int32]) -> Floats:
+def attractiveness(requests: Requests, state: PeopleState, numbers: npt.NDArray[np.int32]) -> Floats:
     """(n_requests, k) the chance that an item is opened once it was looked at; 0 in an empty place."""
     shelf, people = requests.shelf, requests.visits.people
     items, nature = shelf.items, shelf.items.spec.nature
@@ -68,7 +68,7 @@ def attractiveness(requests: Requests, state: State, numbers: npt.NDArray[np.int
     return np.where(stands, expit(logit), 0).astype(np.float32)
 
 
-def click_probabilities(requests: Requests, state: State, slates: Slates) -> npt.NDArray[np.float64]:
+def click_probabilities(requests: Requests, state: PeopleState, slates: Slates) -> npt.NDArray[np.float64]:
     """(n_requests, k) the chance of a click on each item where it stands."""
     shown = examination(requests.shelf.items.spec.nature, slates.item_numbers.shape[1])
     return shown * attractiveness(requests, state, slates.item_numbers)
@@ -82,7 +82,7 @@ def liking(items: Items, taste: Floats, person: Numbers, numbers: npt.NDArray[np
 
 
 @dataclass(frozen=True)
-class Events:
+class SimulatedEvents:
     """What happened, one row each: position of the person in the block, item number, type (position in the list of
     types), time, value (NaN where there is none), row of the visit and of the request (-1 where there is none)."""
 
@@ -98,14 +98,16 @@ class Events:
         return len(self.person)
 
     @classmethod
-    def concat(cls, parts: Sequence[Events]) -> Events:
+    def concat(cls, parts: Sequence[SimulatedEvents]) -> SimulatedEvents:
         names = ("person", "item", "kind", "ts_us", "value", "visit", "request")
         return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
 
-    def followed(self, chosen: npt.NDArray[np.bool_], kind: EventType, seconds: npt.NDArray[np.float64]) -> Events:
+    def followed(
+        self, chosen: npt.NDArray[np.bool_], kind: EventType, seconds: npt.NDArray[np.float64]
+    ) -> SimulatedEvents:
         """What followed from the chosen ones of these events, `seconds` (one per chosen one) later."""
         n = len(seconds)
-        return Events(
+        return SimulatedEvents(
             self.person[chosen],
             self.item[chosen],
             np.full(n, _TYPES.index(kind), np.int8),
@@ -116,11 +118,13 @@ class Events:
         )
 
 
-def react(requests: Requests, slates: Slates, chances: npt.NDArray[np.float64], rng: np.random.Generator) -> Events:
+def draw_clicks(
+    requests: Requests, slates: Slates, chances: npt.NDArray[np.float64], rng: np.random.Generator
+) -> SimulatedEvents:
     """The clicks on the slates; chances: as `click_probabilities` says."""
     row, place = np.nonzero(rng.random(chances.shape) < chances)
     seconds = SECONDS_PER_POSITION * place + rng.exponential(4.0, len(row)) + 0.5
-    return Events(
+    return SimulatedEvents(
         requests.person[row],
         slates.item_numbers[row, place].astype(np.int64),
         np.full(len(row), _TYPES.index(EventType.CLICK), np.int8),
@@ -131,8 +135,8 @@ def react(requests: Requests, slates: Slates, chances: npt.NDArray[np.float64], 
     )
 
 
-def look_around(visits: Visits, shelf: Shelf, state: State, rng: np.random.Generator) -> Events:
-    """What people look for and open themselves: topics as taste and circumstances have it, of these what is sought."""
+def draw_views(visits: Visits, shelf: Shelf, state: PeopleState, rng: np.random.Generator) -> SimulatedEvents:
+    """What people look for and open themselves: a topic by taste and circumstances, then an item of it by weight."""
     nature = shelf.items.spec.nature
     # A gamma mixture of Poisson draws: most visits are short, some are very long.
     eagerness = rng.gamma(nature.views_shape, 1 / nature.views_shape, len(visits))
@@ -141,7 +145,7 @@ def look_around(visits: Visits, shelf: Shelf, state: State, rng: np.random.Gener
     topic = _topics_drawn(state.taste[person] * np.exp(_circumstances(visits, shelf))[visit], rng)
     item = shelf.draw_of_topics(topic, rng)
     seconds = rng.exponential(120.0, len(visit)) % 1_700 + 1
-    return Events(
+    return SimulatedEvents(
         person,
         item.astype(np.int64),
         np.full(len(visit), _TYPES.index(EventType.VIEW), np.int8),
@@ -152,8 +156,8 @@ def look_around(visits: Visits, shelf: Shelf, state: State, rng: np.random.Gener
     )
 
 
-def recommend_to_friends(people: People, shelf: Shelf, state: State, rng: np.random.Generator) -> Events:
-    """What those passed on who brought today's newcomers, a while before these joined; outside any visit."""
+def recommend_to_friends(people: People, shelf: Shelf, state: PeopleState, rng: np.random.Generator) -> SimulatedEvents:
+    """The shares with which people brought today's newcomers, shortly before these joined; outside any visit."""
     new = np.flatnonzero((people.joined_day == shelf.day) & (people.referrer >= 0))
     person = people.referrer[new].astype(np.int64)
     item = shelf.draw_of_topics(_topics_drawn(state.taste[person], rng), rng)
@@ -162,22 +166,24 @@ def recommend_to_friends(people: People, shelf: Shelf, state: State, rng: np.ran
     ts_us = people.joined_us[new] - (rng.random(len(new)) * since_midnight * 0.5).astype(np.int64)
     nowhere = np.full(len(new), -1, np.int64)
     kind = np.full(len(new), _TYPES.index(EventType.SHARE), np.int8)
-    return Events(person, item.astype(np.int64), kind, ts_us, np.full(len(new), np.nan), nowhere, nowhere)
+    return SimulatedEvents(person, item.astype(np.int64), kind, ts_us, np.full(len(new), np.nan), nowhere, nowhere)
 
 
-def follow_up(opened: Events, items: Items, people: People, state: State, rng: np.random.Generator) -> Events:
+def follow_up(
+    opened: SimulatedEvents, items: Items, people: People, state: PeopleState, rng: np.random.Generator
+) -> SimulatedEvents:
     """The opened items with their values, and what came of them: carts and purchases in a shop, and what is shared."""
     liked = liking(items, state.taste, opened.person, opened.item).astype(np.float64)
-    shares = _shared(opened, liked, items.spec.nature, rng)
-    if items.spec.kind is Kind.ARTICLES:
-        return Events.concat([_read(opened, liked, items.spec.nature, rng), shares])
-    carts = _carted(opened, liked, items, people, rng)
-    return Events.concat([opened, carts, _paid(carts, items, rng), shares])
+    shares = _share_events(opened, liked, items.spec.nature, rng)
+    if items.spec.kind is WorldKind.ARTICLES:
+        return SimulatedEvents.concat([_with_reading_time(opened, liked, items.spec.nature, rng), shares])
+    carts = _cart_events(opened, liked, items, people, rng)
+    return SimulatedEvents.concat([opened, carts, _purchases(carts, items, rng), shares])
 
 
-def remember(state: State, requests: Requests, slates: Slates, opened: Events, items: Items) -> None:
-    """Carry a day's end over to the next: tastes drift to what was opened, what was shown tires, visits are noted."""
-    _drift(state, opened, items)
+def update_state(state: PeopleState, requests: Requests, slates: Slates, opened: SimulatedEvents, items: Items) -> None:
+    """Carry the state over to the next day: tastes drift to opened items, shown topics tire, visits are noted."""
+    _move_tastes(state, opened, items)
     state.shown *= SHOWN_KEPT
     row, place = np.nonzero(slates.item_numbers != EMPTY)
     topic = items.topic[slates.item_numbers[row, place]]
@@ -186,7 +192,7 @@ def remember(state: State, requests: Requests, slates: Slates, opened: Events, i
     state.last_visit[requests.visits.person] = requests.day
 
 
-def table_of(events: Events, requests: Requests, request_ids: pl.Series) -> pl.DataFrame:
+def table_of(events: SimulatedEvents, requests: Requests, request_ids: pl.Series) -> pl.DataFrame:
     """The columns of the canonical `interactions` table and the visit's circumstances, in canonical order."""
     visits, people, items = requests.visits, requests.visits.people, requests.shelf.items
     columns = {
@@ -202,14 +208,14 @@ def table_of(events: Events, requests: Requests, request_ids: pl.Series) -> pl.D
     return pl.DataFrame({**columns, **contexts}).sort("event_ts", "user_id", "item_id", "event_type")
 
 
-def _was_opened(state: State, person: Numbers, numbers: npt.NDArray[np.int32]) -> npt.NDArray[np.bool_]:
+def _was_opened(state: PeopleState, person: Numbers, numbers: npt.NDArray[np.int32]) -> npt.NDArray[np.bool_]:
     """(n_requests, k) whether each item is among those that the person remembers."""
-    found = np.zeros(numbers.shape, bool)
+    was_opened = np.zeros(numbers.shape, bool)
     somebody = np.flatnonzero(state.n_opened[person] > 0)
     for place in range(OPENED_KEPT):
         remembered = state.opened[person[somebody], place]
-        found[somebody] |= (numbers[somebody] == remembered[:, None]) & (remembered[:, None] != EMPTY)
-    return found
+        was_opened[somebody] |= (numbers[somebody] == remembered[:, None]) & (remembered[:, None] != EMPTY)
+    return was_opened
 
 
 def _circumstances(visits: Visits, shelf: Shelf) -> Floats:
@@ -224,35 +230,39 @@ def _topics_drawn(taste: Floats, rng: np.random.Generator) -> Numbers:
     return np.asarray(np.minimum((ends <= drawn[:, None]).sum(axis=1), N_TOPICS - 1), np.int64)
 
 
-def _shared(opened: Events, liked: npt.NDArray[np.float64], nature: Nature, rng: np.random.Generator) -> Events:
+def _share_events(
+    opened: SimulatedEvents, liked: npt.NDArray[np.float64], nature: Nature, rng: np.random.Generator
+) -> SimulatedEvents:
     chosen = rng.random(len(opened)) < 2 * nature.share_share * liked
     return opened.followed(chosen, EventType.SHARE, 20 + rng.exponential(30.0, int(chosen.sum())))
 
 
-def _read(opened: Events, liked: npt.NDArray[np.float64], nature: Nature, rng: np.random.Generator) -> Events:
+def _with_reading_time(
+    opened: SimulatedEvents, liked: npt.NDArray[np.float64], nature: Nature, rng: np.random.Generator
+) -> SimulatedEvents:
     """The same events with the seconds that the article was read."""
     log_seconds = nature.read_log_seconds + nature.read_taste_weight * liked
     seconds = np.exp(log_seconds + READ_SPREAD * rng.normal(size=len(opened)))
     return replace(opened, value=np.round(np.clip(seconds, 1.0, MOST_READ_SECONDS), 1))
 
 
-def _carted(
-    opened: Events, liked: npt.NDArray[np.float64], items: Items, people: People, rng: np.random.Generator
-) -> Events:
+def _cart_events(
+    opened: SimulatedEvents, liked: npt.NDArray[np.float64], items: Items, people: People, rng: np.random.Generator
+) -> SimulatedEvents:
     nature = items.spec.nature
     dear = nature.thrift_weight * items.priciness[opened.item] * people.thrift[opened.person]
     chosen = rng.random(len(opened)) < expit(nature.cart_logit + nature.cart_taste_weight * liked - dear)
     return opened.followed(chosen, EventType.ADD_TO_CART, rng.exponential(SECONDS_TO_CART, int(chosen.sum())) + 1)
 
 
-def _paid(carts: Events, items: Items, rng: np.random.Generator) -> Events:
+def _purchases(carts: SimulatedEvents, items: Items, rng: np.random.Generator) -> SimulatedEvents:
     """Purchases, with the price as their value."""
     chosen = rng.random(len(carts)) < items.spec.nature.purchase_share
     paid = carts.followed(chosen, EventType.PURCHASE, rng.exponential(SECONDS_TO_PAY, int(chosen.sum())) + 1)
     return replace(paid, value=items.price[paid.item])
 
 
-def _drift(state: State, opened: Events, items: Items) -> None:
+def _move_tastes(state: PeopleState, opened: SimulatedEvents, items: Items) -> None:
     """taste <- (taste + drift * sum of the opened items' vectors) / (1 + drift * their number); rows still sum to 1."""
     drift, first = items.spec.nature.drift, items.weight[opened.item]
     _add_at(state.taste, opened.person, items.topic[opened.item], drift * first)
@@ -261,7 +271,7 @@ def _drift(state: State, opened: Events, items: Items) -> None:
     state.taste[who] /= (1 + drift * n_opened)[:, None].astype(np.float32)
 
 
-def _note_opened(state: State, opened: Events) -> None:
+def _note_opened(state: PeopleState, opened: SimulatedEvents) -> None:
     """The latest opened items take the places of the oldest ones."""
     order = np.lexsort((opened.ts_us, opened.person))
     person, item = opened.person[order], opened.item[order]
@@ -286,5 +296,5 @@ def _add_at(
 def _gathered(column: pl.Series, rows: Numbers) -> pl.Series:
     """The values at the rows; null at row -1."""
     # Null row numbers give null values; an empty column has nothing else to give.
-    found = pl.Series(rows).to_frame("row").select(pl.when(pl.col("row") >= 0).then(pl.col("row"))).to_series()
-    return column.gather(found) if len(column) else pl.repeat(None, len(rows), dtype=column.dtype, eager=True)
+    known = pl.Series(rows).to_frame("row").select(pl.when(pl.col("row") >= 0).then(pl.col("row"))).to_series()
+    return column.gather(known) if len(column) else pl.repeat(None, len(rows), dtype=column.dtype, eager=True)

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from sources.simulator.draws import Stream, stream
-from sources.simulator.nature import DAY_PARTS, DEVICES, ENTRY_PAGES, Spec
+from sources.simulator.random_streams import Stream, stream
 from sources.simulator.words import N_TOPICS
+from sources.simulator.world_spec import DAY_PARTS, DEVICES, ENTRY_PAGES, WorldSpec
 
 DAYS_PER_YEAR = 365.25
 
@@ -29,7 +29,7 @@ class Topics:
     season_weight: float
 
     @classmethod
-    def draw(cls, spec: Spec) -> Topics:
+    def draw(cls, spec: WorldSpec) -> Topics:
         """The topics of a world."""
         rng, nature = stream(spec.seed, Stream.TOPICS), spec.nature
         shares = rng.dirichlet(np.full(N_TOPICS, 6.0))

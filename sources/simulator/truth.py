@@ -20,21 +20,21 @@ import polars as pl
 from contracts.errors import ArtefactError
 from contracts.tables import read_parquet, write_parquet
 from sources.simulator.items import Items
-from sources.simulator.nature import DAY_PARTS, DEVICES, ENTRY_PAGES, SLATE_LENGTH, Spec
-from sources.simulator.people import People, State, n_blocks
+from sources.simulator.people import People, PeopleState, n_blocks
 from sources.simulator.reactions import examination
 from sources.simulator.topics import Topics
 from sources.simulator.words import topics_of
 from sources.simulator.world import World
+from sources.simulator.world_spec import DAY_PARTS, DEVICES, ENTRY_PAGES, SLATE_LENGTH, WorldSpec
 
 FOLDER = "truth"
 
 
-def save_world(folder: Path, spec: Spec, topics: Topics, items: Items) -> None:
+def save_world(folder: Path, spec: WorldSpec, topics: Topics, items: Items) -> None:
     """Write what is true of a world on all days."""
     truth = folder / FOLDER
     truth.mkdir(parents=True, exist_ok=True)
-    said = {
+    content = {
         "spec": spec.to_json(),
         "nature": asdict(spec.nature),
         "topics": list(topics_of(spec.kind)),
@@ -45,7 +45,7 @@ def save_world(folder: Path, spec: Spec, topics: Topics, items: Items) -> None:
         "season_phase": topics.season_phase.tolist(),
         "examination": examination(spec.nature, SLATE_LENGTH).tolist(),
     }
-    (truth / "world.json").write_text(json.dumps(said, indent=1) + "\n", encoding="utf-8")
+    (truth / "world.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     of_items = {
         "item_id": items.ids,
         "vector": _lists(items.vectors()),
@@ -56,7 +56,7 @@ def save_world(folder: Path, spec: Spec, topics: Topics, items: Items) -> None:
     write_parquet(pl.DataFrame(of_items).sort("item_id"), truth / "items.parquet")
 
 
-def save_people(folder: Path, people: People, state: State) -> None:
+def save_people(folder: Path, people: People, state: PeopleState) -> None:
     """Write what is true of one block of people, and what has become of them."""
     of_people = {
         "user_id": people.ids,
@@ -78,7 +78,7 @@ def load_world(folder: Path) -> World:
     """
     path = folder / FOLDER / "world.json"
     try:
-        spec = Spec.from_json(json.loads(path.read_bytes())["spec"])
+        spec = WorldSpec.from_json(json.loads(path.read_bytes())["spec"])
     except FileNotFoundError as error:
         raise ArtefactError(f"{path} is missing.", "Write the data with `slate simulate`, truth included.") from error
     except (ValueError, KeyError, TypeError) as error:
@@ -87,9 +87,9 @@ def load_world(folder: Path) -> World:
     return World(spec, states, today=spec.n_days)
 
 
-def _load_state(folder: Path, block: int) -> State:
+def _load_state(folder: Path, block: int) -> PeopleState:
     rows = read_parquet(folder / FOLDER / "people" / f"block-{block:05}.parquet")
-    return State(
+    return PeopleState(
         _matrix(rows["taste"]),
         _matrix(rows["shown"]),
         _matrix(rows["opened"]),

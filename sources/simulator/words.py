@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from sources.simulator.nature import Kind
+from sources.simulator.world_spec import WorldKind
 
 # Topic -> its words, equally many for each. A text is mostly words of the item's topics, so that these can be found.
-TOPIC_WORDS: Final[Mapping[Kind, Mapping[str, str]]] = {
-    Kind.SHOP: {
+TOPIC_WORDS: Final[Mapping[WorldKind, Mapping[str, str]]] = {
+    WorldKind.SHOP: {
         "kitchen": "kettle saucepan whisk skillet teapot grater ladle colander oven spatula",
         "garden": "trowel hose planter secateurs seedling compost rake greenhouse trellis mulch",
         "running": "trainers stopwatch pace marathon singlet cadence stride hydration lap insole",
@@ -27,7 +27,7 @@ TOPIC_WORDS: Final[Mapping[Kind, Mapping[str, str]]] = {
         "tea": "oolong jasmine sencha matcha darjeeling infuser rooibos camomile assam pu-erh",
         "decor": "cushion candle vase curtain mirror rug lampshade frame tapestry ornament",
     },
-    Kind.ARTICLES: {
+    WorldKind.ARTICLES: {
         "politics": "parliament coalition minister ballot senate amendment opposition decree mandate caucus",
         "economy": "inflation exports tariff deficit payroll growth treasury surplus recession output",
         "markets": "shares bonds dividend futures broker index yield takeover hedge portfolio",
@@ -59,11 +59,11 @@ WORDS_PER_TEXT: Final = 30
 TOPIC_WORD_SHARE: Final = 0.7
 
 
-def words_of(kind: Kind) -> list[list[str]]:
+def words_of(kind: WorldKind) -> list[list[str]]:
     """The words of each topic, in the order of the topics' numbers."""
     return [words.split() for words in TOPIC_WORDS[kind].values()]
 
 
-def topics_of(kind: Kind) -> tuple[str, ...]:
+def topics_of(kind: WorldKind) -> tuple[str, ...]:
     """The names of the topics, in the order of their numbers."""
     return tuple(TOPIC_WORDS[kind])

@@ -1,6 +1,6 @@
 """A world that reacts: it asks a policy day after day, shows what it answers, and knows what everybody would have done.
 
-    world = World.create(Kind.SHOP, n_users=10_000, n_items=2_000, n_days=30, seed=7)
+    world = World.create(WorldKind.SHOP, n_users=10_000, n_items=2_000, n_days=30, seed=7)
     day = world.day(policy)                    # what happened; tastes, fatigue and memory have moved on
     day.expected_clicks()                      # of the slates that were shown, by the truth
 
@@ -18,31 +18,31 @@ import polars as pl
 
 from contracts.errors import DataTooSmall, UnknownId
 from sources.simulator.descriptions import item_tables
-from sources.simulator.draws import Stream, stream
+from sources.simulator.external_ids import USER, numbers_of
 from sources.simulator.items import MICROSECONDS_PER_DAY, Items, Shelf
 from sources.simulator.journeys import MICROSECONDS, Pages, Visits, turn_pages
-from sources.simulator.names import USER, numbers_of
-from sources.simulator.nature import DAY_PARTS, DEVICES, ENTRY_PAGES, Kind, Spec, kind_named
-from sources.simulator.people import BLOCK, People, State, n_blocks
+from sources.simulator.people import BLOCK, People, PeopleState, n_blocks
 from sources.simulator.policies import EMPTY, Policy, Requests, Slates, logging_policy
+from sources.simulator.random_streams import Stream, stream
 from sources.simulator.reactions import (
-    Events,
+    SimulatedEvents,
     click_probabilities,
+    draw_clicks,
+    draw_views,
     examination,
     follow_up,
-    look_around,
-    react,
     recommend_to_friends,
-    remember,
     table_of,
+    update_state,
 )
 from sources.simulator.topics import Floats, Topics
+from sources.simulator.world_spec import DAY_PARTS, DEVICES, ENTRY_PAGES, WorldKind, WorldSpec, world_kind
 
 NOON_HOURS = 12
 
 
 @dataclass(frozen=True)
-class Day:
+class SimulatedDay:
     """One day of one block of people, or of all.
 
     interactions: the canonical columns, and device, day_part and entry_page of the visit.
@@ -60,7 +60,7 @@ class Day:
         return float(self.click_probability.sum())
 
     @classmethod
-    def concat(cls, parts: Sequence[Day]) -> Day:
+    def concat(cls, parts: Sequence[SimulatedDay]) -> SimulatedDay:
         """The blocks of a day as one."""
         interactions = pl.concat([part.interactions for part in parts])
         return cls(
@@ -70,12 +70,12 @@ class Day:
         )
 
 
-class Neighbourhood:
+class PopulationBlock:
     """One block of people and their days; what is random in it comes from the seed, the block and the day alone."""
 
-    def __init__(self, people: People, items: Items, topics: Topics, state: State | None = None) -> None:
+    def __init__(self, people: People, items: Items, topics: Topics, state: PeopleState | None = None) -> None:
         self.people, self.items, self.topics = people, items, topics
-        self.state = State.of(people) if state is None else state
+        self.state = PeopleState.of(people) if state is None else state
 
     def requests(self, day: int) -> Requests:
         """What the block asks for on a day, in the state it is in."""
@@ -86,24 +86,24 @@ class Neighbourhood:
             visits, turn_pages(visits, rng), shelf, stream(spec.seed, Stream.POLICY, self.people.block, day)
         )
 
-    def pass_day(self, day: int, policy: Policy) -> Day:
-        """Ask, show, react, remember."""
+    def pass_day(self, day: int, policy: Policy) -> SimulatedDay:
+        """What people ask for, what the policy shows them, and what they do; the state moves on to the next day."""
         requests = self.requests(day)
         slates = policy(requests)
         requests.check(slates)
         chances = click_probabilities(requests, self.state, slates)
         rng = stream(self.items.spec.seed, Stream.REACTIONS, self.people.block, day)
-        clicks = react(requests, slates, chances, rng)
-        opened = Events.concat([clicks, look_around(requests.visits, requests.shelf, self.state, rng)])
-        events = Events.concat(
+        clicks = draw_clicks(requests, slates, chances, rng)
+        opened = SimulatedEvents.concat([clicks, draw_views(requests.visits, requests.shelf, self.state, rng)])
+        events = SimulatedEvents.concat(
             [
                 follow_up(opened, self.items, self.people, self.state, rng),
                 recommend_to_friends(self.people, requests.shelf, self.state, rng),
             ]
         )
-        remember(self.state, requests, slates, opened, self.items)
+        update_state(self.state, requests, slates, opened, self.items)
         stands = slates.item_numbers != EMPTY
-        return Day(
+        return SimulatedDay(
             table_of(events, requests, requests.table["request_id"]),
             _impressions(requests, slates),
             chances[stands],
@@ -111,41 +111,40 @@ class Neighbourhood:
 
 
 class World:
-    """All people of a spec, in memory; `write.write_world` writes large worlds without keeping them."""
+    """All people of a spec, in memory; `world_files.write_world` writes large worlds without keeping them."""
 
-    def __init__(self, spec: Spec, states: Sequence[State] | None = None, today: int = 0) -> None:
+    def __init__(self, spec: WorldSpec, states: Sequence[PeopleState] | None = None, today: int = 0) -> None:
         self.spec = spec
         self.topics = Topics.draw(spec)
         self.items = Items.draw(spec, self.topics)
         self.today = today
-        blocks = range(n_blocks(spec))
-        self._neighbourhoods = [
-            Neighbourhood(
-                People.draw(spec, self.topics, block),
+        self._blocks = [
+            PopulationBlock(
+                People.draw(spec, self.topics, number),
                 self.items,
                 self.topics,
-                None if states is None else states[block],
+                None if states is None else states[number],
             )
-            for block in blocks
+            for number in range(n_blocks(spec))
         ]
 
     @classmethod
-    def create(cls, kind: Kind | str, n_users: int, n_items: int, n_days: int, seed: int) -> World:
+    def create(cls, kind: WorldKind | str, n_users: int, n_items: int, n_days: int, seed: int) -> World:
         """A world on the morning of its first day; raises SettingsError for a size that no world can have."""
-        return cls(Spec(kind_named(kind), n_users, n_items, n_days, seed))
+        return cls(WorldSpec(world_kind(kind), n_users, n_items, n_days, seed))
 
-    def day(self, policy: Policy = logging_policy) -> Day:
+    def day(self, policy: Policy = logging_policy) -> SimulatedDay:
         """What happens today; tomorrow is the next one. The policy is called once per block of people (see Requests).
 
         Raises DataTooSmall after the last day, ShapeMismatch or UnknownId where the policy's answer is none.
         """
         if self.today >= self.spec.n_days:
             raise DataTooSmall(f"This world ends after {self.spec.n_days} days.", "Create one of more `n_days`.")
-        parts = [one.pass_day(self.today, policy) for one in self._neighbourhoods]
+        parts = [block.pass_day(self.today, policy) for block in self._blocks]
         self.today += 1
-        return Day.concat(parts)
+        return SimulatedDay.concat(parts)
 
-    def days(self, policy: Policy = logging_policy) -> Iterator[Day]:
+    def days(self, policy: Policy = logging_policy) -> Iterator[SimulatedDay]:
         """The days that are left."""
         while self.today < self.spec.n_days:
             yield self.day(policy)
@@ -153,11 +152,11 @@ class World:
     def expected_clicks(self, policy: Policy) -> float:
         """Clicks per request that a policy's slates would get today on average; nothing happens, nobody remembers."""
         total, n_requests = 0.0, 0
-        for one in self._neighbourhoods:
-            requests = one.requests(self.today)
+        for block in self._blocks:
+            requests = block.requests(self.today)
             slates = policy(requests)
             requests.check(slates)
-            total += float(click_probabilities(requests, one.state, slates).sum())
+            total += float(click_probabilities(requests, block.state, slates).sum())
             n_requests += len(requests)
         return total / max(n_requests, 1)
 
@@ -176,10 +175,10 @@ class World:
         for user_id, number, slate in zip(user_ids, numbers.tolist(), item_ids, strict=True):
             if not 0 <= number < self.spec.n_users:
                 raise UnknownId(f"This world has no person {user_id!r}.", "Name one of its `users`.")
-            one = self._neighbourhoods[number // BLOCK]
-            requests = _asked_by(one, self.today, number % BLOCK, device, day_part)
+            block = self._blocks[number // BLOCK]
+            requests = _one_request(block, self.today, number % BLOCK, device, day_part)
             answer = requests.slates([slate], "asked")
-            yield click_probabilities(requests, one.state, answer)[0]
+            yield click_probabilities(requests, block.state, answer)[0]
 
     def examination(self, k: int) -> npt.NDArray[np.float64]:
         """(k,) the chance that an item is looked at, by position from the first."""
@@ -187,26 +186,26 @@ class World:
 
     def users(self) -> pl.DataFrame:
         """The canonical `users` table, with who brought whom; also those who are still to come."""
-        return pl.concat([one.people.table() for one in self._neighbourhoods])
+        return pl.concat([block.people.table() for block in self._blocks])
 
     def tastes(self) -> Floats:
         """(n_users, n_topics) what everybody likes by now, in the order of `users`; rows sum to 1."""
-        return np.concatenate([one.state.taste for one in self._neighbourhoods])
+        return np.concatenate([block.state.taste for block in self._blocks])
 
     @property
-    def states(self) -> list[State]:
+    def states(self) -> list[PeopleState]:
         """What changes, a block after the other."""
-        return [one.state for one in self._neighbourhoods]
+        return [block.state for block in self._blocks]
 
     def items_table(self) -> pl.DataFrame:
         """The canonical `items` table, also those that are still to come; in the order of item_id."""
         return pl.concat(list(item_tables(self.items))).sort("item_id")
 
 
-def _asked_by(one: Neighbourhood, day: int, position: int, device: str, day_part: str) -> Requests:
+def _one_request(block: PopulationBlock, day: int, position: int, device: str, day_part: str) -> Requests:
     """One page for one person at noon."""
     visits = Visits(
-        one.people,
+        block.people,
         day,
         np.array([position]),
         np.array([day * MICROSECONDS_PER_DAY + NOON_HOURS * 3_600 * MICROSECONDS]),
@@ -217,8 +216,8 @@ def _asked_by(one: Neighbourhood, day: int, position: int, device: str, day_part
     )
     nothing = np.zeros(1, np.int64)
     pages = Pages(nothing, nothing, visits.start_us)
-    rng = stream(one.items.spec.seed, Stream.POLICY, one.people.block, day)
-    return Requests(visits, pages, Shelf.of(one.items, one.topics, day), rng)
+    rng = stream(block.items.spec.seed, Stream.POLICY, block.people.block, day)
+    return Requests(visits, pages, Shelf.of(block.items, block.topics, day), rng)
 
 
 def _impressions(requests: Requests, slates: Slates) -> pl.DataFrame:
@@ -229,6 +228,6 @@ def _impressions(requests: Requests, slates: Slates) -> pl.DataFrame:
         "propensity": pl.Series(slates.propensities[row, place]),
         "policy_id": pl.repeat(slates.policy_id, len(row), dtype=pl.String, eager=True),
     }
-    asked = requests.table.rename({"ts": "event_ts"}).drop("page")[row]
+    shown_at = requests.table.rename({"ts": "event_ts"}).drop("page")[row]
     first = ("request_id", "user_id", "session_id", "item_id", "event_ts", "position", "propensity", "policy_id")
-    return asked.with_columns(**shown).select(*first, "device", "day_part", "entry_page")
+    return shown_at.with_columns(**shown).select(*first, "device", "day_part", "entry_page")

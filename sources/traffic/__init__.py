@@ -1,1 +1,1 @@
-"""What servers showed and people did, on its way back into training."""
+"""Served traffic: what servers showed, and what people did with it, as training data."""

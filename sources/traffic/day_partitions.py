@@ -1,4 +1,4 @@
-"""Rows with a time and an id of their own as one Parquet file a UTC day, each row once however often it is added.
+"""One Parquet file for each UTC day, of rows that have a time and an id; a row that is added twice is there once.
 
     <folder>/day=2026-11-24.parquet    sorted by (event_ts, event_id)
 
@@ -19,14 +19,14 @@ from contracts.errors import SourceError
 from contracts.whole_files import whole_file
 
 KEY = ["event_ts", "event_id"]
-ROWS_PER_GROUP = 100_000  # held at once of a day that is being added to: some 30 MB
+ROWS_PER_GROUP = 100_000  # of a day, in memory at once: some 30 MB
 PATTERN = "day=*.parquet"
 
 
 def add_rows(folder: Path, rows: pl.DataFrame) -> dict[str, int]:
     """Add rows to the files of their days; returns how many were new, by the name of each file that changed.
 
-    A file is replaced as a whole. The key of a row (event_ts, event_id) names its content.
+    A file is replaced as a whole. Rows with the same key (event_ts, event_id) are the same row.
     """
     added = {}
     days = rows.with_columns(day=pl.col("event_ts").dt.date()).partition_by("day", as_dict=True, include_key=False)
@@ -71,8 +71,8 @@ def _opened(path: Path) -> Iterator[pyarrow.parquet.ParquetFile]:
 
 
 def _new_rows(path: Path, rows: pl.DataFrame) -> pl.DataFrame:
-    """Those that the file does not hold, each once, sorted."""
-    # Of two with one key, the same one whatever the order they came in.
+    """The rows that the file does not hold, each once, sorted."""
+    # Which of two rows with one key is kept must not depend on their order.
     plain = [column for column, kind in rows.schema.items() if kind != pl.List(pl.String())]
     new = rows.sort(plain).unique(KEY, keep="first").sort(KEY)
     if path.exists():
@@ -82,9 +82,9 @@ def _new_rows(path: Path, rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def _merge(path: Path, new: pl.DataFrame) -> None:
-    """Write the rows of the file and the new ones, in order, where the file is."""
+    """Replace the file by one with its rows and the new ones, in order."""
     schema = new.clear().to_arrow().schema
-    # Durable: a place in the stream is noted after this, and must not outlive it.
+    # Durable: the cursor in the stream is saved after this file, and must not outlive it.
     with (
         whole_file(path, durable=True) as unfinished,
         pyarrow.parquet.ParquetWriter(unfinished, schema, compression="zstd") as writer,
@@ -104,7 +104,7 @@ def _merged(path: Path, new: pl.DataFrame) -> Iterator[pl.DataFrame]:
 
 
 def _regrouped(parts: Iterator[pl.DataFrame]) -> Iterator[pl.DataFrame]:
-    """The same rows, ROWS_PER_GROUP at a time, or the bytes would tell how they came."""
+    """The same rows, ROWS_PER_GROUP at a time, so that the bytes do not depend on the parts."""
     waiting: pl.DataFrame | None = None
     for part in parts:
         waiting = part if waiting is None else pl.concat([waiting, part])

@@ -12,16 +12,16 @@ from pydantic import AwareDatetime, BaseModel, Field, TypeAdapter, ValidationErr
 from contracts.events import EventType
 from contracts.tables import IMPRESSIONS_SCHEMA, INTERACTIONS_SCHEMA, UTC_TIME
 
-# `event_id` is unique to a record: what was written twice shows by it.
+# `event_id` is unique to a record, so that one written twice is recognised.
 LOGGED = {
     "impressions": pl.Schema({**IMPRESSIONS_SCHEMA, "event_id": pl.String()}),
     "interactions": pl.Schema({**INTERACTIONS_SCHEMA, "event_id": pl.String()}),
-    # Under the id and the time of its entry in the stream.
+    # Its id and time are those of its entry in the stream.
     "unreadable": pl.Schema(
         {"event_ts": UTC_TIME, "event_id": pl.String(), "record": pl.String(), "reason": pl.String()}
     ),
 }
-# Outside of this no clock is right, and the calendar ends in some time zone.
+# A time outside of this is wrong, and some time zone's calendar cannot hold it.
 Moment = Annotated[AwareDatetime, Field(ge=datetime(1970, 1, 1, tzinfo=UTC), lt=datetime(3000, 1, 1, tzinfo=UTC))]
 EventId = Annotated[str, Field(min_length=1)]
 
@@ -35,7 +35,7 @@ class _Record(BaseModel):
     item_id: str | None = None
 
 
-class _Shown(_Record):
+class _ImpressionRecord(_Record):
     event_type: Literal[EventType.IMPRESSION]
     position: Annotated[int, Field(ge=-(2**31), lt=2**31)]
     propensity: float | None = None
@@ -48,7 +48,7 @@ class _Shown(_Record):
     degraded: list[str] = []
 
 
-class _Done(_Record):
+class _InteractionRecord(_Record):
     event_type: Literal[
         EventType.VIEW,
         EventType.CLICK,
@@ -61,10 +61,12 @@ class _Done(_Record):
     value: float | None = None
 
 
-_RECORD: TypeAdapter[_Shown | _Done] = TypeAdapter(Annotated[_Shown | _Done, Field(discriminator="event_type")])
+_RECORD: TypeAdapter[_ImpressionRecord | _InteractionRecord] = TypeAdapter(
+    Annotated[_ImpressionRecord | _InteractionRecord, Field(discriminator="event_type")]
+)
 
 
-def rows_of(ids: Sequence[str], records: Sequence[bytes]) -> dict[str, pl.DataFrame]:
+def rows_by_table(ids: Sequence[str], records: Sequence[bytes]) -> dict[str, pl.DataFrame]:
     """The records by table (see LOGGED), in their order. ids: of their entries in the stream."""
     rows: dict[str, list[dict[str, Any]]] = {name: [] for name in LOGGED}
     for entry_id, record in zip(ids, records, strict=True):
@@ -73,7 +75,7 @@ def rows_of(ids: Sequence[str], records: Sequence[bytes]) -> dict[str, pl.DataFr
         except ValidationError as error:
             rows["unreadable"].append(_unreadable(entry_id, record, error))
         else:
-            rows["impressions" if isinstance(read, _Shown) else "interactions"].append(vars(read))
+            rows["impressions" if isinstance(read, _ImpressionRecord) else "interactions"].append(vars(read))
     return {name: pl.DataFrame(rows[name], schema=schema) for name, schema in LOGGED.items()}
 
 

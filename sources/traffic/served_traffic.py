@@ -1,10 +1,10 @@
-"""What servers showed and people did, as it was collected: joined by `ingest` to the tables of any source.
+"""Served traffic as it was collected; `ingest` joins it to the tables of any source.
 
     <folder>/impressions/day=2026-11-24.parquet     see `day_partitions` and `logged_records`
     <folder>/interactions/day=2026-11-24.parquet
 
-A guest, of whom nothing but a session is known, is the person `session:<session_id>`. A signup that names no item is no
-interaction: it is the `signup_ts` of somebody the source does not know.
+A guest, of whom only a session is known, is the person `session:<session_id>`. A signup without an item is no
+interaction; it becomes the `signup_ts` of a person whom the source does not know.
 """
 
 from __future__ import annotations
@@ -48,9 +48,9 @@ class ServedTraffic:
         yield from self._batches("impressions")
 
     def with_new_people(self, users: pl.DataFrame) -> pl.DataFrame:
-        """The people of a source, and behind them those who did something and are not among them.
+        """The people of a source, and those of the traffic whom it does not know.
 
-        A source that knows nobody stays one: of its people there are only ids.
+        A source without people stays without: only ids of them are known.
         """
         seen = [self._people(path) for path in self._files("interactions")]
         if users.is_empty() or not seen:

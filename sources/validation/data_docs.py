@@ -14,7 +14,7 @@ from great_expectations.render.view import DefaultJinjaSectionView
 
 from contracts.drift import Bin, ColumnDrift, Verdict
 from contracts.web_page import render_page
-from sources.validation.suite_run import Finding, SuiteRun
+from sources.validation.suite_run import RuleResult, SuiteRun
 from sources.validation.suites import Level
 from sources.validation.validation import Validation
 
@@ -51,10 +51,10 @@ class RuleRow:
     measured: str
 
     @classmethod
-    def of(cls, finding: Finding) -> RuleRow:
+    def of(cls, result: RuleResult) -> RuleRow:
         """A rule's line."""
-        n_broken = finding.n_broken if finding.rule.level is Level.ROW else None
-        return cls(finding.passed, finding.rule.name, finding.rule.says, n_broken, finding.measured)
+        n_broken = result.n_broken if result.rule.level is Level.ROW else None
+        return cls(result.passed, result.rule.name, result.rule.says, n_broken, result.measured)
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class SuiteSection:
     @classmethod
     def of(cls, run: SuiteRun) -> SuiteSection:
         """A suite's table, and what is folded below it."""
-        rules = tuple(RuleRow.of(finding) for finding in run.findings)
+        rules = tuple(RuleRow.of(result) for result in run.results)
         looks_at_rows = any(rule.n_broken is not None for rule in rules)
         return cls(run.name, run.n_rows if looks_at_rows else None, rules, _evidence_html(run.evidence))
 

@@ -1,4 +1,4 @@
-"""Makes the profile of a table: of each column counts of what it holds, in flat memory (see contracts.profiles)."""
+"""Builds the profile of a table: counts of what each column holds, in flat memory (see contracts.profiles)."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from contracts.profiles import (
     TableProfile,
 )
 
-# Quantiles kept of a number: what lies between two of them, a 64th, is the most that a comparison can be wrong by.
+# Quantiles kept of a column of numbers. A comparison is wrong by a 64th at most: what lies between two of them.
 N_QUANTILES = 64
 MAX_CATEGORIES = 100
-# A word that fewer rows have is not named: it could be the name of somebody.
+# A word in fewer rows is not named: it could identify a person.
 LEAST_NAMED = 10
 
 
 def build_profile(table: pl.LazyFrame) -> TableProfile:
-    """The profile of every column of a canonical table that is not empty; its rows are read column by column."""
+    """The profile of every column of a canonical table, read column by column; none of an empty table."""
     schema = table.collect_schema()
     profile: TableProfile = {column: _maker(column, kind)(table, column) for column, kind in schema.items()}
     return profile if any(column.total for column in profile.values()) else {}
@@ -40,7 +40,7 @@ def _maker(column: str, kind: pl.DataType) -> Callable[[pl.LazyFrame, str], Colu
     return _categories if column in CATEGORIES else _presence
 
 
-# All other texts are ids, or written by somebody about somebody: nothing of them is told but whether they are there.
+# All other texts are ids, or written by a person about a person: only their presence is counted.
 CATEGORIES = {"event_type", "categories", "gender", "occupation", "device", "day_part", "entry_page"}
 
 
@@ -71,7 +71,7 @@ def _hours(table: pl.LazyFrame, column: str) -> HourProfile:
 def _categories(table: pl.LazyFrame, column: str) -> CategoryProfile:
     words = table.select(column)
     if isinstance(words.collect_schema()[column], pl.List):
-        # An empty list has no category, like none at all.
+        # An empty list has no category, like a null.
         words = words.explode(column, empty_as_null=True)
     counts = _counts(words, column)
     missing = counts.pop(None, 0)

@@ -17,21 +17,21 @@ from great_expectations.datasource.fluent.interfaces import Batch
 
 from contracts.errors import WorkspaceError
 
-# Complete, or rows are missing from the answer: by default it stops at twenty.
+# By default the library lists twenty of the rows that break a rule.
 COMPLETE: dict[str, Any] = {"result_format": "COMPLETE", "return_unexpected_index_query": False}
-ROW = "row"  # on Spark, which numbers no rows by itself, the column that does
+ROW = "row"  # the column that numbers the rows, on Spark
 
 
 class SuiteEngine(Protocol):
     """Checks a suite over a frame.
 
-    Rows that break a rule are told by `unexpected_index_list`: by their position, or as mappings that hold ROW.
+    The rows that break a rule are in `unexpected_index_list`: as positions, or as mappings that hold ROW.
     """
 
     def validate(self, name: str, table: pl.DataFrame, suite: ExpectationSuite) -> ExpectationSuiteValidationResult: ...
 
 
-class PandasEngine:
+class PandasSuiteEngine:
     """In this process."""
 
     def validate(self, name: str, table: pl.DataFrame, suite: ExpectationSuite) -> ExpectationSuiteValidationResult:
@@ -39,7 +39,7 @@ class PandasEngine:
         return batch.validate(suite, result_format=COMPLETE)
 
 
-class SparkEngine:
+class SparkSuiteEngine:
     """On a Spark session of this process, or of the cluster that Spark's own configuration names."""
 
     def validate(self, name: str, table: pl.DataFrame, suite: ExpectationSuite) -> ExpectationSuiteValidationResult:
@@ -51,12 +51,12 @@ class SparkEngine:
             return batch.validate(suite, result_format={**COMPLETE, "unexpected_index_column_names": [ROW]})
 
 
-IN_PROCESS: SuiteEngine = PandasEngine()
+IN_PROCESS: SuiteEngine = PandasSuiteEngine()
 
 
 def suite_engine(engine: str) -> SuiteEngine:
-    """The engine by the word of `features.engine`: `spark`, or `duckdb`, where this process checks."""
-    return SparkEngine() if engine == "spark" else IN_PROCESS
+    """The engine for a value of `features.engine`: Spark for `spark`, this process for `duckdb`."""
+    return SparkSuiteEngine() if engine == "spark" else IN_PROCESS
 
 
 @cache
@@ -88,7 +88,7 @@ def _spark_session() -> Any:
     except ModuleNotFoundError as error:
         raise WorkspaceError("Spark is not installed.", "Run `make spark`, or set features.engine: duckdb.") from error
     builder = SparkSession.builder.appName("slatework-validate")
-    # Times are UTC everywhere, and a laptop needs no page about them.
+    # Times are UTC everywhere; nobody opens Spark's web page.
     options = {"spark.sql.session.timeZone": "UTC", "spark.ui.enabled": "false"}
     for option, value in options.items():
         builder = builder.config(option, value)

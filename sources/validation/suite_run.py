@@ -21,8 +21,8 @@ N_CELLS = 20  # of those that broke a rule, as the library itself shows
 
 
 @dataclass(frozen=True)
-class Finding:
-    """How one rule fared. n_broken: rows that break it, of n_rows; 0 for a table-level rule.
+class RuleResult:
+    """What came of one rule. n_broken: rows that break it, of n_rows; 0 for a table-level rule.
 
     observed: what a table-level rule measured, where it measures something.
     """
@@ -43,60 +43,60 @@ class Finding:
 
 @dataclass(frozen=True)
 class SuiteRun:
-    """All findings of one suite over one table, in the order of the rules; evidence: the library's own.
+    """All results of one suite over one table, in the order of the rules; evidence: the library's own.
 
     broken: for each row-level rule the positions of the rows that break it, where the run was over a single frame.
     """
 
     name: str
     n_rows: int
-    findings: tuple[Finding, ...]
+    results: tuple[RuleResult, ...]
     evidence: ExpectationSuiteValidationResult = field(repr=False)
     broken: Mapping[str, npt.NDArray[np.int64]] = field(default_factory=dict, repr=False)
 
 
 def run_suite(name: str, table: pl.DataFrame, rules: Sequence[Rule], engine: SuiteEngine = IN_PROCESS) -> SuiteRun:
-    """Check every rule; breaking one raises nothing here.
+    """Check every rule; a broken rule raises nothing here.
 
-    Raises ValidationFailed when a rule could not be checked at all: an unchecked rule is no kept rule.
+    Raises ValidationFailed when a rule could not be checked at all.
     """
     suite = ExpectationSuite(name=name, expectations=[rule.expectation for rule in rules])
-    evidence = engine.validate(name, _looked_at(table, rules), suite)
+    evidence = engine.validate(name, _checked_columns(table, rules), suite)
     for result in evidence.results:
         _make_plain(result)
     by_rule = _by_rule(evidence)
-    broken = {rule.name: _broken(name, rule, by_rule[rule.name]) for rule in rules}
-    findings = tuple(_finding(rule, by_rule[rule.name], len(broken[rule.name]), len(table)) for rule in rules)
-    return SuiteRun(name, len(table), findings, evidence, broken)
+    broken = {rule.name: _pop_broken_rows(name, rule, by_rule[rule.name]) for rule in rules}
+    results = tuple(_rule_result(rule, by_rule[rule.name], len(broken[rule.name]), len(table)) for rule in rules)
+    return SuiteRun(name, len(table), results, evidence, broken)
 
 
 def merged(name: str, runs: Iterable[SuiteRun], rules: Sequence[Rule]) -> SuiteRun:
-    """One run of many over parts of a table, of at least one: of each row-level rule the sums."""
+    """The runs over the batches of a table (at least one) as one, with the counts of each row-level rule added up."""
     total = reduce(_sum, runs)
     order = {rule.name: position for position, rule in enumerate(rules)}
-    findings = tuple(sorted(total.findings, key=lambda finding: order[finding.rule.name]))
+    results = tuple(sorted(total.results, key=lambda result: order[result.rule.name]))
     total.evidence.results.sort(key=lambda result: order[_rule_name(result)])
-    return SuiteRun(name, max(finding.n_rows for finding in findings), findings, total.evidence)
+    return SuiteRun(name, max(result.n_rows for result in results), results, total.evidence)
 
 
 def _sum(one: SuiteRun, other: SuiteRun) -> SuiteRun:
-    findings = {finding.rule.name: finding for finding in one.findings}
+    results = {result.rule.name: result for result in one.results}
     evidence = _by_rule(one.evidence)
     theirs = _by_rule(other.evidence)
-    for finding in other.findings:
-        name = finding.rule.name
-        if name in findings:
-            findings[name] = _sum_of_findings(findings[name], finding)
+    for result in other.results:
+        name = result.rule.name
+        if name in results:
+            results[name] = _sum_of_results(results[name], result)
             _add_evidence(evidence[name], theirs[name])
         else:
-            findings[name], evidence[name] = finding, theirs[name]
-    account = ExpectationSuiteValidationResult(
-        success=all(finding.passed for finding in findings.values()),
+            results[name], evidence[name] = result, theirs[name]
+    evidence_of_both = ExpectationSuiteValidationResult(
+        success=all(result.passed for result in results.values()),
         results=list(evidence.values()),
         suite_name=one.name,
         meta=one.evidence.meta,
     )
-    return SuiteRun(one.name, one.n_rows + other.n_rows, tuple(findings.values()), account)
+    return SuiteRun(one.name, one.n_rows + other.n_rows, tuple(results.values()), evidence_of_both)
 
 
 def _by_rule(evidence: ExpectationSuiteValidationResult) -> dict[str, ExpectationValidationResult]:
@@ -110,8 +110,8 @@ def _rule_name(result: ExpectationValidationResult) -> str:
     return str(configuration.meta["rule"])
 
 
-def _sum_of_findings(one: Finding, other: Finding) -> Finding:
-    return Finding(
+def _sum_of_results(one: RuleResult, other: RuleResult) -> RuleResult:
+    return RuleResult(
         one.rule,
         one.passed and other.passed,
         one.n_broken + other.n_broken,
@@ -121,7 +121,7 @@ def _sum_of_findings(one: Finding, other: Finding) -> Finding:
 
 
 def _add_evidence(total: ExpectationValidationResult, more: ExpectationValidationResult) -> None:
-    """Counts add up, shares follow from them, and of the cells that broke the rule twenty are kept."""
+    """Add the counts, compute the shares from them, and keep twenty of the cells that broke the rule."""
     ours, theirs = total.result, more.result
     total.success = bool(total.success and more.success)
     for count in ("element_count", "unexpected_count", "missing_count"):
@@ -139,19 +139,19 @@ def _add_evidence(total: ExpectationValidationResult, more: ExpectationValidatio
     ours["partial_unexpected_list"] = cells[:N_CELLS]
 
 
-def _looked_at(table: pl.DataFrame, rules: Sequence[Rule]) -> pl.DataFrame:
-    """The columns that a rule is about. NaN is no value: the engines differ in what they take it for."""
+def _checked_columns(table: pl.DataFrame, rules: Sequence[Rule]) -> pl.DataFrame:
+    """The columns that a rule looks at. NaN becomes null, because the engines treat it differently."""
     columns = {column for rule in rules for column in rule.columns}
     if any(not rule.columns for rule in rules):
         return table.select(pl.exclude(pl.List(pl.String))).fill_nan(None)
-    told = {column for rule in rules if not rule.is_about_presence for column in rule.columns}
-    # Where a column is only asked whether it is given, ids of millions need not be moved, nor hashed by the library.
-    there = [pl.when(pl.col(one).is_not_null()).then(1.0).alias(one) for one in sorted(columns - told)]
-    return table.select(*(one for one in table.columns if one in told), *there).fill_nan(None)
+    by_value = {column for rule in rules if not rule.is_about_presence for column in rule.columns}
+    # A column that is checked for presence alone becomes 1 or null: millions of ids need not be moved or hashed.
+    by_presence = [pl.when(pl.col(one).is_not_null()).then(1.0).alias(one) for one in sorted(columns - by_value)]
+    return table.select(*(one for one in table.columns if one in by_value), *by_presence).fill_nan(None)
 
 
-def _broken(suite: str, rule: Rule, result: ExpectationValidationResult) -> npt.NDArray[np.int64]:
-    """The rows that break the rule, and out of the library's account with them: they may be a million."""
+def _pop_broken_rows(suite: str, rule: Rule, result: ExpectationValidationResult) -> npt.NDArray[np.int64]:
+    """The rows that break the rule, taken out of the library's own result: they may be a million."""
     _check_it_ran(suite, rule, result)
     rows: list[Any] = result.result.pop("unexpected_index_list", None) or []
     for listed in ("unexpected_list", "partial_unexpected_index_list", "partial_unexpected_counts"):
@@ -161,28 +161,28 @@ def _broken(suite: str, rule: Rule, result: ExpectationValidationResult) -> npt.
     return np.sort(np.array([row[ROW] if isinstance(row, dict) else row for row in rows], dtype=np.int64))
 
 
-def _finding(rule: Rule, result: ExpectationValidationResult, n_broken: int, n_rows: int) -> Finding:
-    return Finding(rule, bool(result.success), n_broken, n_rows, _observed(rule, result))
+def _rule_result(rule: Rule, result: ExpectationValidationResult, n_broken: int, n_rows: int) -> RuleResult:
+    return RuleResult(rule, bool(result.success), n_broken, n_rows, _observed_value(rule, result))
 
 
 def _make_plain(result: ExpectationValidationResult) -> None:
-    """The measure as a plain number: the library's own docs choke on the numpy one it gives."""
+    """Make the measure a plain number: the library's own docs fail on the numpy one that it returns."""
     observed = result.result.get("observed_value")
     if isinstance(observed, np.generic):
         result.result["observed_value"] = observed.item()
 
 
-def _observed(rule: Rule, result: ExpectationValidationResult) -> Any:
+def _observed_value(rule: Rule, result: ExpectationValidationResult) -> Any:
     if rule.level is Level.ROW:
         return None
-    # Of a measure the library tells the measure, of single cells those it did not expect.
+    # For a measure the library returns the measure, for single cells those that are unexpected.
     return result.result.get("observed_value", result.result.get("partial_unexpected_list"))
 
 
 def _check_it_ran(suite: str, rule: Rule, result: ExpectationValidationResult) -> None:
-    trouble = result.exception_info or {}
+    info = result.exception_info or {}
     # One exception, or several by metric.
-    each = [trouble] if "raised_exception" in trouble else list(trouble.values())
+    each = [info] if "raised_exception" in info else list(info.values())
     messages = [str(one["exception_message"]) for one in each if one["raised_exception"]]
     if messages:
         raise ValidationFailed(

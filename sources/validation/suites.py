@@ -1,7 +1,7 @@
 """The rules of the canonical tables, as Great Expectations suites, beside the schema they belong to.
 
 A row-level rule sends the rows that break it to quarantine; a table-level rule that breaks stops the run.
-Importing this takes Great Expectations' seconds: only the validate stage does.
+Importing this module takes seconds (Great Expectations), so only the validate stage does.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from contracts.settings.validate import ValidateSettings
 from contracts.tables import MAX_ID_LENGTH
 from contracts.validation_rules import CATEGORIES, DRIFT, VOLUME
 
-# Columns that `sources.validation.validation` adds for what one table alone, or one cell alone, cannot say.
+# Columns that `validation.py` adds for rules that need other rows, or another table.
 USER_KNOWN = "user_known"
 ITEM_KNOWN = "item_known"
 REPEATED = "repeated"
@@ -38,11 +38,11 @@ PLACE_REPEATED = "place_repeated"
 READABLE = "readable"
 KEPT = "kept"
 QUARANTINED = "quarantined"
-# What drift is measured as stands in columns named by the column it is of, and one of these.
+# A measure of drift is in a column named after the one that it is of, with one of these endings.
 PSI = " psi"
 CATEGORY_SHARE = " category share"
 
-# Nobody logged clicks before there was a web; what is older is a broken clock or a wrong unit.
+# Nobody logged clicks before there was a web; an older time is a broken clock or a wrong unit.
 EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)
 OLDEST_WORK_YEAR = 1000
 ANNOUNCED_YEARS = 10
@@ -58,13 +58,16 @@ class Level(StrEnum):
 
 @dataclass(frozen=True)
 class Rule:
-    """One rule. says: what holds when it is kept, for people; suspects: the column that marks rows worth showing."""
+    """One rule. says: what holds when it is kept, for people.
+
+    example_column: marks the rows of which some are shown when a table-level rule breaks.
+    """
 
     name: str
     level: Level
     says: str
     expectation: Expectation
-    suspects: str | None = None
+    example_column: str | None = None
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -75,31 +78,31 @@ class Rule:
 
     @property
     def is_about_presence(self) -> bool:
-        """Whether it asks of its column only that there is a value."""
+        """Whether it only requires that its column has a value."""
         return len(self.columns) == 1 and isinstance(self.expectation, gxe.ExpectColumnValuesToNotBeNull)
 
 
-def _row(name: str, says: str, kind: type[Expectation], **terms: Any) -> Rule:
+def _row_rule(name: str, says: str, kind: type[Expectation], **terms: Any) -> Rule:
     return Rule(name, Level.ROW, says, kind(**terms, description=says, meta={"rule": name}))
 
 
-def _table(name: str, says: str, kind: type[Expectation], suspects: str | None = None, **terms: Any) -> Rule:
-    return Rule(name, Level.TABLE, says, kind(**terms, description=says, meta={"rule": name}), suspects)
+def _table_rule(name: str, says: str, kind: type[Expectation], example_column: str | None = None, **terms: Any) -> Rule:
+    return Rule(name, Level.TABLE, says, kind(**terms, description=says, meta={"rule": name}), example_column)
 
 
-def layout_rules(schema: pl.Schema, found: Sequence[str]) -> list[Rule]:
+def layout_rules(schema: pl.Schema, present: Sequence[str]) -> list[Rule]:
     """Columns and types, as rules over one row that holds each column's type by the column's name.
 
-    found: the columns that are there; only they have a type.
+    present: the columns that are there; only they have a type.
     """
-    columns = _table(
+    columns = _table_rule(
         "columns",
         f"the columns are {', '.join(schema)}, in this order",
         gxe.ExpectTableColumnsToMatchOrderedList,
         column_list=list(schema),
     )
     types = [
-        _table(
+        _table_rule(
             f"{name}_type",
             f"{name} is of type {dtype}",
             gxe.ExpectColumnValuesToBeInSet,
@@ -107,75 +110,32 @@ def layout_rules(schema: pl.Schema, found: Sequence[str]) -> list[Rule]:
             value_set=[str(dtype)],
         )
         for name, dtype in schema.items()
-        if name in found
+        if name in present
     ]
     return [columns, *types]
 
 
 def interaction_rules(settings: ValidateSettings, now: datetime, *, users_are_known: bool) -> list[Rule]:
-    """What holds of each interaction. users_are_known: False where the source knows nobody, only their ids."""
-    known_user = _row(
-        "user_is_known", "user_id stands in users", gxe.ExpectColumnValuesToBeInSet, column=USER_KNOWN, value_set=[True]
-    )
+    """The rules for interactions. users_are_known: False where the source has only the ids of people."""
     words = sorted(EventType)
-    bounds = f"{settings.min_value:g} and {settings.max_value:g}"
     return [
         *_present("user_id", "item_id", "event_type", "event_ts"),
         _sound("user_id", USER_ID_SOUND),
         _sound("item_id", ITEM_ID_SOUND),
-        *([known_user] if users_are_known else []),
-        _row(
-            "item_is_known",
-            "item_id stands in items",
-            gxe.ExpectColumnValuesToBeInSet,
-            column=ITEM_KNOWN,
-            value_set=[True],
-        ),
-        _row(
-            "event_type_is_known",
-            f"event_type is one of {', '.join(words)}",
-            gxe.ExpectColumnValuesToBeInSet,
-            column="event_type",
-            value_set=[str(word) for word in words],
-        ),
+        *([_in_set("user_is_known", "user_id stands in users", USER_KNOWN, True)] if users_are_known else []),
+        _in_set("item_is_known", "item_id stands in items", ITEM_KNOWN, True),
+        _in_set("event_type_is_known", f"event_type is one of {', '.join(words)}", "event_type", *map(str, words)),
         _in_time("event_ts", now),
-        _row(
-            "value_in_range",
-            f"value lies between {bounds}, or is not given",
-            gxe.ExpectColumnValuesToBeBetween,
-            column="value",
-            min_value=settings.min_value,
-            max_value=settings.max_value,
-        ),
-        _row(
-            "rating_has_value",
-            "an event of type rating has a value",
-            gxe.ExpectColumnValuesToNotBeNull,
-            column="value",
-            row_condition=Column("event_type") == str(EventType.RATING),
-        ),
+        _value_in_range(settings),
+        _rating_has_value(),
         _not_repeated("an interaction (user, item, type and time)"),
-        _table(
-            "duplicate_share",
-            f"at most a share of {settings.max_duplicate_share:g} repeats an earlier interaction",
-            gxe.ExpectColumnMeanToBeBetween,
-            suspects=REPEATED,
-            column=REPEATED,
-            max_value=settings.max_duplicate_share,
-        ),
-        _table(
-            "user_share",
-            f"nobody has more than a share of {settings.max_user_share:g} of the interactions",
-            gxe.ExpectColumnMaxToBeBetween,
-            suspects=BUSIEST,
-            column=USER_SHARE,
-            max_value=settings.max_user_share,
-        ),
+        _duplicate_share(settings.max_duplicate_share),
+        _user_share(settings.max_user_share),
     ]
 
 
 def item_rules(now: datetime) -> list[Rule]:
-    """What holds of each item."""
+    """The rules for items."""
     return [
         *_present("item_id", "title"),
         _sound("item_id", ITEM_ID_SOUND),
@@ -192,7 +152,7 @@ def item_rules(now: datetime) -> list[Rule]:
 
 
 def user_rules(now: datetime) -> list[Rule]:
-    """What holds of each person."""
+    """The rules for people."""
     return [
         *_present("user_id"),
         _sound("user_id", USER_ID_SOUND),
@@ -203,20 +163,14 @@ def user_rules(now: datetime) -> list[Rule]:
 
 
 def impression_rules(now: datetime) -> list[Rule]:
-    """What holds of each impression."""
+    """The rules for impressions."""
     return [
         *_present("request_id", "position", "item_id", "event_ts"),
         _sound("request_id", REQUEST_ID_SOUND),
-        _row(
-            "item_is_known",
-            "item_id stands in items",
-            gxe.ExpectColumnValuesToBeInSet,
-            column=ITEM_KNOWN,
-            value_set=[True],
-        ),
+        _in_set("item_is_known", "item_id stands in items", ITEM_KNOWN, True),
         _in_time("event_ts", now),
         _between("position", 1, None, "at least 1"),
-        _row(
+        _row_rule(
             "propensity_in_range",
             "propensity is above 0 and at most 1, or is not given",
             gxe.ExpectColumnValuesToBeBetween,
@@ -225,25 +179,20 @@ def impression_rules(now: datetime) -> list[Rule]:
             strict_min=True,
             max_value=1,
         ),
-        _row(
-            "place_is_free",
-            "at one position of a request one item is shown (the first is kept)",
-            gxe.ExpectColumnValuesToBeInSet,
-            column=PLACE_REPEATED,
-            value_set=[False],
+        _in_set(
+            "place_is_free", "at one position of a request one item is shown (the first is kept)", PLACE_REPEATED, False
         ),
     ]
 
 
 def outcome_rules(settings: ValidateSettings, *, n_rows: int, least_rows: int, baseline_rows: int) -> list[Rule]:
-    """What holds of the table as a whole once its bad rows are in quarantine.
+    """The rules for the table as a whole, once its bad rows are in quarantine.
 
-    least_rows: valid rows that must be left; baseline_rows: rows that came in earlier, 0 where nothing is known.
+    least_rows: valid rows that must be left; baseline_rows: those of the baseline, 0 where there is none.
     """
     rules = []
     if n_rows:
-        says = "every cell of the source's row could be read"
-        rules.append(_row("readable", says, gxe.ExpectColumnValuesToBeInSet, column=READABLE, value_set=[True]))
+        rules.append(_in_set("readable", "every cell of the source's row could be read", READABLE, True))
         rules.append(_quarantine_share(settings.max_quarantine_share))
     if least_rows:
         rules.append(_enough_rows(least_rows))
@@ -254,27 +203,74 @@ def outcome_rules(settings: ValidateSettings, *, n_rows: int, least_rows: int, b
 
 
 def drift_rules(drifts: Sequence[ColumnDrift], settings: DriftSettings) -> list[Rule]:
-    """What holds of each column that could be held against the baseline's: none has moved too far."""
+    """The rules for each column that was compared with the baseline's: it has not moved too far."""
     return [rule for drift in drifts if drift.psi is not None for rule in _column_drift_rules(drift, settings)]
 
 
 def _column_drift_rules(drift: ColumnDrift, settings: DriftSettings) -> Iterator[Rule]:
     column, most = drift.column, settings.max_psi
     says = f"the population stability index of {column} against the baseline is at most {most:g}"
-    yield _table(column + DRIFT, says, gxe.ExpectColumnMaxToBeBetween, column=column + PSI, max_value=most)
+    yield _table_rule(column + DRIFT, says, gxe.ExpectColumnMaxToBeBetween, column=column + PSI, max_value=most)
     if drift.new is not None:
         share = settings.max_category_share
         says = f"at most a share of {share:g} has values of {column} that are new, or had ones that vanished"
         kind = gxe.ExpectColumnMaxToBeBetween
-        yield _table(column + CATEGORIES, says, kind, column=column + CATEGORY_SHARE, max_value=share)
+        yield _table_rule(column + CATEGORIES, says, kind, column=column + CATEGORY_SHARE, max_value=share)
+
+
+def _in_set(name: str, says: str, column: str, *values: str | bool) -> Rule:
+    return _row_rule(name, says, gxe.ExpectColumnValuesToBeInSet, column=column, value_set=list(values))
+
+
+def _value_in_range(settings: ValidateSettings) -> Rule:
+    return _row_rule(
+        "value_in_range",
+        f"value lies between {settings.min_value:g} and {settings.max_value:g}, or is not given",
+        gxe.ExpectColumnValuesToBeBetween,
+        column="value",
+        min_value=settings.min_value,
+        max_value=settings.max_value,
+    )
+
+
+def _rating_has_value() -> Rule:
+    return _row_rule(
+        "rating_has_value",
+        "an event of type rating has a value",
+        gxe.ExpectColumnValuesToNotBeNull,
+        column="value",
+        row_condition=Column("event_type") == str(EventType.RATING),
+    )
+
+
+def _duplicate_share(most: float) -> Rule:
+    return _table_rule(
+        "duplicate_share",
+        f"at most a share of {most:g} repeats an earlier interaction",
+        gxe.ExpectColumnMeanToBeBetween,
+        example_column=REPEATED,
+        column=REPEATED,
+        max_value=most,
+    )
+
+
+def _user_share(most: float) -> Rule:
+    return _table_rule(
+        "user_share",
+        f"nobody has more than a share of {most:g} of the interactions",
+        gxe.ExpectColumnMaxToBeBetween,
+        example_column=BUSIEST,
+        column=USER_SHARE,
+        max_value=most,
+    )
 
 
 def _quarantine_share(most: float) -> Rule:
-    return _table(
+    return _table_rule(
         "quarantine_share",
         f"at most a share of {most:g} is in quarantine",
         gxe.ExpectColumnMeanToBeBetween,
-        suspects=QUARANTINED,
+        example_column=QUARANTINED,
         column=QUARANTINED,
         max_value=most,
     )
@@ -282,11 +278,11 @@ def _quarantine_share(most: float) -> Rule:
 
 def _enough_rows(least: int) -> Rule:
     says = f"at least {least:,} valid rows are left"
-    return _table("enough_rows", says, gxe.ExpectColumnSumToBeBetween, column=KEPT, min_value=least)
+    return _table_rule("enough_rows", says, gxe.ExpectColumnSumToBeBetween, column=KEPT, min_value=least)
 
 
 def _volume(least: int, most: int, baseline_rows: int) -> Rule:
-    return _table(
+    return _table_rule(
         VOLUME,
         f"there are {least:,} to {most:,} rows (the baseline has {baseline_rows:,})",
         gxe.ExpectTableRowCountToBeBetween,
@@ -297,7 +293,8 @@ def _volume(least: int, most: int, baseline_rows: int) -> Rule:
 
 def _present(*columns: str) -> Sequence[Rule]:
     return [
-        _row(f"{name}_present", f"{name} is given", gxe.ExpectColumnValuesToNotBeNull, column=name) for name in columns
+        _row_rule(f"{name}_present", f"{name} is given", gxe.ExpectColumnValuesToNotBeNull, column=name)
+        for name in columns
     ]
 
 
@@ -306,16 +303,16 @@ def _sound(column: str, sound: str) -> Rule:
         f"{column}, where it is given, is more than blanks, at most {MAX_ID_LENGTH} characters, "
         "and looks like no plainer one"
     )
-    return _row(f"{column}_sound", says, gxe.ExpectColumnValuesToBeInSet, column=sound, value_set=[True])
+    return _in_set(f"{column}_sound", says, sound, True)
 
 
 def _not_repeated(what: str) -> Rule:
     says = f"{what} occurs once (the first is kept)"
-    return _row("not_repeated", says, gxe.ExpectColumnValuesToBeInSet, column=REPEATED, value_set=[False])
+    return _in_set("not_repeated", says, REPEATED, False)
 
 
 def _in_time(column: str, now: datetime) -> Rule:
-    return _row(
+    return _row_rule(
         f"{column}_in_range",
         f"{column} lies between {EARLIEST:%Y-%m-%d} and now",
         gxe.ExpectColumnValuesToBeBetween,
@@ -327,7 +324,7 @@ def _in_time(column: str, now: datetime) -> Rule:
 
 def _between(column: str, least: float, most: float | None, bounds: str) -> Rule:
     # The bounds in words never hold today's date: they stand in the result, which must not change from day to day.
-    return _row(
+    return _row_rule(
         f"{column}_in_range",
         f"{column} is {bounds}, or is not given",
         gxe.ExpectColumnValuesToBeBetween,

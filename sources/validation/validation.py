@@ -1,4 +1,4 @@
-"""Validation: rows that break a rule go to quarantine with the reasons; a table that breaks one stops the run.
+"""Validation: a row that breaks a rule goes to quarantine with the reason; a table that breaks one stops the run.
 
 Nothing is lost: the rows of a table are those that are valid and those in quarantine.
 """
@@ -21,11 +21,11 @@ from contracts.settings.validate import ValidateSettings
 from contracts.tables import IMPRESSIONS_SCHEMA, SCHEMAS, CanonicalTables, read_parquet, scan_impressions, write_parquet
 from contracts.validation_rules import is_about_the_baseline
 from sources.canonical.origins import NO_ORIGINS, Origins
-from sources.canonical.refusals import SCHEMA as REFUSED_SCHEMA
-from sources.canonical.row_batches import BATCH_ROWS, reading
+from sources.canonical.refusals import NONE_REFUSED
 from sources.canonical.sound_ids import sound_ids
 from sources.validation.baseline import Baseline
 from sources.validation.profile_build import build_profile
+from sources.validation.row_batches import BATCH_ROWS, parquet_errors
 from sources.validation.suite_engine import IN_PROCESS, SuiteEngine
 from sources.validation.suite_run import SuiteRun
 from sources.validation.suites import (
@@ -47,10 +47,10 @@ from sources.validation.suites import (
     user_rules,
 )
 from sources.validation.table_check import (
-    ASIDE,
+    QUARANTINE_COLUMNS,
     Failure,
-    Parts,
     RowCheck,
+    RowFolders,
     TableCheck,
     check_drift,
     check_layout,
@@ -69,32 +69,32 @@ def scan_tables(folder: Path) -> Tables:
 
 def _scan(path: Path) -> pl.LazyFrame:
     table = pl.scan_parquet(path)
-    with reading(str(path.with_suffix(""))):
+    with parquet_errors(str(path.with_suffix(""))):
         table.collect_schema()
     return table
 
 
 @dataclass(frozen=True)
 class Validation:
-    """What came of validating the tables: check by table name, and the rows in the files of `parts`.
+    """What came of validating the tables: a check of each, and its rows in the files of `folders`.
 
     profiles: of the valid rows' columns; drifts: of the columns against the baseline's; baseline: what they were.
     """
 
     tables: Mapping[str, TableCheck]
-    parts: Parts
+    folders: RowFolders
     baseline: Baseline = field(default_factory=Baseline)
     profiles: Mapping[str, TableProfile] = field(default_factory=dict)
     drifts: tuple[ColumnDrift, ...] = ()
 
     @property
     def valid(self) -> CanonicalTables:
-        return CanonicalTables.load(self.parts.valid)
+        return CanonicalTables.load(self.folders.valid)
 
     @property
     def quarantine(self) -> dict[str, pl.DataFrame]:
         """The bad rows of each table with their `reason`; no rows where nothing was wrong."""
-        return {name: read_parquet(self.parts.bad(name)) for name in self.tables}
+        return {name: read_parquet(self.folders.quarantine_file(name)) for name in self.tables}
 
     @property
     def runs(self) -> tuple[SuiteRun, ...]:
@@ -106,36 +106,39 @@ class Validation:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What moved since the baseline without stopping the run, and what could not be looked at for lack of one."""
-        moved = [drift for drift in self.drifts if drift.verdict is Verdict.MOVED]
-        told = tuple(f"{drift.table}.{drift.column} has moved since the baseline: {drift.reason}" for drift in moved)
+        """What moved since the baseline without stopping the run, and what could not be compared."""
+        return tuple(self._warnings())
+
+    def _warnings(self) -> Iterator[str]:
+        for drift in self.drifts:
+            if drift.verdict is Verdict.MOVED:
+                yield f"{drift.table}.{drift.column} has moved since the baseline: {drift.reason}"
         if self.baseline.rows and not self.baseline.profiles:
-            return (*told, "the baseline has no profiles, so only volumes were compared: `slate baseline accept` anew")
-        return told
+            yield "the baseline has no profiles, so only volumes were compared: `slate baseline accept` anew"
 
     @property
     def result(self) -> dict[str, Any]:
-        """All counts and profiles, as JSON can say them; the same for the same data, parameters and baseline."""
+        """All counts and profiles, ready for JSON; equal for equal data, parameters and baseline."""
         return {
             "success": not self.failures,
-            "tables": {name: self._table(name, check) for name, check in self.tables.items()},
+            "tables": {name: self._table_json(name, check) for name, check in self.tables.items()},
             "failures": [asdict(failure) for failure in self.failures],
             "warnings": list(self.warnings),
-            "drift": [_told(drift) for drift in self.drifts],
+            "drift": [_drift_json(drift) for drift in self.drifts],
         }
 
-    def _table(self, name: str, check: TableCheck) -> dict[str, Any]:
-        return {**_counts(check), "profile": write_profile(self.profiles.get(name, {}))}
+    def _table_json(self, name: str, check: TableCheck) -> dict[str, Any]:
+        return {**_counts_json(check), "profile": write_profile(self.profiles.get(name, {}))}
 
     def save_quarantine(self, folder: Path) -> None:
         """Write `<name>.parquet` for each table."""
         folder.mkdir(parents=True, exist_ok=True)
         for name in self.tables:
-            shutil.copyfile(self.parts.bad(name), folder / f"{name}.parquet")
+            shutil.copyfile(self.folders.quarantine_file(name), folder / f"{name}.parquet")
 
     def _quarantine_by_rule(self) -> Iterator[str]:
         for name, check in self.tables.items():
-            broken = [(finding.rule.name, finding.n_broken) for run in check.runs for finding in run.findings]
+            broken = [(result.rule.name, result.n_broken) for run in check.runs for result in run.results]
             counts = ", ".join(f"{rule} {count:,}" for rule, count in broken if count)
             if counts:
                 yield f"  Rows of {name} in quarantine by rule: {counts}."
@@ -156,50 +159,44 @@ class Validation:
         return any(is_about_the_baseline(failure.rule) for failure in self.failures)
 
 
-@dataclass(frozen=True)
-class How:
-    """How tables are examined. origins: where their rows were read; refused: those that could not be.
-
-    engine: where Great Expectations checks; batch_rows: looked at together.
-    """
-
-    origins: Origins = NO_ORIGINS
-    refused: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=REFUSED_SCHEMA))
-    engine: SuiteEngine = IN_PROCESS
-    batch_rows: int = BATCH_ROWS
-
-
-def examine(
+def check_tables(
     tables: Tables,
     settings: ValidateSettings,
-    parts: Parts,
+    folders: RowFolders,
     *,
     baseline: Baseline,
     now: datetime,
-    how: How | None = None,
+    origins: Origins = NO_ORIGINS,
+    refused: pl.DataFrame = NONE_REFUSED,
+    engine: SuiteEngine = IN_PROCESS,
+    batch_rows: int = BATCH_ROWS,
 ) -> Validation:
-    """Check the tables, sorted by their keys, and part good rows from bad ones into `parts`.
+    """Check every rule on the tables, which are sorted by their keys; valid rows and bad ones go into `folders`.
 
-    What stops a run is only told, in `failures`. now: what is later is in the future; a valid table's outcome does not
-    depend on it.
+    Nothing is raised for a broken rule: `Validation.failures` names those that stop a run.
+    now: what is later is in the future; the outcome of a valid table does not depend on it.
+    origins: where the rows were read; refused: those that could not be read; batch_rows: checked together.
     """
-    return _Examination(tables, settings, parts, baseline, now, how or How()).run()
+    return _TablesCheck(tables, settings, folders, baseline, now, origins, refused, engine, batch_rows).run()
 
 
 @dataclass(frozen=True)
-class _Examination:
+class _TablesCheck:
     tables: Tables
     settings: ValidateSettings
-    parts: Parts
+    folders: RowFolders
     baseline: Baseline
     now: datetime
-    how: How
+    origins: Origins
+    refused: pl.DataFrame
+    engine: SuiteEngine
+    batch_rows: int
 
     def run(self) -> Validation:
         layouts = {name: check_layout(name, self.tables[name]) for name in SCHEMAS}
         if any(layout.failures for layout in layouts.values()):
             self._write_nothing()
-            return Validation(layouts, self.parts, self.baseline)
+            return Validation(layouts, self.folders, self.baseline)
         # Items and people first: those in quarantine are unknown to the interactions.
         checks = {
             "items": self._check_rows("items", self._entities("items", "item_id", ITEM_ID_SOUND)),
@@ -208,12 +205,12 @@ class _Examination:
             "impressions": self._check_rows("impressions", self._impressions()),
         }
         return self._with_profiles(
-            {name: _after(layouts[name], self._with_outcome(name, checks[name])) for name in SCHEMAS}
+            {name: _with_layout(layouts[name], self._with_outcome(name, checks[name])) for name in SCHEMAS}
         )
 
     def _check_rows(self, name: str, check: RowCheck) -> TableCheck:
-        with reading(name):
-            return check_rows(name, self.tables[name], check, self.parts)
+        with parquet_errors(name):
+            return check_rows(name, self.tables[name], check, self.folders)
 
     def _entities(self, name: str, key: str, sound: str) -> RowCheck:
         rules = item_rules(self.now) if name == "items" else user_rules(self.now)
@@ -256,12 +253,12 @@ class _Examination:
         marks: Mapping[str, pl.Expr],
         measured: Mapping[str, pl.DataFrame] | None = None,
     ) -> RowCheck:
-        refused = self.how.refused.filter(table=name)
-        return RowCheck(rules, marks, measured or {}, self.how.origins, refused, self.how.engine, self.how.batch_rows)
+        refused = self.refused.filter(table=name)
+        return RowCheck(rules, marks, measured or {}, self.origins, refused, self.engine, self.batch_rows)
 
     def _is_known(self, name: str, ids: pl.Series) -> pl.Expr:
-        # Of millions of ids few are unknown: those are what each batch is looked through for.
-        known = pl.read_parquet(self.parts.good(name), columns=[ids.name])[ids.name]
+        # Few of millions of ids are unknown, so each batch is searched for the unknown ones.
+        known = pl.read_parquet(self.folders.valid_file(name), columns=[ids.name])[ids.name]
         unknown = ids.filter(~ids.is_in(known.implode())).drop_nulls()
         return ~pl.col(ids.name).is_in(unknown.implode())
 
@@ -273,10 +270,10 @@ class _Examination:
             least_rows=least_rows[name],
             baseline_rows=self.baseline.rows.get(name, 0),
         )
-        return check_outcome(name, check, rules, self.parts, self.how.engine)
+        return check_outcome(name, check, rules, self.folders, self.engine)
 
     def _with_profiles(self, checks: Mapping[str, TableCheck]) -> Validation:
-        profiles = {name: build_profile(pl.scan_parquet(self.parts.good(name))) for name in checks}
+        profiles = {name: build_profile(pl.scan_parquet(self.folders.valid_file(name))) for name in checks}
         drifts: list[ColumnDrift] = []
         judged: dict[str, TableCheck] = {}
         limits = self.settings.drift
@@ -285,30 +282,30 @@ class _Examination:
             moved = table_drift(name, then, profiles[name], limits) if then else ()
             drifts += moved
             judged[name] = check_drift(name, check, moved, drift_rules(moved, limits))
-        return Validation(judged, self.parts, self.baseline, profiles, tuple(drifts))
+        return Validation(judged, self.folders, self.baseline, profiles, tuple(drifts))
 
     def _write_nothing(self) -> None:
         for name, schema in SCHEMAS.items():
-            write_parquet(pl.DataFrame(schema={**schema, **ASIDE}), self.parts.bad(name))
+            write_parquet(pl.DataFrame(schema={**schema, **QUARANTINE_COLUMNS}), self.folders.quarantine_file(name))
 
 
-def _is_place_taken(shown: pl.LazyFrame) -> pl.Expr:
-    """Whether a row shows something where an earlier row of the table already does."""
+def _is_place_taken(impressions: pl.LazyFrame) -> pl.Expr:
+    """Whether an earlier row of the table shows an item at the same position of the same request."""
     place, row = pl.struct("request_id", "position"), pl.struct(*IMPRESSIONS_SCHEMA)
-    places = shown.group_by("request_id", "position").len().filter(pl.col("len") > 1)
-    taken = places.select(place=place).collect(engine="streaming")["place"]
-    rows = shown.filter(place.is_in(taken.implode())).collect()
+    counts = impressions.group_by("request_id", "position").len().filter(pl.col("len") > 1)
+    repeated = counts.select(place=place).collect(engine="streaming")["place"]
+    rows = impressions.filter(place.is_in(repeated.implode())).collect()
     first = rows.unique(["request_id", "position"], keep="first", maintain_order=True).select(row=row)["row"]
-    return pl.col(REPEATED) | (place.is_in(taken.implode()) & ~row.is_in(first.implode()))
+    return pl.col(REPEATED) | (place.is_in(repeated.implode()) & ~row.is_in(first.implode()))
 
 
 def _is_sound(ids: pl.Series) -> pl.Expr:
-    # One that is missing breaks the rule that says so.
+    # A missing id breaks another rule.
     unsound = ids.filter(~ids.is_in(sound_ids(ids).implode())).drop_nulls()
     return (~pl.col(ids.name).is_in(unsound.implode())).fill_null(value=True)
 
 
-def _after(layout: TableCheck, rest: TableCheck) -> TableCheck:
+def _with_layout(layout: TableCheck, rest: TableCheck) -> TableCheck:
     return TableCheck(
         rest.n_valid,
         rest.n_quarantined,
@@ -318,12 +315,17 @@ def _after(layout: TableCheck, rest: TableCheck) -> TableCheck:
     )
 
 
-def _told(drift: ColumnDrift) -> dict[str, Any]:
-    told = {"table": drift.table, "column": drift.column, "verdict": str(drift.verdict), "reason": drift.reason}
-    return {**told, "psi": None if drift.psi is None else round(drift.psi, 6)}
+def _drift_json(drift: ColumnDrift) -> dict[str, Any]:
+    return {
+        "table": drift.table,
+        "column": drift.column,
+        "verdict": str(drift.verdict),
+        "reason": drift.reason,
+        "psi": None if drift.psi is None else round(drift.psi, 6),
+    }
 
 
-def _counts(check: TableCheck) -> dict[str, Any]:
+def _counts_json(check: TableCheck) -> dict[str, Any]:
     return {
         "rows": check.n_rows,
         "valid": check.n_valid,
@@ -335,7 +337,7 @@ def _counts(check: TableCheck) -> dict[str, Any]:
 
 def _rule_counts(check: TableCheck) -> Iterator[tuple[str, dict[str, Any]]]:
     for run in check.runs:
-        for finding in run.findings:
-            rule = finding.rule
-            counts = {"level": str(rule.level), "says": rule.says, "passed": finding.passed}
-            yield rule.name, {**counts, "rows_checked": run.n_rows, "rows_broken": finding.n_broken}
+        for result in run.results:
+            rule = result.rule
+            counts = {"level": str(rule.level), "says": rule.says, "passed": result.passed}
+            yield rule.name, {**counts, "rows_checked": run.n_rows, "rows_broken": result.n_broken}

@@ -23,7 +23,7 @@ from feature_store.online.connection import Client, connect
 from feature_store.online.event_stream import StreamCursor
 from feature_store.online.keys import events_key, events_written_key
 from pipelines import traffic_collection as traffic
-from pipelines.traffic_collection import bring_traffic, collect_traffic, collected_days, store_of
+from pipelines.traffic_collection import collect_traffic, collected_days, link_traffic, traffic_store
 from tests.canary_worlds import click, impression
 
 APP = "movies"
@@ -64,7 +64,7 @@ def write(client: Client, n_requests: int, first: int = 0) -> None:
 
 
 def partitions(home: Home) -> dict[str, bytes]:
-    store = store_of(home, APP)
+    store = traffic_store(home, APP)
     return {str(path.relative_to(store)): path.read_bytes() for path in sorted(store.rglob("*.parquet"))}
 
 
@@ -90,10 +90,10 @@ def test_the_next_collection_goes_on_and_the_same_records_again_change_no_byte(c
     collect_traffic(client, home, APP)
     before = partitions(home)
     assert collect_traffic(client, home, APP).n_read == 0
-    (store_of(home, APP) / "place.json").unlink()
+    (traffic_store(home, APP) / "place.json").unlink()
     again = collect_traffic(client, home, APP)
     assert (again.n_read, again.days) == (12, set())
-    (store_of(home, APP) / "place.json").write_text("{")
+    (traffic_store(home, APP) / "place.json").write_text("{")
     assert collect_traffic(client, home, APP).n_read == 12
     assert collect_traffic(client, home, APP, from_start=True).n_read == 12
     assert partitions(home) == before
@@ -266,16 +266,16 @@ def test_a_workspace_keeps_the_days_it_was_brought_while_they_are_collected_anew
     client: Client, home: Home, tmp_path: Path
 ) -> None:
     folder = tmp_path / "traffic"
-    assert bring_traffic(home, APP, folder) == []
+    assert link_traffic(home, APP, folder) == []
     write(client, 1)
     collect_traffic(client, home, APP)
-    assert bring_traffic(home, APP, folder) == ["day=2026-11-24"]
-    assert bring_traffic(home, APP, folder) == []
+    assert link_traffic(home, APP, folder) == ["day=2026-11-24"]
+    assert link_traffic(home, APP, folder) == []
     brought = (folder / APP / "impressions" / "day=2026-11-24.parquet").read_bytes()
     write(client, 1, first=1)
     collect_traffic(client, home, APP)
     assert (folder / APP / "impressions" / "day=2026-11-24.parquet").read_bytes() == brought
-    assert bring_traffic(home, APP, folder) == ["day=2026-11-24"]
+    assert link_traffic(home, APP, folder) == ["day=2026-11-24"]
     assert (folder / APP / "impressions" / "day=2026-11-24.parquet").read_bytes() != brought
 
 

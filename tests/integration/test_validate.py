@@ -28,10 +28,11 @@ from pipelines import validate as stage
 from pipelines.paths import QUARANTINE, RAW, VALID, VALIDATION_RESULT
 from sources.validation.baseline import Baseline, read_baseline
 from sources.validation.data_docs import write_docs
-from sources.validation.suite_engine import suite_engine
+from sources.validation.row_batches import BATCH_ROWS
+from sources.validation.suite_engine import IN_PROCESS, SuiteEngine, suite_engine
 from sources.validation.suites import EARLIEST
-from sources.validation.table_check import ASIDE, Parts
-from sources.validation.validation import How, Validation, examine
+from sources.validation.table_check import QUARANTINE_COLUMNS, RowFolders
+from sources.validation.validation import Validation, check_tables
 from tests.spark import needs_spark
 from tests.worlds import small_world
 
@@ -79,26 +80,28 @@ def look(
     *,
     baseline: Baseline | None = None,
     now: datetime = NOW,
-    how: How | None = None,
+    engine: SuiteEngine = IN_PROCESS,
+    batch_rows: int = BATCH_ROWS,
     **rows: int,
 ) -> Validation:
-    """Examine tables whose rows come in the order of their keys, as they do from `ingest`."""
+    """Check tables whose rows come in the order of their keys, as they do from `ingest`."""
     sources = {name: in_order(getattr(tables, name), keys).lazy() for name, keys in SORT_KEYS.items()}
-    return examine_into(sources, settings, baseline or Baseline(rows), now, how)
+    return check_into(sources, settings, baseline or Baseline(rows), now, engine, batch_rows)
 
 
-def examine_into(
+def check_into(
     sources: Mapping[str, pl.LazyFrame],
     settings: ValidateSettings = LENIENT,
     baseline: Baseline = NOTHING,
     now: datetime = NOW,
-    how: How | None = None,
+    engine: SuiteEngine = IN_PROCESS,
+    batch_rows: int = BATCH_ROWS,
 ) -> Validation:
     folder = Path(tempfile.mkdtemp(dir=SCRATCH.name))
-    parts = Parts(folder / "valid", folder / "quarantine")
-    parts.valid.mkdir()
-    parts.quarantine.mkdir()
-    return examine(sources, settings, parts, baseline=baseline, now=now, how=how)
+    folders = RowFolders(folder / "valid", folder / "quarantine")
+    folders.valid.mkdir()
+    folders.quarantine.mkdir()
+    return check_tables(sources, settings, folders, baseline=baseline, now=now, engine=engine, batch_rows=batch_rows)
 
 
 def in_order(table: pl.DataFrame, keys: list[str]) -> pl.DataFrame:
@@ -122,7 +125,7 @@ def test_a_valid_world_passes_whole_and_the_quarantine_is_empty(tables: Canonica
     for name, schema in SCHEMAS.items():
         assert getattr(validation.valid, name).equals(getattr(tables, name))
         assert validation.quarantine[name].is_empty()
-        assert validation.quarantine[name].schema == {**schema, **ASIDE}
+        assert validation.quarantine[name].schema == {**schema, **QUARANTINE_COLUMNS}
     assert validation.result["success"]
 
 
@@ -498,16 +501,16 @@ def test_batches_change_no_finding(batch_rows: int, n_events: int, seed: int) ->
     broken = tables.interactions.with_columns(value=pl.Series(value))
     again = broken.sample(15, with_replacement=True, seed=seed).with_columns(value=pl.lit(3.0))
     changed = with_table(tables, "interactions", pl.concat([broken, again]))
-    whole, parted = look(changed), look(changed, how=How(batch_rows=batch_rows))
+    whole, parted = look(changed), look(changed, batch_rows=batch_rows)
     assert parted.result == whole.result
     for name in SCHEMAS:
-        assert parted.parts.good(name).read_bytes() == whole.parts.good(name).read_bytes()
-        assert parted.parts.bad(name).read_bytes() == whole.parts.bad(name).read_bytes()
+        assert parted.folders.valid_file(name).read_bytes() == whole.folders.valid_file(name).read_bytes()
+        assert parted.folders.quarantine_file(name).read_bytes() == whole.folders.quarantine_file(name).read_bytes()
 
 
 def test_the_account_of_many_batches_counts_all_of_their_rows(tables: CanonicalTables) -> None:
     broken = with_change(with_change(tables, "interactions", 3, value=9.0), "interactions", 90, value=8.0)
-    run = next(run for run in look(broken, how=How(batch_rows=20)).runs if run.name == "interactions")
+    run = next(run for run in look(broken, batch_rows=20).runs if run.name == "interactions")
     account = next(one for one in run.evidence.results if one.expectation_config.meta["rule"] == "value_in_range")
     assert account.result["element_count"] == len(tables.interactions)
     assert account.result["partial_unexpected_list"] == [9.0, 8.0]
@@ -518,7 +521,7 @@ def test_one_key_over_and_over_stands_in_one_batch(tables: CanonicalTables) -> N
     again = with_table(
         tables, "interactions", pl.concat([tables.interactions, *[tables.interactions.sample(1, seed=1)] * 50])
     )
-    validation = look(again, how=How(batch_rows=7))
+    validation = look(again, batch_rows=7)
     assert reasons(validation) == ["not_repeated"] * 50
     assert_nothing_is_lost(validation, again)
 
@@ -526,7 +529,7 @@ def test_one_key_over_and_over_stands_in_one_batch(tables: CanonicalTables) -> N
 def test_rows_that_are_not_sorted_are_refused(tables: CanonicalTables) -> None:
     upside_down = {name: getattr(tables, name).reverse().lazy() for name in SCHEMAS}
     with pytest.raises(ArtefactError, match="is not sorted by item_id: row"):
-        examine_into(upside_down, how=How(batch_rows=5))
+        check_into(upside_down, batch_rows=5)
 
 
 def profiled(validation: Validation) -> Baseline:
@@ -631,7 +634,7 @@ def test_spark_finds_what_this_process_finds(tables: CanonicalTables) -> None:
     broken = with_change(broken, "items", 2, title=None, price=-1.0)
     broken = with_change(broken, "users", 2, age=121)
     broken = with_table(broken, "interactions", pl.concat([broken.interactions, broken.interactions.head(2)]))
-    ours, sparks = look(broken), look(broken, how=How(engine=suite_engine("spark")))
+    ours, sparks = look(broken), look(broken, engine=suite_engine("spark"))
     assert sparks.result == ours.result
     for name in SCHEMAS:
         assert sparks.quarantine[name].equals(ours.quarantine[name])

@@ -14,7 +14,7 @@ from contracts.settings.settings import Settings
 from contracts.tables import CanonicalTables
 from pipelines import ingest, validate
 from pipelines.paths import RAW, VALID
-from pipelines.traffic_collection import bring_traffic, collect_traffic
+from pipelines.traffic_collection import collect_traffic, link_traffic
 from sources.traffic.served_traffic import ServedTraffic
 from tests.integration.serving.worlds import Stage
 
@@ -45,7 +45,7 @@ def test_people_click_and_their_clicks_by_position_are_in_the_valid_tables(
     settings = stage.settings
     collected = collect_traffic(stage.redis, stage.home, settings.app)
     assert collected.rows == {"impressions": 25, "interactions": 6}
-    bring_traffic(stage.home, settings.app, Path(settings.ingest.traffic))
+    link_traffic(stage.home, settings.app, Path(settings.ingest.traffic))
     source = world_as_files(world, settings)
     ingest.run(source)
     validate.run(source, FixedClock(stage.as_of.replace(year=stage.as_of.year + 1)))

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from cli import main as command_line
 from cli.doctor import _source
@@ -115,3 +116,18 @@ def test_down_stops_the_redis_that_a_killed_command_left(
         assert not embedded_redis.is_alive(home)
     finally:
         embedded_redis.stop(home)
+
+
+@pytest.mark.parametrize(
+    ("command", "does", "other"),
+    [
+        (["collect"], "Remove old feature values from the online store", "slate traffic collect"),
+        (["traffic", "collect"], "Copy served impressions and events from Redis", "slate collect"),
+    ],
+)
+def test_the_two_commands_that_collect_say_what_they_do_and_name_each_other(
+    command: list[str], does: str, other: str
+) -> None:
+    text = " ".join(CliRunner().invoke(command_line.app, [*command, "--help"]).output.split())
+    assert does in text
+    assert other in text

@@ -14,9 +14,8 @@ import pytest
 from contracts.errors import SourceError
 from contracts.tables import CanonicalTables
 from sources.canonical.refusals import load_refusals
-from sources.files import data_files as places
-from sources.files import raw_rows
-from sources.files.files import write_tables
+from sources.files import data_files, raw_rows
+from sources.files.export_reader import write_tables
 from tests.unit.sources.exports import ROWS, as_csv, as_jsonl, files, write
 
 NAMES = "who,what,did,at,paid\n"
@@ -182,8 +181,8 @@ def test_a_file_that_is_not_what_it_is_called(tmp_path: Path, out: Path) -> None
 def test_a_bomb_is_put_down_before_it_goes_off(
     tmp_path: Path, out: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(places, "HARMLESS_BYTES", 1 << 20)
-    monkeypatch.setattr(places, "MAX_EXPANSION", 50)
+    monkeypatch.setattr(data_files, "HARMLESS_BYTES", 1 << 20)
+    monkeypatch.setattr(data_files, "MAX_EXPANSION", 50)
     root = write(tmp_path / "in", {name: as_csv() + "0" * (8 << 20)})
     message = refusal(root, out)
     assert f"{name} expands to more than 1,048,576 bytes" in message

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from contracts.errors import SourceError
-from sources.files.files import write_tables
+from sources.files.export_reader import write_tables
 from tests.unit.sources.exports import files, write
 
 HEAD = "who,what,did,at,paid,note"

@@ -34,7 +34,7 @@ class Slow(io.RawIOBase):
         return b"3,4\\n"
 
 options = pyarrow.csv.ReadOptions(block_size=1000, use_threads=False)
-reader = pyarrow.csv.open_csv(ReadAhead(Slow()).given(), read_options=options)
+reader = pyarrow.csv.open_csv(ReadAhead(Slow()).parser_stream(), read_options=options)
 reads.wait()
 atexit.register(leaving.set)
 sys.exit(3)
@@ -55,7 +55,7 @@ class Broken(io.RawIOBase):
 
 def test_what_the_stream_raises_is_kept_and_looks_like_its_end():
     ahead = ReadAhead(Broken(b"a,b\n1,2\n"))
-    table = pyarrow.csv.read_csv(ahead.given())
+    table = pyarrow.csv.read_csv(ahead.parser_stream())
     assert table.num_rows == 1
     with pytest.raises(EOFError, match="cut short"):
         ahead.check()
@@ -65,16 +65,16 @@ def test_a_stream_that_was_ended_gives_nothing_and_is_no_error():
     ahead = ReadAhead(io.BytesIO(b"abcdef"))
     assert ahead.read(2) == b"ab"
     ahead.end()
-    assert ahead.given().read() == b""
+    assert ahead.parser_stream().read() == b""
     ahead.check()
 
 
 def test_a_parser_that_is_gone_holds_no_stream():
-    given = ReadAhead(io.BytesIO(b"a,b\n1,2\n")).given()
+    given = ReadAhead(io.BytesIO(b"a,b\n1,2\n")).parser_stream()
     held = weakref.ref(given)
     reader = pyarrow.csv.open_csv(given)
     del given
-    assert held() in read_ahead._given
+    assert held() in read_ahead._parser_streams
     reader.read_all()
     del reader
     gc.collect()

@@ -12,10 +12,10 @@ import pytest
 from contracts.events import EventType
 from contracts.tables import CanonicalTables
 from sources.files.data_files import find_files
-from sources.files.files import write_tables
+from sources.files.export_reader import write_tables
 from sources.inspection.first_look import guess_encoding, guess_separator, look_at
 from sources.inspection.inspection import _common_folder, _find
-from sources.inspection.proposal import Proposal, parts_of, propose
+from sources.inspection.proposal import Proposal, group_files, propose
 from sources.inspection.role_words import guess_event
 from tests.unit.sources.exports import write
 
@@ -40,7 +40,7 @@ CYRILLIC = (
 def proposal_of(folder: Path, **contents: str | bytes) -> Proposal:
     write(folder, {name.replace("_dot_", "."): content for name, content in contents.items()})
     root, files, _ = _find([str(folder)])
-    found = propose(parts_of([look_at(file) for file in files]), root)
+    found = propose(group_files([look_at(file) for file in files]), root)
     assert found is not None
     return found
 
@@ -181,7 +181,7 @@ def test_one_file_a_day_is_one_table_named_by_a_pattern_or_its_folder(tmp_path: 
 def test_what_holds_no_interactions_gets_no_proposal(tmp_path: Path) -> None:
     write(tmp_path / "in", {"a.csv": "colour,size\nred,1\nblue,2\n"})
     root, files, _ = _find([str(tmp_path / "in")])
-    assert propose(parts_of([look_at(file) for file in files]), root) is None
+    assert propose(group_files([look_at(file) for file in files]), root) is None
 
 
 def test_the_common_folder_is_above_what_hive_calls_a_folder() -> None:
@@ -267,7 +267,7 @@ def test_days_of_one_table_may_be_written_in_plain_letters_or_not(tmp_path: Path
 
     folder = tmp_path / "in"
     contents = {"d0.csv": day(0, "view"), "d1.csv": day(1, "view"), "d2.csv": day(2, "Käufe").encode("cp1252")}
-    found = propose(parts_of([look_at(file) for file in find_files(str(write(folder, contents)), ".")]), str(folder))
+    found = propose(group_files([look_at(file) for file in find_files(str(write(folder, contents)), ".")]), str(folder))
     assert found is not None
     assert (found.files["interactions"]["encoding"], found.unused) == ("cp1252", ())
     assert found.event_types == {"view": 80, "Käufe": 40}
@@ -284,6 +284,6 @@ def test_json_days_that_lack_what_is_not_needed_are_of_the_same_table(tmp_path: 
 
     folder = tmp_path / "in"
     contents = {"1.jsonl": day(0), "2.jsonl": day(1, price=2.5), "3.jsonl": day(2)}
-    found = propose(parts_of([look_at(file) for file in find_files(str(write(folder, contents)), ".")]), str(folder))
+    found = propose(group_files([look_at(file) for file in find_files(str(write(folder, contents)), ".")]), str(folder))
     assert found is not None
     assert (found.files["interactions"]["columns"]["value"], found.unused) == ("price", ())

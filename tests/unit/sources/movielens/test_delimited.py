@@ -8,12 +8,12 @@ import polars as pl
 import pytest
 
 from contracts.errors import SourceError
-from sources.movielens.delimited import Column, Dialect, Kind, read_delimited
+from sources.movielens.delimited import CellType, Column, Dialect, read_delimited
 
 COLUMNS = {
     "userId": Column("user_id"),
-    "rating": Column("value", Kind.NUMBER),
-    "age": Column("age", Kind.WHOLE, optional=True),
+    "rating": Column("value", CellType.NUMBER),
+    "age": Column("age", CellType.WHOLE, optional=True),
 }
 CSV = Dialect(quote='"')
 

@@ -9,25 +9,25 @@ import polars as pl
 import pytest
 
 from contracts.errors import DataTooSmall, ShapeMismatch, UnknownId
-from sources.simulator.nature import SLATE_LENGTH, START, Kind
-from sources.simulator.people import State
+from sources.simulator.people import PeopleState
 from sources.simulator.policies import EMPTY, LOGGING_POLICY, Requests, Slates, logging_policy
 from sources.simulator.reactions import click_probabilities
-from sources.simulator.world import Day, World
+from sources.simulator.world import SimulatedDay, World
+from sources.simulator.world_spec import SLATE_LENGTH, START, WorldKind
 
 # How far chance may lead: one check in ten thousand would fail by it, and these seeds do not.
 SIGMAS = 4.0
 
 
-def made(kind: Kind = Kind.SHOP, n_users: int = 6_000, n_days: int = 8, seed: int = 3) -> World:
+def made(kind: WorldKind = WorldKind.SHOP, n_users: int = 6_000, n_days: int = 8, seed: int = 3) -> World:
     return World.create(kind, n_users=n_users, n_items=400, n_days=n_days, seed=seed)
 
 
-@pytest.fixture(scope="module", params=list(Kind))
-def lived(request: pytest.FixtureRequest) -> tuple[World, Day]:
+@pytest.fixture(scope="module", params=list(WorldKind))
+def lived(request: pytest.FixtureRequest) -> tuple[World, SimulatedDay]:
     """A world of each kind after its last day, and all that happened."""
     world = made(request.param)
-    return world, Day.concat(list(world.days()))
+    return world, SimulatedDay.concat(list(world.days()))
 
 
 def ranked_by_taste(world: World, sign: int):
@@ -48,7 +48,7 @@ def at_random(requests: Requests) -> Slates:
     return Slates(numbers.astype(np.int32), chance, "random")
 
 
-def clicked(day: Day) -> np.ndarray:
+def clicked(day: SimulatedDay) -> np.ndarray:
     """For each impression, whether it was clicked."""
     clicks = day.interactions.filter(event_type="click").select("request_id", "item_id", clicked=True)
     joined = day.impressions.join(clicks, on=["request_id", "item_id"], how="left", maintain_order="left")
@@ -78,8 +78,8 @@ def test_clicks_fall_with_the_position_as_the_stated_examination_does(lived):
 
 
 def test_examination_is_what_the_documents_say():
-    assert made(Kind.SHOP, n_users=1).examination(3) == pytest.approx([1, 2**-0.8, 3**-0.8])
-    assert made(Kind.ARTICLES, n_users=1).examination(3) == pytest.approx([1, 2**-0.6, 3**-0.6])
+    assert made(WorldKind.SHOP, n_users=1).examination(3) == pytest.approx([1, 2**-0.8, 3**-0.8])
+    assert made(WorldKind.ARTICLES, n_users=1).examination(3) == pytest.approx([1, 2**-0.6, 3**-0.6])
 
 
 def test_who_is_shown_what_they_like_clicks_more():
@@ -104,14 +104,14 @@ def test_tastes_narrow_under_a_policy_that_follows_them_more_than_under_chance()
 
 def test_what_was_shown_too_often_and_what_was_opened_is_clicked_less():
     world = made(n_days=1)
-    one = world._neighbourhoods[0]
+    one = world._blocks[0]
     requests = one.requests(0)
     slates = logging_policy(requests)
     fresh = click_probabilities(requests, one.state, slates)
-    tired = State.of(one.people)
+    tired = PeopleState.of(one.people)
     tired.shown += 50
     assert (click_probabilities(requests, tired, slates) < fresh).all()
-    knowing = State.of(one.people)
+    knowing = PeopleState.of(one.people)
     knowing.opened[requests.person, 0] = slates.item_numbers[:, 0]
     knowing.n_opened += 1
     again = click_probabilities(requests, knowing, slates)
@@ -132,7 +132,7 @@ def test_nobody_does_anything_before_they_joined_or_with_what_is_not_there_yet(l
 
 def test_people_and_items_join_every_day_and_people_leave(lived):
     world, day = lived
-    one = world._neighbourhoods[0].people
+    one = world._blocks[0].people
     for start, end in pairwise(range(world.spec.n_days + 1)):
         assert ((one.joined_day >= start) & (one.joined_day < end)).any()
         assert ((world.items.created_us >= start * 86_400e6) & (world.items.created_us < end * 86_400e6)).any()
@@ -156,14 +156,14 @@ def test_who_was_brought_by_somebody_came_after_a_share_of_theirs(lived):
 @pytest.mark.parametrize("n_users", [1, 2, 3])
 def test_where_nobody_was_before_nobody_was_brought(n_users):
     for seed in range(40):
-        people = World.create("shop", n_users, n_items=100, n_days=2, seed=seed)._neighbourhoods[0].people
+        people = World.create("shop", n_users, n_items=100, n_days=2, seed=seed)._blocks[0].people
         brought = people.referrer >= 0
         assert (people.joined_day[people.referrer[brought]] < people.joined_day[brought]).all()
 
 
 def test_inverse_propensities_count_the_shelf():
     # Every item can stand at every position: the mean of 1 / propensity is the number of items.
-    requests = made(n_days=1, n_users=20_000)._neighbourhoods[0].requests(0)
+    requests = made(n_days=1, n_users=20_000)._blocks[0].requests(0)
     slates = logging_policy(requests)
     for position in range(SLATE_LENGTH):
         weights = 1 / slates.propensities[:, position]
@@ -174,7 +174,7 @@ def test_inverse_propensities_count_the_shelf():
 def test_old_traffic_says_what_another_policy_is_worth():
     world = made(n_users=20_000, n_days=1)
     worth = world.expected_clicks(at_random)
-    n_items = len(world._neighbourhoods[0].requests(0).shelf)
+    n_items = len(world._blocks[0].requests(0).shelf)
     day = world.day()
     # Position by position: the chance of random over that of the logging policy. The truth stands for the clicks.
     terms = day.click_probability / n_items / day.impressions["propensity"].to_numpy()

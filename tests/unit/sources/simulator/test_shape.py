@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from bench.simulated_shape import _gini, _share_of_top, outside, shape_of
-from sources.simulator.nature import Kind
 from sources.simulator.world import World
+from sources.simulator.world_spec import WorldKind
 
 
-@pytest.mark.parametrize("kind", list(Kind))
+@pytest.mark.parametrize("kind", list(WorldKind))
 def test_every_figure_lies_in_its_band(kind):
     world = World.create(kind, n_users=20_000, n_items=2_000, n_days=30, seed=7)
     assert outside(kind, shape_of(world.days(), n_items=2_000)) == []

@@ -12,7 +12,7 @@ from contracts.slates import RecommendRequest, Slate, SlateItem, Tier
 from serving.logs.records import events, impressions
 from serving.served import Arm
 from serving.wire import SentEvent
-from sources.traffic.logged_records import LOGGED, rows_of
+from sources.traffic.logged_records import LOGGED, rows_by_table
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 SHOWN = SlateItem(ItemId("i7"), "Film", 3, 0.5, "als", 0.25)
@@ -22,7 +22,7 @@ def test_what_the_server_logs_is_read_cell_by_cell() -> None:
     slate = Slate("q1", "r-1", "g-1", Tier.PERSONAL, "greedy", ("features",), (SHOWN,), {})
     logged = impressions(RecommendRequest("q1", UserId("u1")), slate, Arm.PRODUCTION, NOW)
     logged += events([SentEvent(event_type="purchase", user_id="u1", item_id="i7", request_id="q1", value=9.5)], NOW)
-    tables = rows_of(["5-0", "5-1"], [orjson.dumps(record) for record in logged])
+    tables = rows_by_table(["5-0", "5-1"], [orjson.dumps(record) for record in logged])
     assert {name: table.schema for name, table in tables.items()} == LOGGED
     assert [len(tables[name]) for name in ("impressions", "interactions", "unreadable")] == [1, 1, 0]
     for name, record in zip(("impressions", "interactions"), logged, strict=True):
@@ -45,7 +45,7 @@ def test_what_the_server_logs_is_read_cell_by_cell() -> None:
 )
 def test_a_record_that_is_none_is_kept_as_text_with_the_reason(change: dict[str, object]) -> None:
     record = orjson.dumps({"event_id": "e", "event_ts": NOW.isoformat(), "event_type": "click", **change})
-    tables = rows_of(["1000-7"], [record])
+    tables = rows_by_table(["1000-7"], [record])
     kept = tables["unreadable"].row(0, named=True)
     assert (kept["event_id"], kept["record"]) == ("1000-7", record.decode())
     assert kept["event_ts"] == datetime(1970, 1, 1, 0, 0, 1, tzinfo=UTC)
@@ -54,4 +54,4 @@ def test_a_record_that_is_none_is_kept_as_text_with_the_reason(change: dict[str,
 
 
 def test_bytes_that_are_no_json_are_kept_too() -> None:
-    assert rows_of(["1-0", "2-0"], [b"", b"\xff{"])["unreadable"]["record"].to_list() == ["", "\ufffd{"]
+    assert rows_by_table(["1-0", "2-0"], [b"", b"\xff{"])["unreadable"]["record"].to_list() == ["", "\ufffd{"]

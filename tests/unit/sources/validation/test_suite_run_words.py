@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from sources.validation.suite_run import Finding
+from sources.validation.suite_run import RuleResult
 from sources.validation.suites import Level, Rule
 
 
@@ -12,4 +12,4 @@ from sources.validation.suites import Level, Rule
 )
 def test_what_was_measured_is_told_as_people_read_it(observed: object, words: str) -> None:
     rule = Rule("share", Level.TABLE, "it is small", "ExpectTableRowCountToBeBetween", ())
-    assert Finding(rule, False, 0, 9, observed).measured == words
+    assert RuleResult(rule, False, 0, 9, observed).measured == words

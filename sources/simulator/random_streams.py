@@ -1,4 +1,4 @@
-"""Randomness by counter: every part of a world has a stream of its own, whoever asks for it and in whatever order."""
+"""Random streams by counter: every part of a world has its own, so that the order of drawing does not matter."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Worlds of any size as files, in memory that does not grow with them: a block of people lives its days, and is let go.
 
     interactions/day=2024-01-01/block-00000.parquet    canonical columns, and device, day_part, entry_page
-    impressions/day=2024-01-01/block-00000.parquet     see `world.Day`
+    impressions/day=2024-01-01/block-00000.parquet     see `world.SimulatedDay`
     items/part-00000.parquet, users/block-00000.parquet
     truth/                                             see `truth`
 
@@ -22,15 +22,15 @@ from tqdm import tqdm
 from contracts.tables import write_parquet
 from sources.simulator.descriptions import item_tables
 from sources.simulator.items import Items
-from sources.simulator.nature import START, Spec
 from sources.simulator.people import People, n_blocks
 from sources.simulator.policies import logging_policy
 from sources.simulator.topics import Topics
 from sources.simulator.truth import save_people, save_world
-from sources.simulator.world import Neighbourhood
+from sources.simulator.world import PopulationBlock
+from sources.simulator.world_spec import START, WorldSpec
 
 
-def write_world(spec: Spec, folder: Path, processes: int = 1) -> dict[str, int]:
+def write_world(spec: WorldSpec, folder: Path, processes: int = 1) -> dict[str, int]:
     """Write a world under the logging policy into a folder; returns the rows of each table.
 
     Shows a progress bar, with the time left, where stderr is a terminal.
@@ -50,7 +50,7 @@ def write_world(spec: Spec, folder: Path, processes: int = 1) -> dict[str, int]:
     return rows
 
 
-def _written(spec: Spec, folder: Path, processes: int) -> Iterator[dict[str, int]]:
+def _written(spec: WorldSpec, folder: Path, processes: int) -> Iterator[dict[str, int]]:
     """The rows of each block, in the order in which they are done."""
     blocks = range(n_blocks(spec))
     if processes == 1:
@@ -62,9 +62,9 @@ def _written(spec: Spec, folder: Path, processes: int) -> Iterator[dict[str, int
         yield from (job.result() for job in as_completed(jobs))
 
 
-def _write_block(spec: Spec, folder: Path, block: int) -> dict[str, int]:
+def _write_block(spec: WorldSpec, folder: Path, block: int) -> dict[str, int]:
     topics, items = _catalogue(spec)
-    one = Neighbourhood(People.draw(spec, topics, block), items, topics)
+    one = PopulationBlock(People.draw(spec, topics, block), items, topics)
     write_parquet(one.people.table(), folder / "users" / _file(block))
     rows = {"users": len(one.people), "interactions": 0, "impressions": 0}
     for number in range(spec.n_days):
@@ -77,7 +77,7 @@ def _write_block(spec: Spec, folder: Path, block: int) -> dict[str, int]:
 
 
 @cache
-def _catalogue(spec: Spec) -> tuple[Topics, Items]:
+def _catalogue(spec: WorldSpec) -> tuple[Topics, Items]:
     """Once per process."""
     topics = Topics.draw(spec)
     return topics, Items.draw(spec, topics)

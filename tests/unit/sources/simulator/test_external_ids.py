@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sources.simulator.names import ITEM, USER, ids_of, numbers_of, request_ids, visit_ids
+from sources.simulator.external_ids import ITEM, USER, ids_of, numbers_of, request_ids, visit_ids
 
 NUMBERS = st.lists(st.integers(0, 2**33), min_size=1, max_size=50, unique=True)
 

@@ -24,29 +24,29 @@ DAY_PARTS: Final = ("night", "morning", "afternoon", "evening")
 ENTRY_PAGES: Final = ("home", "search", "item", "category")
 
 
-class Kind(StrEnum):
+class WorldKind(StrEnum):
     """What is simulated."""
 
     SHOP = "shop"
     ARTICLES = "articles"
 
 
-def kind_named(name: str) -> Kind:
+def world_kind(name: str) -> WorldKind:
     """The kind of this name; raises SettingsError where there is none."""
-    if name not in list(Kind):
-        raise SettingsError(f"There is no world of kind {name!r}.", f"Name one of {', '.join(Kind)}.")
-    return Kind(name)
+    if name not in list(WorldKind):
+        raise SettingsError(f"There is no world of kind {name!r}.", f"Name one of {', '.join(WorldKind)}.")
+    return WorldKind(name)
 
 
 @dataclass(frozen=True)
-class Spec:
+class WorldSpec:
     """A world, wholly: the same spec is the same world, to the byte.
 
     n_users, n_items: that ever join or appear, those that are there on the first day included.
     Raises SettingsError for a size no world can have.
     """
 
-    kind: Kind
+    kind: WorldKind
     n_users: int
     n_items: int
     n_days: int
@@ -74,8 +74,8 @@ class Spec:
         return asdict(self)
 
     @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> Spec:
-        return cls(**{**value, "kind": Kind(value["kind"])})
+    def from_json(cls, value: Mapping[str, Any]) -> WorldSpec:
+        return cls(**{**value, "kind": WorldKind(value["kind"])})
 
 
 @dataclass(frozen=True)
@@ -138,8 +138,8 @@ class Nature:
     entry_pages: tuple[float, float, float, float]
 
 
-NATURES: Final[Mapping[Kind, Nature]] = {
-    Kind.SHOP: Nature(
+NATURES: Final[Mapping[WorldKind, Nature]] = {
+    WorldKind.SHOP: Nature(
         base_logit=-4.9,
         taste_weight=4.2,
         quality_weight=0.5,
@@ -176,7 +176,7 @@ NATURES: Final[Mapping[Kind, Nature]] = {
         weekend=1.15,
         entry_pages=(0.35, 0.3, 0.2, 0.15),
     ),
-    Kind.ARTICLES: Nature(
+    WorldKind.ARTICLES: Nature(
         base_logit=-4.6,
         taste_weight=3.6,
         quality_weight=0.5,

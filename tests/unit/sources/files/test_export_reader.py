@@ -19,9 +19,10 @@ import pytest
 from contracts.errors import SourceError
 from contracts.settings.files import Files
 from contracts.tables import SCHEMAS, CanonicalTables
+from sources.canonical.ingest_report import IngestReport
 from sources.canonical.origins import Origins
 from sources.canonical.refusals import load_refusals
-from sources.files.files import Report, write_tables
+from sources.files.export_reader import write_tables
 from tests.unit.sources.exports import COLUMNS, ROWS, as_csv, as_jsonl, as_parquet, files, write
 
 STORY = [
@@ -32,7 +33,7 @@ STORY = [
 ]
 
 
-def ingest(mapping: Files, root: Path | str, out: Path) -> Report:
+def ingest(mapping: Files, root: Path | str, out: Path) -> IngestReport:
     shutil.rmtree(out)
     out.mkdir()
     return write_tables(mapping, str(root), out)
@@ -328,8 +329,8 @@ def test_where_each_row_came_from_is_told_as_a_spreadsheet_counts(tmp_path: Path
     text = as_csv().replace("A-1,bought", '"A-1",bought').replace("\n007,B-2", "\n\n007,B-2")
     root = write(tmp_path / "in", {"day/e.csv": text, "e.jsonl": as_jsonl(ROWS[:1])})
     ingest(files(), root, out)
-    places = Origins(out).of("interactions", pl.Series(range(5)))
-    assert places.rows() == [("day/e.csv", 2), ("e.jsonl", 1), ("day/e.csv", 5), ("day/e.csv", 3), ("day/e.csv", 6)]
+    origins = Origins(out).of("interactions", pl.Series(range(5)))
+    assert origins.rows() == [("day/e.csv", 2), ("e.jsonl", 1), ("day/e.csv", 5), ("day/e.csv", 3), ("day/e.csv", 6)]
     assert Origins(out).of("interactions", pl.Series([4, 1])).rows() == [("day/e.csv", 6), ("e.jsonl", 1)]
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from contracts.tables import INTERACTIONS_SCHEMA
 from sources.canonical.canonical import conform
-from sources.canonical.event_spool import Spool
+from sources.canonical.event_sorter import EventSorter
 from sources.canonical.origins import ORIGIN, Origins
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
@@ -46,15 +46,15 @@ def test_spans_sorted_one_after_another_are_the_whole_table_sorted(
 ) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        spool = Spool(folder / "spool.part", span_rows)
+        sorter = EventSorter(folder / "unsorted.part", span_rows)
         for start in range(0, len(rows), batch_size):
-            spool.add(batch(rows[start : start + batch_size], start), "a.csv" if start < 20 else "b.csv")
-        spool.write(folder)
-        spool.close()
+            sorter.add(batch(rows[start : start + batch_size], start), "a.csv" if start < 20 else "b.csv")
+        sorter.write(folder)
+        sorter.close()
         table = pl.read_parquet(folder / "interactions.parquet")
-        places = Origins(folder).of("interactions", pl.Series(range(len(rows)), dtype=pl.Int64))
+        origins = Origins(folder).of("interactions", pl.Series(range(len(rows)), dtype=pl.Int64))
         files = ["a.csv" if row - row % batch_size < 20 else "b.csv" for row in range(len(rows))]
         expected = conform(batch(rows, 0).with_columns(file=pl.Series(files)), "interactions")
-        assert table.hstack(places).equals(expected)
+        assert table.hstack(origins).equals(expected)
         assert table.equals(expected.drop(ORIGIN))
-        assert not (folder / "spool.part").exists()
+        assert not (folder / "unsorted.part").exists()

@@ -1,6 +1,7 @@
-"""Events of any number into one sorted table, in flat memory: set down as they come, then sorted span by span.
+"""Sorts any number of events into one table, in flat memory: an external sort.
 
-The table is sorted by time first, so spans of time sorted one after another are the whole table sorted.
+Batches are written to disk as they come. The table is sorted by time first, so its spans of time are sorted one after
+another.
 """
 
 from __future__ import annotations
@@ -22,11 +23,11 @@ SPAN_ROWS = 1_500_000  # sorted at once: some 300 MiB
 _FILE, _HOUR = "file number", "hour"
 
 
-class Spool:
+class EventSorter:
     """Takes batches of a table of events (canonical columns, `row`) and writes them sorted.
 
-    folder: a place of its own beside the outputs, removed by `close`; span_rows: sorted at once, an hour's at least;
-    name: `interactions` or `impressions`.
+    folder: for the batches, on the disk of the output, removed by `close`; span_rows: how many are sorted at once, at
+    least those of one hour; name: `interactions` or `impressions`.
     """
 
     def __init__(self, folder: Path, span_rows: int = SPAN_ROWS, name: str = "interactions") -> None:
@@ -43,7 +44,7 @@ class Spool:
         folder.mkdir(parents=True)
 
     def add(self, batch: pl.DataFrame, file: str) -> None:
-        """Set a batch down; file: the name of where its rows came from."""
+        """Take a batch; file: the name of where its rows came from."""
         if batch.is_empty():
             return
         if not self._files or self._files[-1] != file:
@@ -62,14 +63,14 @@ class Spool:
         empty = conform(pl.DataFrame(schema={"file": pl.String, "row": pl.Int64}), self._name)
         with (
             _writer(folder / f"{self._name}.parquet", empty.drop(ORIGIN)) as rows,
-            _writer(origins, empty.select(ORIGIN)) as places,
+            _writer(origins, empty.select(ORIGIN)) as row_origins,
         ):
             for span in self._spans():
                 rows.write_table(span.drop(ORIGIN).to_arrow())
-                places.write_table(span.select(ORIGIN).to_arrow())
+                row_origins.write_table(span.select(ORIGIN).to_arrow())
 
     def close(self) -> None:
-        """Remove what was set down."""
+        """Remove the batches from the disk."""
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def _spans(self) -> Iterator[pl.DataFrame]:

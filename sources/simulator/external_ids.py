@@ -1,4 +1,4 @@
-"""External ids: strings that say nothing of the number they stand for, made and read by arithmetic, without a table."""
+"""External ids: strings that hide the number behind them, made and read by arithmetic, without a table."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ def ids_of(prefix: str, numbers: npt.NDArray[np.integer]) -> pl.Series:
 
 
 def numbers_of(prefix: str, ids: Iterable[str]) -> Numbers:
-    """What `ids_of` was asked for; -1 for what it never wrote."""
+    """The numbers behind ids of `ids_of`; -1 for any other text."""
     values = [_value(prefix, one) for one in ids]
-    found = np.array(values, np.int64)
-    numbers = _unmixed(np.maximum(found, 0).astype(np.uint64)).astype(np.int64) - 1
-    return np.where(found >= 0, numbers, -1)
+    mixed = np.array(values, np.int64)
+    numbers = _unmixed(np.maximum(mixed, 0).astype(np.uint64)).astype(np.int64) - 1
+    return np.where(mixed >= 0, numbers, -1)
 
 
 def visit_ids(person: npt.NDArray[np.integer], day: npt.NDArray[np.integer] | int) -> pl.Series:

@@ -11,16 +11,16 @@ import pytest
 from contracts.errors import ArtefactError, SettingsError
 from contracts.fingerprint import fingerprint_file
 from contracts.tables import INTERACTIONS_SCHEMA, ITEMS_SCHEMA, SCHEMAS, USERS_SCHEMA
-from sources.simulator.nature import Kind, Spec, kind_named
 from sources.simulator.people import BLOCK
-from sources.simulator.read import simulate_tables
 from sources.simulator.truth import load_world
 from sources.simulator.words import topics_of, words_of
-from sources.simulator.world import Day, World
-from sources.simulator.write import write_world
+from sources.simulator.world import SimulatedDay, World
+from sources.simulator.world_files import write_world
+from sources.simulator.world_spec import WorldKind, WorldSpec, world_kind
+from sources.simulator.world_tables import simulate_tables
 
 # Two blocks of people, so that more than one process has something to do.
-SPEC = Spec(Kind.SHOP, n_users=BLOCK + 700, n_items=150, n_days=2, seed=5)
+SPEC = WorldSpec(WorldKind.SHOP, n_users=BLOCK + 700, n_items=150, n_days=2, seed=5)
 
 
 @pytest.fixture(scope="module")
@@ -46,14 +46,14 @@ def test_the_bytes_are_the_same_again_and_by_two_processes(folder, tmp_path):
 
 
 def test_another_seed_is_another_world(folder, tmp_path):
-    write_world(Spec(Kind.SHOP, n_users=300, n_items=150, n_days=2, seed=6), tmp_path)
+    write_world(WorldSpec(WorldKind.SHOP, n_users=300, n_items=150, n_days=2, seed=6), tmp_path)
     ours, theirs = (pl.read_parquet(place / "items/part-00000.parquet") for place in (folder, tmp_path))
     assert ours["item_id"].equals(theirs["item_id"])
     assert not ours["text"].equals(theirs["text"])
 
 
 def test_block_by_block_or_day_by_day_the_same_happens(folder):
-    day = Day.concat(list(World(SPEC).days()))
+    day = SimulatedDay.concat(list(World(SPEC).days()))
     keys = ["event_ts", "user_id", "item_id", "event_type"]
     assert rows_of(folder, "interactions").sort(keys).equals(day.interactions.sort(keys))
     keys = ["request_id", "position"]
@@ -61,7 +61,7 @@ def test_block_by_block_or_day_by_day_the_same_happens(folder):
 
 
 def test_no_two_blocks_of_people_are_alike():
-    first, second = World(Spec(Kind.SHOP, 2 * BLOCK, 100, 1, seed=5))._neighbourhoods
+    first, second = World(WorldSpec(WorldKind.SHOP, 2 * BLOCK, 100, 1, seed=5))._blocks
     assert not np.isclose(first.people.rate, second.people.rate).mean() > 0.01
     one, other = first.requests(0), second.requests(0)
     assert not np.array_equal(one.person[:500], other.person[:500])
@@ -98,19 +98,19 @@ def test_a_truth_that_is_missing_or_damaged_says_so(tmp_path):
         load_world(tmp_path)
 
 
-@pytest.mark.parametrize("kind", list(Kind))
+@pytest.mark.parametrize("kind", list(WorldKind))
 def test_the_canonical_tables_are_canonical(kind):
-    tables = simulate_tables(Spec(kind, n_users=400, n_items=150, n_days=5, seed=1))
+    tables = simulate_tables(WorldSpec(kind, n_users=400, n_items=150, n_days=5, seed=1))
     for name, schema in SCHEMAS.items():
         assert getattr(tables, name).schema == schema
-    assert tables.items["price"].is_null().all() == (kind is Kind.ARTICLES)
+    assert tables.items["price"].is_null().all() == (kind is WorldKind.ARTICLES)
     assert set(tables.interactions["event_type"]) <= {"click", "view", "add_to_cart", "purchase", "share"}
     assert tables.users.height == 400
     assert (tables.items.columns, tables.users.columns) == (list(ITEMS_SCHEMA), list(USERS_SCHEMA))
 
 
 def test_money_goes_with_purchases_and_time_with_reading():
-    shop, articles = (simulate_tables(Spec(kind, 3_000, 150, 10, 1)).interactions for kind in Kind)
+    shop, articles = (simulate_tables(WorldSpec(kind, 3_000, 150, 10, 1)).interactions for kind in WorldKind)
     assert set(shop.filter(pl.col("value").is_not_null())["event_type"]) == {"purchase"}
     assert (shop.drop_nulls("value")["value"] > 0).all()
     read = articles.filter(pl.col("event_type").is_in(["click", "view"]))["value"]
@@ -118,9 +118,9 @@ def test_money_goes_with_purchases_and_time_with_reading():
     assert read.is_between(1, 1800).all()
 
 
-@pytest.mark.parametrize("kind", list(Kind))
+@pytest.mark.parametrize("kind", list(WorldKind))
 def test_the_words_of_a_text_tell_its_first_topic(kind):
-    world = World(Spec(kind, n_users=1, n_items=300, n_days=1, seed=2))
+    world = World(WorldSpec(kind, n_users=1, n_items=300, n_days=1, seed=2))
     items = world.items_table()
     words = [set(words) for words in words_of(kind)]
     counts = np.array([[sum(word in topic for word in text.split()) for topic in words] for text in items["text"]])
@@ -135,9 +135,9 @@ def test_the_words_of_a_text_tell_its_first_topic(kind):
 )
 def test_a_size_that_no_world_can_have_is_named(wrong):
     with pytest.raises(SettingsError, match=f"{next(iter(wrong))} is {next(iter(wrong.values()))}"):
-        Spec(**{"kind": Kind.SHOP, "n_users": 10, "n_items": 100, "n_days": 1, "seed": 1, **wrong})
+        WorldSpec(**{"kind": WorldKind.SHOP, "n_users": 10, "n_items": 100, "n_days": 1, "seed": 1, **wrong})
 
 
 def test_a_kind_that_there_is_none_of_is_named():
     with pytest.raises(SettingsError, match="Name one of shop, articles"):
-        kind_named("cars")
+        world_kind("cars")

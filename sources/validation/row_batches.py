@@ -1,4 +1,4 @@
-"""The rows of a table of any size, in batches and in a total order; and back into one file."""
+"""Reads a table of any size in batches, in a total order, and writes rows back into one file."""
 
 from __future__ import annotations
 
@@ -14,15 +14,13 @@ from contracts.errors import ArtefactError
 from contracts.tables import SCHEMAS, SORT_KEYS
 
 BATCH_ROWS = 1_000_000  # some 300 MiB while Great Expectations looks at them
-GROUP_ROWS = (
-    250_000  # of a file written: of the same size whatever the batches were, so that equal rows are equal bytes
-)
+GROUP_ROWS = 250_000  # of a row group, whatever the batches were, so that equal rows give equal bytes
 POSITION = "row position"  # a table may have a column `position` of its own
 
 
 @contextmanager
-def reading(name: str) -> Iterator[None]:
-    """Map what polars says of a file that is gone or damaged."""
+def parquet_errors(name: str) -> Iterator[None]:
+    """Map polars' errors of a missing or damaged file."""
     try:
         yield
     except FileNotFoundError as error:
@@ -35,10 +33,10 @@ def reading(name: str) -> Iterator[None]:
 
 
 def batches(name: str, table: pl.LazyFrame, batch_rows: int = BATCH_ROWS) -> Iterator[pl.DataFrame]:
-    """The rows with their POSITION in the table, from 0; rows of equal key never stand in two batches.
+    """The rows with their POSITION in the table, from 0; rows of equal key are never in two batches.
 
-    Rows of equal key come in the order of their other columns, or which of two repeated rows is the first would depend
-    on the order they came in. Raises ArtefactError when the table is not sorted by its keys.
+    Rows of equal key are sorted by their other columns, so that the first of two repeated rows is the same one whatever
+    their order in the file. Raises ArtefactError when the table is not sorted by its keys.
     """
     keys = SORT_KEYS[name]
     rest = [column for column, kind in SCHEMAS[name].items() if column not in keys and kind != pl.List(pl.String())]
@@ -59,12 +57,12 @@ def _runs(name: str, table: pl.LazyFrame, keys: list[str], batch_rows: int) -> I
     """Slices that end where the key changes."""
     start, wanted = 0, batch_rows
     while True:
-        with reading(name):
+        with parquet_errors(name):
             batch = table.slice(start, wanted).collect()
         is_last = len(batch) < wanted
         n_whole = len(batch) if is_last else _start_of_last_run(batch, keys)
         if not n_whole and not is_last:
-            wanted *= 2  # all of it is one key, over and over
+            wanted *= 2  # all of these rows have one key
             continue
         if n_whole:
             yield batch.head(n_whole).with_row_index(POSITION, offset=start)
@@ -80,7 +78,7 @@ def _start_of_last_run(batch: pl.DataFrame, keys: list[str]) -> int:
 
 
 def _comparable(key: tuple[Any, ...]) -> tuple[Any, ...]:
-    # Nothing sorts before everything, as polars sorts it.
+    # Null sorts first, as in polars.
     return tuple((value is not None, value) if value is not None else (False,) for value in key)
 
 

@@ -1,4 +1,4 @@
-"""Items and people that no file describes: whoever and whatever the interactions name."""
+"""Items and people that no file describes: tables made of the ids in the interactions."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import polars as pl
 
 from sources.canonical.sound_ids import sound_ids
 
-MANY = 1_000_000  # ids that may stand in several batches before they are merged
+MANY = 1_000_000  # ids kept batch by batch before they are merged
 
 
-class Seen:
-    """Remembers ids, batch by batch; memory grows with the ids alone."""
+class EntityIds:
+    """The distinct ids of the interactions, added batch by batch; memory grows with the ids alone."""
 
     def __init__(self) -> None:
         self._ids: dict[str, list[pl.Series]] = {"item_id": [], "user_id": []}
@@ -23,12 +23,12 @@ class Seen:
                 parts[:] = [pl.concat(parts).unique()]
 
     def items(self) -> pl.DataFrame:
-        """item_id and title, the id again; ids that are not sound are no items."""
+        """item_id, and the id again as title; unsound ids are left out."""
         ids = self._sound("item_id")
         return pl.DataFrame({"item_id": ids, "title": ids})
 
     def users(self) -> pl.DataFrame:
-        """user_id; ids that are not sound are nobody."""
+        """user_id; unsound ids are left out."""
         return pl.DataFrame({"user_id": self._sound("user_id")})
 
     def _sound(self, key: str) -> pl.Series:

@@ -23,7 +23,7 @@ LIST_SEPARATORS = ("|", ";", ">", "/", ",")
 
 
 @dataclass(frozen=True)
-class Profile:
+class SampledColumn:
     """One column. distinct_share: of the filled cells; time: the unit its cells are times in, None if they are none.
 
     time_format: where they are in no unit but written some other way; other_format: another one that reads them all;
@@ -54,23 +54,23 @@ class Profile:
 
     @property
     def is_word(self) -> bool:
-        """Few texts that are no numbers, again and again: types, groups."""
+        """Few texts that repeat and are no numbers: types, groups."""
         return not self.is_number and not self.is_time and 0 < self.n_distinct <= FEW_WORDS
 
 
-def profiles_of(look: FirstLook) -> dict[str, Profile]:
-    """A profile of each column, by name."""
-    return {name: _profile(look, name) for name in look.sample.columns}
+def sampled_columns(look: FirstLook) -> dict[str, SampledColumn]:
+    """Each column of a first look, by name."""
+    return {name: _sampled_column(look, name) for name in look.sample.columns}
 
 
-def _profile(look: FirstLook, name: str) -> Profile:
+def _sampled_column(look: FirstLook, name: str) -> SampledColumn:
     cells = look.sample[name].fill_null("")
     filled = cells.filter(cells.str.strip_chars() != "")
     has_comma = _share(filled.str.contains(COMMA_NUMBER)) > 0.5
     numbers = _numbers(filled, has_comma)
     unit = None if name in look.is_list else _unit(look, name, filled)
     form, other = (None, None) if unit or name in look.is_list else _time_formats(filled)
-    return Profile(
+    return SampledColumn(
         name=name,
         n_filled=len(filled),
         n_distinct=filled.n_unique(),
@@ -106,15 +106,15 @@ def _unit(look: FirstLook, name: str, filled: pl.Series) -> TimeUnit | None:
 def _time_formats(filled: pl.Series) -> tuple[str | None, str | None]:
     """The likeliest of the formats that read nearly all cells, and the next one.
 
-    Where day and month might be either, likelier is what has the cells nearer to each other: exports are of some days
-    in a row, and read the wrong way these lie months apart.
+    Where day and month could be swapped, the format with the shorter span is likelier: an export covers some days in a
+    row, and read the wrong way these lie months apart.
     """
     spans = []
-    for place, form in enumerate(TIME_FORMATS if len(filled) else ()):
-        said = TableFiles(time_format=form, time_zone="UTC")
-        read = pl.DataFrame({"cell": filled}).select(read_time(filled, said)).to_series().drop_nulls()
-        if len(read) >= NEARLY_ALL * len(filled):
-            spans.append((-len(read), read.max() - read.min(), place, form))  # type: ignore[operator]  # both are times
+    for order, form in enumerate(TIME_FORMATS if len(filled) else ()):
+        settings = TableFiles(time_format=form, time_zone="UTC")
+        times = pl.DataFrame({"cell": filled}).select(read_time(filled, settings)).to_series().drop_nulls()
+        if len(times) >= NEARLY_ALL * len(filled):
+            spans.append((-len(times), times.max() - times.min(), order, form))  # type: ignore[operator]  # both are times
     best = [form for *_, form in sorted(spans)[:2]]
     return (best[0] if best else None), (best[1] if len(best) > 1 else None)
 

@@ -1,0 +1,48 @@
+"""What came in: rows, files and what was left out, by table; printed by `ingest`, and kept beside the tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from contracts.json_file import write_json
+
+REPORT = "report.json"
+
+
+@dataclass
+class IngestReport:
+    """What came in. rows: by table; files: how many by table; refused: rows that could not be read, by table.
+
+    left_out: interactions by the word of their event type that the mapping leaves out; derived: tables that no file
+    held, and what they were made of; served: what of the rows is served traffic, and of how many days.
+    """
+
+    rows: dict[str, int] = field(default_factory=dict)
+    files: dict[str, int] = field(default_factory=dict)
+    refused: dict[str, int] = field(default_factory=dict)
+    left_out: dict[str, int] = field(default_factory=dict)
+    derived: dict[str, str] = field(default_factory=dict)
+    served: dict[str, int] = field(default_factory=dict)
+
+    def save(self, folder: Path) -> None:
+        """Write the report beside the tables."""
+        write_json(asdict(self), folder / REPORT)
+
+    def __str__(self) -> str:
+        return "\n".join(self._lines())
+
+    def _lines(self) -> Iterator[str]:
+        for name, count in self.rows.items():
+            source = f" from {self.files[name]:,} file(s)" if name in self.files else ""
+            derived = f", {self.derived[name]}" if name in self.derived else ""
+            refused = self.refused.get(name, 0)
+            aside = f"; {refused:,} more cannot be read and go to quarantine" if refused else ""
+            yield f"{count:,} {name}{source}{derived}{aside}"
+        if self.left_out:
+            words = ", ".join(f"{word} {count:,}" for word, count in self.left_out.items())
+            yield f"left out, as event_types says: {words}"
+        if self.served:
+            words = ", ".join(f"{count:,} {name}" for name, count in self.served.items())
+            yield f"of these, served traffic: {words}"
