@@ -32,7 +32,8 @@ from pipelines.ranking import ranking_inputs
 from recommender.generators import load_generators
 from recommender.ranking.ranker import Ranker, RankingRows
 from recommender.ranking.training_rows import build_ranking_rows
-from release.bundle.bundle import Fit
+from release.bundle.bundle import FittedArtefacts
+from release.bundle.open_bundle import OpenBundle
 from release.bundle_build import Ingredients, build_bundle
 from release.evaluation.cases import known_contexts
 from release.evaluation.summary import Bootstrap
@@ -61,11 +62,11 @@ def main() -> None:
     settings = load_settings()
     data = Path("data").absolute()
     with tempfile.TemporaryDirectory() as scratch:
-        champion = _build(Variant(CHAMPION, settings, True, _as_they_are), Path(scratch) / "champion", data)
+        champion = OpenBundle(_build(Variant(CHAMPION, settings, True, _as_they_are), Path(scratch) / "champion", data))
         asked = []
         variants = _variants(settings, parser.parse_args().seeds)
         for number, variant in enumerate(tqdm(variants, desc="variants", disable=None)):
-            challenger = _build(variant, Path(scratch) / str(number), data)
+            challenger = OpenBundle(_build(variant, Path(scratch) / str(number), data))
             gates = QualityGates(settings.promotion, _bootstrap(settings)).evaluate(challenger, champion)
             asked.append((variant, gates))
     _print(asked, settings)
@@ -133,7 +134,7 @@ def _train(variant: Variant) -> None:
 
 def _ingredients(variant: Variant) -> Ingredients:
     split, contexts = load_split(), known_contexts(CanonicalTables.load(VALID).users)
-    fit: Fit = evaluate.fit_of(Cutoff.TEST)
+    fit: FittedArtefacts = evaluate.fit_of(Cutoff.TEST)
     return Ingredients(
         settings=variant.settings,
         shipped=fit,

@@ -36,7 +36,7 @@ from feature_store.server.embedded_redis import online_store
 from feature_store.server.server_program import free_port
 from feature_store.values.values import FeatureValues
 from pipelines.paths import BUNDLE
-from release.bundle.bundle import EVALUATION, MEASURED, RULES, Fit, load_bundle, measured_with
+from release.bundle.bundle import EVALUATION, MEASURED, RULES, FittedArtefacts, load_bundle, measured_with
 from release.bundle.bundle_store import BundleStore
 from release.bundle.manifest import VALUES_FOLDER, Manifest, list_files, load_manifest
 from release.bundle.parts import GOLDEN, name_parts
@@ -199,7 +199,7 @@ def with_other_rules(bundle: Path, folder: Path, seed: int) -> Path:
     release, manifest = load_bundle(bundle), load_manifest(bundle)
     rules = release.request.model_copy(update={"relevance_weight": 0.5})
     _rewrite(folder / RULES, **rules.model_dump(mode="json"))
-    measured = measured_with(Fit.below(folder / MEASURED), release.schemas, rules)
+    measured = measured_with(FittedArtefacts.below(folder / MEASURED), release.schemas, rules)
     _rewrite(folder / EVALUATION, built_with=measured)
     values = FeatureValues.load(folder / VALUES_FOLDER)
     shutil.rmtree(folder / GOLDEN)

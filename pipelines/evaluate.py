@@ -21,7 +21,7 @@ from feature_store.values.values import FeatureValues, load_schemas
 from pipelines.matrix_run import emptied, load_split
 from pipelines.paths import CANDIDATES, EVALUATION, FEATURES, INDEX, RANKING, VALID, Cutoff, feature_values
 from pipelines.stage_run import run_stage
-from release.bundle.bundle import Fit, Release, measured_with
+from release.bundle.bundle import FittedArtefacts, Release, measured_with
 from release.evaluation.cases import Case, build_cases, popularity_before
 from release.evaluation.evaluation import Judge, evaluate
 from release.evaluation.measured_window import save_questions
@@ -56,9 +56,9 @@ def run(settings: Params) -> dict[str, Any]:
     return {"headline": summary["headline"]}
 
 
-def fit_of(cutoff: Cutoff) -> Fit:
+def fit_of(cutoff: Cutoff) -> FittedArtefacts:
     """Where the artefacts of a cutoff lie."""
-    return Fit(CANDIDATES / cutoff, INDEX / cutoff, RANKING / cutoff)
+    return FittedArtefacts(CANDIDATES / cutoff, INDEX / cutoff, RANKING / cutoff)
 
 
 def _with_progress(cases: Iterable[Case]) -> Iterable[Case]:

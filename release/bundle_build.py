@@ -24,7 +24,7 @@ from release.bundle.bundle import (
     UNRELEASED,
     VALIDATION,
     WINDOW,
-    Fit,
+    FittedArtefacts,
     Release,
     check_evaluation,
     generators_fingerprint,
@@ -51,8 +51,8 @@ class Ingredients:
     """
 
     settings: ReleasedSettings
-    shipped: Fit
-    measured: Fit
+    shipped: FittedArtefacts
+    measured: FittedArtefacts
     schemas: Path
     values: Path
     measured_values: Path
@@ -78,9 +78,9 @@ def build_bundle(folder: Path, ingredients: Ingredients) -> Release:
     values = FeatureValues.load(folder / VALUES_FOLDER)
     _check_as_of(values, ingredients.values, ingredients.as_of)
     schemas, rules = load_schemas(folder / FEATURES), load_rules(folder)
-    release = Release.assemble(Fit.below(folder), schemas, rules, ingredients.as_of, values.generation_id)
+    release = Release.assemble(FittedArtefacts.below(folder), schemas, rules, ingredients.as_of, values.generation_id)
     _check_items(values, ingredients.values, release.catalogue.ids)
-    Release.assemble(Fit.below(folder / MEASURED), schemas, rules, ingredients.test_start, UNRELEASED)
+    Release.assemble(FittedArtefacts.below(folder / MEASURED), schemas, rules, ingredients.test_start, UNRELEASED)
     check_evaluation(folder, schemas, rules)
     settings = ingredients.settings
     n_golden = make_golden(
@@ -150,8 +150,8 @@ def _describe(folder: Path, release: Release, ingredients: Ingredients, n_golden
         features=release.feature_order,
         dimensions=release.dimensions,
         artefacts={
-            "shipped": Fit.below(folder).fingerprints,
-            "measured": Fit.below(folder / MEASURED).fingerprints,
+            "shipped": FittedArtefacts.below(folder).fingerprints,
+            "measured": FittedArtefacts.below(folder / MEASURED).fingerprints,
         },
         golden=n_golden,
         metrics=dict(read_json(folder / EVALUATION).get("headline", {})),

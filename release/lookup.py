@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 from typing import Final
 
@@ -11,6 +10,7 @@ from contracts.home import Home
 from release.bundle.bundle_store import BundleStore
 from release.bundle.manifest import MANIFEST, RELEASE_ID
 from release.journal.journal import Journal
+from release.registry.kept_bundle import kept_bundle
 from release.registry.registry import Registry
 
 PRODUCTION: Final = "production"
@@ -29,7 +29,8 @@ def find_bundle(name: str, home: Home, app: str) -> Path:
     if RELEASE_ID.fullmatch(name):
         return BundleStore(home).path(name)
     if name.isdecimal():
-        return _bundle_of_version(int(name), home, app)
+        registry = Registry(home, app)
+        return kept_bundle(registry, registry.version(int(name)))
     if (Path(name) / MANIFEST).is_file():
         return Path(name)
     held = ", ".join(BundleStore(home).release_ids()) or "none"
@@ -49,13 +50,3 @@ def _release_in(place: str, home: Home, app: str) -> str:
             f"Name one by id or version (`slate releases`), or promote one: `slate promote VERSION --stage {place}`.",
         )
     return entry.release_id
-
-
-def _bundle_of_version(number: int, home: Home, app: str) -> Path:
-    registry, store = Registry(home, app), BundleStore(home)
-    version = registry.version(number)
-    if version.release_id in store.release_ids():
-        return store.path(version.release_id)
-    home.root.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=home.root, prefix=".download-") as scratch:
-        return store.keep(registry.download_bundle(version, Path(scratch)))

@@ -12,7 +12,7 @@ from contracts.settings.index import IndexSettings
 from feature_store.values.values import load_schemas
 from recommender.generators import load_generators
 from recommender.index.vector_index import VectorIndex
-from release.bundle.bundle import Fit
+from release.bundle.bundle import FittedArtefacts
 from release.bundle.manifest import MANIFEST, list_files
 from release.bundle.parts import BUILT_WITH, name_parts
 
@@ -31,7 +31,7 @@ def with_hnsw(bundle: Path) -> None:
 def forge(bundle: Path) -> None:
     """Rewrite every fingerprint, from the files up to the manifest, so that all of them agree again."""
     for folder in (bundle, bundle / "measured"):
-        fit = Fit.below(folder)
+        fit = FittedArtefacts.below(folder)
         generators = json.loads((fit.candidates / META).read_bytes())
         named = {part.parent.name: _reseal(part.parent) for part in sorted(fit.candidates.glob(f"*/{META}"))}
         generators[BUILT_WITH] = named
@@ -55,8 +55,8 @@ def _forge_manifest(bundle: Path) -> None:
     manifest = json.loads((bundle / MANIFEST).read_bytes())
     manifest["files"] = list_files(bundle)
     manifest["artefacts"] = {
-        "shipped": Fit.below(bundle).fingerprints,
-        "measured": Fit.below(bundle / "measured").fingerprints,
+        "shipped": FittedArtefacts.below(bundle).fingerprints,
+        "measured": FittedArtefacts.below(bundle / "measured").fingerprints,
     }
     manifest["generation_id"] = json.loads((bundle / "values" / "values.json").read_bytes())["generation_id"]
     content = {name: value for name, value in manifest.items() if name != "release_id"}

@@ -33,6 +33,7 @@ from feature_store.readers.offline_reader import OfflineFeatureReader
 from feature_store.values.values import FeatureValues
 from release.answering.request_path import answer
 from release.bundle.bundle import load_bundle, load_measured
+from release.bundle.open_bundle import OpenBundle
 from release.evaluation.summary import Bootstrap
 from release.gates.quality_gates import QualityGates
 from release.golden.golden_queries import check_golden
@@ -150,7 +151,7 @@ def _use(bundle: Path) -> None:
     """Everything that parses a file of a bundle."""
     release = load_bundle(bundle)
     values = FeatureValues.load(bundle / "values")
-    QualityGates(load_settings().promotion, Bootstrap(100, seed=0)).evaluate(bundle, champion=None)
+    QualityGates(load_settings().promotion, Bootstrap(100, seed=0)).evaluate(OpenBundle(bundle), champion=None)
     load_measured(bundle)
     reader = OfflineFeatureReader(values, release.schemas, release.catalogue.ids)
     user_id = UserId(values.users["user_id"][0]) if values.users.height else None

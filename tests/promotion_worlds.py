@@ -19,13 +19,13 @@ from feature_store.online.connection import connect
 from feature_store.online.pointer import Pointer, read_pointer
 from feature_store.values.values import load_schemas
 from recommender.ranking.ranker import Ranker
-from release.bundle.bundle import EVALUATION, FEATURES, MEASURED, Fit, load_rules, measured_with
+from release.bundle.bundle import EVALUATION, FEATURES, MEASURED, FittedArtefacts, load_rules, measured_with
 from release.bundle.manifest import list_files, load_manifest
 from release.bundle.parts import BUILT_WITH, name_parts
 from release.journal.journal import Action, Entry, Phase
 from release.promotion.promotion import Promoter
 from release.registry import stages as registry_stages
-from release.registry.registration import Sources, register
+from release.registry.registration import RegistrationInputs, register
 from release.registry.registry import Registry, Version
 from release.registry.state import Stage
 
@@ -70,7 +70,7 @@ def variant(
         (folder / name).write_text((folder / name).read_text().replace(old, new))
     _rename_measured(folder)
     name_parts(folder)
-    artefacts = {**manifest.artefacts, "measured": Fit.below(folder / MEASURED).fingerprints}
+    artefacts = {**manifest.artefacts, "measured": FittedArtefacts.below(folder / MEASURED).fingerprints}
     code, files = manifest.code + note, list_files(folder)
     replace(manifest, code=code, artefacts=artefacts, files=files, **described).save(folder)
     return folder
@@ -79,7 +79,7 @@ def variant(
 def _rename_measured(folder: Path) -> None:
     """Let the evaluation card name what lies in the folder, as that of a build would."""
     card = json.loads((folder / EVALUATION).read_bytes())
-    measured = Fit.below(folder / MEASURED)
+    measured = FittedArtefacts.below(folder / MEASURED)
     card[BUILT_WITH] = measured_with(measured, load_schemas(folder / FEATURES), load_rules(folder))
     (folder / EVALUATION).write_text(json.dumps(card))
 
@@ -106,7 +106,7 @@ def record(bundle: Path, **ndcg: float) -> None:
 def register_bundle(home: Home, bundle: Path, runs: Path, *, dirty: bool = False) -> Version:
     """Register a bundle as `slate register` does."""
     registry = Registry(home, settings_of_tests().app)
-    return register(registry, Sources(bundle, runs, runs / "no-reports", COMMIT, dirty))
+    return register(registry, RegistrationInputs(bundle, runs, runs / "no-reports", COMMIT, dirty))
 
 
 @dataclass(frozen=True)

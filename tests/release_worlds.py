@@ -13,7 +13,7 @@ from contracts.tables import CanonicalTables
 from pipelines import candidates, evaluate, features, index, ranking
 from pipelines.matrix_run import load_split
 from pipelines.paths import EVALUATION, FEATURES, VALID, VALIDATION_RESULT, Cutoff, feature_values
-from release.bundle.bundle import Fit
+from release.bundle.bundle import FittedArtefacts
 from release.bundle_build import Ingredients
 from release.evaluation.cases import known_contexts
 
@@ -82,6 +82,6 @@ def ingredients_of(workspace: Path, settings: Settings) -> Ingredients:
     )
 
 
-def _below(workspace: Path, cutoff: Cutoff) -> Fit:
+def _below(workspace: Path, cutoff: Cutoff) -> FittedArtefacts:
     fit = evaluate.fit_of(cutoff)
-    return Fit(*(workspace / part for part in fit.parts.values()))
+    return FittedArtefacts(*(workspace / part for part in fit.parts.values()))

@@ -29,7 +29,7 @@ def refresh(
 ) -> None:
     """Serve the values that `dvc repro features` made, with the models that are in production."""
     from release.journal.journal import Journal
-    from release.promotion.refresh import Fresh
+    from release.promotion.refresh import RefreshInputs
     from release.promotion.refresh import refresh as refresh_values
 
     home, settings = find_home(), load_settings()
@@ -37,7 +37,7 @@ def refresh(
         settings,
         home,
         Journal(home, settings.app),
-        Fresh(values, VALIDATION_RESULT, Path.cwd()),
+        RefreshInputs(values, VALIDATION_RESULT, Path.cwd()),
         requester=whoever_types(),
         reason=reason,
     )

@@ -154,13 +154,13 @@ def _register(home: Home, settings: Settings, folder: Path) -> Version:
     from pipelines.stage_run import run_folder
     from release.bundle.code_version import built_from
     from release.bundle.manifest import load_manifest
-    from release.registry.registration import Sources
+    from release.registry.registration import RegistrationInputs
     from release.registry.registration import register as register_bundle
     from release.registry.registry import Registry
 
     commit, dirty = built_from(Path.cwd(), load_manifest(folder).code)
-    sources = Sources(folder, run_folder(), REPORTS, commit, dirty)
-    return register_bundle(Registry(home, settings.app), sources)
+    inputs = RegistrationInputs(folder, run_folder(), REPORTS, commit, dirty)
+    return register_bundle(Registry(home, settings.app), inputs)
 
 
 def _describe_registration(version: Version) -> str:

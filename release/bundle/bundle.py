@@ -54,7 +54,7 @@ VALIDATION: Final = "validation.json"
 
 
 @dataclass(frozen=True)
-class Fit:
+class FittedArtefacts:
     """Where the artefacts fitted for one cutoff lie."""
 
     candidates: Path
@@ -62,7 +62,7 @@ class Fit:
     ranking: Path
 
     @classmethod
-    def below(cls, folder: Path) -> Fit:
+    def below(cls, folder: Path) -> FittedArtefacts:
         """The layout of a bundle, and of its `measured/`."""
         return cls(folder / "candidates", folder / "index", folder / "ranking")
 
@@ -100,7 +100,7 @@ class Release:
     @classmethod
     def assemble(
         cls,
-        fit: Fit,
+        fit: FittedArtefacts,
         schemas: FeatureSchemas,
         request: RequestSettings,
         as_of: datetime,
@@ -162,15 +162,16 @@ class Release:
         }
 
 
-def load_bundle(folder: Path) -> Release:
+def load_bundle(folder: Path, checked: Manifest | None = None) -> Release:
     """Load what a bundle serves, after every byte of it was compared with its manifest.
 
+    checked: the manifest, where that was done already (`check_contents`).
     Raises ArtefactError when there is no manifest, it is damaged or of another format version; ReleaseMismatch, with
     both values, when a file or a part is not what the manifest says.
     """
-    manifest = check_whole(folder)
+    manifest = checked or check_whole(folder)
     release = Release.assemble(
-        Fit.below(folder),
+        FittedArtefacts.below(folder),
         load_schemas(folder / FEATURES),
         load_rules(folder),
         manifest.moment,
@@ -183,14 +184,14 @@ def load_bundle(folder: Path) -> Release:
     return release
 
 
-def load_measured(folder: Path) -> Release:
+def load_measured(folder: Path, checked: Manifest | None = None) -> Release:
     """Load what was measured: the same release, fitted before the test window; its as_of is where that window starts.
 
-    Raises as `load_bundle` does.
+    checked, and what is raised: as of `load_bundle`.
     """
-    manifest = check_whole(folder)
+    manifest = checked or check_whole(folder)
     return Release.assemble(
-        Fit.below(folder / MEASURED),
+        FittedArtefacts.below(folder / MEASURED),
         load_schemas(folder / FEATURES),
         load_rules(folder),
         measured_from(folder),
@@ -220,16 +221,18 @@ def load_rules(folder: Path) -> RequestSettings:
         built_with = dict(content.pop(BUILT_WITH, {}))
         rules = RequestSettings.model_validate(content)
     if built_with:
-        check_built_with(f"rules {folder / RULES}", built_with, "generators", generators_fingerprint(Fit.below(folder)))
+        check_built_with(
+            f"rules {folder / RULES}", built_with, "generators", generators_fingerprint(FittedArtefacts.below(folder))
+        )
     return rules
 
 
-def generators_fingerprint(fit: Fit) -> str:
+def generators_fingerprint(fit: FittedArtefacts) -> str:
     """What the ranker and the rules name of the generators they were made with."""
     return load_meta(fit.candidates, GENERATORS).fingerprint
 
 
-def measured_with(fit: Fit, schemas: FeatureSchemas, request: RequestSettings) -> dict[str, str]:
+def measured_with(fit: FittedArtefacts, schemas: FeatureSchemas, request: RequestSettings) -> dict[str, str]:
     """What an evaluation card names: the fingerprints of everything it measured."""
     return {**fit.fingerprints, "feature schemas": schemas.fingerprint, "rules": _rules_fingerprint(request)}
 
@@ -286,8 +289,8 @@ def _check_described(release: Release, manifest: Manifest, folder: Path) -> None
         "generation_id": release.generation_id,
         "catalogue": Catalogue.load(folder / CATALOGUE).fingerprint,
         "features": release.feature_order,
-        "shipped artefacts": Fit.below(folder).fingerprints,
-        "measured artefacts": Fit.below(folder / MEASURED).fingerprints,
+        "shipped artefacts": FittedArtefacts.below(folder).fingerprints,
+        "measured artefacts": FittedArtefacts.below(folder / MEASURED).fingerprints,
         "dimensions": release.dimensions,
     }
     described = {
@@ -308,6 +311,6 @@ def check_evaluation(folder: Path, schemas: FeatureSchemas, request: RequestSett
     card = read_json(folder / EVALUATION)
     with reading(folder / EVALUATION):
         named = dict(card.get(BUILT_WITH, {}))
-    found = measured_with(Fit.below(folder / MEASURED), schemas, request)
+    found = measured_with(FittedArtefacts.below(folder / MEASURED), schemas, request)
     for part in sorted(named):
         check_built_with(f"evaluation {folder / EVALUATION}", named, part, found.get(part, "nothing"))

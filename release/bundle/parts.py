@@ -16,7 +16,7 @@ from typing import Any, Final
 from contracts.artefact import reading
 from contracts.errors import ReleaseMismatch
 from contracts.fingerprint import fingerprint_json
-from release.bundle.manifest import MANIFEST, REBUILD, Manifest, check_files, list_files, load_manifest
+from release.bundle.manifest import REBUILD, Manifest, check_files, list_files, load_manifest
 
 GOLDEN: Final = "golden"
 QUERIES: Final = "queries.json"
@@ -32,9 +32,14 @@ def check_whole(folder: Path) -> Manifest:
     ReleaseMismatch, with both fingerprints, when a file or a part is of another build.
     """
     manifest = load_manifest(folder)
-    check_files(folder, manifest)
-    _check_parts(folder, part_fingerprints(manifest.files))
+    check_contents(folder, manifest)
     return manifest
+
+
+def check_contents(folder: Path, manifest: Manifest) -> None:
+    """As `check_whole`, where the manifest was read already."""
+    check_files(folder, manifest)
+    _check_parts(folder, manifest)
 
 
 def part_fingerprints(files: Mapping[str, str]) -> dict[str, str]:
@@ -57,10 +62,10 @@ def name_parts(folder: Path) -> None:
     queries.write_text(json.dumps(content, indent=1, sort_keys=True, allow_nan=False) + "\n", encoding="utf-8")
 
 
-def _check_parts(folder: Path, found: Mapping[str, str]) -> None:
-    queries = folder / GOLDEN / QUERIES
+def _check_parts(folder: Path, manifest: Manifest) -> None:
+    queries, found = folder / GOLDEN / QUERIES, part_fingerprints(manifest.files)
     named = _read(queries).get(BUILT_WITH)
-    if named is None and int(_read(folder / MANIFEST)["format_version"]) < NAMED_SINCE_VERSION:
+    if named is None and manifest.format_version < NAMED_SINCE_VERSION:
         return
     with reading(queries):
         expected = dict(named or {})

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from contracts.errors import ReleaseMismatch
+from contracts.errors import ArtefactError, ReleaseMismatch
 from feature_store.online.connection import Client
 from feature_store.publishing.publishing import Receipt, publish
 from feature_store.values.values import load_schemas
@@ -12,6 +13,9 @@ from feature_store.values.values_folder import ValuesFolder
 from recommender.catalogue import Catalogue
 from release.bundle.manifest import REBUILD, VALUES_FOLDER
 from release.bundle.parts import check_whole
+
+if TYPE_CHECKING:
+    from release.bundle.bundle import Release
 
 
 def publish_bundle(client: Client, app: str, bundle: Path, batch_size: int, values: Path | None = None) -> Receipt:
@@ -32,3 +36,14 @@ def publish_bundle(client: Client, app: str, bundle: Path, batch_size: int, valu
         )
     schemas, item_ids = load_schemas(bundle / "features"), Catalogue.load(bundle / "catalogue").ids
     return publish(client, app, source, schemas, item_ids, manifest.release_id, batch_size)
+
+
+def publish_release(client: Client, app: str, release: Release, batch_size: int) -> Receipt:
+    """Write what is missing of the own generation of a bundle that was loaded, and so compared byte by byte.
+
+    Raises ArtefactError when it was loaded from no bundle, and as `publish_bundle` does.
+    """
+    if release.folder is None:
+        raise ArtefactError(f"Release {release.release_id} is no bundle: it has no values to publish.", REBUILD)
+    source = ValuesFolder(release.folder / VALUES_FOLDER)
+    return publish(client, app, source, release.schemas, release.catalogue.ids, release.release_id, batch_size)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
 import polars as pl
 from tqdm import tqdm
@@ -16,8 +15,8 @@ from tqdm import tqdm
 from contracts.errors import ArtefactError, NotComparable
 from contracts.settings.evaluate import PROMOTION_CUTOFF
 from recommender.metrics import Interval, PerPerson
-from release.bundle.bundle import Release, load_measured, measured_from
-from release.bundle.manifest import load_manifest
+from release.bundle.bundle import Release
+from release.bundle.open_bundle import OpenBundle
 from release.evaluation.cases import Case
 from release.evaluation.evaluation import CHAIN, Evaluation, Judge, evaluate, values_of
 from release.evaluation.measured_window import MeasuredWindow
@@ -58,7 +57,7 @@ class Comparison:
         return float(challenger), float(champion)
 
 
-def compare(challenger: Path, champion: Path) -> Comparison:
+def compare(challenger: OpenBundle, champion: OpenBundle) -> Comparison:
     """Ask the measured fits of two bundles about the challenger's test window.
 
     Raises NotComparable when the challenger carries no window, the champion's fit saw some of it or cannot be asked;
@@ -66,28 +65,27 @@ def compare(challenger: Path, champion: Path) -> Comparison:
     """
     window = _load_window(challenger)
     _check_unseen(window, champion)
-    ours = load_measured(challenger)
-    judge = window.judge(ours, PROMOTION_CUTOFF)
+    judge = window.judge(challenger.measured, PROMOTION_CUTOFF)
     try:
-        theirs = _measure(load_measured(champion), window, judge)
+        theirs = _measure(champion.measured, window, judge)
     except ArtefactError as error:
         raise NotComparable(f"The release in production cannot be asked: {error.problem}", ADVICE) from error
-    return Comparison(_measure(ours, window, judge), theirs)
+    return Comparison(_measure(challenger.measured, window, judge), theirs)
 
 
-def _load_window(challenger: Path) -> MeasuredWindow:
-    version = load_manifest(challenger).format_version
+def _load_window(challenger: OpenBundle) -> MeasuredWindow:
+    version = challenger.manifest.format_version
     if version < FIRST_WITH_CASES:
         raise NotComparable(
             f"The bundle is of format version {version} and carries no test cases; they are there from version "
             f"{FIRST_WITH_CASES} on.",
             f"Build it again with `dvc repro release`. {ADVICE}",
         )
-    return MeasuredWindow.load(challenger)
+    return MeasuredWindow.load(challenger.folder)
 
 
-def _check_unseen(window: MeasuredWindow, champion: Path) -> None:
-    learnt_until = measured_from(champion)
+def _check_unseen(window: MeasuredWindow, champion: OpenBundle) -> None:
+    learnt_until = champion.test_start
     if learnt_until > window.start:
         raise NotComparable(
             f"The test window starts at {window.start.isoformat()}, and the measured fit of the release in production "

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Final
 
 from contracts.clock import Clock
@@ -13,8 +12,9 @@ from contracts.drift import ColumnDrift, Verdict, drift_between
 from contracts.errors import ArtefactError
 from contracts.profiles import TableProfile, read_profiles
 from contracts.settings.promotion import PromotionSettings
-from release.bundle.bundle import VALIDATION, read_json
-from release.bundle.manifest import REBUILD, load_manifest
+from release.bundle.bundle import VALIDATION
+from release.bundle.manifest import REBUILD
+from release.bundle.open_bundle import OpenBundle
 from release.gates.gate import Gate
 
 N_NAMED: Final = 3  # columns told in a sentence; validation.json of both bundles has all
@@ -34,13 +34,13 @@ class DataGates:
     clock: Clock | None
     accepted: str = ""
 
-    def evaluate(self, bundle: Path, champion: Path | None) -> tuple[Gate, ...]:
+    def evaluate(self, bundle: OpenBundle, champion: OpenBundle | None) -> tuple[Gate, ...]:
         """Both gates, in a fixed order; drift says so where there is no release in production."""
         return (self._freshness(bundle, champion), self._drift(bundle, champion))
 
-    def _freshness(self, bundle: Path, champion: Path | None) -> Gate:
+    def _freshness(self, bundle: OpenBundle, champion: OpenBundle | None) -> Gate:
         try:
-            ends = [load_manifest(one).moment for one in (bundle, champion) if one]
+            ends = [one.manifest.moment for one in (bundle, champion) if one]
         except ArtefactError as error:
             return Gate("freshness", passed=False, sentence=error.problem)
         now, whose = self._now(ends)
@@ -55,7 +55,7 @@ class DataGates:
             return self.clock.now(), "now"
         return max(ends), "the latest data of the two" if len(ends) > 1 else "its own time"
 
-    def _drift(self, bundle: Path, champion: Path | None) -> Gate:
+    def _drift(self, bundle: OpenBundle, champion: OpenBundle | None) -> Gate:
         if champion is None:
             return Gate("drift", passed=True, sentence="Not judged: nothing is in production to compare with.")
         try:
@@ -67,8 +67,8 @@ class DataGates:
             sentence = "Not judged: the release in production was built before columns were profiled."
             return Gate("drift", passed=True, sentence=sentence)
         if not now:
-            sentence = f"Not comparable: it was built before columns were profiled, unlike production. {self._words()}"
-            return Gate("drift", passed=bool(self.accepted), sentence=sentence)
+            sentence = "Not comparable: it was built before columns were profiled, unlike production."
+            return Gate("drift", passed=bool(self.accepted), sentence=f"{sentence} {self._acceptance()}")
         return self._judged(drift_between(then, now, self.settings.drift))
 
     def _judged(self, drifts: tuple[ColumnDrift, ...]) -> Gate:
@@ -80,29 +80,29 @@ class DataGates:
         broken = [drift for drift in judged if drift.verdict is Verdict.BROKEN]
         moved = [drift for drift in judged if drift.verdict is Verdict.MOVED]
         psi, most = max((drift.psi or 0.0, f"{drift.table}.{drift.column}") for drift in judged)
-        told = [
+        sentences = [
             f"Of {len(judged)} columns, {most} moved most: {psi:.3f}, where {limits.max_psi:g} is allowed.",
-            *_named("Too far", broken),
-            *_named("Worth a look", moved),
-            *([self._words()] if broken else []),
+            *_listed("Too far", broken),
+            *_listed("Worth a look", moved),
+            *([self._acceptance()] if broken else []),
         ]
         passed = not broken or bool(self.accepted)
-        return Gate("drift", passed, " ".join(told), round(psi, 6), limits.max_psi, n=len(judged))
+        return Gate("drift", passed, " ".join(sentences), round(psi, 6), limits.max_psi, n=len(judged))
 
-    def _words(self) -> str:
+    def _acceptance(self) -> str:
         return f"Accepted: {self.accepted}" if self.accepted else "To take it nevertheless: `--accept REASON`."
 
 
-def _profiles(bundle: Path) -> dict[str, TableProfile]:
+def _profiles(bundle: OpenBundle) -> dict[str, TableProfile]:
     """What the columns of a bundle's tables looked like; raises ArtefactError where its validation.json is none."""
     try:
-        return read_profiles(read_json(bundle / VALIDATION))
+        return read_profiles(bundle.validation)
     except (TypeError, ValueError) as error:
-        raise ArtefactError(f"{bundle / VALIDATION} is no result of a validation: {error}", REBUILD) from error
+        raise ArtefactError(f"{bundle.folder / VALIDATION} is no result of a validation: {error}", REBUILD) from error
 
 
-def _named(word: str, drifts: list[ColumnDrift]) -> Iterator[str]:
+def _listed(word: str, drifts: list[ColumnDrift]) -> Iterator[str]:
     if drifts:
-        told = ", ".join(f"{drift.table}.{drift.column} ({drift.reason})" for drift in drifts[:N_NAMED])
+        columns = ", ".join(f"{drift.table}.{drift.column} ({drift.reason})" for drift in drifts[:N_NAMED])
         more = f" and {len(drifts) - N_NAMED} more" if len(drifts) > N_NAMED else ""
-        yield f"{word}: {told}{more}."
+        yield f"{word}: {columns}{more}."

@@ -71,8 +71,8 @@ class Gate:
         """Verdict, sentence and every figure, as the value of a tag."""
         known = ("value", "low", "high", "threshold", "n")
         figures = [f"{name} {round(getattr(self, name), 6)}" for name in known if getattr(self, name) is not None]
-        told = f" [{', '.join(figures)}]" if figures else ""
-        return f"{self.verdict}: {self.sentence[: TAG_LENGTH - 200]}{told}"
+        in_brackets = f" [{', '.join(figures)}]" if figures else ""
+        return f"{self.verdict}: {self.sentence[: TAG_LENGTH - 200]}{in_brackets}"
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)

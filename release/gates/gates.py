@@ -7,49 +7,26 @@ committed, how fresh and how familiar its data is and how good it is, for Produc
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable, Iterator
 
 from contracts.clock import Clock, WallClock
-from contracts.errors import ArtefactError, ReleaseMismatch, StoreError, StoreUnavailable
-from contracts.features import FeatureReader
+from contracts.errors import ArtefactError, StoreError, StoreUnavailable
 from contracts.settings.promotion import PromotionSettings
 from contracts.settings.settings import Settings
 from feature_store.readers.offline_reader import OfflineFeatureReader
 from feature_store.values.values import FeatureValues
-from release.bundle.bundle import VALIDATION, Release, load_bundle, read_json
+from release.bundle.bundle import Release
 from release.bundle.manifest import VALUES_FOLDER
+from release.bundle.open_bundle import OpenBundle
 from release.evaluation.summary import Bootstrap
+from release.gates.candidate import Candidate
 from release.gates.data_gates import DataGates
 from release.gates.gate import Gate
 from release.gates.latency import Timer, measure_latency
 from release.gates.quality_gates import QualityGates
-from release.golden.golden_queries import check_golden, golden_calls
 from release.parity.parity_result import last_parity
 from release.parity.store_parity import Sample, check_parity
-from release.registry.registry import GENERATION_TAG, Version
 from release.registry.state import Stage
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """What is to be decided on: a version, where its bundle lies, and for which stage.
-
-    reader: publishes a release's values, if they are not in the store yet, and reads them as serving would.
-    champion: the bundle of the release in production; None when there is none.
-    allow_dirty: uncommitted source is no reason against it; accepted: why it may be without a comparison.
-    parity: where the results of `slate parity` are kept; None where they are not.
-    """
-
-    version: Version
-    bundle: Path
-    stage: Stage
-    reader: Callable[[Release], FeatureReader]
-    champion: Path | None = None
-    allow_dirty: bool = False
-    accepted: str = ""
-    parity: Path | None = None
 
 
 def evaluate_gates(
@@ -62,43 +39,42 @@ def evaluate_gates(
     Raises StoreUnavailable when the store is away: the request can be decided later. One that does not take the values
     fails the gate of parity, for waiting would change nothing.
     """
-    try:
-        release = _load(candidate)
-    except ArtefactError as error:
-        return (Gate("artefacts", passed=False, sentence=error.problem),)
-    gates = [
-        Gate("artefacts", passed=True, sentence="Every file is what the manifest says, and the parts fit together."),
-        _attempt("golden", lambda: check_golden(release), "Every golden query was answered as expected."),
-        _validation(candidate.bundle),
-        _index_recall(release, settings.index.min_recall),
-        _latency(candidate.bundle, release, settings.promotion.max_p99_ms, timer),
-        _parity(candidate, release, settings.promotion.parity_sample),
-    ]
-    if candidate.stage is Stage.PRODUCTION:
-        gates += [_source(candidate), _logged_parity(candidate, release, settings.promotion)]
-        wall = (clock or WallClock()) if settings.serving.clock == "wall" else None
-        gates += DataGates(settings.promotion, wall, candidate.accepted).evaluate(candidate.bundle, candidate.champion)
-        bootstrap = Bootstrap(settings.evaluate.n_bootstrap, settings.seed)
-        quality = QualityGates(settings.promotion, bootstrap, candidate.accepted)
-        gates += quality.evaluate(candidate.bundle, candidate.champion)
-    return tuple(gates)
+    artefacts = _artefacts(candidate)
+    if not artefacts.passed:
+        return (artefacts,)
+    sound = (artefacts, *_soundness(candidate, settings, timer))
+    return (*sound, *_fitness(candidate, settings, clock)) if candidate.stage is Stage.PRODUCTION else sound
 
 
-def _load(candidate: Candidate) -> Release:
-    release = load_bundle(candidate.bundle)
-    if release.release_id != candidate.version.release_id:
-        raise ReleaseMismatch(
-            f"The bundle {candidate.bundle} is release {release.release_id}; version {candidate.version.number} says "
-            f"{candidate.version.release_id}.",
-            "Register the release again: `slate register`.",
-        )
-    if release.generation_id != candidate.version.generation_id:
-        raise ReleaseMismatch(
-            f"The bundle {candidate.bundle} holds generation {release.generation_id}; version "
-            f"{candidate.version.number} says {candidate.version.generation_id}.",
-            f"Mend the tag `{GENERATION_TAG}` of the version in MLflow.",
-        )
-    return release
+def _soundness(candidate: Candidate, settings: Settings, timer: Timer) -> Iterator[Gate]:
+    """What is asked for both stages."""
+    yield _golden(candidate)
+    yield _validation(candidate.bundle)
+    yield _index_recall(candidate.release, settings.index.min_recall)
+    yield _latency(candidate, settings.promotion.max_p99_ms, timer)
+    yield _parity(candidate, settings.promotion.parity_sample)
+
+
+def _fitness(candidate: Candidate, settings: Settings, clock: Clock | None) -> Iterator[Gate]:
+    """What is asked for Production alone."""
+    yield _source(candidate)
+    yield _logged_parity(candidate, settings.promotion)
+    wall = (clock or WallClock()) if settings.serving.clock == "wall" else None
+    data = DataGates(settings.promotion, wall, candidate.accepted)
+    yield from data.evaluate(candidate.bundle, candidate.champion)
+    bootstrap = Bootstrap(settings.evaluate.n_bootstrap, settings.seed)
+    quality = QualityGates(settings.promotion, bootstrap, candidate.accepted)
+    yield from quality.evaluate(candidate.bundle, candidate.champion)
+
+
+def _artefacts(candidate: Candidate) -> Gate:
+    good = "Every file is what the manifest says, and the parts fit together."
+    return _attempt("artefacts", lambda: candidate.release, good)
+
+
+def _golden(candidate: Candidate) -> Gate:
+    good = "Every golden query was answered as expected."
+    return _attempt("golden", lambda: candidate.golden.check(), good)  # noqa: PLW0108 - loading them may fail, too
 
 
 def _attempt(name: str, check: Callable[[], object], good: str) -> Gate:
@@ -110,9 +86,9 @@ def _attempt(name: str, check: Callable[[], object], good: str) -> Gate:
     return Gate(name, passed=True, sentence=good)
 
 
-def _validation(bundle: Path) -> Gate:
+def _validation(bundle: OpenBundle) -> Gate:
     try:
-        passed = read_json(bundle / VALIDATION).get("success") is True
+        passed = bundle.validation.get("success") is True
     except ArtefactError as error:
         return Gate("validation", passed=False, sentence=error.problem)
     sentence = "The data passed its validation." if passed else "The data did not pass its validation."
@@ -125,45 +101,46 @@ def _index_recall(release: Release, least: float) -> Gate:
     return Gate("index_recall", index.recall >= least, sentence, index.recall, least)
 
 
-def _latency(bundle: Path, release: Release, most_ms: float, timer: Timer) -> Gate:
+def _latency(candidate: Candidate, most_ms: float, timer: Timer) -> Gate:
     try:
-        found = measure_latency(golden_calls(bundle, release), timer, most_ms)
+        latency = measure_latency(candidate.golden.calls(), timer, most_ms)
     except ArtefactError as error:
         return Gate("latency", passed=False, sentence=error.problem)
     sentence = (
-        f"Of {found.n_answers} answers to the golden queries in this process, without store and network, 99% took at "
-        f"most {found.p99_ms:.1f} ms and half {found.median_ms:.1f} ms; {most_ms:g} ms is allowed for the first."
+        f"Of {latency.n_answers} answers to the golden queries in this process, without store and network, 99% took at "
+        f"most {latency.p99_ms:.1f} ms and half {latency.median_ms:.1f} ms; {most_ms:g} ms is allowed for the first."
     )
-    return Gate("latency", found.p99_ms <= most_ms, sentence, found.p99_ms, most_ms, n=found.n_answers)
+    return Gate("latency", latency.p99_ms <= most_ms, sentence, latency.p99_ms, most_ms, n=latency.n_answers)
 
 
-def _parity(candidate: Candidate, release: Release, n_sampled: int) -> Gate:
+def _parity(candidate: Candidate, n_sampled: int) -> Gate:
+    release = candidate.release
     try:
         online = candidate.reader(release)
-        values = FeatureValues.load(candidate.bundle / VALUES_FOLDER)
+        values = FeatureValues.load(candidate.bundle.folder / VALUES_FOLDER)
         offline = OfflineFeatureReader(values, release.schemas, release.catalogue.ids)
         sample = Sample.draw(values, n_sampled)
-        found = check_parity(online, offline, release.schemas, sample, release.as_of)
+        parity = check_parity(online, offline, release.schemas, sample, release.as_of)
     except StoreUnavailable:
         raise
     except (ArtefactError, StoreError) as error:
         return Gate("parity", passed=False, sentence=error.problem)
-    counts = ", ".join(f"{count} {fault}" for fault, count in found.counts.items())
-    sentence = f"Of {found.n_keys} keys read online and offline at one moment: {counts}. {found.first}".strip()
-    return Gate("parity", not found.n_faults, sentence, found.n_faults, 0, n=found.n_keys)
+    counts = ", ".join(f"{count} {fault}" for fault, count in parity.counts.items())
+    sentence = f"Of {parity.n_keys} keys read online and offline at one moment: {counts}. {parity.first}".strip()
+    return Gate("parity", not parity.n_faults, sentence, parity.n_faults, 0, n=parity.n_keys)
 
 
-def _logged_parity(candidate: Candidate, release: Release, promotion: PromotionSettings) -> Gate:
+def _logged_parity(candidate: Candidate, promotion: PromotionSettings) -> Gate:
     """What the last `slate parity` found in answers of the release, given in Staging, as a canary or in production."""
     try:
-        found = last_parity(candidate.parity, release.release_id) if candidate.parity else None
+        last = last_parity(candidate.parity, candidate.version.release_id) if candidate.parity else None
     except ArtefactError as error:
         return Gate("logged_parity", passed=False, sentence=error.problem)
     least, most = promotion.min_parity_requests, promotion.max_parity_share
-    n, share = (found.n_requests, found.fault_share) if found else (0, 0.0)
+    n, share = (last.n_requests, last.fault_share) if last else (0, 0.0)
     sentence = f"Of {n} answers of it the feature values were computed again, at least {least} are asked. "
-    if found:
-        sentence += f"{found.n_faults} of {found.n_values} values were at fault; {most:.2%} may be. {found.first} "
+    if last:
+        sentence += f"{last.n_faults} of {last.n_values} values were at fault; {most:.2%} may be. {last.first} "
     if n < least:
         sentence += "Let it answer in Staging or as a canary, and run `slate parity`."
     return Gate("logged_parity", n >= least and share <= most, sentence.strip(), share, most, n=n)

@@ -20,6 +20,7 @@ from contracts.tables import read_parquet
 from recommender.metrics import PerPerson
 from release.bundle.bundle import MEASURED
 from release.bundle.manifest import REBUILD
+from release.bundle.open_bundle import OpenBundle
 from release.evaluation.cases import COLD_CONTEXT, COLD_POPULAR, COLD_SESSION, WARM
 from release.evaluation.comparison import Comparison, compare
 from release.evaluation.evaluation import CHAIN, values_of
@@ -47,35 +48,33 @@ class QualityGates:
     bootstrap: Bootstrap
     accepted: str = ""
 
-    def evaluate(self, bundle: Path, champion: Path | None) -> tuple[Gate, ...]:
+    def evaluate(self, bundle: OpenBundle, champion: OpenBundle | None) -> tuple[Gate, ...]:
         """Every gate, in a fixed order; those that need a release in production say so where there is none."""
-        return (*self._floors(bundle), *self._compared(bundle, champion))
+        return (*self._floors(bundle.folder), *self._compared(bundle, champion))
 
     def _floors(self, bundle: Path) -> tuple[Gate, ...]:
         try:
-            measured = _Recorded.load(bundle)
+            measured = _MeasuredFigures.load(bundle)
         except ArtefactError as error:
             return tuple(Gate(name, passed=False, sentence=error.problem) for name in ("floor", "popular"))
         return (self._floor(measured), self._not_worse_than_popular(measured))
 
-    def _floor(self, measured: _Recorded) -> Gate:
+    def _floor(self, measured: _MeasuredFigures) -> Gate:
         least = self.settings.min_ndcg
-        found = self.bootstrap.interval(measured.of(CHAIN), WARM, CHAIN, NDCG)
-        sentence = f"{TITLE} of people with history was measured as {found.mean:.4f}; at least {least:.4f} is asked."
-        passed = found.mean >= least
-        return Gate("floor", passed, sentence, found.mean, least, found.low, found.high, measured.n_people)
+        ndcg = self.bootstrap.interval(measured.of(CHAIN), WARM, CHAIN, NDCG)
+        sentence = f"{TITLE} of people with history was measured as {ndcg.mean:.4f}; at least {least:.4f} is asked."
+        return Gate("floor", ndcg.mean >= least, sentence, ndcg.mean, least, ndcg.low, ndcg.high, measured.n_people)
 
-    def _not_worse_than_popular(self, measured: _Recorded) -> Gate:
+    def _not_worse_than_popular(self, measured: _MeasuredFigures) -> Gate:
         baseline = measured.best_of(BASELINES)
         if baseline is None:
             return Gate("popular", passed=True, sentence="Not judged: the release has no generator of popular items.")
-        found = self.bootstrap.difference(measured.of(CHAIN), measured.of(baseline), WARM, baseline, NDCG)
+        gain = self.bootstrap.difference(measured.of(CHAIN), measured.of(baseline), WARM, baseline, NDCG)
         least = -self.settings.max_ndcg_loss
-        sentence = f"{TITLE} is {_signed(found.mean)} against {baseline} alone; {_asked(least)}"
-        passed = found.low > least
-        return Gate("popular", passed, sentence, found.mean, least, found.low, found.high, measured.n_people)
+        sentence = f"{TITLE} is {_signed(gain.mean)} against {baseline} alone; {_requirement(least)}"
+        return Gate("popular", gain.low > least, sentence, gain.mean, least, gain.low, gain.high, measured.n_people)
 
-    def _compared(self, bundle: Path, champion: Path | None) -> Iterator[Gate]:
+    def _compared(self, bundle: OpenBundle, champion: OpenBundle | None) -> Iterator[Gate]:
         if champion is None:
             return _not_judged("nothing is in production to compare with.")
         try:
@@ -102,43 +101,43 @@ class QualityGates:
         name, least = f"ndcg_{tier}", -self.settings.max_tier_loss
         n_people = len(comparison.values(tier, "ndcg")[0])
         if n_people < self.settings.min_people:
-            asked = self.settings.min_people
-            sentence = f"Too few to judge: {n_people} {people}; below {asked} this gate passes whatever they are shown."
+            few = f"Too few to judge: {n_people} {people}; below {self.settings.min_people}"
+            sentence = f"{few} this gate passes whatever they are shown."
             return Gate(name, passed=True, sentence=sentence, n=n_people)
         return self._difference(name, comparison, tier, people, least)
 
     def _difference(self, name: str, comparison: Comparison, group: str, people: str, least: float) -> Gate:
         ours, theirs = (values.mean() for values in comparison.values(group, "ndcg"))
-        found = comparison.difference(group, "ndcg", self.bootstrap)
+        gain = comparison.difference(group, "ndcg", self.bootstrap)
         sentence = (
-            f"{TITLE} of {people} is {ours:.4f}, of the release in production {theirs:.4f}: {_signed(found.mean)}; "
-            f"{_asked(least)}"
+            f"{TITLE} of {people} is {ours:.4f}, of the release in production {theirs:.4f}: {_signed(gain.mean)}; "
+            f"{_requirement(least)}"
         )
         n_people = len(comparison.values(group, "ndcg")[0])
-        return Gate(name, found.low > least, sentence, found.mean, least, found.low, found.high, n_people)
+        return Gate(name, gain.low > least, sentence, gain.mean, least, gain.low, gain.high, n_people)
 
     def _not_comparable(self, error: NotComparable) -> Gate:
-        words = f"Accepted: {self.accepted}" if self.accepted else error.next_step
-        return Gate("ndcg", passed=bool(self.accepted), sentence=f"Not comparable: {error.problem} {words}")
+        advice = f"Accepted: {self.accepted}" if self.accepted else error.next_step
+        return Gate("ndcg", passed=bool(self.accepted), sentence=f"Not comparable: {error.problem} {advice}")
 
 
 @dataclass(frozen=True)
-class _Recorded:
+class _MeasuredFigures:
     """What was measured of each person with history when the release was built."""
 
     per_person: pl.DataFrame
 
     @classmethod
-    def load(cls, bundle: Path) -> _Recorded:
+    def load(cls, bundle: Path) -> _MeasuredFigures:
         path = bundle / MEASURED / PER_USER
         table = read_parquet(path)
         lacking = {"group", "user_id", "system", NDCG} - set(table.columns)
         if lacking:
             raise ArtefactError(f"{path} lacks the columns {', '.join(sorted(lacking))}.", REBUILD)
-        found = cls(table)
-        if not found.n_people:
+        figures = cls(table)
+        if not figures.n_people:
             raise ArtefactError(f"{path} holds nobody with history.", REBUILD)
-        return found
+        return figures
 
     @property
     def n_people(self) -> int:
@@ -163,5 +162,5 @@ def _signed(value: float) -> str:
     return f"{value:+.4f}"
 
 
-def _asked(least: float) -> str:
+def _requirement(least: float) -> str:
     return f"the lower end of the 95% interval must be above {_signed(least)}."

@@ -89,36 +89,59 @@ def make_golden(
     return len(questions)
 
 
+@dataclass(frozen=True)
+class GoldenQueries:
+    """The golden queries of a release, and whoever reads the values that travel with them.
+
+    now: the moment at which all of them are asked; tolerance: how far a score may be from the one expected.
+    """
+
+    release: Release
+    folder: Path
+    now: datetime
+    tolerance: float
+    queries: Sequence[tuple[Question, Expected]]
+    reader: FeatureReader
+
+    @classmethod
+    def load(cls, release: Release) -> GoldenQueries:
+        """Those of the bundle that the release was loaded from.
+
+        Raises ArtefactError when there is none, or when they are missing or damaged; ReleaseMismatch when there are not
+        so many as the manifest says.
+        """
+        if release.folder is None or release.manifest is None:
+            raise ArtefactError(f"Release {release.release_id} is no bundle: it has no golden queries.", REBUILD)
+        folder = release.folder / GOLDEN
+        now, queries = load_queries(folder)
+        if len(queries) != release.manifest.golden:
+            raise ReleaseMismatch(
+                f"{folder} holds {len(queries)} queries, the manifest says {release.manifest.golden}.", REBUILD
+            )
+        with reading(folder):
+            values = FeatureValues.load(folder / VALUES)
+            reader = OfflineFeatureReader(values, release.schemas, release.catalogue.ids)
+            tolerance = float(release.manifest.params["release"]["golden_tolerance"])
+        return cls(release, folder, now, tolerance, queries, reader)
+
+    def check(self) -> None:
+        """Replay them; raises ReleaseMismatch naming the query and the first difference, with both values."""
+        with reading(self.folder):
+            for question, expected in self.queries:
+                _compare(self.release, expected, self.answer(question), self.tolerance)
+
+    def answer(self, question: Question) -> Slate:
+        """The release's slate for one of the questions, through the request path."""
+        return answer_question(self.release, self.reader, self.now, question)
+
+    def calls(self) -> list[Callable[[], Slate]]:
+        """One call per query, which answers it; nothing is compared."""
+        return [partial(self.answer, question) for question, _ in self.queries]
+
+
 def check_golden(release: Release) -> None:
-    """Replay a bundle's golden queries.
-
-    Raises ReleaseMismatch naming the query and the first difference, with both values; ArtefactError when the queries
-    are missing or damaged.
-    """
-    if release.folder is None or release.manifest is None:
-        raise ArtefactError(f"Release {release.release_id} is no bundle: it has no golden queries.", REBUILD)
-    folder = release.folder / GOLDEN
-    now, queries = load_queries(folder)
-    if len(queries) != release.manifest.golden:
-        raise ReleaseMismatch(
-            f"{folder} holds {len(queries)} queries, the manifest says {release.manifest.golden}.", REBUILD
-        )
-    with reading(folder):
-        tolerance = float(release.manifest.params["release"]["golden_tolerance"])
-        reader = OfflineFeatureReader(FeatureValues.load(folder / VALUES), release.schemas, release.catalogue.ids)
-        for question, expected in queries:
-            _compare(release, expected, answer_question(release, reader, now, question), tolerance)
-
-
-def golden_calls(bundle: Path, release: Release) -> list[Callable[[], Slate]]:
-    """One call per golden query of the bundle, which answers it through the request path; nothing is compared.
-
-    Raises ArtefactError when the queries are missing or damaged.
-    """
-    now, queries = load_queries(bundle / GOLDEN)
-    values = FeatureValues.load(bundle / GOLDEN / VALUES)
-    reader = OfflineFeatureReader(values, release.schemas, release.catalogue.ids)
-    return [partial(answer_question, release, reader, now, question) for question, _ in queries]
+    """Replay a bundle's golden queries; raises as `GoldenQueries.load` and `GoldenQueries.check` do."""
+    GoldenQueries.load(release).check()
 
 
 def golden_requests(release: Release) -> list[tuple[RecommendRequest, History | None]]:

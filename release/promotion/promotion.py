@@ -10,12 +10,9 @@ otherwise a rollback made while the registry was away would be undone.
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import partial
-from pathlib import Path
 from typing import Any
 
 from contracts.clock import Clock, WallClock
@@ -27,12 +24,13 @@ from feature_store.online.pointer import Pointer
 from feature_store.online.serving_targets import Staged
 from feature_store.readers.online_reader import RedisFeatureReader
 from release.bundle.bundle import Release
-from release.bundle.bundle_store import BundleStore
-from release.bundle.publication import publish_bundle
+from release.bundle.open_bundle import OpenBundle
+from release.bundle.publication import publish_release
 from release.canary.guard import CanaryGuard
 from release.canary.history import last_run
+from release.gates.candidate import Candidate
 from release.gates.gate import Gate
-from release.gates.gates import Candidate, evaluate_gates
+from release.gates.gates import evaluate_gates
 from release.journal.journal import Action, Entry, Journal, Note, Phase
 from release.promotion.collecting import tidy
 from release.promotion.decision import Decision
@@ -41,10 +39,11 @@ from release.promotion.side_traffic import put_in_staging, restore, stop_canary
 from release.promotion.switch import Switch, open_switch
 from release.promotion.turns import turn
 from release.promotion.write_back import Write, check_resolution, finish_writes, plan_write
+from release.registry.kept_bundle import kept_bundle
 from release.registry.registration import register_again
 from release.registry.registry import Registry, Version, state_of
-from release.registry.requests import BY_REGISTRY, Asked, Refusal, Request, read_requests
-from release.registry.state import RegistryState, Stage, settled
+from release.registry.requests import BY_REGISTRY, PromotionRequest, RefusedChange, RegistryRequests, read_requests
+from release.registry.state import RegistryState, Stage, decided_state
 
 AFTER_TRAINING = {"staging": Stage.STAGING, "production": Stage.PRODUCTION}
 BY_SLATE = "slate"
@@ -126,8 +125,8 @@ class Promoter:
         with self._switch() as switch:
             self._sync(switch)
             self.registry.version(number)
-            request = Request(stage, number, requester, allow_dirty, accepted)
-            *_, decision = _Round(self, switch).decide(Asked((request,)))
+            request = PromotionRequest(stage, number, requester, allow_dirty, accepted)
+            *_, decision = _Round(self, switch).decide(RegistryRequests((request,)))
         return decision
 
     @contextmanager
@@ -142,15 +141,7 @@ class Promoter:
         with self._switch() as switch:
             self._sync(switch)
             version = self.registry.version(number)
-            yield _Round(self, switch).vet(version, Request(stage, number, requester))
-
-    def bundle(self, version: Version) -> Path:
-        """The release's bundle from this machine, else as it was logged in the registry."""
-        store = BundleStore(self.home)
-        if version.release_id in store.release_ids():
-            return store.path(version.release_id)
-        with tempfile.TemporaryDirectory(dir=self.home.root, prefix=".download-") as scratch:
-            return store.keep(self.registry.download_bundle(version, Path(scratch)))
+            yield _Round(self, switch).vet(version, PromotionRequest(stage, number, requester))
 
     def after_training(self, number: int) -> Decision | None:
         """Do with a freshly trained version what `promotion.after_training` says.
@@ -217,13 +208,13 @@ class _Round:
         self._before = self._baseline()
         self._staging = self._before.in_stage(Stage.STAGING)
 
-    def read(self) -> Asked:
+    def read(self) -> RegistryRequests:
         """What was asked for since the last round."""
         entry = self._served()
         deleted = entry.version if entry else None
         return read_requests(self._before, self._now, self._production() or deleted, self._staging)
 
-    def decide(self, asked: Asked) -> list[Decision]:
+    def decide(self, asked: RegistryRequests) -> list[Decision]:
         """Decide on everything, requests after plain refusals, and write back what is then true."""
         if asked.left_staging:
             self._staging = None
@@ -237,7 +228,7 @@ class _Round:
             tidy(self._switch.client, settings.app, self._journal, settings.publish)
         return decisions
 
-    def vet(self, version: Version, request: Request) -> Vetted:
+    def vet(self, version: Version, request: PromotionRequest) -> Vetted:
         """What the gates say of a version that asks for this stage; nothing of one that has no release."""
         return Vetted(self._switch, version, self._gates(version, request) if version.release_id else ())
 
@@ -260,7 +251,7 @@ class _Round:
         holding = [number for number, version in self._versions.items() if version.release_id == entry.release_id]
         return entry.version if entry.version in holding else max(holding, default=None)
 
-    def _decide(self, request: Request) -> Decision:
+    def _decide(self, request: PromotionRequest) -> Decision:
         version = self._versions[request.version]
         requester = self._requester(request)
         decision = Decision(
@@ -283,7 +274,7 @@ class _Round:
             return self._refuse(replace(decision, reason=reason, gates=gates))
         return self._accept(replace(decision, accepted=True, reason="Every gate was passed.", gates=gates))
 
-    def _requester(self, request: Request) -> str:
+    def _requester(self, request: PromotionRequest) -> str:
         if request.requester != BY_REGISTRY:
             return request.requester
         return of_registry(self._journal.view(), request.version, self._promoter.clock.now())
@@ -292,29 +283,24 @@ class _Round:
         entry = self._served()
         return entry is not None and entry.release_id == version.release_id
 
-    def _gates(self, version: Version, request: Request) -> tuple[Gate, ...]:
+    def _gates(self, version: Version, request: PromotionRequest) -> tuple[Gate, ...]:
         try:
-            bundle = self._bundle(version)
+            bundle = OpenBundle(kept_bundle(self._registry, version))
             entry = self._served()
-            champion = self._switch.bundles.path(str(entry.release_id)) if entry else None
+            champion = OpenBundle(self._switch.bundles.path(str(entry.release_id))) if entry else None
         except ArtefactError as error:
             return (Gate("artefacts", passed=False, sentence=error.problem),)
-        reader = partial(self._published, bundle)
         parity = self._promoter.home.parity / self._promoter.settings.app
         candidate = Candidate(
-            version, bundle, request.stage, reader, champion, request.allow_dirty, request.accepted, parity
+            version, bundle, request.stage, self._published, champion, request.allow_dirty, request.accepted, parity
         )
         return evaluate_gates(candidate, self._promoter.settings, clock=self._promoter.clock)
 
-    def _published(self, bundle: Path, release: Release) -> FeatureReader:
+    def _published(self, release: Release) -> FeatureReader:
         """Reads the release's values, after they were published: nothing that is served changes by it."""
         app, client = self._promoter.settings.app, self._switch.client
-        publish_bundle(client, app, bundle, self._switch.batch_size)
+        publish_release(client, app, release, self._switch.batch_size)
         return RedisFeatureReader(client, app, release.generation_id, release.schemas, release.catalogue.ids)
-
-    def _bundle(self, version: Version) -> Path:
-        """The release's bundle from this machine, else as it was logged in the registry."""
-        return self._promoter.bundle(version)
 
     def _accept(self, decision: Decision) -> Decision:
         if decision.stage is Stage.STAGING:
@@ -337,7 +323,7 @@ class _Round:
     def _write_back(self, decisions: list[Decision]) -> None:
         production = self._production() or self._restored()
         staging = None if self._staging == production else self._staging
-        after = settled(self._before, self._now, production, staging)
+        after = decided_state(self._before, self._now, production, staging)
         moment = self._promoter.clock.now()
         remarks = {decision.version: decision.remark(moment) for decision in decisions}
         reason = "; ".join(f"version {decision.version} {decision.verdict}" for decision in decisions)
@@ -357,7 +343,7 @@ class _Round:
         return version.number
 
 
-def _refusal(versions: dict[int, Version], refusal: Refusal) -> Decision:
+def _refusal(versions: dict[int, Version], refusal: RefusedChange) -> Decision:
     version = versions.get(refusal.version)
     release_id, generation_id = (version.release_id, version.generation_id) if version else ("", "")
     return Decision(refusal.version, refusal.stage, False, refusal.reason, release_id, generation_id, BY_SLATE)

@@ -31,7 +31,7 @@ from release.promotion.turns import turn
 
 
 @dataclass(frozen=True)
-class Fresh:
+class RefreshInputs:
     """What a run of the stages up to `features` left: values, the result of the validation, and the code that ran."""
 
     values: Path
@@ -40,7 +40,7 @@ class Fresh:
 
 
 @dataclass(frozen=True)
-class Refreshed:
+class RefreshResult:
     """What is served now; the generation that was left is the same where there was nothing fresher.
 
     n_new_items: of the data, which the release does not know; n_absent_items: of the release, which the data lacks.
@@ -67,8 +67,8 @@ class Refreshed:
 
 
 def refresh(
-    settings: Settings, home: Home, journal: Journal, fresh: Fresh, *, requester: str, reason: str = ""
-) -> Refreshed:
+    settings: Settings, home: Home, journal: Journal, inputs: RefreshInputs, *, requester: str, reason: str = ""
+) -> RefreshResult:
     """Publish the values as a generation of the release in production, and serve it; the one served is left alone.
 
     Raises PromotionRefused when nothing is in production, or the values are older than what is served;
@@ -81,8 +81,8 @@ def refresh(
         entry = _in_production(journal)
         bundle = switch.bundles.path(str(entry.release_id))
         manifest = load_manifest(bundle)
-        _check_origin(settings, fresh, manifest)
-        values = FeatureValues.load(fresh.values).of(load_schemas(bundle / FEATURES))
+        _check_origin(settings, inputs, manifest)
+        values = FeatureValues.load(inputs.values).of(load_schemas(bundle / FEATURES))
         restricted = restrict_to_items(values, Catalogue.load(bundle / CATALOGUE).ids)
         pointer = switch.pointer()
         if pointer is None or pointer.generation_id != restricted.values.generation_id:
@@ -91,7 +91,7 @@ def refresh(
             pointer = switch.move(_note(entry, restricted, requester, reason))
             tidy(switch.client, settings.app, journal, settings.publish)
             switch.generations.forget_all_but(generations_to_keep(journal.view(), settings.publish.keep_generations))
-    return Refreshed(
+    return RefreshResult(
         pointer,
         str(entry.generation_id),
         restricted.values.as_of,
@@ -110,19 +110,19 @@ def _in_production(journal: Journal) -> Entry:
     return entry
 
 
-def _check_origin(settings: Settings, fresh: Fresh, manifest: Manifest) -> None:
+def _check_origin(settings: Settings, inputs: RefreshInputs, manifest: Manifest) -> None:
     advice = (
         f"Run the stages with what the release was built with: `git checkout release/{manifest.release_id}`, then "
         "`dvc repro features` and `slate refresh`; the DAG `refresh_features` does so."
     )
-    if read_json(fresh.validation).get("success") is not True:
+    if read_json(inputs.validation).get("success") is not True:
         raise ValidationFailed(
-            f"{fresh.validation} says that the data did not pass its validation.", "See `dvc repro validate`."
+            f"{inputs.validation} says that the data did not pass its validation.", "See `dvc repro validate`."
         )
-    code = code_fingerprint(fresh.code)
+    code = code_fingerprint(inputs.code)
     if code != manifest.code:
         raise ReleaseMismatch(
-            f"The code in {fresh.code} is {code}; release {manifest.release_id} was built by {manifest.code}.", advice
+            f"The code in {inputs.code} is {code}; release {manifest.release_id} was built by {manifest.code}.", advice
         )
     params = released_params(settings)["features"]
     if params != manifest.params["features"]:

@@ -17,7 +17,7 @@ from release.journal.entries import Action, Entry, Note, NoteBook, Phase
 from release.promotion.switch import Switch, open_switch
 from release.promotion.write_back import Write, finish_writes, plan_write
 from release.registry.registry import Registry
-from release.registry.state import Stage, settled
+from release.registry.state import Stage, decided_state
 
 if TYPE_CHECKING:
     from contracts.settings.settings import Settings
@@ -103,7 +103,7 @@ def _plan(journal: NoteBook, target: Entry, requester: str) -> None:
     before = journal.view().registry_state
     if before is None:
         return
-    after = settled(before, before, target.version, before.in_stage(Stage.STAGING))
+    after = decided_state(before, before, target.version, before.in_stage(Stage.STAGING))
     plan_write(journal, Write(before, after), requester=requester, reason=f"Rolled back to {target.release_id}.")
 
 

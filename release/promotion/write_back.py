@@ -13,7 +13,7 @@ from typing import Any
 from contracts.errors import RegistryError
 from release.journal.entries import Action, Note, NoteBook, Phase
 from release.registry.registry import Registry
-from release.registry.state import Difference, RegistryState, Stage
+from release.registry.state import RegistryState, RegistryUpdate, Stage
 
 DECISION_MARK = "\n\n**Decision** "  # what comes after it in a version's description is ours to replace
 
@@ -38,8 +38,8 @@ class Write:
     remarks: dict[int, Remark] = field(default_factory=dict)
 
     @property
-    def difference(self) -> Difference:
-        return Difference.between(self.before, self.after)
+    def difference(self) -> RegistryUpdate:
+        return RegistryUpdate.between(self.before, self.after)
 
     def __bool__(self) -> bool:
         return bool(self.difference or self.remarks)

@@ -48,7 +48,7 @@ MODEL_REQUIREMENTS = ("mlflow", "faiss-cpu", "implicit", "lightgbm", "numpy", "p
 
 
 @dataclass(frozen=True)
-class Sources:
+class RegistrationInputs:
     """What is registered. runs: the folder with `<stage>.json` of this workspace's last run; reports: plots and tables.
 
     commit: that is checked out; dirty: whether the bundle was built from other source than that commit's.
@@ -61,22 +61,22 @@ class Sources:
     dirty: bool
 
 
-def register(registry: Registry, sources: Sources) -> Version:
+def register(registry: Registry, inputs: RegistrationInputs) -> Version:
     """Keep the bundle, log it and register it; a release that is registered already is returned.
 
     One that was built from uncommitted source names the commit once the same source is committed.
     Killed at any point, the next call goes on or begins again. Raises ArtefactError for a bundle that is not sound.
     """
-    manifest = load_manifest(sources.bundle)
+    manifest = load_manifest(inputs.bundle)
     lock = registry.home.root / "register.lock"
     with FileLock(lock), tqdm(total=4, desc=f"register {manifest.release_id}", disable=None) as progress:
-        kept = BundleStore(registry.home).keep(sources.bundle)
+        kept = BundleStore(registry.home).keep(inputs.bundle)
         progress.update()
         existing = registry.by_release(manifest.release_id)
         if existing is not None:
             progress.update(3)
-            return _with_commit(registry, existing, sources)
-        return _Registration(registry, replace(sources, bundle=kept), manifest).run(progress)
+            return _with_commit(registry, existing, inputs)
+        return _Registration(registry, replace(inputs, bundle=kept), manifest).run(progress)
 
 
 def register_again(registry: Registry, release_id: str) -> Version | None:
@@ -96,10 +96,10 @@ def register_again(registry: Registry, release_id: str) -> Version | None:
     return None
 
 
-def _with_commit(registry: Registry, version: Version, sources: Sources) -> Version:
-    if not version.dirty or sources.dirty:
+def _with_commit(registry: Registry, version: Version, inputs: RegistrationInputs) -> Version:
+    if not version.dirty or inputs.dirty:
         return version
-    commit = {COMMIT_TAG: sources.commit, DIRTY_TAG: "false"}
+    commit = {COMMIT_TAG: inputs.commit, DIRTY_TAG: "false"}
     registry.annotate(version.number, commit, version.description)
     return registry.version(version.number)
 
@@ -107,11 +107,11 @@ def _with_commit(registry: Registry, version: Version, sources: Sources) -> Vers
 class _Registration:
     """The steps of registering one release that is not registered yet."""
 
-    def __init__(self, registry: Registry, sources: Sources, manifest: Manifest) -> None:
+    def __init__(self, registry: Registry, inputs: RegistrationInputs, manifest: Manifest) -> None:
         self._registry = registry
-        self._sources = sources
+        self._inputs = inputs
         self._manifest = manifest
-        self._tags = _version_tags(manifest, sources)
+        self._tags = _version_tags(manifest, inputs)
 
     def run(self, progress: tqdm[Any]) -> Version:
         experiment_id = self._experiment()
@@ -155,26 +155,26 @@ class _Registration:
                 run_id = run.info.run_id
                 self._log_stages(experiment_id)
                 self._log_figures(client, run_id)
-                model_uri = _log_model(self._sources.bundle, self._manifest)
+                model_uri = _log_model(self._inputs.bundle, self._manifest)
             client.set_tag(run_id, MODEL_TAG, model_uri)
         return run_id, model_uri
 
     @contextmanager
     def _run(self, experiment_id: str, name: str, *, nested: bool = False) -> Iterator[Run]:
-        tags = {**self._tags, "mlflow.source.git.commit": self._sources.commit}
+        tags = {**self._tags, "mlflow.source.git.commit": self._inputs.commit}
         with mlflow.start_run(experiment_id=experiment_id, run_name=name, nested=nested, tags=tags) as run:
             yield run
 
     def _log_stages(self, experiment_id: str) -> None:
-        for record in _stage_records(self._sources.runs):
+        for record in _stage_records(self._inputs.runs):
             with self._run(experiment_id, str(record["stage"]), nested=True):
                 mlflow.log_metrics(flat_metrics(record))
                 mlflow.log_dict(record, "record.json")
 
     def _log_figures(self, client: MlflowClient, run_id: str) -> None:
         mlflow.log_params(flat_params(self._manifest.params))
-        mlflow.log_metrics(flat_metrics(_read_json(self._sources.bundle / "evaluation.json")))
-        for folder, name in ((self._sources.reports, "reports"), (self._sources.runs / "validation", "validation")):
+        mlflow.log_metrics(flat_metrics(_read_json(self._inputs.bundle / "evaluation.json")))
+        for folder, name in ((self._inputs.reports, "reports"), (self._inputs.runs / "validation", "validation")):
             if folder.is_dir():
                 client.log_artifacts(run_id, str(folder), name)
 
@@ -212,12 +212,12 @@ def _signature() -> ModelSignature:
     return ModelSignature(question, Schema([ColSpec(kind, name) for name, kind in answer.items()]))
 
 
-def _version_tags(manifest: Manifest, sources: Sources) -> dict[str, str]:
+def _version_tags(manifest: Manifest, inputs: RegistrationInputs) -> dict[str, str]:
     return {
         RELEASE_TAG: manifest.release_id,
         GENERATION_TAG: manifest.generation_id,
-        COMMIT_TAG: sources.commit,
-        DIRTY_TAG: str(sources.dirty).lower(),
+        COMMIT_TAG: inputs.commit,
+        DIRTY_TAG: str(inputs.dirty).lower(),
         DATA_TAG: ",".join(f"{table}={value}" for table, value in sorted(manifest.data.items())),
     }
 

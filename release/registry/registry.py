@@ -15,7 +15,7 @@ from contracts.errors import RegistryError
 from contracts.home import Home
 from release.registry import stages as registry_stages
 from release.registry.connection import RegistryConnection, load_mlflow
-from release.registry.state import ALIASES, Difference, RegistryState, Stage
+from release.registry.state import ALIASES, RegistryState, RegistryUpdate, Stage
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -126,11 +126,11 @@ class Registry:
     def write(self, before: RegistryState, after: RegistryState) -> None:
         """Set the stages and aliases that differ; those that are no longer as `before` are left to whoever set them."""
         now = self.state()
-        difference = Difference.between(before, after).where_unchanged(before, now)
+        update = RegistryUpdate.between(before, after).where_unchanged(before, now)
         with self.connection.speaking() as client:
-            for number, stage in sorted(difference.stages.items()):
+            for number, stage in sorted(update.stages.items()):
                 registry_stages.set_stage(client, self.app, number, stage)
-            for alias, target in sorted(difference.aliases.items()):
+            for alias, target in sorted(update.aliases.items()):
                 self._set_alias(client, alias, target if target in now.stages else None)
 
     def annotate(self, number: int, tags: Mapping[str, str], description: str) -> None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from release.registry.state import ALIASES, RegistryState, Stage, asked_for, was_taken_from
+from release.registry.state import ALIASES, RegistryState, Stage, versions_moved_into, was_taken_from
 
 BY_REGISTRY = "mlflow"  # the local MLflow server does not say who changed something
 
 
 @dataclass(frozen=True)
-class Request:
+class PromotionRequest:
     """Somebody wants a version in Production or Staging.
 
     allow_dirty: also when built from uncommitted source; accepted: why it may go without a comparison.
@@ -24,7 +24,7 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Refusal:
+class RefusedChange:
     """A change that is undone without looking at the release."""
 
     stage: Stage
@@ -33,15 +33,17 @@ class Refusal:
 
 
 @dataclass(frozen=True)
-class Asked:
+class RegistryRequests:
     """Everything that changed. left_staging: somebody took the version out of Staging, which is theirs to do."""
 
-    requests: tuple[Request, ...] = ()
-    refusals: tuple[Refusal, ...] = ()
+    requests: tuple[PromotionRequest, ...] = ()
+    refusals: tuple[RefusedChange, ...] = ()
     left_staging: bool = False
 
 
-def read_requests(before: RegistryState, now: RegistryState, production: int | None, staging: int | None) -> Asked:
+def read_requests(
+    before: RegistryState, now: RegistryState, production: int | None, staging: int | None
+) -> RegistryRequests:
     """The changes between the registry as we last knew it and as it is, against what is really in both stages."""
     to_production = _requests(Stage.PRODUCTION, before, now, holder=production)
     to_staging = _requests(Stage.STAGING, before, now, holder=staging)
@@ -52,19 +54,20 @@ def read_requests(before: RegistryState, now: RegistryState, production: int | N
     barred = wanted_in_production | {refusal.version for refusal in refusals}
     stagings = tuple(request for request in to_staging.requests if request.version not in barred)
     left = staging is not None and was_taken_from(Stage.STAGING, staging, before, now)
-    return Asked((*to_production.requests, *stagings), tuple(refusals), left)
+    return RegistryRequests((*to_production.requests, *stagings), tuple(refusals), left)
 
 
-def _requests(stage: Stage, before: RegistryState, now: RegistryState, holder: int | None) -> Asked:
-    versions = sorted(asked_for(stage, before, now) & now.stages.keys())
-    if len(versions) > 1:
-        listed = " and ".join(map(str, versions))
-        reason = f"Versions {listed} were asked for {stage} at the same time (by stage and by alias, or twice)."
-        return Asked(refusals=tuple(Refusal(stage, version, reason) for version in versions if version != holder))
-    return Asked(tuple(Request(stage, version) for version in versions if version != holder))
+def _requests(stage: Stage, before: RegistryState, now: RegistryState, holder: int | None) -> RegistryRequests:
+    versions = sorted(versions_moved_into(stage, before, now) & now.stages.keys())
+    others = [version for version in versions if version != holder]
+    if len(versions) == 1:
+        return RegistryRequests(tuple(PromotionRequest(stage, version) for version in others))
+    listed = " and ".join(map(str, versions))
+    reason = f"Versions {listed} were asked for {stage} at the same time (by stage and by alias, or twice)."
+    return RegistryRequests(refusals=tuple(RefusedChange(stage, version, reason) for version in others))
 
 
-def _taken_out_of_production(before: RegistryState, now: RegistryState, production: int) -> list[Refusal]:
+def _taken_out_of_production(before: RegistryState, now: RegistryState, production: int) -> list[RefusedChange]:
     if not was_taken_from(Stage.PRODUCTION, production, before, now):
         return []
     how = "deleted" if production not in now.stages else "taken out of Production"
@@ -72,12 +75,12 @@ def _taken_out_of_production(before: RegistryState, now: RegistryState, producti
         f"Version {production} was {how} while its release is served. "
         "Use `slate rollback`, or put another version into Production."
     )
-    return [Refusal(Stage.PRODUCTION, production, reason)]
+    return [RefusedChange(Stage.PRODUCTION, production, reason)]
 
 
-def _misspelt(before: RegistryState, now: RegistryState) -> list[Refusal]:
+def _misspelt(before: RegistryState, now: RegistryState) -> list[RefusedChange]:
     return [
-        Refusal(
+        RefusedChange(
             Stage.PRODUCTION if alias.lower() == ALIASES[Stage.PRODUCTION] else Stage.STAGING,
             version,
             f"The alias `{alias}` is another one than `{alias.lower()}`: write it in lower case.",

@@ -59,7 +59,7 @@ class RegistryState:
         return cls(stages, dict(value["aliases"]))
 
 
-def asked_for(stage: Stage, before: RegistryState, now: RegistryState) -> set[int]:
+def versions_moved_into(stage: Stage, before: RegistryState, now: RegistryState) -> set[int]:
     """The versions that somebody moved into a stage, by its name or by its alias, since `before`."""
     moved = {version for version, its in now.stages.items() if its is stage and before.stage_of(version) is not stage}
     alias = ALIASES[stage]
@@ -76,7 +76,9 @@ def was_taken_from(stage: Stage, version: int, before: RegistryState, now: Regis
     return left or (before.aliases.get(alias) == version and now.aliases.get(alias) != version)
 
 
-def settled(before: RegistryState, now: RegistryState, production: int | None, staging: int | None) -> RegistryState:
+def decided_state(
+    before: RegistryState, now: RegistryState, production: int | None, staging: int | None
+) -> RegistryState:
     """What the registry should say once requests are decided: one version per stage, its alias on the same version.
 
     A version that is pushed out of Production or Staging is archived; one whose request was refused goes back to where
@@ -103,14 +105,14 @@ def _elsewhere(version: int, before: RegistryState, now: RegistryState) -> Stage
 
 
 @dataclass(frozen=True)
-class Difference:
+class RegistryUpdate:
     """What has to be written so that one state becomes another; an alias set to None is taken away."""
 
     stages: dict[int, Stage]
     aliases: dict[str, int | None]
 
     @classmethod
-    def between(cls, before: RegistryState, after: RegistryState) -> Difference:
+    def between(cls, before: RegistryState, after: RegistryState) -> RegistryUpdate:
         stages = {version: stage for version, stage in after.stages.items() if before.stage_of(version) is not stage}
         names = sorted(before.aliases.keys() | after.aliases.keys())
         aliases = {
@@ -118,7 +120,7 @@ class Difference:
         }
         return cls(stages, aliases)
 
-    def where_unchanged(self, before: RegistryState, now: RegistryState) -> Difference:
+    def where_unchanged(self, before: RegistryState, now: RegistryState) -> RegistryUpdate:
         """What is left of it where nobody moved the same version or alias since `before`, nor deleted the version.
 
         Whoever did so asks for something, and must find it as they left it until that is decided.
@@ -131,7 +133,7 @@ class Difference:
         aliases = {
             name: target for name, target in self.aliases.items() if now.aliases.get(name) == before.aliases.get(name)
         }
-        return Difference(stages, aliases)
+        return RegistryUpdate(stages, aliases)
 
     def __bool__(self) -> bool:
         return bool(self.stages or self.aliases)

@@ -10,6 +10,7 @@ from release.bundle.bundle import Release, load_bundle
 from release.golden.golden_queries import golden_requests
 from release.promotion.promotion import Promoter
 from release.promotion.switch import Switch, open_switch
+from release.registry.kept_bundle import kept_bundle
 from release.shadow.shadow import Asked, ShadowReport, Side, compare, recent_requests
 
 
@@ -26,7 +27,7 @@ def shadow_version(promoter: Promoter, number: int, n_requests: int, *, golden: 
         pointer = switch.pointer()
         if pointer is None:
             raise PromotionRefused("Nothing is in production to compare with.", "Promote one: `slate promote VERSION`.")
-        candidate = load_bundle(promoter.bundle(version))
+        candidate = load_bundle(kept_bundle(promoter.registry, version))
         production = load_bundle(switch.bundles.path(pointer.release_id))
         asked = golden_questions(production) if golden else _recent(switch, n_requests)
         switch.publish(candidate.release_id, candidate.generation_id)

@@ -14,7 +14,7 @@ from contracts.errors import ReleaseMismatch
 from contracts.fingerprint import fingerprint_file
 from feature_store.online.connection import Client, connect
 from feature_store.values.values import FeatureValues
-from release.bundle.bundle import Fit, Release, load_bundle, load_measured
+from release.bundle.bundle import FittedArtefacts, Release, load_bundle, load_measured
 from release.bundle.manifest import MANIFEST, list_files, load_manifest
 from release.bundle.parts import part_fingerprints
 from release.bundle.publication import publish_bundle
@@ -60,8 +60,8 @@ def relist_everything(bundle: Path) -> None:
         bundle,
         generation_id=FeatureValues.load(bundle / "values").generation_id,
         artefacts={
-            "shipped": Fit.below(bundle).fingerprints,
-            "measured": Fit.below(bundle / "measured").fingerprints,
+            "shipped": FittedArtefacts.below(bundle).fingerprints,
+            "measured": FittedArtefacts.below(bundle / "measured").fingerprints,
         },
     )
 

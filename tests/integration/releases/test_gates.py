@@ -24,12 +24,14 @@ from feature_store.readers.online_reader import RedisFeatureReader
 from feature_store.values.values import FeatureValues
 from release.bundle.bundle import MEASURED, VALIDATION, Release
 from release.bundle.manifest import VALUES_FOLDER, load_manifest
+from release.bundle.open_bundle import OpenBundle
 from release.bundle.publication import publish_bundle
 from release.evaluation.cases import WARM
 from release.evaluation.comparison import compare
+from release.gates.candidate import Candidate
 from release.gates.data_gates import DataGates
 from release.gates.gate import GATES, Gate
-from release.gates.gates import Candidate, evaluate_gates
+from release.gates.gates import evaluate_gates
 from release.parity.parity_result import FeatureParity, LoggedParity, record_parity
 from release.parity.store_parity import NOBODY
 from release.registry.registry import GENERATION_TAG, RELEASE_TAG, Version
@@ -51,7 +53,8 @@ def candidate(bundle: Path, champion: Path | None = None, **changes: Any) -> Can
     manifest = load_manifest(bundle)
     tags = {RELEASE_TAG: manifest.release_id, GENERATION_TAG: manifest.generation_id}
     version = Version("movies", 7, Stage.NONE, (), tags, "", "", "")
-    return replace(Candidate(version, bundle, Stage.PRODUCTION, offline(bundle), champion), **changes)
+    opened = None if champion is None else OpenBundle(champion)
+    return replace(Candidate(version, OpenBundle(bundle), Stage.PRODUCTION, offline(bundle), opened), **changes)
 
 
 def ask(bundle: Path, champion: Path | None = None, *, accepted: str = "", **promotion: Any) -> dict[str, Gate]:
@@ -114,7 +117,7 @@ def test_a_spoilt_ranker_is_refused_with_an_interval_below_zero(worse: Path, bas
 
 
 def test_both_are_asked_about_the_same_people(worse: Path, base_bundle: Path) -> None:
-    found = compare(worse, base_bundle)
+    found = compare(OpenBundle(worse), OpenBundle(base_bundle))
     people = [one.per_person["user_id"].to_list() for one in (found.challenger, found.champion)]
     assert people[0] == people[1]
     recorded = pl.read_parquet(base_bundle / MEASURED / "per_user.parquet")
@@ -347,7 +350,7 @@ def test_data_is_held_against_that_of_the_release_in_production(
     profiled: dict[str, Path], challenger: str, champion: str | None, accepted: str, passed: bool, words: str
 ) -> None:
     gates = DataGates(settings_of_tests().promotion, None, accepted)
-    drift = gates.evaluate(profiled[challenger], profiled[champion] if champion else None)[1]
+    drift = gates.evaluate(OpenBundle(profiled[challenger]), OpenBundle(profiled[champion]) if champion else None)[1]
     assert (drift.name, drift.passed) == ("drift", passed)
     assert words in drift.sentence
 
@@ -355,12 +358,13 @@ def test_data_is_held_against_that_of_the_release_in_production(
 @pytest.mark.parametrize(("days", "passed"), [(0, True), (30, True), (30.01, False)])
 def test_data_ages_by_the_wall_where_that_is_the_clock(base_bundle: Path, days: float, passed: bool) -> None:
     clock = FixedClock(load_manifest(base_bundle).moment + timedelta(days=days))
-    freshness = DataGates(settings_of_tests().promotion, clock).evaluate(base_bundle, None)[0]
+    freshness = DataGates(settings_of_tests().promotion, clock).evaluate(OpenBundle(base_bundle), None)[0]
     assert (freshness.name, freshness.passed) == ("freshness", passed)
 
 
 def test_history_does_not_age_by_its_own_time(base_bundle: Path) -> None:
-    freshness = DataGates(settings_of_tests().promotion, None).evaluate(base_bundle, base_bundle)[0]
+    bundle = OpenBundle(base_bundle)
+    freshness = DataGates(settings_of_tests().promotion, None).evaluate(bundle, bundle)[0]
     assert (freshness.passed, freshness.value) == (True, 0.0)
 
 
@@ -370,6 +374,6 @@ def test_by_its_own_time_a_release_of_older_data_than_production_has_aged(
 ) -> None:
     mine = load_manifest(base_bundle)
     replace(mine, as_of=(mine.moment + timedelta(days=days)).isoformat()).save(tmp_path)
-    challenger, ahead = DataGates(settings_of_tests().promotion, None), tmp_path
-    assert challenger.evaluate(base_bundle, ahead)[0].passed is passed
-    assert challenger.evaluate(ahead, base_bundle)[0].value == 0
+    gates, behind, ahead = DataGates(settings_of_tests().promotion, None), OpenBundle(base_bundle), OpenBundle(tmp_path)
+    assert gates.evaluate(behind, ahead)[0].passed is passed
+    assert gates.evaluate(ahead, behind)[0].value == 0

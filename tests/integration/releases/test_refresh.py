@@ -21,7 +21,7 @@ from release.bundle.code_version import code_fingerprint
 from release.bundle.generation_store import GenerationStore
 from release.bundle.manifest import load_manifest
 from release.journal.journal import Action, Journal, Phase
-from release.promotion.refresh import Fresh, Refreshed, refresh
+from release.promotion.refresh import RefreshInputs, RefreshResult, refresh
 from release.promotion.rollback import roll_back
 from tests.promotion_worlds import FOREIGN_WARNINGS, Studio, register_bundle
 from tests.release_worlds import small_settings
@@ -54,20 +54,20 @@ def released(studio: Studio, base_bundle: Path, runs: Path, code: Path, tmp_path
 
 
 @pytest.fixture(scope="module")
-def a_day_later(world: CanonicalTables, code: Path, tmp_path_factory: pytest.TempPathFactory) -> Fresh:
+def a_day_later(world: CanonicalTables, code: Path, tmp_path_factory: pytest.TempPathFactory) -> RefreshInputs:
     """Values a day after the end of the world's data, in which one new item and one new person turned up."""
     return fresh_values(world, code, tmp_path_factory.mktemp("fresh"), timedelta(days=1))
 
 
 @pytest.fixture
-def fresh(a_day_later: Fresh, tmp_path: Path) -> Fresh:
+def fresh(a_day_later: RefreshInputs, tmp_path: Path) -> RefreshInputs:
     """The same in a folder that this test alone uses."""
     folder = tmp_path / "fresh"
     shutil.copytree(a_day_later.values.parent, folder)
     return replace(a_day_later, values=folder / "values", validation=folder / "validation.json")
 
 
-def fresh_values(world: CanonicalTables, code: Path, folder: Path, later: timedelta) -> Fresh:
+def fresh_values(world: CanonicalTables, code: Path, folder: Path, later: timedelta) -> RefreshInputs:
     end = world.interactions["event_ts"].max()
     happened = world.interactions.tail(1).with_columns(
         user_id=pl.lit("newcomer"),
@@ -81,10 +81,10 @@ def fresh_values(world: CanonicalTables, code: Path, folder: Path, later: timede
     )
     values_as_of(tables, end + later, SETTINGS.features.history_length).save(folder / "values")
     (folder / "validation.json").write_text(json.dumps({"success": True}))
-    return Fresh(folder / "values", folder / "validation.json", code)
+    return RefreshInputs(folder / "values", folder / "validation.json", code)
 
 
-def refreshed(studio: Studio, fresh: Fresh) -> Refreshed:
+def refreshed(studio: Studio, fresh: RefreshInputs) -> RefreshResult:
     return refresh(SETTINGS, studio.home, Journal(studio.home, studio.app), fresh, requester="ada")
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from release.registry.requests import Asked, Request, read_requests
-from release.registry.state import ALIASES, Difference, RegistryState, Stage, asked_for, settled
+from release.registry.requests import PromotionRequest, RegistryRequests, read_requests
+from release.registry.state import ALIASES, RegistryState, RegistryUpdate, Stage, decided_state, versions_moved_into
 
 NONE, STAGING, PRODUCTION, ARCHIVED = Stage
 # Version 1 was replaced by 2, which is served; 3 is in Staging; 4 is new.
@@ -20,23 +20,23 @@ def changed(stages: dict[int, Stage] | None = None, **aliases: int | None) -> Re
     )
 
 
-def read(now: RegistryState) -> Asked:
+def read(now: RegistryState) -> RegistryRequests:
     return read_requests(BEFORE, now, production=2, staging=3)
 
 
 def test_nothing_changed_asks_for_nothing() -> None:
-    assert read(BEFORE) == Asked()
+    assert read(BEFORE) == RegistryRequests()
 
 
 def test_a_stage_and_an_alias_ask_for_the_same_and_may_do_so_together() -> None:
-    wanted = Asked((Request(PRODUCTION, 4),))
+    wanted = RegistryRequests((PromotionRequest(PRODUCTION, 4),))
     assert read(changed({4: PRODUCTION})) == wanted
     assert read(changed(production=4)) == wanted
     assert read(changed({4: PRODUCTION, 2: ARCHIVED}, production=4)) == wanted
 
 
 def test_an_older_version_put_beside_the_newer_one_in_production_is_a_request_for_the_older() -> None:
-    assert read(changed({1: PRODUCTION})) == Asked((Request(PRODUCTION, 1),))
+    assert read(changed({1: PRODUCTION})) == RegistryRequests((PromotionRequest(PRODUCTION, 1),))
 
 
 def test_a_stage_and_an_alias_for_different_versions_are_both_refused() -> None:
@@ -55,40 +55,40 @@ def test_taking_what_is_served_out_of_production_is_refused_whichever_way() -> N
 
 
 def test_taking_it_out_while_putting_another_in_is_just_a_request() -> None:
-    assert read(changed({2: ARCHIVED, 4: PRODUCTION})) == Asked((Request(PRODUCTION, 4),))
+    assert read(changed({2: ARCHIVED, 4: PRODUCTION})) == RegistryRequests((PromotionRequest(PRODUCTION, 4),))
 
 
 def test_moving_the_staged_version_on_to_production_is_a_request_and_leaves_staging() -> None:
-    assert read(changed({3: PRODUCTION})) == Asked((Request(PRODUCTION, 3),), left_staging=True)
+    assert read(changed({3: PRODUCTION})) == RegistryRequests((PromotionRequest(PRODUCTION, 3),), left_staging=True)
 
 
 def test_an_alias_in_capitals_is_refused_and_taken_away() -> None:
     now = changed(Production=4)
     (refusal,) = read(now).refusals
     assert (refusal.version, refusal.stage) == (4, PRODUCTION)
-    assert settled(BEFORE, now, 2, 3) == BEFORE
+    assert decided_state(BEFORE, now, 2, 3) == BEFORE
 
 
 def test_what_was_refused_goes_back_and_what_was_pushed_out_is_archived() -> None:
     now = changed({4: PRODUCTION, 2: ARCHIVED}, production=4)
-    assert settled(BEFORE, now, production=2, staging=3) == BEFORE
-    accepted = settled(BEFORE, now, production=4, staging=3)
+    assert decided_state(BEFORE, now, production=2, staging=3) == BEFORE
+    accepted = decided_state(BEFORE, now, production=4, staging=3)
     assert accepted.stages == {1: ARCHIVED, 2: ARCHIVED, 3: STAGING, 4: PRODUCTION}
     assert accepted.aliases == {"production": 4, "staging": 3}
 
 
 def test_what_people_do_beside_requests_stays() -> None:
-    assert settled(BEFORE, changed({4: ARCHIVED}), 2, 3).stages[4] is ARCHIVED
+    assert decided_state(BEFORE, changed({4: ARCHIVED}), 2, 3).stages[4] is ARCHIVED
 
 
 def test_a_version_in_both_stages_is_in_production_alone() -> None:
-    state = settled(BEFORE, BEFORE, production=3, staging=3)
+    state = decided_state(BEFORE, BEFORE, production=3, staging=3)
     assert (state.stages[3], state.aliases) == (PRODUCTION, {"production": 3})
 
 
 def test_a_difference_says_which_alias_to_take_away() -> None:
-    assert Difference.between(changed(staging=4), changed(staging=None)) == Difference({}, {"staging": None})
-    assert not Difference.between(BEFORE, BEFORE)
+    assert RegistryUpdate.between(changed(staging=4), changed(staging=None)) == RegistryUpdate({}, {"staging": None})
+    assert not RegistryUpdate.between(BEFORE, BEFORE)
 
 
 VERSIONS = st.integers(1, 5)
@@ -103,14 +103,14 @@ STATES = st.builds(
 def test_settled_states_hold_one_version_a_stage_and_ask_for_nothing(
     before: RegistryState, now: RegistryState, production: int | None, staging: int | None
 ) -> None:
-    after = settled(before, now, production, staging)
+    after = decided_state(before, now, production, staging)
     for stage, alias in ALIASES.items():
         holders = [version for version, its in after.stages.items() if its is stage]
         assert len(holders) <= 1
         assert [after.aliases[alias]] == holders if alias in after.aliases else holders == []
-        assert asked_for(stage, after, after) == set()
+        assert versions_moved_into(stage, after, after) == set()
     assert set(after.aliases) <= set(ALIASES.values())
-    assert settled(after, after, production, staging) == after
+    assert decided_state(after, after, production, staging) == after
 
 
 @given(STATES)
@@ -124,6 +124,6 @@ def test_what_somebody_moved_meanwhile_is_left_as_they_put_it() -> None:
         {1: Stage.ARCHIVED, 2: Stage.PRODUCTION, 3: Stage.STAGING, 4: Stage.STAGING}, {"production": 2}
     )
     now = RegistryState({1: Stage.PRODUCTION, 2: Stage.PRODUCTION, 3: Stage.PRODUCTION}, {"production": 3})
-    due = Difference.between(before, after)
+    due = RegistryUpdate.between(before, after)
     assert due.where_unchanged(before, before) == due
-    assert due.where_unchanged(before, now) == Difference({1: Stage.ARCHIVED}, {})
+    assert due.where_unchanged(before, now) == RegistryUpdate({1: Stage.ARCHIVED}, {})
