@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -76,6 +77,11 @@ class Gate:
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
+
+
+def failure_sentences(gates: Iterable[Gate]) -> str:
+    """What the gates that failed say, one sentence behind the other; empty when all of them were passed."""
+    return " ".join(gate.sentence for gate in gates if not gate.passed)
 
 
 def _figure(value: float | None) -> str:

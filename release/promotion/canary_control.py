@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from contracts.clock import Clock, WallClock
@@ -20,16 +21,25 @@ from feature_store.online.pointer import Pointer
 from feature_store.online.serving_targets import Canary
 from release.canary.history import CanaryRun, last_run
 from release.canary.sums import MOST_SEGMENTS
-from release.journal.journal import Action, CanaryStep, Journal, Phase
-from release.promotion.decision import Decision
-from release.promotion.side_traffic import Change, change_canary, plan_remark, restore, stop_canary
+from release.gates.gate import failure_sentences
+from release.journal.journal import CanaryStep, Journal
+from release.promotion.decision import IN_PRODUCTION_ALREADY, NOT_REGISTERED, Decision
+from release.promotion.execution import refuse
+from release.promotion.staging_and_canary import (
+    CanaryChange,
+    change_canary,
+    plan_canary_comment,
+    restore_staging_and_canary,
+    stop_canary,
+)
 from release.promotion.switch import Switch, open_switch
 from release.promotion.turns import turn
 from release.promotion.write_back import finish_writes
+from release.registry.registry import Version
 from release.registry.state import Stage
 
 if TYPE_CHECKING:
-    from release.promotion.promotion import Promoter, Vetted
+    from release.promotion.promotion import EvaluatedVersion, Promoter
 
 NO_CANARY = PromotionRefused("No canary runs.", "Start one: `slate canary start VERSION --share 0.05`.")
 
@@ -60,7 +70,7 @@ class CanaryControl:
         """Give the running canary another share of people: who is in the smaller share is in the larger, too."""
         _check_share(share)
         with turn(self.home), self._switch() as switch:
-            restore(switch, self.clock.now())
+            restore_staging_and_canary(switch, self.clock.now())
             run = self._running()
             if len(run.segments) >= MOST_SEGMENTS:
                 raise PromotionRefused(
@@ -69,7 +79,7 @@ class CanaryControl:
                     "End the canary and start it again: `slate canary stop`, `slate canary start`.",
                 )
             changed = replace(run.canary, share=share)
-            change = Change(CanaryStep.SHARE, changed, run.beside, run.version, run.canary)
+            change = CanaryChange(CanaryStep.SHARE, changed, run.beside, run.version, run.canary)
             change_canary(switch, change, _pointer(switch).epoch, requester=requester, reason=reason)
             return self._running()
 
@@ -102,18 +112,19 @@ def start_canary(promoter: Promoter, number: int, share: float, *, requester: st
     when a canary runs already.
     """
     _check_share(share)
-    with promoter.vetting(number, Stage.STAGING, requester) as vetted:
+    with promoter.evaluating(number, Stage.STAGING, requester) as evaluated:
         running = last_run(promoter.journal.view())
         if running and running.is_running:
             raise PromotionRefused(
                 f"Release {running.canary.release_id} is the canary already, at a share of {running.canary.share:g}.",
                 "Change its share, `slate canary share SHARE`, or end it first: `slate canary stop`.",
             )
-        pointer = _check_candidate(promoter, vetted, requester)
-        change = _new(promoter, vetted, pointer, share)
+        pointer = _check_candidate(evaluated, requester)
+        change = _new_canary(evaluated.version, pointer, share, promoter.clock.now())
         why = reason or f"Asked for by {requester}."
-        change_canary(vetted.switch, change, pointer.epoch, requester=requester, reason=why)
-        plan_remark(promoter.journal, number, "running", f"share {share:g} at first. {why}", promoter.clock.now())
+        change_canary(evaluated.switch, change, pointer.epoch, requester=requester, reason=why, published=True)
+        comment = f"share {share:g} at first. {why}"
+        plan_canary_comment(promoter.journal, number, "running", comment, promoter.clock.now())
         finish_writes(promoter.journal, promoter.registry)
     run = last_run(promoter.journal.view())
     if run is None:
@@ -121,41 +132,44 @@ def start_canary(promoter: Promoter, number: int, share: float, *, requester: st
     return run
 
 
-def _check_candidate(promoter: Promoter, vetted: Vetted, requester: str) -> Pointer:
+def _check_candidate(evaluated: EvaluatedVersion, requester: str) -> Pointer:
     """The pointer it will run beside; raises PromotionRefused, which the journal then has, when it may not."""
-    pointer = vetted.switch.pointer()
-    reason = " ".join(gate.sentence for gate in vetted.gates if not gate.passed)
-    version = vetted.version
-    if not version.release_id:
-        reason = "It was not made by `slate register`, so there is no release behind it."
-    elif pointer is None:
-        reason = "Nothing is in production that it could be compared with."
-    elif pointer.release_id == version.release_id:
-        reason = "Its release is in production already."
-    if pointer is None or reason:
-        decision = Decision(
-            version.number,
-            Stage.STAGING,
-            False,
-            f"Refused as a canary: {reason}",
-            version.release_id,
-            version.generation_id,
-            requester,
-            vetted.gates,
-        )
-        promoter.journal.append(decision.note(Action.REFUSE, Phase.DONE))
-        raise PromotionRefused(
-            f"Version {version.number} was refused as a canary: {reason}",
-            "Nothing changed. The figures are in `slate journal --json`.",
-        )
-    return pointer
+    pointer, version = evaluated.switch.pointer(), evaluated.version
+    reason = _reason_to_refuse(evaluated, pointer)
+    if pointer is not None and not reason:
+        return pointer
+    decision = Decision(
+        version.number,
+        Stage.STAGING,
+        False,
+        f"Refused as a canary: {reason}",
+        version.release_id,
+        version.generation_id,
+        requester,
+        evaluated.gates,
+    )
+    refuse(evaluated.switch, decision)
+    raise PromotionRefused(
+        f"Version {version.number} was refused as a canary: {reason}",
+        "Nothing changed. The figures are in `slate journal --json`.",
+    )
 
 
-def _new(promoter: Promoter, vetted: Vetted, pointer: Pointer, share: float) -> Change:
-    started, version = promoter.clock.now(), vetted.version
+def _reason_to_refuse(evaluated: EvaluatedVersion, pointer: Pointer | None) -> str:
+    """Empty where there is none."""
+    if not evaluated.version.release_id:
+        return NOT_REGISTERED
+    if pointer is None:
+        return "Nothing is in production that it could be compared with."
+    if pointer.release_id == evaluated.version.release_id:
+        return IN_PRODUCTION_ALREADY
+    return failure_sentences(evaluated.gates)
+
+
+def _new_canary(version: Version, pointer: Pointer, share: float, started: datetime) -> CanaryChange:
     salt = fingerprint_json([version.release_id, started.isoformat()])
     canary = Canary(version.release_id, version.generation_id, share, salt, int(started.timestamp()))
-    return Change(CanaryStep.START, canary, pointer.release_id, version.number)
+    return CanaryChange(CanaryStep.START, canary, pointer.release_id, version.number)
 
 
 def _pointer(switch: Switch) -> Pointer:

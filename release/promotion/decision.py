@@ -9,7 +9,7 @@ from typing import Any
 
 from release.gates.gate import GATES, TAG_LENGTH, Gate
 from release.journal.journal import Action, Note, Phase
-from release.promotion.write_back import Remark
+from release.promotion.write_back import VersionComment
 from release.registry.state import Stage
 
 # A version's description holds 5000 characters, and somebody's own words stand there first; the tags say it all.
@@ -17,11 +17,16 @@ REASON_LENGTH = 600
 TABLE_LENGTH = 4000
 SENTENCE_LENGTH = 100  # in a table that would be longer
 NOT_ASKED = "not asked"
+NOT_REGISTERED = "It was not made by `slate register`, so there is no release behind it."
+IN_PRODUCTION_ALREADY = "Its release is in production already."
 
 
 @dataclass(frozen=True)
 class Decision:
-    """Accepted or refused, by whom asked, why, and on which figures."""
+    """Accepted or refused, by whom asked, why, and on which figures.
+
+    changes_nothing: it stands where it is wanted, or what it wants makes no sense; no gate was asked.
+    """
 
     version: int
     stage: Stage
@@ -31,6 +36,7 @@ class Decision:
     generation_id: str = ""
     requester: str = ""
     gates: tuple[Gate, ...] = ()
+    changes_nothing: bool = False
 
     @property
     def verdict(self) -> str:
@@ -65,7 +71,7 @@ class Decision:
             figures=self.figures,
         )
 
-    def remark(self, moment: datetime) -> Remark:
+    def comment(self, moment: datetime) -> VersionComment:
         """The decision as it stands on the version in the registry."""
         tags = {
             "slate.decision": self.verdict,
@@ -77,7 +83,7 @@ class Decision:
         }
         reason = _shortened(self.reason, REASON_LENGTH)
         head = f"{self.verdict} for {self.stage} at {moment:%Y-%m-%d %H:%M} UTC: {reason}"
-        return Remark(tags, "\n\n".join([head, *_markdown_table(self.gates)]))
+        return VersionComment(tags, "\n\n".join([head, *_markdown_table(self.gates)]))
 
 
 def _markdown_table(gates: Sequence[Gate]) -> list[str]:

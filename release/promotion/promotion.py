@@ -10,44 +10,36 @@ otherwise a rollback made while the registry was away would be undone.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from contracts.clock import Clock, WallClock
-from contracts.errors import ArtefactError, PointerMoved, PromotionRefused
-from contracts.features import FeatureReader
+from contracts.errors import PromotionRefused
 from contracts.home import Home
 from contracts.settings.settings import Settings
 from feature_store.online.pointer import Pointer
-from feature_store.online.serving_targets import Staged
-from feature_store.readers.online_reader import RedisFeatureReader
-from release.bundle.bundle import Release
-from release.bundle.open_bundle import OpenBundle
-from release.bundle.publication import publish_release
 from release.canary.guard import CanaryGuard
 from release.canary.history import last_run
-from release.gates.candidate import Candidate
 from release.gates.gate import Gate
-from release.gates.gates import evaluate_gates
-from release.journal.journal import Action, Entry, Journal, Note, Phase
+from release.journal.journal import Action, Journal, Note, Phase
 from release.promotion.collecting import tidy
+from release.promotion.decider import Decider
 from release.promotion.decision import Decision
-from release.promotion.requesters import BY_TRAINING, of_registry, take_tokens, why_not
-from release.promotion.side_traffic import put_in_staging, restore, stop_canary
+from release.promotion.execution import carry_out, empty_staging, refuse
+from release.promotion.registry_snapshot import RegistrySnapshot
+from release.promotion.requesters import BY_GUARD, BY_SLATE, BY_TRAINING, reason_not_allowed, take_tokens
+from release.promotion.staging_and_canary import restore_staging_and_canary, stop_canary
 from release.promotion.switch import Switch, open_switch
 from release.promotion.turns import turn
-from release.promotion.write_back import Write, check_resolution, finish_writes, plan_write
-from release.registry.kept_bundle import kept_bundle
+from release.promotion.write_back import RegistryWrite, check_resolution, finish_writes, plan_write
 from release.registry.registration import register_again
-from release.registry.registry import Registry, Version, state_of
-from release.registry.requests import BY_REGISTRY, PromotionRequest, RefusedChange, RegistryRequests, read_requests
-from release.registry.state import RegistryState, Stage, decided_state
+from release.registry.registry import Registry, Version
+from release.registry.requests import PromotionRequest, RefusedChange, RegistryRequests
+from release.registry.state import Stage, decided_state
 
 AFTER_TRAINING = {"staging": Stage.STAGING, "production": Stage.PRODUCTION}
-BY_SLATE = "slate"
-BY_GUARD = "guard"
 
 
 @dataclass(frozen=True)
@@ -72,7 +64,7 @@ class SyncReport:
 
 
 @dataclass(frozen=True)
-class Vetted:
+class EvaluatedVersion:
     """A version and what the gates say of it, with the switch of whoever holds the turn."""
 
     switch: Switch
@@ -83,6 +75,8 @@ class Vetted:
 @dataclass(frozen=True)
 class Promoter:
     """Decides what one application serves.
+
+        Promoter.open(settings, home).promote(7, requester="cli:ada").reason
 
     Its calls raise RegistryUnavailable or StoreUnavailable when one of the two is away: nothing is lost, the next sync
     goes on. They raise Busy when another process keeps deciding.
@@ -126,22 +120,25 @@ class Promoter:
             self._sync(switch)
             self.registry.version(number)
             request = PromotionRequest(stage, number, requester, allow_dirty, accepted)
-            *_, decision = _Round(self, switch).decide(RegistryRequests((request,)))
+            *_, decision = self._answer(switch, self._snapshot(), RegistryRequests((request,)))
         return decision
 
     @contextmanager
-    def vetting(self, number: int, stage: Stage, requester: str) -> Iterator[Vetted]:
+    def evaluating(self, number: int, stage: Stage, requester: str) -> Iterator[EvaluatedVersion]:
         """Hold the turn, after everything that was asked for before, with one version and its gates for a stage.
 
-        Raises PromotionRefused when the requester may not promote, RegistryError when there is no such version.
+        A version that has no release has no gates. Raises PromotionRefused when the requester may not promote,
+        RegistryError when there is no such version.
         """
-        forbidden = why_not(requester, self.settings.promotion.allowed_requesters)
-        if forbidden:
-            raise PromotionRefused(forbidden, "Ask somebody who is on the list, or with a token: set SLATE_TOKEN.")
+        not_allowed = reason_not_allowed(requester, self.settings.promotion.allowed_requesters)
+        if not_allowed:
+            raise PromotionRefused(not_allowed, "Ask somebody who is on the list, or with a token: set SLATE_TOKEN.")
         with self._switch() as switch:
             self._sync(switch)
             version = self.registry.version(number)
-            yield _Round(self, switch).vet(version, PromotionRequest(stage, number, requester))
+            request = PromotionRequest(stage, number, requester)
+            gates = self._decider(switch).gates(version, request) if version.release_id else ()
+            yield EvaluatedVersion(switch, version, gates)
 
     def after_training(self, number: int) -> Decision | None:
         """Do with a freshly trained version what `promotion.after_training` says.
@@ -167,11 +164,12 @@ class Promoter:
     def _sync(self, switch: Switch) -> SyncReport:
         switch.settle()
         rebuilt = switch.rebuild()
-        restore(switch, self.clock.now())
+        restore_staging_and_canary(switch, self.clock.now())
         canary_ended = self._guard_canary(switch)  # before the registry is needed: it may be away
         finish_writes(self.journal, self.registry)
-        this_round = _Round(self, switch)
-        return SyncReport(tuple(this_round.decide(this_round.read())), rebuilt, canary_ended)
+        snapshot = self._snapshot()
+        decisions = self._answer(switch, snapshot, snapshot.requests(self.journal.view().production))
+        return SyncReport(tuple(decisions), rebuilt, canary_ended)
 
     def _guard_canary(self, switch: Switch) -> str:
         moment = self.clock.now()
@@ -185,6 +183,53 @@ class Promoter:
         stop_canary(switch, run, moment, requester=BY_GUARD, reason=reason, figures=report.to_json())
         return reason
 
+    def _snapshot(self) -> RegistrySnapshot:
+        """The registry as it is now; whoever showed a token is noted."""
+        versions = self.registry.versions()
+        take_tokens(self.journal, self.registry, versions, self.settings.promotion.allowed_requesters)
+        return RegistrySnapshot.of(versions, self.journal.view())
+
+    def _answer(self, switch: Switch, snapshot: RegistrySnapshot, asked: RegistryRequests) -> list[Decision]:
+        """Decide on everything, requests after plain refusals, and write back what is then true."""
+        if asked.left_staging:
+            empty_staging(switch)
+        decisions = [refuse(switch, _refusal(snapshot, change)) for change in asked.refusals]
+        decider = self._decider(switch)
+        decisions += [
+            carry_out(switch, decider.decide(snapshot.versions[request.version], request)) for request in asked.requests
+        ]
+        accepted = {decision.stage: decision.version for decision in decisions if decision.accepted}
+        staging = accepted.get(Stage.STAGING, None if asked.left_staging else snapshot.staging)
+        self._write_back(snapshot, staging, decisions)
+        if Stage.PRODUCTION in accepted:
+            tidy(switch.client, self.settings.app, self.journal, self.settings.publish)
+        return decisions
+
+    def _write_back(self, snapshot: RegistrySnapshot, staging: int | None, decisions: Sequence[Decision]) -> None:
+        """staging: the version that is in Staging now."""
+        snapshot, production = self._served_version(snapshot)
+        after = decided_state(snapshot.before, snapshot.now, production, None if staging == production else staging)
+        moment = self.clock.now()
+        comments = {decision.version: decision.comment(moment) for decision in decisions}
+        write = RegistryWrite(snapshot.now, after, comments)
+        reason = "; ".join(f"version {decision.version} {decision.verdict}" for decision in decisions)
+        plan_write(self.journal, write, requester=BY_SLATE, reason=reason)
+        finish_writes(self.journal, self.registry)
+        if write:
+            check_resolution(self.registry, production)
+
+    def _served_version(self, snapshot: RegistrySnapshot) -> tuple[RegistrySnapshot, int | None]:
+        """The version whose release is served; where somebody deleted it, it is registered again."""
+        entry = self.journal.view().production
+        number = snapshot.version_of(entry)
+        if entry is None or number is not None:
+            return snapshot, number
+        version = register_again(self.registry, str(entry.release_id))
+        return (snapshot, None) if version is None else (snapshot.with_new_version(version.number), version.number)
+
+    def _decider(self, switch: Switch) -> Decider:
+        return Decider(self.settings, self.home, self.registry, switch, self.clock)
+
     @contextmanager
     def _switch(self) -> Iterator[Switch]:
         batch_size = self.settings.publish.batch_size
@@ -192,158 +237,7 @@ class Promoter:
             yield switch
 
 
-class _Round:
-    """One look at the registry, the decisions that follow, and one write back."""
-
-    def __init__(self, promoter: Promoter, switch: Switch) -> None:
-        self._promoter = promoter
-        self._switch = switch
-        self._journal = promoter.journal
-        self._registry = promoter.registry
-        self._allowed = promoter.settings.promotion.allowed_requesters
-        versions = self._registry.versions()
-        take_tokens(self._journal, self._registry, versions, self._allowed)
-        self._versions = {version.number: version for version in versions}
-        self._now = state_of(versions)
-        self._before = self._baseline()
-        self._staging = self._before.in_stage(Stage.STAGING)
-
-    def read(self) -> RegistryRequests:
-        """What was asked for since the last round."""
-        entry = self._served()
-        deleted = entry.version if entry else None
-        return read_requests(self._before, self._now, self._production() or deleted, self._staging)
-
-    def decide(self, asked: RegistryRequests) -> list[Decision]:
-        """Decide on everything, requests after plain refusals, and write back what is then true."""
-        if asked.left_staging:
-            self._staging = None
-            put_in_staging(self._switch, None)
-            self._journal.append(Note(Action.STAGE, Phase.DONE, requester=BY_SLATE, reason="Taken out of Staging."))
-        decisions = [self._refuse(_refusal(self._versions, refusal)) for refusal in asked.refusals]
-        decisions += [self._decide(request) for request in asked.requests]
-        self._write_back(decisions)
-        if any(decision.accepted and decision.stage is Stage.PRODUCTION for decision in decisions):
-            settings = self._promoter.settings
-            tidy(self._switch.client, settings.app, self._journal, settings.publish)
-        return decisions
-
-    def vet(self, version: Version, request: PromotionRequest) -> Vetted:
-        """What the gates say of a version that asks for this stage; nothing of one that has no release."""
-        return Vetted(self._switch, version, self._gates(version, request) if version.release_id else ())
-
-    def _baseline(self) -> RegistryState:
-        """The registry as we last knew it; on first contact, everything in it is new."""
-        view = self._journal.view()
-        known = view.registry_state
-        if known is not None:
-            return known
-        return self._now if view.production else RegistryState()
-
-    def _served(self) -> Entry | None:
-        return self._journal.view().production
-
-    def _production(self) -> int | None:
-        """The version whose release is served; None when nothing is, or when its version was deleted."""
-        entry = self._served()
-        if entry is None:
-            return None
-        holding = [number for number, version in self._versions.items() if version.release_id == entry.release_id]
-        return entry.version if entry.version in holding else max(holding, default=None)
-
-    def _decide(self, request: PromotionRequest) -> Decision:
-        version = self._versions[request.version]
-        requester = self._requester(request)
-        decision = Decision(
-            version.number, request.stage, False, "", version.release_id, version.generation_id, requester
-        )
-        forbidden = why_not(requester, self._allowed)
-        if forbidden:
-            return self._refuse(replace(decision, reason=forbidden))
-        if not version.release_id:
-            reason = "It was not made by `slate register`, so there is no release behind it."
-            return self._refuse(replace(decision, reason=reason))
-        if self._is_served(version):
-            asked_in_vain = replace(decision, reason="Its release is in production already.")
-            if request.stage is Stage.PRODUCTION:
-                return replace(asked_in_vain, accepted=True)
-            return self._refuse(asked_in_vain)
-        gates = self._gates(version, request)
-        reason = " ".join(gate.sentence for gate in gates if not gate.passed)
-        if reason:
-            return self._refuse(replace(decision, reason=reason, gates=gates))
-        return self._accept(replace(decision, accepted=True, reason="Every gate was passed.", gates=gates))
-
-    def _requester(self, request: PromotionRequest) -> str:
-        if request.requester != BY_REGISTRY:
-            return request.requester
-        return of_registry(self._journal.view(), request.version, self._promoter.clock.now())
-
-    def _is_served(self, version: Version) -> bool:
-        entry = self._served()
-        return entry is not None and entry.release_id == version.release_id
-
-    def _gates(self, version: Version, request: PromotionRequest) -> tuple[Gate, ...]:
-        try:
-            bundle = OpenBundle(kept_bundle(self._registry, version))
-            entry = self._served()
-            champion = OpenBundle(self._switch.bundles.path(str(entry.release_id))) if entry else None
-        except ArtefactError as error:
-            return (Gate("artefacts", passed=False, sentence=error.problem),)
-        parity = self._promoter.home.parity / self._promoter.settings.app
-        candidate = Candidate(
-            version, bundle, request.stage, self._published, champion, request.allow_dirty, request.accepted, parity
-        )
-        return evaluate_gates(candidate, self._promoter.settings, clock=self._promoter.clock)
-
-    def _published(self, release: Release) -> FeatureReader:
-        """Reads the release's values, after they were published: nothing that is served changes by it."""
-        app, client = self._promoter.settings.app, self._switch.client
-        publish_release(client, app, release, self._switch.batch_size)
-        return RedisFeatureReader(client, app, release.generation_id, release.schemas, release.catalogue.ids)
-
-    def _accept(self, decision: Decision) -> Decision:
-        if decision.stage is Stage.STAGING:
-            put_in_staging(self._switch, Staged(decision.release_id, decision.generation_id))
-            self._staging = decision.version
-            self._journal.append(decision.note(Action.STAGE, Phase.DONE))
-            return decision
-        try:
-            # Urgent: its values were published, and read back, for the gate of parity a moment ago.
-            self._switch.move(decision.note(Action.PROMOTE, Phase.INTENT), urgent=True)
-        except PointerMoved:
-            reason = "The release was switched by somebody else while this was decided: ask again if still wanted."
-            return self._refuse(replace(decision, accepted=False, reason=reason))
-        return decision
-
-    def _refuse(self, decision: Decision) -> Decision:
-        self._journal.append(decision.note(Action.REFUSE, Phase.DONE))
-        return decision
-
-    def _write_back(self, decisions: list[Decision]) -> None:
-        production = self._production() or self._restored()
-        staging = None if self._staging == production else self._staging
-        after = decided_state(self._before, self._now, production, staging)
-        moment = self._promoter.clock.now()
-        remarks = {decision.version: decision.remark(moment) for decision in decisions}
-        reason = "; ".join(f"version {decision.version} {decision.verdict}" for decision in decisions)
-        write = Write(self._now, after, remarks)
-        plan_write(self._journal, write, requester=BY_SLATE, reason=reason)
-        finish_writes(self._journal, self._registry)
-        if write:
-            check_resolution(self._registry, production)
-
-    def _restored(self) -> int | None:
-        """Register the release that is served again, where somebody deleted its version."""
-        entry = self._served()
-        version = register_again(self._registry, str(entry.release_id)) if entry else None
-        if version is None:
-            return None
-        self._now = RegistryState({**self._now.stages, version.number: Stage.NONE}, self._now.aliases)
-        return version.number
-
-
-def _refusal(versions: dict[int, Version], refusal: RefusedChange) -> Decision:
-    version = versions.get(refusal.version)
+def _refusal(snapshot: RegistrySnapshot, change: RefusedChange) -> Decision:
+    version = snapshot.versions.get(change.version)
     release_id, generation_id = (version.release_id, version.generation_id) if version else ("", "")
-    return Decision(refusal.version, refusal.stage, False, refusal.reason, release_id, generation_id, BY_SLATE)
+    return Decision(change.version, change.stage, False, change.reason, release_id, generation_id, BY_SLATE)

@@ -21,29 +21,31 @@ from release.registry.requests import BY_REGISTRY
 TOKEN_VARIABLE = "SLATE_TOKEN"  # noqa: S105 - where the token is, not a token
 UNKNOWN_TOKEN = "token:unknown"  # noqa: S105 - the hash of what may be a mistyped password is written nowhere
 BY_TRAINING = "training"
+BY_SLATE = "slate"
+BY_GUARD = "guard"
 TOKEN_HOLDS = timedelta(minutes=10)  # from tag to stage is a minute in the UI; longer means that it was left behind
 
 
-def hashed(token: str) -> str:
+def hashed_token(token: str) -> str:
     """A token as the allow list and the journal name it."""
     return f"token:{hashlib.sha256(token.encode()).hexdigest()}"
 
 
-def of_token(token: str, allowed: Collection[str]) -> str:
+def requester_of_token(token: str, allowed: Collection[str]) -> str:
     """The requester that a token stands for."""
-    name = hashed(token.strip())
+    name = hashed_token(token.strip())
     return name if name in allowed else UNKNOWN_TOKEN
 
 
-def of_command_line(allowed: Collection[str]) -> str:
+def command_line_requester(allowed: Collection[str]) -> str:
     """Whoever types: the token in SLATE_TOKEN where there is a list to find it on, else the user of this process."""
     token = os.environ.get(TOKEN_VARIABLE)
     if token and allowed:
-        return of_token(token, allowed)
+        return requester_of_token(token, allowed)
     return f"cli:{_user()}"
 
 
-def why_not(requester: str, allowed: Collection[str]) -> str:
+def reason_not_allowed(requester: str, allowed: Collection[str]) -> str:
     """Why this requester may not promote; empty where they may, as everybody may without a list.
 
     A training asks in the name of params.yaml, which also holds the list.
@@ -54,20 +56,20 @@ def why_not(requester: str, allowed: Collection[str]) -> str:
         BY_REGISTRY: f"MLflow does not say who asked: set the tag `{TOKEN_TAG}` on the version, then the stage again",
         UNKNOWN_TOKEN: "The token is not on the list",
     }
-    found = known.get(requester, f"`{requester}` is not on the list")
-    return f"{found} (promotion.allowed_requesters in params.yaml)."
+    reason = known.get(requester, f"`{requester}` is not on the list")
+    return f"{reason} (promotion.allowed_requesters in params.yaml)."
 
 
 def take_tokens(journal: NoteBook, registry: Registry, versions: Sequence[Version], allowed: Collection[str]) -> None:
     """Note for whom each token on a version stands, and take it away."""
     for version in versions:
         if version.token:
-            requester = of_token(version.token, allowed)
+            requester = requester_of_token(version.token, allowed)
             journal.append(Note(Action.IDENTIFY, Phase.DONE, version=version.number, requester=requester))
             registry.take_token(version.number)
 
 
-def of_registry(view: JournalView, version: int, now: datetime) -> str:
+def requester_in_registry(view: JournalView, version: int, now: datetime) -> str:
     """Who asks for a version in the registry: by the token that was shown for it since it was last decided on."""
     shown = view.tokens.get(version)
     return shown.requester if shown and now - shown.ts <= TOKEN_HOLDS else BY_REGISTRY

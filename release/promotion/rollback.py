@@ -15,7 +15,7 @@ from contracts.settings.quick_params import RollbackParams
 from feature_store.online.pointer import Pointer
 from release.journal.entries import Action, Entry, Note, NoteBook, Phase
 from release.promotion.switch import Switch, open_switch
-from release.promotion.write_back import Write, finish_writes, plan_write
+from release.promotion.write_back import RegistryWrite, finish_writes, plan_write
 from release.registry.registry import Registry
 from release.registry.state import Stage, decided_state
 
@@ -104,7 +104,8 @@ def _plan(journal: NoteBook, target: Entry, requester: str) -> None:
     if before is None:
         return
     after = decided_state(before, before, target.version, before.in_stage(Stage.STAGING))
-    plan_write(journal, Write(before, after), requester=requester, reason=f"Rolled back to {target.release_id}.")
+    write, reason = RegistryWrite(before, after), f"Rolled back to {target.release_id}."
+    plan_write(journal, write, requester=requester, reason=reason)
 
 
 def _tell_registry(home: Home, app: str, journal: NoteBook) -> str:

@@ -19,8 +19,8 @@ DECISION_MARK = "\n\n**Decision** "  # what comes after it in a version's descri
 
 
 @dataclass(frozen=True)
-class Remark:
-    """What is written on one version: tags, and the last paragraph of its description."""
+class VersionComment:
+    """What is written on one version: tags, and the last paragraph of its description (`decision`)."""
 
     tags: dict[str, str]
     decision: str
@@ -30,34 +30,34 @@ class Remark:
 
 
 @dataclass(frozen=True)
-class Write:
-    """One write: the difference between two states, and remarks on versions."""
+class RegistryWrite:
+    """One write: the difference between two states, and comments on versions."""
 
     before: RegistryState
     after: RegistryState
-    remarks: dict[int, Remark] = field(default_factory=dict)
+    comments: dict[int, VersionComment] = field(default_factory=dict)
 
     @property
-    def difference(self) -> RegistryUpdate:
+    def update(self) -> RegistryUpdate:
         return RegistryUpdate.between(self.before, self.after)
 
     def __bool__(self) -> bool:
-        return bool(self.difference or self.remarks)
+        return bool(self.update or self.comments)
 
     def to_json(self) -> dict[str, Any]:
-        remarks = {str(version): remark.to_json() for version, remark in self.remarks.items()}
-        return {"before": self.before.to_json(), "after": self.after.to_json(), "remarks": remarks}
+        comments = {str(version): comment.to_json() for version, comment in self.comments.items()}
+        return {"before": self.before.to_json(), "after": self.after.to_json(), "remarks": comments}
 
     @classmethod
-    def from_json(cls, value: dict[str, Any]) -> Write:
+    def from_json(cls, value: dict[str, Any]) -> RegistryWrite:
         return cls(
             RegistryState.from_json(value["before"]),
             RegistryState.from_json(value["after"]),
-            {int(version): Remark(**remark) for version, remark in value["remarks"].items()},
+            {int(version): VersionComment(**comment) for version, comment in value["remarks"].items()},
         )
 
 
-def plan_write(journal: NoteBook, write: Write, *, requester: str, reason: str) -> None:
+def plan_write(journal: NoteBook, write: RegistryWrite, *, requester: str, reason: str) -> None:
     """Note what is to be written; where nothing differs, note what was seen, if it was not known yet."""
     if write:
         action, phase = Action.REGISTRY_WRITE, Phase.INTENT
@@ -74,25 +74,25 @@ def finish_writes(journal: NoteBook, registry: Registry) -> None:
     Raises RegistryUnavailable when the registry is away: what is left stays noted.
     """
     for intent in journal.view().open_intents(Action.REGISTRY_WRITE):
-        write = Write.from_json(intent.figures)
+        write = RegistryWrite.from_json(intent.figures)
         registry.write(write.before, write.after)
-        _write_remarks(registry, write)
+        _write_comments(registry, write)
         registry.write_journal_head(journal.append(intent.note.ended(Phase.DONE, intent)).head)
 
 
-def _write_remarks(registry: Registry, write: Write) -> None:
+def _write_comments(registry: Registry, write: RegistryWrite) -> None:
     versions = {version.number: version for version in registry.versions()}
-    for number, remark in write.remarks.items():
+    for number, comment in write.comments.items():
         if number in versions:
             own_words = versions[number].description.partition(DECISION_MARK)[0]
-            registry.annotate(number, remark.tags, own_words + DECISION_MARK + remark.decision)
+            registry.annotate(number, comment.tags, own_words + DECISION_MARK + comment.decision)
 
 
 def check_resolution(registry: Registry, production: int | None) -> None:
     """Raise RegistryError when `models:/<app>/Production` is not the version that is served."""
-    found = registry.resolved(Stage.PRODUCTION)
-    if found != production:
+    resolved = registry.resolved(Stage.PRODUCTION)
+    if resolved != production:
         raise RegistryError(
-            f"models:/{registry.app}/Production is version {found}; version {production} was written.",
+            f"models:/{registry.app}/Production is version {resolved}; version {production} was written.",
             "Somebody changed it in the same moment: run `slate sync` again, which decides on that change.",
         )

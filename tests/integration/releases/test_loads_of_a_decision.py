@@ -16,6 +16,7 @@ from feature_store.readers.offline_reader import OfflineFeatureReader
 from feature_store.values.values import FeatureValues
 from recommender.ranking.ranker import Ranker
 from release.bundle import manifest
+from release.promotion.canary_control import start_canary
 from release.registry.state import Stage
 from tests.promotion_worlds import FOREIGN_WARNINGS, Studio
 
@@ -68,6 +69,12 @@ def test_a_decision_on_staging_reads_each_part_once(studio: Studio, loads: Loads
     decision = studio.promoter.promote(1, Stage.STAGING, requester="ada")
     assert decision.accepted
     assert of(loads, decision.release_id) == SERVED | PUBLISHED
+
+
+def test_the_start_of_a_canary_reads_each_part_once(studio: Studio, loads: Loads) -> None:
+    assert studio.promoter.promote(1, requester="ada").accepted
+    run = start_canary(studio.promoter, 2, 0.1, requester="ada")
+    assert of(loads, run.canary.release_id) == SERVED | PUBLISHED
 
 
 def test_golden_queries_are_read_once_for_their_answers_and_for_their_times(

@@ -10,14 +10,14 @@ import pytest
 from contracts.clock import FixedClock
 from release.journal.journal import Action, Journal
 from release.promotion.promotion import Promoter
-from release.promotion.requesters import TOKEN_HOLDS, UNKNOWN_TOKEN, hashed
+from release.promotion.requesters import TOKEN_HOLDS, UNKNOWN_TOKEN, hashed_token
 from release.promotion.rollback import roll_back
 from release.registry.state import Stage
 from tests.promotion_worlds import FOREIGN_WARNINGS, Studio
 
 pytestmark = FOREIGN_WARNINGS
 TOKEN = "correct horse battery staple"
-ADA = hashed(TOKEN)
+ADA = hashed_token(TOKEN)
 PRODUCTION = Stage.PRODUCTION
 
 
@@ -80,7 +80,7 @@ def test_a_wrong_token_is_refused_taken_away_and_not_even_its_hash_is_kept(guard
     )  # fmt: skip
     assert "slate.token" not in tags(guarded, 1)
     assert "password123" not in everything_written(guarded)
-    assert hashed("password123") not in everything_written(guarded)
+    assert hashed_token("password123") not in everything_written(guarded)
 
 
 def test_a_token_is_good_for_one_request(guarded: Studio) -> None:

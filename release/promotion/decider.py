@@ -1,0 +1,90 @@
+"""Decides on one request: who asks, what the gates say, and what follows from it. Nothing that is served changes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from contracts.clock import Clock
+from contracts.errors import ArtefactError
+from contracts.features import FeatureReader
+from contracts.home import Home
+from contracts.settings.settings import Settings
+from feature_store.readers.online_reader import RedisFeatureReader
+from release.bundle.bundle import Release
+from release.bundle.open_bundle import OpenBundle
+from release.bundle.publication import publish_release
+from release.gates.candidate import Candidate
+from release.gates.gate import Gate, failure_sentences
+from release.gates.gates import evaluate_gates
+from release.promotion.decision import IN_PRODUCTION_ALREADY, NOT_REGISTERED, Decision
+from release.promotion.requesters import reason_not_allowed, requester_in_registry
+from release.promotion.switch import Switch
+from release.registry.kept_bundle import kept_bundle
+from release.registry.registry import Registry, Version
+from release.registry.requests import BY_REGISTRY, PromotionRequest
+from release.registry.state import Stage
+
+
+@dataclass(frozen=True)
+class Decider:
+    """Decides what a version may do. switch: of whoever holds the turn; a release's values are published through it."""
+
+    settings: Settings
+    home: Home
+    registry: Registry
+    switch: Switch
+    clock: Clock
+
+    def decide(self, version: Version, request: PromotionRequest) -> Decision:
+        """Whether the version may go where it is wanted, and why."""
+        requester = self._requester(request)
+        refused = Decision(
+            version.number, request.stage, False, "", version.release_id, version.generation_id, requester
+        )
+        not_allowed = reason_not_allowed(requester, self.settings.promotion.allowed_requesters)
+        if not_allowed:
+            return replace(refused, reason=not_allowed)
+        if not version.release_id:
+            return replace(refused, reason=NOT_REGISTERED)
+        if self._is_served(version):
+            accepted = request.stage is Stage.PRODUCTION
+            return replace(refused, accepted=accepted, reason=IN_PRODUCTION_ALREADY, changes_nothing=True)
+        gates = self.gates(version, request)
+        failures = failure_sentences(gates)
+        return replace(refused, accepted=not failures, reason=failures or "Every gate was passed.", gates=gates)
+
+    def gates(self, version: Version, request: PromotionRequest) -> tuple[Gate, ...]:
+        """What every gate says; its bundle is brought from the registry where this machine does not keep it."""
+        try:
+            candidate = self._candidate(version, request)
+        except ArtefactError as error:
+            return (Gate("artefacts", passed=False, sentence=error.problem),)
+        return evaluate_gates(candidate, self.settings, clock=self.clock)
+
+    def _candidate(self, version: Version, request: PromotionRequest) -> Candidate:
+        entry = self.switch.journal.view().production
+        return Candidate(
+            version,
+            OpenBundle(kept_bundle(self.registry, version)),
+            request.stage,
+            self._published,
+            champion=OpenBundle(self.switch.bundles.path(str(entry.release_id))) if entry else None,
+            allow_dirty=request.allow_dirty,
+            accepted=request.accepted,
+            parity=self.home.parity / self.settings.app,
+        )
+
+    def _published(self, release: Release) -> FeatureReader:
+        """Reads the release's values, after they were published."""
+        app, client = self.settings.app, self.switch.client
+        publish_release(client, app, release, self.switch.batch_size)
+        return RedisFeatureReader(client, app, release.generation_id, release.schemas, release.catalogue.ids)
+
+    def _requester(self, request: PromotionRequest) -> str:
+        if request.requester != BY_REGISTRY:
+            return request.requester
+        return requester_in_registry(self.switch.journal.view(), request.version, self.clock.now())
+
+    def _is_served(self, version: Version) -> bool:
+        entry = self.switch.journal.view().production
+        return entry is not None and entry.release_id == version.release_id
