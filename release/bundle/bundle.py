@@ -7,7 +7,7 @@
 <bundle>/values/                      the feature values as of the end of the data: the first generation
 <bundle>/measured/                    candidates/ index/ ranking/ fitted before the test window: what was measured;
                                       window.json: where that window starts and ends; from format version 2 on the
-                                      window itself (see release.measured_window)
+                                      window itself (see release.evaluation.measured_window)
 <bundle>/rules.json                   how a request is answered: quotas, thresholds, weights
 <bundle>/golden/                      requests, the values they need, and the answers expected
 <bundle>/evaluation.json              how good it is; validation.json: how clean its data was
@@ -113,19 +113,21 @@ class Release:
 
         Raises ArtefactError when one is damaged, ReleaseMismatch printing both fingerprints when two disagree.
         """
-        found = load_generators(fit.candidates)
-        index = VectorIndex.load(fit.index, found.catalogue.ids)
+        generators = load_generators(fit.candidates)
+        index = VectorIndex.load(fit.index, generators.catalogue.ids)
         ranker = Ranker.load(fit.ranking)
-        _check_ranker(fit.ranking, ranker, {"generators": found.fingerprint, "feature schemas": schemas.fingerprint})
+        _check_ranker(
+            fit.ranking, ranker, {"generators": generators.fingerprint, "feature schemas": schemas.fingerprint}
+        )
         computed = on_demand_names(ranker.feature_names)
-        ranker.check_features(feature_names(schemas, sorted(found.by_name), computed))
-        _check_quotas(request, found)
+        ranker.check_features(feature_names(schemas, sorted(generators.by_name), computed))
+        _check_quotas(request, generators)
         return cls(
             release_id=manifest.release_id if manifest else UNRELEASED,
             generation_id=generation_id,
             as_of=as_of,
-            catalogue=found.catalogue,
-            generators={name: _through_index(generator, index) for name, generator in found.by_name.items()},
+            catalogue=generators.catalogue,
+            generators={name: _through_index(generator, index) for name, generator in generators.by_name.items()},
             index=index,
             ranker=ranker,
             schemas=schemas,
@@ -274,10 +276,10 @@ def _check_quotas(request: RequestSettings, generators: GeneratorSet) -> None:
 
 def _check_ranker(folder: Path, ranker: Ranker, used_with: Mapping[str, str]) -> None:
     for part, expected in used_with.items():
-        found = ranker.built_with.get(part, "nothing")
-        if found != expected:
+        trained_with = ranker.built_with.get(part, "nothing")
+        if trained_with != expected:
             raise ReleaseMismatch(
-                f"The ranker {folder} was trained with {part} {found}, but is used with {part} {expected}.",
+                f"The ranker {folder} was trained with {part} {trained_with}, but is used with {part} {expected}.",
                 "They belong to different releases. Run `dvc repro ranking`, or check out one release: "
                 "`git checkout release/<id> && dvc checkout`.",
             )
@@ -285,7 +287,7 @@ def _check_ranker(folder: Path, ranker: Ranker, used_with: Mapping[str, str]) ->
 
 def _check_described(release: Release, manifest: Manifest, folder: Path) -> None:
     """Refuse a bundle whose parts are whole, but not those that the manifest describes."""
-    found = {
+    loaded = {
         "generation_id": release.generation_id,
         "catalogue": Catalogue.load(folder / CATALOGUE).fingerprint,
         "features": release.feature_order,
@@ -301,7 +303,7 @@ def _check_described(release: Release, manifest: Manifest, folder: Path) -> None
         "measured artefacts": manifest.artefacts.get("measured"),
         "dimensions": manifest.dimensions,
     }
-    for name, value in found.items():
+    for name, value in loaded.items():
         if value != described[name]:
             raise ReleaseMismatch(f"{folder}: {name} is {value}, the manifest says {described[name]}.", REBUILD)
 
@@ -311,6 +313,6 @@ def check_evaluation(folder: Path, schemas: FeatureSchemas, request: RequestSett
     card = read_json(folder / EVALUATION)
     with reading(folder / EVALUATION):
         named = dict(card.get(BUILT_WITH, {}))
-    found = measured_with(FittedArtefacts.below(folder / MEASURED), schemas, request)
+    measured = measured_with(FittedArtefacts.below(folder / MEASURED), schemas, request)
     for part in sorted(named):
-        check_built_with(f"evaluation {folder / EVALUATION}", named, part, found.get(part, "nothing"))
+        check_built_with(f"evaluation {folder / EVALUATION}", named, part, measured.get(part, "nothing"))

@@ -119,9 +119,9 @@ def check_files(folder: Path, manifest: Manifest) -> None:
 
     Raises ReleaseMismatch naming the first file that is missing, extra or different, with both fingerprints.
     """
-    found = list_files(folder)
-    for name in sorted(found.keys() | manifest.files.keys()):
-        expected, actual = manifest.files.get(name, "no such file"), found.get(name, "no such file")
+    actual_files = list_files(folder)
+    for name in sorted(actual_files.keys() | manifest.files.keys()):
+        expected, actual = manifest.files.get(name, "no such file"), actual_files.get(name, "no such file")
         if actual != expected:
             raise ReleaseMismatch(
                 f"{folder / name}: {MANIFEST} of {manifest.release_id} says {expected}, found {actual}.", REBUILD

@@ -63,14 +63,14 @@ def name_parts(folder: Path) -> None:
 
 
 def _check_parts(folder: Path, manifest: Manifest) -> None:
-    queries, found = folder / GOLDEN / QUERIES, part_fingerprints(manifest.files)
+    queries, actual = folder / GOLDEN / QUERIES, part_fingerprints(manifest.files)
     named = _read(queries).get(BUILT_WITH)
     if named is None and manifest.format_version < NAMED_SINCE_VERSION:
         return
     with reading(queries):
         expected = dict(named or {})
-    for part in sorted(found.keys() | expected.keys()):
-        here, there = found.get(part, "missing"), expected.get(part, "nothing")
+    for part in sorted(actual.keys() | expected.keys()):
+        here, there = actual.get(part, "missing"), expected.get(part, "nothing")
         if here != there:
             raise ReleaseMismatch(
                 f"{folder / part} is {here}, but the golden queries were made with {part} {there}.",

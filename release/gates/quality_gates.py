@@ -1,7 +1,8 @@
 """Gates on quality: against fixed floors, and against the release in production on the same people.
 
-The floors come from what was measured when the release was built. The comparison is made anew (release.comparison), and
-is of people: differences per person, their mean, and the 95% interval of a paired bootstrap.
+The floors come from what was measured when the release was built. The comparison is made anew
+(`release.evaluation.comparison`), and is of people: differences per person, their mean, and the 95% interval of a
+paired bootstrap.
 """
 
 from __future__ import annotations

@@ -131,9 +131,9 @@ class _Registration:
     def _experiment(self) -> str:
         """The application's experiment; its artefacts lie under SLATE_HOME unless a server keeps them."""
         with self._registry.connection.speaking() as client:
-            found = client.get_experiment_by_name(self._registry.app)
-            if found is not None:
-                return str(found.experiment_id)
+            experiment = client.get_experiment_by_name(self._registry.app)
+            if experiment is not None:
+                return str(experiment.experiment_id)
             folder = (self._registry.home.mlflow_artifacts / self._registry.app).absolute()
             location = None if self._registry.connection.is_remote else folder.as_uri()
             return str(client.create_experiment(self._registry.app, artifact_location=location))

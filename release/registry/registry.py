@@ -99,8 +99,8 @@ class Registry:
         with self.connection.speaking() as client:
             aliases = self._aliases(client)
             # Deleted versions do not come back from a search.
-            found = client.search_model_versions(f"name='{self.app}'", max_results=10_000)
-            versions = [_version(client, self.app, raw, aliases) for raw in found]
+            raw_versions = client.search_model_versions(f"name='{self.app}'", max_results=10_000)
+            versions = [_version(client, self.app, raw, aliases) for raw in raw_versions]
         return sorted(versions, key=lambda version: version.number)
 
     def state(self) -> RegistryState:
