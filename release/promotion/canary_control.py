@@ -26,6 +26,7 @@ from release.gates.gate import failure_sentences
 from release.journal.journal import CanaryStep, Journal
 from release.promotion.decision import IN_PRODUCTION_ALREADY, NOT_REGISTERED, Decision
 from release.promotion.execution import refuse
+from release.promotion.promotion_lock import promotion_lock
 from release.promotion.staging_and_canary import (
     CanaryChange,
     change_canary,
@@ -34,7 +35,6 @@ from release.promotion.staging_and_canary import (
     stop_canary,
 )
 from release.promotion.switch import Switch, open_switch
-from release.promotion.turns import turn
 from release.promotion.write_back import finish_writes
 from release.registry.registry import Version
 from release.registry.state import Stage
@@ -70,7 +70,7 @@ class CanaryControl:
     def change_share(self, share: float, *, requester: str, reason: str = "") -> CanaryRun:
         """Give the running canary another share of people: who is in the smaller share is in the larger, too."""
         _check_share(share)
-        with turn(self.home), self._switch() as switch:
+        with promotion_lock(self.home), self._switch() as switch:
             restore_staging_and_canary(switch, self.clock.now())
             run = self._running()
             if len(run.segments) >= MOST_SEGMENTS:
@@ -85,7 +85,7 @@ class CanaryControl:
             return self._running()
 
     def stop(self, *, requester: str, reason: str = "") -> CanaryRun:
-        """Give everybody the release in production again, at once: nobody else's turn is waited for."""
+        """Give everybody the release in production again, at once: nobody else's lock is waited for."""
         with self._switch() as switch:
             why = reason or f"Stopped by {requester}."
             stop_canary(switch, self._running(), self.clock.now(), requester=requester, reason=why)

@@ -27,7 +27,10 @@ from release.registry.state import Stage
 
 @dataclass(frozen=True)
 class Decider:
-    """Decides what a version may do. switch: of whoever holds the turn; a release's values are published through it."""
+    """Decides what a version may do.
+
+    switch: of whoever holds the promotion lock; a release's values are published through it.
+    """
 
     settings: Settings
     home: Home

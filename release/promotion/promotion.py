@@ -28,11 +28,11 @@ from release.promotion.collecting import tidy
 from release.promotion.decider import Decider
 from release.promotion.decision import Decision
 from release.promotion.execution import carry_out, empty_staging, refuse
+from release.promotion.promotion_lock import promotion_lock
 from release.promotion.registry_snapshot import RegistrySnapshot
 from release.promotion.requesters import BY_GUARD, BY_SLATE, BY_TRAINING, reason_not_allowed, take_tokens
 from release.promotion.staging_and_canary import restore_staging_and_canary, stop_canary
 from release.promotion.switch import Switch, open_switch
-from release.promotion.turns import turn
 from release.promotion.write_back import RegistryWrite, check_resolution, finish_writes, plan_write
 from release.registry.registration import register_again
 from release.registry.registry import Registry, Version
@@ -65,7 +65,7 @@ class SyncReport:
 
 @dataclass(frozen=True)
 class EvaluatedVersion:
-    """A version and what the gates say of it, with the switch of whoever holds the turn."""
+    """A version and what the gates say of it, with the switch of whoever holds the promotion lock."""
 
     switch: Switch
     version: Version
@@ -125,7 +125,7 @@ class Promoter:
 
     @contextmanager
     def evaluating(self, number: int, stage: Stage, requester: str) -> Iterator[EvaluatedVersion]:
-        """Hold the turn, after everything that was asked for before, with one version and its gates for a stage.
+        """Hold the promotion lock, with one version and its gates for a stage, after what was asked for before.
 
         A version that has no release has no gates. Raises PromotionRefused when the requester may not promote,
         RegistryError when there is no such version.
@@ -162,7 +162,7 @@ class Promoter:
         )
 
     def _sync(self, switch: Switch) -> SyncReport:
-        switch.settle()
+        switch.close_open_intents()
         rebuilt = switch.rebuild()
         restore_staging_and_canary(switch, self.clock.now())
         canary_ended = self._guard_canary(switch)  # before the registry is needed: it may be away
@@ -233,7 +233,7 @@ class Promoter:
     @contextmanager
     def _switch(self) -> Iterator[Switch]:
         batch_size = self.settings.publish.batch_size
-        with turn(self.home), open_switch(self.home, self.settings.app, self.journal, batch_size) as switch:
+        with promotion_lock(self.home), open_switch(self.home, self.settings.app, self.journal, batch_size) as switch:
             yield switch
 
 

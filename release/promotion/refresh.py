@@ -26,8 +26,8 @@ from release.bundle.code_version import code_fingerprint
 from release.bundle.manifest import Manifest, load_manifest
 from release.journal.journal import Action, Entry, Journal, Note, Phase
 from release.promotion.collecting import generations_to_keep, tidy
+from release.promotion.promotion_lock import promotion_lock
 from release.promotion.switch import Switch, open_switch
-from release.promotion.turns import turn
 
 
 @dataclass(frozen=True)
@@ -76,8 +76,8 @@ def refresh(
     ValidationFailed when their data did not pass; StoreError when publishing or the switch fails. What was served stays
     served then.
     """
-    with turn(home), open_switch(home, settings.app, journal, settings.publish.batch_size) as switch:
-        switch.settle_moves()
+    with promotion_lock(home), open_switch(home, settings.app, journal, settings.publish.batch_size) as switch:
+        switch.close_confirmed_intents()
         entry = _in_production(journal)
         bundle = switch.bundles.path(str(entry.release_id))
         manifest = load_manifest(bundle)

@@ -62,7 +62,7 @@ def roll_back(
     when the pointer cannot be moved. A registry that is away stops nothing: it is written by the next sync.
     """
     with open_switch(home, settings.app, journal, settings.publish.batch_size) as switch:
-        switch.settle_moves()
+        switch.close_confirmed_intents()
         view = journal.view()
         left, target = view.production, view.rollback_target(to)
         left_release_id = str(left.release_id) if left else ""
@@ -109,10 +109,10 @@ def _plan(journal: NoteBook, target: Entry, requester: str) -> None:
 
 
 def _tell_registry(home: Home, app: str, journal: NoteBook) -> str:
-    from release.promotion.turns import turn  # noqa: PLC0415 - nothing that the pointer's move has to wait for
+    from release.promotion.promotion_lock import promotion_lock  # noqa: PLC0415 - the pointer moves before it
 
     try:
-        with turn(home, REGISTRY_PATIENCE_S):
+        with promotion_lock(home, REGISTRY_PATIENCE_S):
             finish_writes(journal, Registry(home, app))
     except (RegistryError, Busy) as error:
         return error.problem

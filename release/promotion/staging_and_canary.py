@@ -98,7 +98,7 @@ def restore_staging_and_canary(switch: Switch, moment: datetime) -> None:
 
     What a killed process left open is settled first; a canary that ended with a move of the pointer is noted.
     """
-    _end_open_intents(switch)
+    _close_open_intents(switch)
     targets = read_serving_targets(switch.client, switch.app)
     view = switch.journal.view()  # read after the store: whoever ended a canary had noted the intent by then
     meant = _staged_by_journal(view)
@@ -152,7 +152,7 @@ def _restore_canary(switch: Switch, run: CanaryRun, stored: Canary | None) -> No
         return  # as above; the journal has it as failed
 
 
-def _end_open_intents(switch: Switch) -> None:
+def _close_open_intents(switch: Switch) -> None:
     """End the open intents about canaries: an end is carried out, for the rest the store shows whether it was."""
     for intent in switch.journal.view().open_intents(Action.CANARY):
         meant = _canary_of(intent)

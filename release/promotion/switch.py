@@ -61,15 +61,15 @@ class Switch:
         self.journal.append(note.ended(Phase.DONE, intent, epoch=moved.epoch))
         return moved
 
-    def settle_moves(self) -> None:
+    def close_confirmed_intents(self) -> None:
         """End as done the open intents that the pointer confirms: whoever moved it was killed before saying so."""
         pointer = self.pointer()
         for intent in _confirmed(pointer, self.journal.view()):
             self.journal.append(intent.note.ended(Phase.DONE, intent, epoch=(intent.epoch or 0) + 1))
 
-    def settle(self) -> None:
+    def close_open_intents(self) -> None:
         """End every open intent; call it only while nobody else can be at work on one, or a rollback at most."""
-        self.settle_moves()
+        self.close_confirmed_intents()
         for intent in self.journal.view().open_intents(*MOVES):
             reason = "Interrupted before the pointer moved."
             self.journal.append(intent.note.ended(Phase.FAILED, intent, reason=reason))
@@ -77,7 +77,7 @@ class Switch:
     def rebuild(self) -> Pointer | None:
         """Point at what the journal says is served, publishing it again if need be; None when that stands already.
 
-        A pointer that somebody moved a moment ago (a rollback waits for no turn) and is about to say so is left alone.
+        A pointer that somebody moved a moment ago (a rollback waits for no lock) and is about to say so is left alone.
         """
         pointer = self.pointer()
         view = self.journal.view()  # read after the pointer: whoever moved it had noted the intent by then

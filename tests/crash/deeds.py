@@ -10,9 +10,9 @@ from contracts.home import Home
 from contracts.settings.settings import Settings
 from release.journal.journal import Action, Journal, Note, Phase
 from release.promotion.collecting import collect_generations
+from release.promotion.promotion_lock import promotion_lock
 from release.promotion.rollback import roll_back
 from release.promotion.switch import Switch, open_switch
-from release.promotion.turns import turn
 from tests.crash.mortal import Death, doom
 from tests.crash.stage_set import Pair
 
@@ -28,17 +28,17 @@ def publish(settings: Settings, home: Home, pair: Pair) -> None:
 
 def promote(settings: Settings, home: Home, pair: Pair) -> None:
     """What a sync does: settle what somebody left, rebuild, and move the pointer to a release."""
-    with turn(home), _switch(settings, home) as switch:
-        switch.settle()
+    with promotion_lock(home), _switch(settings, home) as switch:
+        switch.close_open_intents()
         switch.rebuild()
-        with suppress(PointerMoved):  # a rollback waits for no turn
+        with suppress(PointerMoved):  # a rollback waits for no lock
             switch.move(Note(Action.PROMOTE, Phase.INTENT, *pair, version=1, requester=BY))
 
 
 def refresh(settings: Settings, home: Home, pair: Pair) -> None:
     """Another generation of the release that is served."""
-    with turn(home), _switch(settings, home) as switch:
-        switch.settle()
+    with promotion_lock(home), _switch(settings, home) as switch:
+        switch.close_open_intents()
         entry = switch.journal.view().production
         if entry is not None and entry.release_id == pair[0]:
             with suppress(PointerMoved):
@@ -53,15 +53,15 @@ def rollback(settings: Settings, home: Home, pair: Pair) -> None:
 
 def collect(settings: Settings, home: Home, pair: Pair) -> None:
     """Whatever generation is neither served nor kept leaves the store."""
-    with turn(home), _switch(settings, home) as switch:
-        switch.settle()
+    with promotion_lock(home), _switch(settings, home) as switch:
+        switch.close_open_intents()
         collect_generations(switch.client, switch.app, switch.journal.view(), settings.publish)
 
 
 def settle(settings: Settings, home: Home) -> None:
     """What the next sync begins with."""
-    with turn(home), _switch(settings, home) as switch:
-        switch.settle()
+    with promotion_lock(home), _switch(settings, home) as switch:
+        switch.close_open_intents()
         switch.rebuild()
 
 

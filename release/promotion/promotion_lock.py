@@ -1,4 +1,4 @@
-"""Taking turns: of all the processes that could decide on requests, one does so at a time."""
+"""The lock of promotions: of all the processes that could decide on requests, one does so at a time."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ PATIENCE_S = 300.0  # publishing a large generation takes minutes; longer means 
 
 
 @contextmanager
-def turn(home: Home, patience_s: float = PATIENCE_S) -> Iterator[None]:
-    """Hold the turn; raises Busy when somebody else keeps it longer than we wait."""
+def promotion_lock(home: Home, patience_s: float = PATIENCE_S) -> Iterator[None]:
+    """Hold the lock; raises Busy when somebody else keeps it longer than we wait."""
     home.root.mkdir(parents=True, exist_ok=True)
     lock = FileLock(home.root / "promotion.lock")
     try:
