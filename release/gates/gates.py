@@ -19,18 +19,18 @@ from release.bundle.bundle import Release
 from release.bundle.manifest import VALUES_FOLDER
 from release.bundle.open_bundle import OpenBundle
 from release.evaluation.summary import Bootstrap
-from release.gates.candidate import Candidate
 from release.gates.data_gates import DataGates
 from release.gates.gate import Gate
 from release.gates.latency import Timer, measure_latency
 from release.gates.quality_gates import QualityGates
+from release.gates.release_candidate import ReleaseCandidate
 from release.parity.parity_result import last_parity
 from release.parity.store_parity import Sample, check_parity
 from release.registry.state import Stage
 
 
 def evaluate_gates(
-    candidate: Candidate, settings: Settings, timer: Timer = time.perf_counter, clock: Clock | None = None
+    candidate: ReleaseCandidate, settings: Settings, timer: Timer = time.perf_counter, clock: Clock | None = None
 ) -> tuple[Gate, ...]:
     """Every gate that applies, in a fixed order.
 
@@ -46,7 +46,7 @@ def evaluate_gates(
     return (*sound, *_fitness(candidate, settings, clock)) if candidate.stage is Stage.PRODUCTION else sound
 
 
-def _soundness(candidate: Candidate, settings: Settings, timer: Timer) -> Iterator[Gate]:
+def _soundness(candidate: ReleaseCandidate, settings: Settings, timer: Timer) -> Iterator[Gate]:
     """What is asked for both stages."""
     yield _golden(candidate)
     yield _validation(candidate.bundle)
@@ -55,7 +55,7 @@ def _soundness(candidate: Candidate, settings: Settings, timer: Timer) -> Iterat
     yield _parity(candidate, settings.promotion.parity_sample)
 
 
-def _fitness(candidate: Candidate, settings: Settings, clock: Clock | None) -> Iterator[Gate]:
+def _fitness(candidate: ReleaseCandidate, settings: Settings, clock: Clock | None) -> Iterator[Gate]:
     """What is asked for Production alone."""
     yield _source(candidate)
     yield _logged_parity(candidate, settings.promotion)
@@ -67,12 +67,12 @@ def _fitness(candidate: Candidate, settings: Settings, clock: Clock | None) -> I
     yield from quality.evaluate(candidate.bundle, candidate.champion)
 
 
-def _artefacts(candidate: Candidate) -> Gate:
+def _artefacts(candidate: ReleaseCandidate) -> Gate:
     good = "Every file is what the manifest says, and the parts fit together."
     return _attempt("artefacts", lambda: candidate.release, good)
 
 
-def _golden(candidate: Candidate) -> Gate:
+def _golden(candidate: ReleaseCandidate) -> Gate:
     good = "Every golden query was answered as expected."
     return _attempt("golden", lambda: candidate.golden.check(), good)  # noqa: PLW0108 - loading them may fail, too
 
@@ -101,7 +101,7 @@ def _index_recall(release: Release, least: float) -> Gate:
     return Gate("index_recall", index.recall >= least, sentence, index.recall, least)
 
 
-def _latency(candidate: Candidate, most_ms: float, timer: Timer) -> Gate:
+def _latency(candidate: ReleaseCandidate, most_ms: float, timer: Timer) -> Gate:
     try:
         latency = measure_latency(candidate.golden.calls(), timer, most_ms)
     except ArtefactError as error:
@@ -113,7 +113,7 @@ def _latency(candidate: Candidate, most_ms: float, timer: Timer) -> Gate:
     return Gate("latency", latency.p99_ms <= most_ms, sentence, latency.p99_ms, most_ms, n=latency.n_answers)
 
 
-def _parity(candidate: Candidate, n_sampled: int) -> Gate:
+def _parity(candidate: ReleaseCandidate, n_sampled: int) -> Gate:
     release = candidate.release
     try:
         online = candidate.reader(release)
@@ -130,7 +130,7 @@ def _parity(candidate: Candidate, n_sampled: int) -> Gate:
     return Gate("parity", not parity.n_faults, sentence, parity.n_faults, 0, n=parity.n_keys)
 
 
-def _logged_parity(candidate: Candidate, promotion: PromotionSettings) -> Gate:
+def _logged_parity(candidate: ReleaseCandidate, promotion: PromotionSettings) -> Gate:
     """What the last `slate parity` found in answers of the release, given in Staging, as a canary or in production."""
     try:
         last = last_parity(candidate.parity, candidate.version.release_id) if candidate.parity else None
@@ -146,7 +146,7 @@ def _logged_parity(candidate: Candidate, promotion: PromotionSettings) -> Gate:
     return Gate("logged_parity", n >= least and share <= most, sentence.strip(), share, most, n=n)
 
 
-def _source(candidate: Candidate) -> Gate:
+def _source(candidate: ReleaseCandidate) -> Gate:
     version = candidate.version
     if not version.dirty:
         return Gate("source", passed=True, sentence=f"Built from commit {version.commit[:12]}.")

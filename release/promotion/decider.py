@@ -13,9 +13,9 @@ from feature_store.readers.online_reader import RedisFeatureReader
 from release.bundle.bundle import Release
 from release.bundle.open_bundle import OpenBundle
 from release.bundle.publication import publish_release
-from release.gates.candidate import Candidate
 from release.gates.gate import Gate, failure_sentences
 from release.gates.gates import evaluate_gates
+from release.gates.release_candidate import ReleaseCandidate
 from release.promotion.decision import IN_PRODUCTION_ALREADY, NOT_REGISTERED, Decision
 from release.promotion.requesters import reason_not_allowed, requester_in_registry
 from release.promotion.switch import Switch
@@ -64,9 +64,9 @@ class Decider:
             return (Gate("artefacts", passed=False, sentence=error.problem),)
         return evaluate_gates(candidate, self.settings, clock=self.clock)
 
-    def _candidate(self, version: Version, request: PromotionRequest) -> Candidate:
+    def _candidate(self, version: Version, request: PromotionRequest) -> ReleaseCandidate:
         entry = self.switch.journal.view().production
-        return Candidate(
+        return ReleaseCandidate(
             version,
             OpenBundle(kept_bundle(self.registry, version)),
             request.stage,

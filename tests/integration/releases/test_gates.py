@@ -28,10 +28,10 @@ from release.bundle.open_bundle import OpenBundle
 from release.bundle.publication import publish_bundle
 from release.evaluation.cases import WARM
 from release.evaluation.comparison import compare
-from release.gates.candidate import Candidate
 from release.gates.data_gates import DataGates
 from release.gates.gate import GATES, Gate
 from release.gates.gates import evaluate_gates
+from release.gates.release_candidate import ReleaseCandidate
 from release.parity.parity_result import FeatureParity, LoggedParity, record_parity
 from release.parity.store_parity import NOBODY
 from release.registry.registry import GENERATION_TAG, RELEASE_TAG, Version
@@ -49,12 +49,12 @@ def offline(bundle: Path) -> Callable[[Release], FeatureReader]:
     )
 
 
-def candidate(bundle: Path, champion: Path | None = None, **changes: Any) -> Candidate:
+def candidate(bundle: Path, champion: Path | None = None, **changes: Any) -> ReleaseCandidate:
     manifest = load_manifest(bundle)
     tags = {RELEASE_TAG: manifest.release_id, GENERATION_TAG: manifest.generation_id}
     version = Version("movies", 7, Stage.NONE, (), tags, "", "", "")
     opened = None if champion is None else OpenBundle(champion)
-    return replace(Candidate(version, OpenBundle(bundle), Stage.PRODUCTION, offline(bundle), opened), **changes)
+    return replace(ReleaseCandidate(version, OpenBundle(bundle), Stage.PRODUCTION, offline(bundle), opened), **changes)
 
 
 def ask(bundle: Path, champion: Path | None = None, *, accepted: str = "", **promotion: Any) -> dict[str, Gate]:

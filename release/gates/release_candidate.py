@@ -17,7 +17,7 @@ from release.registry.state import Stage
 
 
 @dataclass(frozen=True)
-class Candidate:
+class ReleaseCandidate:
     """What is to be decided on: a version, its bundle, and for which stage.
 
     reader: publishes a release's values, if they are not in the store yet, and reads them as serving would.
