@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 FIRST_HASH = "0" * 64  # what the first entry names as the hash before it
 URL_VARIABLE = "SLATE_JOURNAL_URL"  # where set, the journal is in that database and not in the file
-SCHEMA_VERSIONS = ("0001", "0002")  # a file each in journal_migrations/versions, oldest first
+SCHEMA_VERSIONS = ("0001", "0002")  # a file each in migrations/versions, oldest first
 VERSION_TABLE = "journal_version"  # a name of its own: the database may be shared with MLflow or Airflow
 
 

@@ -27,7 +27,7 @@ def main() -> None:
     arguments = parser.parse_args()
     outcome = run(arguments.rounds, arguments.seed)
     rows = [(deed, outcome.killed[deed], outcome.survived[deed]) for deed in DEEDS]
-    print_table(["deed", "killed", "ended before the blow"], rows)
+    print_table(["operation", "killed", "ended before the kill"], rows)
     for loss in outcome.losses[:10]:
         print(f"LOST  {loss}")
     for reader in outcome.readers:
