@@ -45,7 +45,7 @@ from release.answering.request_path import answer
 from release.answering.request_query import read_person, retrieval_query
 from release.bundle.bundle import Release, load_bundle
 from release.bundle.manifest import list_files, load_manifest
-from release.evaluation.cases import WARM, Case, build_cases
+from release.evaluation.cases import WARM, EvaluationCase, build_cases
 from release.evaluation.summary import Bootstrap
 
 N_PROPOSED = 100
@@ -71,7 +71,7 @@ class World:
     tables: CanonicalTables
     release: Release
     reader: OfflineFeatureReader
-    cases: Sequence[Case]
+    cases: Sequence[EvaluationCase]
 
     @classmethod
     def load(cls) -> World:
@@ -85,7 +85,7 @@ class World:
         cases = build_cases(tables, release.catalogue.ids, split.test_start, SLATE, most, rng)[WARM]
         return cls(settings, tables, release, reader, cases)
 
-    def query(self, case: Case) -> RetrievalQuery:
+    def query(self, case: EvaluationCase) -> RetrievalQuery:
         person = read_person(self.release, self.reader, case.request, case.now)
         return retrieval_query(self.release, case.request, person, case.now)
 
@@ -158,8 +158,8 @@ def _retrieval(world: World, runs: Sequence[Run]) -> dict[str, dict[str, PerPers
             POPULAR: [popular.propose(query, N_PROPOSED).item_idx],
         }
         for name, found in proposed.items():
-            values[name]["ndcg"].append(float(np.mean([ndcg(one, case.wanted, SLATE) for one in found])))
-            values[name]["recall"].append(float(np.mean([recall(one, case.wanted, N_PROPOSED) for one in found])))
+            values[name]["ndcg"].append(float(np.mean([ndcg(one, case.relevant, SLATE) for one in found])))
+            values[name]["recall"].append(float(np.mean([recall(one, case.relevant, N_PROPOSED) for one in found])))
     return {name: {metric: np.array(each) for metric, each in of.items()} for name, of in values.items()}
 
 
@@ -189,7 +189,7 @@ def _judge(world: World, release: Release) -> PerPerson:
     slates = (answer(release, world.reader, clock, case.request) for case in world.cases)
     return np.array(
         [
-            ndcg(item_ids.indices(item.item_id for item in slate.items), case.wanted, SLATE)
+            ndcg(item_ids.indices(item.item_id for item in slate.items), case.relevant, SLATE)
             for slate, case in zip(slates, world.cases, strict=True)
         ]
     )

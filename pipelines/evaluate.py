@@ -22,9 +22,9 @@ from pipelines.matrix_run import emptied, load_split
 from pipelines.paths import CANDIDATES, EVALUATION, FEATURES, INDEX, RANKING, VALID, Cutoff, feature_values
 from pipelines.stage_run import run_stage
 from release.bundle.bundle import FittedArtefacts, Release, measured_with
-from release.evaluation.cases import Case, build_cases, popularity_before
+from release.evaluation.cases import EvaluationCase, build_cases, popularity_before
 from release.evaluation.evaluation import Judge, evaluate
-from release.evaluation.measured_window import save_questions
+from release.evaluation.measured_window import save_cases
 from release.evaluation.report import write_report
 from release.evaluation.summary import Bootstrap
 
@@ -48,7 +48,7 @@ def run(settings: Params) -> dict[str, Any]:
     rng = np.random.default_rng(settings.seed)
     groups = build_cases(tables, item_ids, split.test_start, max(cutoffs), settings.evaluate.max_people, rng)
     evaluation = evaluate(release, OfflineFeatureReader(values, schemas, item_ids), groups, judge, _with_progress)
-    save_questions(emptied(EVALUATION), groups, item_ids, popularity)
+    save_cases(emptied(EVALUATION), groups, item_ids, popularity)
     bootstrap = Bootstrap(settings.evaluate.n_bootstrap, settings.seed)
     window = (split.test_start, split.as_of)
     built_with = measured_with(fit_of(Cutoff.TEST), schemas, settings.request)
@@ -61,7 +61,7 @@ def fit_of(cutoff: Cutoff) -> FittedArtefacts:
     return FittedArtefacts(CANDIDATES / cutoff, INDEX / cutoff, RANKING / cutoff)
 
 
-def _with_progress(cases: Iterable[Case]) -> Iterable[Case]:
+def _with_progress(cases: Iterable[EvaluationCase]) -> Iterable[EvaluationCase]:
     return tqdm(cases, desc="evaluate", unit="person", disable=None)
 
 

@@ -1,6 +1,6 @@
 """How good a slate was: one value per person, and intervals over people.
 
-slate: (n,) item indices, best first; wanted: the items the person then touched. `k` is the cut-off.
+slate: (n,) item indices, best first; relevant: the items the person touched afterwards. `k` is the cut-off.
 """
 
 from __future__ import annotations
@@ -17,32 +17,32 @@ from contracts.ids import FloatArray, ItemIdxArray
 PerPerson = npt.NDArray[np.float64]
 
 
-def ndcg(slate: ItemIdxArray, wanted: ItemIdxArray, k: int) -> float:
-    """Discounted gain of the hits over that of the best possible slate; 0 where nothing was wanted.
+def ndcg(slate: ItemIdxArray, relevant: ItemIdxArray, k: int) -> float:
+    """Discounted gain of the hits over that of the best possible slate; 0 where nothing was relevant.
 
     Source: Jarvelin and Kekalainen, TOIS 2002; gains are 0 or 1, discount 1 / log2(position + 1).
     """
-    n_best = min(len(wanted), k)
+    n_best = min(len(relevant), k)
     if not n_best:
         return 0.0
     discount = 1 / np.log2(np.arange(2, k + 2))
-    hits = _hits(slate, wanted, k)
+    hits = _hits(slate, relevant, k)
     return float(discount[: len(hits)][hits].sum() / discount[:n_best].sum())
 
 
-def recall(slate: ItemIdxArray, wanted: ItemIdxArray, k: int) -> float:
-    """The share of what was wanted that the slate shows; 0 where nothing was wanted."""
-    return float(_hits(slate, wanted, k).sum() / len(wanted)) if len(wanted) else 0.0
+def recall(slate: ItemIdxArray, relevant: ItemIdxArray, k: int) -> float:
+    """The share of the relevant items that the slate shows; 0 where nothing was relevant."""
+    return float(_hits(slate, relevant, k).sum() / len(relevant)) if len(relevant) else 0.0
 
 
-def hit_rate(slate: ItemIdxArray, wanted: ItemIdxArray, k: int) -> float:
-    """1 where the slate shows anything that was wanted, else 0."""
-    return float(_hits(slate, wanted, k).any())
+def hit_rate(slate: ItemIdxArray, relevant: ItemIdxArray, k: int) -> float:
+    """1 where the slate shows a relevant item, else 0."""
+    return float(_hits(slate, relevant, k).any())
 
 
-def mrr(slate: ItemIdxArray, wanted: ItemIdxArray, k: int) -> float:
+def mrr(slate: ItemIdxArray, relevant: ItemIdxArray, k: int) -> float:
     """1 / position of the first hit; 0 without one."""
-    positions = np.flatnonzero(_hits(slate, wanted, k)) + 1
+    positions = np.flatnonzero(_hits(slate, relevant, k)) + 1
     return float(1 / positions[0]) if len(positions) else 0.0
 
 
@@ -142,5 +142,5 @@ def paired_bootstrap(
     return bootstrap_interval(challenger - champion, rng, n_resamples, level)
 
 
-def _hits(slate: ItemIdxArray, wanted: ItemIdxArray, k: int) -> npt.NDArray[np.bool_]:
-    return np.asarray(np.isin(slate[:k], wanted))
+def _hits(slate: ItemIdxArray, relevant: ItemIdxArray, k: int) -> npt.NDArray[np.bool_]:
+    return np.asarray(np.isin(slate[:k], relevant))

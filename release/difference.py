@@ -16,7 +16,7 @@ from release.evaluation.measured_window import CASES
 from release.golden.golden_difference import GoldenDifference, compare_golden
 
 ABSENT: Final = None
-Pair = tuple[Any, Any]
+OfBoth = tuple[Any, Any]
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class FeatureDifference:
 
     added: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
-    changed: Mapping[str, Mapping[str, Pair]] = field(default_factory=dict)
+    changed: Mapping[str, Mapping[str, OfBoth]] = field(default_factory=dict)
     reordered: bool = False
 
     def __bool__(self) -> bool:
@@ -33,22 +33,22 @@ class FeatureDifference:
 
 
 @dataclass(frozen=True)
-class Difference:
-    """Two releases, A and B, beside one another; every pair is (of A, of B), None where one has no such thing.
+class ReleaseDifference:
+    """Two releases, A and B, beside one another; `OfBoth` is (of A, of B), None where one has no such thing.
 
     Only what differs is in `data`, `code`, `params`, `features`, `dimensions` and `artefacts`; the names of those where
     nothing does are in `equal`. metrics: by group and metric, (of A, of B, B - A), where they differ; same_people:
     whether both were measured on the same people and what they wanted, without which the metrics say little.
     """
 
-    releases: Pair
-    generations: Pair
-    data: Mapping[str, Pair]
-    code: Mapping[str, Pair]
-    params: Mapping[str, Pair]
+    releases: OfBoth
+    generations: OfBoth
+    data: Mapping[str, OfBoth]
+    code: Mapping[str, OfBoth]
+    params: Mapping[str, OfBoth]
     features: Mapping[str, FeatureDifference]
-    dimensions: Mapping[str, Pair]
-    artefacts: Mapping[str, Pair]
+    dimensions: Mapping[str, OfBoth]
+    artefacts: Mapping[str, OfBoth]
     metrics: Mapping[str, Mapping[str, tuple[float, float, float]]]
     same_people: bool
     golden: GoldenDifference
@@ -62,32 +62,32 @@ class Difference:
         return {**asdict(self), "equal": list(self.equal)}
 
 
-def compare(a: Path, b: Path) -> Difference:
+def compare_bundles(a: Path, b: Path) -> ReleaseDifference:
     """Load two bundles, compare what they write of themselves, and ask both of them the golden queries of B.
 
     Raises ArtefactError or ReleaseMismatch when one of them does not load.
     """
     release_a, release_b = load_bundle(a), load_bundle(b)
-    told_a, told_b = _told(release_a), _told(release_b)
-    pairs = {name: _differing(told_a[name], told_b[name]) for name in told_a}
+    sections_a, sections_b = _manifest_sections(release_a), _manifest_sections(release_b)
+    pairs = {name: _differing(sections_a[name], sections_b[name]) for name in sections_a}
     card_a, card_b = read_json(a / EVALUATION), read_json(b / EVALUATION)
-    return Difference(
+    return ReleaseDifference(
         releases=(release_a.release_id, release_b.release_id),
         generations=(release_a.generation_id, release_b.generation_id),
         **pairs,
         features=_compare_features(load_schemas(a / FEATURES), load_schemas(b / FEATURES)),
         metrics=_compare_metrics(card_a, card_b),
-        same_people=_people(release_a) == _people(release_b),
+        same_people=_measured_people(release_a) == _measured_people(release_b),
         golden=compare_golden(release_a, release_b),
     )
 
 
-def _people(release: Release) -> str | None:
+def _measured_people(release: Release) -> str | None:
     """Names who was asked about in the test window, and what they wanted; bundles of version 1 do not say."""
     return release.manifest.files.get(f"{MEASURED}/{CASES}") if release.manifest else None
 
 
-def _told(release: Release) -> dict[str, dict[str, Any]]:
+def _manifest_sections(release: Release) -> dict[str, dict[str, Any]]:
     """By section, what the manifest says, leaf by leaf."""
     manifest, folder = release.manifest, release.folder
     assert isinstance(manifest, Manifest) and folder is not None  # noqa: S101, PT018 - it was loaded from a bundle
@@ -113,14 +113,14 @@ def _leaves(tree: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any
             yield f"{above}{name}", value
 
 
-def _differing(a: Mapping[str, Any], b: Mapping[str, Any]) -> dict[str, Pair]:
+def _differing(a: Mapping[str, Any], b: Mapping[str, Any]) -> dict[str, OfBoth]:
     pairs = {name: (a.get(name, ABSENT), b.get(name, ABSENT)) for name in sorted(a.keys() | b.keys())}
     return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
 
 
 def _compare_features(a: FeatureSchemas, b: FeatureSchemas) -> dict[str, FeatureDifference]:
-    found = {str(entity): _compare_schemas(a.of(entity), b.of(entity)) for entity in Entity}
-    return {entity: difference for entity, difference in found.items() if difference}
+    differences = {str(entity): _compare_schemas(a.of(entity), b.of(entity)) for entity in Entity}
+    return {entity: difference for entity, difference in differences.items() if difference}
 
 
 def _compare_schemas(a: FeatureSchema, b: FeatureSchema) -> FeatureDifference:
@@ -137,13 +137,13 @@ def _compare_schemas(a: FeatureSchema, b: FeatureSchema) -> FeatureDifference:
 
 def _compare_metrics(a: Mapping[str, Any], b: Mapping[str, Any]) -> dict[str, dict[str, tuple[float, float, float]]]:
     """By group, as both evaluation cards have it; what one of them lacks cannot be subtracted, and is left out."""
-    found = {}
+    changes = {}
     for group in sorted(a.keys() & b.keys(), key=lambda name: (name != "headline", name)):
         if isinstance(a[group], Mapping) and isinstance(b[group], Mapping):
             pairs = {name: (a[group][name], b[group][name]) for name in a[group] if name in b[group]}
-            found[group] = {
+            changes[group] = {
                 name: (was, now, now - was)
                 for name, (was, now) in pairs.items()
                 if isinstance(was, int | float) and isinstance(now, int | float) and was != now
             }
-    return {group: metrics for group, metrics in found.items() if metrics}
+    return {group: metrics for group, metrics in changes.items() if metrics}

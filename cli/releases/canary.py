@@ -71,7 +71,7 @@ def start(
     from release.promotion.promotion import Promoter
 
     promoter = Promoter.open(load_settings(), find_home())
-    _tell(start_canary(promoter, version, share, requester=whoever_types(), reason=reason), as_json)
+    _print_run(start_canary(promoter, version, share, requester=whoever_types(), reason=reason), as_json)
 
 
 @commands.command(name="share")
@@ -85,7 +85,7 @@ def change_share(
     from release.promotion.canary_control import CanaryControl
 
     control = CanaryControl.open(load_settings(), find_home())
-    _tell(control.change_share(share, requester=whoever_types(), reason=reason), as_json)
+    _print_run(control.change_share(share, requester=whoever_types(), reason=reason), as_json)
 
 
 @commands.command()
@@ -93,10 +93,10 @@ def stop(*, reason: Reason = "", as_json: AsJson = False) -> None:
     """Give everybody the release in production again, at once; works while MLflow is away."""
     from release.promotion.canary_control import CanaryControl
 
-    _tell(CanaryControl.open(load_settings(), find_home()).stop(requester=whoever_types(), reason=reason), as_json)
+    _print_run(CanaryControl.open(load_settings(), find_home()).stop(requester=whoever_types(), reason=reason), as_json)
 
 
-def _tell(run: CanaryRun, as_json: bool) -> None:
+def _print_run(run: CanaryRun, as_json: bool) -> None:
     canary = run.canary
     if as_json:
         fields = {**canary.__dict__, "version": run.version, "beside": run.beside, "ended": run.ended}

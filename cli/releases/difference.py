@@ -13,11 +13,13 @@ from cli.parameters import load_settings
 from contracts.home import find_home
 
 if TYPE_CHECKING:
-    from release.difference import Difference, FeatureDifference
+    from release.difference import FeatureDifference, ReleaseDifference
     from release.golden.golden_difference import GoldenDifference
 
 MOST_QUERIES = 5  # shown, the least alike first; --json has all
-Which = Annotated[str, typer.Argument(help="A release id, a version's number, `production`, `staging`, or a folder.")]
+ReleaseName = Annotated[
+    str, typer.Argument(help="A release id, a version's number, `production`, `staging`, or a folder.")
+]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -25,51 +27,51 @@ def add_to(app: typer.Typer) -> None:
     app.command()(diff)
 
 
-def diff(a: Which, b: Which, *, as_json: AsJson = False) -> None:
+def diff(a: ReleaseName, b: ReleaseName, *, as_json: AsJson = False) -> None:
     """What differs from release A to release B: data, code, parameters, features, metrics, golden slates."""
-    from release.difference import compare
+    from release.difference import compare_bundles
     from release.lookup import find_bundle
 
     home, app = find_home(), load_settings().app
-    found = compare(find_bundle(a, home, app), find_bundle(b, home, app))
-    print(json.dumps(found.to_json(), sort_keys=True) if as_json else "\n".join(_lines(found)))
+    difference = compare_bundles(find_bundle(a, home, app), find_bundle(b, home, app))
+    print(json.dumps(difference.to_json(), sort_keys=True) if as_json else "\n".join(_lines(difference)))
 
 
-def _lines(found: Difference) -> Iterator[str]:
-    if found.releases[0] == found.releases[1]:
-        yield f"{found.releases[0]}: one release, equal in everything"
+def _lines(difference: ReleaseDifference) -> Iterator[str]:
+    if difference.releases[0] == difference.releases[1]:
+        yield f"{difference.releases[0]}: one release, equal in everything"
         return
-    yield f"{found.releases[0]} -> {found.releases[1]}"
-    if found.equal:
-        yield f"equal: {', '.join(found.equal)}"
-    yield from _section("data", found.data)
-    yield from _section("code", found.code)
-    yield from _section("params", found.params)
-    for entity, features in found.features.items():
+    yield f"{difference.releases[0]} -> {difference.releases[1]}"
+    if difference.equal:
+        yield f"equal: {', '.join(difference.equal)}"
+    yield from _section("data", difference.data)
+    yield from _section("code", difference.code)
+    yield from _section("params", difference.params)
+    for entity, features in difference.features.items():
         yield from _features(entity, features)
-    yield from _section("dimensions", found.dimensions)
-    yield from _section("artefacts", found.artefacts)
-    yield from _metrics(found.metrics, same_people=found.same_people)
-    yield from _golden(found.golden)
+    yield from _section("dimensions", difference.dimensions)
+    yield from _section("artefacts", difference.artefacts)
+    yield from _metrics(difference.metrics, same_people=difference.same_people)
+    yield from _golden(difference.golden)
 
 
 def _section(title: str, pairs: Mapping[str, Sequence[Any]]) -> Iterator[str]:
     if pairs:
         yield f"\n{title}"
-        yield from _block([(name, _shown(was), "->", _shown(now)) for name, (was, now) in pairs.items()])
+        yield from _block([(name, _value_text(was), "->", _value_text(now)) for name, (was, now) in pairs.items()])
 
 
-def _features(entity: str, found: FeatureDifference) -> Iterator[str]:
+def _features(entity: str, difference: FeatureDifference) -> Iterator[str]:
     yield f"\nfeatures of {entity}s"
-    yield from (f"  + {name}" for name in found.added)
-    yield from (f"  - {name}" for name in found.removed)
+    yield from (f"  + {name}" for name in difference.added)
+    yield from (f"  - {name}" for name in difference.removed)
     changes = [
-        (name, of, _shown(was), "->", _shown(now))
-        for name, pairs in found.changed.items()
+        (name, of, _value_text(was), "->", _value_text(now))
+        for name, pairs in difference.changed.items()
         for of, (was, now) in pairs.items()
     ]
     yield from _block(changes)
-    if found.reordered:
+    if difference.reordered:
         yield "  in another order"
 
 
@@ -79,7 +81,7 @@ def _metrics(metrics: Mapping[str, Mapping[str, Sequence[float]]], *, same_peopl
     yield "\nmetrics" if same_people else "\nmetrics, measured on other people: not comparable"
     yield from _block(
         [
-            (group, name, _shown(was), "->", _shown(now), f"{change:+.4g}")
+            (group, name, _value_text(was), "->", _value_text(now), f"{change:+.4g}")
             for group, of_group in metrics.items()
             for name, (was, now, change) in of_group.items()
         ]
@@ -110,7 +112,7 @@ def _tiers(tiers: tuple[str, str]) -> str:
     return tiers[1] if tiers[0] == tiers[1] else f"{tiers[0]} -> {tiers[1]}"
 
 
-def _shown(value: Any) -> str:
+def _value_text(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.4g}"
     return "-" if value is None else str(value)

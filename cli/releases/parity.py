@@ -41,38 +41,38 @@ def parity(
     """
     from feature_store.online.connection import connect
     from feature_store.server.embedded_redis import online_store
-    from release.parity.parity_result import record_parity
+    from release.parity.parity_result import save_parity
     from release.parity.parity_run import check_values_log
 
     home, settings = find_home(), load_settings()
     with online_store(home) as url, connect(url) as client:
-        found = check_values_log(client, settings.app, home, tables, requests, tolerance=tolerance)
+        results = check_values_log(client, settings.app, home, tables, requests, tolerance=tolerance)
     if not tolerance:  # the gate knows none, and would take what was overlooked for equal
-        for one in found:
-            record_parity(home.parity / settings.app, one)
-    print(json.dumps([one.to_json() for one in found]) if as_json else "\n\n".join(map(_as_text, found)))
+        for result in results:
+            save_parity(home.parity / settings.app, result)
+    print(json.dumps([result.to_json() for result in results]) if as_json else "\n\n".join(map(_as_text, results)))
     most = settings.promotion.max_parity_share if max_share is None else max_share
-    if any(one.fault_share > most for one in found):
+    if any(result.fault_share > most for result in results):
         raise typer.Exit(1)
 
 
-def _as_text(found: LoggedParity) -> str:
-    counted = f"{found.n_requests} answers, {found.n_values} values computed again, {found.n_faults} at fault"
-    lines = [f"release {found.release_id}: {counted}"]
-    if found.other_tables:
-        lines.append(f"note: {', '.join(found.other_tables)} are not the tables that the release was built from")
-    worst = found.worst()
+def _as_text(parity: LoggedParity) -> str:
+    counted = f"{parity.n_requests} answers, {parity.n_values} values computed again, {parity.n_faults} at fault"
+    lines = [f"release {parity.release_id}: {counted}"]
+    if parity.other_tables:
+        lines.append(f"note: {', '.join(parity.other_tables)} are not the tables that the release was built from")
+    worst = parity.worst()
     rows = [
         {
-            "feature": one.name,
-            "values": one.n_values,
-            "mismatch": one.mismatch,
-            "missing": one.missing,
-            "extra": one.extra,
+            "feature": feature.name,
+            "values": feature.n_values,
+            "mismatch": feature.mismatch,
+            "missing": feature.missing,
+            "extra": feature.extra,
         }
-        for one in worst
+        for feature in worst
     ]
     if rows:
         lines += ["", table(rows, ("feature", "values", "mismatch", "missing", "extra")), ""]
-        lines += [f"{one.name}: {one.example}" for one in worst]
+        lines += [f"{feature.name}: {feature.example}" for feature in worst]
     return "\n".join(lines)

@@ -24,13 +24,13 @@ def reasons(
     """At most three sentences that say why the candidate in this row is shown, the most personal first."""
     item_idx = int(candidates.item_idx[row])
     proposed_by = _proposed_by(generators, candidates, row)
-    found = [
+    sentences = [
         _because_of_an_item(catalogue, generators, query, item_idx),
         _because_of_a_category(catalogue, query, item_idx),
         "People with your taste liked it" if "als" in proposed_by and query.anchor is None else None,
         _because_it_is_popular(proposed_by, query),
     ]
-    return tuple(sentence for sentence in found if sentence)[:MOST_REASONS]
+    return tuple(sentence for sentence in sentences if sentence)[:MOST_REASONS]
 
 
 def _proposed_by(generators: Mapping[str, Generator], candidates: CandidateSet, row: int) -> set[str]:

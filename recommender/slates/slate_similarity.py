@@ -27,6 +27,9 @@ def rank_biased_overlap(first: Items, second: Items, persistence: float = PERSIS
         (1 - p) / p * (sum_{d=1..l} X_d / d * p^d + sum_{d=s+1..l} X_s (d - s) / (s d) * p^d)
             + ((X_l - X_s) / l + X_s / s) * p^l
 
+    >>> round(rank_biased_overlap("abcd", "abdc"), 3), round(rank_biased_overlap("abcd", "bacd"), 3)  # the end, the top
+    (0.973, 0.9)
+
     An empty slate has no head to go by: 0 beside any other, 1 beside another empty one.
     persistence: p, above 0 and below 1.
     Source: Webber, Moffat and Zobel, ACM TOIS 28(4), 2010, eq. 32 (RBO_ext for rankings of unequal length, no ties).

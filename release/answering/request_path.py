@@ -30,7 +30,15 @@ from recommender.slates.diversity import maximal_marginal_relevance
 from recommender.slates.explanation import reasons
 from recommender.slates.exploration import explore
 from release.answering.request_query import read_person, retrieval_query
-from release.answering.tiers import Plan, Scorer, fuse_by_rank, identify_tier, plan_for, plan_generators, plan_quotas
+from release.answering.tiers import (
+    Scorer,
+    TierPlan,
+    fuse_by_rank,
+    identify_tier,
+    plan_for,
+    plan_generators,
+    plan_quotas,
+)
 from release.answering.trace import Trace
 from release.bundle.bundle import Release
 
@@ -48,8 +56,8 @@ Positions = npt.NDArray[np.intp]
 
 
 @dataclass(frozen=True)
-class _Situation:
-    """One request, and what is known while it is answered."""
+class _PreparedRequest:
+    """One request with everything that was made out of it before candidates are asked for."""
 
     release: Release
     reader: FeatureReader
@@ -58,7 +66,7 @@ class _Situation:
     person: Person
     query: RetrievalQuery
     tier: Tier
-    plan: Plan
+    plan: TierPlan
     k: int
     trace: Trace
 
@@ -70,34 +78,46 @@ def answer(release: Release, reader: FeatureReader, clock: Clock, request: Recom
     (with its seed) give the same slate.
     Raises UnknownId where the surface is an item's page and the release does not know the item; nothing else is
     refused.
+
+    >>> from pathlib import Path
+    >>> from contracts.clock import FixedClock
+    >>> from release.bundle.bundle import load_bundle
+    >>> release = load_bundle(Path("tests/golden/bundle_v3"))
+    >>> reader = DefaultFeatureReader(release.generation_id, release.schemas)  # knows nobody
+    >>> request = RecommendRequest("q-1", k=2, context={"gender": "F"}, explain=True)
+    >>> slate = answer(release, reader, FixedClock(release.as_of), request)
+    >>> [(item.position, item.title) for item in slate.items]
+    [(1, 'Film 7 (horror)'), (2, 'Film 9 (comedy)')]
+    >>> str(slate.tier), slate.items[0].reasons, slate.degraded
+    ('contextual', ('Popular among people like you (F)',), ())
     """
     trace = Trace()
     now = clock.now()
     with trace.step("person"):
         person = _read_person(release, reader, request, now, trace)
-    situation = _understand(release, reader, request, now, person, trace)
+    prepared = _prepare(release, reader, request, now, person, trace)
     with trace.step("retrieve"):
-        candidates = _retrieve(situation)
-    candidates, scores = _score(situation, candidates)
+        candidates = _retrieve(prepared)
+    candidates, scores = _score(prepared, candidates)
     with trace.step("arrange"):
-        chosen, propensities = _arrange(situation, candidates, scores)
+        chosen, propensities = _arrange(prepared, candidates, scores)
     with trace.step("present"):
-        items = _present(situation, candidates, scores, chosen, propensities)
+        items = _slate_items(prepared, candidates, scores, chosen, propensities)
     return Slate(
         request_id=request.request_id,
         release_id=release.release_id,
         generation_id=reader.generation_id,
-        tier=situation.tier,
-        policy_id=_policy(situation),
+        tier=prepared.tier,
+        policy_id=_policy_id(prepared),
         degraded=trace.degraded,
         items=items,
         timings_ms=trace.timings_ms(),
     )
 
 
-def _understand(
+def _prepare(
     release: Release, reader: FeatureReader, request: RecommendRequest, now: datetime, person: Person, trace: Trace
-) -> _Situation:
+) -> _PreparedRequest:
     query = retrieval_query(release, request, person, now)
     tier = identify_tier(
         query,
@@ -105,7 +125,9 @@ def _understand(
         personal_min_events=release.request.personal_min_events,
     )
     k = min(request.k, release.request.max_k)
-    return _Situation(release, reader, request, now, person, query, tier, plan_for(tier, request.surface), k, trace)
+    return _PreparedRequest(
+        release, reader, request, now, person, query, tier, plan_for(tier, request.surface), k, trace
+    )
 
 
 def _read_person(
@@ -114,62 +136,62 @@ def _read_person(
     try:
         return read_person(release, reader, request, now)
     except StoreError as error:
-        _note(trace, FEATURES, error)
+        _note_missing(trace, FEATURES, error)
         return _defaults(release, reader).read_person(request.user_id, request.session_id, now)
 
 
-def _read_items(situation: _Situation, candidates: CandidateSet) -> FeatureRows:
-    release, reader = situation.release, situation.reader
+def _read_items(prepared: _PreparedRequest, candidates: CandidateSet) -> FeatureRows:
+    release, reader = prepared.release, prepared.reader
     item_ids = release.catalogue.ids.external(candidates.item_idx)
     try:
-        return reader.read_items(item_ids, situation.now)
+        return reader.read_items(item_ids, prepared.now)
     except StoreError as error:
-        _note(situation.trace, FEATURES, error)
-        return _defaults(release, reader).read_items(item_ids, situation.now)
+        _note_missing(prepared.trace, FEATURES, error)
+        return _defaults(release, reader).read_items(item_ids, prepared.now)
 
 
 def _defaults(release: Release, reader: FeatureReader) -> DefaultFeatureReader:
     return DefaultFeatureReader(reader.generation_id, release.schemas)
 
 
-def _retrieve(situation: _Situation) -> CandidateSet:
-    release, query = situation.release, situation.query
-    quotas = plan_quotas(situation.plan, release.request.quotas, situation.k)
-    n_ranked = max(release.request.n_ranked, situation.k)
+def _retrieve(prepared: _PreparedRequest) -> CandidateSet:
+    release, query = prepared.release, prepared.query
+    quotas = plan_quotas(prepared.plan, release.request.quotas, prepared.k)
+    n_ranked = max(release.request.n_ranked, prepared.k)
     try:
-        return gather(plan_generators(situation.plan, release.generators), query, quotas, n_ranked)
+        return gather(plan_generators(prepared.plan, release.generators), query, quotas, n_ranked)
     except Exception as error:  # noqa: BLE001 - the ladder: whatever a generator or the index dies of, people are answered
-        _note(situation.trace, RETRIEVAL, error)
+        _note_missing(prepared.trace, RETRIEVAL, error)
         return gather({LAST_RESORT: release.generators[LAST_RESORT]}, query, {LAST_RESORT: n_ranked}, n_ranked)
 
 
-def _score(situation: _Situation, candidates: CandidateSet) -> tuple[CandidateSet, FloatArray]:
+def _score(prepared: _PreparedRequest, candidates: CandidateSet) -> tuple[CandidateSet, FloatArray]:
     """The candidates with their scores, (n,): the ranker's where the plan asks for it and retrieval went well.
 
     Where ranks are fused, an item's source is the generator that did most for it.
     """
-    trace = situation.trace
-    if situation.plan.scorer is Scorer.RANKER and RETRIEVAL not in trace.degraded:
+    trace = prepared.trace
+    if prepared.plan.scorer is Scorer.RANKER and RETRIEVAL not in trace.degraded:
         with trace.step("features"):
-            item_rows = _read_items(situation, candidates)
+            item_rows = _read_items(prepared, candidates)
         try:
             with trace.step("rank"):
-                return candidates, _rank(situation, candidates, item_rows)
+                return candidates, _rank(prepared, candidates, item_rows)
         except Exception as error:  # noqa: BLE001 - the ladder: whatever the ranker dies of, people are answered
-            _note(trace, RANKER, error)
+            _note_missing(trace, RANKER, error)
     with trace.step("fuse"):
-        weights = None if RETRIEVAL in trace.degraded else situation.plan.weights
+        weights = None if RETRIEVAL in trace.degraded else prepared.plan.weights
         fused = fuse_by_rank(candidates, weights)
     return replace(candidates, sources=fused.sources), fused.scores
 
 
-def _rank(situation: _Situation, candidates: CandidateSet, item_rows: FeatureRows) -> FloatArray:
-    release = situation.release
+def _rank(prepared: _PreparedRequest, candidates: CandidateSet, item_rows: FeatureRows) -> FloatArray:
+    release = prepared.release
     matrix = assemble(
         release.catalogue,
-        situation.query,
+        prepared.query,
         candidates,
-        situation.person.features,
+        prepared.person.features,
         item_rows,
         release.schemas,
         release.computed_features,
@@ -178,21 +200,23 @@ def _rank(situation: _Situation, candidates: CandidateSet, item_rows: FeatureRow
 
 
 def _arrange(
-    situation: _Situation, candidates: CandidateSet, scores: FloatArray
+    prepared: _PreparedRequest, candidates: CandidateSet, scores: FloatArray
 ) -> tuple[Positions, npt.NDArray[np.float64]]:
     """(rows, propensities): the rows of the candidates shown, in order, and the chance each stood where it stands."""
-    rules = situation.release.request
+    rules = prepared.release.request
     order = np.lexsort((candidates.item_idx, -scores))
     if rules.relevance_weight < 1:
-        order = _diversified(situation, candidates.item_idx, scores, order)
-    return explore(order, situation.k, rules.exploration_share, _rng(situation.request))
+        order = _diversified_order(prepared, candidates.item_idx, scores, order)
+    return explore(order, prepared.k, rules.exploration_share, _rng(prepared.request))
 
 
-def _diversified(situation: _Situation, item_idx: ItemIdxArray, scores: FloatArray, order: Positions) -> Positions:
+def _diversified_order(
+    prepared: _PreparedRequest, item_idx: ItemIdxArray, scores: FloatArray, order: Positions
+) -> Positions:
     """The order with its first k places taken by what is relevant and unlike; the others follow as they were."""
-    vectors = situation.release.catalogue.unit_categories[item_idx[order]]
-    weight = situation.release.request.relevance_weight
-    first = maximal_marginal_relevance(scores[order], vectors, situation.k, weight)
+    vectors = prepared.release.catalogue.unit_categories[item_idx[order]]
+    weight = prepared.release.request.relevance_weight
+    first = maximal_marginal_relevance(scores[order], vectors, prepared.k, weight)
     others = np.setdiff1d(np.arange(len(order)), first)
     diversified: Positions = order[np.concatenate([first, others])]
     return diversified
@@ -203,14 +227,14 @@ def _rng(request: RecommendRequest) -> np.random.Generator:
     return np.random.default_rng(int(fingerprint_json([request.seed, request.request_id]), 16))
 
 
-def _present(
-    situation: _Situation,
+def _slate_items(
+    prepared: _PreparedRequest,
     candidates: CandidateSet,
     scores: FloatArray,
     chosen: Positions,
     propensities: npt.NDArray[np.float64],
 ) -> tuple[SlateItem, ...]:
-    catalogue, sources = situation.release.catalogue, candidates.source_names()
+    catalogue, sources = prepared.release.catalogue, candidates.source_names()
     items = []
     for position, (row, propensity) in enumerate(zip(chosen.tolist(), propensities.tolist(), strict=True), start=1):
         item_idx = int(candidates.item_idx[row])
@@ -222,26 +246,26 @@ def _present(
                 score=float(scores[row]),
                 source=sources[row],
                 propensity=propensity,
-                reasons=_reasons(situation, candidates, row),
+                reasons=_reasons(prepared, candidates, row),
             )
         )
     return tuple(items)
 
 
-def _reasons(situation: _Situation, candidates: CandidateSet, row: int) -> tuple[str, ...]:
-    if not situation.request.explain:
+def _reasons(prepared: _PreparedRequest, candidates: CandidateSet, row: int) -> tuple[str, ...]:
+    if not prepared.request.explain:
         return ()
-    return reasons(situation.release.catalogue, situation.release.generators, situation.query, candidates, row)
+    return reasons(prepared.release.catalogue, prepared.release.generators, prepared.query, candidates, row)
 
 
-def _policy(situation: _Situation) -> str:
+def _policy_id(prepared: _PreparedRequest) -> str:
     """Which rule chose the slate: the scorer that was used, and how much it was explored around."""
-    ranked = situation.plan.scorer is Scorer.RANKER and not {RANKER, RETRIEVAL} & set(situation.trace.degraded)
+    ranked = prepared.plan.scorer is Scorer.RANKER and not {RANKER, RETRIEVAL} & set(prepared.trace.degraded)
     scorer = Scorer.RANKER if ranked else Scorer.FUSION
-    share = situation.release.request.exploration_share
+    share = prepared.release.request.exploration_share
     return f"{scorer}+explore-{share:g}" if share else str(scorer)
 
 
-def _note(trace: Trace, what: str, error: Exception) -> None:
-    trace.missed(what)
+def _note_missing(trace: Trace, what: str, error: Exception) -> None:
+    trace.note_missing(what)
     LOG.warning("Answering without %s: %s: %s", what, type(error).__name__, error)

@@ -30,7 +30,7 @@ class Scorer(StrEnum):
 
 
 @dataclass(frozen=True)
-class Plan:
+class TierPlan:
     """How a tier is served. weights: of the generators that propose, in the fusion of their ranks.
 
     None: all of them propose, as many as the quotas say, and weigh alike.
@@ -40,22 +40,22 @@ class Plan:
     weights: Mapping[str, float] | None = None
 
 
-_RANKED: Final = Plan(Scorer.RANKER)
-_ANCHORED: Final = Plan(
+_RANKED: Final = TierPlan(Scorer.RANKER)
+_ANCHORED: Final = TierPlan(
     Scorer.FUSION, {"covisitation": 1.0, "als": 0.5, "content": 0.5, "popular_recent": FILLER_WEIGHT}
 )
-_PLANS: Final[Mapping[Tier, Plan]] = {
+_PLANS: Final[Mapping[Tier, TierPlan]] = {
     Tier.PERSONAL: _RANKED,
     Tier.SESSION: _RANKED,
-    Tier.ONBOARDED: Plan(
+    Tier.ONBOARDED: TierPlan(
         Scorer.FUSION,
         {"content": 1.0, "covisitation": 1.0, "als": 0.5, "popular_recent": 0.5, "popular": FILLER_WEIGHT},
     ),
     # The fillers are for circumstances that nobody was seen in: what is popular of late, then anything.
-    Tier.CONTEXTUAL: Plan(
+    Tier.CONTEXTUAL: TierPlan(
         Scorer.FUSION, {"popular_segment": 1.0, "popular_recent": FILLER_WEIGHT, "popular": FILLER_WEIGHT**2}
     ),
-    Tier.POPULAR: Plan(Scorer.FUSION, {"popular_recent": 1.0, "popular": FILLER_WEIGHT}),
+    Tier.POPULAR: TierPlan(Scorer.FUSION, {"popular_recent": 1.0, "popular": FILLER_WEIGHT}),
 }
 
 
@@ -73,19 +73,19 @@ def identify_tier(query: RetrievalQuery, *, has_account: bool, personal_min_even
     return Tier.CONTEXTUAL if query.segment else Tier.POPULAR
 
 
-def plan_for(tier: Tier, surface: Surface) -> Plan:
+def plan_for(tier: Tier, surface: Surface) -> TierPlan:
     """How this tier is served on this surface; beside an item, what goes with it outweighs who looks at it."""
     return _ANCHORED if surface is Surface.ITEM else _PLANS[tier]
 
 
-def plan_quotas(plan: Plan, quotas: Mapping[str, int], k: int) -> dict[str, int]:
+def plan_quotas(plan: TierPlan, quotas: Mapping[str, int], k: int) -> dict[str, int]:
     """How many candidates each generator is asked for: its quota, and at least k where the plan names it."""
     if plan.weights is None:
         return dict(quotas)
     return {name: max(quotas[name], k) for name in plan.weights if name in quotas}
 
 
-def plan_generators(plan: Plan, generators: Mapping[str, Generator]) -> dict[str, Generator]:
+def plan_generators(plan: TierPlan, generators: Mapping[str, Generator]) -> dict[str, Generator]:
     """The generators that take part: all of them where the ranker wants every one's score, else those that propose."""
     if plan.weights is None:
         return dict(generators)
@@ -93,14 +93,14 @@ def plan_generators(plan: Plan, generators: Mapping[str, Generator]) -> dict[str
 
 
 @dataclass(frozen=True)
-class Fused:
+class FusedRanks:
     """scores: (n,) higher is better; sources: (n,) column of the generator that did most for each candidate."""
 
     scores: FloatArray
     sources: npt.NDArray[np.int32]
 
 
-def fuse_by_rank(candidates: CandidateSet, weights: Mapping[str, float] | None) -> Fused:
+def fuse_by_rank(candidates: CandidateSet, weights: Mapping[str, float] | None) -> FusedRanks:
     """Weighted reciprocal rank fusion of what the generators proposed; without weights all weigh 1.
 
     Source: Cormack, Clarke and Buettcher, SIGIR 2009.
@@ -108,5 +108,5 @@ def fuse_by_rank(candidates: CandidateSet, weights: Mapping[str, float] | None) 
     weight = [1.0 if weights is None else weights.get(name, 0.0) for name in candidates.names]
     points = np.where(candidates.proposed, np.array(weight) / (FUSION_CONSTANT + candidates.ranks), 0.0)
     if not points.size:
-        return Fused(np.empty(0, np.float32), np.empty(0, np.int32))
-    return Fused(points.sum(axis=1).astype(np.float32), points.argmax(axis=1).astype(np.int32))
+        return FusedRanks(np.empty(0, np.float32), np.empty(0, np.int32))
+    return FusedRanks(points.sum(axis=1).astype(np.float32), points.argmax(axis=1).astype(np.int32))

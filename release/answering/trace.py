@@ -24,7 +24,7 @@ class Trace:
         finally:
             self._steps[name] = self._steps.get(name, 0.0) + _ms_since(started)
 
-    def missed(self, what: str) -> None:
+    def note_missing(self, what: str) -> None:
         """Note that the answer stands a rung lower because `what` was away or failed."""
         self._missed[what] = None
 

@@ -34,17 +34,17 @@ CONTEXT_COLUMNS: Final = ("age", *ATTRIBUTES)
 
 
 @dataclass(frozen=True)
-class Case:
-    """One question with a known answer.
+class EvaluationCase:
+    """A request, and what its slate should have shown.
 
-    wanted: the items the person touched afterwards, seen ones left out, in the dense ids of whoever judges; session: in
-    those of the release that is asked.
+    relevant: the items the person touched afterwards, seen ones left out, in the dense ids of whoever judges;
+    session: in those of the release that is asked.
     """
 
     user_id: str
     request: RecommendRequest
     now: datetime
-    wanted: ItemIdxArray
+    relevant: ItemIdxArray
     session: History = field(default_factory=History.empty)
 
 
@@ -55,25 +55,25 @@ def build_cases(
     k: int,
     max_people: int,
     rng: np.random.Generator,
-) -> dict[str, tuple[Case, ...]]:
+) -> dict[str, tuple[EvaluationCase, ...]]:
     """The cases of every group, people in the order of their ids; each asks for a slate of k.
 
     max_people: where more were active in the window, so many of them are drawn.
     Raises DataTooSmall when nobody with events before the window wanted anything new in it.
     """
-    people = list(_people(tables, item_ids, test_start, max_people, rng))
+    people = list(_active_people(tables, item_ids, test_start, max_people, rng))
     contexts = known_contexts(tables.users)
     groups = {
-        WARM: [_known(person, test_start, k) for person in people if len(person.before)],
-        COLD_POPULAR: [_unknown(person, test_start, k, {}) for person in people if not len(person.before)],
+        WARM: [_known_case(person, test_start, k) for person in people if len(person.before)],
+        COLD_POPULAR: [_newcomer_case(person, test_start, k, {}) for person in people if not len(person.before)],
         COLD_CONTEXT: [
-            _unknown(person, test_start, k, contexts[person.user_id])
+            _newcomer_case(person, test_start, k, contexts[person.user_id])
             for person in people
             if not len(person.before) and person.user_id in contexts
         ],
-        COLD_SESSION: [_in_session(person, k) for person in people if not len(person.before)],
+        COLD_SESSION: [_session_case(person, k) for person in people if not len(person.before)],
     }
-    cases = {name: tuple(case for case in group if len(case.wanted)) for name, group in groups.items()}
+    cases = {name: tuple(case for case in group if len(case.relevant)) for name, group in groups.items()}
     if not cases[WARM]:
         raise DataTooSmall(
             f"Nobody with events before {test_start.isoformat()} wanted anything new after it.",
@@ -84,7 +84,7 @@ def build_cases(
 
 def popularity_before(tables: CanonicalTables, item_ids: IdMap, test_start: datetime) -> np.ndarray[Any, Any]:
     """(n_items,) float32, the share of the people before the window who had touched each item."""
-    before = _events(tables, item_ids).filter(pl.col("event_ts") < test_start)
+    before = _positive_events(tables, item_ids).filter(pl.col("event_ts") < test_start)
     pairs = before.select("user_id", "item_idx").unique()
     n_people = max(pairs["user_id"].n_unique(), 1)
     counts = np.bincount(pairs["item_idx"].to_numpy(), minlength=len(item_ids))
@@ -92,23 +92,23 @@ def popularity_before(tables: CanonicalTables, item_ids: IdMap, test_start: date
 
 
 @dataclass(frozen=True)
-class _Person:
+class _ActivePerson:
     user_id: str
     before: ItemIdxArray
     window: History
 
 
-def _events(tables: CanonicalTables, item_ids: IdMap) -> pl.DataFrame:
-    wanted = tables.interactions.filter(pl.col("event_type").is_in(POSITIVE_EVENTS))
-    known = pl.Series("item_idx", item_ids.indices(wanted["item_id"]))
-    return wanted.with_columns(known).filter(pl.col("item_idx") >= 0)
+def _positive_events(tables: CanonicalTables, item_ids: IdMap) -> pl.DataFrame:
+    events = tables.interactions.filter(pl.col("event_type").is_in(POSITIVE_EVENTS))
+    item_idx = pl.Series("item_idx", item_ids.indices(events["item_id"]))
+    return events.with_columns(item_idx).filter(pl.col("item_idx") >= 0)
 
 
-def _people(
+def _active_people(
     tables: CanonicalTables, item_ids: IdMap, test_start: datetime, max_people: int, rng: np.random.Generator
-) -> Iterator[_Person]:
+) -> Iterator[_ActivePerson]:
     """People with an event in the window, in the order of user_id."""
-    events = _events(tables, item_ids).sort("user_id", "event_ts", "item_id")
+    events = _positive_events(tables, item_ids).sort("user_id", "event_ts", "item_id")
     active = events.filter(pl.col("event_ts") >= test_start)["user_id"].unique().sort()
     if len(active) > max_people:
         active = active[rng.choice(len(active), max_people, replace=False)]
@@ -116,14 +116,16 @@ def _people(
         "user_id", maintain_order=True
     ):
         before = mine.filter(pl.col("event_ts") < test_start)
-        yield _Person(str(user_id), _items(before), _history(mine.filter(pl.col("event_ts") >= test_start)))
+        yield _ActivePerson(
+            str(user_id), _item_set(before), _session_history(mine.filter(pl.col("event_ts") >= test_start))
+        )
 
 
-def _items(events: pl.DataFrame) -> ItemIdxArray:
+def _item_set(events: pl.DataFrame) -> ItemIdxArray:
     return np.unique(events["item_idx"].to_numpy()).astype(np.int32)
 
 
-def _history(events: pl.DataFrame) -> History:
+def _session_history(events: pl.DataFrame) -> History:
     return History.without_types(
         events["item_idx"].to_numpy().astype(np.int32),
         events["event_ts"].dt.epoch("s").to_numpy().astype(np.int64),
@@ -131,30 +133,30 @@ def _history(events: pl.DataFrame) -> History:
     )
 
 
-def _known(person: _Person, test_start: datetime, k: int) -> Case:
+def _known_case(person: _ActivePerson, test_start: datetime, k: int) -> EvaluationCase:
     request = RecommendRequest(f"{WARM}/{person.user_id}", user_id=UserId(person.user_id), k=k)
-    wanted = np.setdiff1d(person.window.item_idx, person.before).astype(np.int32)
-    return Case(person.user_id, request, test_start, wanted)
+    relevant = np.setdiff1d(person.window.item_idx, person.before).astype(np.int32)
+    return EvaluationCase(person.user_id, request, test_start, relevant)
 
 
-def _unknown(person: _Person, test_start: datetime, k: int, context: Mapping[str, str]) -> Case:
+def _newcomer_case(person: _ActivePerson, test_start: datetime, k: int, context: Mapping[str, str]) -> EvaluationCase:
     group = COLD_CONTEXT if context else COLD_POPULAR
     request = RecommendRequest(f"{group}/{person.user_id}", context=dict(context), k=k)
-    return Case(person.user_id, request, test_start, np.unique(person.window.item_idx))
+    return EvaluationCase(person.user_id, request, test_start, np.unique(person.window.item_idx))
 
 
-def _in_session(person: _Person, k: int) -> Case:
+def _session_case(person: _ActivePerson, k: int) -> EvaluationCase:
     window = person.window
     clicked = window.where(slice(SESSION_EVENTS))
     request_id = f"{COLD_SESSION}/{person.user_id}"
-    wanted = np.setdiff1d(window.item_idx[SESSION_EVENTS:], clicked.item_idx).astype(np.int32)
+    relevant = np.setdiff1d(window.item_idx[SESSION_EVENTS:], clicked.item_idx).astype(np.int32)
     # The visitor asks one second after the last click, and knows nothing of what comes.
     now = datetime.fromtimestamp(int(clicked.event_ts[-1]) + 1, UTC)
-    return Case(
+    return EvaluationCase(
         person.user_id,
         RecommendRequest(request_id, session_id=SessionId(request_id), k=k),
         now,
-        wanted,
+        relevant,
         clicked,
     )
 
@@ -169,6 +171,6 @@ def known_contexts(users: pl.DataFrame) -> dict[str, dict[str, str]]:
     return contexts
 
 
-def sessions_of(cases: Sequence[Case]) -> dict[SessionId, History]:
+def sessions_of(cases: Sequence[EvaluationCase]) -> dict[SessionId, History]:
     """What a reader has to know of the sessions that the cases speak of."""
     return {case.request.session_id: case.session for case in cases if case.request.session_id is not None}

@@ -17,7 +17,7 @@ from contracts.settings.evaluate import PROMOTION_CUTOFF
 from recommender.metrics import Interval, PerPerson
 from release.bundle.bundle import Release
 from release.bundle.open_bundle import OpenBundle
-from release.evaluation.cases import Case
+from release.evaluation.cases import EvaluationCase
 from release.evaluation.evaluation import CHAIN, Evaluation, Judge, evaluate, values_of
 from release.evaluation.measured_window import MeasuredWindow
 from release.evaluation.summary import Bootstrap
@@ -96,12 +96,12 @@ def _check_unseen(window: MeasuredWindow, champion: OpenBundle) -> None:
 
 def _measure(release: Release, window: MeasuredWindow, judge: Judge) -> Evaluation:
     reader = window.reader(release.schemas, release.catalogue.ids)
-    questions = window.questions(release.catalogue.ids, judge.item_ids)
-    return evaluate(release, reader, questions, judge, _progress(release.release_id), alone=())
+    cases = window.cases_for(release.catalogue.ids, judge.item_ids)
+    return evaluate(release, reader, cases, judge, _progress(release.release_id), alone=())
 
 
-def _progress(release_id: str) -> Callable[[Iterable[Case]], Iterable[Case]]:
-    def shown(cases: Iterable[Case]) -> Iterable[Case]:
+def _progress(release_id: str) -> Callable[[Iterable[EvaluationCase]], Iterable[EvaluationCase]]:
+    def with_bar(cases: Iterable[EvaluationCase]) -> Iterable[EvaluationCase]:
         return tqdm(cases, desc=f"compare {release_id}", unit="person", disable=None)
 
-    return shown
+    return with_bar

@@ -37,7 +37,7 @@ from release.answering.request_path import answer
 from release.answering.request_query import read_person, retrieval_query
 from release.answering.session_reader import SessionReader
 from release.bundle.bundle import Release
-from release.evaluation.cases import Case, sessions_of
+from release.evaluation.cases import EvaluationCase, sessions_of
 
 # The whole request path; the other systems are the generators, by their names.
 CHAIN: Final = "chain"
@@ -56,9 +56,9 @@ POPULAR_SHARE: Final = 0.01
 class Judge:
     """What slates are judged with.
 
-    item_ids: the items that slates and wishes are dense indices of; popularity: (n_items,) shares of people;
+    item_ids: the items that slates and relevant items are dense indices of; popularity: (n_items,) shares of people;
     vectors: (n_items, dim) of unit length. An item of a slate that `item_ids` does not know (-1) takes its position
-    and is wanted by nobody; what is said of the items shown leaves it out.
+    and is relevant to nobody; the metrics of the items shown leave it out.
     """
 
     cutoffs: tuple[int, ...]
@@ -71,11 +71,11 @@ class Judge:
         """The names of the values per person."""
         return tuple(f"{name}_at_{k}" for k in self.cutoffs for name in (*_HIT_METRICS, *_SHOWN_METRICS))
 
-    def values(self, slate: ItemIdxArray, wanted: ItemIdxArray) -> dict[str, float]:
+    def values(self, slate: ItemIdxArray, relevant: ItemIdxArray) -> dict[str, float]:
         """Every metric of one slate."""
         values: dict[str, float] = {}
         for k in self.cutoffs:
-            values |= {f"{name}_at_{k}": metric(slate, wanted, k) for name, metric in _HIT_METRICS.items()}
+            values |= {f"{name}_at_{k}": metric(slate, relevant, k) for name, metric in _HIT_METRICS.items()}
             values |= {f"{name}_at_{k}": value for name, value in self._of_shown(_known(slate, k), k).items()}
         return values
 
@@ -85,12 +85,12 @@ class Judge:
         return {f"coverage_at_{k}": coverage([_known(slate, k) for slate in slates], n_items, k) for k in self.cutoffs}
 
     def _of_shown(self, shown: ItemIdxArray, k: int) -> dict[str, float]:
-        found = (
+        values = (
             novelty(shown, self.popularity, k),
             intra_list_diversity(shown, self.vectors, k),
             popularity_share(shown, self._popular, k),
         )
-        return dict(zip(_SHOWN_METRICS, found, strict=True))
+        return dict(zip(_SHOWN_METRICS, values, strict=True))
 
     @cached_property
     def _popular(self) -> npt.NDArray[np.bool_]:
@@ -117,10 +117,10 @@ class Evaluation:
 
 
 @dataclass(frozen=True)
-class _Asked:
+class _AnsweredCase:
     """One case, and the slate of every system for it."""
 
-    case: Case
+    case: EvaluationCase
     tier: str
     n_seen: int
     slates: Mapping[str, ItemIdxArray]
@@ -129,9 +129,9 @@ class _Asked:
 def evaluate(
     release: Release,
     reader: FeatureReader,
-    groups: Mapping[str, Sequence[Case]],
+    groups: Mapping[str, Sequence[EvaluationCase]],
     judge: Judge,
-    progress: Callable[[Iterable[Case]], Iterable[Case]] = iter,
+    progress: Callable[[Iterable[EvaluationCase]], Iterable[EvaluationCase]] = iter,
     alone: Collection[str] | None = None,
 ) -> Evaluation:
     """Ask about every case of every group, and judge each slate.
@@ -143,16 +143,21 @@ def evaluate(
     rows, covered = [], []
     generators = {name: one for name, one in sorted(release.generators.items()) if alone is None or name in alone}
     for group, cases in groups.items():
-        asked = [_ask(release, reader, case, judge.item_ids, generators) for case in progress(cases)]
-        systems = sorted({name for one in asked for name, slate in one.slates.items() if len(slate) or name == CHAIN})
-        rows += [row for one in asked for row in _rows(group, one, systems, judge)]
-        covered += [_coverage(group, system, asked, judge) for system in systems]
+        answered = [_answer_case(release, reader, case, judge.item_ids, generators) for case in progress(cases)]
+        systems = _answering_systems(answered)
+        rows += [row for one in answered for row in _rows(group, one, systems, judge)]
+        covered += [_coverage(group, system, answered, judge) for system in systems]
     return Evaluation(pl.DataFrame(rows), pl.DataFrame(covered), judge.metrics)
 
 
-def _ask(
-    release: Release, reader: FeatureReader, case: Case, item_ids: IdMap, generators: Mapping[str, Generator]
-) -> _Asked:
+def _answering_systems(answered: Iterable[_AnsweredCase]) -> list[str]:
+    """The chain, and every generator that had something to go by for anybody."""
+    return sorted({name for one in answered for name, slate in one.slates.items() if len(slate) or name == CHAIN})
+
+
+def _answer_case(
+    release: Release, reader: FeatureReader, case: EvaluationCase, item_ids: IdMap, generators: Mapping[str, Generator]
+) -> _AnsweredCase:
     with_session = SessionReader(reader, sessions_of([case]))
     slate = answer(release, with_session, FixedClock(case.now), case.request)
     if slate.degraded:
@@ -165,23 +170,23 @@ def _ask(
     proposed = {name: one.propose(query, case.request.k).item_idx for name, one in generators.items()}
     slates = {name: item_ids.indices(release.catalogue.ids.external(items)) for name, items in proposed.items()}
     slates[CHAIN] = item_ids.indices(item.item_id for item in slate.items)
-    return _Asked(case, str(slate.tier), len(query.excluded), slates)
+    return _AnsweredCase(case, str(slate.tier), len(query.excluded), slates)
 
 
-def _rows(group: str, asked: _Asked, systems: Sequence[str], judge: Judge) -> list[dict[str, object]]:
+def _rows(group: str, answered: _AnsweredCase, systems: Sequence[str], judge: Judge) -> list[dict[str, object]]:
     about = {
         "group": group,
-        "user_id": asked.case.user_id,
-        "n_seen": asked.n_seen,
-        "n_wanted": len(asked.case.wanted),
-        "tier": asked.tier,
+        "user_id": answered.case.user_id,
+        "n_seen": answered.n_seen,
+        "n_wanted": len(answered.case.relevant),
+        "tier": answered.tier,
     }
-    wanted = asked.case.wanted
-    return [{**about, "system": system, **judge.values(asked.slates[system], wanted)} for system in systems]
+    relevant = answered.case.relevant
+    return [{**about, "system": system, **judge.values(answered.slates[system], relevant)} for system in systems]
 
 
-def _coverage(group: str, system: str, asked: Sequence[_Asked], judge: Judge) -> dict[str, object]:
-    return {"group": group, "system": system, **judge.coverage([one.slates[system] for one in asked])}
+def _coverage(group: str, system: str, answered: Sequence[_AnsweredCase], judge: Judge) -> dict[str, object]:
+    return {"group": group, "system": system, **judge.coverage([one.slates[system] for one in answered])}
 
 
 def values_of(per_person: pl.DataFrame, group: str, system: str, metric: str) -> PerPerson:

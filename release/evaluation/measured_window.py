@@ -32,7 +32,7 @@ from feature_store.values.histories import histories_of_items
 from feature_store.values.values import FeatureSchemas, FeatureValues
 from release.bundle.bundle import MEASURED, Release, measured_from
 from release.bundle.manifest import REBUILD
-from release.evaluation.cases import Case
+from release.evaluation.cases import EvaluationCase
 from release.evaluation.evaluation import Judge
 
 CASES: Final = "cases.parquet"
@@ -53,7 +53,9 @@ CASE_SCHEMA: Final = pl.Schema(
 POPULARITY_SCHEMA: Final = pl.Schema({"item_id": pl.String(), "share": pl.Float32()})
 
 
-def save_questions(folder: Path, groups: Mapping[str, Sequence[Case]], item_ids: IdMap, popularity: FloatArray) -> None:
+def save_cases(
+    folder: Path, groups: Mapping[str, Sequence[EvaluationCase]], item_ids: IdMap, popularity: FloatArray
+) -> None:
     """Write cases and popularity into an existing folder.
 
     item_ids: what the cases' items are dense indices of; popularity: (n_items,) aligned with it.
@@ -64,11 +66,11 @@ def save_questions(folder: Path, groups: Mapping[str, Sequence[Case]], item_ids:
     write_parquet(shares, folder / POPULARITY)
 
 
-def values_for(questions: Path, values: FeatureValues) -> FeatureValues:
-    """The values without the people that no question in the folder asks about."""
-    requests = [json.loads(request) for request in _load_table(questions / CASES, CASE_SCHEMA)["request"]]
-    asked = pl.col("user_id").is_in(sorted({one["user_id"] for one in requests} - {None}))
-    return replace(values, users=values.users.filter(asked), histories=values.histories.filter(asked))
+def values_for(cases_folder: Path, values: FeatureValues) -> FeatureValues:
+    """The values without the people whom no case in the folder asks about."""
+    requests = [json.loads(request) for request in _load_table(cases_folder / CASES, CASE_SCHEMA)["request"]]
+    in_a_case = pl.col("user_id").is_in(sorted({one["user_id"] for one in requests} - {None}))
+    return replace(values, users=values.users.filter(in_a_case), histories=values.histories.filter(in_a_case))
 
 
 @dataclass(frozen=True)
@@ -106,15 +108,15 @@ class MeasuredWindow:
             )
         return Judge((cutoff,), item_ids, self.popularity["share"].to_numpy(), release.catalogue.unit_categories)
 
-    def questions(self, asked: IdMap, judged: IdMap) -> dict[str, tuple[Case, ...]]:
-        """The cases by group; sessions in the ids of the release that is asked, wishes in those of the judge.
+    def cases_for(self, release_ids: IdMap, judge_ids: IdMap) -> dict[str, tuple[EvaluationCase, ...]]:
+        """The cases by group; sessions in the ids of the release that is asked, relevant items in those of the judge.
 
         What somebody clicked that the asked release does not know is no part of the session it hears of.
         """
-        groups: dict[str, list[Case]] = {}
+        groups: dict[str, list[EvaluationCase]] = {}
         try:
             for row in self.cases.iter_rows(named=True):
-                groups.setdefault(row["group"], []).append(_case(row, asked, judged))
+                groups.setdefault(row["group"], []).append(_case(row, release_ids, judge_ids))
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise ArtefactError(f"{CASES} is damaged: {error!r}.", REBUILD) from error
         return {group: tuple(cases) for group, cases in groups.items()}
@@ -124,12 +126,12 @@ class MeasuredWindow:
 
         Raises ReleaseMismatch naming both when the schemas name a feature that the values lack.
         """
-        told = self.values.of(schemas)
-        values = FeatureValues(told.users, told.items, histories_of_items(told.histories, item_ids), told.as_of)
+        own = self.values.of(schemas)
+        values = FeatureValues(own.users, own.items, histories_of_items(own.histories, item_ids), own.as_of)
         return OfflineFeatureReader(values, schemas, item_ids)
 
 
-def _row(group: str, case: Case, item_ids: IdMap) -> tuple[Any, ...]:
+def _row(group: str, case: EvaluationCase, item_ids: IdMap) -> tuple[Any, ...]:
     session = case.session
     return (
         group,
@@ -139,31 +141,31 @@ def _row(group: str, case: Case, item_ids: IdMap) -> tuple[Any, ...]:
         item_ids.external(session.item_idx),
         session.event_ts.tolist(),
         session.values.tolist(),
-        item_ids.external(case.wanted),
+        item_ids.external(case.relevant),
     )
 
 
-def _case(row: Mapping[str, Any], asked: IdMap, judged: IdMap) -> Case:
+def _case(row: Mapping[str, Any], release_ids: IdMap, judge_ids: IdMap) -> EvaluationCase:
     session = History.without_types(
-        asked.indices(row["session_item_ids"]),
+        release_ids.indices(row["session_item_ids"]),
         np.array(row["session_event_ts"], np.int64),
         np.array(row["session_values"], np.float32),
     )
     known = session.item_idx != UNKNOWN
-    return Case(
+    return EvaluationCase(
         row["user_id"],
         RecommendRequest.from_json(json.loads(row["request"])),
         row["now"],
-        _all_known(judged, row["wanted"]),
+        _all_known(judge_ids, row["wanted"]),
         session.where(known),
     )
 
 
 def _all_known(item_ids: IdMap, names: Iterable[str]) -> ItemIdxArray:
-    found = item_ids.indices(names)
-    if (found == UNKNOWN).any():
+    item_idx = item_ids.indices(names)
+    if (item_idx == UNKNOWN).any():
         raise ValueError("an item is wanted that is not in the catalogue")
-    return found
+    return item_idx
 
 
 def _load_table(path: Path, schema: pl.Schema) -> pl.DataFrame:

@@ -63,9 +63,9 @@ def write_report(
 def glance(systems: pl.DataFrame, metric: str) -> dict[str, dict[str, float]]:
     """A few figures at the headline's cutoff: the chain by group, and the baselines for people with history."""
     at = metric.removeprefix("ndcg")
-    found = {group: _row(systems, str(group), CHAIN, at) for group in systems["group"].unique(maintain_order=True)}
+    groups = {group: _row(systems, str(group), CHAIN, at) for group in systems["group"].unique(maintain_order=True)}
     present = set(systems["system"])
-    return found | {name: _row(systems, WARM, name, at) for name in BASELINES if name in present}
+    return groups | {name: _row(systems, WARM, name, at) for name in BASELINES if name in present}
 
 
 def _row(systems: pl.DataFrame, group: str, system: str, at: str) -> dict[str, float]:

@@ -64,8 +64,8 @@ def per_system(evaluation: Evaluation, bootstrap: Bootstrap) -> pl.DataFrame:
     for group, system in evaluation.per_person.select("group", "system").unique(maintain_order=True).rows():
         for metric in evaluation.metrics:
             values = values_of(evaluation.per_person, group, system, metric)
-            found = bootstrap.interval(values, group, system, metric)
-            rows.append((group, system, metric, found.mean, found.low, found.high))
+            interval = bootstrap.interval(values, group, system, metric)
+            rows.append((group, system, metric, interval.mean, interval.low, interval.high))
     for covered in evaluation.coverage.iter_rows(named=True):
         metrics = sorted(covered.keys() - {"group", "system"})
         rows += [(covered["group"], covered["system"], metric, covered[metric], None, None) for metric in metrics]
@@ -76,20 +76,20 @@ def per_system(evaluation: Evaluation, bootstrap: Bootstrap) -> pl.DataFrame:
 def slices(evaluation: Evaluation, bootstrap: Bootstrap, metric: str) -> list[dict[str, Any]]:
     """The chain's metric, with intervals, per group, per tier that answered, and per length of the history."""
     rows = evaluation.per_person.filter(pl.col("system") == CHAIN)
-    found = []
+    slice_rows = []
     for (group,), members in rows.group_by("group", maintain_order=True):
         # Under the name of the system, so that its interval is the one in per_system.csv.
-        found.append({**_slice(members, bootstrap, metric, str(group), CHAIN), "slice": "everybody"})
+        slice_rows.append({**_slice(members, bootstrap, metric, str(group), CHAIN), "slice": "everybody"})
         for (tier,), of_tier in members.group_by("tier", maintain_order=True):
-            found.append(_slice(of_tier, bootstrap, metric, str(group), f"tier {tier}"))
+            slice_rows.append(_slice(of_tier, bootstrap, metric, str(group), f"tier {tier}"))
     warm = rows.filter(pl.col("group") == WARM)
     for low, high in HISTORY_BANDS:
         band = warm.filter((pl.col("n_seen") >= low) & (pl.col("n_seen") <= high if high else True))
         if band.height:
-            found.append(
+            slice_rows.append(
                 _slice(band, bootstrap, metric, WARM, f"history {low} to {high}" if high else f"history {low}+")
             )
-    return found
+    return slice_rows
 
 
 def _slice(rows: pl.DataFrame, bootstrap: Bootstrap, metric: str, group: str, name: str) -> dict[str, Any]:

@@ -24,8 +24,8 @@ from release.gates.gate import Gate
 from release.gates.latency import Timer, measure_latency
 from release.gates.quality_gates import QualityGates
 from release.gates.release_candidate import ReleaseCandidate
-from release.parity.parity_result import last_parity
-from release.parity.store_parity import Sample, check_parity
+from release.parity.parity_result import load_last_parity
+from release.parity.store_parity import ParitySample, check_store_parity
 from release.registry.state import Stage
 
 
@@ -119,8 +119,8 @@ def _parity(candidate: ReleaseCandidate, n_sampled: int) -> Gate:
         online = candidate.reader(release)
         values = FeatureValues.load(candidate.bundle.folder / VALUES_FOLDER)
         offline = OfflineFeatureReader(values, release.schemas, release.catalogue.ids)
-        sample = Sample.draw(values, n_sampled)
-        parity = check_parity(online, offline, release.schemas, sample, release.as_of)
+        sample = ParitySample.draw(values, n_sampled)
+        parity = check_store_parity(online, offline, release.schemas, sample, release.as_of)
     except StoreUnavailable:
         raise
     except (ArtefactError, StoreError) as error:
@@ -133,7 +133,7 @@ def _parity(candidate: ReleaseCandidate, n_sampled: int) -> Gate:
 def _logged_parity(candidate: ReleaseCandidate, promotion: PromotionSettings) -> Gate:
     """What the last `slate parity` found in answers of the release, given in Staging, as a canary or in production."""
     try:
-        last = last_parity(candidate.parity, candidate.version.release_id) if candidate.parity else None
+        last = load_last_parity(candidate.parity, candidate.version.release_id) if candidate.parity else None
     except ArtefactError as error:
         return Gate("logged_parity", passed=False, sentence=error.problem)
     least, most = promotion.min_parity_requests, promotion.max_parity_share

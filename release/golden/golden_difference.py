@@ -19,8 +19,8 @@ from recommender.slates.slate_similarity import overlap, rank_biased_overlap
 from release.bundle.bundle import Release
 from release.bundle.manifest import REBUILD, VALUES_FOLDER
 from release.bundle.parts import GOLDEN
-from release.golden.golden_queries import answer_question, load_queries
-from release.golden.golden_requests import Question
+from release.golden.golden_queries import answer_golden_request, load_queries
+from release.golden.golden_requests import GoldenRequest
 
 OVERLAP_AT: Final = 10
 
@@ -69,43 +69,43 @@ def compare_golden(a: Release, b: Release) -> GoldenDifference:
         raise ArtefactError(f"Release {b.release_id} is no bundle: it has no golden queries.", REBUILD)
     now, queries = load_queries(b.folder / GOLDEN)
     values = FeatureValues.load(b.folder / VALUES_FOLDER)
-    readers = [_reader(release, values) for release in (a, b)]
-    found = []
-    for question, _ in queries:
-        theirs = answer_question(b, readers[1], now, question)
+    readers = [_reader_of(release, values) for release in (a, b)]
+    differences = []
+    for golden, _ in queries:
+        theirs = answer_golden_request(b, readers[1], now, golden)
         try:
-            ours = answer_question(a, readers[0], now, question)
+            ours = answer_golden_request(a, readers[0], now, golden)
         except UnknownId as error:
-            found.append(_unanswered(question, theirs, error))
+            differences.append(_unanswered(golden, theirs, error))
         else:
-            found.append(_compare(ours, theirs))
-    defaulted = {str(entity): _lacking(a.schemas.of(entity), values) for entity in Entity}
-    return GoldenDifference(tuple(found), {entity: names for entity, names in defaulted.items() if names})
+            differences.append(_query_difference(ours, theirs))
+    defaulted = {str(entity): _missing_features(a.schemas.of(entity), values) for entity in Entity}
+    return GoldenDifference(tuple(differences), {entity: names for entity, names in defaulted.items() if names})
 
 
-def _reader(release: Release, values: FeatureValues) -> OfflineFeatureReader:
+def _reader_of(release: Release, values: FeatureValues) -> OfflineFeatureReader:
     """Reads values of another release as this one needs them: its features in its order, and items it knows."""
     schemas, item_ids = release.schemas, release.catalogue.ids
     own = replace(
         values,
-        users=_columns(values.users, schemas.user),
-        items=_columns(values.items, schemas.item),
+        users=_with_columns_of(values.users, schemas.user),
+        items=_with_columns_of(values.items, schemas.item),
         histories=histories_of_items(values.histories, item_ids),
     )
     return OfflineFeatureReader(own, schemas, item_ids)
 
 
-def _columns(table: pl.DataFrame, schema: FeatureSchema) -> pl.DataFrame:
+def _with_columns_of(table: pl.DataFrame, schema: FeatureSchema) -> pl.DataFrame:
     key, *present = table.columns
     null = pl.lit(None, pl.Float32)
     return table.select(key, *(pl.col(name) if name in present else null.alias(name) for name in schema.names))
 
 
-def _lacking(schema: FeatureSchema, values: FeatureValues) -> tuple[str, ...]:
+def _missing_features(schema: FeatureSchema, values: FeatureValues) -> tuple[str, ...]:
     return tuple(name for name in schema.names if name not in values.rows(schema.entity).columns)
 
 
-def _compare(ours: Slate, theirs: Slate) -> QueryDifference:
+def _query_difference(ours: Slate, theirs: Slate) -> QueryDifference:
     a, b = ([str(item.item_id) for item in slate.items] for slate in (ours, theirs))
     return QueryDifference(
         theirs.request_id,
@@ -116,5 +116,5 @@ def _compare(ours: Slate, theirs: Slate) -> QueryDifference:
     )
 
 
-def _unanswered(question: Question, theirs: Slate, error: UnknownId) -> QueryDifference:
-    return QueryDifference(question.request.request_id, False, 0.0, 0.0, ("none", str(theirs.tier)), error.problem)
+def _unanswered(golden: GoldenRequest, theirs: Slate, error: UnknownId) -> QueryDifference:
+    return QueryDifference(golden.request.request_id, False, 0.0, 0.0, ("none", str(theirs.tier)), error.problem)

@@ -35,21 +35,21 @@ from release.answering.session_reader import SessionReader
 from release.bundle.bundle import Release
 from release.bundle.manifest import REBUILD
 from release.bundle.parts import GOLDEN, QUERIES
-from release.golden.golden_requests import Click, Question, golden_questions
+from release.golden.golden_requests import Click, GoldenRequest, draw_golden_requests
 
 VALUES: Final = "values"
 SCORE_DIGITS: Final = 6  # what is written of a score; release.golden_tolerance is wider
 
 
 @dataclass(frozen=True)
-class Expected:
+class ExpectedAnswer:
     """The answer a release gave when it was built. items: (item_id, score), in the order of their positions."""
 
     tier: str
     items: tuple[tuple[str, float], ...]
 
     @classmethod
-    def of(cls, slate: Slate) -> Expected:
+    def of(cls, slate: Slate) -> ExpectedAnswer:
         items = tuple((str(item.item_id), round(item.score, SCORE_DIGITS)) for item in slate.items)
         return cls(str(slate.tier), items)
 
@@ -68,25 +68,25 @@ def make_golden(
     Raises ArtefactError when an answer stands on a lower rung of the ladder: it would teach a failure.
     """
     now = values.as_of
-    questions = golden_questions(release, values, contexts, now, n_queries, np.random.default_rng(seed))
-    reader = _Recorder(OfflineFeatureReader(values, release.schemas, release.catalogue.ids))
-    answers = [answer_question(release, reader, now, question) for question in questions]
+    requests = draw_golden_requests(release, values, contexts, now, n_queries, np.random.default_rng(seed))
+    reader = _ItemRecorder(OfflineFeatureReader(values, release.schemas, release.catalogue.ids))
+    answers = [answer_golden_request(release, reader, now, golden) for golden in requests]
     for slate in answers:
         if slate.degraded:
             raise ArtefactError(
                 f"Golden query {slate.request_id} had to do without {', '.join(slate.degraded)}.",
                 "The warning above names the error; mend it, and run `dvc repro release` again.",
             )
-    _needed(values, questions, reader.items).save(folder / VALUES)
+    _needed_values(values, requests, reader.items).save(folder / VALUES)
     content = {
         "now": now.isoformat(),
         "queries": [
-            {**asdict(question), "answer": asdict(Expected.of(slate))}
-            for question, slate in zip(questions, answers, strict=True)
+            {**asdict(golden), "answer": asdict(ExpectedAnswer.of(slate))}
+            for golden, slate in zip(requests, answers, strict=True)
         ],
     }
     (folder / QUERIES).write_text(json.dumps(content, indent=1, sort_keys=True, allow_nan=False) + "\n")
-    return len(questions)
+    return len(requests)
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ class GoldenQueries:
     folder: Path
     now: datetime
     tolerance: float
-    queries: Sequence[tuple[Question, Expected]]
+    queries: Sequence[tuple[GoldenRequest, ExpectedAnswer]]
     reader: FeatureReader
 
     @classmethod
@@ -127,16 +127,16 @@ class GoldenQueries:
     def check(self) -> None:
         """Replay them; raises ReleaseMismatch naming the query and the first difference, with both values."""
         with reading(self.folder):
-            for question, expected in self.queries:
-                _compare(self.release, expected, self.answer(question), self.tolerance)
+            for golden, expected in self.queries:
+                _check_answer(self.release, expected, self.answer(golden), self.tolerance)
 
-    def answer(self, question: Question) -> Slate:
-        """The release's slate for one of the questions, through the request path."""
-        return answer_question(self.release, self.reader, self.now, question)
+    def answer(self, golden: GoldenRequest) -> Slate:
+        """The release's slate for one of the requests, through the request path."""
+        return answer_golden_request(self.release, self.reader, self.now, golden)
 
     def calls(self) -> list[Callable[[], Slate]]:
         """One call per query, which answers it; nothing is compared."""
-        return [partial(self.answer, question) for question, _ in self.queries]
+        return [partial(self.answer, golden) for golden, _ in self.queries]
 
 
 def check_golden(release: Release) -> None:
@@ -144,8 +144,8 @@ def check_golden(release: Release) -> None:
     GoldenQueries.load(release).check()
 
 
-def golden_requests(release: Release) -> list[tuple[RecommendRequest, History | None]]:
-    """What a bundle's golden queries ask, each with what happened in its session, if it has one.
+def load_golden_requests(release: Release) -> list[tuple[RecommendRequest, History | None]]:
+    """The requests of a bundle's golden queries, each with what happened in its session, if it has one.
 
     Raises ArtefactError when the queries are missing or damaged.
     """
@@ -154,11 +154,11 @@ def golden_requests(release: Release) -> list[tuple[RecommendRequest, History | 
     _, queries = load_queries(release.folder / GOLDEN)
     ids = release.catalogue.ids
     return [
-        (question.request, _history(question.session, ids) if question.session else None) for question, _ in queries
+        (golden.request, _session_history(golden.session, ids) if golden.session else None) for golden, _ in queries
     ]
 
 
-class _Recorder:
+class _ItemRecorder:
     """Reads from another reader, and remembers which items it was asked for."""
 
     def __init__(self, reader: FeatureReader) -> None:
@@ -177,14 +177,14 @@ class _Recorder:
         return self._reader.read_items(item_ids, now)
 
 
-def answer_question(release: Release, reader: FeatureReader, now: datetime, question: Question) -> Slate:
-    """The release's slate for one golden question, its session included."""
-    session_id = question.request.session_id
-    sessions = {} if session_id is None else {session_id: _history(question.session, release.catalogue.ids)}
-    return answer(release, SessionReader(reader, sessions), FixedClock(now), question.request)
+def answer_golden_request(release: Release, reader: FeatureReader, now: datetime, golden: GoldenRequest) -> Slate:
+    """The release's slate for one golden request, its session included."""
+    session_id = golden.request.session_id
+    sessions = {} if session_id is None else {session_id: _session_history(golden.session, release.catalogue.ids)}
+    return answer(release, SessionReader(reader, sessions), FixedClock(now), golden.request)
 
 
-def _history(clicks: Sequence[Click], item_ids: IdMap) -> History:
+def _session_history(clicks: Sequence[Click], item_ids: IdMap) -> History:
     values = [float("nan") if click.value is None else click.value for click in clicks]
     return History.without_types(
         item_ids.indices(click.item_id for click in clicks),
@@ -193,9 +193,9 @@ def _history(clicks: Sequence[Click], item_ids: IdMap) -> History:
     )
 
 
-def _needed(values: FeatureValues, questions: Sequence[Question], items: set[str]) -> FeatureValues:
-    """Only the rows that the questions' answers depend on."""
-    people = [question.request.user_id for question in questions if question.request.user_id is not None]
+def _needed_values(values: FeatureValues, requests: Sequence[GoldenRequest], items: set[str]) -> FeatureValues:
+    """Only the rows that the answers to the requests depend on."""
+    people = [golden.request.user_id for golden in requests if golden.request.user_id is not None]
     of_people, of_items = pl.col("user_id").is_in(people), pl.col("item_id").is_in(sorted(items))
     return replace(
         values,
@@ -205,8 +205,8 @@ def _needed(values: FeatureValues, questions: Sequence[Question], items: set[str
     )
 
 
-def _compare(release: Release, expected: Expected, slate: Slate, tolerance: float) -> None:
-    difference = _difference(expected, slate, tolerance)
+def _check_answer(release: Release, expected: ExpectedAnswer, slate: Slate, tolerance: float) -> None:
+    difference = _first_difference(expected, slate, tolerance)
     if difference:
         raise ReleaseMismatch(
             f"Golden query {slate.request_id} of release {release.release_id}: {difference}",
@@ -215,41 +215,42 @@ def _compare(release: Release, expected: Expected, slate: Slate, tolerance: floa
         )
 
 
-def _difference(expected: Expected, slate: Slate, tolerance: float) -> str:
+def _first_difference(expected: ExpectedAnswer, slate: Slate, tolerance: float) -> str:
     """The first difference in a sentence with both values; empty where there is none."""
-    found = Expected.of(slate)
+    answered = ExpectedAnswer.of(slate)
     if slate.degraded:
         return f"the answer had to do without {', '.join(slate.degraded)}."
-    if found.tier != expected.tier:
-        return f"expected tier {expected.tier}, found {found.tier}."
-    if len(found.items) != len(expected.items):
-        return f"expected {len(expected.items)} items, found {len(found.items)}."
-    for position, (wanted, got) in enumerate(zip(expected.items, found.items, strict=True), start=1):
-        if wanted[0] != got[0]:
-            return f"expected item {wanted[0]} at position {position}, found {got[0]}."
-        if abs(wanted[1] - got[1]) > tolerance:
-            return f"expected score {wanted[1]} for item {wanted[0]} at position {position}, found {got[1]}."
+    if answered.tier != expected.tier:
+        return f"expected tier {expected.tier}, found {answered.tier}."
+    if len(answered.items) != len(expected.items):
+        return f"expected {len(expected.items)} items, found {len(answered.items)}."
+    for position, (one, other) in enumerate(zip(expected.items, answered.items, strict=True), start=1):
+        (item_id, score), (answered_id, answered_score) = one, other
+        if item_id != answered_id:
+            return f"expected item {item_id} at position {position}, found {answered_id}."
+        if abs(score - answered_score) > tolerance:
+            return f"expected score {score} for item {item_id} at position {position}, found {answered_score}."
     return ""
 
 
-def load_queries(folder: Path) -> tuple[datetime, list[tuple[Question, Expected]]]:
+def load_queries(folder: Path) -> tuple[datetime, list[tuple[GoldenRequest, ExpectedAnswer]]]:
     """`now`, and the queries with the answers expected; raises ArtefactError when they are missing or damaged."""
     with reading(folder / QUERIES):
-        asked = _ASKED.validate_json((folder / QUERIES).read_bytes(), strict=True)
-        return asked.now, [(Question(query.request, query.session), query.answer) for query in asked.queries]
+        file = _QUERY_FILE.validate_json((folder / QUERIES).read_bytes(), strict=True)
+        return file.now, [(GoldenRequest(query.request, query.session), query.answer) for query in file.queries]
 
 
 @dataclass(frozen=True)
 class _Query:
     request: RecommendRequest
     session: tuple[Click, ...]
-    answer: Expected
+    answer: ExpectedAnswer
 
 
 @dataclass(frozen=True)
-class _Asked:
+class _QueryFile:
     now: AwareDatetime
     queries: list[_Query]
 
 
-_ASKED = TypeAdapter(_Asked)
+_QUERY_FILE = TypeAdapter(_QueryFile)

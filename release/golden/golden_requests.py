@@ -1,4 +1,4 @@
-"""Which questions become golden: some for every tier and both surfaces, drawn from what the release knows."""
+"""Which requests become golden: some for every tier and both surfaces, drawn from what the release knows."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from feature_store.values.values import FeatureValues
 from release.bundle.bundle import Release
 
 GOLDEN_K: Final = 10
-# Seconds before the question at which a visitor clicked.
+# Seconds before the request at which a visitor clicked.
 CLICKED_BEFORE: Final = (95, 30)
 
-Thing = TypeVar("Thing")
+Choice = TypeVar("Choice")
 
 
 @dataclass(frozen=True)
@@ -34,16 +34,16 @@ class Click:
 
 
 @dataclass(frozen=True)
-class Question:
-    """A request, and what happened in its session, oldest first."""
+class GoldenRequest:
+    """What a golden query asks: a request, and what happened in its session, oldest first."""
 
     request: RecommendRequest
     session: tuple[Click, ...] = ()
 
 
 @dataclass(frozen=True)
-class _Draw:
-    """What questions are drawn from. people: with history enough for tier `personal`; items: that people touched."""
+class _RequestPool:
+    """What requests are drawn from. people: with history enough for tier `personal`; items: that people touched."""
 
     people: Sequence[str]
     items: Sequence[str]
@@ -52,22 +52,22 @@ class _Draw:
     now: datetime
     rng: np.random.Generator
 
-    def one_of(self, things: Sequence[Thing]) -> Thing:
-        return things[int(self.rng.integers(len(things)))]
+    def one_of(self, choices: Sequence[Choice]) -> Choice:
+        return choices[int(self.rng.integers(len(choices)))]
 
     def item(self) -> ItemId:
         return ItemId(self.one_of(self.items))
 
 
-def golden_questions(
+def draw_golden_requests(
     release: Release,
     values: FeatureValues,
     contexts: Sequence[Mapping[str, str]],
     now: datetime,
-    n_questions: int,
+    n_requests: int,
     rng: np.random.Generator,
-) -> list[Question]:
-    """n questions that take turns through the tiers and surfaces; a tier that nobody can be in is left out.
+) -> list[GoldenRequest]:
+    """n requests that take turns through the tiers and surfaces; a tier that nobody can be in is left out.
 
     contexts: what is known of newcomers, like age and gender; empty where nothing is.
     Raises DataTooSmall when nobody ever touched an item.
@@ -76,68 +76,68 @@ def golden_questions(
     items = values.histories["item_ids"].explode(empty_as_null=False).unique().sort().to_list()
     if not items:
         raise DataTooSmall("No history holds an item: there is nothing to ask about.", "Bring more data.")
-    draw = _Draw(personal["user_id"].to_list(), items, release.catalogue.category_names, contexts, now, rng)
-    kinds = {name: kind for name, kind in _KINDS.items() if _possible(name, draw)}
-    turns = islice(cycle(kinds.items()), n_questions)
-    return [_numbered(kind(draw), name, number) for number, (name, kind) in enumerate(turns)]
+    pool = _RequestPool(personal["user_id"].to_list(), items, release.catalogue.category_names, contexts, now, rng)
+    kinds = {name: kind for name, kind in _KINDS.items() if _possible(name, pool)}
+    turns = islice(cycle(kinds.items()), n_requests)
+    return [_numbered(kind(pool), name, number) for number, (name, kind) in enumerate(turns)]
 
 
-def _numbered(question: Question, name: str, number: int) -> Question:
-    """The question under a name and a seed of its own; every second one also asks for reasons."""
+def _numbered(golden: GoldenRequest, name: str, number: int) -> GoldenRequest:
+    """The request under a name and a seed of its own; every second one also asks for reasons."""
     request = replace(
-        question.request, request_id=f"golden-{number:03}-{name}", k=GOLDEN_K, seed=number, explain=number % 2 == 0
+        golden.request, request_id=f"golden-{number:03}-{name}", k=GOLDEN_K, seed=number, explain=number % 2 == 0
     )
-    if question.session:
+    if golden.session:
         request = replace(request, session_id=SessionId(request.request_id))
-    return replace(question, request=request)
+    return replace(golden, request=request)
 
 
-def _possible(name: str, draw: _Draw) -> bool:
+def _possible(name: str, pool: _RequestPool) -> bool:
     if name.startswith("personal"):
-        return bool(draw.people)
-    return bool(draw.contexts) if name == "contextual" else True
+        return bool(pool.people)
+    return bool(pool.contexts) if name == "contextual" else True
 
 
-def _personal(draw: _Draw) -> Question:
-    return Question(RecommendRequest("", user_id=UserId(draw.one_of(draw.people))))
+def _personal(pool: _RequestPool) -> GoldenRequest:
+    return GoldenRequest(RecommendRequest("", user_id=UserId(pool.one_of(pool.people))))
 
 
-def _personal_in_session(draw: _Draw) -> Question:
-    return replace(_personal(draw), session=_clicks(draw))
+def _personal_in_session(pool: _RequestPool) -> GoldenRequest:
+    return replace(_personal(pool), session=_clicks(pool))
 
 
-def _session(draw: _Draw) -> Question:
-    return Question(RecommendRequest(""), _clicks(draw))
+def _session(pool: _RequestPool) -> GoldenRequest:
+    return GoldenRequest(RecommendRequest(""), _clicks(pool))
 
 
-def _onboarded(draw: _Draw) -> Question:
-    categories = (draw.one_of(draw.categories),) if draw.categories else ()
-    return Question(RecommendRequest("", preferences=Preferences(categories, (draw.item(),))))
+def _onboarded(pool: _RequestPool) -> GoldenRequest:
+    categories = (pool.one_of(pool.categories),) if pool.categories else ()
+    return GoldenRequest(RecommendRequest("", preferences=Preferences(categories, (pool.item(),))))
 
 
-def _contextual(draw: _Draw) -> Question:
-    return Question(RecommendRequest("", context=dict(draw.one_of(draw.contexts))))
+def _contextual(pool: _RequestPool) -> GoldenRequest:
+    return GoldenRequest(RecommendRequest("", context=dict(pool.one_of(pool.contexts))))
 
 
-def _popular(draw: _Draw) -> Question:  # noqa: ARG001 - a kind like the others; this one needs to know nothing
-    return Question(RecommendRequest(""))
+def _popular(pool: _RequestPool) -> GoldenRequest:  # noqa: ARG001 - a kind like the others; this one needs to know nothing
+    return GoldenRequest(RecommendRequest(""))
 
 
-def _clicks(draw: _Draw) -> tuple[Click, ...]:
-    now = int(draw.now.timestamp())
-    return tuple(Click(draw.item(), now - seconds) for seconds in CLICKED_BEFORE)
+def _clicks(pool: _RequestPool) -> tuple[Click, ...]:
+    now = int(pool.now.timestamp())
+    return tuple(Click(pool.item(), now - seconds) for seconds in CLICKED_BEFORE)
 
 
-def _beside_an_item(kind: Callable[[_Draw], Question]) -> Callable[[_Draw], Question]:
-    def asked(draw: _Draw) -> Question:
-        question = kind(draw)
-        request = replace(question.request, surface=Surface.ITEM, item_id=draw.item())
-        return replace(question, request=request)
+def _beside_an_item(kind: Callable[[_RequestPool], GoldenRequest]) -> Callable[[_RequestPool], GoldenRequest]:
+    def beside_an_item(pool: _RequestPool) -> GoldenRequest:
+        golden = kind(pool)
+        request = replace(golden.request, surface=Surface.ITEM, item_id=pool.item())
+        return replace(golden, request=request)
 
-    return asked
+    return beside_an_item
 
 
-_KINDS: Final[Mapping[str, Callable[[_Draw], Question]]] = {
+_KINDS: Final[Mapping[str, Callable[[_RequestPool], GoldenRequest]]] = {
     "personal": _personal,
     "session": _session,
     "onboarded": _onboarded,

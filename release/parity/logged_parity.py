@@ -29,7 +29,7 @@ HISTORY_END: Final = "history_last_ts"
 
 
 @dataclass(frozen=True)
-class Basis:
+class RecomputationInputs:
     """What the values of one release are computed again from.
 
     generations: when each generation logged was true, to the microsecond; item_ids: the release's; history_length:
@@ -47,7 +47,7 @@ class Basis:
     tolerance: float = 0.0
 
 
-def check_logged(release_id: str, used: Sequence[UsedValues], basis: Basis) -> LoggedParity:
+def check_logged_values(release_id: str, used: Sequence[UsedValues], inputs: RecomputationInputs) -> LoggedParity:
     """Compute every logged value of a release again, and compare.
 
     Raises ReleaseMismatch where other features are declared than the release has.
@@ -57,23 +57,23 @@ def check_logged(release_id: str, used: Sequence[UsedValues], basis: Basis) -> L
     return LoggedParity(
         release_id,
         sum(one.user is not None or one.items is not None for one in used),
-        basis.other_tables,
+        inputs.other_tables,
         (
-            *_check_rows(basis, basis.schemas.user, people),
-            *_check_rows(basis, basis.schemas.item, items),
-            *_check_histories(basis, people),
+            *_check_rows(inputs, inputs.schemas.user, people),
+            *_check_rows(inputs, inputs.schemas.item, items),
+            *_check_histories(inputs, people),
         ),
     )
 
 
 def _check_rows(
-    basis: Basis, schema: FeatureSchema, logged: Sequence[tuple[UsedValues, UsedRows]]
+    inputs: RecomputationInputs, schema: FeatureSchema, logged: Sequence[tuple[UsedValues, UsedRows]]
 ) -> list[FeatureParity]:
     if not logged:
         return [FeatureParity(name) for name in schema.names]
-    found = _together(schema, [used for _, used in logged])
+    online = _joined_rows(schema, [used for _, used in logged])
     keys = [
-        RowKey(entity_id, _as_of(basis, one, written), one.now, one.recent if used is one.user else ())
+        RowKey(entity_id, _as_of(inputs, one, written), one.now, one.recent if used is one.user else ())
         for one, used in logged
         for entity_id, written in zip(used.ids, used.rows.written.tolist(), strict=True)
     ]
@@ -83,68 +83,78 @@ def _check_rows(
         for key, request_id in zip(keys, requests, strict=True)
     ]
     expected = expected_rows(
-        basis.tables, schema, keys, basis.history_length, basis.item_ids, has_event_types=basis.has_event_types
+        inputs.tables, schema, keys, inputs.history_length, inputs.item_ids, has_event_types=inputs.has_event_types
     )
     return [
-        _compared(name, _column(found, column), _column(expected, column), where, basis.tolerance)
+        _feature_parity(
+            name, _feature_column(online, column), _feature_column(expected, column), where, inputs.tolerance
+        )
         for column, name in enumerate(schema.names)
     ]
 
 
-def _check_histories(basis: Basis, logged: Sequence[tuple[UsedValues, UsedRows]]) -> list[FeatureParity]:
-    keys = [RowKey(used.ids[0], basis.generations[one.generation_id], one.now) for one, used in logged]
-    expected = expected_histories(basis.tables, keys, basis.history_length, basis.item_ids)
+def _check_histories(inputs: RecomputationInputs, logged: Sequence[tuple[UsedValues, UsedRows]]) -> list[FeatureParity]:
+    keys = [RowKey(used.ids[0], inputs.generations[one.generation_id], one.now) for one, used in logged]
+    expected = expected_histories(inputs.tables, keys, inputs.history_length, inputs.item_ids)
     where = [
         f"user {key.entity_id!r} at {key.now.isoformat()}, request {one.request_id}"
         for key, (one, _) in zip(keys, logged, strict=True)
     ]
-    lengths = _whole([one.n_events for one, _ in logged]), _whole([history.n_events for history in expected])
-    ends = _whole([one.last_ts for one, _ in logged]), _whole([history.last_ts for history in expected])
+    lengths = (
+        _integer_column([one.n_events for one, _ in logged]),
+        _integer_column([history.n_events for history in expected]),
+    )
+    ends = (
+        _integer_column([one.last_ts for one, _ in logged]),
+        _integer_column([history.last_ts for history in expected]),
+    )
     return [
-        _compared(HISTORY_LENGTH, lengths[0], lengths[1], where, 0),
-        _compared(HISTORY_END, ends[0], ends[1], where, 0),
+        _feature_parity(HISTORY_LENGTH, lengths[0], lengths[1], where, 0),
+        _feature_parity(HISTORY_END, ends[0], ends[1], where, 0),
     ]
 
 
 @dataclass(frozen=True)
-class _Column:
+class _ComparedColumn:
     """One feature of many keys. missing: where the value is a default."""
 
     values: npt.NDArray[Any]
     missing: npt.NDArray[np.bool_]
 
-    def said(self, at: int) -> str:
+    def describe(self, at: int) -> str:
         """One value in words."""
         return f"{self.values[at]!s}{' (missing)' if self.missing[at] else ''}"
 
 
-def _column(rows: ReadRows, column: int) -> _Column:
-    return _Column(rows.values[:, column], rows.missing[:, column])
+def _feature_column(rows: ReadRows, column: int) -> _ComparedColumn:
+    return _ComparedColumn(rows.values[:, column], rows.missing[:, column])
 
 
-def _whole(numbers: Sequence[int | None]) -> _Column:
+def _integer_column(numbers: Sequence[int | None]) -> _ComparedColumn:
     values = np.array([0 if number is None else number for number in numbers], np.int64)
-    return _Column(values, np.array([number is None for number in numbers], bool))
+    return _ComparedColumn(values, np.array([number is None for number in numbers], bool))
 
 
-def _compared(name: str, found: _Column, expected: _Column, where: Sequence[str], tolerance: float) -> FeatureParity:
+def _feature_parity(
+    name: str, online: _ComparedColumn, offline: _ComparedColumn, where: Sequence[str], tolerance: float
+) -> FeatureParity:
     """Two defaults are compared as well: both sides lack a value, and must fill in the same."""
-    missing, extra = found.missing & ~expected.missing, expected.missing & ~found.missing
-    mismatch = _differ(found.values, expected.values, tolerance) & ~missing & ~extra
+    missing, extra = online.missing & ~offline.missing, offline.missing & ~online.missing
+    mismatch = _differing(online.values, offline.values, tolerance) & ~missing & ~extra
     at_fault = np.flatnonzero(mismatch | missing | extra)
     example = ""
     if len(at_fault):
         first = int(at_fault[0])
-        example = f"{where[first]}: {found.said(first)} online, {expected.said(first)} offline"
+        example = f"{where[first]}: {online.describe(first)} online, {offline.describe(first)} offline"
     return FeatureParity(name, len(where), int(mismatch.sum()), int(missing.sum()), int(extra.sum()), example)
 
 
-def _differ(found: npt.NDArray[Any], expected: npt.NDArray[Any], tolerance: float) -> npt.NDArray[np.bool_]:
-    differ: npt.NDArray[np.bool_] = ~np.isclose(found, expected, rtol=tolerance, atol=0)
+def _differing(online: npt.NDArray[Any], offline: npt.NDArray[Any], tolerance: float) -> npt.NDArray[np.bool_]:
+    differ: npt.NDArray[np.bool_] = ~np.isclose(online, offline, rtol=tolerance, atol=0)
     return differ
 
 
-def _together(schema: FeatureSchema, logged: Sequence[UsedRows]) -> ReadRows:
+def _joined_rows(schema: FeatureSchema, logged: Sequence[UsedRows]) -> ReadRows:
     rows = [used.rows for used in logged]
     widths = {row.values.shape[1] for row in rows}
     if widths != {len(schema.features)}:
@@ -161,7 +171,7 @@ def _together(schema: FeatureSchema, logged: Sequence[UsedRows]) -> ReadRows:
     )
 
 
-def _as_of(basis: Basis, one: UsedValues, written: int) -> datetime:
+def _as_of(inputs: RecomputationInputs, one: UsedValues, written: int) -> datetime:
     """When a row was true: what its header says, to the microsecond where that is its generation's own moment."""
-    own = basis.generations[one.generation_id]
+    own = inputs.generations[one.generation_id]
     return own if written in (0, epoch_seconds(own)) else moment_of(written)

@@ -1,4 +1,4 @@
-"""What `slate parity` found in the answers of a release, and the last of it, kept under SLATE_HOME for the gate."""
+"""What `slate parity` says of the answers of a release, and the last of it, kept under SLATE_HOME for the gate."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class FeatureParity:
 
 @dataclass(frozen=True)
 class LoggedParity:
-    """What was found in the answers of one release.
+    """How the answers of one release compare.
 
     n_requests: answers of which a value was compared. other_tables: which of the tables are not those that the release
     was built from.
@@ -78,21 +78,21 @@ class LoggedParity:
         }
 
 
-def record_parity(folder: Path, found: LoggedParity) -> None:
+def save_parity(folder: Path, parity: LoggedParity) -> None:
     """Keep the last result of a release, for its gate."""
-    write_json(found.to_json(), folder / f"{found.release_id}.json")
+    write_json(parity.to_json(), folder / f"{parity.release_id}.json")
 
 
-def last_parity(folder: Path, release_id: str) -> LoggedParity | None:
+def load_last_parity(folder: Path, release_id: str) -> LoggedParity | None:
     """The last result that was kept of a release; None where there is none. Raises ArtefactError when it is damaged."""
     path = folder / f"{release_id}.json"
     try:
-        said = json.loads(path.read_bytes())
+        fields = json.loads(path.read_bytes())
         return LoggedParity(
-            said["release_id"],
-            int(said["n_requests"]),
-            tuple(said["other_tables"]),
-            tuple(FeatureParity(**feature) for feature in said["features"]),
+            fields["release_id"],
+            int(fields["n_requests"]),
+            tuple(fields["other_tables"]),
+            tuple(FeatureParity(**feature) for feature in fields["features"]),
         )
     except FileNotFoundError:
         return None

@@ -22,7 +22,7 @@ from release.bundle.bundle import CATALOGUE, FEATURES
 from release.bundle.bundle_store import BundleStore
 from release.bundle.generation_store import GenerationGone, GenerationStore
 from release.bundle.manifest import TYPED_SINCE_VERSION, load_manifest
-from release.parity.logged_parity import Basis, check_logged
+from release.parity.logged_parity import RecomputationInputs, check_logged_values
 from release.parity.parity_result import LoggedParity
 from release.parity.used_values import UsedValues, parse_record
 
@@ -32,8 +32,9 @@ def check_values_log(
 ) -> list[LoggedParity]:
     """Compute what the latest answers stood on again from the tables of a folder; one result for each release.
 
-    tolerance: see `Basis`. Raises DataTooSmall where nothing is logged yet, ArtefactError where a release is not kept
-    here or the tables are damaged, ReleaseMismatch where other features are declared than a release has.
+    tolerance: see `RecomputationInputs`.
+    Raises DataTooSmall where nothing is logged yet, ArtefactError where a release is not kept here or the tables are
+    damaged, ReleaseMismatch where other features are declared than a release has.
     """
     used = [parse_record(record) for record in latest_records(client, values_key(app), n_requests)]
     if not used:
@@ -46,17 +47,19 @@ def check_values_log(
         by_release[one.release_id].append(one)
     canonical = CanonicalTables.load(tables)
     return [
-        check_logged(release_id, mine, _basis(home, release_id, mine, tables, canonical, tolerance))
+        check_logged_values(
+            release_id, mine, _recomputation_inputs(home, release_id, mine, tables, canonical, tolerance)
+        )
         for release_id, mine in sorted(by_release.items())
     ]
 
 
-def _basis(
+def _recomputation_inputs(
     home: Home, release_id: str, used: Sequence[UsedValues], folder: Path, tables: CanonicalTables, tolerance: float
-) -> Basis:
+) -> RecomputationInputs:
     bundle = BundleStore(home).path(release_id)
     manifest = load_manifest(bundle)
-    return Basis(
+    return RecomputationInputs(
         tables=tables,
         schemas=load_schemas(bundle / FEATURES),
         item_ids=Catalogue.load(bundle / CATALOGUE).ids,

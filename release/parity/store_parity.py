@@ -22,7 +22,7 @@ from feature_store.values.values import FeatureSchemas, FeatureValues
 NOBODY: Final = "somebody-who-does-not-exist"
 
 
-class Fault(StrEnum):
+class ParityFault(StrEnum):
     """How a key differs online from what it is offline."""
 
     MISMATCH = "mismatch"
@@ -31,14 +31,14 @@ class Fault(StrEnum):
 
 
 @dataclass
-class Parity:
-    """What was found: keys asked about, keys at fault by kind, and the first fault in words."""
+class StoreParity:
+    """What the comparison says: keys asked about, keys at fault by kind, and the first fault in words."""
 
     n_keys: int = 0
-    counts: dict[Fault, int] = field(default_factory=lambda: dict.fromkeys(Fault, 0))
+    counts: dict[ParityFault, int] = field(default_factory=lambda: dict.fromkeys(ParityFault, 0))
     first: str = ""
 
-    def note(self, fault: Fault, words: str) -> None:
+    def note(self, fault: ParityFault, words: str) -> None:
         """Count a fault; the first one's words are kept."""
         self.counts[fault] += 1
         self.first = self.first or f"{fault}: {words}"
@@ -49,34 +49,34 @@ class Parity:
 
 
 @dataclass(frozen=True)
-class Sample:
+class ParitySample:
     """Whom and what is asked about, in the order of their ids."""
 
     people: list[UserId]
     items: list[ItemId]
 
     @classmethod
-    def draw(cls, values: FeatureValues, n: int) -> Sample:
+    def draw(cls, values: FeatureValues, n: int) -> ParitySample:
         """At most n people and n items of the values, and one of each that does not exist."""
         people = _draw(values.ids(Entity.USER), n, values.generation_id, Entity.USER)
         items = _draw(values.ids(Entity.ITEM), n, values.generation_id, Entity.ITEM)
         return cls([UserId(one) for one in people], [ItemId(one) for one in items])
 
 
-def check_parity(
-    online: FeatureReader, offline: FeatureReader, schemas: FeatureSchemas, sample: Sample, now: datetime
-) -> Parity:
+def check_store_parity(
+    online: FeatureReader, offline: FeatureReader, schemas: FeatureSchemas, sample: ParitySample, now: datetime
+) -> StoreParity:
     """Read the sample through both readers at the same moment, and compare every value exactly.
 
     Raises as the readers do.
     """
-    parity = Parity()
+    parity = StoreParity()
     for user_id in sample.people:
-        found, expected = (reader.read_person(user_id, None, now) for reader in (online, offline))
-        _compare_rows(parity, schemas.user, [user_id], found.features, expected.features)
-        _compare_histories(parity, user_id, found.history, expected.history)
-    found_items, expected_items = (reader.read_items(sample.items, now) for reader in (online, offline))
-    _compare_rows(parity, schemas.item, sample.items, found_items, expected_items)
+        stored, expected = (reader.read_person(user_id, None, now) for reader in (online, offline))
+        _compare_rows(parity, schemas.user, [user_id], stored.features, expected.features)
+        _compare_histories(parity, user_id, stored.history, expected.history)
+    stored_items, expected_items = (reader.read_items(sample.items, now) for reader in (online, offline))
+    _compare_rows(parity, schemas.item, sample.items, stored_items, expected_items)
     return parity
 
 
@@ -87,42 +87,42 @@ def _draw(ids: Sequence[str], n: int, generation_id: str, entity: Entity) -> lis
 
 
 def _compare_rows(
-    parity: Parity, schema: FeatureSchema, ids: Sequence[str], found: FeatureRows, expected: FeatureRows
+    parity: StoreParity, schema: FeatureSchema, ids: Sequence[str], stored: FeatureRows, expected: FeatureRows
 ) -> None:
     for position, entity_id in enumerate(ids):
         parity.n_keys += 1
         key = f"{schema.entity} {entity_id!r}"
-        if found.known[position] != expected.known[position]:
-            fault = Fault.EXTRA if found.known[position] else Fault.MISSING
+        if stored.known[position] != expected.known[position]:
+            fault = ParityFault.EXTRA if stored.known[position] else ParityFault.MISSING
             first_feature = next(iter(schema.names), "no feature")
-            parity.note(fault, f"the row of {key}, from {first_feature} on, is {_where(fault)}.")
+            parity.note(fault, f"the row of {key}, from {first_feature} on, is {_where_it_is(fault)}.")
             continue
-        online, offline = found.values[position], expected.values[position]
+        online, offline = stored.values[position], expected.values[position]
         for column in np.flatnonzero(online != offline)[:1]:
             values = f"{float(online[column])!r} online and {float(offline[column])!r} offline"
-            parity.note(Fault.MISMATCH, f"{schema.names[column]} of {key} is {values}.")
+            parity.note(ParityFault.MISMATCH, f"{schema.names[column]} of {key} is {values}.")
 
 
-def _compare_histories(parity: Parity, user_id: UserId, found: History, expected: History) -> None:
+def _compare_histories(parity: StoreParity, user_id: UserId, stored: History, expected: History) -> None:
     parity.n_keys += 1
-    if _same(found, expected):
+    if _are_same(stored, expected):
         return
-    if not len(found) or not len(expected):
-        fault = Fault.EXTRA if len(found) else Fault.MISSING
-        parity.note(fault, f"the history of user {user_id!r} is {_where(fault)}.")
+    if not len(stored) or not len(expected):
+        fault = ParityFault.EXTRA if len(stored) else ParityFault.MISSING
+        parity.note(fault, f"the history of user {user_id!r} is {_where_it_is(fault)}.")
         return
-    words = f"the history of user {user_id!r} has {len(found)} events online and {len(expected)} offline"
-    parity.note(Fault.MISMATCH, f"{words}{'' if len(found) != len(expected) else ', and they differ'}.")
+    words = f"the history of user {user_id!r} has {len(stored)} events online and {len(expected)} offline"
+    parity.note(ParityFault.MISMATCH, f"{words}{'' if len(stored) != len(expected) else ', and they differ'}.")
 
 
-def _same(found: History, expected: History) -> bool:
+def _are_same(stored: History, expected: History) -> bool:
     return (
-        np.array_equal(found.item_idx, expected.item_idx)
-        and np.array_equal(found.event_ts, expected.event_ts)
-        and np.array_equal(found.event_types, expected.event_types)
-        and np.array_equal(found.values, expected.values, equal_nan=True)
+        np.array_equal(stored.item_idx, expected.item_idx)
+        and np.array_equal(stored.event_ts, expected.event_ts)
+        and np.array_equal(stored.event_types, expected.event_types)
+        and np.array_equal(stored.values, expected.values, equal_nan=True)
     )
 
 
-def _where(fault: Fault) -> str:
-    return "online and not offline" if fault is Fault.EXTRA else "offline and not online"
+def _where_it_is(fault: ParityFault) -> str:
+    return "online and not offline" if fault is ParityFault.EXTRA else "offline and not online"

@@ -73,8 +73,8 @@ class UsedValues:
             "now": self.now.isoformat(),
             "history": {"n_events": self.n_events, "last_ts": self.last_ts},
             "recent": self.recent,
-            "user": self.user and _encoded(self.user),
-            "items": self.items and _encoded(self.items),
+            "user": self.user and _encoded_rows(self.user),
+            "items": self.items and _encoded_rows(self.items),
         }
 
     @classmethod
@@ -88,8 +88,8 @@ class UsedValues:
             release_id=str(value["release_id"]),
             generation_id=str(value["generation_id"]),
             now=now,
-            user=None if value["user"] is None else _decoded(value["user"]),
-            items=None if value["items"] is None else _decoded(value["items"]),
+            user=None if value["user"] is None else _decoded_rows(value["user"]),
+            items=None if value["items"] is None else _decoded_rows(value["items"]),
             n_events=int(value["history"]["n_events"]),
             last_ts=value["history"]["last_ts"],
             recent=tuple((int(event_us), EventType(event_type)) for event_us, event_type in value["recent"]),
@@ -139,7 +139,7 @@ class RecordingReader:
             generation_id=slate.generation_id,
             now=now,
             user=None if self._user_id is None else UsedRows((self._user_id,), row),
-            items=None if self._items is None else _chosen(*self._items, slate),
+            items=None if self._items is None else _logged_item_rows(*self._items, slate),
             n_events=len(history),
             last_ts=int(history.event_ts[-1]) if len(history) else None,
             recent=tuple(
@@ -159,7 +159,7 @@ def parse_record(record: bytes) -> UsedValues:
         ) from error
 
 
-def _chosen(item_ids: Sequence[ItemId], rows: ReadRows, slate: Slate) -> UsedRows:
+def _logged_item_rows(item_ids: Sequence[ItemId], rows: ReadRows, slate: Slate) -> UsedRows:
     position = {item_id: at for at, item_id in enumerate(item_ids)}
     shown = [position[item.item_id] for item in slate.items if item.item_id in position]
     others = np.setdiff1d(np.arange(len(item_ids)), shown)
@@ -170,7 +170,7 @@ def _chosen(item_ids: Sequence[ItemId], rows: ReadRows, slate: Slate) -> UsedRow
     return UsedRows(tuple(item_ids[at] for at in taken), part)
 
 
-def _encoded(used: UsedRows) -> dict[str, Any]:
+def _encoded_rows(used: UsedRows) -> dict[str, Any]:
     rows = used.rows
     return {
         "ids": list(used.ids),
@@ -181,7 +181,7 @@ def _encoded(used: UsedRows) -> dict[str, Any]:
     }
 
 
-def _decoded(value: dict[str, Any]) -> UsedRows:
+def _decoded_rows(value: dict[str, Any]) -> UsedRows:
     ids = tuple(str(entity_id) for entity_id in value["ids"])
     values = np.frombuffer(base64.b64decode(value["values"], validate=True), "<f4")
     if not ids or values.size % len(ids):

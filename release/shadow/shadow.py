@@ -35,7 +35,7 @@ LATENCIES = (50, 95, 99)
 
 
 @dataclass(frozen=True)
-class Asked:
+class ReplayedRequest:
     """A request, and what happened in its session where that is not in the store."""
 
     request: RecommendRequest
@@ -56,21 +56,21 @@ class Side:
         reader = RedisFeatureReader(client, app, generation_id, release.schemas, release.catalogue.ids)
         return cls(replace(release, request=settings), reader)
 
-    def answer(self, asked: Asked, now: datetime) -> tuple[Slate | None, float]:
+    def answer(self, replayed: ReplayedRequest, now: datetime) -> tuple[Slate | None, float]:
         """The slate and the milliseconds it took; no slate where the release does not know the request's item."""
-        reader, session_id = self.reader, asked.request.session_id
-        if asked.session is not None and session_id is not None:
-            reader = SessionReader(reader, {session_id: asked.session})
+        reader, session_id = self.reader, replayed.request.session_id
+        if replayed.session is not None and session_id is not None:
+            reader = SessionReader(reader, {session_id: replayed.session})
         started = time.perf_counter()
         try:
-            slate = answer(self.release, reader, FixedClock(now), asked.request)
+            slate = answer(self.release, reader, FixedClock(now), replayed.request)
         except UnknownId:
             return None, 0.0
         return slate, 1000 * (time.perf_counter() - started)
 
 
 @dataclass(frozen=True)
-class Pair:
+class SlatePair:
     """One request answered twice. ms: how long each took, production first."""
 
     request: RecommendRequest
@@ -83,7 +83,7 @@ class Pair:
         return [item.item_id for item in self.production.items], [item.item_id for item in self.candidate.items]
 
     @property
-    def likeness(self) -> float:
+    def rank_biased_overlap(self) -> float:
         return rank_biased_overlap(*self.items)
 
 
@@ -91,7 +91,7 @@ class Pair:
 class ShadowReport:
     """What the pairs say. n_unanswerable: requests about an item that one of the two does not know."""
 
-    pairs: tuple[Pair, ...]
+    pairs: tuple[SlatePair, ...]
     n_unanswerable: int
 
     def to_json(self) -> dict[str, Any]:
@@ -100,16 +100,17 @@ class ShadowReport:
         return {
             "requests": len(self.pairs),
             "unanswerable": self.n_unanswerable,
-            "all": _compared(self.pairs),
-            "tiers": {tier: {"requests": len(pairs), **_compared(pairs)} for tier, pairs in by_tier.items()},
+            "all": _similarity(self.pairs),
+            "tiers": {tier: {"requests": len(pairs), **_similarity(pairs)} for tier, pairs in by_tier.items()},
             "production": self._side(0),
             "candidate": self._side(1),
-            "most_different": [_shown(pair) for pair in self.most_different()],
+            "most_different": [_pair_fields(pair) for pair in self.most_different()],
         }
 
-    def most_different(self) -> list[Pair]:
+    def most_different(self) -> list[SlatePair]:
         """The pairs that are least alike, worst first."""
-        return sorted((pair for pair in self.pairs if pair.likeness < 1), key=lambda pair: pair.likeness)[:N_SHOWN]
+        differing = (pair for pair in self.pairs if pair.rank_biased_overlap < 1)
+        return sorted(differing, key=lambda pair: pair.rank_biased_overlap)[:N_SHOWN]
 
     def _side(self, at: int) -> dict[str, Any]:
         slates = [(pair.production, pair.candidate)[at] for pair in self.pairs]
@@ -124,27 +125,29 @@ class ShadowReport:
         }
 
 
-def compare(production: Side, candidate: Side, asked: Sequence[Asked], now: datetime) -> ShadowReport:
+def replay(production: Side, candidate: Side, requests: Sequence[ReplayedRequest], now: datetime) -> ShadowReport:
     """Answer every request by both, in turn and the other one first each time, so that neither finds things warmer."""
-    for one in asked[:N_WARM_UP]:
-        production.answer(one, now)
-        candidate.answer(one, now)
+    for replayed in requests[:N_WARM_UP]:
+        production.answer(replayed, now)
+        candidate.answer(replayed, now)
     pairs = []
-    for number, one in enumerate(tqdm(asked, desc="shadow", unit="request", disable=None)):
+    for number, replayed in enumerate(tqdm(requests, desc="shadow", unit="request", disable=None)):
         sides = (production, candidate) if number % 2 else (candidate, production)
-        answered = {id(side): side.answer(one, now) for side in sides}
+        answered = {id(side): side.answer(replayed, now) for side in sides}
         (ours, our_ms), (theirs, their_ms) = answered[id(production)], answered[id(candidate)]
         if ours is not None and theirs is not None:
-            pairs.append(Pair(one.request, ours, theirs, (our_ms, their_ms)))
-    return ShadowReport(tuple(pairs), len(asked) - len(pairs))
+            pairs.append(SlatePair(replayed.request, ours, theirs, (our_ms, their_ms)))
+    return ShadowReport(tuple(pairs), len(requests) - len(pairs))
 
 
-def recent_requests(client: Client, app: str, n_requests: int) -> list[Asked]:
+def recent_requests(client: Client, app: str, n_requests: int) -> list[ReplayedRequest]:
     """What servers were asked last, oldest first. Raises ArtefactError naming a record that is none of ours."""
-    return [Asked(_request(record)) for record in latest_records(client, requests_key(app), n_requests)]
+    return [
+        ReplayedRequest(_logged_request(record)) for record in latest_records(client, requests_key(app), n_requests)
+    ]
 
 
-def _request(record: bytes) -> RecommendRequest:
+def _logged_request(record: bytes) -> RecommendRequest:
     try:
         return RecommendRequest.from_json(json.loads(record)["request"])
     except (ValueError, KeyError, TypeError) as error:
@@ -154,7 +157,7 @@ def _request(record: bytes) -> RecommendRequest:
         ) from error
 
 
-def _compared(pairs: Iterable[Pair]) -> dict[str, float | None]:
+def _similarity(pairs: Iterable[SlatePair]) -> dict[str, float | None]:
     both = [pair.items for pair in pairs]
     taus = [tau for tau in (kendall_tau(*items) for items in both) if tau is not None]
     return {
@@ -169,7 +172,7 @@ def _mean(values: Sequence[float]) -> float | None:
     return round(float(np.mean(values)), 6) if values else None
 
 
-def _shown(pair: Pair) -> dict[str, Any]:
+def _pair_fields(pair: SlatePair) -> dict[str, Any]:
     request = pair.request
     return {
         "request_id": request.request_id,
@@ -178,7 +181,7 @@ def _shown(pair: Pair) -> dict[str, Any]:
         "surface": str(request.surface),
         "item_id": request.item_id,
         "tier": str(pair.production.tier),
-        "rank_biased_overlap": round(pair.likeness, 6),
+        "rank_biased_overlap": round(pair.rank_biased_overlap, 6),
         "production": [{"item_id": item.item_id, "title": item.title} for item in pair.production.items],
         "candidate": [{"item_id": item.item_id, "title": item.title} for item in pair.candidate.items],
     }

@@ -7,11 +7,11 @@ from datetime import datetime
 from contracts.errors import DataTooSmall, PromotionRefused
 from feature_store.online.keys import requests_key
 from release.bundle.bundle import Release, load_bundle
-from release.golden.golden_queries import golden_requests
+from release.golden.golden_queries import load_golden_requests
 from release.promotion.promotion import Promoter
 from release.promotion.switch import Switch, open_switch
 from release.registry.kept_bundle import kept_bundle
-from release.shadow.shadow import Asked, ShadowReport, Side, compare, recent_requests
+from release.shadow.shadow import ReplayedRequest, ShadowReport, Side, recent_requests, replay
 
 
 def shadow_version(promoter: Promoter, number: int, n_requests: int, *, golden: bool = False) -> ShadowReport:
@@ -29,29 +29,29 @@ def shadow_version(promoter: Promoter, number: int, n_requests: int, *, golden: 
             raise PromotionRefused("Nothing is in production to compare with.", "Promote one: `slate promote VERSION`.")
         candidate = load_bundle(kept_bundle(promoter.registry, version))
         production = load_bundle(switch.bundles.path(pointer.release_id))
-        asked = golden_questions(production) if golden else _recent(switch, n_requests)
+        requests = golden_replays(production) if golden else _recent_replays(switch, n_requests)
         switch.publish(candidate.release_id, candidate.generation_id)
-        return compare(
+        return replay(
             Side.online(switch.client, switch.app, production, pointer.generation_id),
             Side.online(switch.client, switch.app, candidate, candidate.generation_id),
-            asked,
+            requests,
             _moment(promoter, production, candidate),
         )
 
 
-def golden_questions(release: Release) -> list[Asked]:
+def golden_replays(release: Release) -> list[ReplayedRequest]:
     """The golden queries of a release, with what happened in their sessions."""
-    return [Asked(request, session) for request, session in golden_requests(release)]
+    return [ReplayedRequest(request, session) for request, session in load_golden_requests(release)]
 
 
-def _recent(switch: Switch, n_requests: int) -> list[Asked]:
-    asked = recent_requests(switch.client, switch.app, n_requests)
-    if not asked:
+def _recent_replays(switch: Switch, n_requests: int) -> list[ReplayedRequest]:
+    requests = recent_requests(switch.client, switch.app, n_requests)
+    if not requests:
         raise DataTooSmall(
             f"The request log {requests_key(switch.app)} is empty: no server was asked anything since it is kept.",
             "Let a server answer some (`slate serve`), or replay the golden queries: `slate shadow VERSION --golden`.",
         )
-    return asked
+    return requests
 
 
 def _moment(promoter: Promoter, production: Release, candidate: Release) -> datetime:

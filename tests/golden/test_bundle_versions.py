@@ -85,4 +85,4 @@ def test_a_test_window_of_hostile_bytes_raises_and_never_crashes(
     (bundle / name).write_bytes(content[: int(len(content) * cut)] + junk)
     with suppress(ArtefactError):
         window = MeasuredWindow.load(bundle)
-        window.questions(ITEM_IDS, ITEM_IDS)
+        window.cases_for(ITEM_IDS, ITEM_IDS)

@@ -57,23 +57,3 @@ def test_every_module_function_and_parameter_that_a_page_names_is_there(page: Pa
         name for name in modules_named(page) if not (is_module(name) or is_attribute(name) or is_parameter(name))
     }
     assert not unknown, f"{page.relative_to(TOP)} names {sorted(unknown)}: no module, nothing in one, no parameter."
-
-
-def words_and_code_of_the_glossary() -> list[tuple[str, list[str]]]:
-    lines = (TOP / "docs" / "glossary.md").read_text(encoding="utf-8").splitlines()
-    rows = [line.strip("| ").split("|") for line in lines if line.startswith(("| *", "| `"))]
-    return [(row[0].strip(), re.findall(r"`(\w+)`", row[-1]) if len(row) == 3 else []) for row in rows]
-
-
-def test_every_term_of_the_glossary_stands_once():
-    words = [word for words, _ in words_and_code_of_the_glossary() for word in words.split(", ")]
-    assert sorted({word for word in words if words.count(word) > 1}) == []
-
-
-def test_every_class_and_function_that_the_glossary_names_is_there():
-    command = ["git", "grep", "-hoE", r"^(class|def) \w+", "--", *ROOMS.split("|")]
-    lines = subprocess.run(command, cwd=TOP, capture_output=True, text=True, check=True).stdout.split("\n")
-    defined = {line.partition(" ")[2] for line in lines}
-    named = {name for _, code in words_and_code_of_the_glossary() for name in code}
-    assert len(named) > 50
-    assert sorted(named - defined) == []

@@ -11,7 +11,7 @@ import pytest
 import typer
 from typer.testing import CliRunner, Result
 
-from cli.releases import difference
+from cli.releases import difference as difference_command
 from contracts.errors import ArtefactError, PromotionRefused
 from contracts.features import FeatureSchema, FeatureSpec
 from contracts.home import Home
@@ -19,12 +19,11 @@ from feature_store.readers.offline_reader import OfflineFeatureReader
 from feature_store.values.values import FeatureSchemas, FeatureValues
 from release.bundle.bundle import Release
 from release.bundle.bundle_store import BundleStore
-from release.difference import FeatureDifference, _compare_schemas, compare
+from release.difference import FeatureDifference, _compare_schemas, compare_bundles
 from release.golden.golden_difference import compare_golden
 from release.lookup import find_bundle
-from release.shadow.shadow import Side
-from release.shadow.shadow import compare as shadow_compare
-from release.shadow.shadow_run import golden_questions
+from release.shadow.shadow import Side, replay
+from release.shadow.shadow_run import golden_replays
 from tests.release_worlds import CHECKOUT
 
 
@@ -39,39 +38,39 @@ def slate(home: Home, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
     """Runs `slate diff`."""
     monkeypatch.chdir(CHECKOUT)
     app = typer.Typer()
-    difference.add_to(app)
+    difference_command.add_to(app)
     return lambda *words: CliRunner().invoke(app, list(words))
 
 
 def test_a_release_is_equal_to_itself_and_answers_as_it_does(bundle: Path) -> None:
-    found = compare(bundle, bundle)
-    assert found.equal == ("data", "code", "params", "features", "dimensions", "artefacts", "metrics")
-    assert (found.golden.n_identical, found.golden.overlap) == (9, 1.0)
-    assert found.golden.rank_biased_overlap == pytest.approx(1.0)
-    assert found.same_people
+    difference = compare_bundles(bundle, bundle)
+    assert difference.equal == ("data", "code", "params", "features", "dimensions", "artefacts", "metrics")
+    assert (difference.golden.n_identical, difference.golden.overlap) == (9, 1.0)
+    assert difference.golden.rank_biased_overlap == pytest.approx(1.0)
+    assert difference.same_people
 
 
 def test_two_releases_differ_where_they_were_made_to(bundle: Path, other: Path) -> None:
-    found = compare(bundle, other)
-    assert found.params == {"request.personal_min_events": (5, 6), "seed": (7, 8)}
-    assert found.equal == ("code",)
-    assert found.features["user"].changed["user_event_tenure_days_total"].keys() == {"default"}
-    assert set(found.artefacts) == {
+    difference = compare_bundles(bundle, other)
+    assert difference.params == {"request.personal_min_events": (5, 6), "seed": (7, 8)}
+    assert difference.equal == ("code",)
+    assert difference.features["user"].changed["user_event_tenure_days_total"].keys() == {"default"}
+    assert set(difference.artefacts) == {
         f"{fit}.{part}" for fit in ("shipped", "measured") for part in ("candidates", "index", "ranking")
     }
-    was, now, change = found.metrics["headline"]["ndcg_at_10"]
+    was, now, change = difference.metrics["headline"]["ndcg_at_10"]
     assert change == now - was
-    assert not found.same_people
-    assert found.golden.n_identical < len(found.golden.queries) == 9
-    assert 0 < found.golden.overlap < 1
+    assert not difference.same_people
+    assert difference.golden.n_identical < len(difference.golden.queries) == 9
+    assert 0 < difference.golden.overlap < 1
     # In the other's training data nothing happened within an hour of a snapshot, and its schema has no such count.
-    assert found.golden.defaulted == {"user": ("user_event_count_1h",), "item": ("item_event_count_1h",)}
-    assert json.loads(json.dumps(found.to_json()))["releases"] == list(found.releases)
+    assert difference.golden.defaulted == {"user": ("user_event_count_1h",), "item": ("item_event_count_1h",)}
+    assert json.loads(json.dumps(difference.to_json()))["releases"] == list(difference.releases)
 
 
 def test_what_is_asked_are_the_second_ones_queries_as_it_answered_them(bundle: Path, other: Path) -> None:
-    there = {query.request_id: query for query in compare(bundle, other).golden.queries}
-    back = compare(other, bundle).golden
+    there = {query.request_id: query for query in compare_bundles(bundle, other).golden.queries}
+    back = compare_bundles(other, bundle).golden
     assert there.keys() == {query.request_id for query in back.queries}
     expected = json.loads((other / "golden" / "queries.json").read_bytes())["queries"]
     for query in expected:
@@ -120,15 +119,15 @@ def test_a_release_is_found_by_its_id_and_what_is_unknown_is_said(home: Home, bu
 def test_a_damaged_bundle_is_not_compared(bundle: Path, other: Path) -> None:
     (bundle / "rules.json").write_text("{}")
     with pytest.raises(ArtefactError, match=r"rules\.json"):
-        compare(other, bundle)
+        compare_bundles(other, bundle)
 
 
 def test_features_that_the_second_lacks_are_named_for_the_first_answers_with_its_defaults(built: Release) -> None:
     user = built.schemas.user
     richer = FeatureSchema(user.entity, (*user.features, FeatureSpec("user_shoe_size", 42.0, 9.0)))
-    found = compare_golden(replace(built, schemas=FeatureSchemas(richer, built.schemas.item)), built)
-    assert found.defaulted == {"user": ("user_shoe_size",)}
-    assert len(found.queries) == 9
+    difference = compare_golden(replace(built, schemas=FeatureSchemas(richer, built.schemas.item)), built)
+    assert difference.defaulted == {"user": ("user_shoe_size",)}
+    assert len(difference.queries) == 9
 
 
 def test_diff_and_shadow_say_the_same_of_a_slate_of_five_beside_one_of_ten(built: Release) -> None:
@@ -138,5 +137,5 @@ def test_diff_and_shadow_say_the_same_of_a_slate_of_five_beside_one_of_ten(built
     assert built.folder is not None
     reader = OfflineFeatureReader(FeatureValues.load(built.folder / "values"), built.schemas, built.catalogue.ids)
     sides = Side(shorter, reader), Side(built, reader)
-    of_shadow = shadow_compare(*sides, golden_questions(built), built.as_of).to_json()["all"]
+    of_shadow = replay(*sides, golden_replays(built), built.as_of).to_json()["all"]
     assert of_golden.rank_biased_overlap == pytest.approx(of_shadow["rank_biased_overlap"]) == pytest.approx(1.0)

@@ -32,7 +32,7 @@ from release.gates.data_gates import DataGates
 from release.gates.gate import GATES, Gate
 from release.gates.gates import evaluate_gates
 from release.gates.release_candidate import ReleaseCandidate
-from release.parity.parity_result import FeatureParity, LoggedParity, record_parity
+from release.parity.parity_result import FeatureParity, LoggedParity, save_parity
 from release.parity.store_parity import NOBODY
 from release.registry.registry import GENERATION_TAG, RELEASE_TAG, Version
 from release.registry.state import Stage
@@ -270,7 +270,7 @@ def parity_of(bundle: Path, folder: Path, n_requests: int, mismatch: int = 0) ->
     """A folder that keeps what `slate parity` found in so many answers, of 100 values of one feature."""
     feature = FeatureParity("user_age", 100, mismatch, example="user 'u7': 3 online, 4 offline" if mismatch else "")
     found = LoggedParity(load_manifest(bundle).release_id, n_requests, (), (feature,))
-    record_parity(folder, found)
+    save_parity(folder, found)
     return folder
 
 

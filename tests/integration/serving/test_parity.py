@@ -41,7 +41,7 @@ from release.bundle.bundle_store import BundleStore
 from release.bundle.generation_store import GenerationStore
 from release.bundle.manifest import FORMAT_VERSION
 from release.parity import parity_run, used_values
-from release.parity.logged_parity import Basis, check_logged
+from release.parity.logged_parity import RecomputationInputs, check_logged_values
 from release.parity.parity_result import LoggedParity
 from release.parity.parity_run import check_values_log
 from release.parity.used_values import UsedValues, parse_record
@@ -363,18 +363,18 @@ def test_of_a_generation_that_is_gone_nobody_can_tell_the_moment_when_nobody_was
 def test_of_a_bundle_of_before_it_is_known_that_its_histories_tell_no_types(
     stage: Stage, tables: Path, monkeypatch: pytest.MonkeyPatch, since: int, tells: bool
 ) -> None:
-    bases: list[Basis] = []
+    bases: list[RecomputationInputs] = []
 
-    def check(release_id: str, used: Sequence[UsedValues], basis: Basis) -> LoggedParity:
-        bases.append(basis)
-        return check_logged(release_id, used, basis)
+    def check(release_id: str, used: Sequence[UsedValues], inputs: RecomputationInputs) -> LoggedParity:
+        bases.append(inputs)
+        return check_logged_values(release_id, used, inputs)
 
-    monkeypatch.setattr(parity_run, "check_logged", check)
+    monkeypatch.setattr(parity_run, "check_logged_values", check)
     monkeypatch.setattr(parity_run, "TYPED_SINCE_VERSION", since)
     answering = Answering(stage)
     answering.answer(PEOPLE[0])
     answering.check(tables)
-    assert [basis.has_event_types for basis in bases] == [tells]
+    assert [inputs.has_event_types for inputs in bases] == [tells]
 
 
 def test_a_tolerance_may_be_named(stage: Stage, tables: Path) -> None:

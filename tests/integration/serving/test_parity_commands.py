@@ -15,7 +15,7 @@ from cli.data import feature_values, features
 from cli.releases import parity
 from contracts.tables import CanonicalTables
 from feature_store.online.keys import users_key
-from release.parity.parity_result import last_parity
+from release.parity.parity_result import load_last_parity
 from tests.integration.serving.test_parity import PEOPLE, Answering, clicked, spoil
 from tests.integration.serving.worlds import Stage
 
@@ -41,7 +41,7 @@ def test_parity_is_told_and_kept_for_the_gate(stage: Stage, slate: Any) -> None:
     assert ran.exit_code == 0, ran.output
     assert f"release {answering.release_id}: 6 answers" in ran.stdout
     assert "0 at fault" in ran.stdout
-    kept = last_parity(stage.home.parity / stage.settings.app, answering.release_id)
+    kept = load_last_parity(stage.home.parity / stage.settings.app, answering.release_id)
     assert kept is not None
     assert (kept.n_requests, kept.n_faults) == (6, 0)
 
@@ -71,7 +71,7 @@ def test_what_was_found_with_a_tolerance_is_not_kept_for_the_gate(stage: Stage, 
     assert slate("parity").exit_code == 1
     tolerated = slate("parity", "--tolerance", "100")
     assert (tolerated.exit_code, "0 at fault" in tolerated.stdout) == (0, True)
-    kept = last_parity(stage.home.parity / stage.settings.app, answering.release_id)
+    kept = load_last_parity(stage.home.parity / stage.settings.app, answering.release_id)
     assert kept is not None
     assert kept.n_faults == 1
 

@@ -14,7 +14,7 @@ from release.evaluation.cases import (
     COLD_POPULAR,
     COLD_SESSION,
     WARM,
-    Case,
+    EvaluationCase,
     build_cases,
     popularity_before,
     sessions_of,
@@ -44,7 +44,7 @@ def tables(events: list[tuple[str, str, int]], demographics: dict[str, str] | No
     )
 
 
-def cases_of(world: CanonicalTables, max_people: int = 100) -> dict[str, tuple[Case, ...]]:
+def cases_of(world: CanonicalTables, max_people: int = 100) -> dict[str, tuple[EvaluationCase, ...]]:
     return build_cases(world, ITEMS, START, 20, max_people, np.random.default_rng(5))
 
 
@@ -53,14 +53,14 @@ WARM_PERSON = [("warm", "i0", -1), ("warm", "i1", 0)]
 
 def test_an_event_just_before_the_window_is_history_and_one_on_its_start_is_wanted() -> None:
     (case,) = cases_of(tables(WARM_PERSON))[WARM]
-    assert case.wanted.tolist() == [ITEMS.index("i1")]
+    assert case.relevant.tolist() == [ITEMS.index("i1")]
     assert (case.request.user_id, case.request.k, case.now) == ("warm", 20, START)
 
 
 def test_what_was_seen_before_is_not_wanted_again() -> None:
     events = [*WARM_PERSON, ("warm", "i0", 5), ("again", "i2", -1), ("again", "i2", 1)]
     cases = cases_of(tables(events))[WARM]
-    assert [(case.user_id, case.wanted.tolist()) for case in cases] == [("warm", [1])]
+    assert [(case.user_id, case.relevant.tolist()) for case in cases] == [("warm", [1])]
 
 
 def test_people_without_events_in_the_window_are_not_asked_about() -> None:
@@ -82,10 +82,10 @@ def test_newcomers_are_asked_about_as_strangers_with_their_context_and_after_two
     cases = cases_of(tables([*WARM_PERSON, *newcomer], {"new": "F"}))
     (stranger,), (known,), (visitor,) = cases[COLD_POPULAR], cases[COLD_CONTEXT], cases[COLD_SESSION]
     assert stranger.request.user_id is stranger.request.session_id is None
-    assert stranger.wanted.tolist() == [2, 3, 4]
+    assert stranger.relevant.tolist() == [2, 3, 4]
     assert known.request.context == {"gender": "F"}
     assert visitor.session.item_idx.tolist() == [2, 3]  # the first two by time
-    assert visitor.wanted.tolist() == [4]
+    assert visitor.relevant.tolist() == [4]
     assert visitor.now == START + timedelta(seconds=8)  # one second after the second click
     assert sessions_of([stranger, visitor]) == {visitor.request.session_id: visitor.session}
 
@@ -107,7 +107,7 @@ def test_impressions_are_no_wishes() -> None:
         event_type=pl.when(pl.col("item_id") == "i4").then(pl.lit("impression")).otherwise(pl.col("event_type"))
     )
     (case,) = cases_of(CanonicalTables(interactions, shown.items, shown.users))[WARM]
-    assert case.wanted.tolist() == [1]
+    assert case.relevant.tolist() == [1]
 
 
 def test_popularity_is_the_share_of_people_who_knew_the_item_before_the_window() -> None:

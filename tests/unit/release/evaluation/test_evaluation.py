@@ -14,7 +14,7 @@ from contracts.errors import ArtefactError
 from contracts.id_map import IdMap
 from contracts.ids import UserId
 from contracts.slates import RecommendRequest
-from release.evaluation.cases import COLD_POPULAR, COLD_SESSION, WARM, Case
+from release.evaluation.cases import COLD_POPULAR, COLD_SESSION, WARM, EvaluationCase
 from release.evaluation.evaluation import CHAIN, Evaluation, Judge, evaluate, values_of
 from release.evaluation.report import glance, write_report
 from release.evaluation.summary import Bootstrap, per_system, slices, summarise
@@ -33,9 +33,9 @@ BOOTSTRAP = Bootstrap(100, seed=7)
 WINDOW = (NOW, NOW + timedelta(days=1))
 
 
-def case(user_id: str, *wanted: int) -> Case:
+def case(user_id: str, *relevant: int) -> EvaluationCase:
     request = RecommendRequest(f"warm/{user_id}", user_id=UserId(user_id), k=4)
-    return Case(user_id, request, NOW, np.array(wanted, np.int32))
+    return EvaluationCase(user_id, request, NOW, np.array(relevant, np.int32))
 
 
 def judge() -> Judge:
@@ -45,7 +45,7 @@ def judge() -> Judge:
 
 @pytest.fixture(scope="module")
 def evaluation() -> Evaluation:
-    stranger = Case("u3", RecommendRequest("cold/u3", k=4), NOW, np.array([0], np.int32))
+    stranger = EvaluationCase("u3", RecommendRequest("cold/u3", k=4), NOW, np.array([0], np.int32))
     groups = {WARM: (case("u1", 11, 3), case("u2", 9)), COLD_POPULAR: (stranger,)}
     return evaluate(made_up_release(), made_up_reader(HISTORIES), groups, judge())
 
@@ -96,7 +96,7 @@ def test_a_generator_with_nothing_to_go_by_is_left_out_of_the_group(evaluation: 
 
 def test_a_session_is_judged_by_what_came_after_its_clicks() -> None:
     request = RecommendRequest("s", session_id="s", k=4)  # type: ignore[arg-type]  # a plain string is a fine id here
-    visitor = Case("u9", request, NOW, np.array([9], np.int32), clicks("i21", "i20"))
+    visitor = EvaluationCase("u9", request, NOW, np.array([9], np.int32), clicks("i21", "i20"))
     found = evaluate(made_up_release(), made_up_reader(), {COLD_SESSION: (visitor,)}, judge())
     assert values_of(found.per_person, COLD_SESSION, CHAIN, "ndcg_at_2") == pytest.approx([1])
     assert found.per_person["tier"].unique().to_list() == ["session"]

@@ -18,8 +18,8 @@ from contracts.id_map import IdMap
 from contracts.ids import ItemId, SessionId, UserId
 from contracts.slates import Preferences, RecommendRequest
 from feature_store.values.values import FeatureSchemas
-from release.evaluation.cases import COLD_SESSION, WARM, Case
-from release.evaluation.measured_window import CASES, POPULARITY, MeasuredWindow, save_questions, values_for
+from release.evaluation.cases import COLD_SESSION, WARM, EvaluationCase
+from release.evaluation.measured_window import CASES, POPULARITY, MeasuredWindow, save_cases, values_for
 from tests.unit.release.made_up_release import NOW, clicks, made_up_release, made_up_values, schemas
 
 RELEASE = made_up_release()
@@ -28,33 +28,35 @@ POPULAR = np.linspace(0, 1, len(ALL_ITEMS)).astype(np.float32)
 HISTORIES = {"u1": ["i10", "i11"], "u2": ["i20"]}
 
 
-def case(user_id: str, *wanted: int) -> Case:
-    return Case(user_id, RecommendRequest(f"warm/{user_id}", UserId(user_id)), NOW, np.array(wanted, np.int32))
+def case(user_id: str, *relevant: int) -> EvaluationCase:
+    return EvaluationCase(
+        user_id, RecommendRequest(f"warm/{user_id}", UserId(user_id)), NOW, np.array(relevant, np.int32)
+    )
 
 
-def visitor() -> Case:
+def visitor() -> EvaluationCase:
     request = RecommendRequest("cold_session/u9", session_id=SessionId("cold_session/u9"))
-    return Case("u9", request, NOW, np.array([9], np.int32), clicks("i21", "i20"))
+    return EvaluationCase("u9", request, NOW, np.array([9], np.int32), clicks("i21", "i20"))
 
 
-def window_of(folder: Path, groups: dict[str, tuple[Case, ...]]) -> MeasuredWindow:
-    save_questions(folder, groups, ALL_ITEMS, POPULAR)
+def window_of(folder: Path, groups: dict[str, tuple[EvaluationCase, ...]]) -> MeasuredWindow:
+    save_cases(folder, groups, ALL_ITEMS, POPULAR)
     tables = [pl.read_parquet(folder / name) for name in (CASES, POPULARITY)]
     return MeasuredWindow(NOW, *tables, values_for(folder, made_up_values(HISTORIES)))
 
 
-def same(one: Case, other: Case) -> bool:
+def same(one: EvaluationCase, other: EvaluationCase) -> bool:
     arrays = zip(vars(one.session).values(), vars(other.session).values(), strict=True)
     return (
         (one.user_id, one.request, one.now) == (other.user_id, other.request, other.now)
-        and one.wanted.tolist() == other.wanted.tolist()
+        and one.relevant.tolist() == other.relevant.tolist()
         and all(np.array_equal(ours, theirs, equal_nan=ours.dtype == np.float32) for ours, theirs in arrays)
     )
 
 
 def test_groups_and_people_keep_their_order(tmp_path: Path) -> None:
     groups = {WARM: (case("u2", 9), case("u1", 11, 3)), COLD_SESSION: (visitor(),)}
-    found = window_of(tmp_path, groups).questions(ALL_ITEMS, ALL_ITEMS)
+    found = window_of(tmp_path, groups).cases_for(ALL_ITEMS, ALL_ITEMS)
     assert list(found) == [WARM, COLD_SESSION]
     assert [one.user_id for one in found[WARM]] == ["u2", "u1"]
     assert same(found[COLD_SESSION][0], visitor())
@@ -65,7 +67,7 @@ ITEM_IDX = st.lists(st.integers(0, len(ALL_ITEMS) - 1), max_size=5).map(lambda i
 
 
 @st.composite
-def cases(draw: st.DrawFn) -> Case:
+def cases(draw: st.DrawFn) -> EvaluationCase:
     session = draw(ITEM_IDX)
     seconds = draw(st.lists(st.integers(0, 2**40), min_size=len(session), max_size=len(session)))
     values = draw(st.lists(st.floats(width=32), min_size=len(session), max_size=len(session)))
@@ -79,20 +81,20 @@ def cases(draw: st.DrawFn) -> Case:
     )
     moment = draw(st.datetimes(datetime(1970, 1, 2), datetime(2200, 1, 1), timezones=st.just(UTC)))  # noqa: DTZ001 in UTC
     history = History.without_types(session, np.array(seconds, np.int64), np.array(values, np.float32))
-    return Case(draw(TEXT), request, moment, draw(ITEM_IDX), history)
+    return EvaluationCase(draw(TEXT), request, moment, draw(ITEM_IDX), history)
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(asked=st.lists(cases(), min_size=1, max_size=3))
-def test_every_question_comes_back_as_it_was(tmp_path: Path, asked: list[Case]) -> None:
-    found = window_of(tmp_path, {WARM: tuple(asked)}).questions(ALL_ITEMS, ALL_ITEMS)[WARM]
+def test_every_question_comes_back_as_it_was(tmp_path: Path, asked: list[EvaluationCase]) -> None:
+    found = window_of(tmp_path, {WARM: tuple(asked)}).cases_for(ALL_ITEMS, ALL_ITEMS)[WARM]
     assert all(same(one, other) for one, other in zip(asked, found, strict=True))
 
 
 def test_equal_questions_give_equal_bytes(tmp_path: Path) -> None:
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
-        save_questions(tmp_path / name, {WARM: (case("u1", 1),), COLD_SESSION: (visitor(),)}, ALL_ITEMS, POPULAR)
+        save_cases(tmp_path / name, {WARM: (case("u1", 1),), COLD_SESSION: (visitor(),)}, ALL_ITEMS, POPULAR)
     for name in (CASES, POPULARITY):
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
 
@@ -106,8 +108,8 @@ def test_only_the_people_asked_about_and_all_items_travel_along(tmp_path: Path) 
 def test_a_release_that_lacks_an_item_hears_nothing_of_it_and_it_stays_wanted(tmp_path: Path) -> None:
     fewer = IdMap(tuple(item for item in ALL_ITEMS.ids if item not in ("i10", "i21")))
     window = window_of(tmp_path, {WARM: (case("u1", 11, 3),), COLD_SESSION: (visitor(),)})
-    asked = window.questions(fewer, ALL_ITEMS)
-    assert asked[WARM][0].wanted.tolist() == [11, 3]
+    asked = window.cases_for(fewer, ALL_ITEMS)
+    assert asked[WARM][0].relevant.tolist() == [11, 3]
     assert asked[COLD_SESSION][0].session.item_idx.tolist() == [fewer.index(ItemId("i20"))]
     reader = window.reader(schemas(), fewer)
     person = reader.read_person(UserId("u1"), None, NOW)
@@ -139,4 +141,4 @@ def test_a_question_that_makes_no_sense_is_an_artefact_error(tmp_path: Path, col
     window = window_of(tmp_path, {WARM: (case("u1", 11),)})
     damaged = window.cases.with_columns(pl.Series(column, [value], window.cases.schema[column]))
     with pytest.raises(ArtefactError, match=r"cases\.parquet is damaged"):
-        replace(window, cases=damaged).questions(ALL_ITEMS, ALL_ITEMS)
+        replace(window, cases=damaged).cases_for(ALL_ITEMS, ALL_ITEMS)
