@@ -32,7 +32,13 @@ ANSWER_SCHEMA = pl.Schema(
 
 
 class BatchRecommender:
-    """Answers for tables of people out of one bundle; needs neither the online store nor the registry."""
+    """Answers for tables of people out of one bundle; needs neither the online store nor the registry.
+
+    >>> recommender = BatchRecommender(Path("tests/golden/bundle_v3"))
+    >>> slates = recommender.answer(pl.DataFrame({"user_id": ["u500", "nobody"], "k": [2, 1]}))
+    >>> slates.select("user_id", "position", "tier").rows()
+    [('u500', 1, 'personal'), ('u500', 2, 'personal'), ('nobody', 1, 'popular')]
+    """
 
     def __init__(self, bundle: Path) -> None:
         self._release: Release = load_bundle(bundle)

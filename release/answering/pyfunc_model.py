@@ -18,7 +18,15 @@ from release.answering.batch import BatchRecommender
 
 
 class SlateModel(PythonModel):
-    """A table of `user_id` (and `k`, if you like) in; one row per person and position out."""
+    """A table of `user_id` (and `k`, if you like) in; one row per person and position out.
+
+    >>> context = PythonModelContext({"bundle": "tests/golden/bundle_v3"}, model_config=None)
+    >>> model = SlateModel()
+    >>> model.load_context(context)
+    >>> slates = model.predict(context, pd.DataFrame({"user_id": ["u500"], "k": [2]}))
+    >>> slates[["position", "title"]].values.tolist()
+    [[1, 'Film 1 (comedy)'], [2, 'Film 6 (drama)']]
+    """
 
     def load_context(self, context: PythonModelContext) -> None:
         """Load and check the bundle that was logged with the model."""

@@ -18,6 +18,14 @@ MODULES = (
     "recommender.index.vector_index",
     "recommender.query",
     "recommender.ranking.ranker",
+    "recommender.slates.slate_similarity",
+    "release.answering.batch",
+    pytest.param(
+        "release.answering.pyfunc_model",
+        # MLflow says of a class of its own, while it imports, that a field of it is typed Any.
+        marks=pytest.mark.filterwarnings("ignore:.*Any type hint is inferred as AnyType:UserWarning"),
+    ),
+    "release.answering.request_path",
 )
 
 
