@@ -81,7 +81,7 @@ def record(run_id: RunId) -> None:
 
 @commands.command()
 def page(run_id: RunId) -> None:
-    """Print the page that the validation of a run left (HTML), also after its worktree is gone."""
+    """Print the HTML page of a run's validation, also after its worktree was removed."""
     from pipelines.runs.workspace import slug_of
 
     path = find_home().runs / slug_of(run_id) / "validation" / "index.html"
@@ -95,7 +95,7 @@ def page(run_id: RunId) -> None:
 
 @commands.command(name="list")
 def list_workspaces(*, as_json: AsJson = False) -> None:
-    """The worktrees that are there: of runs under way, and of runs that failed."""
+    """List the worktrees of runs: those in progress, and those that failed."""
     from pipelines.runs import workspace
 
     workspaces = workspace.kept(find_home())

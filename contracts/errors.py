@@ -4,22 +4,22 @@
     ├── SettingsError            params.yaml or an environment variable is wrong
     ├── WorkspaceError           the checkout, SLATE_HOME or the machine is not as needed
     │   ├── Busy                 another run holds the workspace
-    │   ├── EngineMissing        what computes features is not installed here
+    │   ├── EngineMissing        the engine of features is not installed
     │   └── PortTaken            something else listens where we want to
     ├── SourceError              data could not be fetched, opened or understood
-    │   ├── HashMismatch         what came is not what was asked for
+    │   ├── HashMismatch         a file is not the one that was asked for
     │   └── DataTooSmall         too little data to split, fit or measure
     ├── ValidationFailed         the data came in, and broke a rule
-    ├── UnknownId                a person or item nobody has heard of
+    ├── UnknownId                a person or item that is not known
     ├── ShapeMismatch            arrays that must agree do not
     ├── ArtefactError            a file of a model, index or bundle is damaged or not what it says
     │   ├── ReleaseMismatch      artefacts of different builds were put together
     │   └── NotComparable        two releases cannot be measured on the same people
-    ├── StoreError               the online store said no
+    ├── StoreError               the online store refused or failed
     │   ├── StoreUnavailable     it could not be reached
     │   ├── PublishIncomplete    what is stored is not what was published
     │   └── PointerMoved         somebody else switched the release first
-    └── RegistryError            the model registry said no
+    └── RegistryError            the model registry refused or failed
         ├── RegistryUnavailable  it could not be reached
         └── PromotionRefused     a gate, or the state of the registry, forbids it
 
@@ -71,7 +71,7 @@ def refused_by_system(error: OSError) -> WorkspaceError:
 
 
 class EngineMissing(WorkspaceError):
-    """What computes features is not installed here."""
+    """The engine that computes features is not installed."""
 
 
 class Busy(WorkspaceError):
@@ -87,7 +87,7 @@ class SourceError(SlateworkError):
 
 
 class HashMismatch(SourceError):
-    """A file that came in is not the file that was asked for."""
+    """A file is not the one that was asked for."""
 
 
 class DataTooSmall(SourceError):
@@ -99,7 +99,7 @@ class ValidationFailed(SlateworkError):
 
 
 class UnknownId(SlateworkError):
-    """A person or item nobody has heard of."""
+    """A person or item that is not known."""
 
 
 class ShapeMismatch(SlateworkError):
@@ -119,7 +119,7 @@ class NotComparable(ArtefactError):
 
 
 class StoreError(SlateworkError):
-    """The online store said no."""
+    """The online store refused or failed."""
 
 
 class StoreUnavailable(StoreError):
@@ -135,7 +135,7 @@ class PointerMoved(StoreError):
 
 
 class RegistryError(SlateworkError):
-    """The model registry said no."""
+    """The model registry refused or failed."""
 
 
 class RegistryUnavailable(RegistryError):

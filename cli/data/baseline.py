@@ -15,7 +15,10 @@ from contracts.json_file import write_json
 
 def add_to(app: typer.Typer) -> None:
     """Register the commands of this module."""
-    commands = typer.Typer(help="What validation holds volumes and columns against.", invoke_without_command=True)
+    commands = typer.Typer(
+        help="The baseline: the volumes and columns that validation compares new data with.",
+        invoke_without_command=True,
+    )
     commands.callback()(show)
     commands.command()(accept)
     app.add_typer(commands, name="baseline")

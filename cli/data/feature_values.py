@@ -24,7 +24,7 @@ def get(
     item: Annotated[str, typer.Option("--item", help="An item's id.")] = "",
     as_json: AsJson = False,
 ) -> None:
-    """Show the row of a person or an item in production, decoded, as a request would find it now."""
+    """Show the row of a person or an item in production, decoded, as a request would read it now."""
     from serving.stored_values import read_stored_values
 
     if bool(user) == bool(item):

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 COLUMNS = ("view", "entity", "window", "ttl", "default", "owner", "computed", "features")
 
-features_app = typer.Typer(help="The features: what they say, how long it holds, whom to ask.", no_args_is_help=True)
+features_app = typer.Typer(help="The features: their meaning, window, TTL, default and owner.", no_args_is_help=True)
 
 
 def add_to(app: typer.Typer) -> None:
@@ -37,7 +37,7 @@ def list_views(*, as_json: AsJson = False) -> None:
 def describe(
     name: Annotated[str, typer.Argument(help="A view or a feature, by name.")], *, as_json: AsJson = False
 ) -> None:
-    """Tell what a view or a feature says, and its default as the last training of this checkout learnt it."""
+    """Describe a view or a feature, with the default that the last training of this checkout learnt."""
     view = _view_of(described_views(), name)
     learnt = _learnt_defaults()
     own = {feature.name: learnt[feature.name] for feature in view.features if feature.name in learnt}

@@ -25,7 +25,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def inspect(paths: Paths, *, as_json: AsJson = False) -> None:
-    """Look at an export, propose its mapping, and list what is wrong with it; exits 1 where there is no mapping."""
+    """Read an export, propose its mapping, and list its problems; exits 1 when no mapping can be proposed."""
     from contracts.clock import WallClock
     from contracts.settings.settings import load_settings
     from sources.inspection.inspection import inspect_files

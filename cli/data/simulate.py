@@ -21,8 +21,8 @@ def simulate(
     n_users: Annotated[int, typer.Option("--users", help="People who are there, or join, until the end.")] = 10_000,
     n_items: Annotated[int, typer.Option("--items", help="Items that are there, or appear, until the end.")] = 2_000,
     n_days: Annotated[int, typer.Option("--days", help="Days from 2024-01-01 on.")] = 30,
-    seed: Annotated[int, typer.Option(help="Another one is another world.")] = 7,
-    processes: Annotated[int, typer.Option(min=1, help="They change the time it takes, and not a byte.")] = 1,
+    seed: Annotated[int, typer.Option(help="The seed of the world; another seed makes another world.")] = 7,
+    processes: Annotated[int, typer.Option(min=1, help="Processes; more are faster, and the result is the same.")] = 1,
 ) -> None:
     """Write what people did in a made-up world, day by day, and the truth behind it."""
     from contracts.whole_files import whole_folder

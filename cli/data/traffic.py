@@ -62,7 +62,7 @@ def collect(
 
 @commands.command()
 def status(*, as_json: AsJson = False) -> None:
-    """The days that were collected, and what was lost on the way."""
+    """Show the days that were collected, and how many records were lost."""
     from pipelines.traffic_collection import PROGRESS, CollectionProgress, collected_days, traffic_store
 
     home, app = find_home(), load_settings().app

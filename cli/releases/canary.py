@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 Reason = Annotated[str, typer.Option(help="Why, for the journal.")]
 
-commands = typer.Typer(name="canary", help="A share of people gets a candidate; without a command: how it stands.")
+commands = typer.Typer(name="canary", help="Give a share of people a candidate; without a command, print its report.")
 
 
 def add_to(app: typer.Typer) -> None:

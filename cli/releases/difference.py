@@ -28,7 +28,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def diff(a: ReleaseName, b: ReleaseName, *, as_json: AsJson = False) -> None:
-    """What differs from release A to release B: data, code, parameters, features, metrics, golden slates."""
+    """Show what differs between releases A and B: data, code, parameters, features, metrics, golden slates."""
     from release.difference import compare_bundles
     from release.lookup import find_bundle
 

@@ -51,7 +51,7 @@ def journal(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """What was asked, decided and switched, when and why."""
+    """Show requests, decisions and switches: when, by whom and why."""
     if context.invoked_subcommand:
         return
     if at is not None:
@@ -65,7 +65,7 @@ def journal(
 
 @group.command()
 def verify(*, as_json: AsJson = False) -> None:
-    """Check that no entry was changed or removed, the last ones by what MLflow was told of them."""
+    """Check that no entry was changed or removed; for the last entries, compare with the hash kept in MLflow."""
     from release.registry.registry import Registry
 
     try:

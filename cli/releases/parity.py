@@ -31,11 +31,11 @@ def parity(
     ] = 0.0,
     max_share: Annotated[
         float | None,
-        typer.Option(help="Share of values that may be at fault; by default as the gate has it.", min=0, max=1),
+        typer.Option(help="Share of values that may be at fault; by default the limit of the gate.", min=0, max=1),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Compute the feature values that answers stood on again, and say which differ; exits 1 when too many do.
+    """Compute the feature values that answers used again, and show which differ; exits 1 when too many do.
 
     The result of each release is kept under SLATE_HOME for the gate `logged_parity`, unless a tolerance was named.
     """

@@ -30,7 +30,7 @@ def shadow(
     golden: Annotated[bool, typer.Option("--golden", help="Replay production's golden queries instead.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Replay recent requests against production and a candidate; nobody is shown anything."""
+    """Replay recent requests against production and a candidate, and compare; nobody is shown the results."""
     from release.promotion.promotion import Promoter
     from release.shadow.shadow_run import shadow_version
 

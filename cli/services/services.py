@@ -49,7 +49,7 @@ def up() -> None:
 
 
 def down() -> None:
-    """Stop what `slate up` started: every process of it; Redis saves its data first."""
+    """Stop every process that `slate up` started; Redis saves its data first."""
     from cli.services.control import ServiceControl
     from feature_store.server import embedded_redis
 
