@@ -25,7 +25,7 @@ from release.canary.sums import MOST_SEGMENTS
 from release.gates.gate import failure_sentences
 from release.journal.journal import CanaryStep, Journal
 from release.promotion.decision import IN_PRODUCTION_ALREADY, NOT_REGISTERED, Decision
-from release.promotion.execution import refuse
+from release.promotion.execution import note_refusal
 from release.promotion.promotion_lock import promotion_lock
 from release.promotion.staging_and_canary import (
     CanaryChange,
@@ -149,7 +149,7 @@ def _check_candidate(evaluated: EvaluatedVersion, requester: str) -> Pointer:
         requester,
         evaluated.gates,
     )
-    refuse(evaluated.switch, decision)
+    note_refusal(evaluated.switch, decision)
     raise PromotionRefused(
         f"Version {version.number} was refused as a canary: {reason}",
         "Nothing changed. The figures are in `slate journal --json`.",

@@ -20,7 +20,7 @@ def carry_out(switch: Switch, decision: Decision) -> Decision:
     The values were published, and read back, for the gate of parity a moment ago.
     """
     if not decision.accepted:
-        return refuse(switch, decision)
+        return note_refusal(switch, decision)
     if decision.changes_nothing:
         return decision
     if decision.stage is Stage.STAGING:
@@ -31,11 +31,11 @@ def carry_out(switch: Switch, decision: Decision) -> Decision:
         switch.move(decision.note(Action.PROMOTE, Phase.INTENT), urgent=True)
     except PointerMoved:
         reason = "The release was switched by somebody else while this was decided: ask again if still wanted."
-        return refuse(switch, replace(decision, accepted=False, reason=reason))
+        return note_refusal(switch, replace(decision, accepted=False, reason=reason))
     return decision
 
 
-def refuse(switch: Switch, decision: Decision) -> Decision:
+def note_refusal(switch: Switch, decision: Decision) -> Decision:
     """Note a refusal; nothing else happens."""
     switch.journal.append(decision.note(Action.REFUSE, Phase.DONE))
     return decision

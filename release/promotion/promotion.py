@@ -27,7 +27,7 @@ from release.journal.journal import Action, Journal, Note, Phase
 from release.promotion.collecting import tidy
 from release.promotion.decider import Decider
 from release.promotion.decision import Decision
-from release.promotion.execution import carry_out, empty_staging, refuse
+from release.promotion.execution import carry_out, empty_staging, note_refusal
 from release.promotion.promotion_lock import promotion_lock
 from release.promotion.registry_snapshot import RegistrySnapshot
 from release.promotion.requesters import BY_GUARD, BY_SLATE, BY_TRAINING, reason_not_allowed, take_tokens
@@ -120,7 +120,7 @@ class Promoter:
             self._sync(switch)
             self.registry.version(number)
             request = PromotionRequest(stage, number, requester, allow_dirty, accepted)
-            *_, decision = self._answer(switch, self._snapshot(), RegistryRequests((request,)))
+            *_, decision = self._decide_all(switch, self._snapshot(), RegistryRequests((request,)))
         return decision
 
     @contextmanager
@@ -168,7 +168,7 @@ class Promoter:
         canary_ended = self._guard_canary(switch)  # before the registry is needed: it may be away
         finish_writes(self.journal, self.registry)
         snapshot = self._snapshot()
-        decisions = self._answer(switch, snapshot, snapshot.requests(self.journal.view().production))
+        decisions = self._decide_all(switch, snapshot, snapshot.requests(self.journal.view().production))
         return SyncReport(tuple(decisions), rebuilt, canary_ended)
 
     def _guard_canary(self, switch: Switch) -> str:
@@ -189,11 +189,11 @@ class Promoter:
         take_tokens(self.journal, self.registry, versions, self.settings.promotion.allowed_requesters)
         return RegistrySnapshot.of(versions, self.journal.view())
 
-    def _answer(self, switch: Switch, snapshot: RegistrySnapshot, asked: RegistryRequests) -> list[Decision]:
+    def _decide_all(self, switch: Switch, snapshot: RegistrySnapshot, asked: RegistryRequests) -> list[Decision]:
         """Decide on everything, requests after plain refusals, and write back what is then true."""
         if asked.left_staging:
             empty_staging(switch)
-        decisions = [refuse(switch, _refusal(snapshot, change)) for change in asked.refusals]
+        decisions = [note_refusal(switch, _refusal(snapshot, change)) for change in asked.refusals]
         decider = self._decider(switch)
         decisions += [
             carry_out(switch, decider.decide(snapshot.versions[request.version], request)) for request in asked.requests
