@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,7 +28,10 @@ class Checkout:
             key: value for key, value in os.environ.items() if not key.startswith(("SLATE_", "AIRFLOW", "MLFLOW"))
         }
         inherited.pop("REDIS_URL", None)
-        return {**inherited, **GIT_IDENTITY, "SLATE_HOME": str(self.home), "PYTHONWARNINGS": "default"}
+        # `python`, `dvc` and `slate` are those of the environment that runs the tests, activated or not.
+        path = os.pathsep.join([str(Path(sys.executable).parent), inherited["PATH"]])
+        own = {"PATH": path, "SLATE_HOME": str(self.home), "PYTHONWARNINGS": "default"}
+        return {**inherited, **GIT_IDENTITY, **own}
 
     def run(self, *command: str, **options) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
