@@ -59,7 +59,7 @@ def read_rows(file: DataFile, settings: TableFiles, columns: Sequence[str]) -> I
     kind = settings.format or file.format
     if kind is None:
         raise SourceError(
-            f"{file.name} does not say what it is.", "Set `format` beside its path: csv, tsv, jsonl, parquet."
+            f"{file.name} has no ending that names a format.", "Set `format` beside its path: csv, tsv, jsonl, parquet."
         )
     named = {name: value for name, value in file.partitions.items() if name in columns}
     inside = [name for name in columns if name not in named]
@@ -155,7 +155,7 @@ def _check_json(name: str, lines: pl.Series, table: pl.DataFrame, absent: frozen
     first = lines.str.strip_chars().filter(lines.str.strip_chars() != "").first()
     if first is not None and str(first).startswith("["):
         raise SourceError(
-            f"{name} is one JSON list; expected an object a line.", f"Write it as lines: `jq -c '.[]' {name}`."
+            f"{name} is one JSON list; expected one object in each line.", f"Write it as lines: `jq -c '.[]' {name}`."
         )
     if absent:
         raise SourceError(
@@ -280,8 +280,8 @@ def check_columns(name: str, columns: Sequence[str], wanted: Sequence[str], sepa
     other = _likelier_separator(columns, separator) if missing else None
     if other:
         raise SourceError(
-            f"{name}, row 1: parted by {separator!r} it is {len(columns)} column(s): {columns[0][:200]}.",
-            f"It looks parted by {other!r}: set `separator: {other!r}` beside its path in params.yaml.",
+            f"{name}, row 1: with the separator {separator!r} it has {len(columns)} column(s): {columns[0][:200]}.",
+            f"It looks separated by {other!r}: set `separator: {other!r}` beside its path in params.yaml.",
         )
     if missing:
         raise SourceError(

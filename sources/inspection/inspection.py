@@ -174,7 +174,7 @@ def _no_interactions(groups: Sequence[FileGroup]) -> Problem:
         None,
         None,
         None,
-        f"No file was recognised as interactions: a person, an item and a time a row. Found {columns}.",
+        f"No file was recognised as interactions: a person, an item and a time in each row. Found {columns}.",
         "If one of them is, write its mapping by hand: docs/sources.md has a worked example.",
     )
 

@@ -51,7 +51,7 @@ def _download(name: MovieLensName, archive: Path, url: str) -> None:
         if expected is not None and found != expected:
             raise HashMismatch(
                 f"{url} is not what its checksum says.\n  found md5    {found}\n  expected md5 {expected}",
-                "Run again; if it stays so, the download is altered on the way.",
+                "Run again; if the error stays, something alters the download on the way.",
             )
         unpack(unfinished, unfinished, lambda _: False)  # checks every member, and writes none
 

@@ -46,7 +46,7 @@ def batches(name: str, table: pl.LazyFrame, batch_rows: int = BATCH_ROWS) -> Ite
         first, last = (_comparable(ordered.select(keys).row(row)) for row in (0, -1))
         if before is not None and first <= before:
             raise ArtefactError(
-                f"{name} is not sorted by {', '.join(keys)}: row {ordered[POSITION][0]:,} stands too late.",
+                f"{name} is not sorted by {', '.join(keys)}: row {ordered[POSITION][0]:,} should come earlier.",
                 "`dvc repro --force ingest` writes data/raw/ again.",
             )
         before = last
