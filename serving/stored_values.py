@@ -55,14 +55,14 @@ class StoredValues:
                 {
                     "feature": spec.name,
                     "value": float(value),
-                    "state": _state(spec, bool(missing), age),
+                    "state": _value_state(spec, bool(missing), age),
                     "ttl_days": spec.ttl_days,
                 }
                 for spec, value, missing in zip(
                     self.schema.features, self.rows.values[0], self.rows.missing[0], strict=True
                 )
             ],
-            "history": None if self.history is None else _history(self.history, self.item_ids),
+            "history": None if self.history is None else _history_fields(self.history, self.item_ids),
         }
 
 
@@ -84,13 +84,13 @@ def read_stored_values(home: Home, settings: Settings, *, user_id: str | None, i
     return StoredValues(entity_id, *names, now, schema, rows, history, release.catalogue.ids)
 
 
-def _state(spec: FeatureSpec, missing: bool, age: timedelta | None) -> str:
+def _value_state(spec: FeatureSpec, missing: bool, age: timedelta | None) -> str:
     if not missing:
         return "live" if spec.name in LIVE_NAMES else "value"
     return "expired" if age is not None and age > timedelta(days=spec.ttl_days) else "missing"
 
 
-def _history(history: History, item_ids: IdMap) -> dict[str, Any]:
+def _history_fields(history: History, item_ids: IdMap) -> dict[str, Any]:
     last = history.where(slice(-LAST_EVENTS, None))
     return {
         "n_events": len(history),

@@ -34,34 +34,36 @@ def diff(a: ReleaseName, b: ReleaseName, *, as_json: AsJson = False) -> None:
 
     home, app = find_home(), load_settings().app
     difference = compare_bundles(find_bundle(a, home, app), find_bundle(b, home, app))
-    print(json.dumps(difference.to_json(), sort_keys=True) if as_json else "\n".join(_lines(difference)))
+    print(json.dumps(difference.to_json(), sort_keys=True) if as_json else "\n".join(_difference_lines(difference)))
 
 
-def _lines(difference: ReleaseDifference) -> Iterator[str]:
+def _difference_lines(difference: ReleaseDifference) -> Iterator[str]:
     if difference.releases[0] == difference.releases[1]:
         yield f"{difference.releases[0]}: one release, equal in everything"
         return
     yield f"{difference.releases[0]} -> {difference.releases[1]}"
     if difference.equal:
         yield f"equal: {', '.join(difference.equal)}"
-    yield from _section("data", difference.data)
-    yield from _section("code", difference.code)
-    yield from _section("params", difference.params)
+    yield from _section_lines("data", difference.data)
+    yield from _section_lines("code", difference.code)
+    yield from _section_lines("params", difference.params)
     for entity, features in difference.features.items():
-        yield from _features(entity, features)
-    yield from _section("dimensions", difference.dimensions)
-    yield from _section("artefacts", difference.artefacts)
-    yield from _metrics(difference.metrics, same_people=difference.same_people)
-    yield from _golden(difference.golden)
+        yield from _feature_lines(entity, features)
+    yield from _section_lines("dimensions", difference.dimensions)
+    yield from _section_lines("artefacts", difference.artefacts)
+    yield from _metric_lines(difference.metrics, same_people=difference.same_people)
+    yield from _golden_lines(difference.golden)
 
 
-def _section(title: str, pairs: Mapping[str, Sequence[Any]]) -> Iterator[str]:
+def _section_lines(title: str, pairs: Mapping[str, Sequence[Any]]) -> Iterator[str]:
     if pairs:
         yield f"\n{title}"
-        yield from _block([(name, _value_text(was), "->", _value_text(now)) for name, (was, now) in pairs.items()])
+        yield from _table_lines(
+            [(name, _value_text(was), "->", _value_text(now)) for name, (was, now) in pairs.items()]
+        )
 
 
-def _features(entity: str, difference: FeatureDifference) -> Iterator[str]:
+def _feature_lines(entity: str, difference: FeatureDifference) -> Iterator[str]:
     yield f"\nfeatures of {entity}s"
     yield from (f"  + {name}" for name in difference.added)
     yield from (f"  - {name}" for name in difference.removed)
@@ -70,16 +72,16 @@ def _features(entity: str, difference: FeatureDifference) -> Iterator[str]:
         for name, pairs in difference.changed.items()
         for of, (was, now) in pairs.items()
     ]
-    yield from _block(changes)
+    yield from _table_lines(changes)
     if difference.reordered:
         yield "  in another order"
 
 
-def _metrics(metrics: Mapping[str, Mapping[str, Sequence[float]]], *, same_people: bool) -> Iterator[str]:
+def _metric_lines(metrics: Mapping[str, Mapping[str, Sequence[float]]], *, same_people: bool) -> Iterator[str]:
     if not metrics:
         return
     yield "\nmetrics" if same_people else "\nmetrics, measured on other people: not comparable"
-    yield from _block(
+    yield from _table_lines(
         [
             (group, name, _value_text(was), "->", _value_text(now), f"{change:+.4g}")
             for group, of_group in metrics.items()
@@ -88,7 +90,7 @@ def _metrics(metrics: Mapping[str, Mapping[str, Sequence[float]]], *, same_peopl
     )
 
 
-def _golden(golden: GoldenDifference) -> Iterator[str]:
+def _golden_lines(golden: GoldenDifference) -> Iterator[str]:
     n_queries = len(golden.queries)
     yield f"\ngolden slates: {golden.n_identical} of {n_queries} identical"
     if golden.n_identical < n_queries:
@@ -98,9 +100,9 @@ def _golden(golden: GoldenDifference) -> Iterator[str]:
     differing = sorted(
         (query for query in golden.queries if not query.identical), key=lambda query: query.rank_biased_overlap
     )
-    yield from _block(
+    yield from _table_lines(
         [
-            (query.request_id, f"{query.overlap:.0%} in common", _tiers(query.tiers), query.unanswered)
+            (query.request_id, f"{query.overlap:.0%} in common", _tier_text(query.tiers), query.unanswered)
             for query in differing[:MOST_QUERIES]
         ]
     )
@@ -108,7 +110,7 @@ def _golden(golden: GoldenDifference) -> Iterator[str]:
         yield f"  and {len(differing) - MOST_QUERIES} more, at least as alike"
 
 
-def _tiers(tiers: tuple[str, str]) -> str:
+def _tier_text(tiers: tuple[str, str]) -> str:
     return tiers[1] if tiers[0] == tiers[1] else f"{tiers[0]} -> {tiers[1]}"
 
 
@@ -118,7 +120,7 @@ def _value_text(value: Any) -> str:
     return "-" if value is None else str(value)
 
 
-def _block(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+def _table_lines(rows: Sequence[Sequence[str]]) -> Iterator[str]:
     """The rows below a title; nothing without rows."""
     if rows:
         yield aligned(rows, indent="  ")

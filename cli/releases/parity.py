@@ -50,13 +50,13 @@ def parity(
     if not tolerance:  # the gate knows none, and would take what was overlooked for equal
         for result in results:
             save_parity(home.parity / settings.app, result)
-    print(json.dumps([result.to_json() for result in results]) if as_json else "\n\n".join(map(_as_text, results)))
+    print(json.dumps([result.to_json() for result in results]) if as_json else "\n\n".join(map(_parity_text, results)))
     most = settings.promotion.max_parity_share if max_share is None else max_share
     if any(result.fault_share > most for result in results):
         raise typer.Exit(1)
 
 
-def _as_text(parity: LoggedParity) -> str:
+def _parity_text(parity: LoggedParity) -> str:
     counted = f"{parity.n_requests} answers, {parity.n_values} values computed again, {parity.n_faults} at fault"
     lines = [f"release {parity.release_id}: {counted}"]
     if parity.other_tables:

@@ -35,10 +35,10 @@ def shadow(
     from release.shadow.shadow_run import shadow_version
 
     report = shadow_version(Promoter.open(load_settings(), find_home()), version, requests, golden=golden)
-    print(json.dumps(report.to_json(), sort_keys=True) if as_json else _as_text(report))
+    print(json.dumps(report.to_json(), sort_keys=True) if as_json else _report_text(report))
 
 
-def _as_text(report: ShadowReport) -> str:
+def _report_text(report: ShadowReport) -> str:
     figures = report.to_json()
     n_unknown = figures["unanswerable"]
     lines = [
@@ -49,14 +49,14 @@ def _as_text(report: ShadowReport) -> str:
         _latency_table(figures),
     ]
     for pair in figures["most_different"]:
-        lines += ["", *_slates(pair)]
+        lines += ["", *_slate_lines(pair)]
     return "\n".join(lines)
 
 
 def _likeness_table(figures: dict[str, Any]) -> str:
     tiers = {"all": {"requests": figures["requests"], **figures["all"]}, **figures["tiers"]}
     rows = [
-        (tier, values["requests"], *(_number(values[measure]) for measure in MEASURES))
+        (tier, values["requests"], *(_number_text(values[measure]) for measure in MEASURES))
         for tier, values in tiers.items()
     ]
     return aligned([("tier", "requests", *MEASURES.values()), *rows], n_left=1)
@@ -71,19 +71,19 @@ def _latency_table(figures: dict[str, Any]) -> str:
     return aligned([("", "release", "p50", "p95", "p99 ms", "degraded"), *rows], n_left=2)
 
 
-def _slates(pair: dict[str, Any]) -> list[str]:
+def _slate_lines(pair: dict[str, Any]) -> list[str]:
     who = pair["user_id"] or pair["session_id"] or "a newcomer"
     head = f"request {pair['request_id']} of {who}, tier {pair['tier']}, RBO {pair['rank_biased_overlap']:.3f}"
     ours, theirs = pair["production"], pair["candidate"]
     longer = max(len(ours), len(theirs))
-    rows = [(f"{at + 1:>2}", _title(ours, at), _title(theirs, at)) for at in range(longer)]
+    rows = [(f"{at + 1:>2}", _title_at(ours, at), _title_at(theirs, at)) for at in range(longer)]
     return [head, aligned(rows, indent="  ")]
 
 
-def _title(items: list[dict[str, str]], at: int) -> str:
+def _title_at(items: list[dict[str, str]], at: int) -> str:
     title = items[at]["title"] if at < len(items) else ""
     return title if len(title) <= TITLE_WIDTH else title[: TITLE_WIDTH - 1] + "…"
 
 
-def _number(value: float | None) -> str:
+def _number_text(value: float | None) -> str:
     return "" if value is None else f"{value:.3f}"

@@ -14,7 +14,7 @@ from release.canary.statistics import (
     RatioDifference,
     SampleRatio,
     n_people,
-    over_segments,
+    p_value_over_segments,
     ratio_difference,
     sample_ratios,
 )
@@ -76,7 +76,7 @@ def kept_clicks(cells: Cells, limits: CanarySettings) -> RatioDifference | None:
 
 
 def _sample_ratio_check(ratios: list[SampleRatio], limits: CanarySettings) -> GuardrailCheck:
-    p = over_segments([ratio.p_always for ratio in ratios])
+    p = p_value_over_segments([ratio.p_always for ratio in ratios])
     counts = "; ".join(
         f"{ratio.n_canary} of {ratio.n_canary + ratio.n_production} people at share {ratio.share:g}, "
         f"{ratio.expected:.1f} expected"

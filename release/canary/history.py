@@ -50,9 +50,9 @@ def last_run(view: JournalView) -> CanaryRun | None:
     run: CanaryRun | None = None
     for entry in view.canary_entries:
         if entry.action is Action.CANARY:
-            run = _after(run, entry)
+            run = _run_after(run, entry)
         elif run and run.is_running and entry.action in CHANGES and entry.release_id != run.beside:
-            run = _ended(run, entry.ts, f"Release {entry.release_id} went into production.")
+            run = _ended_run(run, entry.ts, f"Release {entry.release_id} went into production.")
     return run
 
 
@@ -62,10 +62,10 @@ def noted_as_ended(view: JournalView) -> bool:
     return not steps or steps[-1] == CanaryStep.END
 
 
-def _after(run: CanaryRun | None, entry: Entry) -> CanaryRun | None:
+def _run_after(run: CanaryRun | None, entry: Entry) -> CanaryRun | None:
     match CanaryStep(entry.figures["step"]):
         case CanaryStep.START:
-            return _started(entry)
+            return _started_run(entry)
         case CanaryStep.SHARE if run:
             share = float(entry.figures["share"])
             closed = (*run.segments[:-1], replace(run.segments[-1], until=entry.ts))
@@ -74,11 +74,11 @@ def _after(run: CanaryRun | None, entry: Entry) -> CanaryRun | None:
         case CanaryStep.RESTORE if run:
             return replace(run, segments=(Segment(run.canary.share, entry.ts),))
         case CanaryStep.END if run and run.is_running:
-            return _ended(run, entry.ts, entry.reason)
+            return _ended_run(run, entry.ts, entry.reason)
     return run
 
 
-def _started(entry: Entry) -> CanaryRun:
+def _started_run(entry: Entry) -> CanaryRun:
     figures = entry.figures
     canary = Canary(
         str(entry.release_id), str(entry.generation_id), figures["share"], figures["salt"], figures["started_ts"]
@@ -86,6 +86,6 @@ def _started(entry: Entry) -> CanaryRun:
     return CanaryRun(canary, entry.version, figures["beside"], (Segment(canary.share, entry.ts),))
 
 
-def _ended(run: CanaryRun, moment: datetime, reason: str) -> CanaryRun:
+def _ended_run(run: CanaryRun, moment: datetime, reason: str) -> CanaryRun:
     closed = replace(run.segments[-1], until=moment)
     return replace(run, segments=(*run.segments[:-1], closed), ended=reason or "Ended without a reason.")

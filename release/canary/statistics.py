@@ -48,7 +48,7 @@ class RatioDifference:
 
     def once(self) -> Interval:
         """For one look."""
-        return _around(self.value, float(norm.ppf((1 + LEVEL) / 2)) * self.error)
+        return _interval_around(self.value, float(norm.ppf((1 + LEVEL) / 2)) * self.error)
 
     def always(self, alpha: float, sharpest_at: float) -> Interval:
         """For as many looks as anybody takes: it misses at one of them with chance `alpha` at most, many people given.
@@ -61,7 +61,7 @@ class RatioDifference:
             return Interval(self.value, -inf, inf)
         rho_squared = (-2 * log(alpha) + log(-2 * log(alpha) + 1)) / sharpest_at
         t = self.n_people * rho_squared
-        return _around(self.value, self.error * sqrt(2 * (t + 1) / t * log(sqrt(t + 1) / alpha)))
+        return _interval_around(self.value, self.error * sqrt(2 * (t + 1) / t * log(sqrt(t + 1) / alpha)))
 
 
 def arm_ratio(cells: Cells, arm: int, ratio: Ratio) -> Interval | None:
@@ -74,8 +74,8 @@ def arm_ratio(cells: Cells, arm: int, ratio: Ratio) -> Interval | None:
     if not below.sum():
         return None
     value = above.sum() / below.sum()
-    errors = _per_person(cells.person[ours], (above - value * below) / below.sum())
-    interval = _around(float(value), float(norm.ppf((1 + LEVEL) / 2) * sqrt((errors**2).sum())))
+    errors = _sums_per_person(cells.person[ours], (above - value * below) / below.sum())
+    interval = _interval_around(float(value), float(norm.ppf((1 + LEVEL) / 2) * sqrt((errors**2).sum())))
     return Interval(interval.mean, max(interval.low, 0.0), min(interval.high, 1.0))
 
 
@@ -87,7 +87,7 @@ def ratio_difference(cells: Cells, ratio: Ratio, weight: float = 1.0) -> RatioDi
     Haenszel, 1959). The canary's variance is taken to be production's per person at least: one with hardly a click
     would look certain.
     """
-    usable = _Segments.of(cells, ratio)
+    usable = _SegmentRatios.of(cells, ratio)
     if not usable.weights.any():
         return None
     value = float(usable.weights @ (usable.ratios[CANARY] - weight * usable.ratios[PRODUCTION]))
@@ -123,11 +123,11 @@ class SampleRatio:
 
 def sample_ratios(cells: Cells, shares: Sequence[float]) -> list[SampleRatio]:
     """How people are divided in each segment. shares: of the segments, in their order."""
-    counts = _by_segment(cells, np.ones(len(cells.arm)), len(shares))
+    counts = _sums_by_segment(cells, np.ones(len(cells.arm)), len(shares))
     return [_sample_ratio(share, *counts[:, at].astype(int).tolist()) for at, share in enumerate(shares)]
 
 
-def over_segments(p_values: Sequence[float]) -> float:
+def p_value_over_segments(p_values: Sequence[float]) -> float:
     """One p-value of those for every look, in the order of the segments, whatever people come back in them.
 
     Bonferroni with weights 1/1*2, 1/2*3, ..., which sum to one however many segments there will be.
@@ -150,7 +150,7 @@ def n_in_both(cells: Cells) -> int:
 
 
 @dataclass(frozen=True)
-class _Segments:
+class _SegmentRatios:
     """The parts of a difference. ratios, n_people: (2, n_segments); weights: (n_segments,), they sum to one.
 
     influence: (n,) how much each cell moves its segment's ratio.
@@ -163,16 +163,16 @@ class _Segments:
     influence: PerCell
 
     @classmethod
-    def of(cls, cells: Cells, ratio: Ratio) -> _Segments:
+    def of(cls, cells: Cells, ratio: Ratio) -> _SegmentRatios:
         n_segments = int(cells.segment.max(initial=0)) + 1
         above, below = cells.counts[ratio.numerator], cells.counts[ratio.denominator]
-        sums, sizes = _by_segment(cells, above, n_segments), _by_segment(cells, below, n_segments)
+        sums, sizes = _sums_by_segment(cells, above, n_segments), _sums_by_segment(cells, below, n_segments)
         compared = (sizes > 0).all(axis=0)
         ratios = np.divide(sums, sizes, out=np.zeros_like(sums), where=sizes > 0)
         weights = np.zeros(n_segments)
         weights[compared] = sizes[:, compared].prod(axis=0) / sizes[:, compared].sum(axis=0)
         weights /= weights.sum() or 1.0
-        n_people = _by_segment(cells, np.ones(len(below)), n_segments) * compared
+        n_people = _sums_by_segment(cells, np.ones(len(below)), n_segments) * compared
         sizes_here = sizes[cells.arm, cells.segment]
         influence = weights[cells.segment] * (above - ratios[cells.arm, cells.segment] * below) / sizes_here
         return cls(cells, ratios, n_people, weights, influence)
@@ -180,10 +180,10 @@ class _Segments:
     def variance(self, arm: int, *, floor: bool = False) -> float:
         """Of the arm's weighted ratio; floor: at least what production's people would give in this arm's number."""
         ours = self.cells.arm == arm
-        observed = float((_per_person(self.cells.person[ours], self.influence[ours]) ** 2).sum())
+        observed = float((_sums_per_person(self.cells.person[ours], self.influence[ours]) ** 2).sum())
         if not floor:
             return observed
-        squares = _by_segment(self.cells, self.influence**2, len(self.weights))[PRODUCTION]
+        squares = _sums_by_segment(self.cells, self.influence**2, len(self.weights))[PRODUCTION]
         compared = self.n_people[CANARY] > 0
         n_production, n_canary = self.n_people[:, compared]
         return max(observed, float((squares[compared] * n_production / n_canary).sum()))
@@ -195,10 +195,10 @@ def _sample_ratio(share: float, n_production: int, n_canary: int) -> SampleRatio
         return SampleRatio(share, 0, 0, 1.0, 1.0)
     expected = [(1 - share) * n_people, share * n_people]
     p_once = float(chisquare([n_production, n_canary], expected).pvalue)
-    return SampleRatio(share, n_production, n_canary, p_once, _always(share, n_production, n_canary))
+    return SampleRatio(share, n_production, n_canary, p_once, _anytime_p_value(share, n_production, n_canary))
 
 
-def _always(share: float, n_production: int, n_canary: int) -> float:
+def _anytime_p_value(share: float, n_production: int, n_canary: int) -> float:
     """The chance that people divided by this share ever look as badly divided as these do, looked at after each.
 
     Source: Lindon and Malek, Anytime-Valid Inference for Multinomial Count Data, NeurIPS 2022.
@@ -209,13 +209,13 @@ def _always(share: float, n_production: int, n_canary: int) -> float:
     return min(1.0, exp(min(0.0, float(log_for - log_against))))
 
 
-def _by_segment(cells: Cells, values: PerCell, n_segments: int) -> PerCell:
+def _sums_by_segment(cells: Cells, values: PerCell, n_segments: int) -> PerCell:
     """(2, n_segments): sums over the cells of each arm and segment."""
     sums: PerCell = np.bincount(cells.arm * n_segments + cells.segment, values, 2 * n_segments).astype(np.float64)
     return sums.reshape(2, n_segments)
 
 
-def _per_person(person: npt.NDArray[Any], values: PerCell) -> PerCell:
+def _sums_per_person(person: npt.NDArray[Any], values: PerCell) -> PerCell:
     """Sums over the cells of each person, which stand together."""
     if not len(person):
         return values
@@ -224,5 +224,5 @@ def _per_person(person: npt.NDArray[Any], values: PerCell) -> PerCell:
     return sums
 
 
-def _around(value: float, half_width: float) -> Interval:
+def _interval_around(value: float, half_width: float) -> Interval:
     return Interval(value, value - half_width, value + half_width)

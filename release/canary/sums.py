@@ -81,8 +81,8 @@ class CanarySums:
 
     def follow(self, run: CanaryRun) -> None:
         """Take up the changes of the share that were made since; call it before reading what was logged after them."""
-        starts = [_ms(segment.since + SETTLING) for segment in run.segments]
-        ends = [_ms(segment.until) if segment.until else np.iinfo(np.int64).max for segment in run.segments]
+        starts = [_epoch_ms(segment.since + SETTLING) for segment in run.segments]
+        ends = [_epoch_ms(segment.until) if segment.until else np.iinfo(np.int64).max for segment in run.segments]
         self._starts, self._ends = np.array(starts, np.int64), np.array(ends, np.int64)
 
     def add(self, ms: Sequence[int], records: Sequence[bytes]) -> None:
@@ -127,12 +127,12 @@ class CanarySums:
             fields = orjson.loads(record)
             match fields["event_type"]:
                 case EventType.IMPRESSION:
-                    reason = self._why_left_out(segment, fields)
+                    reason = self._reason_left_out(segment, fields)
                     if not reason:
                         shown.append(_logged_impression(segment, fields))
                         return
                 case EventType.CLICK if fields["request_id"] is not None:
-                    clicks.append(_click(fields))
+                    clicks.append(_click_keys(fields))
                     return
                 case EventType.CLICK:
                     reason = "clicks that name no request"
@@ -142,7 +142,7 @@ class CanarySums:
             reason = "unreadable"
         self.left_out[reason] += 1
 
-    def _why_left_out(self, segment: int, fields: dict[str, Any]) -> str:
+    def _reason_left_out(self, segment: int, fields: dict[str, Any]) -> str:
         arm = fields.get("arm")
         if arm not in ARMS or fields["release_id"] != self._releases[ARMS.index(arm)]:
             return "of other releases"
@@ -154,8 +154,8 @@ class CanarySums:
         shown = list({(one.request_key, one.position): one for one in shown}.values())
         if not shown:
             return
-        people = self._people.add(_keys([_cell_key(one) for one in shown]))
-        requests = self._requests.add(_keys([one.request_key for one in shown]))
+        people = self._people.add(_key_array([_cell_key(one) for one in shown]))
+        requests = self._requests.add(_key_array([one.request_key for one in shown]))
         highest = self._requests.column("highest")
         # A log that was written again brings positions that were seen; a slate's are logged in their order.
         fresh = np.array([one.position for one in shown]) > highest[requests]
@@ -178,17 +178,17 @@ class CanarySums:
     def _count_items(self, shown: Sequence[_LoggedImpression]) -> None:
         for arm, items in enumerate(self._items):
             in_arm = [one for one in shown if one.arm == arm]
-            items.add(_keys([one.item_key for one in in_arm]))
+            items.add(_key_array([one.item_key for one in in_arm]))
             self._propensity[arm] += sum(one.propensity for one in in_arm)
 
     def _count_clicks(self, clicks: Sequence[tuple[int, int]]) -> None:
         """clicks: the key of the request, and of the request with the item."""
         clicks = list(dict.fromkeys(clicks))
-        requests = self._requests.find(_keys([request for request, _ in clicks]))
-        known, unseen = requests != UNKNOWN, self._clicks.find(_keys([click for _, click in clicks])) == UNKNOWN
+        requests = self._requests.find(_key_array([request for request, _ in clicks]))
+        known, unseen = requests != UNKNOWN, self._clicks.find(_key_array([click for _, click in clicks])) == UNKNOWN
         self.left_out["clicks on slates that do not count"] += int(np.count_nonzero(~known))
         counted = known & unseen
-        self._clicks.add(_keys([click for (_, click), is_new in zip(clicks, counted, strict=True) if is_new]))
+        self._clicks.add(_key_array([click for (_, click), is_new in zip(clicks, counted, strict=True) if is_new]))
         rows = requests[counted]
         person_rows = self._requests.column("person_row")
         np.add.at(self._people.column("clicks"), person_rows[rows], 1)
@@ -215,7 +215,7 @@ def _logged_impression(segment: int, fields: dict[str, Any]) -> _LoggedImpressio
     )
 
 
-def _click(fields: dict[str, Any]) -> tuple[int, int]:
+def _click_keys(fields: dict[str, Any]) -> tuple[int, int]:
     request_id = str(fields["request_id"])
     return key_of(request_id), key_of(f"{request_id}\n{fields['item_id']}")
 
@@ -224,9 +224,9 @@ def _cell_key(shown: _LoggedImpression) -> int:
     return (shown.person_key & ~_CELL) | (shown.arm * MOST_SEGMENTS + shown.segment)
 
 
-def _keys(keys: Sequence[int]) -> npt.NDArray[np.uint64]:
+def _key_array(keys: Sequence[int]) -> npt.NDArray[np.uint64]:
     return np.array(keys, np.uint64)
 
 
-def _ms(moment: datetime) -> int:
+def _epoch_ms(moment: datetime) -> int:
     return int(moment.timestamp() * 1000)

@@ -76,15 +76,17 @@ class Judge:
         values: dict[str, float] = {}
         for k in self.cutoffs:
             values |= {f"{name}_at_{k}": metric(slate, relevant, k) for name, metric in _HIT_METRICS.items()}
-            values |= {f"{name}_at_{k}": value for name, value in self._of_shown(_known(slate, k), k).items()}
+            values |= {f"{name}_at_{k}": value for name, value in self._shown_values(_known_items(slate, k), k).items()}
         return values
 
     def coverage(self, slates: Sequence[ItemIdxArray]) -> dict[str, float]:
         """By name, the share of the items that these slates show to anybody."""
         n_items = len(self.item_ids)
-        return {f"coverage_at_{k}": coverage([_known(slate, k) for slate in slates], n_items, k) for k in self.cutoffs}
+        return {
+            f"coverage_at_{k}": coverage([_known_items(slate, k) for slate in slates], n_items, k) for k in self.cutoffs
+        }
 
-    def _of_shown(self, shown: ItemIdxArray, k: int) -> dict[str, float]:
+    def _shown_values(self, shown: ItemIdxArray, k: int) -> dict[str, float]:
         values = (
             novelty(shown, self.popularity, k),
             intra_list_diversity(shown, self.vectors, k),
@@ -97,7 +99,7 @@ class Judge:
         return most_popular(self.popularity, POPULAR_SHARE)
 
 
-def _known(slate: ItemIdxArray, k: int) -> ItemIdxArray:
+def _known_items(slate: ItemIdxArray, k: int) -> ItemIdxArray:
     shown = slate[:k]
     known: ItemIdxArray = shown[shown != UNKNOWN]
     return known
@@ -145,8 +147,8 @@ def evaluate(
     for group, cases in groups.items():
         answered = [_answer_case(release, reader, case, judge.item_ids, generators) for case in progress(cases)]
         systems = _answering_systems(answered)
-        rows += [row for one in answered for row in _rows(group, one, systems, judge)]
-        covered += [_coverage(group, system, answered, judge) for system in systems]
+        rows += [row for one in answered for row in _person_rows(group, one, systems, judge)]
+        covered += [_coverage_row(group, system, answered, judge) for system in systems]
     return Evaluation(pl.DataFrame(rows), pl.DataFrame(covered), judge.metrics)
 
 
@@ -173,7 +175,7 @@ def _answer_case(
     return _AnsweredCase(case, str(slate.tier), len(query.excluded), slates)
 
 
-def _rows(group: str, answered: _AnsweredCase, systems: Sequence[str], judge: Judge) -> list[dict[str, object]]:
+def _person_rows(group: str, answered: _AnsweredCase, systems: Sequence[str], judge: Judge) -> list[dict[str, object]]:
     about = {
         "group": group,
         "user_id": answered.case.user_id,
@@ -185,7 +187,7 @@ def _rows(group: str, answered: _AnsweredCase, systems: Sequence[str], judge: Ju
     return [{**about, "system": system, **judge.values(answered.slates[system], relevant)} for system in systems]
 
 
-def _coverage(group: str, system: str, answered: Sequence[_AnsweredCase], judge: Judge) -> dict[str, object]:
+def _coverage_row(group: str, system: str, answered: Sequence[_AnsweredCase], judge: Judge) -> dict[str, object]:
     return {"group": group, "system": system, **judge.coverage([one.slates[system] for one in answered])}
 
 

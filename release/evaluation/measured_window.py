@@ -60,7 +60,7 @@ def save_cases(
 
     item_ids: what the cases' items are dense indices of; popularity: (n_items,) aligned with it.
     """
-    rows = [_row(group, case, item_ids) for group, cases in groups.items() for case in cases]
+    rows = [_case_row(group, case, item_ids) for group, cases in groups.items() for case in cases]
     write_parquet(pl.DataFrame(rows, schema=CASE_SCHEMA, orient="row"), folder / CASES)
     shares = pl.DataFrame({"item_id": item_ids.ids, "share": popularity}, schema=POPULARITY_SCHEMA)
     write_parquet(shares, folder / POPULARITY)
@@ -116,7 +116,7 @@ class MeasuredWindow:
         groups: dict[str, list[EvaluationCase]] = {}
         try:
             for row in self.cases.iter_rows(named=True):
-                groups.setdefault(row["group"], []).append(_case(row, release_ids, judge_ids))
+                groups.setdefault(row["group"], []).append(_case_of_row(row, release_ids, judge_ids))
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise ArtefactError(f"{CASES} is damaged: {error!r}.", REBUILD) from error
         return {group: tuple(cases) for group, cases in groups.items()}
@@ -131,7 +131,7 @@ class MeasuredWindow:
         return OfflineFeatureReader(values, schemas, item_ids)
 
 
-def _row(group: str, case: EvaluationCase, item_ids: IdMap) -> tuple[Any, ...]:
+def _case_row(group: str, case: EvaluationCase, item_ids: IdMap) -> tuple[Any, ...]:
     session = case.session
     return (
         group,
@@ -145,7 +145,7 @@ def _row(group: str, case: EvaluationCase, item_ids: IdMap) -> tuple[Any, ...]:
     )
 
 
-def _case(row: Mapping[str, Any], release_ids: IdMap, judge_ids: IdMap) -> EvaluationCase:
+def _case_of_row(row: Mapping[str, Any], release_ids: IdMap, judge_ids: IdMap) -> EvaluationCase:
     session = History.without_types(
         release_ids.indices(row["session_item_ids"]),
         np.array(row["session_event_ts"], np.int64),
@@ -156,12 +156,12 @@ def _case(row: Mapping[str, Any], release_ids: IdMap, judge_ids: IdMap) -> Evalu
         row["user_id"],
         RecommendRequest.from_json(json.loads(row["request"])),
         row["now"],
-        _all_known(judge_ids, row["wanted"]),
+        _known_items(judge_ids, row["wanted"]),
         session.where(known),
     )
 
 
-def _all_known(item_ids: IdMap, names: Iterable[str]) -> ItemIdxArray:
+def _known_items(item_ids: IdMap, names: Iterable[str]) -> ItemIdxArray:
     item_idx = item_ids.indices(names)
     if (item_idx == UNKNOWN).any():
         raise ValueError("an item is wanted that is not in the catalogue")

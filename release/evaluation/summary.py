@@ -51,10 +51,10 @@ def summarise(
         "window": {"test_start": window[0].isoformat(), "as_of": window[1].isoformat()},
         "headline": _headline(evaluation, bootstrap, headline_metric),
         f"{headline_metric}_gain_over": {
-            baseline: _rounded(_gain(evaluation, bootstrap, baseline, headline_metric))
+            baseline: _rounded(_gain_over(evaluation, bootstrap, baseline, headline_metric))
             for baseline in _baselines(evaluation)
         },
-        **{group: _group(evaluation, group) for group in groups},
+        **{group: _group_means(evaluation, group) for group in groups},
     }
 
 
@@ -114,12 +114,12 @@ def _headline(evaluation: Evaluation, bootstrap: Bootstrap, metric: str) -> dict
     }
 
 
-def _gain(evaluation: Evaluation, bootstrap: Bootstrap, baseline: str, metric: str) -> Interval:
+def _gain_over(evaluation: Evaluation, bootstrap: Bootstrap, baseline: str, metric: str) -> Interval:
     ours, theirs = (values_of(evaluation.per_person, WARM, system, metric) for system in (CHAIN, baseline))
     return bootstrap.difference(ours, theirs, WARM, baseline, metric)
 
 
-def _group(evaluation: Evaluation, group: str) -> dict[str, Any]:
+def _group_means(evaluation: Evaluation, group: str) -> dict[str, Any]:
     mine = (pl.col("group") == group) & (pl.col("system") == CHAIN)
     rows, covered = evaluation.per_person.filter(mine), evaluation.coverage.filter(mine)
     means = {metric: rows[metric].mean() for metric in evaluation.metrics}

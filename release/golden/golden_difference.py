@@ -76,7 +76,7 @@ def compare_golden(a: Release, b: Release) -> GoldenDifference:
         try:
             ours = answer_golden_request(a, readers[0], now, golden)
         except UnknownId as error:
-            differences.append(_unanswered(golden, theirs, error))
+            differences.append(_unanswered_query(golden, theirs, error))
         else:
             differences.append(_query_difference(ours, theirs))
     defaulted = {str(entity): _missing_features(a.schemas.of(entity), values) for entity in Entity}
@@ -116,5 +116,5 @@ def _query_difference(ours: Slate, theirs: Slate) -> QueryDifference:
     )
 
 
-def _unanswered(golden: GoldenRequest, theirs: Slate, error: UnknownId) -> QueryDifference:
+def _unanswered_query(golden: GoldenRequest, theirs: Slate, error: UnknownId) -> QueryDifference:
     return QueryDifference(golden.request.request_id, False, 0.0, 0.0, ("none", str(theirs.tier)), error.problem)

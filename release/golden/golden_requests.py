@@ -77,12 +77,12 @@ def draw_golden_requests(
     if not items:
         raise DataTooSmall("No history holds an item: there is nothing to ask about.", "Bring more data.")
     pool = _RequestPool(personal["user_id"].to_list(), items, release.catalogue.category_names, contexts, now, rng)
-    kinds = {name: kind for name, kind in _KINDS.items() if _possible(name, pool)}
+    kinds = {name: kind for name, kind in _REQUEST_KINDS.items() if _can_be_drawn(name, pool)}
     turns = islice(cycle(kinds.items()), n_requests)
-    return [_numbered(kind(pool), name, number) for number, (name, kind) in enumerate(turns)]
+    return [_named_request(kind(pool), name, number) for number, (name, kind) in enumerate(turns)]
 
 
-def _numbered(golden: GoldenRequest, name: str, number: int) -> GoldenRequest:
+def _named_request(golden: GoldenRequest, name: str, number: int) -> GoldenRequest:
     """The request under a name and a seed of its own; every second one also asks for reasons."""
     request = replace(
         golden.request, request_id=f"golden-{number:03}-{name}", k=GOLDEN_K, seed=number, explain=number % 2 == 0
@@ -92,38 +92,38 @@ def _numbered(golden: GoldenRequest, name: str, number: int) -> GoldenRequest:
     return replace(golden, request=request)
 
 
-def _possible(name: str, pool: _RequestPool) -> bool:
+def _can_be_drawn(name: str, pool: _RequestPool) -> bool:
     if name.startswith("personal"):
         return bool(pool.people)
     return bool(pool.contexts) if name == "contextual" else True
 
 
-def _personal(pool: _RequestPool) -> GoldenRequest:
+def _personal_request(pool: _RequestPool) -> GoldenRequest:
     return GoldenRequest(RecommendRequest("", user_id=UserId(pool.one_of(pool.people))))
 
 
-def _personal_in_session(pool: _RequestPool) -> GoldenRequest:
-    return replace(_personal(pool), session=_clicks(pool))
+def _personal_request_in_session(pool: _RequestPool) -> GoldenRequest:
+    return replace(_personal_request(pool), session=_session_clicks(pool))
 
 
-def _session(pool: _RequestPool) -> GoldenRequest:
-    return GoldenRequest(RecommendRequest(""), _clicks(pool))
+def _session_request(pool: _RequestPool) -> GoldenRequest:
+    return GoldenRequest(RecommendRequest(""), _session_clicks(pool))
 
 
-def _onboarded(pool: _RequestPool) -> GoldenRequest:
+def _onboarded_request(pool: _RequestPool) -> GoldenRequest:
     categories = (pool.one_of(pool.categories),) if pool.categories else ()
     return GoldenRequest(RecommendRequest("", preferences=Preferences(categories, (pool.item(),))))
 
 
-def _contextual(pool: _RequestPool) -> GoldenRequest:
+def _contextual_request(pool: _RequestPool) -> GoldenRequest:
     return GoldenRequest(RecommendRequest("", context=dict(pool.one_of(pool.contexts))))
 
 
-def _popular(pool: _RequestPool) -> GoldenRequest:  # noqa: ARG001 - a kind like the others; this one needs to know nothing
+def _popular_request(pool: _RequestPool) -> GoldenRequest:  # noqa: ARG001 - a kind like the others; this one needs to know nothing
     return GoldenRequest(RecommendRequest(""))
 
 
-def _clicks(pool: _RequestPool) -> tuple[Click, ...]:
+def _session_clicks(pool: _RequestPool) -> tuple[Click, ...]:
     now = int(pool.now.timestamp())
     return tuple(Click(pool.item(), now - seconds) for seconds in CLICKED_BEFORE)
 
@@ -137,14 +137,14 @@ def _beside_an_item(kind: Callable[[_RequestPool], GoldenRequest]) -> Callable[[
     return beside_an_item
 
 
-_KINDS: Final[Mapping[str, Callable[[_RequestPool], GoldenRequest]]] = {
-    "personal": _personal,
-    "session": _session,
-    "onboarded": _onboarded,
-    "contextual": _contextual,
-    "popular": _popular,
-    "personal-beside-item": _beside_an_item(_personal),
-    "personal-in-session": _personal_in_session,
-    "session-beside-item": _beside_an_item(_session),
-    "popular-beside-item": _beside_an_item(_popular),
+_REQUEST_KINDS: Final[Mapping[str, Callable[[_RequestPool], GoldenRequest]]] = {
+    "personal": _personal_request,
+    "session": _session_request,
+    "onboarded": _onboarded_request,
+    "contextual": _contextual_request,
+    "popular": _popular_request,
+    "personal-beside-item": _beside_an_item(_personal_request),
+    "personal-in-session": _personal_request_in_session,
+    "session-beside-item": _beside_an_item(_session_request),
+    "popular-beside-item": _beside_an_item(_popular_request),
 }

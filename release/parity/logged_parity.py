@@ -59,14 +59,14 @@ def check_logged_values(release_id: str, used: Sequence[UsedValues], inputs: Rec
         sum(one.user is not None or one.items is not None for one in used),
         inputs.other_tables,
         (
-            *_check_rows(inputs, inputs.schemas.user, people),
-            *_check_rows(inputs, inputs.schemas.item, items),
-            *_check_histories(inputs, people),
+            *_row_parities(inputs, inputs.schemas.user, people),
+            *_row_parities(inputs, inputs.schemas.item, items),
+            *_history_parities(inputs, people),
         ),
     )
 
 
-def _check_rows(
+def _row_parities(
     inputs: RecomputationInputs, schema: FeatureSchema, logged: Sequence[tuple[UsedValues, UsedRows]]
 ) -> list[FeatureParity]:
     if not logged:
@@ -93,7 +93,9 @@ def _check_rows(
     ]
 
 
-def _check_histories(inputs: RecomputationInputs, logged: Sequence[tuple[UsedValues, UsedRows]]) -> list[FeatureParity]:
+def _history_parities(
+    inputs: RecomputationInputs, logged: Sequence[tuple[UsedValues, UsedRows]]
+) -> list[FeatureParity]:
     keys = [RowKey(used.ids[0], inputs.generations[one.generation_id], one.now) for one, used in logged]
     expected = expected_histories(inputs.tables, keys, inputs.history_length, inputs.item_ids)
     where = [

@@ -63,7 +63,7 @@ def _recomputation_inputs(
         tables=tables,
         schemas=load_schemas(bundle / FEATURES),
         item_ids=Catalogue.load(bundle / CATALOGUE).ids,
-        generations={one.generation_id: _as_of(home, one, used) for one in used},
+        generations={one.generation_id: _generation_as_of(home, one, used) for one in used},
         history_length=int(manifest.params["features"]["history_length"]),
         has_event_types=manifest.format_version >= TYPED_SINCE_VERSION,
         other_tables=tuple(
@@ -73,7 +73,7 @@ def _recomputation_inputs(
     )
 
 
-def _as_of(home: Home, one: UsedValues, used: Sequence[UsedValues]) -> datetime:
+def _generation_as_of(home: Home, one: UsedValues, used: Sequence[UsedValues]) -> datetime:
     """When the generation was true; where its values are kept no more, what its latest row says, in whole seconds."""
     try:
         return ValuesFolder(GenerationStore(home).path(one.release_id, one.generation_id)).as_of

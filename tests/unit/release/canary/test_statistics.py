@@ -11,7 +11,7 @@ from release.canary.statistics import (
     RatioDifference,
     arm_ratio,
     n_in_both,
-    over_segments,
+    p_value_over_segments,
     ratio_difference,
     sample_ratios,
 )
@@ -181,10 +181,10 @@ def test_each_share_has_its_own_expectation():
 
 @given(st.lists(st.floats(0, 1), max_size=20))
 def test_several_segments_have_one_p_value_that_is_never_below_any_of_theirs(p_values):
-    assert over_segments(p_values) >= min([1.0, *p_values])
+    assert p_value_over_segments(p_values) >= min([1.0, *p_values])
 
 
 def test_a_later_segment_has_to_be_the_more_unlikely():
-    assert isclose(over_segments([1.0, 0.01]), 0.06)
-    assert isclose(over_segments([0.01, 1.0]), 0.02)
+    assert isclose(p_value_over_segments([1.0, 0.01]), 0.06)
+    assert isclose(p_value_over_segments([0.01, 1.0]), 0.02)
     assert isclose(sum(1 / (n * (n + 1)) for n in range(1, 10_000)), 1, rel_tol=1e-3)
