@@ -58,13 +58,20 @@ def journal(
         standing = _open().at(at)
         print_result(standing.to_json(), as_json, "\n".join(_describe(standing)))
         return
-    rows = [entry.to_json() for entry in _open().entries()[-limit:]]
+    rows = [entry.to_json() for entry in (_open().latest(limit) if limit else _open().entries())]
     shown = [{**row, "ts": row["ts"][:19], "reason": row["reason"][:80]} for row in rows]
     print_result(rows, as_json, table(shown, COLUMNS) or "the journal is empty")
 
 
 @group.command()
-def verify(*, as_json: AsJson = False) -> None:
+def verify(
+    *,
+    since_last: Annotated[
+        bool,
+        typer.Option("--since-last", help="Only what came since the last check with this option; quicker, sees less."),
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
     """Check that no entry was changed or removed; for the last entries, compare with the hash kept in MLflow."""
     from release.registry.registry import Registry
 
@@ -72,10 +79,11 @@ def verify(*, as_json: AsJson = False) -> None:
         head, why = Registry(find_home(), load_settings().app).journal_head(), "MLflow was told of none yet"
     except RegistryError as error:
         head, why = None, error.problem
-    n_entries = _open().verify(head)
+    n_entries = _open().verify(head, since_last=since_last)
     known = int(head.partition(":")[0]) if head else None
-    told = f"entry {known} is the one MLflow was told of" if head else f"some may be cut off at the end: {why}"
-    text = f"{n_entries} entries, each follows from the one before; {told}"
+    checked = "each since the last such check" if since_last else "each"
+    end = f"entry {known} is the one MLflow was told of" if head else f"some may be cut off at the end: {why}"
+    text = f"{n_entries} entries, {checked} follows from the one before; {end}"
     print_result({"entries": n_entries, "sound": True, "kept_elsewhere": known}, as_json, text)
 
 

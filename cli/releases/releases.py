@@ -119,7 +119,7 @@ def rollback(
 ) -> None:
     """Serve the previous release in production again, or the one named, at once; works while MLflow is away."""
     from contracts.settings.quick_params import load_rollback_params
-    from release.journal.quick_journal import open_journal
+    from release.journal.journal import Journal
     from release.promotion.rollback import RolledBack, roll_back
 
     def say(done: RolledBack) -> None:
@@ -128,7 +128,7 @@ def rollback(
             print(f"serving {served} instead of {done.left_release_id}", flush=True)
 
     home, params = find_home(), load_rollback_params()
-    journal = open_journal(home, params.app)
+    journal = Journal(home, params.app)
     done = roll_back(params, home, journal, to=release, requester=whoever_types(), reason=reason, moved=say)
     pending = f"MLflow will be told by the next `slate sync`: {done.registry_pending}"
     if as_json or done.registry_pending:

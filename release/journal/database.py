@@ -1,135 +1,103 @@
-"""The database under the journal: SQLite at SLATE_HOME/journal.db, or Postgres at SLATE_JOURNAL_URL.
+"""What the journal needs of the database under it: SQLite at SLATE_HOME/journal.db, or Postgres at SLATE_JOURNAL_URL.
 
-Opening it brings its schema up to date. On both, one process writes at a time and readers wait for nobody.
+Both are asked in the same SQL, with named parameters. On both, one process writes at a time and readers wait for
+nobody. Opening one brings its schema up to date.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
+from abc import ABC, abstractmethod
+from contextlib import AbstractContextManager
+from typing import Any, ClassVar, Protocol
 
-import sqlalchemy as sa
-
-from contracts.errors import SettingsError, WorkspaceError
+from contracts.errors import WorkspaceError
 from contracts.home import Home
 from release.journal.entries import SCHEMA_VERSIONS, URL_VARIABLE, VERSION_TABLE
 
 LOCK_TIMEOUT_S = 30  # appends are milliseconds apart; this long a lock means a dead disk or a hanging process
-REACH_TIMEOUT_S = 5
-WRITERS_LOCK = 0x51A7E  # any number that nobody else in the database takes
+READ_VERSION = f"SELECT version_num FROM {VERSION_TABLE}"  # noqa: S608 - a name of ours
 
-_READ_VERSION = sa.select(sa.column("version_num", sa.String)).select_from(sa.table(VERSION_TABLE))
-_DRIVER = "postgresql+psycopg2"
-_WHAT_TO_DO = {
-    "sqlite": "Free disk space, mend the permissions, or end the process that holds it.",
-    "postgresql": f"See that it runs and lets this user in, or mend {URL_VARIABLE}; what is served stays served.",
-}
+Row = dict[str, Any]
 
 
-def journal_url(home: Home) -> sa.URL:
-    """SLATE_JOURNAL_URL when set, else the SQLite file under SLATE_HOME; raises SettingsError unless it is Postgres."""
-    named = os.environ.get(URL_VARIABLE)
-    if not named:
-        return sa.URL.create("sqlite", database=str(home.journal_database.absolute()))
-    try:
-        url = sa.make_url(named)
-    except (sa.exc.ArgumentError, ValueError):
-        raise _no_address("what is set is no URL") from None
-    if url.drivername not in {"postgresql", _DRIVER} or not url.database:
-        raise _no_address(f"it is {url.render_as_string(hide_password=True)}")
-    return url.set(drivername=_DRIVER)
+class Connection(Protocol):
+    """An open connection. Parameters are written `:name` in the SQL."""
+
+    def rows(self, sql: str, **parameters: object) -> list[Row]:
+        """The rows that a query finds."""
+        ...
+
+    def insert(self, table: str, row: Row) -> None:
+        """Add one row."""
+        ...
 
 
-class JournalDatabase:
-    """A connection to the journal's database at the newest schema.
+class Database(ABC):
+    """The database of a journal, at the newest schema.
 
     Raises WorkspaceError where it cannot be reached, read or written, or is of a newer Slatework.
+    by_bytes: what makes a comparison of texts one of their bytes, whatever language the database was set up for.
     """
 
-    def __init__(self, home: Home) -> None:
-        url = journal_url(home)
-        self.address = url.database if url.get_backend_name() == "sqlite" else url.render_as_string(hide_password=True)
-        self._what_to_do = _WHAT_TO_DO[url.get_backend_name()]
-        home.root.mkdir(parents=True, exist_ok=True)
-        self._engine = _engine(url)
-        self._bring_up_to_date()
+    by_bytes: ClassVar[str]
 
-    @contextmanager
-    def reading(self) -> Iterator[sa.Connection]:
-        """A connection for one query."""
-        with self._errors_are_ours("read"), self._engine.connect() as connection:
-            yield connection
+    def __init__(self, address: str, what_to_do: str) -> None:
+        self.address = address
+        self._what_to_do = what_to_do
 
-    @contextmanager
-    def writing(self) -> Iterator[sa.Connection]:
+    @abstractmethod
+    def reading(self) -> AbstractContextManager[Connection]:
+        """A connection for queries."""
+
+    @abstractmethod
+    def writing(self) -> AbstractContextManager[Connection]:
         """A transaction that no other writer can come between: what is read in it stays the last."""
-        with self._errors_are_ours("written"), self._engine.begin() as connection:
-            if connection.dialect.name == "sqlite":
-                # Its driver would begin late, after the last entry was read: two writers could then follow the same.
-                connection.exec_driver_sql("BEGIN IMMEDIATE")
-            else:
-                connection.execute(sa.select(sa.func.pg_advisory_xact_lock(WRITERS_LOCK)))
-            yield connection
 
+    @abstractmethod
     def close(self) -> None:
         """Let go of the database."""
-        self._engine.dispose()
+
+    @abstractmethod
+    def _version(self) -> str | None:
+        """The schema's version; None where there is none yet, or nobody answers."""
+
+    @abstractmethod
+    def _upgrade(self) -> str | None:
+        """Bring the schema up to date unless its version is unknown; returns the version then."""
 
     def _bring_up_to_date(self) -> None:
-        if self._version_found() == SCHEMA_VERSIONS[-1]:
-            return
-        from release.journal.migrations import upgrade  # noqa: PLC0415 - Alembic, which a rollback need not wait for
-
-        with self.writing() as connection:
-            self._refuse_newer(upgrade(connection))
-
-    def _version_found(self) -> str | None:
-        """The schema's version; None where there is none yet, or nobody answers."""
-        try:
-            with self._engine.connect() as connection:
-                found = connection.execute(_READ_VERSION).scalar()
-        except sa.exc.DBAPIError:
-            return None
-        self._refuse_newer(found)
-        return found
-
-    def _refuse_newer(self, found: str | None) -> None:
-        if found is not None and found not in SCHEMA_VERSIONS:
+        version = self._version()
+        if version is None or version in SCHEMA_VERSIONS[:-1]:
+            version = self._upgrade()
+        if version not in SCHEMA_VERSIONS:
             raise WorkspaceError(
-                f"The journal {self.address} has schema version {found}; this Slatework knows {SCHEMA_VERSIONS[0]} to "
-                f"{SCHEMA_VERSIONS[-1]}.",
+                f"The journal {self.address} has schema version {version}; this Slatework knows {SCHEMA_VERSIONS[0]} "
+                f"to {SCHEMA_VERSIONS[-1]}.",
                 "A newer Slatework opened it: bring this checkout up to date (`git pull`, `make env`).",
             )
 
-    @contextmanager
-    def _errors_are_ours(self, done: str) -> Iterator[None]:
-        try:
-            yield
-        except sa.exc.DBAPIError as error:
-            cause = " ".join(str(error.orig).split())
-            raise WorkspaceError(f"The journal {self.address} cannot be {done}: {cause}", self._what_to_do) from error
+    def _unusable(self, error: BaseException, purpose: str) -> WorkspaceError:
+        """purpose: `read` or `written`."""
+        cause = " ".join(str(error).split())
+        return WorkspaceError(f"The journal {self.address} cannot be {purpose}: {cause}", self._what_to_do)
 
 
-def _engine(url: sa.URL) -> sa.Engine:
-    if url.get_backend_name() == "sqlite":
-        engine = sa.create_engine(url, connect_args={"timeout": LOCK_TIMEOUT_S}, poolclass=sa.NullPool)
-        sa.event.listen(engine, "connect", _leave_transactions_to_us)
-        return engine
-    arguments = {"connect_timeout": REACH_TIMEOUT_S, "options": f"-c lock_timeout={LOCK_TIMEOUT_S}s"}
-    # Read committed: a writer must see what was written while it waited for its turn.
-    return sa.create_engine(
-        url, connect_args=arguments, isolation_level="READ COMMITTED", pool_size=1, pool_pre_ping=True
-    )
+def open_database(home: Home) -> Database:
+    """The database at SLATE_JOURNAL_URL when set, else the file under SLATE_HOME.
+
+    Raises SettingsError unless that URL is one of Postgres. Only the driver that is needed is imported.
+    """
+    url = os.environ.get(URL_VARIABLE)
+    if url:
+        from release.journal.postgres import PostgresDatabase  # noqa: PLC0415 - SQLAlchemy: a rollback need not wait
+
+        return PostgresDatabase(url)
+    from release.journal.sqlite import SqliteDatabase  # noqa: PLC0415 - as above
+
+    return SqliteDatabase(home.journal_database)
 
 
-def _leave_transactions_to_us(connection: Any, _record: Any) -> None:
-    connection.isolation_level = None
-
-
-def _no_address(found: str) -> SettingsError:
-    return SettingsError(
-        f"{URL_VARIABLE} is no address of a Postgres database: {found}.",
-        "Write postgresql://user:password@host:5432/journal, or unset it for the SQLite file under SLATE_HOME.",
-    )
+def insertion(table: str, row: Row) -> str:
+    """The SQL that adds a row of these columns."""
+    return f"INSERT INTO {table} ({', '.join(row)}) VALUES ({', '.join(f':{name}' for name in row)})"  # noqa: S608 - names of ours

@@ -11,16 +11,13 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any
 
 from contracts.fingerprint import canonical_json
 
-if TYPE_CHECKING:
-    from release.journal.view import JournalView
-
 FIRST_HASH = "0" * 64  # what the first entry names as the hash before it
 URL_VARIABLE = "SLATE_JOURNAL_URL"  # where set, the journal is in that database and not in the file
-SCHEMA_VERSIONS = ("0001", "0002")  # a file each in migrations/versions, oldest first
+SCHEMA_VERSIONS = ("0001", "0002", "0003")  # a file each in migrations/versions, oldest first
 VERSION_TABLE = "journal_version"  # a name of its own: the database may be shared with MLflow or Airflow
 
 
@@ -130,19 +127,3 @@ class Entry(Note):
     def to_row(self) -> dict[str, Any]:
         """The entry as a row of the database."""
         return {**self.to_json(), "figures": json.dumps(self.figures, sort_keys=True)}
-
-
-class NoteBook(Protocol):
-    """Where notes become entries: the journal, however it is opened."""
-
-    def view(self) -> JournalView:
-        """What the entries of this application come to now."""
-        ...
-
-    def append(self, note: Note) -> Entry:
-        """Write one entry behind the last, and return it with its id, time and hash."""
-        ...
-
-    def entries(self) -> list[Entry]:
-        """All entries of this application, oldest first."""
-        ...

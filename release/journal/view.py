@@ -35,10 +35,12 @@ class JournalView:
     tokens: by version, the last IDENTIFY that no decision on the version followed.
     canary_entries: what was done about the canary that was started last, from its start on, with the change of
     production that ended it. generation_ids: those that were in production, the last first.
-    latest_ts: of any entry; clocks may go back. read_entry: reads an entry by its id.
+    latest_ts: of any entry; clocks may go back. read_entry: reads an entry by its id. n_kept: how many of the n_entries
+    a checkpoint stands for.
     """
 
     last: Entry | None = None
+    n_entries: int = 0
     latest_ts: datetime | None = None
     production: Entry | None = None
     staging: Entry | None = None
@@ -50,6 +52,7 @@ class JournalView:
     generation_ids: tuple[str, ...] = ()
     moves: Moves = field(default_factory=Moves)
     read_entry: Callable[[int], Entry] = field(default=_nowhere, compare=False, repr=False)
+    n_kept: int = field(default=0, compare=False)
 
     @classmethod
     def of(cls, entries: Iterable[Entry]) -> JournalView:
@@ -115,7 +118,7 @@ class _Fold:
 
     def __init__(self, view: JournalView) -> None:
         self._before = view
-        self.last, self.latest_ts = view.last, view.latest_ts
+        self.last, self.n_entries, self.latest_ts = view.last, view.n_entries, view.latest_ts
         self.production, self.staging, self.sighting = view.production, view.staging, view.sighting
         self.intents, self.tokens = dict(view.intents), dict(view.tokens)
         self.canary_entries, self.canary_runs = list(view.canary_entries), view.canary_runs
@@ -126,6 +129,7 @@ class _Fold:
         return replace(
             self._before,
             last=self.last,
+            n_entries=self.n_entries,
             latest_ts=self.latest_ts,
             production=self.production,
             staging=self.staging,
@@ -140,6 +144,7 @@ class _Fold:
 
     def add(self, entry: Entry) -> None:
         self.last = entry
+        self.n_entries += 1
         self.latest_ts = max(entry.ts, self.latest_ts or entry.ts)
         self._add_to_intents(entry)
         self._add_to_tokens(entry)

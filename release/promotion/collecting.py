@@ -11,13 +11,13 @@ from feature_store.online.connection import Client
 from feature_store.publishing.garbage_collection import GarbageCollection, collect_garbage
 from feature_store.publishing.stored_keys import KEYS_AT_ONCE
 from release.canary.history import last_run
-from release.journal.entries import Action, Entry, Note, NoteBook, Phase
+from release.journal.journal import Action, Entry, Journal, Note, Phase
 from release.journal.view import JournalView
 
 LOG = logging.getLogger(__name__)
 
 
-def tidy(client: Client, app: str, journal: NoteBook, settings: PublishSettings) -> None:
+def tidy(client: Client, app: str, journal: Journal, settings: PublishSettings) -> None:
     """Collect after a move, and note what went; a store that refuses is told in the log, and asked again next time."""
     try:
         done = collect_generations(client, app, journal.view(), settings)

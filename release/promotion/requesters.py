@@ -13,7 +13,7 @@ import pwd
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 
-from release.journal.entries import Action, Note, NoteBook, Phase
+from release.journal.journal import Action, Journal, Note, Phase
 from release.journal.view import JournalView
 from release.registry.registry import TOKEN_TAG, Registry, Version
 from release.registry.requests import BY_REGISTRY
@@ -60,7 +60,7 @@ def reason_not_allowed(requester: str, allowed: Collection[str]) -> str:
     return f"{reason} (promotion.allowed_requesters in params.yaml)."
 
 
-def take_tokens(journal: NoteBook, registry: Registry, versions: Sequence[Version], allowed: Collection[str]) -> None:
+def take_tokens(journal: Journal, registry: Registry, versions: Sequence[Version], allowed: Collection[str]) -> None:
     """Note for whom each token on a version stands, and take it away."""
     for version in versions:
         if version.token:

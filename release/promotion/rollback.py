@@ -13,7 +13,7 @@ from contracts.errors import Busy, PointerMoved, PromotionRefused, RegistryError
 from contracts.home import Home
 from contracts.settings.quick_params import RollbackParams
 from feature_store.online.pointer import Pointer
-from release.journal.entries import Action, Entry, Note, NoteBook, Phase
+from release.journal.journal import Action, Entry, Journal, Note, Phase
 from release.promotion.switch import Switch, open_switch
 from release.promotion.write_back import RegistryWrite, finish_writes, plan_write
 from release.registry.registry import Registry
@@ -48,7 +48,7 @@ class RolledBack:
 def roll_back(
     settings: Settings | RollbackParams,
     home: Home,
-    journal: NoteBook,
+    journal: Journal,
     *,
     to: str | None = None,
     requester: str,
@@ -99,7 +99,7 @@ def _move(switch: Switch, note: Note) -> Pointer:
         return switch.move(note, urgent=True)
 
 
-def _plan(journal: NoteBook, target: Entry, requester: str) -> None:
+def _plan(journal: Journal, target: Entry, requester: str) -> None:
     before = journal.view().registry_state
     if before is None:
         return
@@ -108,7 +108,7 @@ def _plan(journal: NoteBook, target: Entry, requester: str) -> None:
     plan_write(journal, write, requester=requester, reason=reason)
 
 
-def _tell_registry(home: Home, app: str, journal: NoteBook) -> str:
+def _tell_registry(home: Home, app: str, journal: Journal) -> str:
     from release.promotion.promotion_lock import promotion_lock  # noqa: PLC0415 - the pointer moves before it
 
     try:

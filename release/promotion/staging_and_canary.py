@@ -19,7 +19,7 @@ from feature_store.online.serving_targets import (
     set_staged,
 )
 from release.canary.history import CanaryRun, last_run, noted_as_ended
-from release.journal.entries import Action, CanaryStep, Entry, Note, NoteBook, Phase
+from release.journal.journal import Action, CanaryStep, Entry, Journal, Note, Phase
 from release.journal.view import JournalView
 from release.promotion.requesters import BY_SLATE
 from release.promotion.switch import Switch
@@ -113,7 +113,7 @@ def restore_staging_and_canary(switch: Switch, moment: datetime) -> None:
         end_canary(switch.client, switch.app, targets.canary)
 
 
-def plan_canary_comment(journal: NoteBook, version: int | None, state: str, reason: str, moment: datetime) -> None:
+def plan_canary_comment(journal: Journal, version: int | None, state: str, reason: str, moment: datetime) -> None:
     """Note what is to be written on the candidate's version; the next that speaks to the registry writes it."""
     known = journal.view().registry_state
     if version is None or known is None:

@@ -20,7 +20,7 @@ from feature_store.server.embedded_redis import online_store
 from release.bundle.bundle_store import BundleStore
 from release.bundle.generation_store import GenerationGone, GenerationStore
 from release.bundle.manifest import VALUES_FOLDER, load_manifest
-from release.journal.entries import Action, Entry, Note, NoteBook, Phase
+from release.journal.journal import Action, Entry, Journal, Note, Phase
 from release.journal.view import JournalView
 
 MOVES = (Action.PROMOTE, Action.ROLLBACK, Action.REFRESH, Action.REBUILD)
@@ -32,7 +32,7 @@ class Switch:
 
     app: str
     client: Client
-    journal: NoteBook
+    journal: Journal
     bundles: BundleStore
     generations: GenerationStore
     batch_size: int
@@ -136,7 +136,7 @@ def _names(pointer: Pointer, entry: Entry) -> bool:
 
 
 @contextmanager
-def open_switch(home: Home, app: str, journal: NoteBook, batch_size: int) -> Iterator[Switch]:
+def open_switch(home: Home, app: str, journal: Journal, batch_size: int) -> Iterator[Switch]:
     """A switch on the store at REDIS_URL, or on the embedded one, which is started if nobody runs it."""
     with online_store(home) as url, QuickClient(url) as client:
         # It has every command of the client library's; only those of the switch itself do without that library.

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from contracts.errors import RegistryError
-from release.journal.entries import Action, Note, NoteBook, Phase
+from release.journal.journal import Action, Journal, Note, Phase
 from release.registry.registry import Registry
 from release.registry.state import RegistryState, RegistryUpdate, Stage
 
@@ -57,7 +57,7 @@ class RegistryWrite:
         )
 
 
-def plan_write(journal: NoteBook, write: RegistryWrite, *, requester: str, reason: str) -> None:
+def plan_write(journal: Journal, write: RegistryWrite, *, requester: str, reason: str) -> None:
     """Note what is to be written; where nothing differs, note what was seen, if it was not known yet."""
     if write:
         action, phase = Action.REGISTRY_WRITE, Phase.INTENT
@@ -68,7 +68,7 @@ def plan_write(journal: NoteBook, write: RegistryWrite, *, requester: str, reaso
     journal.append(Note(action, phase, requester=requester, reason=reason, figures=write.to_json()))
 
 
-def finish_writes(journal: NoteBook, registry: Registry) -> None:
+def finish_writes(journal: Journal, registry: Registry) -> None:
     """Carry out every write that is noted, oldest first.
 
     Raises RegistryUnavailable when the registry is away: what is left stays noted.

@@ -7,58 +7,23 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 
-from contracts.clock import FixedClock
 from contracts.errors import ArtefactError, SettingsError, WorkspaceError
 from contracts.home import Home
-from release.journal.database import SCHEMA_VERSIONS, journal_url
+from release.journal.entries import SCHEMA_VERSIONS
 from release.journal.journal import FIRST_HASH, Action, Entry, Journal, Note, Phase
+from tests.contract.conftest import MOMENT, meddle
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-MOMENT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 PROMOTED = Note(Action.PROMOTE, Phase.DONE, "r-1", "g-1", version=3, epoch=7, requester="ada", reason="better")
 COPIED = "ts, app, action, phase, release_id, generation_id, version, epoch, requester, 'worse', figures, intent_id"
 NO_POSTGRES = ["mysql://slate:secret@db/journal", "postgresql://slate:secret@db", "journal.db", "//:x"]
-WITHOUT_TRIGGERS = {
-    "sqlite": (
-        "DROP TRIGGER journal_refuses_UPDATE",
-        "DROP TRIGGER journal_refuses_DELETE",
-        "DROP TRIGGER journal_refuses_elsewhere",
-    ),
-    "postgresql": ("ALTER TABLE journal DISABLE TRIGGER ALL",),
-}
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def database(request: pytest.FixtureRequest, home: Home, monkeypatch: pytest.MonkeyPatch) -> Iterator[sa.Engine]:
-    """The journal's database as somebody reaches it who goes around the product."""
-    monkeypatch.delenv("SLATE_JOURNAL_URL", raising=False)
-    if request.param == "postgres":
-        monkeypatch.setenv("SLATE_JOURNAL_URL", request.getfixturevalue("postgres_url"))
-    home.root.mkdir()
-    engine = sa.create_engine(journal_url(home), poolclass=sa.NullPool)
-    yield engine
-    engine.dispose()
-
-
-@pytest.fixture
-def journal(home: Home, database: sa.Engine) -> Iterator[Journal]:
-    journal = Journal(home, "movies", FixedClock(MOMENT))
-    yield journal
-    journal.close()
-
-
-def meddle(database: sa.Engine, *statements: str) -> None:
-    with database.begin() as connection:
-        for statement in (*WITHOUT_TRIGGERS[database.dialect.name], *statements):
-            connection.exec_driver_sql(statement)
 
 
 def version_of(database: sa.Engine) -> str:
@@ -209,9 +174,7 @@ def test_a_database_that_is_locked_or_away_is_an_error_that_says_where(
     assert ("SLATE_JOURNAL_URL" in caught.value.next_step) == (database.dialect.name != "sqlite")
 
 
-@pytest.mark.parametrize(
-    "url", ["mysql://slate:secret@db/journal", "postgresql://slate:secret@db", "journal.db", "//:x"]
-)
+@pytest.mark.parametrize("url", NO_POSTGRES)
 def test_an_address_of_another_kind_is_refused_without_its_password(
     home: Home, monkeypatch: pytest.MonkeyPatch, url: str
 ) -> None:
@@ -223,7 +186,8 @@ def test_an_address_of_another_kind_is_refused_without_its_password(
 
 def test_an_empty_address_means_the_file(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SLATE_JOURNAL_URL", "")
-    assert journal_url(home).database == str(home.journal_database)
+    Journal(home, "movies").append(PROMOTED)
+    assert home.journal_database.is_file()
 
 
 def test_the_first_entry_follows_zeros(journal: Journal) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -19,13 +20,28 @@ def upgrade(connection: sa.Connection) -> str | None:
 
     One of a version that is not known here is left as it is.
     """
-    found = _version(connection)
-    if found is not None and found not in SCHEMA_VERSIONS:
-        return found
-    if found is None and sa.inspect(connection).has_table("journal"):
+    version = _version(connection)
+    if version is not None and version not in SCHEMA_VERSIONS:
+        return version
+    if version is None and sa.inspect(connection).has_table("journal"):
         command.stamp(_config(connection), JOURNALS_BEFORE_VERSIONS)
     command.upgrade(_config(connection), "head")
     return _version(connection)
+
+
+def upgrade_file(path: Path, lock_timeout_s: float) -> str | None:
+    """The same for a SQLite file, in a transaction of its own. Raises the errors of sqlite3."""
+
+    def connect() -> sqlite3.Connection:
+        return sqlite3.connect(path, timeout=lock_timeout_s, isolation_level=None)
+
+    engine = sa.create_engine("sqlite://", creator=connect, poolclass=sa.NullPool)
+    try:
+        with engine.begin() as connection:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")  # two processes may open the same old journal at once
+            return upgrade(connection)
+    except sa.exc.DBAPIError as error:
+        raise error.orig or error from error
 
 
 def _version(connection: sa.Connection) -> str | None:
