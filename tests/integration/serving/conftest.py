@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from bench.rollback import with_other_rules
+from bench.two_releases import with_other_rules
 from contracts.home import Home
 from contracts.settings.settings import Settings, load_settings
 from contracts.tables import CanonicalTables
