@@ -49,7 +49,7 @@ class Rig:
         """Put a release into production, and wait until every worker answers with it."""
         note = Note(Action.PROMOTE, Phase.INTENT, manifest.release_id, manifest.generation_id, requester="bench")
         journal = Journal(self.home, self.settings.app)
-        with open_switch(self.home, self.settings.app, journal, self.settings.publish.batch_size) as switch:
+        with open_switch(self.home, self.settings, journal) as switch:
             switch.move(note)
         self.wait_for(manifest)
 

@@ -8,8 +8,6 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -124,6 +122,8 @@ def _free_port() -> int:
 
 
 def _wait_until_ready(address: str, server: subprocess.Popen[bytes], log: Path) -> None:
+    import urllib.request
+
     deadline = time.monotonic() + READY_WITHIN_SECONDS
     while time.monotonic() < deadline and server.poll() is None:
         try:
@@ -136,6 +136,8 @@ def _wait_until_ready(address: str, server: subprocess.Popen[bytes], log: Path) 
 
 
 def _post(address: str, path: str, body: dict[str, Any]) -> dict[str, Any]:
+    import urllib.request
+
     request = urllib.request.Request(  # noqa: S310 -- our own loopback address
         address + path, json.dumps(body).encode(), {"content-type": "application/json"}
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from uuid import uuid4
 
@@ -110,6 +110,32 @@ def postgres_url(postgres_server: str) -> str:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What takes minutes begins first, so that no worker is left with it alone at the end."""
     items.sort(key=lambda item: 0 if item.get_closest_marker("slow") else 1 if "/integration/" in item.nodeid else 2)
+
+
+@pytest.fixture
+def n_journal_rows(monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
+    """How many rows of the journal's database were read since it was asked last."""
+    from release.journal.postgres import PostgresConnection
+    from release.journal.sqlite import SqliteConnection
+
+    n_read = [0]
+
+    def counting(read: Callable[..., list]) -> Callable[..., list]:
+        def rows(self: object, sql: str, **parameters: object) -> list:
+            answer = read(self, sql, **parameters)
+            n_read[0] += len(answer)
+            return answer
+
+        return rows
+
+    for connection in (SqliteConnection, PostgresConnection):
+        monkeypatch.setattr(connection, "rows", counting(connection.rows))
+
+    def since_asked_last() -> int:
+        n, n_read[0] = n_read[0], 0
+        return n
+
+    return since_asked_last
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -1,46 +1,58 @@
-"""The parameters that a rollback needs, without what checks all of params.yaml: importing that takes longer than the
-rest of a rollback, and a slip in another parameter must not stop one.
+"""The parameters that a rollback needs, without what reads and checks all of params.yaml: importing that takes longer
+than the rest of a rollback, and a slip in another parameter must not stop one.
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from contracts.settings.params_file import read_params
+if TYPE_CHECKING:
+    from contracts.settings.publish import PublishSettings
 
-_APP = re.compile(r"[a-z][a-z0-9_-]{0,31}")
-_LARGEST_BATCH = 100_000
+PARAMS = Path("params.yaml")
 
-
-@dataclass(frozen=True)
-class PublishParams:
-    """batch_size: as in `contracts.settings.publish.PublishSettings`."""
-
-    batch_size: int
+_APP_LINE = re.compile(r"^app[ \t]*:(.*)$", re.MULTILINE)
+_PLAIN_NAME = re.compile(r"[ \t]+([a-z][a-z0-9_-]{0,31})[ \t]*(#.*)?")
+_NO_TEXT = {"true", "false", "null"}  # in YAML, unless quoted
 
 
 @dataclass(frozen=True)
 class RollbackParams:
-    """What a rollback reads of `contracts.settings.settings.Settings`, under the same names."""
+    """What a rollback reads of `contracts.settings.settings.Settings`, under the same names.
+
+    publish is read from the file when it is asked for: where values must be published again.
+    """
 
     app: str
-    publish: PublishParams
+    path: Path = PARAMS
+
+    @cached_property
+    def publish(self) -> PublishSettings:
+        """The group `publish`; raises SettingsError where it is missing or wrong."""
+        from contracts.settings.rollback import load_publish  # noqa: PLC0415 - what reads and checks parameters
+
+        return load_publish(self.path)
 
 
-def load_rollback_params(path: Path = Path("params.yaml")) -> RollbackParams:
+def load_rollback_params(path: Path = PARAMS) -> RollbackParams:
     """The parameters in a file; raises SettingsError where they are missing or wrong."""
-    values = read_params(path)
-    app, publish = values.get("app"), values.get("publish")
-    size = publish.get("batch_size") if isinstance(publish, dict) else None
-    if isinstance(app, str) and _APP.fullmatch(app) and isinstance(size, int) and 1 <= size <= _LARGEST_BATCH:
-        return RollbackParams(app, PublishParams(size))
-    return _checked(path)
+    app = _plain_app(path)
+    if app is None:
+        from contracts.settings.rollback import load_app  # noqa: PLC0415 - as above
+
+        app = load_app(path)
+    return RollbackParams(app, path)
 
 
-def _checked(path: Path) -> RollbackParams:
-    from contracts.settings.settings import load_settings  # noqa: PLC0415 - says what is wrong, in its own words
-
-    settings = load_settings(path)
-    return RollbackParams(settings.app, PublishParams(settings.publish.batch_size))
+def _plain_app(path: Path) -> str | None:
+    """The application's name where one line says it in plain letters; None where only a reader of YAML can tell."""
+    try:
+        lines = _APP_LINE.findall(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError):
+        return None
+    name = _PLAIN_NAME.fullmatch(lines[0]) if len(lines) == 1 else None
+    return name[1] if name and name[1] not in _NO_TEXT else None

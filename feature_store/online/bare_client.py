@@ -90,7 +90,7 @@ class BareClient:
 
 
 class QuickClient:
-    """GET and EVAL as redis.Redis has them, in milliseconds; every other command through the client library.
+    """GET and EVAL as redis.Redis has them, in milliseconds; the client library's client for everything else.
 
     A command that a bare socket got no plain answer to is asked again, as the client library itself does: what is
     evaluated here compares before it sets.
@@ -123,9 +123,6 @@ class QuickClient:
         for client in (self._bare, self._whole):
             if client is not None:
                 client.close()
-
-    def __getattr__(self, command: str) -> Any:
-        return getattr(self.whole(), command)
 
     def __enter__(self) -> Self:
         return self

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import redis
 
-from feature_store.online.bare_client import QuickClient
-
 
 def node_of(client: redis.Redis, key: str) -> redis.Redis:
     """The client of the server that holds a key: `client` itself, or in a cluster the node as it is known now."""
@@ -35,5 +33,4 @@ def refresh_slots(client: redis.Redis) -> None:
 
 
 def _cluster(client: object) -> redis.RedisCluster | None:
-    whole = client.whole() if isinstance(client, QuickClient) else client
-    return whole if isinstance(whole, redis.RedisCluster) else None
+    return client if isinstance(client, redis.RedisCluster) else None

@@ -8,14 +8,11 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, cast
+from typing import Any, Protocol, cast
 
 from contracts.errors import PointerMoved, PublishIncomplete, StoreError
 from feature_store.online.connection import mapped_errors
 from feature_store.online.keys import canary_key, pointer_key, receipt_key
-
-if TYPE_CHECKING:
-    import redis
 
 NO_POINTER_YET = 0
 
@@ -32,6 +29,14 @@ return {'done', ARGV[2]}
 """
 
 
+class PointerClient(Protocol):
+    """The two calls that read and move the pointer, as the client library has them."""
+
+    def get(self, key: str, /) -> Any: ...
+
+    def eval(self, script: str, n_keys: int, /, *keys_and_arguments: Any) -> Any: ...
+
+
 @dataclass(frozen=True)
 class Pointer:
     """What is served. epoch: how many moves led here; 1 is the first."""
@@ -41,14 +46,14 @@ class Pointer:
     epoch: int
 
 
-def read_pointer(client: redis.Redis, app: str) -> Pointer | None:
+def read_pointer(client: PointerClient, app: str) -> Pointer | None:
     """What the application serves, or None when nothing was ever promoted (or the store was flushed)."""
     with mapped_errors():
         content = cast("bytes | None", client.get(pointer_key(app)))
     return None if content is None else parse_pointer(content, app)
 
 
-def move_pointer(client: redis.Redis, app: str, release_id: str, generation_id: str, expected_epoch: int) -> Pointer:
+def move_pointer(client: PointerClient, app: str, release_id: str, generation_id: str, expected_epoch: int) -> Pointer:
     """Serve this release and generation from now on, if nobody moved the pointer since `expected_epoch` was read.
 
     expected_epoch: the epoch of the pointer read before, NO_POINTER_YET (0) where there was none.

@@ -14,8 +14,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
-from pydantic import TypeAdapter
-
 from contracts.errors import ArtefactError, ReleaseMismatch
 from contracts.fingerprint import canonical_json, fingerprint_file, fingerprint_json
 from contracts.json_file import write_json
@@ -141,6 +139,8 @@ def _read_json(folder: Path) -> dict[str, Any]:
 
 
 def _from_json(folder: Path, content: dict[str, Any]) -> Manifest:
+    from pydantic import TypeAdapter  # noqa: PLC0415 - a rollback, which asks where a bundle lies, need not wait for it
+
     known = {part.name for part in fields(Manifest)}
     missing = sorted(known - content.keys())
     unknown = sorted(content.keys() - known - {"release_id"})

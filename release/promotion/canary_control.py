@@ -102,7 +102,7 @@ class CanaryControl:
 
     @contextmanager
     def _switch(self) -> Iterator[Switch]:
-        with open_switch(self.home, self.settings.app, self.journal, self.settings.publish.batch_size) as switch:
+        with open_switch(self.home, self.settings, self.journal) as switch:
             yield switch
 
 

@@ -232,8 +232,7 @@ class Promoter:
 
     @contextmanager
     def _switch(self) -> Iterator[Switch]:
-        batch_size = self.settings.publish.batch_size
-        with promotion_lock(self.home), open_switch(self.home, self.settings.app, self.journal, batch_size) as switch:
+        with promotion_lock(self.home), open_switch(self.home, self.settings, self.journal) as switch:
             yield switch
 
 

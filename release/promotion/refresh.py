@@ -76,7 +76,7 @@ def refresh(
     ValidationFailed when their data did not pass; StoreError when publishing or the switch fails. What was served stays
     served then.
     """
-    with promotion_lock(home), open_switch(home, settings.app, journal, settings.publish.batch_size) as switch:
+    with promotion_lock(home), open_switch(home, settings, journal) as switch:
         switch.close_confirmed_intents()
         entry = _in_production(journal)
         bundle = switch.bundles.path(str(entry.release_id))

@@ -12,11 +12,14 @@ import os
 import pwd
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 from release.journal.journal import Action, Journal, Note, Phase
 from release.journal.view import JournalView
-from release.registry.registry import TOKEN_TAG, Registry, Version
-from release.registry.requests import BY_REGISTRY
+from release.registry.requests import BY_REGISTRY, TOKEN_TAG
+
+if TYPE_CHECKING:
+    from release.registry.registry import Registry, Version
 
 TOKEN_VARIABLE = "SLATE_TOKEN"  # noqa: S105 - where the token is, not a token
 UNKNOWN_TOKEN = "token:unknown"  # noqa: S105 - the hash of what may be a mistyped password is written nowhere

@@ -7,20 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from contracts.errors import Busy, PointerMoved, PromotionRefused, RegistryError
 from contracts.home import Home
-from contracts.settings.quick_params import RollbackParams
 from feature_store.online.pointer import Pointer
 from release.journal.journal import Action, Entry, Journal, Note, Phase
-from release.promotion.switch import Switch, open_switch
+from release.promotion.switch import Switch, SwitchSettings, open_switch
 from release.promotion.write_back import RegistryWrite, finish_writes, plan_write
-from release.registry.registry import Registry
 from release.registry.state import Stage, decided_state
-
-if TYPE_CHECKING:
-    from contracts.settings.settings import Settings
 
 REGISTRY_PATIENCE_S = 5.0  # whoever decides now will write our change too; no need to wait for them
 
@@ -46,7 +41,7 @@ class RolledBack:
 
 
 def roll_back(
-    settings: Settings | RollbackParams,
+    settings: SwitchSettings,
     home: Home,
     journal: Journal,
     *,
@@ -61,7 +56,7 @@ def roll_back(
     Raises PromotionRefused when there is none, ArtefactError when its bundle is not kept here any more, StoreError
     when the pointer cannot be moved. A registry that is away stops nothing: it is written by the next sync.
     """
-    with open_switch(home, settings.app, journal, settings.publish.batch_size) as switch:
+    with open_switch(home, settings, journal) as switch:
         switch.close_confirmed_intents()
         view = journal.view()
         left, target = view.production, view.rollback_target(to)
@@ -110,6 +105,7 @@ def _plan(journal: Journal, target: Entry, requester: str) -> None:
 
 def _tell_registry(home: Home, app: str, journal: Journal) -> str:
     from release.promotion.promotion_lock import promotion_lock  # noqa: PLC0415 - the pointer moves before it
+    from release.registry.registry import Registry  # noqa: PLC0415 - as above
 
     try:
         with promotion_lock(home, REGISTRY_PATIENCE_S):

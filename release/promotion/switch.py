@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import cast
+from typing import TYPE_CHECKING, Protocol
 
 from contracts.errors import PublishIncomplete, SlateworkError
 from contracts.home import Home
 from feature_store.online.bare_client import QuickClient
 from feature_store.online.connection import Client
-from feature_store.online.pointer import NO_POINTER_YET, Pointer, move_pointer, read_pointer
+from feature_store.online.pointer import NO_POINTER_YET, Pointer, PointerClient, move_pointer, read_pointer
 from feature_store.server.embedded_redis import online_store
 from release.bundle.bundle_store import BundleStore
 from release.bundle.generation_store import GenerationGone, GenerationStore
@@ -23,23 +23,55 @@ from release.bundle.manifest import VALUES_FOLDER, load_manifest
 from release.journal.journal import Action, Entry, Journal, Note, Phase
 from release.journal.view import JournalView
 
+if TYPE_CHECKING:
+    from contracts.settings.publish import PublishSettings
+
 MOVES = (Action.PROMOTE, Action.ROLLBACK, Action.REFRESH, Action.REBUILD)
+
+
+class SwitchSettings(Protocol):
+    """The parameters that a switch reads: all settings have them, and those of a rollback."""
+
+    @property
+    def app(self) -> str: ...
+
+    @property
+    def publish(self) -> PublishSettings: ...
+
+
+class SwitchStore(PointerClient, Protocol):
+    """The online store as a switch needs it: the two calls of the pointer, and a client for all others."""
+
+    def whole(self) -> Client: ...
 
 
 @dataclass(frozen=True)
 class Switch:
-    """Moves what one application serves. batch_size: entities sent to the store in one pipeline."""
+    """Moves what one application serves."""
 
-    app: str
-    client: Client
+    settings: SwitchSettings
+    store: SwitchStore
     journal: Journal
     bundles: BundleStore
     generations: GenerationStore
-    batch_size: int
+
+    @property
+    def app(self) -> str:
+        return self.settings.app
+
+    @property
+    def client(self) -> Client:
+        """For everything but the pointer; raises StoreUnavailable when nobody answers."""
+        return self.store.whole()
+
+    @property
+    def batch_size(self) -> int:
+        """Entities sent to the store in one pipeline."""
+        return self.settings.publish.batch_size
 
     def pointer(self) -> Pointer | None:
         """What is served now; raises StoreUnavailable when nobody can tell."""
-        return read_pointer(self.client, self.app)
+        return read_pointer(self.store, self.app)
 
     def move(self, note: Note, *, urgent: bool = False) -> Pointer:
         """Serve the release and generation of this note.
@@ -113,10 +145,10 @@ class Switch:
     def _move_published(self, note: Note, epoch: int) -> Pointer:
         release_id, generation_id = str(note.release_id), str(note.generation_id)
         try:
-            return move_pointer(self.client, self.app, release_id, generation_id, epoch)
+            return move_pointer(self.store, self.app, release_id, generation_id, epoch)
         except PublishIncomplete:
             self._publish(note)
-            return move_pointer(self.client, self.app, release_id, generation_id, epoch)
+            return move_pointer(self.store, self.app, release_id, generation_id, epoch)
 
     def _publish(self, note: Note) -> None:
         self.publish(str(note.release_id), str(note.generation_id))
@@ -136,8 +168,7 @@ def _names(pointer: Pointer, entry: Entry) -> bool:
 
 
 @contextmanager
-def open_switch(home: Home, app: str, journal: Journal, batch_size: int) -> Iterator[Switch]:
+def open_switch(home: Home, settings: SwitchSettings, journal: Journal) -> Iterator[Switch]:
     """A switch on the store at REDIS_URL, or on the embedded one, which is started if nobody runs it."""
-    with online_store(home) as url, QuickClient(url) as client:
-        # It has every command of the client library's; only those of the switch itself do without that library.
-        yield Switch(app, cast("Client", client), journal, BundleStore(home), GenerationStore(home), batch_size)
+    with online_store(home) as url, QuickClient(url) as store:
+        yield Switch(settings, store, journal, BundleStore(home), GenerationStore(home))

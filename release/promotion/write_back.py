@@ -8,12 +8,14 @@ still stands as it was: a change that somebody made meanwhile is still there to 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from contracts.errors import RegistryError
 from release.journal.journal import Action, Journal, Note, Phase
-from release.registry.registry import Registry
 from release.registry.state import RegistryState, RegistryUpdate, Stage
+
+if TYPE_CHECKING:
+    from release.registry.registry import Registry
 
 DECISION_MARK = "\n\n**Decision** "  # what comes after it in a version's description is ours to replace
 

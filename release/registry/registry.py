@@ -15,6 +15,7 @@ from contracts.errors import RegistryError
 from contracts.home import Home
 from release.registry import stages as registry_stages
 from release.registry.connection import RegistryConnection, load_mlflow
+from release.registry.requests import TOKEN_TAG
 from release.registry.state import ALIASES, RegistryState, RegistryUpdate, Stage
 
 if TYPE_CHECKING:
@@ -26,7 +27,6 @@ COMMIT_TAG = "slate.commit"
 DIRTY_TAG = "slate.dirty"
 DATA_TAG = "slate.data"
 HEAD_TAG = "slate.journal_head"  # on the model: the journal's last entry when it was written last
-TOKEN_TAG = "slate.token"  # noqa: S105 - where a token is put, not a token
 VERSION_TAGS = (RELEASE_TAG, GENERATION_TAG, COMMIT_TAG, DIRTY_TAG, DATA_TAG)
 BUNDLE_ARTIFACT = "bundle"  # the name under which the pyfunc model holds the bundle
 

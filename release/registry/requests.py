@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from release.registry.state import ALIASES, RegistryState, Stage, versions_moved_into, was_taken_from
 
 BY_REGISTRY = "mlflow"  # the local MLflow server does not say who changed something
+TOKEN_TAG = "slate.token"  # noqa: S105 - where somebody puts a token, not a token
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ def shadow_version(promoter: Promoter, number: int, n_requests: int, *, golden: 
     """
     version = promoter.registry.version(number)
     settings = promoter.settings
-    with open_switch(promoter.home, settings.app, promoter.journal, settings.publish.batch_size) as switch:
+    with open_switch(promoter.home, settings, promoter.journal) as switch:
         pointer = switch.pointer()
         if pointer is None:
             raise PromotionRefused("Nothing is in production to compare with.", "Promote one: `slate promote VERSION`.")

@@ -253,8 +253,8 @@ def test_what_a_check_since_the_last_one_sees(
         kept.verify()
 
 
-@given(journals(most=20), st.data())
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
+@given(journals(most=12), st.data())
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30)
 def test_processes_that_come_go_and_stay_see_what_the_entries_say(
     tmp_path_factory: pytest.TempPathFactory, entries: list[Entry], data: st.DataObject
 ) -> None:

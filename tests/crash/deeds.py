@@ -85,4 +85,4 @@ def act(deed: str, settings: Settings, home: Home, pair: Pair, death: Death | No
 
 
 def _switch(settings: Settings, home: Home) -> Switch:
-    return open_switch(home, settings.app, Journal(home, settings.app), settings.publish.batch_size)
+    return open_switch(home, settings, Journal(home, settings.app))

@@ -122,12 +122,12 @@ def test_the_pointer_moves_by_compare_and_set_also_over_a_bare_socket(cluster_ur
     """Of three applications at least two are not on the node that the address names."""
     with closing(QuickClient(cluster_url)) as quick:
         with pytest.raises(PublishIncomplete):
-            move_pointer(quick, app, "r1", ID, NO_POINTER_YET)  # type: ignore[arg-type]
-        publish_all(quick, app)  # type: ignore[arg-type]
-        moved = move_pointer(quick, app, "r1", ID, NO_POINTER_YET)  # type: ignore[arg-type]
-        assert read_pointer(quick, app) == moved  # type: ignore[arg-type]
+            move_pointer(quick, app, "r1", ID, NO_POINTER_YET)
+        publish_all(quick.whole(), app)
+        moved = move_pointer(quick, app, "r1", ID, NO_POINTER_YET)
+        assert read_pointer(quick, app) == moved
         with pytest.raises(PointerMoved):
-            move_pointer(quick, app, "r2", ID, NO_POINTER_YET)  # type: ignore[arg-type]
+            move_pointer(quick, app, "r2", ID, NO_POINTER_YET)
 
 
 def test_staging_and_the_canary_are_set_and_read_in_one_step(client: redis.Redis) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 
 import pytest
 
+from bench.aged_journal import hourly_refreshes, write_at_once
 from contracts.errors import ArtefactError, PromotionRefused, StoreUnavailable
 from feature_store.online.pointer import move_pointer
 from release.journal.journal import Action, Journal, Note, Phase
@@ -148,7 +150,7 @@ def test_the_command_moves_the_pointer_before_anything_heavy_is_imported(
     promote(studio, 1, 2)
     before = studio.registry.version(1).release_id
     monkeypatch.setenv("MLFLOW_TRACKING_URI", NOBODY_LISTENS)
-    heavy = "('mlflow', 'sqlalchemy', 'redis', 'numpy', 'polars', 'pandas', 'lightgbm', 'faiss')"
+    heavy = "('mlflow', 'sqlalchemy', 'redis', 'pydantic', 'ruamel', 'urllib.request', 'numpy', 'polars', 'faiss')"
     program = f"""
 import sys
 from release.promotion import rollback
@@ -167,3 +169,19 @@ main()
     assert said[1] == "imported so far: []"
     assert NOBODY_LISTENS in said[2]
     assert studio.pointer().release_id == before
+
+
+def test_a_rollback_and_a_sync_with_an_old_journal_read_as_few_of_its_rows_as_with_a_young_one(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch, n_journal_rows: Callable[[], int]
+) -> None:
+    """Rows beside those behind the last checkpoint: some for each question that is asked of the journal."""
+    promote(studio, 1, 2)
+    write_at_once(studio.home, studio.app, hourly_refreshes(studio.registry.version(2).release_id, 10_000))
+    studio.promoter.sync()
+    n_journal_rows()
+    assert studio.promoter.sync().decisions == ()  # each promoter as a new process
+    assert n_journal_rows() < 100
+    with monkeypatch.context() as away:
+        away.setenv("MLFLOW_TRACKING_URI", NOBODY_LISTENS)
+        assert go_back(studio).version == 1
+    assert n_journal_rows() < 100

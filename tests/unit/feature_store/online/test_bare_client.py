@@ -61,8 +61,8 @@ def test_the_pointer_moves_without_the_client_library(redis_url, library):
 
 def test_every_other_command_goes_through_the_client_library(redis_url, library):
     with QuickClient(redis_url) as client:
-        client.set("a", "1")
-        assert client.mget(["a", "b"]) == [b"1", None]
+        client.whole().set("a", "1")
+        assert client.whole().mget(["a", "b"]) == [b"1", None]
 
 
 def test_what_the_server_refuses_is_the_error_it_always_is(redis_url, library):
