@@ -152,12 +152,12 @@ def _redis_settings() -> CheckResult:
         if not url:
             return CheckResult(name, "ok", "the embedded server's own")
         with connect(url) as client:
-            asked = [settings_advice(node) for node in nodes_of(client)]
+            advice = [settings_advice(node) for node in nodes_of(client)]
         # Of a cluster the first node that needs something: nodes are set up alike.
-        found, next_step = next((answer for answer in asked if answer[1]), asked[0])
+        settings, next_step = next((one for one in advice if one[1]), advice[0])
     except (SlateworkError, OSError):
         return CheckResult(name, "optional", "cannot be asked, see Redis")
-    return CheckResult(name, "optional" if next_step else "ok", found, next_step)
+    return CheckResult(name, "optional" if next_step else "ok", settings, next_step)
 
 
 def _mlflow() -> CheckResult:

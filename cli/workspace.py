@@ -45,12 +45,13 @@ def prepare(run_id: RunId, ref: Ref = "HEAD", source: Source = "", overrides: Ov
 
     repository = _repository()
     ref = _tag_of_production(find_home()) if ref == SERVED else ref
-    asked = _of_application(repository) | _parse_overrides(overrides) | ({"ingest.source": source} if source else {})
-    made = workspace.prepare(repository, find_home(), run_id, ref, asked)
+    changes = _preset_overrides(repository) | _parse_overrides(overrides)
+    changes |= {"ingest.source": source} if source else {}
+    prepared = workspace.prepare(repository, find_home(), run_id, ref, changes)
     commit = repository.commit_of(ref)
-    print(f"{ref} is {commit[:12]}; overrides: {json.dumps(asked) if asked else 'none'}; branch {made.branch}")
+    print(f"{ref} is {commit[:12]}; overrides: {json.dumps(changes) if changes else 'none'}; branch {prepared.branch}")
     _warn_of_uncommitted_edits(repository)
-    print(made.folder)
+    print(prepared.folder)
 
 
 @commands.command()
@@ -119,7 +120,7 @@ def remove(run_id: RunId) -> None:
     print(f"removed {run_workspace.folder}; branch {run_workspace.branch} stays")
 
 
-def _of_application(repository: Repository) -> dict[str, Any]:
+def _preset_overrides(repository: Repository) -> dict[str, Any]:
     """What the application that is meant sets over params.yaml; nothing for the checkout's own."""
     from contracts.settings.presets import load_preset
     from pipelines.runs.application import is_own

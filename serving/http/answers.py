@@ -46,8 +46,8 @@ def error_answer(
 def add_error_answers(app: FastAPI) -> None:
     """Answer every error of this application as JSON: wrong input as 4xx, a missing release as 503."""
     app.exception_handler(RequestValidationError)(_wrong_input)
-    app.exception_handler(HTTPException)(_refused)
-    app.exception_handler(SlateworkError)(_ours)
+    app.exception_handler(HTTPException)(_http_error)
+    app.exception_handler(SlateworkError)(_slatework_error)
     app.exception_handler(Exception)(_unexpected)
 
 
@@ -83,25 +83,25 @@ def _sentence(problem: Any) -> str:
             return f"{name} is {repr(problem['input'])[:SHOWN_INPUT]}: {problem['msg']}."
 
 
-async def _refused(request: Request, error: HTTPException) -> Response:
-    asked = f"{request.method} {request.url.path[:SHOWN_INPUT]}"
+async def _http_error(request: Request, error: HTTPException) -> Response:
+    route = f"{request.method} {request.url.path[:SHOWN_INPUT]}"
     match error.status_code:
         case 400:
             name, next_step = "MalformedJson", f"Send one JSON object. {SEE_SCHEMA}"
             message = "The body is no readable JSON: it is not UTF-8, nested too deeply, or a number in it is too long."
         case 404:
-            name, message, next_step = "NoSuchPath", f"There is no {asked}.", "The paths are in /openapi.json."
+            name, message, next_step = "NoSuchPath", f"There is no {route}.", "The paths are in /openapi.json."
         case 405:
             allowed = (error.headers or {}).get("Allow", "another method")
-            name, message, next_step = "WrongMethod", f"{asked} is not answered.", f"Use {allowed}."
+            name, message, next_step = "WrongMethod", f"{route} is not answered.", f"Use {allowed}."
         case 413:
             name, message, next_step = "BodyTooLarge", error.detail, "Send less at once: split the batch."
         case _:
-            name, message, next_step = "BadRequest", f"{asked}: {error.detail}.", SEE_SCHEMA
+            name, message, next_step = "BadRequest", f"{route}: {error.detail}.", SEE_SCHEMA
     return error_answer(error.status_code, name, message, next_step, error.headers)
 
 
-async def _ours(_request: Request, error: SlateworkError) -> Response:
+async def _slatework_error(_request: Request, error: SlateworkError) -> Response:
     status = 422 if isinstance(error, UnknownId) else 503
     if status == 503:
         LOG.error("%s: %s", type(error).__name__, error)

@@ -147,20 +147,20 @@ class Api:
         return unknown
 
     def _append(self, batch: Sequence[SentEvent], now: datetime) -> list[str]:
-        """Append what was wanted to sessions and people's recent events; names those that Redis could not take."""
-        wanted = [
+        """Append positive events to sessions and people's recent events; names those that Redis could not take."""
+        positive = [
             _recent_event(event, ItemId(event.item_id), now)
             for event in batch
             if event.event_type in POSITIVE_EVENTS and event.item_id is not None
         ]
         try:
-            self.production.append_events(wanted)
+            self.production.append_events(positive)
         except StoreError:
             lists = {
-                SESSIONS: any(event.session_id is not None for event in wanted),
-                RECENT_EVENTS: any(event.user_id is not None for event in wanted),
+                SESSIONS: any(event.session_id is not None for event in positive),
+                RECENT_EVENTS: any(event.user_id is not None for event in positive),
             }
-            missed = [name for name, was_asked in lists.items() if was_asked]
+            missed = [name for name, concerned in lists.items() if concerned]
             for name in missed:
                 self.metrics.degraded.labels(name, Arm.PRODUCTION).inc()
             return missed

@@ -66,10 +66,10 @@ class Workers:
         shutil.rmtree(self.metrics_folder, ignore_errors=True)
         self.metrics_folder.mkdir(parents=True)
         try:
-            with _told_to_stop() as stop:
+            with _stop_on_signals() as stop:
                 self._workers = [Worker(number, self._start(number), time.monotonic()) for number in self._numbers()]
                 while not stop.wait(LOOK_S):
-                    self._revive()
+                    self._restart_dead()
         finally:
             self._end()
             self.listening.close()
@@ -88,18 +88,18 @@ class Workers:
             start_new_session=True,  # Ctrl-C is for this process, which tells them
         )
 
-    def _revive(self) -> None:
+    def _restart_dead(self) -> None:
         """Start again who died; who dies again and again is waited for longer and longer."""
         for worker in self._workers:
             if worker.process.poll() is None:
                 continue
             now = time.monotonic()
             if not worker.not_before:
-                self._bury(worker, now)
+                self._note_death(worker, now)
             if now >= worker.not_before:
                 worker.process, worker.started, worker.not_before = self._start(worker.number), now, 0.0
 
-    def _bury(self, worker: Worker, now: float) -> None:
+    def _note_death(self, worker: Worker, now: float) -> None:
         """A worker died: note it, and when the next may come."""
         lived = now - worker.started
         worker.wait_s = 0.0 if lived > SOUND_AFTER_S else min(max(2 * worker.wait_s, LOOK_S), LONGEST_WAIT_S)
@@ -128,14 +128,14 @@ def _close_input(worker: Worker) -> None:
 
 
 @contextmanager
-def _told_to_stop() -> Iterator[threading.Event]:
+def _stop_on_signals() -> Iterator[threading.Event]:
     """An event that SIGTERM and Ctrl-C set."""
     stop = threading.Event()
 
-    def tell(_signal: int, _frame: FrameType | None) -> None:
+    def on_signal(_signal: int, _frame: FrameType | None) -> None:
         stop.set()
 
-    before = {number: signal.signal(number, tell) for number in (signal.SIGTERM, signal.SIGINT)}
+    before = {number: signal.signal(number, on_signal) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         yield stop
     finally:
