@@ -491,7 +491,7 @@ def test_raw_tables_that_are_missing_are_named(workspace: Path) -> None:
         stage.run(stage_settings(), FixedClock(NOW))
 
 
-@settings(max_examples=4, deadline=None)
+@settings(max_examples=8, deadline=None)
 @example(batch_rows=1, n_events=12, seed=0)
 @given(batch_rows=st.integers(10, 120), n_events=st.just(60), seed=st.integers(0, 1000))
 def test_batches_change_no_finding(batch_rows: int, n_events: int, seed: int) -> None:

@@ -8,10 +8,10 @@ from release.canary.sums import CANARY, PRODUCTION
 from tests.canary_worlds import LIMITS, Stream
 
 SHARE = 0.3
-N_WORLDS = 100
-# Clicks end a world with a chance of 2.5% at most, the sample ratio with 0.1%: more than 9 of 100 with one of 0.03%,
+N_WORLDS = 200
+# Clicks end a world with a chance of 2.5% at most, the sample ratio with 0.1%: more than 13 of 200 with one of 0.08%,
 # more than 6 of 60 with one of 0.09%.
-MOST_ENDED = {100: 9, 60: 6}
+MOST_ENDED = {200: 13, 60: 6}
 
 
 def first_crossed(stream):
