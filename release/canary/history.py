@@ -14,7 +14,7 @@ from release.journal.view import CHANGES, JournalView
 
 
 @dataclass(frozen=True)
-class Segment:
+class Phase:
     """A time in which the share stayed the same. until: None while it lasts."""
 
     share: float
@@ -27,14 +27,14 @@ class CanaryRun:
     """One canary from its start on.
 
     canary: as it was last; version: of the candidate in the registry; beside: the release it is compared with.
-    segments: oldest first; one that the store lost begins anew with its restoration, as its log was lost with it.
+    phases: oldest first; one that the store lost begins anew with its restoration, as its log was lost with it.
     ended: why; empty while it runs.
     """
 
     canary: Canary
     version: int | None
     beside: str
-    segments: tuple[Segment, ...]
+    phases: tuple[Phase, ...]
     ended: str = ""
 
     @property
@@ -68,11 +68,11 @@ def _run_after(run: CanaryRun | None, entry: Entry) -> CanaryRun | None:
             return _started_run(entry)
         case CanaryStep.SHARE if run:
             share = float(entry.figures["share"])
-            closed = (*run.segments[:-1], replace(run.segments[-1], until=entry.ts))
-            segments = (*closed, Segment(share, entry.ts))
-            return replace(run, canary=replace(run.canary, share=share), segments=segments)
+            closed = (*run.phases[:-1], replace(run.phases[-1], until=entry.ts))
+            phases = (*closed, Phase(share, entry.ts))
+            return replace(run, canary=replace(run.canary, share=share), phases=phases)
         case CanaryStep.RESTORE if run:
-            return replace(run, segments=(Segment(run.canary.share, entry.ts),))
+            return replace(run, phases=(Phase(run.canary.share, entry.ts),))
         case CanaryStep.END if run and run.is_running:
             return _ended_run(run, entry.ts, entry.reason)
     return run
@@ -83,9 +83,9 @@ def _started_run(entry: Entry) -> CanaryRun:
     canary = Canary(
         str(entry.release_id), str(entry.generation_id), figures["share"], figures["salt"], figures["started_ts"]
     )
-    return CanaryRun(canary, entry.version, figures["beside"], (Segment(canary.share, entry.ts),))
+    return CanaryRun(canary, entry.version, figures["beside"], (Phase(canary.share, entry.ts),))
 
 
 def _ended_run(run: CanaryRun, moment: datetime, reason: str) -> CanaryRun:
-    closed = replace(run.segments[-1], until=moment)
-    return replace(run, segments=(*run.segments[:-1], closed), ended=reason or "Ended without a reason.")
+    closed = replace(run.phases[-1], until=moment)
+    return replace(run, phases=(*run.phases[:-1], closed), ended=reason or "Ended without a reason.")
