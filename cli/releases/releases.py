@@ -78,8 +78,8 @@ def sync(
     if not watch:
         _tell(promoter.sync(), as_json, quiet=False)
         return
-    from cli.releases.watching import stopped_by_signals
     from cli.releases.watching import watch as watch_rounds
+    from contracts.stop_signals import stopped_by_signals
     from feature_store.server.embedded_redis import online_store
 
     with stopped_by_signals() as stop, online_store(promoter.home):

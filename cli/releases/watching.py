@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import signal
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from threading import Event
-from types import FrameType
 from typing import TypeVar
 
 from contracts.errors import SlateworkError
@@ -39,21 +36,3 @@ def watch(
                 complain(error)
             last, pause_s = str(error), max(every_s, min(2 * pause_s, MOST_BETWEEN_FAILURES_S))
         stop.wait(pause_s)
-
-
-@contextmanager
-def stopped_by_signals() -> Iterator[Event]:
-    """An event that Ctrl-C and SIGTERM set, so that a round under way is finished first; a second one interrupts it."""
-    stop = Event()
-
-    def on_signal(_number: int, _frame: FrameType | None) -> None:
-        if stop.is_set():
-            raise KeyboardInterrupt
-        stop.set()
-
-    before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -10,21 +10,17 @@ from __future__ import annotations
 import logging
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import FrameType
 
 from prometheus_client.multiprocess import mark_process_dead
 
 from contracts.home import Home
+from contracts.stop_signals import stopped_by_signals
 from serving.http.server import GRACE_S
 from serving.metrics import WORKERS_FOLDER
 
@@ -66,7 +62,7 @@ class Workers:
         shutil.rmtree(self.metrics_folder, ignore_errors=True)
         self.metrics_folder.mkdir(parents=True)
         try:
-            with _stop_on_signals() as stop:
+            with stopped_by_signals() as stop:
                 self._workers = [Worker(number, self._start(number), time.monotonic()) for number in self._numbers()]
                 while not stop.wait(LOOK_S):
                     self._restart_dead()
@@ -125,19 +121,3 @@ class Workers:
 def _close_input(worker: Worker) -> None:
     if worker.process.stdin is not None:
         worker.process.stdin.close()
-
-
-@contextmanager
-def _stop_on_signals() -> Iterator[threading.Event]:
-    """An event that SIGTERM and Ctrl-C set."""
-    stop = threading.Event()
-
-    def on_signal(_signal: int, _frame: FrameType | None) -> None:
-        stop.set()
-
-    before = {number: signal.signal(number, on_signal) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -8,8 +8,9 @@ from threading import Event
 
 import pytest
 
-from cli.releases.watching import stopped_by_signals, watch
+from cli.releases.watching import watch
 from contracts.errors import RegistryUnavailable
+from contracts.stop_signals import stopped_by_signals
 
 
 def rounds(stop: Event, *results: str | Exception):
