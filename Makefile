@@ -36,7 +36,7 @@ status: env ## Say what is running
 	@slate status
 
 test: env ## Run every test
-	@python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(TESTS)
+	@python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder $(TESTS)
 
 test-quick: env ## Run what takes a minute and a half: one room at a time, no graph, no Airflow, no browser
 	@python -m pytest --numprocesses 2 --dist worksteal -m "not slow" tests/unit tests/contract tests/golden

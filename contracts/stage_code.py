@@ -11,6 +11,7 @@ from ruamel.yaml.error import YAMLError
 from contracts.errors import WorkspaceError
 
 GRAPH: Final = Path("dvc.yaml")
+NO_CODE: Final = ("publish",)  # stages whose code is no reason to run them
 ROOMS: Final = ("contracts", "sources", "feature_store", "recommender", "release", "pipelines")
 
 
@@ -25,7 +26,7 @@ def code_of_stage(graph: str, stage: str) -> list[str]:
     Raises WorkspaceError where the text is no graph with this stage.
     """
     try:
-        content: Any = YAML(typ="safe", pure=True).load(graph)
+        content: Any = YAML(typ="safe").load(graph)
         return sorted(str(name) for name in content["stages"][stage]["deps"] if is_code(str(name)))
     except (YAMLError, KeyError, TypeError) as error:
         raise WorkspaceError(

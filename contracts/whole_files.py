@@ -1,20 +1,23 @@
 """Files and folders that are whole or not there: written beside their place, and moved into it when finished.
 
-A writer that is killed leaves what was there before, and an unfinished `<name>.part` that the next writer replaces.
-Against a power cut: a file that nothing builds again is `durable`. All others are not waited for; `dvc repro` builds
-them again, and what is loaded is held against its fingerprint first.
+A writer that is killed leaves what was there before, and an unfinished `.part` that the next writer removes.
+Against a power cut: a file that is not made again is `durable`. All others are not waited for: what is
+loaded of them is checked first, and made again by the command that made it.
 """
 
 from __future__ import annotations
 
+import glob
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import get_native_id
 
 PART = ".part"
+BEFORE = ".before"
 
 
 @contextmanager
@@ -24,11 +27,13 @@ def whole_file(path: Path, *, durable: bool = False, shared: bool = False) -> It
     Whatever goes wrong meanwhile (an error, Ctrl-C, a full disk), `path` stays as it was and the unfinished file is
     removed. Folders that are missing are made.
     durable: the bytes are on the disk before the file takes its place; some milliseconds.
-    shared: several processes may write it at once, and the last one wins; else only one may at a time.
+    shared: several processes and threads may write it at once, and the last one wins; else only one may at a time.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f"{path.name}.{os.getpid()}{PART}" if shared else path.name + PART)
+    unfinished = path.with_name(f"{path.name}.{os.getpid()}-{get_native_id()}{PART}" if shared else path.name + PART)
     unfinished.unlink(missing_ok=True)
+    if shared:
+        _remove_parts_of_the_dead(path)
     try:
         yield unfinished
         if durable:
@@ -59,12 +64,16 @@ def scratch_folder(folder: Path) -> Iterator[Path]:
 def whole_folder(folder: Path) -> Iterator[Path]:
     """Yield an empty folder to fill; at the end it takes the place of `folder`.
 
-    Whatever goes wrong meanwhile, `folder` stays as it was and the unfinished one is removed.
+    Whatever goes wrong meanwhile, `folder` stays as it was and the unfinished one is removed. A kill between the two
+    renames at the end leaves no `folder`: the old one is `<name>.before` then, and the next writer removes it.
     """
-    with scratch_folder(folder.with_name(folder.name + PART)) as unfinished:
+    with (
+        scratch_folder(folder.with_name(folder.name + PART)) as unfinished,
+        scratch_folder(folder.with_name(folder.name + BEFORE)) as before,
+    ):
         yield unfinished
         if folder.exists():
-            shutil.rmtree(folder)
+            folder.rename(before / folder.name)
         unfinished.rename(folder)
 
 
@@ -79,13 +88,33 @@ def content_folder(folder: Path, last: str) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".unfinished-", ignore_cleanup_errors=True) as scratch:
         unfinished = Path(scratch) / folder.name
         yield unfinished
-        if not (folder / last).is_file():
-            shutil.rmtree(folder, ignore_errors=True)
         try:
             unfinished.rename(folder)
         except OSError:
-            if not (folder / last).is_file():
-                raise
+            if (folder / last).is_file():
+                return
+            # Aside by a rename: of two processes one gets the leftover, and neither can remove what the other finished.
+            with suppress(FileNotFoundError):
+                folder.rename(Path(scratch) / "leftover")
+            unfinished.rename(folder)
+
+
+def _remove_parts_of_the_dead(path: Path) -> None:
+    """Remove what writers of a shared file left who were killed: no process has their number any more."""
+    for part in path.parent.glob(f"{glob.escape(path.name)}.*{PART}"):
+        number = part.name.removeprefix(f"{path.name}.").split("-")[0].removesuffix(PART)
+        if number.isdigit() and not _is_alive(int(number)):
+            part.unlink(missing_ok=True)
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass  # somebody else's, and alive
+    return True
 
 
 def _flush(path: Path) -> None:

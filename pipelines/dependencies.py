@@ -11,6 +11,7 @@ the release after them. `publish` looks at the store whenever it is asked: its c
 from __future__ import annotations
 
 import ast
+import io
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -18,11 +19,12 @@ from typing import Any, Final
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedSeq
 
-from contracts.stage_code import GRAPH, ROOMS, is_code
+from contracts.errors import WorkspaceError
+from contracts.stage_code import GRAPH, NO_CODE, ROOMS, is_code
+from contracts.whole_files import write_whole
 
 STAGES: Final = "stages"
 ALL_CODE: Final = "release"  # the stage that depends on the code of every stage
-NO_CODE: Final = ("publish",)
 NOT_READ: Final = ("__pycache__", "templates")  # folders in a package of which no answer stands on a file
 COMMENT: Final = "Code: `make dependencies` writes the rest of this list."
 INDENT: Final = 6  # columns before the dash of a dependency
@@ -33,8 +35,10 @@ def main() -> None:
     graph = _yaml().load(GRAPH.read_text(encoding="utf-8"))
     for stage, code in code_of_stages(Path(), graph).items():
         graph[STAGES][stage]["deps"] = _with_code(graph[STAGES][stage]["deps"], code)
-    with GRAPH.open("w", encoding="utf-8") as file:
-        _yaml().dump(graph, file)
+    text = io.BytesIO()
+    _yaml().dump(graph, text)
+    if text.getvalue() != GRAPH.read_bytes():
+        write_whole(GRAPH, text.getvalue())
 
 
 def code_of_stages(root: Path, graph: Any) -> dict[str, list[str]]:
@@ -71,7 +75,12 @@ def _imported(file: Path) -> Iterator[str]:
     for node in _run(ast.parse(file.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
+        elif isinstance(node, ast.ImportFrom) and (node.level or node.module is None):
+            raise WorkspaceError(
+                f"{file}:{node.lineno} imports relative to itself: `{ast.unparse(node)}`.",
+                "Write the module's whole name.",
+            )
+        elif isinstance(node, ast.ImportFrom) and node.module is not None:
             yield node.module
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
@@ -98,9 +107,13 @@ def _beside(folder: Path) -> Iterator[Path]:
 
 
 def _with_code(dependencies: CommentedSeq, code: list[str]) -> CommentedSeq:
-    """The data among the dependencies, then the code under its comment, and what stood after the last of them."""
+    """The data among the dependencies, then the code under its comment; other comments stay where they were."""
     data = [name for name in dependencies if not is_code(name)]
     renewed = CommentedSeq([*data, *code])
+    for at, name in enumerate(dependencies[:-1]):
+        if name in data and (comments := dependencies.ca.items.get(at)):
+            comments[0].value = "".join(line for line in comments[0].value.splitlines(True) if COMMENT not in line)
+            renewed.ca.items[data.index(name)] = comments if comments[0].value.strip() else [None, None, None, None]
     renewed.yaml_set_comment_before_after_key(len(data), before=COMMENT, indent=INDENT)
     if after := dependencies.ca.items.get(len(dependencies) - 1):
         renewed.ca.items[len(renewed) - 1] = after

@@ -18,6 +18,7 @@ from typing import Any
 from contracts.errors import ArtefactError
 from contracts.home import find_home
 from contracts.json_file import write_json
+from contracts.settings.loading import load_whole
 from contracts.settings.settings import Settings
 from feature_store.online.connection import Client, connect
 from feature_store.publishing.receipt import Receipt, is_published, read_receipt
@@ -89,4 +90,4 @@ def _save(receipt: Receipt) -> None:
 
 
 if __name__ == "__main__":
-    run_stage("publish", Settings, run)
+    run_stage("publish", Settings, run, load=load_whole)

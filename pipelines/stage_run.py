@@ -17,13 +17,17 @@ from contracts.errors import SlateworkError, WorkspaceError, refused_by_system
 from contracts.home import find_home
 from contracts.settings.group import Group
 from contracts.settings.loading import load_groups
-from contracts.stage_code import GRAPH, code_of_stage, is_code
+from contracts.stage_code import GRAPH, NO_CODE, code_of_stage, is_code
 
 Params = TypeVar("Params", bound=Group)
 
 
 def run_stage(
-    stage: str, params: type[Params], run: Callable[[Params], dict[str, Any] | None], cutoff: str | None = None
+    stage: str,
+    params: type[Params],
+    run: Callable[[Params], dict[str, Any] | None],
+    cutoff: str | None = None,
+    load: Callable[[type[Params]], Params] = load_groups,
 ) -> None:
     """Run `run` with its groups of params.yaml, checked, and record what it cost; exits 1 with one message if it fails.
 
@@ -31,8 +35,9 @@ def run_stage(
     """
     started = time.perf_counter()
     try:
-        _check_code_is_named(stage)
-        notes = run(load_groups(params)) or {}
+        check_code_is_named(stage)
+        notes = run(load(params)) or {}
+        check_code_is_named(stage)  # again, with what was imported inside functions
         _record(stage, cutoff, time.perf_counter() - started, notes)
     except SlateworkError as error:
         sys.exit(f"{stage}: {type(error).__name__}: {error}")
@@ -42,11 +47,12 @@ def run_stage(
         sys.exit(f"{stage}: {refused_by_system(error)}")
 
 
-def _check_code_is_named(stage: str) -> None:
+def check_code_is_named(stage: str) -> None:
     """Refuse to run what dvc.yaml does not name: an edit of it would not run the stage again, and nobody would know."""
-    named = code_of_stage(GRAPH.read_text(encoding="utf-8"), stage) if GRAPH.is_file() else []
-    unnamed = sorted(_loaded_code() - set(named))
-    if named and unnamed:
+    if stage in NO_CODE or not GRAPH.is_file():
+        return
+    unnamed = sorted(_loaded_code() - set(code_of_stage(GRAPH.read_text(encoding="utf-8"), stage)))
+    if unnamed:
         raise WorkspaceError(
             f"{GRAPH} does not name {', '.join(unnamed)} under `{stage}`, which imports it.",
             "Run `make dependencies`, and the same command again.",

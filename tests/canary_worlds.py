@@ -14,7 +14,7 @@ from contracts.settings.canary import CanarySettings
 from feature_store.online.connection import Client
 from feature_store.online.keys import events_key
 from feature_store.online.serving_targets import Canary
-from release.canary.history import CanaryRun, Phase
+from release.canary.history import CanaryRun, SharePeriod
 from release.canary.sums import CANARY as CANARY_ARM
 from release.canary.sums import COUNTS, SETTLING, CanarySums, Cells
 
@@ -28,8 +28,8 @@ def run_of(*shares: float, hours: float = 1, canary: Canary = CANARY) -> CanaryR
     """A canary that runs, its share changed every so many hours."""
     starts = [START + timedelta(hours=hours * at) for at in range(len(shares))]
     ends = [*starts[1:], None]
-    phases = tuple(Phase(*one) for one in zip(shares, starts, ends, strict=True))
-    return CanaryRun(replace(canary, share=shares[-1]), 2, PRODUCTION, phases)
+    periods = tuple(SharePeriod(*one) for one in zip(shares, starts, ends, strict=True))
+    return CanaryRun(replace(canary, share=shares[-1]), 2, PRODUCTION, periods)
 
 
 def impression(request_id: str, position: int = 1, **changes: Any) -> bytes:

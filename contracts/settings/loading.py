@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 from contracts.errors import SettingsError
 from contracts.settings.group import Group
 from contracts.settings.params_file import read_params
+from contracts.settings.top import NAMES
 
 PARAMS: Final = Path("params.yaml")
 Kind = TypeVar("Kind", bound=Group)
@@ -39,7 +40,7 @@ def _checked(kind: type[Kind], chosen: Mapping[str, Any], in_file: Mapping[str, 
         problems = "\n".join(f"  {path}: {_describe(problem, kind, in_file)}" for problem in error.errors())
         raise SettingsError(
             f"{error.error_count()} parameter(s) are wrong:\n{problems}",
-            f"Mend them in {path}; every parameter is explained in contracts/settings/<group>.py.",
+            f"Mend them in {path}; contracts/settings/ explains each group in the module of its name.",
         ) from error
 
 
@@ -69,7 +70,8 @@ def _did_you_mean(location: tuple[str, ...], kind: type[BaseModel]) -> str:
 
 def _written_instead(location: tuple[str, ...], in_file: Mapping[str, Any]) -> str:
     """A hint at a group's misspelt name, which a reader of a few groups does not know to be no group at all."""
-    close = difflib.get_close_matches(location[0], map(str, in_file), n=1) if len(location) == 1 else []
+    unread = [str(name) for name in in_file if name not in NAMES]
+    close = difflib.get_close_matches(location[0], unread, n=1) if len(location) == 1 else []
     return f" Is `{close[0]}` a slip for it?" if close else ""
 
 

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 PARAMS = Path("params.yaml")
 
 _APP_LINE = re.compile(r"^app[ \t]*:(.*)$", re.MULTILINE)
-_PLAIN_NAME = re.compile(r"[ \t]+([a-z][a-z0-9_-]{0,31})[ \t]*(#.*)?")
+_PLAIN_NAME = re.compile(r"[ \t]+([a-z][a-z0-9_-]{0,31})([ \t]+#.*|[ \t]*)")  # in YAML, `shop#2` is one word
+_CONTINUED = re.compile(r"\s*\n[ \t]+[^\s#]")  # an indented line goes on with the value
 _NO_TEXT = {"true", "false", "null"}  # in YAML, unless quoted
 
 
@@ -39,7 +40,7 @@ class RollbackParams:
 
 
 def load_rollback_params(path: Path = PARAMS) -> RollbackParams:
-    """The parameters in a file; raises SettingsError where they are missing or wrong."""
+    """The application's name in a file; raises SettingsError where that is wrong, and does not look at `publish`."""
     app = _plain_app(path)
     if app is None:
         from contracts.settings.rollback import load_app  # noqa: PLC0415 - as above
@@ -51,8 +52,11 @@ def load_rollback_params(path: Path = PARAMS) -> RollbackParams:
 def _plain_app(path: Path) -> str | None:
     """The application's name where one line says it in plain letters; None where only a reader of YAML can tell."""
     try:
-        lines = _APP_LINE.findall(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):
         return None
-    name = _PLAIN_NAME.fullmatch(lines[0]) if len(lines) == 1 else None
+    lines = list(_APP_LINE.finditer(text))
+    if len(lines) != 1 or _CONTINUED.match(text, lines[0].end()):
+        return None
+    name = _PLAIN_NAME.fullmatch(lines[0][1])
     return name[1] if name and name[1] not in _NO_TEXT else None

@@ -25,7 +25,7 @@ class BundleStore:
         manifest = load_manifest(folder)
         check_files(folder, manifest)
         kept = self._root / manifest.release_id
-        if not kept.exists():
+        if not (kept / MANIFEST).is_file():
             with content_folder(kept, last=MANIFEST) as copy:
                 shutil.copytree(folder, copy)
         check_files(kept, load_manifest(kept))

@@ -29,7 +29,7 @@ class LogReading:
     @classmethod
     def of(cls, run: CanaryRun) -> LogReading:
         """Nothing read yet."""
-        return cls(CanarySums(run), id_from(int(run.phases[0].since.timestamp() * 1000)))
+        return cls(CanarySums(run), id_from(int(run.periods[0].since.timestamp() * 1000)))
 
     def read_until(self, client: Client, app: str, run: CanaryRun, until: datetime) -> Iterator[EntryBatch]:
         """Add up what was logged since, a batch at a time.
@@ -58,15 +58,15 @@ class CanaryGuard:
         Raises StoreError.
         """
         sums = self.read(client, run, until)
-        shares = [phase.share for phase in run.phases]
+        shares = [period.share for period in run.periods]
         if not any(check.crossed for check in check_guardrails(sums.cells(), shares, self._limits)):
             return None
         return build_report(sums, run, self._limits, until)
 
     def read(self, client: Client, run: CanaryRun, until: datetime) -> CanarySums:
         """What the log adds up to by now."""
-        # A canary that the store had lost begins anew: its salt is the same, its first phase is not.
-        identity = (run.canary.salt, run.phases[0].since)
+        # A canary that the store had lost begins anew: its salt is the same, its first period is not.
+        identity = (run.canary.salt, run.periods[0].since)
         if self._reading is None or self._of != identity:
             self._reading, self._of = LogReading.of(run), identity
         for _ in self._reading.read_until(client, self._app, run, until):

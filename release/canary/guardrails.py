@@ -14,7 +14,7 @@ from release.canary.statistics import (
     RatioDifference,
     SampleRatio,
     n_people,
-    p_value_over_phases,
+    p_value_over_periods,
     ratio_difference,
     sample_ratios,
 )
@@ -52,7 +52,7 @@ class GuardrailCheck:
 
 
 def check_guardrails(cells: Cells, shares: Sequence[float], limits: CanarySettings) -> tuple[GuardrailCheck, ...]:
-    """What the guard makes of the counts. shares: of the phases, in their order.
+    """What the guard makes of the counts. shares: of the periods, in their order.
 
     However often it is asked, a candidate that keeps what it must is ended with a chance of 5% at most, and with
     `srm_alpha` more for people who seem lost: docs/adr/0009-canary-statistics.md.
@@ -76,7 +76,7 @@ def kept_clicks(cells: Cells, limits: CanarySettings) -> RatioDifference | None:
 
 
 def _sample_ratio_check(ratios: list[SampleRatio], limits: CanarySettings) -> GuardrailCheck:
-    p = p_value_over_phases([ratio.p_always for ratio in ratios])
+    p = p_value_over_periods([ratio.p_always for ratio in ratios])
     counts = "; ".join(
         f"{ratio.n_canary} of {ratio.n_canary + ratio.n_production} people at share {ratio.share:g}, "
         f"{ratio.expected:.1f} expected"

@@ -14,7 +14,7 @@ from release.journal.view import CHANGES, JournalView
 
 
 @dataclass(frozen=True)
-class Phase:
+class SharePeriod:
     """A time in which the share stayed the same. until: None while it lasts."""
 
     share: float
@@ -27,14 +27,14 @@ class CanaryRun:
     """One canary from its start on.
 
     canary: as it was last; version: of the candidate in the registry; beside: the release it is compared with.
-    phases: oldest first; one that the store lost begins anew with its restoration, as its log was lost with it.
+    periods: oldest first; one that the store lost begins anew with its restoration, as its log was lost with it.
     ended: why; empty while it runs.
     """
 
     canary: Canary
     version: int | None
     beside: str
-    phases: tuple[Phase, ...]
+    periods: tuple[SharePeriod, ...]
     ended: str = ""
 
     @property
@@ -68,11 +68,11 @@ def _run_after(run: CanaryRun | None, entry: Entry) -> CanaryRun | None:
             return _started_run(entry)
         case CanaryStep.SHARE if run:
             share = float(entry.figures["share"])
-            closed = (*run.phases[:-1], replace(run.phases[-1], until=entry.ts))
-            phases = (*closed, Phase(share, entry.ts))
-            return replace(run, canary=replace(run.canary, share=share), phases=phases)
+            closed = (*run.periods[:-1], replace(run.periods[-1], until=entry.ts))
+            periods = (*closed, SharePeriod(share, entry.ts))
+            return replace(run, canary=replace(run.canary, share=share), periods=periods)
         case CanaryStep.RESTORE if run:
-            return replace(run, phases=(Phase(run.canary.share, entry.ts),))
+            return replace(run, periods=(SharePeriod(run.canary.share, entry.ts),))
         case CanaryStep.END if run and run.is_running:
             return _ended_run(run, entry.ts, entry.reason)
     return run
@@ -83,9 +83,9 @@ def _started_run(entry: Entry) -> CanaryRun:
     canary = Canary(
         str(entry.release_id), str(entry.generation_id), figures["share"], figures["salt"], figures["started_ts"]
     )
-    return CanaryRun(canary, entry.version, figures["beside"], (Phase(canary.share, entry.ts),))
+    return CanaryRun(canary, entry.version, figures["beside"], (SharePeriod(canary.share, entry.ts),))
 
 
 def _ended_run(run: CanaryRun, moment: datetime, reason: str) -> CanaryRun:
-    closed = replace(run.phases[-1], until=moment)
-    return replace(run, phases=(*run.phases[:-1], closed), ended=reason or "Ended without a reason.")
+    closed = replace(run.periods[-1], until=moment)
+    return replace(run, periods=(*run.periods[:-1], closed), ended=reason or "Ended without a reason.")

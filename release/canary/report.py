@@ -115,7 +115,7 @@ class MetricDifference:
 class CanaryReport:
     """Everything that is known of a canary at one moment.
 
-    differences: of the metrics whose arms were seen at the same time; sample_ratios: by phase, as in the run;
+    differences: of the metrics whose arms were seen at the same time; sample_ratios: by period, as in the run;
     left_out: how many records do not count, by the reason.
     """
 
@@ -138,7 +138,7 @@ class CanaryReport:
 
     @property
     def people_lost_p(self) -> float:
-        """For one look: the chance of people divided as badly as these or worse (Bonferroni over the phases)."""
+        """For one look: the chance of people divided as badly as these or worse (Bonferroni over the periods)."""
         return min(1.0, len(self.sample_ratios) * min(ratio.p_once for ratio in self.sample_ratios))
 
     @property
@@ -147,13 +147,13 @@ class CanaryReport:
         return self.people_lost_p < self.limits.srm_alpha
 
     def to_json(self) -> dict[str, Any]:
-        phases = [
+        periods = [
             {
-                "since": phase.since.isoformat(),
-                "until": phase.until and phase.until.isoformat(),
+                "since": period.since.isoformat(),
+                "until": period.until and period.until.isoformat(),
                 **ratio.to_json(),
             }
-            for phase, ratio in zip(self.run.phases, self.sample_ratios, strict=True)
+            for period, ratio in zip(self.run.periods, self.sample_ratios, strict=True)
         ]
         return {
             "canary": {**self.run.canary.__dict__, "version": self.run.version},
@@ -162,7 +162,7 @@ class CanaryReport:
             "moment": self.moment.isoformat(),
             "arms": {"production": self.production.to_json(), "canary": self.canary.to_json()},
             "differences": {str(metric): difference.to_json() for metric, difference in self.differences.items()},
-            "sample_ratio": {"segments": phases, "p": self.people_lost_p, "alarm": self.alarm},
+            "sample_ratio": {"segments": periods, "p": self.people_lost_p, "alarm": self.alarm},
             "people_in_both_arms": self.n_in_both,
             "records": {"read": self.n_read, "left_out": dict(self.left_out)},
             "guard": [check.to_json() for check in self.checks],
@@ -172,7 +172,7 @@ class CanaryReport:
 def build_report(sums: CanarySums, run: CanaryRun, limits: CanarySettings, moment: datetime) -> CanaryReport:
     """What the sums say at this moment."""
     cells = sums.cells()
-    shares = [phase.share for phase in run.phases]
+    shares = [period.share for period in run.periods]
     return CanaryReport(
         run=run,
         moment=moment,

@@ -80,14 +80,14 @@ def arm_ratio(cells: Cells, arm: int, ratio: Ratio) -> Interval | None:
 
 
 def ratio_difference(cells: Cells, ratio: Ratio, weight: float = 1.0) -> RatioDifference | None:
-    """Compare the arms within each phase, and average over phases; None before both were seen in one.
+    """Compare the arms within each period, and average over periods; None before both were seen in one.
 
     Arms are never compared across a change of the share: what changed with time would look like an effect of the
-    candidate (Crook et al., Seven Pitfalls, KDD 2009). A phase weighs as much as it tells (Mantel and
+    candidate (Crook et al., Seven Pitfalls, KDD 2009). A period weighs as much as it tells (Mantel and
     Haenszel, 1959). The canary's variance is taken to be production's per person at least: one with hardly a click
     would look certain.
     """
-    usable = _SegmentRatios.of(cells, ratio)
+    usable = _PeriodRatios.of(cells, ratio)
     if not usable.weights.any():
         return None
     value = float(usable.weights @ (usable.ratios[CANARY] - weight * usable.ratios[PRODUCTION]))
@@ -98,7 +98,7 @@ def ratio_difference(cells: Cells, ratio: Ratio, weight: float = 1.0) -> RatioDi
 
 @dataclass(frozen=True)
 class SampleRatio:
-    """How one phase's people are divided. p_once, p_always: the chance of that or worse, as the intervals' kinds."""
+    """How one period's people are divided. p_once, p_always: the chance of that or worse, as the intervals' kinds."""
 
     share: float
     n_production: int
@@ -122,15 +122,15 @@ class SampleRatio:
 
 
 def sample_ratios(cells: Cells, shares: Sequence[float]) -> list[SampleRatio]:
-    """How people are divided in each phase. shares: of the phases, in their order."""
-    counts = _sums_by_phase(cells, np.ones(len(cells.arm)), len(shares))
+    """How people are divided in each period. shares: of the periods, in their order."""
+    counts = _sums_by_period(cells, np.ones(len(cells.arm)), len(shares))
     return [_sample_ratio(share, *counts[:, at].astype(int).tolist()) for at, share in enumerate(shares)]
 
 
-def p_value_over_phases(p_values: Sequence[float]) -> float:
-    """One p-value of those for every look, in the order of the phases, whatever people come back in them.
+def p_value_over_periods(p_values: Sequence[float]) -> float:
+    """One p-value of those for every look, in the order of the periods, whatever people come back in them.
 
-    Bonferroni with weights 1/1*2, 1/2*3, ..., which sum to one however many phases there will be.
+    Bonferroni with weights 1/1*2, 1/2*3, ..., which sum to one however many periods there will be.
     """
     return min([1.0, *(p * number * (number + 1) for number, p in enumerate(p_values, start=1))])
 
@@ -150,10 +150,10 @@ def n_in_both(cells: Cells) -> int:
 
 
 @dataclass(frozen=True)
-class _SegmentRatios:
-    """The parts of a difference. ratios, n_people: (2, n_phases); weights: (n_phases,), they sum to one.
+class _PeriodRatios:
+    """The parts of a difference. ratios, n_people: (2, n_periods); weights: (n_periods,), they sum to one.
 
-    influence: (n,) how much each cell moves its phase's ratio.
+    influence: (n,) how much each cell moves its period's ratio.
     """
 
     cells: Cells
@@ -163,18 +163,18 @@ class _SegmentRatios:
     influence: PerCell
 
     @classmethod
-    def of(cls, cells: Cells, ratio: Ratio) -> _SegmentRatios:
-        n_phases = int(cells.phase.max(initial=0)) + 1
+    def of(cls, cells: Cells, ratio: Ratio) -> _PeriodRatios:
+        n_periods = int(cells.period.max(initial=0)) + 1
         above, below = cells.counts[ratio.numerator], cells.counts[ratio.denominator]
-        sums, sizes = _sums_by_phase(cells, above, n_phases), _sums_by_phase(cells, below, n_phases)
+        sums, sizes = _sums_by_period(cells, above, n_periods), _sums_by_period(cells, below, n_periods)
         compared = (sizes > 0).all(axis=0)
         ratios = np.divide(sums, sizes, out=np.zeros_like(sums), where=sizes > 0)
-        weights = np.zeros(n_phases)
+        weights = np.zeros(n_periods)
         weights[compared] = sizes[:, compared].prod(axis=0) / sizes[:, compared].sum(axis=0)
         weights /= weights.sum() or 1.0
-        n_people = _sums_by_phase(cells, np.ones(len(below)), n_phases) * compared
-        sizes_here = sizes[cells.arm, cells.phase]
-        influence = weights[cells.phase] * (above - ratios[cells.arm, cells.phase] * below) / sizes_here
+        n_people = _sums_by_period(cells, np.ones(len(below)), n_periods) * compared
+        sizes_here = sizes[cells.arm, cells.period]
+        influence = weights[cells.period] * (above - ratios[cells.arm, cells.period] * below) / sizes_here
         return cls(cells, ratios, n_people, weights, influence)
 
     def variance(self, arm: int, *, floor: bool = False) -> float:
@@ -183,7 +183,7 @@ class _SegmentRatios:
         observed = float((_sums_per_person(self.cells.person[ours], self.influence[ours]) ** 2).sum())
         if not floor:
             return observed
-        squares = _sums_by_phase(self.cells, self.influence**2, len(self.weights))[PRODUCTION]
+        squares = _sums_by_period(self.cells, self.influence**2, len(self.weights))[PRODUCTION]
         compared = self.n_people[CANARY] > 0
         n_production, n_canary = self.n_people[:, compared]
         return max(observed, float((squares[compared] * n_production / n_canary).sum()))
@@ -209,10 +209,10 @@ def _anytime_p_value(share: float, n_production: int, n_canary: int) -> float:
     return min(1.0, exp(min(0.0, float(log_for - log_against))))
 
 
-def _sums_by_phase(cells: Cells, values: PerCell, n_phases: int) -> PerCell:
-    """(2, n_phases): sums over the cells of each arm and phase."""
-    sums: PerCell = np.bincount(cells.arm * n_phases + cells.phase, values, 2 * n_phases).astype(np.float64)
-    return sums.reshape(2, n_phases)
+def _sums_by_period(cells: Cells, values: PerCell, n_periods: int) -> PerCell:
+    """(2, n_periods): sums over the cells of each arm and period."""
+    sums: PerCell = np.bincount(cells.arm * n_periods + cells.period, values, 2 * n_periods).astype(np.float64)
+    return sums.reshape(2, n_periods)
 
 
 def _sums_per_person(person: npt.NDArray[Any], values: PerCell) -> PerCell:

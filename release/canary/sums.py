@@ -1,7 +1,7 @@
 """What the event log adds up to for one canary: counts per person, arm and time between two changes of the share.
 
 Read in batches and held as rows of counters, so that memory grows with the people, not with the log: 36 bytes for each
-person, arm and phase, 27 for each of the latest requests.
+person, arm and period, 27 for each of the latest requests.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ ARMS = ("production", "canary")
 SETTLING = timedelta(seconds=30)
 REQUESTS_REMEMBERED = 500_000  # a click on an older slate is counted as one of no known request
 MOST_POSITION = 2**15 - 1  # slates are of 500 items at most
-CELL_BITS: Final = 8  # of a key: the arm and the phase; the other 56 name the person
-MOST_PHASES: Final = 1 << (CELL_BITS - 1)
+CELL_BITS: Final = 8  # of a key: the arm and the period; the other 56 name the person
+MOST_PERIODS: Final = 1 << (CELL_BITS - 1)
 _CELL: Final = (1 << CELL_BITS) - 1
 
 COUNTS = ("requests", "clicked_requests", "impressions", "clicks", "degraded")
@@ -38,14 +38,14 @@ _REQUEST = [("person_row", "i8"), ("highest", "i2"), ("clicked", "?")]
 
 @dataclass(frozen=True)
 class Cells:
-    """The counts of each person in each arm and phase they were in; rows of one person stand together.
+    """The counts of each person in each arm and period they were in; rows of one person stand together.
 
-    person: (n,) ascending; arm, phase: (n,); counts: (n,) by the names in COUNTS.
+    person: (n,) ascending; arm, period: (n,); counts: (n,) by the names in COUNTS.
     """
 
     person: npt.NDArray[np.uint64]
     arm: IntArray
-    phase: IntArray
+    period: IntArray
     counts: dict[str, npt.NDArray[np.float64]]
 
 
@@ -56,7 +56,7 @@ class _LoggedImpression:
     request_key: int
     person_key: int
     arm: int
-    phase: int
+    period: int
     position: int
     degraded: bool
     tier: str
@@ -81,8 +81,8 @@ class CanarySums:
 
     def follow(self, run: CanaryRun) -> None:
         """Take up the changes of the share that were made since; call it before reading what was logged after them."""
-        starts = [_epoch_ms(phase.since + SETTLING) for phase in run.phases]
-        ends = [_epoch_ms(phase.until) if phase.until else np.iinfo(np.int64).max for phase in run.phases]
+        starts = [_epoch_ms(period.since + SETTLING) for period in run.periods]
+        ends = [_epoch_ms(period.until) if period.until else np.iinfo(np.int64).max for period in run.periods]
         self._starts, self._ends = np.array(starts, np.int64), np.array(ends, np.int64)
 
     def add(self, ms: Sequence[int], records: Sequence[bytes]) -> None:
@@ -92,19 +92,19 @@ class CanarySums:
         """
         shown: list[_LoggedImpression] = []
         clicks: list[tuple[int, int]] = []
-        phases = self._phases(ms)
-        for phase, record in zip(phases.tolist(), records, strict=True):
-            self._sort_out(phase, record, shown, clicks)
+        periods = self._periods(ms)
+        for period, record in zip(periods.tolist(), records, strict=True):
+            self._sort_out(period, record, shown, clicks)
         self.n_read += len(records)
         self._count_shown(shown)
         self._count_clicks(clicks)
 
     def cells(self) -> Cells:
-        """What was counted, by person, arm and phase."""
+        """What was counted, by person, arm and period."""
         keys, rows = self._people.in_order_of_keys()
         cell = (keys & np.uint64(_CELL)).astype(np.int64)
         counts = {name: rows[name].astype(np.float64) for name in COUNTS}
-        return Cells(keys >> np.uint64(CELL_BITS), cell // MOST_PHASES, cell % MOST_PHASES, counts)
+        return Cells(keys >> np.uint64(CELL_BITS), cell // MOST_PERIODS, cell % MOST_PERIODS, counts)
 
     def n_items(self, arm: int) -> int:
         """How many different items were shown."""
@@ -114,22 +114,22 @@ class CanarySums:
         """The sum of the propensities of what was shown."""
         return self._propensity[arm]
 
-    def _phases(self, ms: Sequence[int]) -> IntArray:
-        """The phase of each moment; -1 before the first, or while servers take up a change."""
+    def _periods(self, ms: Sequence[int]) -> IntArray:
+        """The period of each moment; -1 before the first, or while servers take up a change."""
         moments = np.asarray(ms, np.int64)
-        phases = np.searchsorted(self._starts, moments, side="right") - 1
-        return np.where((phases >= 0) & (moments < self._ends[phases]), phases, UNKNOWN)
+        periods = np.searchsorted(self._starts, moments, side="right") - 1
+        return np.where((periods >= 0) & (moments < self._ends[periods]), periods, UNKNOWN)
 
     def _sort_out(
-        self, phase: int, record: bytes, shown: list[_LoggedImpression], clicks: list[tuple[int, int]]
+        self, period: int, record: bytes, shown: list[_LoggedImpression], clicks: list[tuple[int, int]]
     ) -> None:
         try:
             fields = orjson.loads(record)
             match fields["event_type"]:
                 case EventType.IMPRESSION:
-                    reason = self._reason_left_out(phase, fields)
+                    reason = self._reason_left_out(period, fields)
                     if not reason:
-                        shown.append(_logged_impression(phase, fields))
+                        shown.append(_logged_impression(period, fields))
                         return
                 case EventType.CLICK if fields["request_id"] is not None:
                     clicks.append(_click_keys(fields))
@@ -142,13 +142,13 @@ class CanarySums:
             reason = "unreadable"
         self.left_out[reason] += 1
 
-    def _reason_left_out(self, phase: int, fields: dict[str, Any]) -> str:
+    def _reason_left_out(self, period: int, fields: dict[str, Any]) -> str:
         arm = fields.get("arm")
         if arm not in ARMS or fields["release_id"] != self._releases[ARMS.index(arm)]:
             return "of other releases"
         if fields["user_id"] is None and fields["session_id"] is None:
             return "of nobody known"
-        return "outside the time compared" if phase == UNKNOWN else ""
+        return "outside the time compared" if period == UNKNOWN else ""
 
     def _count_shown(self, shown: Sequence[_LoggedImpression]) -> None:
         shown = list({(one.request_key, one.position): one for one in shown}.values())
@@ -198,7 +198,7 @@ class CanarySums:
         clicked[first] = True
 
 
-def _logged_impression(phase: int, fields: dict[str, Any]) -> _LoggedImpression:
+def _logged_impression(period: int, fields: dict[str, Any]) -> _LoggedImpression:
     user_id, session_id, position = fields["user_id"], fields["session_id"], int(fields["position"])
     if not 1 <= position <= MOST_POSITION:
         raise ValueError(position)
@@ -206,7 +206,7 @@ def _logged_impression(phase: int, fields: dict[str, Any]) -> _LoggedImpression:
         request_key=key_of(str(fields["request_id"])),
         person_key=key_of(str(session_id if user_id is None else user_id)),
         arm=ARMS.index(fields["arm"]),
-        phase=phase,
+        period=period,
         position=position,
         degraded=bool(fields["degraded"]),
         tier=str(fields["tier"]),
@@ -221,7 +221,7 @@ def _click_keys(fields: dict[str, Any]) -> tuple[int, int]:
 
 
 def _cell_key(shown: _LoggedImpression) -> int:
-    return (shown.person_key & ~_CELL) | (shown.arm * MOST_PHASES + shown.phase)
+    return (shown.person_key & ~_CELL) | (shown.arm * MOST_PERIODS + shown.period)
 
 
 def _key_array(keys: Sequence[int]) -> npt.NDArray[np.uint64]:

@@ -28,7 +28,7 @@ def headline(report: CanaryReport) -> str:
     run = report.run
     if run.ended:
         return f"Ended. {run.ended}"
-    since = f"It runs since {run.phases[0].since:%Y-%m-%d %H:%M} UTC at a share of {run.canary.share:g}."
+    since = f"It runs since {run.periods[0].since:%Y-%m-%d %H:%M} UTC at a share of {run.canary.share:g}."
     if report.breach:
         return f"{since} A guardrail is crossed, and the next sync ends it: {report.breach.sentence}"
     if report.alarm:
@@ -70,7 +70,7 @@ def sample_ratio_table(report: CanaryReport) -> Table:
     """People by arm in each time of one share."""
     rows = [
         (
-            f"{phase.since:%Y-%m-%d %H:%M}",
+            f"{period.since:%Y-%m-%d %H:%M}",
             f"{ratio.share:g}",
             f"{ratio.n_production}",
             f"{ratio.n_canary}",
@@ -78,7 +78,7 @@ def sample_ratio_table(report: CanaryReport) -> Table:
             f"{ratio.p_once:.2g}",
             f"{ratio.p_always:.2g}",
         )
-        for phase, ratio in zip(report.run.phases, report.sample_ratios, strict=True)
+        for period, ratio in zip(report.run.periods, report.sample_ratios, strict=True)
     ]
     columns = ("since (UTC)", "share", "production", "canary", "canary expected", "p, one look", "p, always valid")
     return Table(columns, tuple(rows))

@@ -55,7 +55,7 @@ def read_report(
 ) -> tuple[CanaryReport, list[TrailPoint]]:
     """The report as of `until`, with the points on the way to it; a bar shows how much of the time is read."""
     reading, trail = LogReading.of(run), IntervalTrail(limits)
-    for _ in _with_bar(reading.read_until(client, app, run, until), run.phases[0].since, until):
+    for _ in _with_bar(reading.read_until(client, app, run, until), run.periods[0].since, until):
         trail.note(reading.sums)
     trail.note(reading.sums, last=True)
     return build_report(reading.sums, run, limits, until), trail.points

@@ -21,7 +21,7 @@ from contracts.settings.settings import Settings
 from feature_store.online.pointer import Pointer
 from feature_store.online.serving_targets import Canary
 from release.canary.history import CanaryRun, last_run
-from release.canary.sums import MOST_PHASES
+from release.canary.sums import MOST_PERIODS
 from release.gates.gate import failure_sentences
 from release.journal.journal import CanaryStep, Journal
 from release.promotion.decision import IN_PRODUCTION_ALREADY, NOT_REGISTERED, Decision
@@ -73,9 +73,9 @@ class CanaryControl:
         with promotion_lock(self.home), self._switch() as switch:
             restore_staging_and_canary(switch, self.clock.now())
             run = self._running()
-            if len(run.phases) >= MOST_PHASES:
+            if len(run.periods) >= MOST_PERIODS:
                 raise PromotionRefused(
-                    f"The share was changed {len(run.phases) - 1} times, which is as often as a report can tell apart.",
+                    f"The share was changed {len(run.periods) - 1} times: as often as a report can tell apart.",
                     "End the canary and start it again: `slate canary stop`, `slate canary start`.",
                 )
             changed = replace(run.canary, share=share)

@@ -168,11 +168,11 @@ def test_the_share_is_changed_in_the_store_and_those_who_had_it_keep_it(studio: 
     small = started(studio, share=0.2).canary
     run = control_at(studio, 1).change_share(0.4, requester="ada", reason="looks well")
     assert traffic(studio).canary == run.canary == replace(small, share=0.4)
-    assert [(phase.share, phase.since) for phase in run.phases] == [
+    assert [(period.share, period.since) for period in run.periods] == [
         (0.2, START),
         (0.4, START + timedelta(hours=1)),
     ]
-    assert run.phases[0].until == run.phases[1].since
+    assert run.periods[0].until == run.periods[1].since
     assert steps(studio)[2:] == [("share", INTENT), ("share", DONE)]
     people = [str(number) for number in range(200)]
     assert {person for person in people if small.takes(person)} < {p for p in people if run.canary.takes(p)}
@@ -191,7 +191,7 @@ def test_it_ends_with_mlflow_away_and_mlflow_hears_of_it_later(studio: Studio, m
     with monkeypatch.context() as away:
         away.setenv("MLFLOW_TRACKING_URI", NOBODY_LISTENS)
         run = control_at(studio, 1).stop(requester="ada", reason="complaints")
-    assert (run.ended, run.phases[-1].until) == ("complaints", START + timedelta(hours=1))
+    assert (run.ended, run.periods[-1].until) == ("complaints", START + timedelta(hours=1))
     assert traffic(studio).canary is None
     assert studio.registry.version(2).tags["slate.canary"] == "running"
     promoter_at(studio, 2).sync()
@@ -242,8 +242,8 @@ def test_a_flushed_store_gets_staging_and_canary_back_and_the_comparison_begins_
         before.pointer.release_id,
     )
     assert steps(studio)[-2:] == [("restore", INTENT), ("restore", DONE)]
-    (phase,) = control_at(studio).run().phases
-    assert phase.since == START + timedelta(hours=2)
+    (period,) = control_at(studio).run().periods
+    assert period.since == START + timedelta(hours=2)
 
 
 def test_a_canary_that_the_journal_does_not_know_is_taken_away(studio: Studio) -> None:

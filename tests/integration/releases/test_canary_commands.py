@@ -86,8 +86,8 @@ def test_the_table_and_the_json_say_the_same(slate, studio: Studio) -> None:
     assert told["differences"]["click_through_request"]["value"] == pytest.approx(
         arms["canary"]["click_through_request"]["value"] - arms["production"]["click_through_request"]["value"]
     )
-    (phase,) = told["sample_ratio"]["segments"]
-    assert (phase["share"], phase["production"] + phase["canary"]) == (0.4, 2000)
+    (period,) = told["sample_ratio"]["segments"]
+    assert (period["share"], period["production"] + period["canary"]) == (0.4, 2000)
     assert not told["sample_ratio"]["alarm"]
     assert [check["name"] for check in told["guard"]] == ["sample_ratio", "degraded", "clicks"]
     assert not any(check["crossed"] for check in told["guard"])

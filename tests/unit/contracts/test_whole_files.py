@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -157,3 +158,58 @@ def test_a_folder_that_a_killed_writer_left_makes_way(tmp_path: Path) -> None:
     with content_folder(target, last="manifest.json") as folder:
         fill(folder, "us")
     assert names(target) == ["manifest.json", "written by"]
+
+
+def test_of_two_writers_that_find_a_leftover_neither_removes_what_the_other_finished(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = tmp_path / "r-1"
+    target.mkdir()
+    (target / "stale").write_text("stale")
+    rename, n_renames = Path.rename, 0
+
+    def rename_after_them(path: Path, to: Path) -> Path:
+        nonlocal n_renames
+        n_renames += 1
+        if n_renames == 1:
+            with pytest.raises(OSError, match="not empty"):
+                rename(path, to)
+            rename(target, tmp_path / "their leftover")
+            fill(target, "them")
+        return rename(path, to)
+
+    monkeypatch.setattr(Path, "rename", rename_after_them)
+    with content_folder(target, last="manifest.json") as folder:
+        fill(folder, "us")
+    assert (target / "written by").read_text() == "them"
+
+
+def test_a_kill_between_the_two_renames_keeps_the_old_folder_beside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = tmp_path / "raw"
+    target.mkdir()
+    (target / "old").write_text("old")
+    seen: list[str] = []
+    rename = Path.rename
+
+    def rename_and_look(path: Path, to: Path) -> Path:
+        renamed = rename(path, to)
+        seen.append(", ".join(sorted(one.name for one in tmp_path.rglob("*") if one.is_file())))
+        return renamed
+
+    monkeypatch.setattr(Path, "rename", rename_and_look)
+    with whole_folder(target) as folder:
+        (folder / "new").write_text("new")
+    assert seen == ["new, old", "new, old"]
+    assert names(tmp_path) == ["raw"]
+
+
+def test_what_a_killed_writer_left_of_a_shared_file_goes_and_that_of_a_live_one_stays(tmp_path: Path) -> None:
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    (tmp_path / f"live.json.{dead.pid}.part").write_text("of a version before")
+    (tmp_path / f"live.json.{dead.pid}-7.part").write_text("stale")
+    (tmp_path / f"live.json.{os.getppid()}-7.part").write_text("under way")
+    write_whole(tmp_path / "live.json", b"whole", shared=True)
+    assert names(tmp_path) == ["live.json", f"live.json.{os.getppid()}-7.part"]

@@ -9,6 +9,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from contracts.errors import WorkspaceError
+from contracts.settings.group import Group
 from contracts.stage_code import GRAPH, code_of_stage
 from pipelines import dependencies, stage_run
 from pipelines.dependencies import NO_CODE, code_of_stages, import_closure
@@ -72,12 +73,40 @@ def test_no_stage_but_release_depends_on_the_code_of_another(stage: str) -> None
     ]
 
 
+LOADED_BY_EACH_STAGE = """
+import sys
+import pipelines.stage_run as run
+from contracts.stage_code import ROOMS
+for stage in sys.argv[1:]:
+    before = set(sys.modules)
+    __import__(f"pipelines.{stage}")
+    print(stage, *run._loaded_code())
+    for name in set(sys.modules) - before:
+        if name.split(".")[0] in ROOMS:
+            del sys.modules[name]
+"""
+
+
 def test_python_itself_imports_no_file_that_is_not_named() -> None:
-    program = "import pipelines.evaluate, pipelines.stage_run as run; print(*run._loaded_code())"
-    done = subprocess.run([sys.executable, "-c", program], cwd=TOP, capture_output=True, text=True, check=True)
-    loaded = set(done.stdout.split())
-    assert loaded >= {"release/answering/request_path.py", "recommender/slates/diversity.py"}
-    assert loaded <= set(IMPORTED["evaluate"])
+    command = [sys.executable, "-c", LOADED_BY_EACH_STAGE, *IMPORTED]
+    done = subprocess.run(command, cwd=TOP, capture_output=True, text=True, check=True)
+    loaded = {stage: set(files) for stage, *files in map(str.split, done.stdout.splitlines())}
+    assert list(loaded) == list(IMPORTED)
+    assert loaded["evaluate"] >= {"release/answering/request_path.py", "recommender/slates/diversity.py"}
+    assert [
+        (stage, files - set(IMPORTED[stage])) for stage, files in loaded.items() if files - set(IMPORTED[stage])
+    ] == []
+
+
+def test_a_stage_says_after_its_run_what_it_imported_on_the_way(tmp_path: Path, monkeypatch) -> None:
+    root = write(tmp_path, pipelines__one="", contracts__new="")
+    (root / GRAPH).write_text("stages:\n  one:\n    deps:\n      - pipelines/__init__.py\n      - pipelines/one.py\n")
+    (root / "params.yaml").write_text("{}\n")
+    monkeypatch.chdir(root)
+    loaded: set[str] = set()
+    monkeypatch.setattr(stage_run, "_loaded_code", lambda: loaded)
+    with pytest.raises(SystemExit, match=r"contracts/new\.py under `one`"):
+        stage_run.run_stage("one", Group, lambda _: loaded.add("contracts/new.py"))
 
 
 def test_imports_are_followed_into_functions_and_through_packages(tmp_path: Path) -> None:
@@ -102,6 +131,12 @@ def test_imports_are_followed_into_functions_and_through_packages(tmp_path: Path
         "sources/deep/__init__.py",
         "sources/deep/second.py",
     }
+
+
+def test_an_import_relative_to_its_module_is_refused_for_it_would_not_be_followed(tmp_path: Path) -> None:
+    root = write(tmp_path, contracts__first="", pipelines__one="import ast\nfrom .two import name\n", pipelines__two="")
+    with pytest.raises(WorkspaceError, match=r"one\.py:2 imports relative to itself: `from \.two import name`"):
+        import_closure(root, "pipelines.one")
 
 
 def test_an_import_for_type_checkers_alone_is_none(tmp_path: Path) -> None:
@@ -140,7 +175,8 @@ stages:
   release:
     cmd: python -m pipelines.release
     deps:
-      - data/raw
+      - data/raw # what came in
+      - data/valid
 
 # The end.
 plots:
@@ -156,7 +192,7 @@ def test_the_command_writes_code_after_data_and_leaves_everything_else_as_it_is(
     expected = SMALL_GRAPH.replace(
         "      - contracts\n      - ${ingest.path}\n", "      - ${ingest.path}\n" + code + one
     )
-    expected = expected.replace("deps:\n      - data/raw\n", "deps:\n      - data/raw\n" + code + one + release)
+    expected = expected.replace("      - data/valid\n", "      - data/valid\n" + code + one + release)
     with chdir(root):
         dependencies.main()
         assert GRAPH.read_text() == expected
@@ -170,10 +206,11 @@ def test_a_stage_that_imports_what_dvc_yaml_does_not_name_does_not_run(tmp_path:
     monkeypatch.chdir(root)
     loaded = {"pipelines/__init__.py", "pipelines/one.py"}
     monkeypatch.setattr(stage_run, "_loaded_code", lambda: loaded)
-    stage_run._check_code_is_named("one")
+    stage_run.check_code_is_named("one")
+    stage_run.check_code_is_named("publish")
     loaded.add("contracts/new.py")
     with pytest.raises(WorkspaceError, match=r"name contracts/new\.py under `one`(.|\n)*make dependencies"):
-        stage_run._check_code_is_named("one")
+        stage_run.check_code_is_named("one")
 
 
 def test_what_a_process_has_imported_of_the_working_directory_is_known(monkeypatch) -> None:

@@ -69,6 +69,9 @@ def test_however_it_is_written_it_is_read_alike(params: Path, old: str, new: str
     [
         ("app: movies", "app: Movies!"),
         ("app: movies", "app: true"),
+        ("app: movies", "app: shop#2"),
+        ("app: movies\n", "app: shop\n  two\n"),
+        ("app: movies\n", "app: shop\n\n  two\n"),
         ("app: movies\n", "app: movies\napp: shop\n"),
         ("batch_size: 5000", "batch_size: many"),
         ("batch_size: 5000", "batch_size: 100001"),

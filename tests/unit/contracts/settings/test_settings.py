@@ -12,8 +12,8 @@ from contracts.errors import SettingsError
 from contracts.settings.group import Group
 from contracts.settings.loading import load_groups
 from contracts.settings.ranking import RankingSettings
-from contracts.settings.settings import load_settings
-from contracts.settings.top import Seed
+from contracts.settings.settings import Settings, load_settings
+from contracts.settings.top import NAMES, Seed
 
 PARAMS = Path(__file__).resolve().parents[4] / "params.yaml"
 
@@ -100,6 +100,16 @@ def test_what_a_reader_of_some_groups_does_not_read_cannot_stop_it_and_is_told_t
     path = params_with(tmp_path, key, 10)
     load_groups(RankingParams, path)
     with pytest.raises(SettingsError, match=f"`{key}`"):
+        load_settings(path)
+
+
+def test_the_names_at_the_top_are_those_of_the_settings() -> None:
+    assert tuple(info.alias or key for key, info in Settings.model_fields.items()) == NAMES
+
+
+def test_a_group_that_is_there_is_not_taken_for_another_one_misspelt(tmp_path: Path) -> None:
+    path = params_with(tmp_path, "evaluate", REMOVED)
+    with pytest.raises(SettingsError, match=r"`evaluate` is missing\.\n"):
         load_settings(path)
 
 

@@ -43,7 +43,7 @@ def hours_of(run):
     def hour(moment):
         return moment and (moment - START).total_seconds() / 3600
 
-    return [(phase.share, hour(phase.since), hour(phase.until)) for phase in run.phases]
+    return [(period.share, hour(period.since), hour(period.until)) for period in run.periods]
 
 
 def test_before_the_first_there_is_none():

@@ -11,7 +11,7 @@ from release.canary.statistics import (
     RatioDifference,
     arm_ratio,
     n_in_both,
-    p_value_over_phases,
+    p_value_over_periods,
     ratio_difference,
     sample_ratios,
 )
@@ -28,13 +28,13 @@ def together(*parts):
     return Cells(
         person[order],
         np.concatenate([part.arm for part in parts])[order],
-        np.concatenate([part.phase for part in parts])[order],
+        np.concatenate([part.period for part in parts])[order],
         {name: np.concatenate([part.counts[name] for part in parts])[order] for name in parts[0].counts},
     )
 
 
-def in_phase(part, phase, first_person=0):
-    return replace(part, phase=np.full_like(part.phase, phase), person=part.person + np.uint64(first_person))
+def in_period(part, period, first_person=0):
+    return replace(part, period=np.full_like(part.period, period), person=part.person + np.uint64(first_person))
 
 
 def clicked(arm, n_people, n_clicked):
@@ -76,12 +76,12 @@ def test_where_nothing_was_shown_there_is_no_ratio():
 
 
 def test_arms_that_were_never_seen_at_one_share_are_not_compared():
-    apart = together(clicked(PRODUCTION, 5, 1), in_phase(clicked(CANARY, 5, 1), 1, 100))
+    apart = together(clicked(PRODUCTION, 5, 1), in_period(clicked(CANARY, 5, 1), 1, 100))
     assert ratio_difference(apart, CLICKS) is None
 
 
 def test_a_difference_is_that_of_two_shares():
-    both = together(clicked(PRODUCTION, 1000, 300), in_phase(clicked(CANARY, 400, 100), 0, 5000))
+    both = together(clicked(PRODUCTION, 1000, 300), in_period(clicked(CANARY, 400, 100), 0, 5000))
     found = ratio_difference(both, CLICKS)
     assert found.value == pytest.approx(0.25 - 0.30)
     # The canary's variance is floored by production's, which is the larger here.
@@ -90,14 +90,14 @@ def test_a_difference_is_that_of_two_shares():
 
 
 def test_what_is_kept_of_production_is_weighed():
-    both = together(clicked(PRODUCTION, 1000, 300), in_phase(clicked(CANARY, 400, 160), 0, 5000))
+    both = together(clicked(PRODUCTION, 1000, 300), in_period(clicked(CANARY, 400, 160), 0, 5000))
     found = ratio_difference(both, CLICKS, weight=0.9)
     assert found.value == pytest.approx(0.40 - 0.9 * 0.30)
     assert found.error == pytest.approx(sqrt(0.4 * 0.6 / 400 + 0.81 * 0.3 * 0.7 / 1000))
 
 
 def test_a_canary_with_no_click_at_all_is_not_certain():
-    both = together(clicked(PRODUCTION, 9000, 18), in_phase(clicked(CANARY, 500, 0), 0, 20_000))
+    both = together(clicked(PRODUCTION, 9000, 18), in_period(clicked(CANARY, 500, 0), 0, 20_000))
     assert ratio_difference(both, CLICKS).error > sqrt(0.002 * 0.998 / 500)
 
 
@@ -105,9 +105,9 @@ def test_what_changed_with_time_is_no_effect_of_the_candidate():
     # Both arms are clicked at 10% first and at 30% later; the canary's share is 10% first and 90% later.
     both = together(
         clicked(PRODUCTION, 900, 90),
-        in_phase(clicked(CANARY, 100, 10), 0, 10_000),
-        in_phase(clicked(PRODUCTION, 100, 30), 1, 20_000),
-        in_phase(clicked(CANARY, 900, 270), 1, 30_000),
+        in_period(clicked(CANARY, 100, 10), 0, 10_000),
+        in_period(clicked(PRODUCTION, 100, 30), 1, 20_000),
+        in_period(clicked(CANARY, 900, 270), 1, 30_000),
     )
     pooled = arm_ratio(both, CANARY, CLICKS).mean - arm_ratio(both, PRODUCTION, CLICKS).mean
     assert pooled == pytest.approx(0.28 - 0.12)
@@ -115,14 +115,14 @@ def test_what_changed_with_time_is_no_effect_of_the_candidate():
 
 
 def test_people_who_come_back_at_another_share_are_one_person_each():
-    first = together(clicked(PRODUCTION, 400, 100), in_phase(clicked(CANARY, 400, 100), 0, 1000))
-    again = together(first, in_phase(first, 1))
-    others = together(first, in_phase(first, 1, 5000))
+    first = together(clicked(PRODUCTION, 400, 100), in_period(clicked(CANARY, 400, 100), 0, 1000))
+    again = together(first, in_period(first, 1))
+    others = together(first, in_period(first, 1, 5000))
     assert ratio_difference(again, CLICKS).error == pytest.approx(sqrt(2) * ratio_difference(others, CLICKS).error)
 
 
 def test_people_who_were_in_either_arm_are_told():
-    both = together(clicked(PRODUCTION, 10, 1), in_phase(clicked(CANARY, 4, 1), 1, 7))
+    both = together(clicked(PRODUCTION, 10, 1), in_period(clicked(CANARY, 4, 1), 1, 7))
     assert n_in_both(both) == 3
 
 
@@ -172,7 +172,7 @@ def test_a_p_value_for_every_look_is_a_probability(n_production, n_canary, share
 
 
 def test_each_share_has_its_own_expectation():
-    both = together(cells([0] * 900 + [1] * 100), in_phase(cells([0] * 500 + [1] * 500), 1, 300))
+    both = together(cells([0] * 900 + [1] * 100), in_period(cells([0] * 500 + [1] * 500), 1, 300))
     first, second = sample_ratios(both, [0.1, 0.5])
     assert (first.p_once, second.p_once) == (1.0, 1.0)
     # As if the share had been the last one all along: people would seem lost.
@@ -180,11 +180,11 @@ def test_each_share_has_its_own_expectation():
 
 
 @given(st.lists(st.floats(0, 1), max_size=20))
-def test_several_phases_have_one_p_value_that_is_never_below_any_of_theirs(p_values):
-    assert p_value_over_phases(p_values) >= min([1.0, *p_values])
+def test_several_periods_have_one_p_value_that_is_never_below_any_of_theirs(p_values):
+    assert p_value_over_periods(p_values) >= min([1.0, *p_values])
 
 
-def test_a_later_phase_has_to_be_the_more_unlikely():
-    assert isclose(p_value_over_phases([1.0, 0.01]), 0.06)
-    assert isclose(p_value_over_phases([0.01, 1.0]), 0.02)
+def test_a_later_period_has_to_be_the_more_unlikely():
+    assert isclose(p_value_over_periods([1.0, 0.01]), 0.06)
+    assert isclose(p_value_over_periods([0.01, 1.0]), 0.02)
     assert isclose(sum(1 / (n * (n + 1)) for n in range(1, 10_000)), 1, rel_tol=1e-3)

@@ -96,7 +96,7 @@ def test_a_visitor_without_an_account_is_known_by_the_session():
     assert len(sums.cells().person) == 3
 
 
-def test_a_phase_begins_once_servers_took_up_the_share_and_ends_with_the_next_change():
+def test_a_period_begins_once_servers_took_up_the_share_and_ends_with_the_next_change():
     change = START + timedelta(hours=1)
     sums = CanarySums(run_of(0.3, 0.5))
     moments = [
@@ -109,7 +109,7 @@ def test_a_phase_begins_once_servers_took_up_the_share_and_ends_with_the_next_ch
     ]
     for moment in moments:
         count(sums, [impression(f"r{moment}", user_id=f"u{moment}")], moment)
-    assert sorted(sums.cells().phase.tolist()) == [0, 0, 1]
+    assert sorted(sums.cells().period.tolist()) == [0, 0, 1]
     assert sums.left_out["outside the time compared"] == 3
     assert timedelta() < SETTLING < timedelta(minutes=1)
 
@@ -118,7 +118,7 @@ def test_a_click_counts_where_its_slate_was_shown_also_after_the_share_changed()
     sums = count(CanarySums(run_of(0.3, 0.5)), [impression("a")])
     count(sums, [click("a")], settled_ms(START + timedelta(hours=1)))
     cells = sums.cells()
-    assert (cells.phase.tolist(), cells.counts["clicks"].tolist()) == ([0], [1])
+    assert (cells.period.tolist(), cells.counts["clicks"].tolist()) == ([0], [1])
 
 
 def test_rows_of_one_person_stand_together():
@@ -136,4 +136,4 @@ def test_changes_of_the_share_made_meanwhile_are_taken_up():
     sums = count(CanarySums(run_of(0.3)), [impression("a")])
     sums.follow(run_of(0.3, 0.5))
     count(sums, [impression("b")], settled_ms(START + timedelta(hours=1)))
-    assert sorted(sums.cells().phase.tolist()) == [0, 1]
+    assert sorted(sums.cells().period.tolist()) == [0, 1]
