@@ -23,7 +23,9 @@ class PromotionSettings(Group):
     max_popularity_share_gain: places more, as a share of all, that the most popular items may take.
     parity_sample: people, and items, whose values are read online and offline; min_parity_requests: answers of the
     release that the last `slate parity` must have computed again, 0 asks for none; max_parity_share: of the values in
-    them, those that may be at fault; max_p99_ms: of the request path.
+    them, those that may be at fault; max_p99_ratio: the 99th percentile of the
+    time its answers take, over that of the release in production, at the lower end of the 95% interval; max_p99_ms:
+    that time itself, on this machine; null asks for none.
     max_age_days: of the end of its data, by the release's clock (release/gates/data_gates.py); drift: of its data
     against that of the release in production.
     allowed_requesters: who may promote, `cli:<user of the machine>` or `token:<sha256 of a token>`; none: everybody.
@@ -43,7 +45,8 @@ class PromotionSettings(Group):
     parity_sample: int = Field(ge=1, le=100_000)
     min_parity_requests: int = Field(ge=0)
     max_parity_share: float = Field(ge=0, le=1)
-    max_p99_ms: float = Field(gt=0)
+    max_p99_ratio: float = Field(ge=1)
+    max_p99_ms: float | None = Field(gt=0)
     max_age_days: float = Field(gt=0)
     drift: DriftSettings
     canary: CanarySettings

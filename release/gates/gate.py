@@ -36,6 +36,8 @@ GATES = (
 class Gate:
     """One answer; the sentence is for people.
 
+    judged: False where the question could not be asked, which keeps nobody out and is no pass either.
+
     value and threshold are None where the gate is a plain yes or no; low, high: the 95% interval of the value; n: how
     many people, answers or keys it is of.
     """
@@ -48,9 +50,17 @@ class Gate:
     low: float | None = None
     high: float | None = None
     n: int | None = None
+    judged: bool = True
+
+    @classmethod
+    def not_judged(cls, name: str, why: str, **figures: Any) -> Gate:
+        """A gate that keeps nobody out, because its question cannot be asked; why: a sentence."""
+        return cls(name, passed=True, sentence=f"Not judged: {why}", judged=False, **figures)
 
     @property
     def verdict(self) -> str:
+        if not self.judged:
+            return "not judged"
         return "passed" if self.passed else "failed"
 
     @property

@@ -9,6 +9,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 
+import numpy as np
+
 from contracts.clock import Clock, WallClock
 from contracts.errors import ArtefactError, StoreError, StoreUnavailable
 from contracts.settings.promotion import PromotionSettings
@@ -21,9 +23,10 @@ from release.bundle.open_bundle import OpenBundle
 from release.evaluation.summary import Bootstrap
 from release.gates.data_gates import DataGates
 from release.gates.gate import Gate
-from release.gates.latency import Timer, measure_latency
+from release.gates.latency import Calls, Latency, Timer, compare_latency, measure_latency
 from release.gates.quality_gates import QualityGates
 from release.gates.release_candidate import ReleaseCandidate
+from release.golden.golden_queries import GoldenQueries
 from release.parity.parity_result import load_last_parity
 from release.parity.store_parity import ParitySample, check_store_parity
 from release.registry.state import Stage
@@ -51,7 +54,7 @@ def _soundness(candidate: ReleaseCandidate, settings: Settings, timer: Timer) ->
     yield _golden(candidate)
     yield _validation(candidate.bundle)
     yield _index_recall(candidate.release, settings.index.min_recall)
-    yield _latency(candidate, settings.promotion.max_p99_ms, timer)
+    yield _latency(candidate, settings, timer)
     yield _parity(candidate, settings.promotion.parity_sample)
 
 
@@ -101,16 +104,54 @@ def _index_recall(release: Release, least: float) -> Gate:
     return Gate("index_recall", index.recall >= least, sentence, index.recall, least)
 
 
-def _latency(candidate: ReleaseCandidate, most_ms: float, timer: Timer) -> Gate:
+def _latency(candidate: ReleaseCandidate, settings: Settings, timer: Timer) -> Gate:
+    """Against a bound in milliseconds and against the release in production, as far as there are such."""
+    bound_ms = settings.promotion.max_p99_ms
     try:
-        latency = measure_latency(candidate.golden.calls(), timer, most_ms)
+        calls = candidate.golden.calls()
+        if bound_ms is not None or candidate.champion is None:
+            latency = measure_latency(calls, timer, bound_ms)
+            if bound_ms is not None and latency.p99_ms > bound_ms:
+                return _above_bound(latency, bound_ms)
+            if candidate.champion is None:
+                return _nothing_to_compare_with(latency, bound_ms)
     except ArtefactError as error:
         return Gate("latency", passed=False, sentence=error.problem)
+    return _latency_against(candidate.champion, calls, settings, timer)
+
+
+def _above_bound(latency: Latency, bound_ms: float) -> Gate:
+    sentence = f"{_slowest(latency)}, and {bound_ms:g} ms are allowed (promotion.max_p99_ms)."
+    return Gate("latency", False, sentence, latency.p99_ms, bound_ms, n=latency.n_answers)
+
+
+def _nothing_to_compare_with(latency: Latency, bound_ms: float | None) -> Gate:
+    why = f"nothing is in production to compare with. {_slowest(latency)}, half of them {latency.median_ms:.1f} ms."
+    if bound_ms is None:
+        return Gate.not_judged("latency", why, value=latency.p99_ms, n=latency.n_answers)
+    sentence = f"{_slowest(latency)}; {bound_ms:g} ms are allowed."
+    return Gate("latency", True, sentence, latency.p99_ms, bound_ms, n=latency.n_answers)
+
+
+def _latency_against(champion: OpenBundle, calls: Calls, settings: Settings, timer: Timer) -> Gate:
+    most, rng = settings.promotion.max_p99_ratio, np.random.default_rng(settings.seed)
+    try:
+        compared = compare_latency(calls, GoldenQueries.load(champion.release).calls(), timer, most, rng)
+    except ArtefactError as error:
+        return Gate.not_judged("latency", f"the release in production cannot be timed. {error.problem}")
+    ours, theirs = compared.ours, compared.theirs
     sentence = (
-        f"Of {latency.n_answers} answers to the golden queries in this process, without store and network, 99% took at "
-        f"most {latency.p99_ms:.1f} ms and half {latency.median_ms:.1f} ms; {most_ms:g} ms is allowed for the first."
+        f"{_slowest(ours)}, those of the release in production {theirs.p99_ms:.1f} ms: {compared.ratio:.2f} times as "
+        f"long. The lower end of the 95% interval is {compared.low:.2f}, and may be {most:.2f} at most."
     )
-    return Gate("latency", latency.p99_ms <= most_ms, sentence, latency.p99_ms, most_ms, n=latency.n_answers)
+    return Gate(
+        "latency", compared.low <= most, sentence, compared.ratio, most, compared.low, compared.high, ours.n_answers
+    )
+
+
+def _slowest(latency: Latency) -> str:
+    where = "in this process, without store and network"
+    return f"99% of {latency.n_answers} answers {where}, took {latency.p99_ms:.1f} ms at most"
 
 
 def _parity(candidate: ReleaseCandidate, n_sampled: int) -> Gate:

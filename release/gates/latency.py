@@ -1,9 +1,14 @@
-"""How long the request path takes on a release's golden queries, in this process: without network and store."""
+"""How long the request path takes on golden queries, in this process: without network and store.
+
+Milliseconds say more of the machine than of the release. So a release is compared with the one in production: both
+answer in turns, and what the machine does beside that meets both.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Any, Final
 
 import numpy as np
@@ -12,10 +17,14 @@ from contracts.errors import ArtefactError
 from release.bundle.manifest import REBUILD
 
 Timer = Callable[[], float]
+Calls = Sequence[Callable[[], Any]]
+Seconds = np.ndarray[Any, np.dtype[np.float64]]
 
 # Of so many, two are slower than the 99th percentile; of much fewer it would be the slowest one.
 MIN_ANSWERS: Final = 240
 MOST_TIMES: Final = 3
+N_BLOCKS: Final = 10  # stretches of time; a busy moment is in one or two of them, and most resamples have it not
+N_RESAMPLES: Final = 1000
 
 
 @dataclass(frozen=True)
@@ -26,30 +35,102 @@ class Latency:
     median_ms: float
     p99_ms: float
 
+    @classmethod
+    def of(cls, taken: Seconds) -> Latency:
+        return cls(len(taken), float(np.median(taken)) * 1000, _p99(taken) * 1000)
 
-def measure_latency(calls: Sequence[Callable[[], Any]], timer: Timer, most_ms: float) -> Latency:
+
+@dataclass(frozen=True)
+class LatencyRatio:
+    """p99 of one release over that of another; low, high: its 95% interval."""
+
+    ours: Latency
+    theirs: Latency
+    ratio: float
+    low: float
+    high: float
+
+
+def measure_latency(calls: Calls, timer: Timer, most_ms: float | None = None) -> Latency:
     """Answer every query once to warm up, and then all of them in rounds until there are MIN_ANSWERS.
 
     Where p99 is above most_ms, do it again, at most MOST_TIMES in all, and give the quickest: what else runs on a
     machine comes and goes, a slow release stays slow. timer: seconds, like `time.perf_counter`.
     Raises ArtefactError when there is nothing to answer.
     """
+    _warm_up(calls)
+    quickest = Latency.of(_seconds_taken(calls, timer))
+    for _ in range(MOST_TIMES - 1):
+        if most_ms is None or quickest.p99_ms <= most_ms:
+            break
+        quickest = min(quickest, Latency.of(_seconds_taken(calls, timer)), key=lambda latency: latency.p99_ms)
+    return quickest
+
+
+def compare_latency(ours: Calls, theirs: Calls, timer: Timer, most: float, rng: np.random.Generator) -> LatencyRatio:
+    """Let two releases answer in turns, each its own queries, as `measure_latency` would; compare their p99.
+
+    The interval comes from resampling stretches of time, the same ones of both. Where its lower end is above most, do
+    it again, at most MOST_TIMES in all, and give the lowest: by chance one release has all of a busy moment.
+    Raises ArtefactError when one of them has nothing to answer.
+    """
+    _warm_up(ours)
+    _warm_up(theirs)
+    lowest = _compare(ours, theirs, timer, rng)
+    for _ in range(MOST_TIMES - 1):
+        if lowest.low <= most:
+            break
+        lowest = min(lowest, _compare(ours, theirs, timer, rng), key=lambda compared: compared.low)
+    return lowest
+
+
+def _warm_up(calls: Calls) -> None:
     if not calls:
         raise ArtefactError("The release has no golden queries to time.", REBUILD)
     for call in calls:
         call()
-    quickest = _measure(calls, timer)
-    for _ in range(MOST_TIMES - 1):
-        if quickest.p99_ms <= most_ms:
-            break
-        quickest = min(quickest, _measure(calls, timer), key=lambda latency: latency.p99_ms)
-    return quickest
 
 
-def _measure(calls: Sequence[Callable[[], Any]], timer: Timer) -> Latency:
-    n_rounds = -(-MIN_ANSWERS // len(calls))
-    taken = np.array([_timed(call, timer) for _ in range(n_rounds) for call in calls]) * 1000
-    return Latency(len(taken), float(np.median(taken)), float(np.quantile(taken, 0.99, method="higher")))
+def _compare(ours: Calls, theirs: Calls, timer: Timer, rng: np.random.Generator) -> LatencyRatio:
+    our_seconds, their_seconds = _seconds_in_turns(ours, theirs, timer)
+    ratios = _resampled_ratios(our_seconds, their_seconds, rng)
+    low, high = np.quantile(ratios, (0.025, 0.975))
+    ratio = _p99(our_seconds) / _p99(their_seconds)
+    return LatencyRatio(Latency.of(our_seconds), Latency.of(their_seconds), ratio, float(low), float(high))
+
+
+def _seconds_taken(calls: Calls, timer: Timer) -> Seconds:
+    return np.array([_timed(call, timer) for _ in range(_n_rounds(calls)) for call in calls])
+
+
+def _seconds_in_turns(ours: Calls, theirs: Calls, timer: Timer) -> tuple[Seconds, Seconds]:
+    """What each answer took, in the order of time; who is first changes from round to round."""
+    taken: tuple[list[float], list[float]] = ([], [])
+    for number in range(max(_n_rounds(ours), _n_rounds(theirs))):
+        for pair in zip_longest(ours, theirs):
+            for side in (0, 1) if number % 2 == 0 else (1, 0):
+                call = pair[side]
+                if call is not None:
+                    taken[side].append(_timed(call, timer))
+    return np.array(taken[0]), np.array(taken[1])
+
+
+def _resampled_ratios(ours: Seconds, theirs: Seconds, rng: np.random.Generator) -> Seconds:
+    our_blocks, their_blocks = np.array_split(ours, N_BLOCKS), np.array_split(theirs, N_BLOCKS)
+    drawn = rng.integers(N_BLOCKS, size=(N_RESAMPLES, N_BLOCKS))
+    return np.array([_p99_of(our_blocks, blocks) / _p99_of(their_blocks, blocks) for blocks in drawn])
+
+
+def _p99_of(blocks: list[Seconds], drawn: Seconds) -> float:
+    return _p99(np.concatenate([blocks[block] for block in drawn]))
+
+
+def _p99(taken: Seconds) -> float:
+    return float(np.quantile(taken, 0.99, method="higher"))
+
+
+def _n_rounds(calls: Calls) -> int:
+    return -(-MIN_ANSWERS // len(calls))
 
 
 def _timed(call: Callable[[], Any], timer: Timer) -> float:

@@ -32,6 +32,7 @@ from release.gates.data_gates import DataGates
 from release.gates.gate import GATES, Gate
 from release.gates.gates import evaluate_gates
 from release.gates.release_candidate import ReleaseCandidate
+from release.golden.golden_queries import GoldenQueries
 from release.parity.parity_result import FeatureParity, LoggedParity, save_parity
 from release.parity.store_parity import NOBODY
 from release.registry.registry import GENERATION_TAG, RELEASE_TAG, Version
@@ -185,11 +186,54 @@ def test_popular_items_are_no_worse_than_popular_items(base_bundle: Path, tmp_pa
     assert not ask(below)["popular"].passed
 
 
-def test_a_slow_request_path_is_refused_and_the_figure_told(base_bundle: Path) -> None:
-    gates = evaluate_gates(candidate(base_bundle), with_promotion(max_p99_ms=50), ticking(0.051))
-    (slow,) = [gate for gate in gates if gate.name == "latency"]
-    assert (slow.passed, slow.value, slow.threshold) == (False, pytest.approx(51), 50)
-    assert ask(base_bundle, max_p99_ms=50)["latency"].passed
+class TestLatency:
+    def ask(
+        self, bundle: Path, champion: Path | None = None, timer: Callable[[], float] | None = None, **promotion: Any
+    ) -> Gate:
+        gates = evaluate_gates(candidate(bundle, champion), with_promotion(**promotion), timer or ticking())
+        return next(gate for gate in gates if gate.name == "latency")
+
+    def test_a_first_release_is_not_refused_for_a_slow_machine_and_its_figure_is_told(self, base_bundle: Path) -> None:
+        gate = self.ask(base_bundle, timer=ticking(7.0))
+        assert (gate.verdict, gate.passed, gate.value) == ("not judged", True, pytest.approx(7000))
+        assert gate.sentence.startswith("Not judged: nothing is in production to compare with. 99% of 9 answers ")
+
+    def test_a_bound_in_milliseconds_is_kept_where_somebody_set_one(self, base_bundle: Path, same: Path) -> None:
+        slow = self.ask(base_bundle, timer=ticking(0.051), max_p99_ms=50.0)
+        assert (slow.passed, slow.value, slow.threshold) == (False, pytest.approx(51), 50)
+        assert slow.sentence.endswith("took 51.0 ms at most, and 50 ms are allowed (promotion.max_p99_ms).")
+        assert not self.ask(same, base_bundle, ticking(0.051), max_p99_ms=50.0).passed
+        assert self.ask(base_bundle, max_p99_ms=50.0).verdict == "passed"
+
+    def test_the_release_in_production_is_as_slow_on_a_slow_machine(self, base_bundle: Path, same: Path) -> None:
+        gate = self.ask(same, base_bundle, ticking(7.0))
+        assert (gate.verdict, gate.value, gate.low, gate.high) == ("passed", 1.0, 1.0, 1.0)
+
+    def test_a_release_that_takes_three_times_as_long_is_refused_with_both_numbers(
+        self, base_bundle: Path, same: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        challenger = load_manifest(same).release_id
+        clock = {"now": 0.0}
+        answer = GoldenQueries.answer
+
+        def answering(queries: GoldenQueries, golden: Any) -> Any:
+            clock["now"] += 0.003 if queries.release.release_id == challenger else 0.001
+            return answer(queries, golden)
+
+        monkeypatch.setattr(GoldenQueries, "answer", answering)
+        gate = self.ask(same, base_bundle, lambda: clock["now"], max_p99_ratio=2.0)
+        assert (gate.passed, gate.value, gate.threshold) == (False, pytest.approx(3), 2.0)
+        assert gate.sentence.endswith("The lower end of the 95% interval is 3.00, and may be 2.00 at most.")
+
+    def test_a_release_in_production_that_cannot_be_timed_keeps_nobody_out(
+        self, base_bundle: Path, same: Path, tmp_path: Path
+    ) -> None:
+        broken = variant(
+            base_bundle, tmp_path / "broken", change=lambda folder: (folder / "ranking/model.txt").unlink()
+        )
+        gate = self.ask(same, broken)
+        assert (gate.verdict, gate.passed) == ("not judged", True)
+        assert "the release in production cannot be timed. " in gate.sentence
 
 
 class TestParity:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import accumulate, chain, repeat
 
+import numpy as np
 import pytest
 
 from contracts.errors import ArtefactError
-from release.gates.latency import MIN_ANSWERS, measure_latency
+from release.gates.latency import MIN_ANSWERS, MOST_TIMES, LatencyRatio, compare_latency, measure_latency
 
 
 def test_the_first_round_warms_up_and_rounds_go_on_until_there_are_enough() -> None:
     answered: list[int] = []
     calls = [lambda number=number: answered.append(number) for number in range(7)]
-    found = measure_latency(calls, iter(range(10_000)).__next__, 10_000)
+    found = measure_latency(calls, iter(range(10_000)).__next__)
     assert found.n_answers == 245 >= MIN_ANSWERS  # 35 rounds of 7
     assert len(answered) == 7 + 245
     assert answered[:14] == [*range(7), *range(7)]
@@ -42,6 +44,61 @@ def test_a_machine_that_was_busy_is_measured_again_and_a_slow_release_is_slow_ea
     assert len(answered) == 24 + n_measured * MIN_ANSWERS
 
 
+class Release:
+    """Answers as quickly as the made-up machine lets it; kept: which release answered, in order."""
+
+    def __init__(self, machine: Machine, name: str, seconds: float) -> None:
+        self.calls = [lambda: machine.spend(name, seconds)] * 24
+
+
+class Machine:
+    """A clock that answers move. slowness: how many times as long the answer of this number takes."""
+
+    def __init__(self, slowness: Callable[[int], float] = lambda number: 1.0) -> None:
+        self.now = 0.0
+        self.answered: list[str] = []
+        self._slowness = slowness
+
+    def spend(self, name: str, seconds: float) -> None:
+        self.now += seconds * self._slowness(len(self.answered))
+        self.answered.append(name)
+
+    def compare(self, ours: float, theirs: float, most: float) -> LatencyRatio:
+        challenger, champion = Release(self, "challenger", ours), Release(self, "champion", theirs)
+        return compare_latency(challenger.calls, champion.calls, lambda: self.now, most, np.random.default_rng(7))
+
+
+def test_two_releases_answer_in_turns_and_who_is_first_changes() -> None:
+    machine = Machine()
+    found = machine.compare(0.006, 0.004, most=2)
+    assert (found.ratio, found.low, found.high) == (pytest.approx(1.5),) * 3
+    assert (found.ours.p99_ms, found.theirs.p99_ms) == (pytest.approx(6), pytest.approx(4))
+    timed = machine.answered[48:]  # after both were warmed up
+    assert len(timed) == 2 * MIN_ANSWERS
+    assert timed[:48] == ["challenger", "champion"] * 24
+    assert timed[48:96] == ["champion", "challenger"] * 24
+
+
+@pytest.mark.parametrize("slowness", [50.0, 1e6])
+def test_a_machine_that_is_slow_from_beginning_to_end_changes_no_ratio(slowness: float) -> None:
+    assert Machine(lambda _: slowness).compare(0.006, 0.004, most=2).ratio == pytest.approx(1.5)
+
+
+def test_one_busy_moment_that_meets_the_challenger_alone_refuses_nobody() -> None:
+    busy = range(97, 137, 2)  # in the second round the challenger answers second
+    machine = Machine(lambda number: 40.0 if number in busy else 1.0)
+    found = machine.compare(0.004, 0.004, most=2)
+    assert found.ratio == pytest.approx(40)
+    assert found.low == pytest.approx(1)
+    assert len(machine.answered) == 48 + 2 * MIN_ANSWERS  # and it is not measured again for it
+
+
+def test_a_slow_release_is_slow_each_time() -> None:
+    machine = Machine()
+    assert machine.compare(0.012, 0.004, most=2).low == pytest.approx(3)
+    assert len(machine.answered) == 48 + 2 * MIN_ANSWERS * MOST_TIMES
+
+
 def test_nothing_to_answer_is_no_release() -> None:
     with pytest.raises(ArtefactError, match="no golden queries"):
-        measure_latency([], iter(range(9)).__next__, 1)
+        measure_latency([], iter(range(9)).__next__)
