@@ -65,6 +65,7 @@ def _write_report(validation: Validation, folder: Path) -> None:
     write_docs(validation, folder)
     validation.save_quarantine(folder / "quarantine")
     write_json(validation.result, folder / "validation.json")
+    write_json(validation.files, folder / "files.json")
 
 
 if __name__ == "__main__":

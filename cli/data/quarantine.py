@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,6 +14,8 @@ from contracts.errors import WorkspaceError
 
 if TYPE_CHECKING:
     import polars as pl
+
+N_FILES = 10
 
 Rule = Annotated[str, typer.Option("--rule", help="Only rows that break this rule.")]
 NRows = Annotated[int, typer.Option("--rows", min=0, help="Sample rows shown of each reason.")]
@@ -30,6 +33,9 @@ def quarantine(*, rule: Rule = "", rows: NRows = 2, as_json: AsJson = False) -> 
     report = _report_folder()
     result = json.loads((report / "validation.json").read_bytes())
     tables = {name: _table(report, name, result["tables"].get(name, {}), rule, rows) for name in SCHEMAS}
+    files = _files(report)
+    for name, table in tables.items():
+        table["by_file"] = files.get(name, {})
     if rule and not any(rule in table["known_rules"] for table in tables.values()):
         known = sorted({one for table in tables.values() for one in table["known_rules"]})
         raise WorkspaceError(f"No rule of the last validation is called {rule}.", f"Rules: {', '.join(known)}.")
@@ -77,6 +83,12 @@ def _table(report: Path, name: str, counts: dict[str, Any], rule: str, n_rows: i
     }
 
 
+def _files(report: Path) -> dict[str, dict[str, dict[str, int]]]:
+    """By table and file the counts of its rows; none in a report made before they were kept."""
+    path = report / "files.json"
+    return json.loads(path.read_bytes()) if path.is_file() else {}
+
+
 def _sample(rows: pl.DataFrame, n_rows: int) -> pl.DataFrame:
     """So many rows of each reason, so that none hides behind many of another."""
     import polars as pl
@@ -90,9 +102,24 @@ def _print(result: dict[str, Any], report: Path, tables: dict[str, Any]) -> None
         print(f"{name}: {table['quarantined']:,} of {table['rows']:,} rows in quarantine ({share:.2%})")
         for rule, broken in table["by_rule"].items():
             print(f"  {broken['rows']:>9,}  {rule:26}expected that {broken['says']}")
+        if table["by_rule"]:
+            print("             a row that breaks several rules counts at each of them")
+        for line in _file_lines(table["by_file"]):
+            print(f"  {line}")
         for row in table["sample"]:
             print(f"    {_line(row)}")
     print(f"{'passed' if result['success'] else 'failed'}; every row and rule: {report}")
+
+
+def _file_lines(by_file: dict[str, dict[str, int]]) -> Iterator[str]:
+    """Of several files, those with most rows in quarantine."""
+    bad = {file: counts for file, counts in by_file.items() if counts["quarantined"]}
+    for file, counts in list(bad.items())[: N_FILES if len(by_file) > 1 else 0]:
+        repeats = f", {counts['repeated']:,} of them repeat earlier rows" if counts["repeated"] else ""
+        yield f"{counts['quarantined']:>9,}  of {counts['rows']:,} rows of {file}{repeats}"
+    if len(bad) > N_FILES:
+        rest = sum(counts["quarantined"] for counts in list(bad.values())[N_FILES:])
+        yield f"{rest:>9,}  of {len(bad) - N_FILES:,} more files: `--json` lists all"
 
 
 def _line(row: dict[str, Any]) -> str:

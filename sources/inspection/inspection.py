@@ -6,7 +6,7 @@ To find what is wrong, it runs the ingest and the validation themselves, into a 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path, PurePosixPath
@@ -20,7 +20,7 @@ from contracts.settings.validate import ValidateSettings
 from contracts.tables import SCHEMAS, CanonicalTables
 from sources.canonical.ingest_report import IngestReport
 from sources.canonical.origins import Origins
-from sources.canonical.refusals import load_refusals
+from sources.canonical.refusals import NONE_REFUSED, load_refusals
 from sources.canonical.row_text import as_line
 from sources.files.data_files import DataFile, find_files, is_url
 from sources.files.export_reader import write_tables
@@ -30,13 +30,17 @@ from sources.validation.baseline import Baseline
 
 MAX_CHECKED = 1_000_000  # interactions checked by the rules; all of them are read
 STOPS = "This stops the stage `validate`: mend the source, or the bound under `validate` where the data is right."
+N_FILES = 3  # named in a problem
 RATED_AT_MOST = 10.0
 N_RATINGS = 21  # 0 to 10 in halves
 
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing that is wrong. row, column: None where it is the file as a whole; count: of rows like this."""
+    """One thing that is wrong. row, column: None where it is the file as a whole; count: of rows like this.
+
+    by_file: how many of them each file has, the worst first, where there are several files.
+    """
 
     file: str | None
     row: int | None
@@ -44,6 +48,7 @@ class Problem:
     found: str
     next_step: str
     count: int = 1
+    by_file: Mapping[str, int] = field(default_factory=dict)
 
     def __str__(self) -> str:
         where = ", ".join(
@@ -51,8 +56,14 @@ class Problem:
             for part in (self.file, self.row and f"row {self.row}", self.column and f"column {self.column}")
             if part
         )
-        many = f" ({self.count:,} rows)" if self.count > 1 else ""
+        many = f" ({self.count:,} rows{self._files()})" if self.count > 1 else ""
         return f"{where + ': ' if where else ''}{self.found}{many}\n  {self.next_step}"
+
+    def _files(self) -> str:
+        shown = [f"{count:,} in {file}" for file, count in list(self.by_file.items())[:N_FILES]]
+        rest = sum(list(self.by_file.values())[N_FILES:])
+        more = [f"{rest:,} in {len(self.by_file) - N_FILES:,} more"] if rest else []
+        return f": {', '.join(shown + more)}" if len(self.by_file) > 1 else ""
 
 
 @dataclass
@@ -218,7 +229,7 @@ def _with_values(rules: ValidateSettings, values: tuple[float, float] | None) ->
 def _refused(folder: Path) -> Iterator[Problem]:
     rows = load_refusals(folder)
     for (column, reason), group in rows.group_by("column", "reason", maintain_order=True):
-        first = group.row(0, named=True)
+        first, by_file = _worst_first(group)
         yield Problem(
             first["file"],
             first["row"],
@@ -226,22 +237,38 @@ def _refused(folder: Path) -> Iterator[Problem]:
             f"found {first['found']!r}; {reason}",
             "The rows go to quarantine: mend them, or the mapping if they are right.",
             len(group),
+            by_file,
         )
 
 
+def _worst_first(rows: pl.DataFrame) -> tuple[dict[str, Any], dict[str, int]]:
+    """The first row of the file that has most of these rows, and how many each file has."""
+    counts = rows["file"].value_counts().sort("count", "file", descending=[True, False])
+    worst = rows.filter(pl.col("file").eq_missing(counts["file"][0]))
+    return worst.row(0, named=True), dict(counts.drop_nulls().iter_rows())
+
+
 def _broken_rules(tables: CanonicalTables, rules: ValidateSettings, folder: Path, now: datetime) -> Iterator[Problem]:
-    from sources.validation.table_check import REASON, RowFolders  # noqa: PLC0415 - Great Expectations takes seconds to import
+    from sources.validation.failures import REASON  # noqa: PLC0415 - Great Expectations takes seconds to import
+    from sources.validation.table_check import UNREADABLE, RowFolders  # noqa: PLC0415
     from sources.validation.validation import check_tables  # noqa: PLC0415
 
     folders = RowFolders(folder / "valid", folder / "quarantine")
     for empty in (folders.valid, folders.quarantine):
         empty.mkdir()
     rows = {name: getattr(tables, name).lazy() for name in SCHEMAS}
-    validation = check_tables(rows, rules, folders, baseline=Baseline(), now=now, origins=Origins(folder))
-    says = {result.rule.name: result.rule.says for run in validation.runs for result in run.results}
+    # Rows that could not be read count against the bounds, as they will in the stage.
+    refused = load_refusals(folder) if len(tables.interactions) < MAX_CHECKED else NONE_REFUSED
+    validation = check_tables(
+        rows, rules, folders, baseline=Baseline(), now=now, origins=Origins(folder), refused=refused
+    )
     for name, quarantined in validation.quarantine.items():
+        # A rule of one name says something else of each table.
+        says = {result.rule.name: result.rule.says for run in validation.tables[name].runs for result in run.results}
         for (reason,), group in quarantined.group_by(REASON, maintain_order=True):
-            first = group.row(0, named=True)
+            if reason == UNREADABLE:
+                continue  # told with its column already
+            first, by_file = _worst_first(group)
             broken = str(reason).split(", ")
             yield Problem(
                 first["file"],
@@ -250,9 +277,7 @@ def _broken_rules(tables: CanonicalTables, rules: ValidateSettings, folder: Path
                 f"{name} break {reason}: {as_line({column: first[column] for column in SCHEMAS[name]})}",
                 f"Expected that {'; '.join(says[rule] for rule in broken)}. Such rows go to quarantine.",
                 len(group),
+                by_file,
             )
     for failure in validation.failures:
-        advice = (
-            "This stops the stage `validate`: mend the source, or the bound under `validate` where the data is right."
-        )
-        yield Problem(None, None, None, str(failure), advice)
+        yield Problem(None, None, None, str(failure), STOPS)

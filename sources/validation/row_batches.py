@@ -16,6 +16,7 @@ from contracts.tables import SCHEMAS, SORT_KEYS
 BATCH_ROWS = 1_000_000  # some 300 MiB while Great Expectations looks at them
 GROUP_ROWS = 250_000  # of a row group, whatever the batches were, so that equal rows give equal bytes
 POSITION = "row position"  # a table may have a column `position` of its own
+FIRST = "first position"  # of a row that repeats another: where that one stands
 
 
 @contextmanager

@@ -38,6 +38,8 @@ PLACE_REPEATED = "place_repeated"
 READABLE = "readable"
 KEPT = "kept"
 QUARANTINED = "quarantined"
+# The rule whose broken rows repeat others.
+NOT_REPEATED = "not_repeated"
 # A measure of drift is in a column named after the one that it is of, with one of these endings.
 PSI = " psi"
 CATEGORY_SHARE = " category share"
@@ -308,7 +310,7 @@ def _sound(column: str, sound: str) -> Rule:
 
 def _not_repeated(what: str) -> Rule:
     says = f"{what} occurs once (the first is kept)"
-    return _in_set("not_repeated", says, REPEATED, False)
+    return _in_set(NOT_REPEATED, says, REPEATED, False)
 
 
 def _in_time(column: str, now: datetime) -> Rule:

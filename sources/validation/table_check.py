@@ -5,17 +5,28 @@ Rows go from file to file in batches: no table is in memory as a whole.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import polars as pl
 
 from contracts.drift import ColumnDrift
 from contracts.tables import SCHEMAS, SORT_KEYS
-from sources.canonical.origins import ORIGIN, ORIGIN_SCHEMA, Origins
-from sources.canonical.row_text import as_line
-from sources.validation.row_batches import POSITION, batches, row_file
+from sources.canonical.origins import ORIGIN, Origins
+from sources.validation.failures import (
+    DETAIL,
+    N_EXAMPLES,
+    QUARANTINE_COLUMNS,
+    REASON,
+    Concerned,
+    Failure,
+    FileCounts,
+    count_by_file,
+    volume_lines,
+)
+from sources.validation.row_batches import FIRST, POSITION, batches, row_file
 from sources.validation.suite_engine import IN_PROCESS, SuiteEngine
 from sources.validation.suite_run import RuleResult, SuiteRun, merged, run_suite
 from sources.validation.suites import (
@@ -30,29 +41,7 @@ from sources.validation.suites import (
     layout_rules,
 )
 
-REASON = "reason"
-DETAIL = "detail"
-# What a row in quarantine has besides its table's columns: where it was, what could not be read, the rules broken.
-QUARANTINE_COLUMNS = pl.Schema({**ORIGIN_SCHEMA, DETAIL: pl.String(), REASON: pl.String()})
 UNREADABLE = "readable"  # the reason of a row that could not be read: the rule that it breaks
-N_EXAMPLES = 3
-
-
-@dataclass(frozen=True)
-class Failure:
-    """A table-level rule that broke. observed: what was measured; count: the rows it concerns, of n_rows."""
-
-    table: str
-    rule: str
-    says: str
-    observed: str
-    count: int
-    n_rows: int
-    examples: tuple[str, ...]
-
-    def __str__(self) -> str:
-        head = f"{self.table} break rule `{self.rule}`: expected that {self.says}; found {self.observed}"
-        return "\n".join([f"{head} ({self.count:,} of {self.n_rows:,} rows).", *(f"  {row}" for row in self.examples)])
 
 
 @dataclass(frozen=True)
@@ -73,7 +62,7 @@ class RowFolders:
 class TableCheck:
     """What came of one table: n_valid rows and n_quarantined ones, in the files of RowFolders.
 
-    n_unreadable: those in quarantine that never became a row of the table.
+    n_unreadable: those in quarantine that never became a row of the table; files: the counts of each file.
     """
 
     n_valid: int
@@ -81,6 +70,7 @@ class TableCheck:
     runs: tuple[SuiteRun, ...] = ()
     failures: tuple[Failure, ...] = ()
     n_unreadable: int = 0
+    files: Mapping[str, FileCounts] = field(default_factory=dict)
 
     @property
     def n_rows(self) -> int:
@@ -117,8 +107,8 @@ def check_layout(name: str, table: pl.LazyFrame) -> TableCheck:
     if not broken:
         return TableCheck(0, runs=(run,))
     n_rows = table.select(pl.len()).collect().item()
-    rows = _Examples(n_rows, table.head(N_EXAMPLES).collect())
-    return TableCheck(0, runs=(run,), failures=tuple(_failure(name, one, rows, n_rows) for one in broken))
+    rows = Concerned.only(n_rows, table.head(N_EXAMPLES).collect())
+    return TableCheck(0, runs=(run,), failures=tuple(_failure(name, one, rows, n_rows, {}) for one in broken))
 
 
 def check_rows(name: str, table: pl.LazyFrame, check: RowCheck, folders: RowFolders) -> TableCheck:
@@ -134,7 +124,14 @@ def check_rows(name: str, table: pl.LazyFrame, check: RowCheck, folders: RowFold
             broken = rows.with_columns(reasons).filter(reasons.is_not_null())
             quarantined.add(_with_origin(name, broken, check.origins))
         quarantined.add(_refused_rows(name, check.refused))
-    return results.table_check(valid.n_rows, quarantined.n_rows)
+    counted = results.table_check(valid.n_rows, quarantined.n_rows)
+    return replace(counted, files=_file_counts(name, check, folders))
+
+
+def _file_counts(name: str, check: RowCheck, folders: RowFolders) -> Mapping[str, FileCounts]:
+    rows_of = Counter(check.origins.file_counts(name))
+    rows_of.update(dict(check.refused["file"].value_counts().iter_rows()))
+    return count_by_file(rows_of, folders.quarantine_file(name))
 
 
 class _BatchResults:
@@ -144,18 +141,20 @@ class _BatchResults:
         self._name = name
         self._check = check
         self._row_rules = [rule for rule in check.rules if rule.level is Level.ROW]
-        self._examples = {rule.example_column: _Examples() for rule in check.rules if rule.example_column}
+        self._concerned = {rule.example_column: Concerned() for rule in check.rules if rule.example_column}
         self._runs: list[SuiteRun] = []
         self._repeated: list[pl.Series] = []
 
     def reasons(self, rows: pl.DataFrame) -> pl.Series:
         """For each row of a batch the names of the row-level rules it breaks; null where it breaks none."""
-        marked = rows.with_columns(_is_repeated(self._name)).with_columns(**self._check.marks)
+        marked = rows.with_columns(_is_repeated(self._name)).with_columns(_first_alike(), **self._check.marks)
         run = run_suite(self._name, marked, self._row_rules, self._check.engine)
         self._runs.append(replace(run, broken={}))
         self._repeated.append(marked[REPEATED])
-        for column, examples in self._examples.items():
-            examples.add(marked.filter(pl.col(column)), self._name, self._check.origins)
+        for column, concerned in self._concerned.items():
+            rows_of_it = marked.filter(pl.col(column))
+            rows_of_it = rows_of_it if column == REPEATED else rows_of_it.drop(FIRST)
+            concerned.add(rows_of_it, self._name, self._check.origins)
         return _reasons(run)
 
     def table_check(self, n_valid: int, n_quarantined: int) -> TableCheck:
@@ -165,8 +164,9 @@ class _BatchResults:
             return check
         run = merged(self._name, [*self._runs, *self._table_runs()], self._check.rules)
         n_rows = check.n_rows - check.n_unreadable
+        rows_of = self._check.origins.file_counts(self._name)
         failures = [
-            _failure(self._name, broken, self._examples[broken.rule.example_column or ""], n_rows)
+            _failure(self._name, broken, self._concerned[broken.rule.example_column or ""], n_rows, rows_of)
             for broken in _broken_table_rules(run)
         ]
         return check.with_run(run, failures)
@@ -180,9 +180,15 @@ class _BatchResults:
 
 
 def check_outcome(
-    name: str, check: TableCheck, rules: Sequence[Rule], folders: RowFolders, engine: SuiteEngine = IN_PROCESS
+    name: str,
+    check: TableCheck,
+    rules: Sequence[Rule],
+    folders: RowFolders,
+    engine: SuiteEngine = IN_PROCESS,
+    *,
+    baseline_rows: int = 0,
 ) -> TableCheck:
-    """Check the rules about volume and quarantine as well."""
+    """Check the rules about volume and quarantine as well. baseline_rows: how many rows the baseline has."""
     if not rules:
         return check
     n_bad = check.n_quarantined
@@ -195,16 +201,35 @@ def check_outcome(
         }
     )
     run = run_suite(f"{name}: outcome", measured, rules, engine)
-    aside = pl.read_parquet(folders.quarantine_file(name), n_rows=N_EXAMPLES)
-    kept = pl.read_parquet(folders.valid_file(name), n_rows=N_EXAMPLES)
-    examples = {
-        QUARANTINED: _Examples(n_bad, aside),
-        None: _Examples(check.n_rows, pl.concat([aside, kept], how="diagonal").head(N_EXAMPLES)),
-    }
+    too_many = check.n_rows > baseline_rows > 0
     failures = [
-        _failure(name, one, examples[one.rule.example_column], check.n_rows) for one in _broken_table_rules(run)
+        _bad_rows_failure(name, one, check, folders)
+        if one.rule.example_column == QUARANTINED
+        else _volume_failure(name, one, check, folders, too_many=too_many)
+        for one in _broken_table_rules(run)
     ]
     return check.with_run(run, failures)
+
+
+def _bad_rows_failure(name: str, result: RuleResult, check: TableCheck, folders: RowFolders) -> Failure:
+    rows_of = {file: counts.n_rows for file, counts in check.files.items()}
+    return _failure(name, result, Concerned.in_quarantine(folders.quarantine_file(name)), check.n_rows, rows_of)
+
+
+def _volume_failure(
+    name: str, result: RuleResult, check: TableCheck, folders: RowFolders, *, too_many: bool
+) -> Failure:
+    """What is wrong with the number of rows; rows are shown where no file can be named."""
+    is_valid_alone = result.rule.columns == (KEPT,)
+    counts = {file: one.n_rows - is_valid_alone * one.n_quarantined for file, one in check.files.items()}
+    files = volume_lines(counts, too_many=too_many and not is_valid_alone)
+    aside = pl.read_parquet(folders.quarantine_file(name), n_rows=N_EXAMPLES)
+    kept = pl.read_parquet(folders.valid_file(name), n_rows=N_EXAMPLES)
+    rows = Concerned.only(
+        check.n_valid if is_valid_alone else check.n_rows,
+        pl.concat([aside, kept], how="diagonal").head(0 if files else N_EXAMPLES),
+    )
+    return replace(_failure(name, result, rows, check.n_rows, {}), files=files)
 
 
 def check_drift(name: str, check: TableCheck, drifts: Sequence[ColumnDrift], rules: Sequence[Rule]) -> TableCheck:
@@ -220,7 +245,7 @@ def check_drift(name: str, check: TableCheck, drifts: Sequence[ColumnDrift], rul
             result.rule.name,
             result.rule.says,
             result.measured,
-            check.n_rows,
+            check.n_valid,
             check.n_rows,
             tuple(_drift_examples(moved[_drifted_column(result.rule)])),
         )
@@ -245,26 +270,14 @@ def _drift_examples(drift: ColumnDrift) -> Iterator[str]:
         yield drift.reason
 
 
-class _Examples:
-    """How many rows a failure concerns, and the first of them."""
-
-    def __init__(self, count: int = 0, first: pl.DataFrame | None = None) -> None:
-        self.count = count
-        self.first = first
-
-    def add(self, rows: pl.DataFrame, name: str, origins: Origins) -> None:
-        n_known = 0 if self.first is None else len(self.first)
-        self.count += len(rows)
-        if rows.is_empty() or n_known >= N_EXAMPLES:
-            return
-        head = rows.head(N_EXAMPLES - n_known)
-        with_origin = head.hstack(origins.of(name, head[POSITION]))
-        self.first = with_origin if self.first is None else pl.concat([self.first, with_origin])
-
-
 def _is_repeated(name: str) -> pl.Expr:
-    same = (pl.col(key).eq_missing(pl.col(key).shift(1)) for key in SORT_KEYS[name])
-    return ((pl.int_range(pl.len()) > 0) & pl.all_horizontal(same)).alias(REPEATED)
+    # Two rows without an id are not about one person: what is missing repeats nothing.
+    same = (pl.col(key) == pl.col(key).shift(1) for key in SORT_KEYS[name])
+    return pl.all_horizontal(same).fill_null(value=False).alias(REPEATED)
+
+
+def _first_alike() -> pl.Expr:
+    return pl.when(~pl.col(REPEATED)).then(pl.col(POSITION)).forward_fill().alias(FIRST)
 
 
 def _refused_rows(name: str, refused: pl.DataFrame) -> pl.DataFrame:
@@ -298,9 +311,15 @@ def _broken_table_rules(run: SuiteRun) -> list[RuleResult]:
     return [result for result in run.results if result.rule.level is Level.TABLE and not result.passed]
 
 
-def _failure(name: str, result: RuleResult, examples: _Examples, n_rows: int) -> Failure:
+def _failure(name: str, result: RuleResult, concerned: Concerned, n_rows: int, rows_of: Mapping[str, int]) -> Failure:
     rule = result.rule
-    first = pl.DataFrame() if examples.first is None else examples.first
-    shown = first.select(column for column in first.columns if column in SCHEMAS[name] or column in QUARANTINE_COLUMNS)
-    lines = tuple(as_line(row) for row in shown.iter_rows(named=True))
-    return Failure(name, rule.name, rule.says, result.measured, examples.count, n_rows, lines)
+    return Failure(
+        name,
+        rule.name,
+        rule.says,
+        result.measured,
+        concerned.count,
+        n_rows,
+        concerned.examples(name),
+        concerned.files(rows_of),
+    )

@@ -24,6 +24,7 @@ from sources.canonical.origins import NO_ORIGINS, Origins
 from sources.canonical.refusals import NONE_REFUSED
 from sources.canonical.sound_ids import sound_ids
 from sources.validation.baseline import Baseline
+from sources.validation.failures import QUARANTINE_COLUMNS, REASON, Failure
 from sources.validation.profile_build import build_profile
 from sources.validation.row_batches import BATCH_ROWS, parquet_errors
 from sources.validation.suite_engine import IN_PROCESS, SuiteEngine
@@ -47,8 +48,6 @@ from sources.validation.suites import (
     user_rules,
 )
 from sources.validation.table_check import (
-    QUARANTINE_COLUMNS,
-    Failure,
     RowCheck,
     RowFolders,
     TableCheck,
@@ -130,18 +129,28 @@ class Validation:
     def _table_json(self, name: str, check: TableCheck) -> dict[str, Any]:
         return {**_counts_json(check), "profile": write_profile(self.profiles.get(name, {}))}
 
+    @property
+    def files(self) -> dict[str, Any]:
+        """The counts of each file of each table, ready for JSON; no part of the result, which names no file."""
+        return {
+            name: {file: counts.to_json() for file, counts in check.files.items()}
+            for name, check in self.tables.items()
+        }
+
     def save_quarantine(self, folder: Path) -> None:
         """Write `<name>.parquet` for each table."""
         folder.mkdir(parents=True, exist_ok=True)
         for name in self.tables:
             shutil.copyfile(self.folders.quarantine_file(name), folder / f"{name}.parquet")
 
-    def _quarantine_by_rule(self) -> Iterator[str]:
+    def _quarantine_by_reason(self) -> Iterator[str]:
+        """Each row counts once, with all the rules that it breaks, so that the counts add up to the total."""
         for name, check in self.tables.items():
-            broken = [(result.rule.name, result.n_broken) for run in check.runs for result in run.results]
-            counts = ", ".join(f"{rule} {count:,}" for rule, count in broken if count)
-            if counts:
-                yield f"  Rows of {name} in quarantine by rule: {counts}."
+            if check.n_quarantined:
+                reasons = pl.scan_parquet(self.folders.quarantine_file(name)).group_by(REASON).len()
+                counts = reasons.sort("len", REASON, descending=[True, False]).collect(engine="streaming").rows()
+                words = "; ".join(f"{str(reason).replace(', ', ' and ')} {count:,}" for reason, count in counts)
+                yield f"  Of {name}, {check.n_quarantined:,} rows are in quarantine: {words}."
 
     def raise_failures(self, report: Path | None = None) -> None:
         """Raise ValidationFailed when anything stops the run. report: where the bad rows and the result were put."""
@@ -149,7 +158,7 @@ class Validation:
             where = f"The bad rows and every rule's counts are in {report}: `slate quarantine` shows them. "
             normal = "Where it is what you want from now on, `slate baseline accept`. " if self._has_moved else ""
             raise ValidationFailed(
-                "\n".join([*map(str, self.failures), *self._quarantine_by_rule()]),
+                "\n".join([*map(str, self.failures), *self._quarantine_by_reason()]),
                 f"{where if report else ''}{normal}Mend the source, or, where the data is right, the bound under "
                 "`validate` in params.yaml.",
             )
@@ -221,14 +230,19 @@ class _TablesCheck:
         events = self.tables["interactions"]
         people = events.group_by("user_id").len().collect(engine="streaming")
         items = events.select("item_id").unique().collect(engine="streaming")["item_id"]
-        share = people["len"] / people["len"].sum() if len(people) else people["len"].cast(pl.Float64)
-        busiest = people["user_id"].filter(share > self.settings.max_user_share)
+        n_rows = int(people["len"].sum())
+        # Rows without a sound id are nobody's: together they are not one person.
+        known = people.filter(pl.col("user_id").is_in(sound_ids(people["user_id"]).implode())).sort("user_id")
+        busiest = known.filter(
+            pl.col("len") == pl.col("len").max(), pl.col("len") > self.settings.max_user_share * n_rows
+        )
+        share = (known["len"] / max(n_rows, 1)).extend_constant(0.0, 1)
         marks = {
             ITEM_KNOWN: self._is_known("items", items),
             USER_KNOWN: self._is_known("users", people["user_id"]),
             ITEM_ID_SOUND: _is_sound(items),
             USER_ID_SOUND: _is_sound(people["user_id"]),
-            BUSIEST: pl.col("user_id").is_in(busiest.implode(), nulls_equal=True),
+            BUSIEST: pl.col("user_id").is_in(busiest["user_id"].head(1).implode()).fill_null(value=False),
         }
         users_are_known = self.tables["users"].head(1).collect().height > 0
         rules = interaction_rules(self.settings, self.now, users_are_known=users_are_known)
@@ -270,7 +284,8 @@ class _TablesCheck:
             least_rows=least_rows[name],
             baseline_rows=self.baseline.rows.get(name, 0),
         )
-        return check_outcome(name, check, rules, self.folders, self.engine)
+        baseline_rows = self.baseline.rows.get(name, 0)
+        return check_outcome(name, check, rules, self.folders, self.engine, baseline_rows=baseline_rows)
 
     def _with_profiles(self, checks: Mapping[str, TableCheck]) -> Validation:
         profiles = {name: build_profile(pl.scan_parquet(self.folders.valid_file(name))) for name in checks}
@@ -312,6 +327,7 @@ def _with_layout(layout: TableCheck, rest: TableCheck) -> TableCheck:
         (*layout.runs, *rest.runs),
         (*layout.failures, *rest.failures),
         rest.n_unreadable,
+        rest.files,
     )
 
 
