@@ -18,11 +18,25 @@ class EventType(StrEnum):
     RATING = "rating"
     SHARE = "share"
     SIGNUP = "signup"
+    LIKE = "like"
+    SAVE = "save"
+    COMMENT = "comment"
+    RETURN = "return"
 
 
 # An event of these types says that a person wanted an item; the others say what was shown or who came.
 POSITIVE_EVENTS = frozenset(
-    {EventType.VIEW, EventType.CLICK, EventType.ADD_TO_CART, EventType.PURCHASE, EventType.RATING, EventType.SHARE}
+    {
+        EventType.VIEW,
+        EventType.CLICK,
+        EventType.ADD_TO_CART,
+        EventType.PURCHASE,
+        EventType.RATING,
+        EventType.SHARE,
+        EventType.LIKE,
+        EventType.SAVE,
+        EventType.COMMENT,
+    }
 )
 
 # The number of a type where an event is packed. A new type gets the next number; no number is ever used again.
@@ -34,5 +48,8 @@ EVENT_CODES: Final[Mapping[EventType, int]] = {
     EventType.PURCHASE: 4,
     EventType.RATING: 5,
     EventType.SHARE: 6,
+    EventType.LIKE: 7,
+    EventType.SAVE: 8,
+    EventType.COMMENT: 9,
 }
 EVENT_TYPE_OF: Final[Mapping[int, EventType]] = {code: event_type for event_type, code in EVENT_CODES.items()}

@@ -17,6 +17,7 @@ from contracts.events import EVENT_CODES
 from contracts.whole_files import whole_file
 
 UTC_TIME = pl.Datetime("us", "UTC")
+GUEST = "session:"  # before the session_id: the user_id of somebody of whom only a session is known
 MAX_ID_LENGTH = 256  # characters; what is longer is a whole page in the wrong column
 
 INTERACTIONS_SCHEMA = pl.Schema(

@@ -12,3 +12,8 @@ CATEGORIES: Final = "_categories"
 def is_about_the_baseline(rule: str) -> bool:
     """Whether a rule compares with the baseline."""
     return rule == VOLUME or rule.endswith((DRIFT, CATEGORIES))
+
+
+LEAST_PRICE: Final = 0.0
+OLDEST_WORK_YEAR: Final = 1000
+LARGEST_AGE: Final = 120  # years

@@ -45,7 +45,7 @@ def _checked(kind: type[Kind], chosen: Mapping[str, Any], in_file: Mapping[str, 
 
 
 def _describe(problem: Any, kind: type[BaseModel], in_file: Mapping[str, Any]) -> str:
-    location = tuple(str(part) for part in problem["loc"])
+    location = tuple(str(part) for part in problem["loc"] if _is_written(part, problem["loc"], in_file))
     where = ".".join(location) or "(top)"
     match problem["type"]:
         case "extra_forbidden":
@@ -56,10 +56,20 @@ def _describe(problem: Any, kind: type[BaseModel], in_file: Mapping[str, Any]) -
             return f"`{where}` is {problem['input']!r}: {problem['msg']}."
 
 
+def _is_written(part: Any, location: tuple[Any, ...], in_file: Mapping[str, Any]) -> bool:
+    """Whether a part of a place stands in the file; the number of the one mapping that may be a list does not."""
+    if not isinstance(part, int):
+        return True
+    place: Any = in_file
+    for name in location[: location.index(part)]:
+        place = place.get(name) if isinstance(place, Mapping) else None
+    return not isinstance(place, Mapping)
+
+
 def _did_you_mean(location: tuple[str, ...], kind: type[BaseModel]) -> str:
     *groups, name = location
     try:
-        for inner in groups:
+        for inner in (name for name in groups if not name.isdigit()):
             kind = _member(kind, inner)
     except KeyError:
         return ""
@@ -82,7 +92,7 @@ def _names(kind: type[BaseModel]) -> list[str]:
 def _member(kind: type[BaseModel], name: str) -> type[BaseModel]:
     for key, info in kind.model_fields.items():
         if (info.alias or key) == name:
-            # A group that may be left out is a union with None.
+            # A group that may be left out is a union with None, and several are a tuple.
             for member in get_args(info.annotation) or (info.annotation,):
                 if isinstance(member, type) and issubclass(member, BaseModel):
                     return member

@@ -15,16 +15,24 @@ REPORT = "report.json"
 class IngestReport:
     """What came in. rows: by table; files: how many by table; refused: rows that could not be read, by table.
 
-    left_out: interactions by the word of their event type that the mapping leaves out; derived: tables that no file
-    held, and what they were made of; served: what of the rows is served traffic, and of how many days.
+    left_out: interactions by the word of their event type that the mapping leaves out; conditions: rows that `where`
+    and `drop` leave out, by mapping and condition; counts: what else became of rows, in words; derived: tables that no
+    file held, and what they were made of; served: what of the rows is served traffic, and of how many days.
     """
 
     rows: dict[str, int] = field(default_factory=dict)
     files: dict[str, int] = field(default_factory=dict)
     refused: dict[str, int] = field(default_factory=dict)
     left_out: dict[str, int] = field(default_factory=dict)
+    conditions: dict[str, dict[str, int]] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
     derived: dict[str, str] = field(default_factory=dict)
     served: dict[str, int] = field(default_factory=dict)
+
+    def count(self, what: str, n_rows: int) -> None:
+        """Add to a count, unless there is nothing to add."""
+        if n_rows:
+            self.counts[what] = self.counts.get(what, 0) + n_rows
 
     def save(self, folder: Path) -> None:
         """Write the report beside the tables."""
@@ -43,6 +51,11 @@ class IngestReport:
         if self.left_out:
             words = ", ".join(f"{word} {count:,}" for word, count in self.left_out.items())
             yield f"left out, as event_types says: {words}"
+        for where, conditions in self.conditions.items():
+            words = "; ".join(f"{condition} {count:,}" for condition, count in conditions.items())
+            yield f"left out, as the conditions of {where} say: {words}"
+        if self.counts:
+            yield "among the rows read: " + ", ".join(f"{count:,} {what}" for what, count in self.counts.items())
         if self.served:
             words = ", ".join(f"{count:,} {name}" for name, count in self.served.items())
             yield f"of these, served traffic: {words}"

@@ -5,30 +5,45 @@ A row that cannot be read is set aside with file, row, column and reason. An err
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, cast
+from zoneinfo import ZoneInfo
 
 import polars as pl
 from tqdm import tqdm
 
 from contracts.errors import SourceError
-from contracts.settings.files import Files, InteractionFiles, TableFiles
-from contracts.tables import SCHEMAS, write_parquet
+from contracts.events import EventType
+from contracts.settings.files import FROM_FILE_NAME, Files, InteractionFiles, ItemFiles, TableFiles
+from contracts.tables import GUEST, SCHEMAS, write_parquet
 from sources.archives import unpack
 from sources.canonical.canonical import conform
 from sources.canonical.event_sorter import EventSorter
 from sources.canonical.ingest_report import IngestReport
 from sources.canonical.origins import ORIGIN, save_origins
 from sources.canonical.refusals import Refusals, save_refusals
+from sources.canonical.repeats import LatestCells, fold_repeats
+from sources.files.conditions import any_holds, kept_rows
 from sources.files.data_files import DataFile, find_files
 from sources.files.entity_ids import EntityIds
-from sources.files.raw_rows import read_rows
+from sources.files.id_columns import IdColumns
+from sources.files.list_rows import exploded
+from sources.files.raw_rows import RawRows, columns_of, read_rows
 from sources.files.typed_columns import BatchSource, typed
 from sources.traffic.served_traffic import NO_TRAFFIC, ServedTraffic
+
+KEYS: Final = {"items": "item_id", "users": "user_id"}
+ID_COLUMNS: Final = ("user_id", "item_id", "session_id", "request_id")
+# What a file of interactions may say, beside the canonical columns.
+EXPORTED: Final = pl.Schema({**SCHEMAS["interactions"], "quantity": pl.Float64()})
+_BESIDE: Final = BatchSource("items", "", is_first=False)
+DATE_IN_NAME: Final = re.compile(r"(?<!\d)(\d{4})-?(\d{2})-?(\d{2})(?!\d)")
 
 
 def write_tables(files: Files, root: str, folder: Path, traffic: ServedTraffic = NO_TRAFFIC) -> IngestReport:
@@ -58,14 +73,14 @@ class _ExportReader:
         self._refusals = Refusals()
         self._ids = EntityIds()
         self._report = IngestReport()
+        items = files.items
+        self._items_beside = LatestCells() if items is not None and items.from_ == "interactions" else None
 
     def interactions(self) -> None:
-        settings = self._files.interactions
         with closing(EventSorter(self._folder / "unsorted.part")) as sorter:
-            for file, batch in self._batches("interactions", settings):
-                events = self._with_event_types(batch, settings)
-                self._ids.add(events)
-                sorter.add(events, file.name)
+            for place, settings in enumerate(self._files.interactions):
+                where = "interactions" if len(self._files.interactions) == 1 else f"interactions.{place}"
+                self._read_interactions(settings, where, sorter)
             if not sorter.n_rows:
                 raise SourceError(
                     f"Of {self._report.files['interactions']:,} file(s) no row is left as an interaction"
@@ -78,22 +93,86 @@ class _ExportReader:
             sorter.write(self._folder)
             self._report.rows["interactions"] = sorter.n_rows
 
+    def _read_interactions(self, settings: InteractionFiles, where: str, sorter: EventSorter) -> None:
+        beside = _mapped_columns(self._files.items) if self._items_beside and self._files.items else {}
+        for file, raw, is_first in self._raw_batches(where, settings, optional=frozenset(beside.values())):
+            batch = BatchSource("interactions", file.name, is_first)
+            rows = typed(raw, _mapped_columns(settings), EXPORTED, settings, batch, self._refusals)
+            events = self._as_events(rows, raw, file, settings)
+            self._ids.add(events)
+            if self._items_beside is not None:
+                self._items_beside.add(self._described(events, raw, beside, settings))
+            sorter.add(events, file.name)
+
+    def _as_events(self, rows: pl.DataFrame, raw: RawRows, file: DataFile, settings: InteractionFiles) -> pl.DataFrame:
+        """The rows of a batch as interactions, with `row`."""
+        returned = raw.rows.filter(any_holds(settings.returns, raw.table, settings))
+        timed = rows if settings.event_ts is None else rows.with_columns(event_ts=pl.lit(_time_of(file, settings)))
+        events = self._with_event_types(timed, settings)
+        is_return = pl.col("row").is_in(returned.implode())
+        typed_events = events.with_columns(
+            event_type=pl.when(is_return).then(pl.lit(str(EventType.RETURN))).otherwise("event_type")
+        )
+        n_returns = int(typed_events.select((pl.col("event_type") == str(EventType.RETURN)).sum()).item())
+        self._report.count("returns", n_returns)
+        return self._with_guests(_with_cost(typed_events), settings)
+
+    def _with_guests(self, events: pl.DataFrame, settings: InteractionFiles) -> pl.DataFrame:
+        """Rows of nobody known belong to the guest of their session, where the mapping says so."""
+        if settings.anonymous is None:
+            return events
+        is_guest = pl.col("user_id").is_null() & pl.col("session_id").is_not_null()
+        self._report.count("guests' rows", int(events.select(is_guest.sum()).item()))
+        return events.with_columns(user_id=pl.when(is_guest).then(GUEST + pl.col("session_id")).otherwise("user_id"))
+
+    def _described(
+        self, events: pl.DataFrame, raw: RawRows, beside: Mapping[str, str], settings: InteractionFiles
+    ) -> pl.DataFrame:
+        """What rows of interactions say of their items: item_id, event_ts, and the mapped columns that are there."""
+        there = {ours: theirs for ours, theirs in beside.items() if theirs in raw.table.columns}
+        unread = Refusals()  # a cell that is no price says nothing of the item; its event counts all the same
+        said = typed(raw, there, SCHEMAS["items"], self._items_written_like(settings), _BESIDE, unread)
+        rows = events.select("item_id", "event_ts", "row")
+        return rows.join(said, on="row", how="inner", maintain_order="left").drop("row")
+
+    def _items_written_like(self, settings: InteractionFiles) -> ItemFiles:
+        """The settings of items that stand in the files of interactions."""
+        items = cast("ItemFiles", self._files.items)
+        return items.model_copy(update={name: getattr(settings, name) for name in TableFiles.model_fields})
+
     def entities(self, name: str) -> None:
-        """Read `items` or `users`, or make them of the ids in the interactions."""
+        """Read `items` or `users`, or make them of the interactions."""
         settings: TableFiles | None = getattr(self._files, name)
-        if settings is None:
+        if name == "items" and self._items_beside is not None:
+            described = self._ids.items().select("item_id").join(self._items_beside.table(), on="item_id", how="left")
+            table = conform(_with_titles(described), name)
+            columns = ", ".join(column for column in described.columns if column != "item_id")
+            self._report.derived[name] = f"derived from the interactions: the latest {columns} that is not empty"
+        elif settings is None:
             table = conform(self._ids.items() if name == "items" else self._ids.users(), name)
             self._report.derived[name] = "derived from the interactions: ids alone"
         else:
-            read = [rows.with_columns(file=pl.lit(file.name)) for file, rows in self._batches(name, settings)]
-            whole = pl.concat(read) if read else pl.DataFrame(schema={"file": pl.String, "row": pl.Int64})
-            named = conform(_with_titles(whole) if name == "items" else whole, name)
-            if name == "users":
-                named = self._traffic.with_new_people(named)
-            save_origins(named.select(ORIGIN), self._folder, name)
-            table = named.drop(ORIGIN)
+            table = self._read_entities(name, settings)
         write_parquet(table, self._folder / f"{name}.parquet")
         self._report.rows[name] = len(table)
+
+    def _read_entities(self, name: str, settings: TableFiles) -> pl.DataFrame:
+        read = [rows.with_columns(file=pl.lit(file.name)) for file, rows in self._batches(name, settings)]
+        whole = pl.concat(read) if read else pl.DataFrame(schema={"file": pl.String, "row": pl.Int64})
+        folded = fold_repeats(whole, KEYS[name])
+        self._report.count(f"{name} that repeat an id", len(whole) - len(folded))
+        named = conform(_with_titles(folded) if name == "items" else folded, name)
+        if name == "users":
+            named = self._traffic.with_new_people(self._with_guests_among(named))
+        save_origins(named.select(ORIGIN), self._folder, name)
+        return named.drop(ORIGIN)
+
+    def _with_guests_among(self, users: pl.DataFrame) -> pl.DataFrame:
+        """The people of a file, and the guests of the interactions, whom no file of people knows."""
+        if users.is_empty() or all(settings.anonymous is None for settings in self._files.interactions):
+            return users
+        guests = self._ids.users().filter(pl.col("user_id").str.starts_with(GUEST))
+        return conform(pl.concat([users, guests.join(users, on="user_id", how="anti")], how="diagonal"), "users")
 
     def impressions(self) -> None:
         """Read `impressions`, where a file or the traffic has any."""
@@ -117,22 +196,38 @@ class _ExportReader:
 
     def _batches(self, name: str, settings: TableFiles) -> Iterator[tuple[DataFile, pl.DataFrame]]:
         """Each batch of a table's files in canonical columns and types, with `row`."""
-        columns = _mapped_columns(settings)
+        for file, raw, is_first in self._raw_batches(name, settings):
+            batch = BatchSource(name, file.name, is_first)
+            yield file, typed(raw, _mapped_columns(settings), SCHEMAS[name], settings, batch, self._refusals)
+
+    def _raw_batches(
+        self, where: str, settings: TableFiles, optional: frozenset[str] = frozenset()
+    ) -> Iterator[tuple[DataFile, RawRows, bool]]:
+        """Each batch of the rows that a mapping reads, as text, and whether it is its file's first.
+
+        where: the mapping's place under ingest.files; optional: columns of the export that are read where they are.
+        """
+        name, columns = where.split(".", maxsplit=1)[0], _mapped_columns(settings)
+        needed = dict.fromkeys([*columns.values(), *settings.tested_columns, *settings.explode])
+        ids = [theirs for ours, theirs in columns.items() if ours in ID_COLUMNS]
         files = find_files(self._root, settings.path)
-        self._report.files[name] = len(files)
+        self._report.files[name] = self._report.files.get(name, 0) + len(files)
+        left_out: Counter[str] = Counter(self._report.conditions.get(where, {}))
         present: set[str] = set()
         for file in tqdm(files, desc=name, unit="file", disable=None):
-            is_first = True
-            for raw in read_rows(file, settings, list(dict.fromkeys(columns.values()))):
-                batch = BatchSource(name, file.name, is_first)
+            texts = IdColumns(file.name, ids, settings.whole_ids)
+            wanted = [*needed, *sorted(optional & columns_of(file, settings) - set(needed))] if optional else [*needed]
+            for position, raw in enumerate(read_rows(file, settings, wanted)):
                 present |= set(raw.table.columns) - raw.absent
-                yield file, typed(raw, columns, SCHEMAS[name], settings, batch, self._refusals)
-                is_first = False
-        missing = [source for source in columns.values() if source not in present]
+                rows = exploded(raw, settings.explode, file.name)
+                yield file, kept_rows(texts.as_texts(rows), settings, left_out), position == 0
+        if left_out:
+            self._report.conditions[where] = dict(sorted(left_out.items()))
+        missing = [source for source in needed if source not in present]
         if missing:
             raise SourceError(
                 f"None of the {len(files):,} file(s) of {name} has `{missing[0]}`.",
-                f"Mend the column mapping under ingest.files.{name} in params.yaml.",
+                f"Mend the column mapping under ingest.files.{where} in params.yaml.",
             )
 
     def _with_event_types(self, batch: pl.DataFrame, settings: InteractionFiles) -> pl.DataFrame:
@@ -149,6 +244,29 @@ class _ExportReader:
 
 def _mapped_columns(settings: Any) -> Mapping[str, str]:
     return {ours: theirs for ours, theirs in settings.columns.model_dump().items() if theirs is not None}
+
+
+def _with_cost(events: pl.DataFrame) -> pl.DataFrame:
+    """The value of a row with a quantity: the price of one, times how many, whichever way they went."""
+    if "quantity" not in events.columns:
+        return events
+    return events.with_columns(value=pl.col("value") * pl.col("quantity").abs()).drop("quantity")
+
+
+def _time_of(file: DataFile, settings: InteractionFiles) -> datetime:
+    """The time of every row of a file whose rows say none."""
+    zone = ZoneInfo(settings.time_zone or "UTC")
+    if isinstance(settings.event_ts, datetime):
+        moment = settings.event_ts
+        return (moment if moment.tzinfo else moment.replace(tzinfo=zone)).astimezone(UTC)
+    try:
+        year, month, day = map(int, DATE_IN_NAME.findall(file.name)[0])
+        return datetime(year, month, day, tzinfo=zone).astimezone(UTC)
+    except (IndexError, ValueError) as error:
+        raise SourceError(
+            f"{file.name} has no date in its name, such as 2024-01-31 or 20240131.",
+            f"Rename it, or set `event_ts` under ingest.files.interactions to a moment instead of `{FROM_FILE_NAME}`.",
+        ) from error
 
 
 def _with_titles(items: pl.DataFrame) -> pl.DataFrame:

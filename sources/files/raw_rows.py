@@ -1,4 +1,4 @@
-"""The rows of one data file, as text and in batches: CSV, TSV, JSON lines, Parquet.
+"""The rows of one data file, as text and in batches: CSV, TSV, JSON lines, Parquet, Excel.
 
 Rows are numbered as a spreadsheet shows them: from 1, the line of column names included. Memory stays flat.
 """
@@ -10,7 +10,7 @@ import difflib
 import io
 import json
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -33,6 +33,7 @@ SEPARATORS = (",", ";", "\t", "|")
 LINE = "line"
 UUID_BYTES = 16
 NEVER = "\x01"  # never occurs in JSON, so that a line is one field
+LONG_NUMBER = r"[:\[,]\s*-?\d{18,}"  # may not fit into 64 bits
 
 Ragged = tuple[int, int, int, str]
 
@@ -59,11 +60,12 @@ def read_rows(file: DataFile, settings: TableFiles, columns: Sequence[str]) -> I
     kind = settings.format or file.format
     if kind is None:
         raise SourceError(
-            f"{file.name} has no ending that names a format.", "Set `format` beside its path: csv, tsv, jsonl, parquet."
+            f"{file.name} has no ending that names a format.",
+            "Set `format` beside its path: csv, tsv, jsonl, parquet, excel.",
         )
     named = {name: value for name, value in file.partitions.items() if name in columns}
     inside = [name for name in columns if name not in named]
-    readers = {"csv": _delimited, "tsv": _delimited, "jsonl": _json_lines, "parquet": _parquet}
+    readers = {"csv": _delimited, "tsv": _delimited, "jsonl": _json_lines, "parquet": _parquet, "excel": _excel}
     n_rows = 0
     for batch in readers[kind](file, settings, inside):
         n_rows += len(batch.rows) + len(batch.ragged)
@@ -71,6 +73,20 @@ def read_rows(file: DataFile, settings: TableFiles, columns: Sequence[str]) -> I
         yield RawRows(batch.rows, batch.table.with_columns(from_folders), batch.ragged, batch.absent)
     if not n_rows:
         raise SourceError(f"{file.name} holds no rows.", "Export it again, or take it away if nothing happened then.")
+
+
+def columns_of(file: DataFile, settings: TableFiles) -> frozenset[str]:
+    """The columns that a file has; of JSON lines none are known before they are read."""
+    kind = settings.format or file.format
+    named = frozenset(file.partitions)
+    if kind in ("csv", "tsv"):
+        return named | frozenset(read_header(file, settings))
+    if kind == "parquet":
+        with file.open() as stream, _parquet_errors(file):
+            return named | frozenset(pyarrow.parquet.ParquetFile(stream).schema_arrow.names)
+    if kind == "excel":
+        return named | frozenset(_sheet(file, settings).columns)
+    return named
 
 
 def separator_of(file: DataFile, settings: TableFiles) -> str:
@@ -122,7 +138,7 @@ def _json_lines(file: DataFile, settings: TableFiles, columns: Sequence[str]) ->
     cells = {name: _json_cell(name) for name in columns}
     with file.open() as stream:
         for position, batch in enumerate(_parsed(file, stream, parse, [LINE], [LINE], settings.encoding, first_row=1)):
-            table = batch.table.select(**cells)
+            table = _json_columns(batch.table[LINE], columns, cells)
             absent = frozenset(_absent(batch.table[LINE], table))
             if position == 0:
                 _check_json(file.name, batch.table[LINE], table, absent & settings.required_columns)
@@ -132,6 +148,32 @@ def _json_lines(file: DataFile, settings: TableFiles, columns: Sequence[str]) ->
                 for row, text in zip(batch.rows.filter(broken), batch.table[LINE].filter(broken), strict=True)
             ]
             yield RawRows(batch.rows.filter(~broken), table.filter(~broken), ragged, absent)
+
+
+def _json_columns(lines: pl.Series, names: Sequence[str], cells: Mapping[str, pl.Expr]) -> pl.DataFrame:
+    """The columns of JSON lines as texts, numbers with all of their digits."""
+    if not lines.str.contains(LONG_NUMBER).any():
+        return lines.to_frame().select(**cells)
+    # Polars reads numbers beyond 64 bits as floats, and two ids become one.
+    rows = [_parsed_line(line) for line in lines]
+    columns = {name: [_cell_of(row, name) for row in rows] for name in names}
+    return pl.DataFrame(columns, schema=dict.fromkeys(names, pl.String))
+
+
+def _parsed_line(line: str) -> Any:
+    try:
+        return json.loads(line)
+    except ValueError:
+        return None  # told as a row that is no JSON object
+
+
+def _cell_of(row: Any, name: str) -> str | None:
+    value = row
+    for part in [name] if isinstance(row, dict) and name in row else name.split("."):
+        value = value.get(part) if isinstance(value, dict) else None
+    if value is None or isinstance(value, str):
+        return value
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 def _json_cell(name: str) -> pl.Expr:
@@ -314,19 +356,53 @@ def _parquet(file: DataFile, settings: TableFiles, columns: Sequence[str]) -> It
     if file.compression:
         raise SourceError(f"{file.name}: Parquet is compressed inside, not as a file.", "Decompress the file.")
     numbers = _RowNumbers(1)
+    with file.open() as stream, _parquet_errors(file):
+        content = pyarrow.parquet.ParquetFile(stream)
+        check_columns(file.name, content.schema_arrow.names, columns)
+        for block in content.iter_batches(batch_size=BATCH_ROWS, columns=list(columns)):
+            block.validate(full=True)
+            plain = pa.table({name: _plain(block[name]) for name in columns})
+            yield RawRows(numbers.take(len(plain), []), pl.DataFrame(pl.from_arrow(plain)))
+
+
+@contextmanager
+def _parquet_errors(file: DataFile) -> Iterator[None]:
+    try:
+        yield
+    except (pa.ArrowException, OSError, pl.exceptions.PolarsError) as error:
+        raise SourceError(
+            f"{file.name} is no whole Parquet file: {str(error).rstrip('.')}.",
+            "It was cut short or damaged on the way. Export or copy it again, and compare the sizes.",
+        ) from error
+
+
+def _excel(file: DataFile, settings: TableFiles, columns: Sequence[str]) -> Iterator[RawRows]:
+    """The rows of one sheet, every cell as text, times as ISO; the whole sheet is in memory."""
+    sheet = _sheet(file, settings)
+    check_columns(file.name, sheet.columns, columns)
+    rows = pl.int_range(2, 2 + len(sheet), eager=True).alias("row")
+    filled = sheet.select(pl.any_horizontal(pl.all().is_not_null())).to_series()
+    yield RawRows(rows.filter(filled), sheet.select(columns).filter(filled))
+
+
+def _sheet(file: DataFile, settings: TableFiles) -> pl.DataFrame:
+    import fastexcel  # noqa: PLC0415 - few exports are Excel's
+
     with file.open() as stream:
-        try:
-            content = pyarrow.parquet.ParquetFile(stream)
-            check_columns(file.name, content.schema_arrow.names, columns)
-            for block in content.iter_batches(batch_size=BATCH_ROWS, columns=list(columns)):
-                block.validate(full=True)
-                plain = pa.table({name: _plain(block[name]) for name in columns})
-                yield RawRows(numbers.take(len(plain), []), pl.DataFrame(pl.from_arrow(plain)))
-        except (pa.ArrowException, OSError, pl.exceptions.PolarsError) as error:
-            raise SourceError(
-                f"{file.name} is no whole Parquet file: {str(error).rstrip('.')}.",
-                "It was cut short or damaged on the way. Export or copy it again, and compare the sizes.",
-            ) from error
+        content = stream.read()
+    try:
+        return fastexcel.read_excel(content).load_sheet(settings.sheet or 0, header_row=0, dtypes="string").to_polars()
+    except fastexcel.SheetNotFoundError as error:
+        names = ", ".join(fastexcel.read_excel(content).sheet_names)
+        raise SourceError(
+            f"{file.name} has no sheet `{settings.sheet}`; found {names}.",
+            "Mend `sheet` beside its path in params.yaml.",
+        ) from error
+    except fastexcel.FastExcelError as error:
+        raise SourceError(
+            f"{file.name} is no whole Excel file: {str(error).splitlines()[0]}.",
+            "It was cut short or damaged on the way. Export or copy it again, and compare the sizes.",
+        ) from error
 
 
 def _plain(cells: pa.Array) -> pa.Array:

@@ -5,7 +5,6 @@ Where most cells of a file's first batch cannot be read, the mapping is wrong, a
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,12 +14,13 @@ import polars as pl
 from contracts.errors import SourceError
 from contracts.settings.files import ItemFiles, TableFiles
 from sources.canonical.refusals import Refusals
+from sources.files.cells import is_blank, number, text
+from sources.files.list_cells import separated
 from sources.files.raw_rows import RawRows
 from sources.files.times import check_times, expected_time, read_time
 
 MOST = 0.5  # the share of wrong cells above which the mapping is wrong, not the cells
 ONE = 1  # a single wrong cell says nothing about the others
-THOUSANDS = r"^[+-]?\d{1,3}(\.\d{3})+(,\d+)?$"  # 1.234,5: a point anywhere else groups no thousands
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class _TypedColumn:
     @cached_property
     def is_wrong(self) -> pl.Series:
         """Which cells hold something that could not be read."""
-        return self.values.is_null() & ~_is_blank(self.cells)
+        return self.values.is_null() & ~is_blank(self.cells)
 
 
 def typed(
@@ -110,85 +110,22 @@ def _check_is_flat(cells: pl.Series, batch: BatchSource, source: str) -> None:
         )
 
 
-def _is_blank(cells: pl.Series) -> pl.Series:
-    return cells.is_null() | (cells.str.strip_chars() == "") if cells.dtype == pl.String else cells.is_null()
-
-
 def _reader(dtype: pl.DataType, cells: pl.Series, settings: TableFiles) -> CellReader:
     match dtype:
         case pl.Datetime():
             return CellReader(expected_time(settings), read_time(cells, settings), is_time=True)
         case pl.Float64():
-            number = _number(cells, settings.decimal)
-            return CellReader("a finite number", pl.when(number.is_finite()).then(number))
+            amount = number(cells, settings.decimal)
+            return CellReader("a finite number", pl.when(amount.is_finite()).then(amount))
         case pl.Int32():
-            number = _number(cells, settings.decimal)
+            amount = number(cells, settings.decimal)
             return CellReader(
-                "a whole number", pl.when(number == number.round()).then(number).cast(pl.Int32, strict=False)
+                "a whole number", pl.when(amount == amount.round()).then(amount).cast(pl.Int32, strict=False)
             )
         case pl.List() if isinstance(settings, ItemFiles):  # categories: no other table has a list
-            return CellReader("a text or a list of texts", _texts(cells, settings.category_separator))
+            return CellReader("a text or a list of texts", pl.lit(separated(cells, settings.category_separator)))
         case _:
-            return CellReader("text", _text(cells))
-
-
-def _text(cells: pl.Series) -> pl.Expr:
-    cell = pl.col("cell")
-    if cells.dtype == pl.String:
-        return pl.when(cell != "").then(cell)
-    if cells.dtype.is_float() and _are_whole(cells.fill_nan(None).drop_nulls()):
-        # Whole numbers that became floats because one of them was missing.
-        return cell.fill_nan(None).cast(pl.Int64, strict=False).cast(pl.String)
-    return cell.cast(pl.String, strict=False)
-
-
-def _are_whole(numbers: pl.Series) -> bool:
-    return bool((numbers == numbers.round()).all())
-
-
-def _number(cells: pl.Series, decimal: str) -> pl.Expr:
-    cell = pl.col("cell")
-    if cells.dtype != pl.String:
-        return cell.cast(pl.Float64, strict=False)
-    plain = cell.str.strip_chars()
-    return (with_point(plain) if decimal == "," else plain).cast(pl.Float64, strict=False)
-
-
-def with_point(number: pl.Expr) -> pl.Expr:
-    """A number with a decimal comma as one with a point; null where a point does not group thousands."""
-    sound = ~number.str.contains(".", literal=True) | number.str.contains(THOUSANDS)
-    plain = number.str.replace_all(".", "", literal=True).str.replace(",", ".", literal=True)
-    return pl.when(sound).then(plain)
-
-
-def _texts(cells: pl.Series, separator: str) -> pl.Expr:
-    cell = pl.col("cell")
-    if isinstance(cells.dtype, pl.List):
-        return _tidy(cell.cast(pl.List(pl.String), strict=False))
-    parted = cell.cast(pl.String).str.split(separator)
-    return _tidy(pl.coalesce(pl.lit(_json_lists(cells)), parted) if cells.dtype == pl.String else parted)
-
-
-def _json_lists(cells: pl.Series) -> pl.Series:
-    """The cells that are JSON lists of texts, null elsewhere."""
-    bracketed = cells.set(~cells.str.starts_with("["), None)
-    try:
-        return bracketed.str.json_decode(pl.List(pl.String))
-    except pl.exceptions.ComputeError:  # a bracket begins something else in one of them
-        return pl.Series([_json_list(cell) for cell in bracketed], dtype=pl.List(pl.String))
-
-
-def _json_list(cell: str | None) -> list[str] | None:
-    try:
-        value = json.loads(cell or "null")
-    except ValueError:
-        return None
-    return value if isinstance(value, list) and all(isinstance(one, str) for one in value) else None
-
-
-def _tidy(texts: pl.Expr) -> pl.Expr:
-    stripped = texts.list.eval(pl.element().str.strip_chars())
-    return stripped.list.eval(pl.element().filter(pl.element() != "")).list.unique().list.sort()
+            return CellReader("text", text(cells))
 
 
 def _refused_rows(column: _TypedColumn, rows: pl.Series, batch: BatchSource) -> pl.DataFrame:
@@ -206,7 +143,7 @@ def _refused_rows(column: _TypedColumn, rows: pl.Series, batch: BatchSource) -> 
 def _check_most(column: _TypedColumn, rows: pl.Series, batch: BatchSource, settings: TableFiles) -> None:
     """Raise SourceError where most of the filled cells are wrong."""
     wrong = column.is_wrong
-    n_filled, n_wrong = int((~_is_blank(column.cells)).sum()), int(wrong.sum())
+    n_filled, n_wrong = int((~is_blank(column.cells)).sum()), int(wrong.sum())
     if n_wrong <= max(MOST * n_filled, ONE):
         return
     row, cell = rows.filter(wrong)[0], str(column.cells.filter(wrong)[0])[:200]

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import polars as pl
 
 from contracts.settings.files import TableFiles, TimeUnit
+from sources.files.cells import with_point
 from sources.files.times import guess_unit, read_time
-from sources.files.typed_columns import with_point
 from sources.inspection.first_look import FirstLook
 
 NEARLY_ALL = 0.95

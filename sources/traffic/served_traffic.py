@@ -16,11 +16,10 @@ from pathlib import Path
 import polars as pl
 
 from contracts.events import EventType
-from contracts.tables import SCHEMAS, UTC_TIME
+from contracts.tables import GUEST, SCHEMAS, UTC_TIME
 from sources.canonical.canonical import conform
 from sources.traffic.day_partitions import day_files, n_rows, row_groups
 
-GUEST = "session:"
 _PERSON = pl.coalesce("user_id", pl.concat_str(pl.lit(GUEST), "session_id"))
 _IS_SIGNUP = (pl.col("event_type") == str(EventType.SIGNUP)) & pl.col("item_id").is_null()
 

@@ -23,7 +23,7 @@ from contracts.events import EventType
 from contracts.settings.drift import DriftSettings
 from contracts.settings.validate import ValidateSettings
 from contracts.tables import MAX_ID_LENGTH
-from contracts.validation_rules import CATEGORIES, DRIFT, VOLUME
+from contracts.validation_rules import CATEGORIES, DRIFT, LARGEST_AGE, LEAST_PRICE, OLDEST_WORK_YEAR, VOLUME
 
 # Columns that `validation.py` adds for rules that need other rows, or another table.
 USER_KNOWN = "user_known"
@@ -46,9 +46,7 @@ CATEGORY_SHARE = " category share"
 
 # Nobody logged clicks before there was a web; an older time is a broken clock or a wrong unit.
 EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)
-OLDEST_WORK_YEAR = 1000
 ANNOUNCED_YEARS = 10
-OLDEST_PERSON_YEARS = 120
 
 
 class Level(StrEnum):
@@ -143,7 +141,7 @@ def item_rules(now: datetime) -> list[Rule]:
         _sound("item_id", ITEM_ID_SOUND),
         _not_repeated("an item_id"),
         _in_time("created_ts", now),
-        _between("price", 0, None, "at least 0"),
+        _between("price", LEAST_PRICE, None, "at least 0"),
         _between(
             "release_year",
             OLDEST_WORK_YEAR,
@@ -160,7 +158,7 @@ def user_rules(now: datetime) -> list[Rule]:
         _sound("user_id", USER_ID_SOUND),
         _not_repeated("a user_id"),
         _in_time("signup_ts", now),
-        _between("age", 0, OLDEST_PERSON_YEARS, f"between 0 and {OLDEST_PERSON_YEARS}"),
+        _between("age", 0, LARGEST_AGE, f"between 0 and {LARGEST_AGE}"),
     ]
 
 

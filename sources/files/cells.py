@@ -1,0 +1,58 @@
+"""The cells of a file as texts and numbers, whatever type the file gives them."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import polars as pl
+
+THOUSANDS = r"^[+-]?\d{1,3}(\.\d{3})+(,\d+)?$"  # 1.234,5: a point anywhere else groups no thousands
+WHOLE_FLOAT: Final = r"^[+-]?\d+\.0+$"  # 17850.0: a whole number that became a float because another one was missing
+
+
+def is_blank(cells: pl.Series) -> pl.Series:
+    """Where a cell holds nothing but blanks."""
+    return cells.is_null() | (cells.str.strip_chars() == "") if cells.dtype == pl.String else cells.is_null()
+
+
+def text(cells: pl.Series) -> pl.Expr:
+    """The column `cell` as texts, null where it is empty; floats that are all whole lose their point."""
+    cell = pl.col("cell")
+    if cells.dtype == pl.String:
+        return pl.when(cell != "").then(cell)
+    if cells.dtype.is_float() and _are_whole(cells.fill_nan(None).drop_nulls()):
+        # Whole numbers that became floats because one of them was missing.
+        return cell.fill_nan(None).cast(pl.Int64, strict=False).cast(pl.String)
+    return cell.cast(pl.String, strict=False)
+
+
+def without_point(cells: pl.Series) -> pl.Series:
+    """Texts, of which those that are whole floats (17850.0) lose the point."""
+    is_whole = cells.str.contains(WHOLE_FLOAT).fill_null(value=False)
+    return cells.zip_with(~is_whole, cells.str.replace(r"\.0+$", ""))
+
+
+def are_whole_floats(cells: pl.Series) -> bool:
+    """Whether all of these texts that are not blank are whole floats (17850.0)."""
+    filled = cells.filter(~is_blank(cells)).str.strip_chars()
+    return len(filled) > 0 and bool(filled.str.contains(WHOLE_FLOAT).all())
+
+
+def number(cells: pl.Series, decimal: str) -> pl.Expr:
+    """The column `cell` as numbers; null where it is none. decimal: `.`, or `,` as in 1.234,5."""
+    cell = pl.col("cell")
+    if cells.dtype != pl.String:
+        return cell.cast(pl.Float64, strict=False)
+    plain = cell.str.strip_chars()
+    return (with_point(plain) if decimal == "," else plain).cast(pl.Float64, strict=False)
+
+
+def with_point(amount: pl.Expr) -> pl.Expr:
+    """A number with a decimal comma as one with a point; null where a point does not group thousands."""
+    sound = ~amount.str.contains(".", literal=True) | amount.str.contains(THOUSANDS)
+    plain = amount.str.replace_all(".", "", literal=True).str.replace(",", ".", literal=True)
+    return pl.when(sound).then(plain)
+
+
+def _are_whole(numbers: pl.Series) -> bool:
+    return bool((numbers == numbers.round()).all())
