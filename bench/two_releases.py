@@ -27,7 +27,8 @@ from release.bundle.bundle_store import BundleStore
 from release.bundle.manifest import VALUES_FOLDER, Manifest, list_files, load_manifest
 from release.bundle.parts import GOLDEN, name_parts
 from release.golden.golden_queries import make_golden
-from release.journal.journal import Action, Journal, Note, Phase
+from release.journal.entries import Action, Note, Phase
+from release.journal.journal import Journal
 from release.promotion.switch import open_switch
 
 SLATE = (sys.executable, "-m", "cli.main")

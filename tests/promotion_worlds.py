@@ -22,7 +22,7 @@ from recommender.ranking.ranker import Ranker
 from release.bundle.bundle import EVALUATION, FEATURES, MEASURED, FittedArtefacts, load_rules, measured_with
 from release.bundle.manifest import list_files, load_manifest
 from release.bundle.parts import BUILT_WITH, name_parts
-from release.journal.journal import Action, Entry, Phase
+from release.journal.entries import Action, Entry, Phase
 from release.promotion.promotion import Promoter
 from release.registry import stages as registry_stages
 from release.registry.registration import RegistrationInputs, register

@@ -13,7 +13,8 @@ from contracts.errors import RegistryError
 from contracts.home import find_home
 
 if TYPE_CHECKING:
-    from release.journal.journal import Entry, Journal
+    from release.journal.entries import Entry
+    from release.journal.journal import Journal
     from release.journal.standing import Standing
 
 LENGTH = 20
@@ -70,21 +71,34 @@ def verify(
         bool,
         typer.Option("--since-last", help="Only what came since the last check with this option; quicker, sees less."),
     ] = False,
+    retire: Annotated[
+        bool, typer.Option("--retire", help="Remove checkpoints that are not what sound entries come to.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Check that no entry was changed or removed; for the last entries, compare with the hash kept in MLflow."""
     from release.registry.registry import Registry
 
+    if since_last and retire:
+        raise typer.BadParameter("--retire looks at all entries; leave out --since-last")
     try:
         head, why = Registry(find_home(), load_settings().app).journal_head(), "MLflow was told of none yet"
     except RegistryError as error:
         head, why = None, error.problem
-    n_entries = _open().verify(head, since_last=since_last)
+    checked = _open().verify(head, since_last=since_last, retire=retire)
     known = int(head.partition(":")[0]) if head else None
-    checked = "each since the last such check" if since_last else "each"
+    result = {
+        "entries": checked.n_entries,
+        "checked_from": checked.checked_from,
+        "sound": True,
+        "kept_elsewhere": known,
+        "retired_checkpoints": [checkpoint.entry_id for checkpoint in checked.retired],
+    }
+    which = "each" if checked.checked_from == 1 else f"each from entry {checked.checked_from} on"
     end = f"entry {known} is the one MLflow was told of" if head else f"some may be cut off at the end: {why}"
-    text = f"{n_entries} entries, {checked} follows from the one before; {end}"
-    print_result({"entries": n_entries, "sound": True, "kept_elsewhere": known}, as_json, text)
+    lines = [f"{checked.n_entries} entries, {which} follows from the one before; {end}"]
+    lines += [f"{checkpoint.name} was not what they come to, and is removed" for checkpoint in checked.retired]
+    print_result(result, as_json, "\n".join(lines))
 
 
 def _open() -> Journal:

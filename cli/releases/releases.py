@@ -76,7 +76,7 @@ def sync(
 
     promoter = Promoter.open(load_settings(), find_home())
     if not watch:
-        _tell(promoter.sync(), as_json, quiet=False)
+        _print_report(promoter.sync(), as_json, quiet=False)
         return
     from cli.releases.watching import watch as watch_rounds
     from contracts.stop_signals import stopped_by_signals
@@ -84,7 +84,7 @@ def sync(
 
     with stopped_by_signals() as stop, online_store(promoter.home):
         print(f"watching {promoter.registry.connection.address} for model {promoter.settings.app}", file=sys.stderr)
-        watch_rounds(promoter.sync, lambda report: _tell(report, as_json, quiet=True), _complain, stop, every)
+        watch_rounds(promoter.sync, lambda report: _print_report(report, as_json, quiet=True), _complain, stop, every)
 
 
 def promote(
@@ -169,7 +169,7 @@ def _describe_registration(version: Version) -> str:
     return f"same release, version {version.number}: {version.release_id} is registered already"
 
 
-def _tell(report: SyncReport, as_json: bool, *, quiet: bool) -> None:
+def _print_report(report: SyncReport, as_json: bool, *, quiet: bool) -> None:
     if quiet and not report.decisions and not report.rebuilt and not report.canary_ended:
         return
     lines = [f"the pointer was set again to {report.rebuilt.release_id}"] if report.rebuilt else []

@@ -72,7 +72,8 @@ def _run_after(run: CanaryRun | None, entry: Entry) -> CanaryRun | None:
             periods = (*closed, SharePeriod(share, entry.ts))
             return replace(run, canary=replace(run.canary, share=share), periods=periods)
         case CanaryStep.RESTORE if run:
-            return replace(run, periods=(SharePeriod(run.canary.share, entry.ts),))
+            share = float(entry.figures["share"])
+            return replace(run, canary=replace(run.canary, share=share), periods=(SharePeriod(share, entry.ts),))
         case CanaryStep.END if run and run.is_running:
             return _ended_run(run, entry.ts, entry.reason)
     return run

@@ -2,27 +2,44 @@
 
 from __future__ import annotations
 
-from release.journal.checkpoints import Checkpoint, CheckpointTable
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from release.journal.checkpoints import CHAIN, VIEW, Checkpoint, CheckpointTable
 from release.journal.entries import FIRST_HASH, Entry
 from release.journal.moves import LateMove
 from release.journal.table import EntryTable, changed
 from release.journal.view import JournalView
 
 
-def check_chain(table: EntryTable, start: Entry | None = None) -> Entry | None:
-    """Check that each entry behind the first one, or behind `start`, follows from the one before; returns the last.
+@dataclass(frozen=True)
+class Verification:
+    """What a check of the journal found sound.
 
-    Raises ArtefactError naming the first that does not.
+    n_entries: of all applications; checked_from: the first entry that was looked at, those before it were taken for
+    sound; retired: the checkpoints that were wrong and are there no more.
+    """
+
+    n_entries: int
+    checked_from: int
+    retired: tuple[Checkpoint, ...] = ()
+
+
+def check_chain(table: EntryTable, start: Entry | None = None) -> tuple[Entry | None, int]:
+    """Check that each entry behind the first one, or behind `start`, follows from the one before.
+
+    Returns the last entry, and the id of the first that was looked at. Raises ArtefactError naming the first that does
+    not follow.
     """
     if start is not None and not _stands(table, start):
         start = None
     last = start
-    for entry in table.following(start.id if start else 0):
+    for entry in table.following(start.id if start else None):
         number, previous = (last.id + 1, last.hash) if last else (1, FIRST_HASH)
         if (entry.id, entry.previous_hash, entry.hash) != (number, previous, entry.computed_hash()):
             raise changed(table.database, f"entry {entry.id} does not follow from the one before it")
         last = entry
-    return last
+    return last, start.id if start else 1
 
 
 def check_head(table: EntryTable, head: str) -> None:
@@ -33,15 +50,22 @@ def check_head(table: EntryTable, head: str) -> None:
         raise changed(table.database, f"entry {number} is not the one that was kept elsewhere, or is cut off")
 
 
-def check_checkpoints(table: EntryTable) -> None:
-    """Raise ArtefactError naming the first checkpoint of a view that is not what the entries up to it come to."""
+def wrong_checkpoints(table: EntryTable) -> Iterator[Checkpoint]:
+    """Those that are not as they were written, or not what the entries, which are taken for sound, come to."""
     app, view = None, JournalView()
-    for checkpoint in CheckpointTable(table).of_views():
+    for kept in CheckpointTable(table).all_of(VIEW):
+        checkpoint = kept.checkpoint
         if checkpoint.app != app:
             app, view = checkpoint.app, JournalView()
         view = _view_at(table, checkpoint, view)
-        if view.last_id != checkpoint.entry_id or Checkpoint.of_view(view, checkpoint.app) != checkpoint:
-            raise changed(table.database, f"the checkpoint at entry {checkpoint.entry_id} is not what the entries say")
+        comes_to = Checkpoint.of_view(view, checkpoint.app) if view.last else None
+        if not kept.is_as_written or comes_to != checkpoint:
+            yield checkpoint
+    for kept in CheckpointTable(table).all_of(CHAIN):
+        number = kept.checkpoint.entry_id
+        entry = table.by_id([number]).get(number)
+        if not kept.is_as_written or entry is None or Checkpoint.of_chain(entry) != kept.checkpoint:
+            yield kept.checkpoint
 
 
 def _view_at(table: EntryTable, checkpoint: Checkpoint, before: JournalView) -> JournalView:

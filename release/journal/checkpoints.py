@@ -2,32 +2,41 @@
 
 The entries are the truth. A checkpoint of a view holds little more than ids, and counts only where its digest is right,
 where the entry it was made at stands in the journal with the same hash, and where the entries it names are of the kind
-it says; otherwise an older one counts, or none. `slate journal verify` compares each with the entries it was made of.
+it says; otherwise an older one counts, or none, and the log says so. `slate journal verify` compares each with the
+entries it was made of.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+import logging
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from contracts.fingerprint import fingerprint_json
+from release.journal.checkpoint_schema import STATEMENTS, TABLE
 from release.journal.database import Row
-from release.journal.entries import Action, Entry, Phase
+from release.journal.entries import Action, Entry, Phase, time_text
 from release.journal.moves import Moves
-from release.journal.table import EntryTable, time_text
-from release.journal.view import CHANGES, SIGHTINGS, JournalView
+from release.journal.table import EntryTable
+from release.journal.view import CHANGES, SIGHTINGS, JournalView, put_in_production
 
-EVERY = 500  # entries folded before the next one is kept: what a new process reads at most, some 20 ms
+LOG = logging.getLogger(__name__)
+
+# Entries behind the last one before the next is kept. A new process usually reads no more than these, some 20 ms; it
+# reads more where a move was told late, where a checkpoint is refused, and where nobody kept one, as older code does.
+EVERY = 500
 
 # Another number for another way to fold: what an earlier one kept then counts no more.
-VIEW = "view:1"
+VIEW = "view:2"
 CHAIN = "chain"  # the chain of hashes was sound up to this entry, over all applications
 ALL_APPS = ""
 
-_TABLE = "journal_checkpoints"
+_LAST_ID = f"SELECT max(entry_id) AS id FROM {TABLE} WHERE kind = :kind AND app = :app"  # noqa: S608 - a name of ours
+_ALL_OF_KIND = f"SELECT * FROM {TABLE} WHERE kind = :kind ORDER BY app, entry_id"  # noqa: S608 - a name of ours
+_DELETE = f"DELETE FROM {TABLE} WHERE kind = :kind AND app = :app AND entry_id = :entry_id"  # noqa: S608 - a name of ours
 
 
 @dataclass(frozen=True)
@@ -42,12 +51,17 @@ class Checkpoint:
     content: str
 
     @property
-    def digest(self) -> str:
+    def computed_digest(self) -> str:
         """What shows that a row is not as it was written."""
         return fingerprint_json(asdict(self))
 
+    @property
+    def name(self) -> str:
+        """What a message calls it."""
+        return f"the checkpoint at entry {self.entry_id} ({self.app or self.kind})"
+
     def to_row(self) -> Row:
-        return {**asdict(self), "digest": self.digest}
+        return {**asdict(self), "digest": self.computed_digest}
 
     @classmethod
     def of_chain(cls, last: Entry) -> Checkpoint:
@@ -64,17 +78,43 @@ class Checkpoint:
 
 
 @dataclass(frozen=True)
+class KeptCheckpoint:
+    """A checkpoint as it stands in the table, with the digest that stands beside it."""
+
+    checkpoint: Checkpoint
+    digest: str
+
+    @property
+    def is_as_written(self) -> bool:
+        return self.digest == self.checkpoint.computed_digest
+
+    @classmethod
+    def from_row(cls, row: Row) -> KeptCheckpoint:
+        values = dict(row)
+        digest = values.pop("digest")
+        return cls(Checkpoint(**values), digest)
+
+
+@dataclass(frozen=True)
 class CheckpointTable:
-    """The checkpoints, and the entries that they name."""
+    """The checkpoints, and the entries that they name. Where there is no table yet, there is no checkpoint."""
 
     entries: EntryTable
 
     def add(self, checkpoint: Checkpoint) -> None:
-        """Write one, unless there is one of its kind at its entry or a later one."""
-        query = f"SELECT max(entry_id) AS id FROM {_TABLE} WHERE kind = :kind AND app = :app"  # noqa: S608 - a name of ours
-        last = self._rows(query, kind=checkpoint.kind, app=checkpoint.app)[0]["id"]
-        if (last or 0) < checkpoint.entry_id:
-            self.entries.connection.insert(_TABLE, checkpoint.to_row())
+        """Write one, unless there is one of its kind at its entry or behind it; makes the table where there is none."""
+        connection = self.entries.connection
+        if not connection.has_table(TABLE):
+            for statement in STATEMENTS[self.entries.database.kind]:
+                connection.execute(statement)
+        last_id = connection.rows(_LAST_ID, kind=checkpoint.kind, app=checkpoint.app)[0]["id"]
+        if (last_id or 0) < checkpoint.entry_id:
+            connection.insert(TABLE, checkpoint.to_row())
+
+    def delete(self, checkpoint: Checkpoint) -> None:
+        """Take one out of use."""
+        key = {"kind": checkpoint.kind, "app": checkpoint.app, "entry_id": checkpoint.entry_id}
+        self.entries.connection.execute(_DELETE, **key)
 
     def last_sound_entry(self) -> Entry | None:
         """The last entry up to which the chain was found sound; None where there is none, or it is not there now."""
@@ -82,64 +122,84 @@ class CheckpointTable:
             return entry
         return None
 
-    def view(self, app: str, read_entry: Callable[[int], Entry], until: datetime | None = None) -> JournalView | None:
-        """The view of the newest checkpoint that counts; until: of those with no entry of a later time."""
+    def view(self, app: str, nothing: JournalView, until: datetime | None = None) -> JournalView | None:
+        """The view of the newest checkpoint that counts.
+
+        nothing: the view of no entries, which knows where entries are read. until: only of checkpoints with no entry of
+        a later time.
+        """
         for checkpoint, entry in self._sound(VIEW, app, until):
-            view = self._view(checkpoint, entry, read_entry)
-            if view is not None:
-                return view
+            try:
+                return self._view(checkpoint, entry, nothing)
+            except (ValueError, LookupError, TypeError) as error:
+                _log_refused(checkpoint, f"its content does not fit the entries ({error})")
         return None
 
-    def of_views(self) -> Iterator[Checkpoint]:
-        """All of views, by application and oldest first."""
-        query = f"SELECT * FROM {_TABLE} WHERE kind = :kind ORDER BY app, entry_id"  # noqa: S608 - a name of ours
-        for row in self._rows(query, kind=VIEW):
-            yield _checkpoint(row)
+    def all_of(self, kind: str) -> Iterator[KeptCheckpoint]:
+        """All of a kind, by application and oldest first."""
+        if self.entries.connection.has_table(TABLE):
+            yield from map(KeptCheckpoint.from_row, self.entries.connection.rows(_ALL_OF_KIND, kind=kind))
 
     def _sound(self, kind: str, app: str, until: datetime | None) -> Iterator[tuple[Checkpoint, Entry]]:
         """Those as they were written, of entries that are still there, with these entries; the newest first."""
+        for kept in self._newest_first(kind, app, until):
+            checkpoint = kept.checkpoint
+            entry = self.entries.by_id([checkpoint.entry_id]).get(checkpoint.entry_id)
+            if not kept.is_as_written:
+                _log_refused(checkpoint, "its digest is not right")
+            elif entry is None or entry.hash != checkpoint.entry_hash:
+                _log_refused(checkpoint, "its entry is another now")
+            else:
+                yield checkpoint, entry
+
+    def _newest_first(self, kind: str, app: str, until: datetime | None) -> Iterator[KeptCheckpoint]:
+        if not self.entries.connection.has_table(TABLE):
+            return
         condition = f"AND latest_ts {self.entries.database.by_bytes} <= :until" if until else ""
         query = (
-            f"SELECT * FROM {_TABLE} WHERE kind = :kind AND app = :app AND (:before = 0 OR entry_id < :before) "  # noqa: S608 - names of ours
+            f"SELECT * FROM {TABLE} WHERE kind = :kind AND app = :app AND (:before = 0 OR entry_id < :before) "  # noqa: S608 - names of ours
             f"{condition} ORDER BY entry_id DESC LIMIT 1"
         )
-        parameters: dict[str, object] = {"until": time_text(until)} if until else {}
-        before = 0
-        while rows := self._rows(query, kind=kind, app=app, before=before, **parameters):
-            checkpoint = _checkpoint(rows[0])
-            entry = self.entries.by_id([checkpoint.entry_id]).get(checkpoint.entry_id)
-            if rows[0]["digest"] == checkpoint.digest and entry and entry.hash == checkpoint.entry_hash:
-                yield checkpoint, entry
-            before = checkpoint.entry_id
+        parameters: dict[str, object] = {"kind": kind, "app": app, "before": 0}
+        if until:
+            parameters["until"] = time_text(until)
+        while rows := self.entries.connection.rows(query, **parameters):
+            kept = KeptCheckpoint.from_row(rows[0])
+            yield kept
+            parameters["before"] = kept.checkpoint.entry_id
 
-    def _view(self, checkpoint: Checkpoint, last: Entry, read_entry: Callable[[int], Entry]) -> JournalView | None:
-        """The view that a checkpoint holds; None where the entries say otherwise."""
-        try:
-            content = json.loads(checkpoint.content)
-            moves = Moves.from_json(content["moves"])
-            by_id = self.entries.by_id(_named_ids(content, moves))
-            view = JournalView(
-                last=last,
-                n_entries=content["n_entries"],
-                n_kept=content["n_entries"],
-                latest_ts=datetime.fromisoformat(checkpoint.latest_ts),
-                production=_entry(by_id, content["production"]),
-                staging=_entry(by_id, content["staging"]),
-                sighting=_entry(by_id, content["sighting"]),
-                intents={number: by_id[number] for number in content["intents"]},
-                tokens={int(by_id[number].version or 0): by_id[number] for number in content["tokens"]},
-                canary_entries=tuple(by_id[number] for number in content["canary"]),
-                canary_runs=content["canary_runs"],
-                generation_ids=tuple(content["generations"]),
-                moves=moves,
-                read_entry=read_entry,
-            )
-            return view if _agrees(view, by_id, checkpoint.app) else None
-        except (ValueError, LookupError, TypeError):
-            return None
+    def _view(self, checkpoint: Checkpoint, last: Entry, nothing: JournalView) -> JournalView:
+        """The view that a checkpoint holds. Raises ValueError, LookupError or TypeError where the entries differ."""
+        content = json.loads(checkpoint.content)
+        moves = Moves.from_json(content["moves"])
+        by_id = self.entries.by_id(_named_ids(content, moves))
+        view = replace(
+            nothing,
+            last=last,
+            n_entries=content["n_entries"],
+            n_kept=content["n_entries"],
+            latest_ts=datetime.fromisoformat(checkpoint.latest_ts),
+            production=_entry(by_id, content["production"]),
+            staging=_entry(by_id, content["staging"]),
+            sighting=_entry(by_id, content["sighting"]),
+            intents={number: by_id[number] for number in content["intents"]},
+            tokens={_version(by_id[number]): by_id[number] for number in content["tokens"]},
+            canary_entries=tuple(by_id[number] for number in content["canary"]),
+            canary_runs=content["canary_runs"],
+            generation_ids=tuple(content["generations"]),
+            moves=moves,
+        )
+        if not _agrees(view, by_id, checkpoint.app):
+            raise ValueError("an entry that it names is of another kind")
+        return view
 
-    def _rows(self, query: str, **parameters: object) -> list[Row]:
-        return self.entries.connection.rows(query, **parameters)
+
+def _log_refused(checkpoint: Checkpoint, reason: str) -> None:
+    LOG.warning(
+        "%s of the journal is not used: %s. Entries count, not it; `slate journal verify --retire` removes it.",
+        checkpoint.name.capitalize(),
+        reason,
+    )
 
 
 def _content(view: JournalView) -> dict[str, Any]:
@@ -172,7 +232,7 @@ def _agrees(view: JournalView, by_id: Mapping[int, Entry], app: str) -> bool:
     return (
         all(entry.app == app for entry in by_id.values())
         and (view.production == (on_the_way[trail.way[-1]] if trail.way else None))
-        and all(_put_in_production(entry, release) for release, entry in on_the_way.items())
+        and all(put_in_production(entry, release) for release, entry in on_the_way.items())
         and (view.staging is None or view.staging.action is Action.STAGE)
         and (view.sighting is None or view.sighting.action in SIGHTINGS)
         and all(entry.phase is Phase.INTENT for entry in view.intents.values())
@@ -181,12 +241,10 @@ def _agrees(view: JournalView, by_id: Mapping[int, Entry], app: str) -> bool:
     )
 
 
-def _put_in_production(entry: Entry, release_id: str) -> bool:
-    return entry.action in CHANGES and entry.phase is Phase.DONE and entry.release_id == release_id
-
-
-def _checkpoint(row: Row) -> Checkpoint:
-    return Checkpoint(**{name: value for name, value in row.items() if name != "digest"})
+def _version(entry: Entry) -> int:
+    if entry.version is None:
+        raise ValueError(f"entry {entry.id} is of no version")
+    return entry.version
 
 
 def _id(entry: Entry | None) -> int | None:

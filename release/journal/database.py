@@ -1,7 +1,7 @@
 """What the journal needs of the database under it: SQLite at SLATE_HOME/journal.db, or Postgres at SLATE_JOURNAL_URL.
 
-Both are asked in the same SQL, with named parameters. On both, one process writes at a time and readers wait for
-nobody. Opening one brings its schema up to date.
+Both are asked in the same SQL, with named parameters. On both, one process writes at a time, and nobody who reads takes
+the writers' lock. Opening one brings its schema up to date.
 """
 
 from __future__ import annotations
@@ -9,11 +9,11 @@ from __future__ import annotations
 import os
 from abc import ABC, abstractmethod
 from contextlib import AbstractContextManager
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Literal, Protocol
 
 from contracts.errors import WorkspaceError
 from contracts.home import Home
-from release.journal.entries import SCHEMA_VERSIONS, URL_VARIABLE, VERSION_TABLE
+from release.journal.entries import RETIRED_VERSION, SCHEMA_VERSIONS, URL_VARIABLE, VERSION_TABLE
 
 LOCK_TIMEOUT_S = 30  # appends are milliseconds apart; this long a lock means a dead disk or a hanging process
 READ_VERSION = f"SELECT version_num FROM {VERSION_TABLE}"  # noqa: S608 - a name of ours
@@ -32,27 +32,39 @@ class Connection(Protocol):
         """Add one row."""
         ...
 
+    def execute(self, sql: str, **parameters: object) -> None:
+        """Do what a statement says that finds no rows."""
+        ...
+
+    def has_table(self, name: str) -> bool:
+        """Whether there is a table of this name."""
+        ...
+
 
 class Database(ABC):
     """The database of a journal, at the newest schema.
 
     Raises WorkspaceError where it cannot be reached, read or written, or is of a newer Slatework.
-    by_bytes: what makes a comparison of texts one of their bytes, whatever language the database was set up for.
+    kind: where SQL must differ. by_bytes: what makes a comparison of texts one of their bytes, whatever language the
+    database was set up for.
     """
 
+    kind: ClassVar[Literal["sqlite", "postgres"]]
     by_bytes: ClassVar[str]
 
-    def __init__(self, address: str, what_to_do: str) -> None:
+    def __init__(self, address: str) -> None:
         self.address = address
-        self._what_to_do = what_to_do
 
     @abstractmethod
     def reading(self) -> AbstractContextManager[Connection]:
         """A connection for queries."""
 
     @abstractmethod
-    def writing(self) -> AbstractContextManager[Connection]:
-        """A transaction that no other writer can come between: what is read in it stays the last."""
+    def writing(self, wait_s: float = LOCK_TIMEOUT_S) -> AbstractContextManager[Connection]:
+        """A transaction that no other writer can come between: what is read in it stays the last.
+
+        wait_s: for other writers to end, at most.
+        """
 
     @abstractmethod
     def close(self) -> None:
@@ -68,7 +80,7 @@ class Database(ABC):
 
     def _bring_up_to_date(self) -> None:
         version = self._version()
-        if version is None or version in SCHEMA_VERSIONS[:-1]:
+        if version is None or version in {*SCHEMA_VERSIONS[:-1], RETIRED_VERSION}:
             version = self._upgrade()
         if version not in SCHEMA_VERSIONS:
             raise WorkspaceError(
@@ -77,10 +89,10 @@ class Database(ABC):
                 "A newer Slatework opened it: bring this checkout up to date (`git pull`, `make env`).",
             )
 
-    def _unusable(self, error: BaseException, purpose: str) -> WorkspaceError:
+    def _unusable(self, error: BaseException, purpose: str, what_to_do: str) -> WorkspaceError:
         """purpose: `read` or `written`."""
         cause = " ".join(str(error).split())
-        return WorkspaceError(f"The journal {self.address} cannot be {purpose}: {cause}", self._what_to_do)
+        return WorkspaceError(f"The journal {self.address} cannot be {purpose}: {cause}", what_to_do)
 
 
 def open_database(home: Home) -> Database:

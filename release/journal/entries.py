@@ -9,7 +9,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
@@ -17,8 +17,14 @@ from contracts.fingerprint import canonical_json
 
 FIRST_HASH = "0" * 64  # what the first entry names as the hash before it
 URL_VARIABLE = "SLATE_JOURNAL_URL"  # where set, the journal is in that database and not in the file
-SCHEMA_VERSIONS = ("0001", "0002", "0003")  # a file each in migrations/versions, oldest first
+SCHEMA_VERSIONS = ("0001", "0002")  # a file each in migrations/versions, oldest first
+RETIRED_VERSION = "0003"  # it added checkpoints, and shut out the code of older releases; never taken again
 VERSION_TABLE = "journal_version"  # a name of its own: the database may be shared with MLflow or Airflow
+
+
+def time_text(moment: datetime) -> str:
+    """A moment as an entry is given it; such texts are in the order of their times."""
+    return moment.astimezone(UTC).isoformat()
 
 
 class Action(StrEnum):
@@ -108,9 +114,13 @@ class Entry(Note):
 
     @classmethod
     def behind(cls, last: tuple[int, str] | None, note: Note, ts: datetime, app: str) -> Entry:
-        """The entry that a note becomes behind the last one. last: its id and hash; None where there is none yet."""
+        """The entry that a note becomes behind the last one. last: its id and hash; None where there is none yet.
+
+        ts: in any zone; the entry has it in UTC.
+        """
         last_id, last_hash = last or (0, FIRST_HASH)
         noted = {part.name: getattr(note, part.name) for part in fields(Note)}
+        ts = datetime.fromisoformat(time_text(ts))
         entry = cls(**noted, id=last_id + 1, ts=ts, app=app, previous_hash=last_hash)
         return replace(entry, hash=entry.computed_hash())
 

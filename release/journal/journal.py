@@ -2,31 +2,33 @@
 
 Entries are only ever appended: triggers of the database refuse anything else, and each entry carries the hash of the
 one before it, so that tampering shows. What they come to is told by a view, which reads what came since the last one.
+Reading writes nothing; who decides, or has moved the pointer, calls `keep_checkpoint`.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 
 from contracts.clock import Clock, WallClock
-from contracts.errors import WorkspaceError
+from contracts.errors import ArtefactError, WorkspaceError
 from contracts.home import Home
-from release.journal.chain import check_chain, check_checkpoints, check_head
+from release.journal.chain import Verification, check_chain, check_head, wrong_checkpoints
 from release.journal.checkpoints import EVERY, Checkpoint, CheckpointTable
 from release.journal.database import open_database
-from release.journal.entries import FIRST_HASH, Action, CanaryStep, Entry, Note, Phase
+from release.journal.entries import Entry, Note
 from release.journal.moves import LateMove
 from release.journal.standing import Standing
 from release.journal.table import EntryTable, changed
 from release.journal.view import CHANGES, JournalView
 
-__all__ = ["FIRST_HASH", "Action", "CanaryStep", "Entry", "Journal", "Note", "Phase"]
-
 LOG = logging.getLogger(__name__)
+
+KEEPING_WAIT_S = 0.1  # for other writers: a checkpoint saves somebody's time later, and can be kept by the next
 
 
 class Journal:
@@ -56,27 +58,36 @@ class Journal:
         Reads what came since the last call; in a new process, since the last checkpoint.
         """
         with self._reading() as table:
-            view = self._extended(table, self._known(table))
-        if view.n_entries - view.n_kept >= EVERY:
-            view = self._keep(view)
-        self._view = view
-        return view
+            self._view = self._extended(table, self._known(table))
+        return self._view
+
+    def keep_checkpoint(self) -> None:
+        """Let new processes start from here, where enough entries came since the last checkpoint.
+
+        One that cannot be written at once costs time later, and stops nobody now.
+        """
+        view = self.view()
+        if view.n_entries - view.n_kept < EVERY:
+            return
+        self._add_checkpoint(Checkpoint.of_view(view, self._app))
+        self._view = replace(view, n_kept=view.n_entries)  # also where it failed: not again with each entry
 
     def at(self, moment: datetime) -> Standing:
         """What stood where at a moment."""
         with self._reading() as table:
-            kept = CheckpointTable(table).view(self._app, self.entry, until=moment)
-            view = self._extended(table, kept or self._nothing(), until=moment)
+            nothing = self._nothing(moment)
+            kept = CheckpointTable(table).view(self._app, nothing, until=moment)
+            view = self._extended(table, kept or nothing, until=moment)
             begun = [intent.id for intent in view.open_intents(*CHANGES)]
-            return Standing.of(view, moment, table.done_later(begun, moment))
+            later = table.done_later(begun, moment)
+        return Standing.of(view, moment, later)
 
     def entry(self, entry_id: int) -> Entry:
         """The entry of this id; raises ArtefactError where there is none."""
-        with self._reading() as table:
-            entries = table.by_id([entry_id])
-        if entry_id not in entries:
+        entry = self._read_entry(entry_id)
+        if entry is None:
             raise changed(self._database, f"entry {entry_id} is missing")
-        return entries[entry_id]
+        return entry
 
     def latest(self, n: int) -> list[Entry]:
         """The last n entries of this application, oldest first."""
@@ -86,27 +97,30 @@ class Journal:
     def entries(self) -> list[Entry]:
         """All entries of this application, oldest first: as many as there are."""
         with self._reading() as table:
-            return list(table.following(0, self._app))
+            return list(table.following(None, self._app))
 
-    def verify(self, head: str | None = None, *, since_last: bool = False) -> int:
-        """Check the chain of hashes over every application, and return the number of entries.
+    def verify(self, head: str | None = None, *, since_last: bool = False, retire: bool = False) -> Verification:
+        """Check the chain of hashes over every application, and the checkpoints against the entries.
 
         head: of an entry that must be there, as it was kept elsewhere; without one, entries cut off at the end do not
-        show. since_last: check the entries behind the last one that was checked so before, and take those up to it for
-        sound. Raises ArtefactError naming the first entry that was changed, or after which some are missing, or the
-        first checkpoint that the entries do not come to.
+        show. since_last: check the entries behind the last one that was checked so before, take those up to it for
+        sound, and leave the checkpoints out. retire: remove the checkpoints that are wrong.
+        Raises ArtefactError naming the first entry that was changed, or after which some are missing; else, unless they
+        are removed, the checkpoints that the entries do not come to.
         """
         with self._reading() as table:
-            start = CheckpointTable(table).last_sound_entry() if since_last else None
-            last = check_chain(table, start)
+            last, checked_from = check_chain(table, CheckpointTable(table).last_sound_entry() if since_last else None)
             if head is not None:
                 check_head(table, head)
-            if not since_last:
-                check_checkpoints(table)
+            wrong = () if since_last else tuple(wrong_checkpoints(table))
+        n_entries = last.id if last else 0
+        if wrong and not retire:
+            raise self._wrong(wrong, n_entries)
+        if wrong:
+            self._retire(wrong)
         if since_last and last is not None:
-            with self._database.writing() as connection:
-                CheckpointTable(EntryTable(self._database, connection)).add(Checkpoint.of_chain(last))
-        return last.id if last else 0
+            self._add_checkpoint(Checkpoint.of_chain(last))
+        return Verification(n_entries, checked_from, wrong)
 
     def close(self) -> None:
         """Let go of the database."""
@@ -117,28 +131,49 @@ class Journal:
         with self._database.reading() as connection:
             yield EntryTable(self._database, connection)
 
-    def _nothing(self) -> JournalView:
-        return JournalView(read_entry=self.entry)
+    def _read_entry(self, entry_id: int) -> Entry | None:
+        with self._reading() as table:
+            return table.by_id([entry_id]).get(entry_id)
+
+    def _nothing(self, until: datetime | None = None) -> JournalView:
+        """The view of no entries; until: for one that is to end at this moment."""
+        return JournalView(read_entry=self._read_entry, refold=partial(self._refolded, until=until))
+
+    def _refolded(self, last_id: int, *, until: datetime | None) -> JournalView:
+        with self._reading() as table:
+            return self._nothing(until).extended(table.following(0, self._app, up_to=last_id, until=until))
 
     def _known(self, table: EntryTable) -> JournalView:
         """The last view, where its last entry is still there (a backup may have been restored), else a kept one."""
         view = self._view
         if view is not None and view.last is not None and table.by_id([view.last_id]).get(view.last_id) == view.last:
             return view
-        return CheckpointTable(table).view(self._app, self.entry) or self._nothing()
+        return CheckpointTable(table).view(self._app, self._nothing()) or self._nothing()
 
     def _extended(self, table: EntryTable, view: JournalView, until: datetime | None = None) -> JournalView:
         """The view with the entries behind it; of all entries, where one of them needs that."""
         try:
             return view.extended(table.following(view.last_id, self._app, until=until))
         except LateMove:
-            return self._nothing().extended(table.following(0, self._app, until=until))
+            return self._nothing(until).extended(table.following(0, self._app, until=until))
 
-    def _keep(self, view: JournalView) -> JournalView:
-        """Write a checkpoint of the view. One that cannot be written costs time later, and stops nobody now."""
+    def _add_checkpoint(self, checkpoint: Checkpoint) -> None:
         try:
-            with self._database.writing() as connection:
-                CheckpointTable(EntryTable(self._database, connection)).add(Checkpoint.of_view(view, self._app))
+            with self._database.writing(KEEPING_WAIT_S) as connection:
+                CheckpointTable(EntryTable(self._database, connection)).add(checkpoint)
         except WorkspaceError as error:
-            LOG.warning("No checkpoint of the journal was kept: %s", error)
-        return replace(view, n_kept=view.n_entries)
+            LOG.warning("No checkpoint of the journal was kept, so that the next reader reads more: %s", error)
+
+    def _retire(self, checkpoints: Iterable[Checkpoint]) -> None:
+        with self._database.writing() as connection:
+            table = CheckpointTable(EntryTable(self._database, connection))
+            for checkpoint in checkpoints:
+                table.delete(checkpoint)
+
+    def _wrong(self, checkpoints: Sequence[Checkpoint], n_entries: int) -> ArtefactError:
+        names = ", ".join(checkpoint.name for checkpoint in checkpoints)
+        return ArtefactError(
+            f"{self._database.address}: the {n_entries} entries are sound, but this is not what they come to: {names}.",
+            "Run `slate journal verify --retire`: it removes such checkpoints, and the entries before them are read "
+            "again. No backup is needed.",
+        )

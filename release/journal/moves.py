@@ -30,7 +30,7 @@ class Move(NamedTuple):
     is_rollback: bool
 
     @classmethod
-    def told_by(cls, entry: Entry) -> Move:
+    def of(cls, entry: Entry) -> Move:
         """The move that an entry says was done."""
         return cls(entry.intent_id or entry.id, entry.id, str(entry.release_id), entry.action is Action.ROLLBACK)
 
@@ -85,10 +85,10 @@ class Moves:
 
         Raises LateMove when one belongs before the recent ones.
         """
-        told = list(moves)
-        if not told:
+        added = list(moves)
+        if not added:
             return self
-        by_order = {move.order: move for move in (*self.recent, *told)}
+        by_order = {move.order: move for move in (*self.recent, *added)}
         if min(by_order) <= self.older.order:
             raise LateMove
         in_order = [by_order[order] for order in sorted(by_order)]

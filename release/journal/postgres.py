@@ -15,19 +15,18 @@ REACH_TIMEOUT_S = 5
 WRITERS_LOCK = 0x51A7E  # any number that nobody else in the database takes
 
 _DRIVER = "postgresql+psycopg2"
+_WHAT_TO_DO = f"See that it runs and lets this user in, or mend {URL_VARIABLE}; what is served stays served."
 
 
 class PostgresDatabase(Database):
     """A database on a server. Raises SettingsError where the URL is none of Postgres."""
 
+    kind = "postgres"
     by_bytes = 'COLLATE "C"'
 
     def __init__(self, url: str) -> None:
         address = _address(url)
-        super().__init__(
-            address.render_as_string(hide_password=True),
-            f"See that it runs and lets this user in, or mend {URL_VARIABLE}; what is served stays served.",
-        )
+        super().__init__(address.render_as_string(hide_password=True))
         self._engine = _engine(address)
         self._bring_up_to_date()
 
@@ -37,23 +36,25 @@ class PostgresDatabase(Database):
             with self._engine.connect() as connection:
                 yield PostgresConnection(connection)
         except sa.exc.DBAPIError as error:
-            raise self._unusable(error.orig or error, "read") from error
+            raise self._unusable(error.orig or error, "read", _WHAT_TO_DO) from error
 
     @contextmanager
-    def writing(self) -> Iterator[Connection]:
+    def writing(self, wait_s: float = LOCK_TIMEOUT_S) -> Iterator[Connection]:
         try:
-            with self._transaction() as connection:
+            with self._transaction(wait_s) as connection:
                 yield PostgresConnection(connection)
         except sa.exc.DBAPIError as error:
-            raise self._unusable(error.orig or error, "written") from error
+            raise self._unusable(error.orig or error, "written", _WHAT_TO_DO) from error
 
     def close(self) -> None:
         """Let go of the server."""
         self._engine.dispose()
 
     @contextmanager
-    def _transaction(self) -> Iterator[sa.Connection]:
+    def _transaction(self, wait_s: float = LOCK_TIMEOUT_S) -> Iterator[sa.Connection]:
         with self._engine.begin() as connection:
+            if wait_s != LOCK_TIMEOUT_S:  # which every connection has from its start
+                connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{round(1000 * wait_s)}ms'")
             connection.execute(sa.select(sa.func.pg_advisory_xact_lock(WRITERS_LOCK)))
             yield connection
 
@@ -71,7 +72,7 @@ class PostgresDatabase(Database):
             with self._transaction() as connection:
                 return upgrade(connection)
         except sa.exc.DBAPIError as error:
-            raise self._unusable(error.orig or error, "written") from error
+            raise self._unusable(error.orig or error, "written", _WHAT_TO_DO) from error
 
 
 class PostgresConnection:
@@ -87,6 +88,14 @@ class PostgresConnection:
     def insert(self, table: str, row: Row) -> None:
         """Add one row."""
         self._connection.execute(sa.text(insertion(table, row)), row)
+
+    def execute(self, sql: str, **parameters: object) -> None:
+        """Do what a statement says that finds no rows."""
+        self._connection.execute(sa.text(sql), parameters)
+
+    def has_table(self, name: str) -> bool:
+        """Whether there is a table of this name."""
+        return bool(self.rows("SELECT 1 WHERE to_regclass(:name) IS NOT NULL", name=name))
 
 
 def _address(text: str) -> sa.URL:

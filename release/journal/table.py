@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, fields
-from datetime import UTC, datetime
+from datetime import datetime
 
 from contracts.errors import ArtefactError
 from release.journal.database import Connection, Database, Row
-from release.journal.entries import Entry, Phase
+from release.journal.entries import Entry, Phase, time_text
 
 PAGE = 5000  # rows read at once: some MiB of memory, and a writer waits for no more than one page
 
@@ -33,26 +33,18 @@ class EntryTable:
         return (rows[0]["id"], rows[0]["hash"]) if rows else None
 
     def following(
-        self, after: int, app: str | None = None, *, up_to: int | None = None, until: datetime | None = None
+        self, after: int | None, app: str | None = None, *, up_to: int | None = None, until: datetime | None = None
     ) -> Iterator[Entry]:
         """The entries behind one, oldest first.
 
-        app: those of this application alone; up_to: the last that may come; until: none of a later time.
+        after: its id; None for all entries, whatever ids somebody gave them. app: those of this application alone;
+        up_to: the last that may come; until: none of a later time.
         """
-        bounds = [
-            ("id > :after", "after", after),
-            ("app = :app", "app", app),
-            ("id <= :up_to", "up_to", up_to),
-            (f"ts {self.database.by_bytes} <= :until", "until", until and time_text(until)),
-        ]
-        bounds = [bound for bound in bounds if bound[2] is not None]
-        query = f"{_SELECT} WHERE {' AND '.join(sql for sql, *_ in bounds)} ORDER BY id LIMIT {PAGE}"
-        parameters = {name: value for _, name, value in bounds}
-        while page := self._entries(query, **parameters):
+        while page := self._page(after, app, up_to, until):
             yield from page
             if len(page) < PAGE:
                 return
-            parameters["after"] = page[-1].id
+            after = page[-1].id
 
     def latest(self, app: str, n: int) -> list[Entry]:
         """The last n entries of an application, oldest first."""
@@ -81,6 +73,18 @@ class EntryTable:
         """How many entries there are up to this one."""
         return int(self.connection.rows("SELECT count(*) AS n FROM journal WHERE id <= :id", id=entry_id)[0]["n"])
 
+    def _page(self, after: int | None, app: str | None, up_to: int | None, until: datetime | None) -> list[Entry]:
+        bounds = [
+            ("id > :after", "after", after),
+            ("app = :app", "app", app),
+            ("id <= :up_to", "up_to", up_to),
+            (f"ts {self.database.by_bytes} <= :until", "until", until and time_text(until)),
+        ]
+        given = [bound for bound in bounds if bound[2] is not None]
+        condition = f"WHERE {' AND '.join(sql for sql, *_ in given)}" if given else ""
+        parameters = {name: value for _, name, value in given}
+        return self._entries(f"{_SELECT} {condition} ORDER BY id LIMIT {PAGE}", **parameters)
+
     def _entries(self, query: str, **parameters: object) -> list[Entry]:
         return [self._entry(row) for row in self.connection.rows(query, **parameters)]
 
@@ -97,11 +101,6 @@ def changed(database: Database, what: str) -> ArtefactError:
         f"{database.address}: {what}; the journal was changed, or written by a newer Slatework.",
         "Restore it from a backup (the entries before this one are sound), or bring this checkout up to date.",
     )
-
-
-def time_text(moment: datetime) -> str:
-    """A moment as it stands in the table; such texts are in the order of their times."""
-    return moment.astimezone(UTC).isoformat()
 
 
 def _numbers(ids: Collection[int]) -> str:

@@ -5,10 +5,12 @@ A view is extended by the entries that came since, and equals the view of all en
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
+from typing import NoReturn
 
 from contracts.errors import PromotionRefused
 from release.journal.entries import Action, CanaryStep, Entry, Phase
@@ -22,8 +24,16 @@ DECISIONS = (Action.PROMOTE, Action.STAGE, Action.REFUSE)  # a token that was sh
 N_GENERATIONS = 1000  # publish.keep_generations allows no more
 
 
-def _nowhere(entry_id: int) -> Entry:
-    raise LookupError(f"entry {entry_id} was not folded, and there is no journal to read it from")
+LOG = logging.getLogger(__name__)
+
+
+def _nowhere(number: int) -> NoReturn:
+    raise LookupError(f"entry {number} was not folded, and there is no journal to read it from")
+
+
+def put_in_production(entry: Entry, release_id: str) -> bool:
+    """Whether an entry says that a generation of this release went into production."""
+    return entry.action in CHANGES and entry.phase is Phase.DONE and str(entry.release_id) == release_id
 
 
 @dataclass(frozen=True)
@@ -33,10 +43,11 @@ class JournalView:
     production: the entry that put the release and generation served there; staging: the same of Staging.
     sighting: the entry that last says how the registry stands. intents: those that nothing ended, by id.
     tokens: by version, the last IDENTIFY that no decision on the version followed.
-    canary_entries: what was done about the canary that was started last, from its start on, with the change of
-    production that ended it. generation_ids: those that were in production, the last first.
-    latest_ts: of any entry; clocks may go back. read_entry: reads an entry by its id. n_kept: how many of the n_entries
-    a checkpoint stands for.
+    canary_entries: what was done about the canary that was started last: its start, and what came since then or since
+    it was last restored, with the change of production that ended it. generation_ids: those that were in production,
+    the last first. latest_ts: of any entry; clocks may go back. n_kept: how many of the n_entries a checkpoint stands
+    for. read_entry: reads an entry by its id; None where there is none. refold: the view of all entries up to an id,
+    without any checkpoint, for when what a checkpoint says shows to be wrong.
     """
 
     last: Entry | None = None
@@ -51,14 +62,15 @@ class JournalView:
     canary_runs: bool = False
     generation_ids: tuple[str, ...] = ()
     moves: Moves = field(default_factory=Moves)
-    read_entry: Callable[[int], Entry] = field(default=_nowhere, compare=False, repr=False)
+    read_entry: Callable[[int], Entry | None] = field(default=_nowhere, compare=False, repr=False)
+    refold: Callable[[int], JournalView] = field(default=_nowhere, compare=False, repr=False)
     n_kept: int = field(default=0, compare=False)
 
     @classmethod
     def of(cls, entries: Iterable[Entry]) -> JournalView:
         """The view of entries at hand: all of one application, oldest first."""
         by_id = {entry.id: entry for entry in entries}
-        return cls(read_entry=by_id.__getitem__).extended(by_id.values())
+        return cls(read_entry=by_id.get).extended(by_id.values())
 
     def extended(self, entries: Iterable[Entry]) -> JournalView:
         """The view with the entries that follow its last one.
@@ -83,8 +95,10 @@ class JournalView:
     @property
     def production_since(self) -> Entry | None:
         """The first entry of the unbroken row that kept the release in production there."""
-        since = self.moves.trail.since
-        return None if since is None else self.read_entry(since)
+        trail = self.moves.trail
+        if trail.since is None:
+            return None
+        return self._move_of(trail.since, trail.way[-1]) or self.refold(self.last_id).production_since
 
     def open_intents(self, *actions: Action) -> list[Entry]:
         """Intents of these actions that nothing ended, oldest first: somebody is at it, or died over it."""
@@ -98,19 +112,36 @@ class JournalView:
         Raises PromotionRefused when there is no such release.
         """
         trail = self.moves.trail
-        if to is None:
-            if len(trail.way) < 2:
-                raise PromotionRefused(
-                    "No earlier release was in production: there is nothing to roll back to.",
-                    "Promote another version: `slate releases`, then `slate promote VERSION`.",
-                )
-            to = trail.way[-2]
-        if to not in trail.latest:
+        release_id = self._release_before() if to is None else to
+        if release_id not in trail.latest:
             raise PromotionRefused(
-                f"Release {to} was never in production; these were: {', '.join(sorted(trail.latest)) or 'none'}.",
+                f"Release {release_id} was never in production; these were: "
+                f"{', '.join(sorted(trail.latest)) or 'none'}.",
                 "A release goes into production for the first time by promotion: `slate promote VERSION`.",
             )
-        return self.read_entry(trail.latest[to])
+        return self._move_of(trail.latest[release_id], release_id) or self.refold(self.last_id).rollback_target(to)
+
+    def _release_before(self) -> str:
+        way = self.moves.trail.way
+        if len(way) < 2:
+            raise PromotionRefused(
+                "No earlier release was in production: there is nothing to roll back to.",
+                "Promote another version: `slate releases`, then `slate promote VERSION`.",
+            )
+        return way[-2]
+
+    def _move_of(self, entry_id: int, release_id: str) -> Entry | None:
+        """The entry of this id; None where it is none that put this release in production for this application."""
+        entry = self.read_entry(entry_id)
+        if entry and self.last and entry.app == self.last.app and put_in_production(entry, release_id):
+            return entry
+        LOG.warning(
+            "A checkpoint of the journal is wrong: entry %d did not put release %s in production. All entries are "
+            "read instead; `slate journal verify` says which checkpoint it is.",
+            entry_id,
+            release_id,
+        )
+        return None
 
 
 class _Fold:
@@ -183,6 +214,8 @@ class _Fold:
                 self.canary_entries, self.canary_runs = [], True
             elif step == CanaryStep.END:
                 self.canary_runs = False
+            elif step == CanaryStep.RESTORE and self.canary_runs:
+                del self.canary_entries[1:]  # it says the share again, and its comparison begins anew
             self.canary_entries.append(entry)
         elif entry.action in CHANGES and self.canary_runs and entry.release_id != self._beside:
             self.canary_entries.append(entry)
@@ -196,8 +229,8 @@ class _Fold:
     def _add_to_production(self, entry: Entry) -> None:
         if entry.action not in CHANGES:
             return
-        move = Move.told_by(entry)
-        if self.production is None or move.order >= Move.told_by(self.production).order:
+        move = Move.of(entry)
+        if self.production is None or move.order >= Move.of(self.production).order:
             self.production = entry
         self.moves.append(move)
         if entry.generation_id:

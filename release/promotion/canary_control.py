@@ -23,7 +23,8 @@ from feature_store.online.serving_targets import Canary
 from release.canary.history import CanaryRun, last_run
 from release.canary.sums import MOST_PERIODS
 from release.gates.gate import failure_sentences
-from release.journal.journal import CanaryStep, Journal
+from release.journal.entries import CanaryStep
+from release.journal.journal import Journal
 from release.promotion.decision import IN_PRODUCTION_ALREADY, NOT_REGISTERED, Decision
 from release.promotion.execution import note_refusal
 from release.promotion.promotion_lock import promotion_lock

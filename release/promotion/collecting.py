@@ -11,7 +11,8 @@ from feature_store.online.connection import Client
 from feature_store.publishing.garbage_collection import GarbageCollection, collect_garbage
 from feature_store.publishing.stored_keys import KEYS_AT_ONCE
 from release.canary.history import last_run
-from release.journal.journal import Action, Entry, Journal, Note, Phase
+from release.journal.entries import Action, Entry, Note, Phase
+from release.journal.journal import Journal
 from release.journal.view import JournalView
 
 LOG = logging.getLogger(__name__)

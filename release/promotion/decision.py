@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from release.gates.gate import GATES, TAG_LENGTH, Gate
-from release.journal.journal import Action, Note, Phase
+from release.journal.entries import Action, Note, Phase
 from release.promotion.write_back import VersionComment
 from release.registry.state import Stage
 

@@ -23,7 +23,8 @@ from feature_store.online.pointer import Pointer
 from release.canary.guard import CanaryGuard
 from release.canary.history import last_run
 from release.gates.gate import Gate
-from release.journal.journal import Action, Journal, Note, Phase
+from release.journal.entries import Action, Note, Phase
+from release.journal.journal import Journal
 from release.promotion.collecting import tidy
 from release.promotion.decider import Decider
 from release.promotion.decision import Decision
@@ -166,6 +167,7 @@ class Promoter:
         rebuilt = switch.rebuild()
         restore_staging_and_canary(switch, self.clock.now())
         canary_ended = self._guard_canary(switch)  # before the registry is needed: it may be away
+        self.journal.keep_checkpoint()  # as above
         finish_writes(self.journal, self.registry)
         snapshot = self._snapshot()
         decisions = self._decide_all(switch, snapshot, snapshot.requests(self.journal.view().production))

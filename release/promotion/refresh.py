@@ -24,7 +24,8 @@ from recommender.catalogue import Catalogue
 from release.bundle.bundle import CATALOGUE, FEATURES, read_json
 from release.bundle.code_version import code_fingerprint
 from release.bundle.manifest import Manifest, load_manifest
-from release.journal.journal import Action, Entry, Journal, Note, Phase
+from release.journal.entries import Action, Entry, Note, Phase
+from release.journal.journal import Journal
 from release.promotion.collecting import generations_to_keep, tidy
 from release.promotion.promotion_lock import promotion_lock
 from release.promotion.switch import Switch, open_switch
@@ -91,6 +92,7 @@ def refresh(
             pointer = switch.move(_note(entry, restricted, requester, reason))
             tidy(switch.client, settings.app, journal, settings.publish)
             switch.generations.forget_all_but(generations_to_keep(journal.view(), settings.publish.keep_generations))
+            journal.keep_checkpoint()
     return RefreshResult(
         pointer,
         str(entry.generation_id),

@@ -14,7 +14,8 @@ from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from release.journal.journal import Action, Journal, Note, Phase
+from release.journal.entries import Action, Note, Phase
+from release.journal.journal import Journal
 from release.journal.view import JournalView
 from release.registry.requests import BY_REGISTRY, TOKEN_TAG
 

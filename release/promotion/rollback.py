@@ -12,7 +12,8 @@ from typing import Any
 from contracts.errors import Busy, PointerMoved, PromotionRefused, RegistryError
 from contracts.home import Home
 from feature_store.online.pointer import Pointer
-from release.journal.journal import Action, Entry, Journal, Note, Phase
+from release.journal.entries import Action, Entry, Note, Phase
+from release.journal.journal import Journal
 from release.promotion.switch import Switch, SwitchSettings, open_switch
 from release.promotion.write_back import RegistryWrite, finish_writes, plan_write
 from release.registry.state import Stage, decided_state
@@ -71,6 +72,7 @@ def roll_back(
     done = RolledBack(pointer, target.version, left_release_id)
     moved(done)
     _plan(journal, target, requester)
+    journal.keep_checkpoint()
     return replace(done, registry_pending=_tell_registry(home, settings.app, journal))
 
 

@@ -19,7 +19,8 @@ from feature_store.online.serving_targets import (
     set_staged,
 )
 from release.canary.history import CanaryRun, last_run, noted_as_ended
-from release.journal.journal import Action, CanaryStep, Entry, Journal, Note, Phase
+from release.journal.entries import Action, CanaryStep, Entry, Note, Phase
+from release.journal.journal import Journal
 from release.journal.view import JournalView
 from release.promotion.requesters import BY_SLATE
 from release.promotion.switch import Switch

@@ -20,7 +20,8 @@ from feature_store.server.embedded_redis import online_store
 from release.bundle.bundle_store import BundleStore
 from release.bundle.generation_store import GenerationGone, GenerationStore
 from release.bundle.manifest import VALUES_FOLDER, load_manifest
-from release.journal.journal import Action, Entry, Journal, Note, Phase
+from release.journal.entries import Action, Entry, Note, Phase
+from release.journal.journal import Journal
 from release.journal.view import JournalView
 
 if TYPE_CHECKING:

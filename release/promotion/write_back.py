@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from contracts.errors import RegistryError
-from release.journal.journal import Action, Journal, Note, Phase
+from release.journal.entries import Action, Note, Phase
+from release.journal.journal import Journal
 from release.registry.state import RegistryState, RegistryUpdate, Stage
 
 if TYPE_CHECKING:

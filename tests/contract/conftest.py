@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from contracts.clock import FixedClock
 from contracts.home import Home
+from release.journal.checkpoint_schema import TABLE
 from release.journal.journal import Journal
 
 MOMENT = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -19,13 +20,12 @@ WITHOUT_TRIGGERS = {
         "DROP TRIGGER IF EXISTS journal_refuses_UPDATE",
         "DROP TRIGGER IF EXISTS journal_refuses_DELETE",
         "DROP TRIGGER IF EXISTS journal_refuses_elsewhere",
-        "DROP TRIGGER IF EXISTS journal_checkpoints_refuse_UPDATE",
-        "DROP TRIGGER IF EXISTS journal_checkpoints_refuse_DELETE",
-        "DROP TRIGGER IF EXISTS journal_checkpoints_refuse_wrong",
+        f"DROP TRIGGER IF EXISTS {TABLE}_refuse_change",
+        f"DROP TRIGGER IF EXISTS {TABLE}_refuse_wrong",
     ),
     "postgresql": (
         "ALTER TABLE journal DISABLE TRIGGER ALL",
-        "ALTER TABLE journal_checkpoints DISABLE TRIGGER ALL",
+        f"ALTER TABLE IF EXISTS {TABLE} DISABLE TRIGGER ALL",
     ),
 }
 

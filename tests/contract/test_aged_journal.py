@@ -13,7 +13,8 @@ import sqlalchemy as sa
 from bench.aged_journal import START, hourly_refreshes, write_at_once
 from contracts.home import Home
 from release.journal.checkpoints import EVERY
-from release.journal.journal import Action, Journal, Note, Phase
+from release.journal.entries import Action, Note, Phase
+from release.journal.journal import Journal
 
 N_HOURS = {"sqlite": 10_000, "postgresql": 1_000}  # two rows each; Postgres takes one row at a time, over a socket
 FEW = 10  # rows beside those behind the last checkpoint: the entries that a view holds, and a checkpoint
@@ -42,7 +43,7 @@ def aged(home: Home, database: sa.Engine, n_hours: int, aged_file: Path) -> Iter
     else:
         write_at_once(home, "movies", hourly_refreshes("r-a", n_hours))
     journal = Journal(home, "movies")
-    journal.view()
+    journal.keep_checkpoint()
     yield journal
     journal.close()
 
@@ -72,7 +73,7 @@ def test_a_new_process_reads_no_more_than_comes_behind_a_checkpoint(
     assert n_journal_rows() < EVERY + FEW
     assert view.production.generation_id == f"g-{n_hours - 1:05}"
     aged.append(Note(Action.RECORD, Phase.DONE))
-    in_another_process(home).view()  # keeps one, as it had to read that many
+    in_another_process(home).keep_checkpoint()
     n_journal_rows()
     in_another_process(home).view()
     assert n_journal_rows() < FEW
@@ -84,7 +85,7 @@ def test_what_stood_at_a_moment_is_read_from_the_checkpoint_before_it(
     notes = list(hourly_refreshes("r-a", 4 * EVERY))
     for first in range(0, len(notes), EVERY):
         write_at_once(home, "movies", notes[first : first + EVERY])
-        in_another_process(home).view()
+        in_another_process(home).keep_checkpoint()
     for hour in (0, EVERY // 2 - 1, EVERY // 2, 3 * EVERY, 4 * EVERY - 1):
         n_journal_rows()
         standing = in_another_process(home).at(START + timedelta(hours=hour, minutes=59))

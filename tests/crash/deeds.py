@@ -8,7 +8,8 @@ from contextlib import suppress
 from contracts.errors import PointerMoved, PromotionRefused
 from contracts.home import Home
 from contracts.settings.settings import Settings
-from release.journal.journal import Action, Journal, Note, Phase
+from release.journal.entries import Action, Note, Phase
+from release.journal.journal import Journal
 from release.promotion.collecting import collect_generations
 from release.promotion.promotion_lock import promotion_lock
 from release.promotion.rollback import roll_back

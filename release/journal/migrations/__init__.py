@@ -10,9 +10,10 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 
-from release.journal.entries import SCHEMA_VERSIONS, VERSION_TABLE
+from release.journal.entries import RETIRED_VERSION, SCHEMA_VERSIONS, VERSION_TABLE
 
 JOURNALS_BEFORE_VERSIONS = "0001"  # the schema that was written without saying which it is
+BEFORE_THE_RETIRED = "0002"
 
 
 def upgrade(connection: sa.Connection) -> str | None:
@@ -20,6 +21,8 @@ def upgrade(connection: sa.Connection) -> str | None:
 
     One of a version that is not known here is left as it is.
     """
+    if _version(connection) == RETIRED_VERSION:
+        _take_back_retired(connection)
     version = _version(connection)
     if version is not None and version not in SCHEMA_VERSIONS:
         return version
@@ -42,6 +45,19 @@ def upgrade_file(path: Path, lock_timeout_s: float) -> str | None:
             return upgrade(connection)
     except sa.exc.DBAPIError as error:
         raise error.orig or error from error
+
+
+def _take_back_retired(connection: sa.Connection) -> None:
+    """Leave the entries as they are, and the table that the retired version added out.
+
+    Code of that version adds it again, and would find it in its way. What it saved is made anew in a table that no
+    version of the schema counts.
+    """
+    connection.exec_driver_sql("DROP TABLE IF EXISTS journal_checkpoints")
+    if connection.dialect.name == "postgresql":
+        for function in ("journal_checkpoints_refuse", "journal_checkpoints_refuse_wrong"):
+            connection.exec_driver_sql(f"DROP FUNCTION IF EXISTS {function}()")
+    connection.exec_driver_sql(f"UPDATE {VERSION_TABLE} SET version_num = '{BEFORE_THE_RETIRED}'")  # noqa: S608 - names of ours
 
 
 def _version(connection: sa.Connection) -> str | None:

@@ -12,7 +12,7 @@ import pytest
 from pipelines.runs import run_step, workspace
 from pipelines.runs.record import record_run
 from pipelines.runs.repository import Repository
-from release.journal.journal import Action
+from release.journal.entries import Action
 from tests.promotion_worlds import CHECKOUT, FOREIGN_WARNINGS, Studio
 
 pytestmark = FOREIGN_WARNINGS

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -13,7 +14,9 @@ from typer.testing import CliRunner
 from cli.releases import journal as journal_command
 from contracts.clock import FixedClock
 from contracts.home import Home
-from release.journal.journal import Action, Journal, Note, Phase
+from release.journal.checkpoint_schema import TABLE
+from release.journal.entries import Action, Note, Phase
+from release.journal.journal import Journal
 from tests.promotion_worlds import CHECKOUT
 
 NOON = datetime(2026, 11, 1, 12, tzinfo=UTC)
@@ -106,6 +109,29 @@ def test_verify_counts_the_entries_and_says_what_it_cannot_know(slate, monkeypat
     assert text.startswith(
         "4 entries, each follows from the one before; some may be cut off at the end: MLflow was told"
     )
-    assert json.loads(slate("verify", "--json")[1]) == {"entries": 4, "sound": True, "kept_elsewhere": None}
+    whole = {"entries": 4, "checked_from": 1, "sound": True, "kept_elsewhere": None, "retired_checkpoints": []}
+    assert json.loads(slate("verify", "--json")[1]) == whole
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:1")
     assert "cut off at the end: MLflow cannot be reached at http://127.0.0.1:1" in slate("verify")[1]
+
+
+def test_a_check_since_the_last_one_says_from_where_it_looked(slate, home: Home) -> None:
+    assert json.loads(slate("verify", "--since-last", "--json")[1])["checked_from"] == 1
+    note_at(home, 4, Note(Action.RECORD, Phase.DONE))
+    checked = json.loads(slate("verify", "--since-last", "--json")[1])
+    assert (checked["entries"], checked["checked_from"]) == (5, 4)
+    assert "5 entries, each from entry 5 on follows from the one before" in slate("verify", "--since-last")[1]
+
+
+def test_a_wrong_checkpoint_is_named_beside_sound_entries_and_removed_when_asked(slate, home: Home) -> None:
+    slate("verify", "--since-last")
+    connection = sqlite3.connect(home.journal_database)
+    connection.executescript(f"DROP TRIGGER {TABLE}_refuse_change; UPDATE {TABLE} SET digest = '0'")
+    connection.close()
+    code, _ = slate("verify")
+    assert code == 1
+    code, text = slate("verify", "--retire")
+    assert code == 0
+    assert "the checkpoint at entry 4 (chain) was not what they come to, and is removed" in text
+    assert slate("verify")[0] == 0
+    assert slate("verify", "--retire", "--since-last")[0] == 2

@@ -16,7 +16,8 @@ from mlflow.entities.model_registry import ModelVersion
 
 from contracts.errors import RegistryError, RegistryUnavailable
 from contracts.home import Home
-from release.journal.journal import Action, Entry, Journal, Note, Phase
+from release.journal.entries import Action, Entry, Note, Phase
+from release.journal.journal import Journal
 from release.promotion.rollback import roll_back
 from release.registry import stages as registry_stages
 from release.registry.registry import Registry

@@ -18,7 +18,8 @@ import pytest
 
 from contracts.clock import FixedClock
 from contracts.errors import RegistryUnavailable, StoreUnavailable
-from release.journal.journal import Action, Entry, Journal, Note, Phase
+from release.journal.entries import Action, Entry, Note, Phase
+from release.journal.journal import Journal
 from release.promotion.decision import Decision
 from release.promotion.promotion import Promoter
 from release.promotion.rollback import roll_back
@@ -74,7 +75,7 @@ def test_the_journal_tells_before_and_after(studio: Studio) -> None:
     intent, done = studio.entries(Action.PROMOTE)
     assert (intent.epoch, done.epoch, done.intent_id) == (0, 1, intent.id)
     assert {gate["name"] for gate in done.figures["gates"]} >= {"artefacts", "golden", "ndcg"}
-    assert studio.promoter.journal.verify() == 4
+    assert studio.promoter.journal.verify().n_entries == 4
 
 
 def test_a_sync_with_nothing_asked_changes_and_notes_nothing(studio: Studio) -> None:

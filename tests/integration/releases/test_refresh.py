@@ -20,7 +20,8 @@ from feature_store.online.pointer import Pointer
 from release.bundle.code_version import code_fingerprint
 from release.bundle.generation_store import GenerationStore
 from release.bundle.manifest import load_manifest
-from release.journal.journal import Action, Journal, Phase
+from release.journal.entries import Action, Phase
+from release.journal.journal import Journal
 from release.promotion.refresh import RefreshInputs, RefreshResult, refresh
 from release.promotion.rollback import roll_back
 from tests.promotion_worlds import FOREIGN_WARNINGS, Studio, register_bundle

@@ -8,7 +8,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from contracts.clock import FixedClock
-from release.journal.journal import Action, Journal
+from release.journal.entries import Action
+from release.journal.journal import Journal
 from release.promotion.promotion import Promoter
 from release.promotion.requesters import TOKEN_HOLDS, UNKNOWN_TOKEN, hashed_token
 from release.promotion.rollback import roll_back

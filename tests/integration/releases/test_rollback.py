@@ -11,7 +11,8 @@ import pytest
 from bench.aged_journal import hourly_refreshes, write_at_once
 from contracts.errors import ArtefactError, PromotionRefused, StoreUnavailable
 from feature_store.online.pointer import move_pointer
-from release.journal.journal import Action, Journal, Note, Phase
+from release.journal.entries import Action, Note, Phase
+from release.journal.journal import Journal
 from release.promotion.rollback import RolledBack, roll_back
 from release.registry.state import Stage
 from tests.promotion_worlds import CHECKOUT, FOREIGN_WARNINGS, Studio

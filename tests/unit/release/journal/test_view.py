@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts.errors import PromotionRefused
-from release.journal.journal import Action, Entry, Phase
+from release.journal.entries import Action, Entry, Phase
 from release.journal.standing import Standing
 from release.journal.view import JournalView
 from release.registry.state import RegistryState, Stage

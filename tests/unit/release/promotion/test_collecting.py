@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from release.journal.journal import Action, Entry, Phase
+from release.journal.entries import Action, Entry, Phase
 from release.journal.view import JournalView
 from release.promotion.collecting import generations_to_keep
 from tests.unit.release.journal.test_view import journal, promoted, went_back

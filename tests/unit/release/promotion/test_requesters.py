@@ -11,7 +11,7 @@ from hashlib import sha256
 
 import pytest
 
-from release.journal.journal import Action, Entry, Phase
+from release.journal.entries import Action, Entry, Phase
 from release.journal.view import JournalView
 from release.promotion.requesters import (
     TOKEN_HOLDS,
