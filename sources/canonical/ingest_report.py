@@ -17,7 +17,8 @@ class IngestReport:
 
     left_out: interactions by the word of their event type that the mapping leaves out; conditions: rows that `where`
     and `drop` leave out, by mapping and condition; counts: what else became of rows, in words; derived: tables that no
-    file held, and what they were made of; served: what of the rows is served traffic, and of how many days.
+    file held, and what they were made of; served: what of the rows is served traffic, and of how many days; unended:
+    files that end within a line, where other files of their table do not.
     """
 
     rows: dict[str, int] = field(default_factory=dict)
@@ -28,6 +29,7 @@ class IngestReport:
     counts: dict[str, int] = field(default_factory=dict)
     derived: dict[str, str] = field(default_factory=dict)
     served: dict[str, int] = field(default_factory=dict)
+    unended: dict[str, list[str]] = field(default_factory=dict)
 
     def count(self, what: str, n_rows: int) -> None:
         """Add to a count, unless there is nothing to add."""
@@ -59,3 +61,6 @@ class IngestReport:
         if self.served:
             words = ", ".join(f"{count:,} {name}" for name, count in self.served.items())
             yield f"of these, served traffic: {words}"
+        for name, files in self.unended.items():
+            more = f" and {len(files) - 1:,} more file(s)" if len(files) > 1 else ""
+            yield f"{name}: {files[0]}{more} end without a line end, unlike the others: were they cut short?"

@@ -44,6 +44,13 @@ class Refusals:
         ]
         self.add(pl.DataFrame(listed, schema=SCHEMA, orient="row"))
 
+    def of_row(self, table: str, file: str, row: int) -> dict[str, object] | None:
+        """Why a row was refused, in the columns of SCHEMA; None where it was not."""
+        for frame in self.frames:
+            for refused in frame.filter(table=table, file=file, row=row).iter_rows(named=True):
+                return refused
+        return None
+
     def table(self) -> pl.DataFrame:
         """All of them, by table, file and row."""
         if not self.frames:

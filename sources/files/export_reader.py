@@ -214,6 +214,7 @@ class _ExportReader:
         self._report.files[name] = self._report.files.get(name, 0) + len(files)
         left_out: Counter[str] = Counter(self._report.conditions.get(where, {}))
         present: set[str] = set()
+        unended: list[str] = []
         for file in tqdm(files, desc=name, unit="file", disable=None):
             texts = IdColumns(file.name, ids, settings.whole_ids)
             wanted = [*needed, *sorted(optional & columns_of(file, settings) - set(needed))] if optional else [*needed]
@@ -221,6 +222,10 @@ class _ExportReader:
                 present |= set(raw.table.columns) - raw.absent
                 rows = exploded(raw, settings.explode, file.name)
                 yield file, kept_rows(texts.as_texts(rows), settings, left_out), position == 0
+                self._check_last_row(name, file, raw)
+                unended += [file.name] if raw.unended else []
+        if 0 < len(unended) < len(files):
+            self._report.unended[name] = unended
         if left_out:
             self._report.conditions[where] = dict(sorted(left_out.items()))
         missing = [source for source in needed if source not in present]
@@ -228,6 +233,17 @@ class _ExportReader:
             raise SourceError(
                 f"None of the {len(files):,} file(s) of {name} has `{missing[0]}`.",
                 f"Mend the column mapping under ingest.files.{where} in params.yaml.",
+            )
+
+    def _check_last_row(self, name: str, file: DataFile, raw: RawRows) -> None:
+        """Raise SourceError where a file ends within a row that could not be read: it was cut short."""
+        refused = None if raw.unended is None else self._refusals.of_row(name, file.name, raw.unended)
+        if refused is not None:
+            raise SourceError(
+                f"{file.name}, row {raw.unended}: the file ends within this row: found {refused['found']!r}, "
+                f"{refused['reason']}, and no line end.",
+                "It was cut short on the way: export or copy it again, and compare the sizes. If that row is a remark, "
+                "take it away.",
             )
 
     def _with_event_types(self, batch: pl.DataFrame, settings: InteractionFiles) -> pl.DataFrame:

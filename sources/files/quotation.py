@@ -12,16 +12,18 @@ from typing import Any
 
 from contracts.errors import SourceError
 
+LONGEST_END = 4  # bytes of a line end
 FEWEST_HIDDEN = 3  # lines inside one cell with as many separators as a row has: no text looks like this by chance
 
 
 class CountedStream(io.RawIOBase):
-    """A stream of bytes that counts the quotation marks and the line ends that were read from it."""
+    """A stream of bytes that counts the quotation marks and the line ends that were read from it, and knows its end."""
 
     def __init__(self, stream: Any) -> None:
         self._stream = stream
         self.n_marks = 0
         self.n_lines = 0
+        self._tail = b""
 
     def readable(self) -> bool:
         return True
@@ -30,7 +32,14 @@ class CountedStream(io.RawIOBase):
         chunk: bytes = self._stream.read(-1 if size is None else size)
         self.n_marks += chunk.count(b'"')
         self.n_lines += chunk.count(b"\n")
+        self._tail = (self._tail + chunk[-LONGEST_END:])[-LONGEST_END:]
         return chunk
+
+    @property
+    def ends_a_line(self) -> bool:
+        """Whether what was read ends with a line end, in any encoding of up to four bytes a letter."""
+        # Of UTF-16 and UTF-32 the zeros of a line end may come after it.
+        return self._tail.rstrip(b"\0").endswith((b"\n", b"\r"))
 
     def may_hide_rows(self, n_rows: int) -> bool:
         """Whether rows may have been taken for text. n_rows: rows read, the one of column names included."""

@@ -12,7 +12,7 @@ import json
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,7 @@ import pyarrow.parquet
 from contracts.errors import SourceError
 from contracts.settings.files import TableFiles
 from sources.files.data_files import DataFile
+from sources.files.encodings import SNIFFED_BYTES, first_bytes
 from sources.files.quotation import CountedStream, check_quotation
 from sources.files.read_ahead import ReadAhead
 
@@ -43,12 +44,25 @@ class RawRows:
     """A batch. table: the wanted columns under their own names, cells as the file has them; rows: the number of each.
 
     ragged: (row, fields expected, fields found, text) of rows left out of the table; absent: columns that no row has.
+    unended: the last row of the file, in the last batch of a file that ends within a line.
     """
 
     rows: pl.Series
     table: pl.DataFrame
     ragged: list[Ragged] = field(default_factory=list)
     absent: frozenset[str] = frozenset()
+    unended: int | None = None
+
+    @property
+    def last_row(self) -> int:
+        """The number of its last row; 0 where it has none."""
+        rows: list[int] = [0, *self.rows.tail(1), *(row for row, *_ in self.ragged)]
+        return max(rows)
+
+    @property
+    def last_is_long(self) -> bool:
+        """Whether its last row has more fields than there are columns."""
+        return any(n_found > n_expected for row, n_expected, n_found, _ in self.ragged if row == self.last_row)
 
 
 def read_rows(file: DataFile, settings: TableFiles, columns: Sequence[str]) -> Iterator[RawRows]:
@@ -70,7 +84,7 @@ def read_rows(file: DataFile, settings: TableFiles, columns: Sequence[str]) -> I
     for batch in readers[kind](file, settings, inside):
         n_rows += len(batch.rows) + len(batch.ragged)
         from_folders = [pl.lit(value).alias(name) for name, value in named.items()]
-        yield RawRows(batch.rows, batch.table.with_columns(from_folders), batch.ragged, batch.absent)
+        yield replace(batch, table=batch.table.with_columns(from_folders))
     if not n_rows:
         raise SourceError(f"{file.name} holds no rows.", "Export it again, or take it away if nothing happened then.")
 
@@ -122,12 +136,14 @@ def _delimited(file: DataFile, settings: TableFiles, columns: Sequence[str]) -> 
     parse = pyarrow.csv.ParseOptions(
         delimiter=separator, quote_char=quote, newlines_in_values=settings.quoted, ignore_empty_lines=False
     )
-    n_rows = 1
+    n_rows, is_long = 1, False
     with file.open() as stream:
         counted = CountedStream(stream)
         for batch in _parsed(file, counted, parse, unique, list(columns), settings.encoding, first_row=2):
-            n_rows = max([n_rows, *batch.rows.tail(1), *(row for row, *_ in batch.ragged)])
+            n_rows, is_long = max(n_rows, batch.last_row), batch.last_is_long
             yield batch
+        if not is_long:
+            yield from _unended(counted, columns, n_rows)
     if settings.quoted and counted.may_hide_rows(n_rows):
         with file.open() as stream:
             check_quotation(stream, file.name, settings.encoding, separator)
@@ -136,8 +152,10 @@ def _delimited(file: DataFile, settings: TableFiles, columns: Sequence[str]) -> 
 def _json_lines(file: DataFile, settings: TableFiles, columns: Sequence[str]) -> Iterator[RawRows]:
     parse = pyarrow.csv.ParseOptions(delimiter=NEVER, quote_char=False, ignore_empty_lines=False)
     cells = {name: _json_cell(name) for name in columns}
+    n_rows = 0
     with file.open() as stream:
-        for position, batch in enumerate(_parsed(file, stream, parse, [LINE], [LINE], settings.encoding, first_row=1)):
+        counted = CountedStream(stream)
+        for position, batch in enumerate(_parsed(file, counted, parse, [LINE], [LINE], settings.encoding, first_row=1)):
             table = _json_columns(batch.table[LINE], columns, cells)
             absent = frozenset(_absent(batch.table[LINE], table))
             if position == 0:
@@ -147,7 +165,16 @@ def _json_lines(file: DataFile, settings: TableFiles, columns: Sequence[str]) ->
                 (row, len(columns), 0, text)
                 for row, text in zip(batch.rows.filter(broken), batch.table[LINE].filter(broken), strict=True)
             ]
+            n_rows = max(n_rows, batch.last_row)
             yield RawRows(batch.rows.filter(~broken), table.filter(~broken), ragged, absent)
+        yield from _unended(counted, columns, n_rows)
+
+
+def _unended(stream: CountedStream, columns: Sequence[str], n_rows: int) -> Iterator[RawRows]:
+    """A last batch, without rows, that says of a file that it ends within a line."""
+    if not stream.ends_a_line:
+        no_rows = pl.Series("row", [], dtype=pl.Int64)
+        yield RawRows(no_rows, pl.DataFrame(schema=dict.fromkeys(columns, pl.String)), unended=n_rows)
 
 
 def _json_columns(lines: pl.Series, names: Sequence[str], cells: Mapping[str, pl.Expr]) -> pl.DataFrame:
@@ -300,6 +327,13 @@ def _parser_errors(file: DataFile, encoding: str, ahead: ReadAhead) -> Iterator[
 
 def _wrong_encoding(file: DataFile, encoding: str) -> SourceError:
     row, content = _first_undecodable(file, encoding)
+    with file.open() as stream:
+        said = first_bytes(stream.read(SNIFFED_BYTES))
+    if said is not None and said.encoding != encoding:
+        return SourceError(
+            f"{file.name}, row {row}: {content!r} is not {encoding}; the file begins with {said.words}.",
+            f"Set `encoding` beside its path to {said.encoding}; if the others are {encoding}, write this one so too.",
+        )
     return SourceError(
         f"{file.name}, row {row}: {content!r} is not {encoding}.",
         "Set `encoding` beside its path to what it is, such as cp1252 or latin-1; `slate inspect` guesses it.",

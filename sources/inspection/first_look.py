@@ -18,6 +18,7 @@ from charset_normalizer import from_bytes
 from contracts.errors import SourceError
 from contracts.settings.files import Format, TableFiles
 from sources.files.data_files import DataFile
+from sources.files.encodings import FirstBytes, first_bytes
 from sources.files.raw_rows import SEPARATORS, read_header, read_rows
 
 SAMPLE_BYTES = 4 << 20
@@ -34,7 +35,8 @@ FALLBACK = "cp1252"  # of Western Europe, as Windows writes it; Latin-1 with mor
 class FirstLook:
     """What a first look shows of a file. sample: its first rows, every cell as text; is_list: columns that hold lists;
     aware, naive: columns that are times by type, with a zone and without; is_ascii: it may be of any encoding;
-    null_words: by column, texts that stand for no value; they are null in the sample."""
+    null_words: by column, texts that stand for no value; they are null in the sample; said: what its first bytes say of
+    its encoding."""
 
     file: DataFile
     settings: TableFiles
@@ -44,6 +46,7 @@ class FirstLook:
     naive: frozenset[str] = frozenset()
     is_ascii: bool = False
     null_words: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    said: FirstBytes | None = None
 
     @property
     def likeness(self) -> tuple[object, ...]:
@@ -64,7 +67,7 @@ def look_at(file: DataFile) -> FirstLook:
     if kind == "jsonl":
         settings = TableFiles(format=_unless_named(kind, file), encoding=encoding)
         sample, lists = _json_sample(file, head.decode(encoding, errors="replace"))
-        return FirstLook(file, settings, sample, lists, is_ascii=head.isascii())
+        return FirstLook(file, settings, sample, lists, is_ascii=_is_ascii(head), said=first_bytes(head))
     separator = None if kind == "tsv" else guess_separator(head.decode(encoding, errors="replace"))
     settings = TableFiles(
         format=_unless_named(kind, file), encoding=encoding, separator=None if separator == "," else separator
@@ -73,7 +76,9 @@ def look_at(file: DataFile) -> FirstLook:
     # The reader refuses a name that stands twice. Here it would hide everything else that is wrong.
     sample = _sample(file, settings, names)
     nulled = sample.with_columns(pl.when(~pl.all().is_in(NULL_WORDS)).then(pl.all()))
-    return FirstLook(file, settings, nulled, is_ascii=head.isascii(), null_words=_null_words(sample))
+    return FirstLook(
+        file, settings, nulled, is_ascii=_is_ascii(head), null_words=_null_words(sample), said=first_bytes(head)
+    )
 
 
 def _null_words(sample: pl.DataFrame) -> dict[str, tuple[str, ...]]:
@@ -83,8 +88,9 @@ def _null_words(sample: pl.DataFrame) -> dict[str, tuple[str, ...]]:
 
 def guess_encoding(head: bytes) -> str:
     """The encoding of a text by its first bytes, which may end within a character."""
-    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return "utf-16"
+    said = first_bytes(head)
+    if said is not None:
+        return said.encoding
     try:
         codecs.getincrementaldecoder("utf-8")().decode(head)
     except UnicodeDecodeError:
@@ -113,13 +119,17 @@ def _format_of(file: DataFile) -> Format:
     head = _head(file)
     if head.startswith(b"PAR1"):
         return "parquet"
-    if b"\0" in head[:1000] and not head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+    if b"\0" in head[:1000] and first_bytes(head) is None:
         raise SourceError(f"{file.name} is neither text nor Parquet.", "Export CSV, TSV, JSON lines or Parquet.")
     return "jsonl" if head.lstrip()[:1] == b"{" else "csv"
 
 
 def _unless_named(kind: Format, file: DataFile) -> Format | None:
     return None if file.format == kind else kind
+
+
+def _is_ascii(head: bytes) -> bool:
+    return head.isascii() and b"\0" not in head  # with zeros it is UTF-16
 
 
 def _head(file: DataFile) -> bytes:

@@ -162,6 +162,8 @@ def _mapping(table: str, group: FileGroup, root: str, comments: dict[str, str]) 
     mapping |= {name: value for name in ("format", "separator") if (value := getattr(written, name)) is not None}
     if written.encoding != "utf-8":
         mapping["encoding"] = written.encoding
+        if look.said is not None:
+            comments[f"{table}.encoding"] = f"its first bytes: {look.said.words}"
     used = [group.samples[column] for column in guess.columns.values()]
     if any(column.has_comma for column in used):
         mapping["decimal"] = ","

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import gzip
 import io
 import zipfile
@@ -81,6 +82,7 @@ def test_a_wrong_separator_is_told_with_the_right_one(tmp_path: Path, out: Path,
     [
         (as_csv().encode("latin-1"), {}, r"e.csv, row 5: b'Zo\xeb,A-1,"),
         (as_csv().encode("utf-16"), {}, "e.csv, row 1"),
+        (as_csv().encode(), {"encoding": "utf-16"}, "e.csv, row 1"),
         (as_csv().encode("latin-1"), {"encoding": "ascii"}, r"e.csv, row 5"),
         (as_csv().replace("who", "wër").encode("latin-1"), {}, "e.csv, row 1"),
     ],
@@ -89,6 +91,25 @@ def test_a_wrong_encoding(tmp_path: Path, out: Path, content: bytes, said: Any, 
     message = refusal(write(tmp_path / "in", {"e.csv": content}), out, **said)
     assert told in message
     assert "Set `encoding`" in message
+
+
+@pytest.mark.parametrize(
+    ("content", "words", "encoding"),
+    [
+        (codecs.BOM_UTF16_LE + as_csv().encode("utf-16-le"), "FF FE, the mark of UTF-16, little-endian", "utf-16"),
+        (codecs.BOM_UTF16_BE + as_csv().encode("utf-16-be"), "FE FF, the mark of UTF-16, big-endian", "utf-16"),
+        (as_csv().encode("utf-16-be"), "every other byte is zero, as in UTF-16, big-endian", "utf-16-be"),
+    ],
+)
+def test_utf_16_is_named_by_its_first_bytes_and_read_as_it_is_named(
+    tmp_path: Path, out: Path, content: bytes, words: str, encoding: str
+) -> None:
+    root = write(tmp_path / "in", {"e.csv": content})
+    message = refusal(root, out, encoding="ascii")
+    assert words in message
+    assert f"Set `encoding` beside its path to {encoding};" in message
+    write_tables(files(encoding=encoding), str(root), out)
+    assert "Zoë" in CanonicalTables.load(out).interactions["user_id"]
 
 
 @pytest.mark.parametrize(
@@ -231,6 +252,46 @@ def test_a_row_that_cannot_be_read_is_set_aside(tmp_path: Path, out: Path, line:
     else:
         assert found == [("e.csv", 22, *told)]
     assert len(CanonicalTables.load(out).interactions) == 40
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("1,2,se", "3 fields instead of 5"),
+        ("1", "1 fields instead of 5"),
+        ("1,2,seen,17e", "4 fields instead of 5"),
+        ("1,2,bought,1700000000,-", "expected a finite number"),
+    ],
+)
+def test_a_file_that_ends_within_a_row_was_cut_short(
+    tmp_path: Path, out: Path, line: str, reason: str, encoding: str
+) -> None:
+    root = write(tmp_path / "in", {"e.csv": f"{NAMES}{GOOD}{line}".encode(encoding)})
+    message = refusal(root, out, encoding=encoding)
+    assert "e.csv, row 22: the file ends within this row" in message
+    assert reason in message
+    assert "cut short" in message
+
+
+@pytest.mark.parametrize("line", ["1,2,seen,1700000000,", "1,2,seen,1700000000,,,", "\n", "1,2,se\n", "1,2,se\r\n"])
+def test_a_last_row_that_is_whole_or_ended_is_a_row_like_any_other(tmp_path: Path, out: Path, line: str) -> None:
+    aside(tmp_path, out, f"{NAMES}{GOOD}{line}")
+    assert len(CanonicalTables.load(out).interactions) == 20 + (line == "1,2,seen,1700000000,")
+
+
+def test_json_that_ends_within_a_line_was_cut_short(tmp_path: Path, out: Path) -> None:
+    root = write(tmp_path / "in", {"e.jsonl": as_jsonl()[:-9]})
+    assert "e.jsonl, row 4: the file ends within this row" in refusal(root, out)
+    assert len(as_jsonl().splitlines()) == 4
+
+
+def test_of_many_files_the_one_that_ends_without_a_line_end_is_told(tmp_path: Path, out: Path) -> None:
+    """Cut within its last cell, it looks whole."""
+    contents = {f"d{day}.csv": NAMES + GOOD for day in range(3)} | {"d7.csv": (NAMES + GOOD).rstrip("\n") + "12"}
+    report = write_tables(files(), str(write(tmp_path / "in", contents)), out)
+    assert report.unended == {"interactions": ["d7.csv"]}
+    assert "interactions: d7.csv end without a line end, unlike the others" in str(report)
 
 
 def test_a_line_that_is_no_json_is_set_aside(tmp_path: Path, out: Path) -> None:

@@ -222,10 +222,32 @@ def test_a_separator_is_what_parts_every_line_alike(separator: str) -> None:
         ("Küche, Größe, Straße", "latin-1", "cp1252"),
         (CYRILLIC, "cp1251", "cp1251"),
         ("Küche", "utf-16", "utf-16"),
+        ("Küche, Größe", "utf-16-le", "utf-16-le"),
+        ("Küche, Größe", "utf-16-be", "utf-16-be"),
+        ("Küche", "utf-8-sig", "utf-8"),
+        ("Küche", "utf-32", "utf-32"),
     ],
 )
 def test_an_encoding_is_guessed_by_its_bytes(text: str, encoding: str, guessed: str) -> None:
     assert guess_encoding((text + "\n").encode(encoding) * 5) == guessed
+
+
+@pytest.mark.parametrize(
+    ("encoding", "proposed", "comment"),
+    [
+        ("utf-16", "utf-16", "FF FE, the mark of UTF-16, little-endian"),
+        ("utf-16-be", "utf-16-be", "every other byte is zero, as in UTF-16, big-endian, without a mark"),
+    ],
+)
+def test_utf_16_is_proposed_by_what_its_first_bytes_say(
+    tmp_path: Path, encoding: str, proposed: str, comment: str
+) -> None:
+    found = proposal_of(tmp_path / "in", e_dot_csv="\n".join([*WEB, ""]).encode(encoding))
+    assert found.files["interactions"]["encoding"] == proposed
+    assert found.comments["interactions.encoding"] == f"its first bytes: {comment}"
+    out = tmp_path / "out"
+    out.mkdir()
+    assert write_tables(found.settings, str(tmp_path / "in"), out).rows["interactions"] == len(WEB) - 1
 
 
 def test_a_sample_that_ends_within_a_character_is_still_utf_8() -> None:
