@@ -149,7 +149,10 @@ def _check_most(column: _TypedColumn, rows: pl.Series, batch: BatchSource, setti
     row, cell = rows.filter(wrong)[0], str(column.cells.filter(wrong)[0])[:200]
     advice = "Look whether it is the right column"
     if "number" in column.expected and settings.decimal == "." and "," in cell:
-        advice = 'Set `decimal: ","` beside its path, if that is what the comma is'
+        advice = (
+            'Set `decimal: ","` beside its path, if that is what the comma is in all files of the path; write this one '
+            "like the others, if it is so in this one alone"
+        )
     raise SourceError(
         f"{batch.file}, row {row}, column {column.source}: found {cell!r}; expected {column.expected}. "
         f"{n_wrong:,} of the first {n_filled:,} cells are like this.",

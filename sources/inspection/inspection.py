@@ -24,12 +24,16 @@ from sources.canonical.refusals import NONE_REFUSED, load_refusals
 from sources.canonical.row_text import as_line
 from sources.files.data_files import DataFile, find_files, is_url
 from sources.files.export_reader import write_tables
+from sources.inspection.agreed_writing import written_otherwise
 from sources.inspection.first_look import FirstLook, look_at
 from sources.inspection.proposal import FileGroup, Proposal, group_files, propose
 from sources.validation.baseline import Baseline
 
 MAX_CHECKED = 1_000_000  # interactions checked by the rules; all of them are read
 STOPS = "This stops the stage `validate`: mend the source, or the bound under `validate` where the data is right."
+WRITE_ALIKE = (
+    "One mapping reads all files of a path: write this one like the others, or move it away and map it by itself."
+)
 N_FILES = 3  # named in a problem
 RATED_AT_MOST = 10.0
 N_RATINGS = 21  # 0 to 10 in halves
@@ -115,11 +119,37 @@ def inspect_files(paths: Sequence[str], rules: ValidateSettings, now: datetime) 
     if inspection.proposal is None:
         inspection.problems += [_no_interactions(groups)] if groups else []
         return inspection
+    inspection.problems += _written_otherwise(groups, inspection.proposal)
+    named = {problem.file for problem in inspection.problems}
     for name in inspection.proposal.unused:
-        inspection.notes.append(f"{name} is left out: it is none of the three tables, or another file fits better.")
+        if name not in named:
+            inspection.notes.append(f"{name} is left out: it is none of the three tables, or another file fits better.")
     inspection.notes += _not_read(groups, inspection.proposal)
     _check_proposal(inspection, inspection.proposal, rules, now)
     return inspection
+
+
+def _written_otherwise(groups: Sequence[FileGroup], proposal: Proposal) -> Iterator[Problem]:
+    """The files of a table that the mapping of most of its files does not read."""
+    chosen = [group for group in groups if group.guess is not None and group.names[0] not in proposal.unused]
+    for group in chosen:
+        for column in group.recognised.columns.values():
+            for one in written_otherwise(group.samples[column], group.looks):
+                found = f"it is written like {one.found}, where most files are like {one.usual}"
+                yield Problem(one.file, None, one.column, found, WRITE_ALIKE)
+    for group in groups:
+        larger = next((one for one in chosen if set(one.samples) == set(group.samples)), None)
+        if group.names[0] in proposal.unused and larger is not None:
+            for name in group.names:
+                found = f"it is {_in_words(group)}, where the files with the same columns are {_in_words(larger)}"
+                yield Problem(name, None, None, found, f"It is left out. {WRITE_ALIKE}")
+
+
+def _in_words(group: FileGroup) -> str:
+    look = group.looks[0]
+    kind = look.settings.format or look.file.format
+    separator = f" separated by {look.settings.separator or ','!r}" if kind == "csv" else ""
+    return f"{kind}{separator} in {look.settings.encoding}"
 
 
 def _not_read(groups: Sequence[FileGroup], proposal: Proposal) -> Iterator[str]:

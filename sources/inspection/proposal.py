@@ -16,6 +16,7 @@ from contracts.settings.files import Files, InteractionColumns, ItemColumns, Use
 from contracts.settings.group import Group
 from sources.files.data_files import find_files
 from sources.files.raw_rows import read_rows
+from sources.inspection.agreed_writing import agreed_samples
 from sources.inspection.first_look import FirstLook
 from sources.inspection.role_words import guess_event
 from sources.inspection.roles import KEYS, Guess, described_by, guess_table
@@ -81,6 +82,8 @@ def group_files(looks: Sequence[FirstLook]) -> list[FileGroup]:
         else:
             looks_of_both = larger.looks + group.looks
             larger.looks = tuple(sorted(looks_of_both, key=lambda look: (look.is_ascii, look.file.name)))
+    for one in groups:
+        one.samples = agreed_samples(one.samples, one.looks)
     order = {look.file.name: position for position, look in enumerate(looks)}
     return sorted(groups, key=lambda group: min(order[name] for name in group.names))
 
@@ -98,7 +101,10 @@ def _belongs_to(group: FileGroup, larger: FileGroup) -> bool:
         other.settings.format,
         other.settings.separator,
     )
-    fits = one.settings.encoding == other.settings.encoding or one.is_ascii or other.is_ascii
+    encodings = {one.settings.encoding, other.settings.encoding}
+    # ASCII is part of every encoding but the wide ones.
+    is_wide = any(encoding.startswith(("utf-16", "utf-32")) for encoding in encodings)
+    fits = len(encodings) == 1 or (not is_wide and (one.is_ascii or other.is_ascii))
     theirs, ours = group.guess.columns.items(), larger.guess.columns.items()
     is_json = (one.settings.format or one.file.format) == "jsonl" == (other.settings.format or other.file.format)
     same_format = one.file.format == other.file.format

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import cast
 
 import polars as pl
 
 from contracts.settings.files import TableFiles, TimeUnit
 from sources.files.cells import with_point
-from sources.files.times import guess_unit, read_time
+from sources.files.times import PLAUSIBLE, guess_unit, read_time
 from sources.inspection.first_look import FirstLook
 
 NEARLY_ALL = 0.95
 FEW_WORDS = 40
-TIME_FORMATS = (
-    "%d.%m.%Y %H:%M:%S", "%d.%m.%Y %H:%M", "%d.%m.%Y", "%d/%m/%Y %H:%M:%S", "%d/%m/%Y %H:%M", "%d/%m/%Y",
-    "%m/%d/%Y %H:%M:%S", "%m/%d/%Y %H:%M", "%m/%d/%Y", "%Y/%m/%d %H:%M:%S", "%Y/%m/%d", "%d-%m-%Y %H:%M:%S",
-    "%d-%m-%Y", "%Y%m%d",
+FEW_CELLS = 20  # looked at before the others
+FIRST_PLAUSIBLE = datetime.fromtimestamp(PLAUSIBLE[0], UTC)
+DATE_FORMATS = (
+    "%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%Y/%m/%d", "%d-%m-%Y", "%m-%d-%Y", "%Y.%m.%d", "%Y%m%d",
+    "%d.%m.%y", "%d/%m/%y", "%m/%d/%y", "%d-%m-%y", "%d %b %Y", "%d-%b-%Y", "%b %d, %Y",
 )  # fmt: skip
+CLOCK_FORMATS = (" %H:%M:%S", " %H:%M", "", " %I:%M:%S %p", " %I:%M %p", ", %H:%M:%S", ", %H:%M")
+TIME_FORMATS = tuple(date + clock for date in DATE_FORMATS for clock in CLOCK_FORMATS)
+POINT_NUMBER = r"^\s*-?\d+\.\d+\s*$"
 COMMA_NUMBER = r"^\s*-?\d{1,3}(\.\d{3})*,\d+\s*$|^\s*-?\d+,\d+\s*$"
 LIST_SEPARATORS = ("|", ";", ">", "/", ",")
 
@@ -66,17 +72,18 @@ def sampled_columns(look: FirstLook) -> dict[str, SampledColumn]:
 def _sampled_column(look: FirstLook, name: str) -> SampledColumn:
     cells = look.sample[name].fill_null("")
     filled = cells.filter(cells.str.strip_chars() != "")
-    has_comma = _share(filled.str.contains(COMMA_NUMBER)) > 0.5
-    numbers = _numbers(filled, has_comma)
-    unit = None if name in look.is_list else _unit(look, name, filled)
-    form, other = (None, None) if unit or name in look.is_list else _time_formats(filled)
+    is_comma = has_comma(filled)
+    numbers = _numbers(filled, is_comma)
+    readings = {} if name in look.is_list else time_readings(look, name, filled)
+    unit = next((reading.unit for reading in readings.values()), None)
+    form, other = (*(name for name, reading in readings.items() if reading.is_format), None, None)[:2]
     return SampledColumn(
         name=name,
         n_filled=len(filled),
         n_distinct=filled.n_unique(),
         is_number=_share(numbers.is_not_null()) >= NEARLY_ALL,
         is_whole=_share(filled.str.contains(r"^\s*-?\d+\s*$")) >= NEARLY_ALL,
-        has_comma=has_comma,
+        has_comma=is_comma,
         is_list=name in look.is_list,
         list_separator=_list_separator(filled),
         time=unit,
@@ -87,9 +94,19 @@ def _sampled_column(look: FirstLook, name: str) -> SampledColumn:
     )
 
 
-def _numbers(filled: pl.Series, has_comma: bool) -> pl.Series:
+def has_comma(filled: pl.Series) -> bool:
+    """Whether most cells are numbers with a decimal comma."""
+    return _share(filled.str.contains(COMMA_NUMBER)) > 0.5
+
+
+def has_point(filled: pl.Series) -> bool:
+    """Whether most cells are numbers with a decimal point."""
+    return _share(filled.str.contains(POINT_NUMBER)) > 0.5
+
+
+def _numbers(filled: pl.Series, is_comma: bool) -> pl.Series:
     plain = pl.col("cell").str.strip_chars()
-    number = (with_point(plain) if has_comma else plain).cast(pl.Float64, strict=False)
+    number = (with_point(plain) if is_comma else plain).cast(pl.Float64, strict=False)
     return pl.DataFrame({"cell": filled}).select(number).to_series()
 
 
@@ -100,23 +117,54 @@ def _share(marks: pl.Series) -> float:
 def _unit(look: FirstLook, name: str, filled: pl.Series) -> TimeUnit | None:
     if name in look.aware | look.naive:
         return "iso"
-    return None if filled.is_empty() else guess_unit(filled)
+    return guess_unit(filled)
 
 
-def _time_formats(filled: pl.Series) -> tuple[str | None, str | None]:
-    """The likeliest of the formats that read nearly all cells, and the next one.
+@dataclass(frozen=True)
+class TimeReading:
+    """The first and the last time of some cells, read in a unit, or where that is None, by a format."""
+
+    unit: TimeUnit | None
+    first: datetime
+    last: datetime
+
+    @property
+    def is_format(self) -> bool:
+        return self.unit is None
+
+    @property
+    def span(self) -> timedelta:
+        return self.last - self.first
+
+    def joined(self, other: TimeReading) -> TimeReading:
+        """Of the cells of both."""
+        return replace(self, first=min(self.first, other.first), last=max(self.last, other.last))
+
+
+def time_readings(look: FirstLook, name: str, filled: pl.Series) -> dict[str, TimeReading]:
+    """The ways to read nearly all cells as times, by the name of the unit or the format; the likeliest first.
 
     Where day and month could be swapped, the format with the shorter span is likelier: an export covers some days in a
     row, and read the wrong way these lie months apart.
     """
-    spans = []
-    for order, form in enumerate(TIME_FORMATS if len(filled) else ()):
-        settings = TableFiles(time_format=form, time_zone="UTC")
-        times = pl.DataFrame({"cell": filled}).select(read_time(filled, settings)).to_series().drop_nulls()
-        if len(times) >= NEARLY_ALL * len(filled):
-            spans.append((-len(times), times.max() - times.min(), order, form))  # type: ignore[operator]  # both are times
-    best = [form for *_, form in sorted(spans)[:2]]
-    return (best[0] if best else None), (best[1] if len(best) > 1 else None)
+    if filled.is_empty():
+        return {}
+    unit = _unit(look, name, filled)
+    if unit is not None:
+        return {unit: TimeReading(unit, FIRST_PLAUSIBLE, FIRST_PLAUSIBLE)}
+    readings = {form: reading for form in TIME_FORMATS if (reading := _format_reading(filled, form)) is not None}
+    return dict(sorted(readings.items(), key=lambda one: one[1].span))
+
+
+def _format_reading(filled: pl.Series, form: str) -> TimeReading | None:
+    settings = TableFiles(time_format=form, time_zone="UTC")
+    few = filled.head(FEW_CELLS)
+    for cells in (few, filled):  # most formats read none of the first cells
+        times = pl.DataFrame({"cell": cells}).select(read_time(cells, settings)).to_series().drop_nulls()
+        if len(times) < NEARLY_ALL * len(cells) or times.is_empty():
+            return None
+    first, last = cast("datetime", times.min()), cast("datetime", times.max())
+    return TimeReading(None, first, last) if first >= FIRST_PLAUSIBLE else None
 
 
 def _names_zone(look: FirstLook, name: str, filled: pl.Series, unit: TimeUnit | None, form: str | None) -> bool:
