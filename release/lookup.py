@@ -20,8 +20,9 @@ STAGING: Final = "staging"
 def find_bundle(name: str, home: Home, app: str) -> Path:
     """Where the bundle of a release lies that somebody calls by its id, version number, place or folder.
 
-    name: `r-0123456789ab`, `3`, `production`, `staging`, or a folder. The journal tells what is in production and in
-    Staging; MLflow is asked for a version's number alone, and for a bundle that this machine does not keep.
+    name: `r-0123456789ab`, `3`, `production`, `staging`, or a folder. The journal tells what is in production, and
+    what stands in Staging now: nothing after it was taken out or went on to Production. MLflow is asked for a version's
+    number alone, and for a bundle that this machine does not keep.
     Raises ArtefactError when there is none of that name, PromotionRefused when nothing stands in the place named.
     """
     if name.lower() in (PRODUCTION, STAGING):

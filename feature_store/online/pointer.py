@@ -53,6 +53,11 @@ def read_pointer(client: PointerClient, app: str) -> Pointer | None:
     return None if content is None else parse_pointer(content, app)
 
 
+def epoch_of(pointer: Pointer | None) -> int:
+    """The epoch that a move expects which was decided on when this was the pointer."""
+    return pointer.epoch if pointer else NO_POINTER_YET
+
+
 def move_pointer(client: PointerClient, app: str, release_id: str, generation_id: str, expected_epoch: int) -> Pointer:
     """Serve this release and generation from now on, if nobody moved the pointer since `expected_epoch` was read.
 

@@ -32,7 +32,7 @@ from feature_store.online.keys import (
 )
 from feature_store.online.nodes import node_of
 from feature_store.publishing.generations import ListedGeneration, list_generations
-from feature_store.publishing.stored_keys import bucket_keys
+from feature_store.publishing.stored_keys import KEYS_AT_ONCE, bucket_keys
 from feature_store.publishing.write_lease import LEASE_MS, WriteLease, hold_write_lease
 
 POINTERS = {"served": pointer_key, "in Staging": staging_key, "a canary's": canary_key}
@@ -91,7 +91,7 @@ def collect_garbage(
     app: str,
     keep: Mapping[str, str],
     grace: timedelta,
-    batch_size: int,
+    batch_size: int = KEYS_AT_ONCE,
     lease_ms: int = LEASE_MS,
 ) -> GarbageCollection:
     """Remove every generation that no pointer names, that is not to be kept, and that is older than the grace.

@@ -17,11 +17,16 @@ from contracts.stage_code import GRAPH, code_of_stage
 STAGE = "release"
 
 
+class CodeGone(WorkspaceError):
+    """A file of code that dvc.yaml names is not there."""
+
+
 def code_fingerprint(root: Path) -> str:
     """The fingerprint of the code that the checkout `root` builds releases with, by relative name and bytes.
 
     A checkout of before names whole folders: then every Python file in them counts, as it did when it was current.
-    Raises WorkspaceError when no code is named or some is not there: a fingerprint of nothing would name every code.
+    Raises WorkspaceError when no code is named, CodeGone when some is not there: a fingerprint of nothing would name
+    every code.
     """
     names = _code_at(root)
     if not names:
@@ -44,10 +49,18 @@ def git_version(root: Path) -> tuple[str, bool]:
 def built_from(root: Path, code: str) -> tuple[str, bool]:
     """The commit that is checked out, and whether the code with this fingerprint is another than that commit's.
 
-    Raises WorkspaceError as `git_version` and `code_fingerprint` do.
+    A commit that lacks a file which its own dvc.yaml names built nothing, so the code is another.
+    Raises WorkspaceError as `git_version` does, and where no code is named.
     """
     commit, changed = git_version(root)
-    return commit, changed or code_fingerprint(root) != code
+    return commit, changed or not _is_code(root, code)
+
+
+def _is_code(root: Path, code: str) -> bool:
+    try:
+        return code_fingerprint(root) == code
+    except CodeGone:
+        return False
 
 
 def _code_at(root: Path) -> list[str]:
@@ -65,7 +78,7 @@ def _files(root: Path, name: str) -> list[str]:
         return [name]
     files = sorted(path.relative_to(root).as_posix() for path in (root / name).rglob("*.py"))
     if not files:
-        raise WorkspaceError(
+        raise CodeGone(
             f"{root / name} is missing, though {root / GRAPH} names it: the code of the release cannot be named.",
             "Bring it back with git; where it is gone for good, run `make dependencies`.",
         )

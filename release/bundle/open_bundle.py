@@ -19,7 +19,8 @@ class OpenBundle:
 
     bundle = OpenBundle(home.bundles / "r-0123456789ab")
     bundle.manifest                  # reads manifest.json alone
-    bundle.release, bundle.measured  # what is served and what was measured; every byte is compared once for both
+    bundle.release                   # what is served
+    bundle.load_measured()           # what was measured; every byte is compared once for both
     """
 
     folder: Path
@@ -40,9 +41,8 @@ class OpenBundle:
         """What is served."""
         return load_bundle(self.folder, self.checked_manifest)
 
-    @cached_property
-    def measured(self) -> Release:
-        """The same release as it was measured: fitted before the test window."""
+    def load_measured(self) -> Release:
+        """The same release as it was measured, fitted before the test window: as large again, and so not kept."""
         return load_measured(self.folder, self.checked_manifest)
 
     @cached_property

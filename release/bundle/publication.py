@@ -41,9 +41,17 @@ def publish_bundle(client: Client, app: str, bundle: Path, batch_size: int, valu
 def publish_release(client: Client, app: str, release: Release, batch_size: int) -> Receipt:
     """Write what is missing of the own generation of a bundle that was loaded, and so compared byte by byte.
 
-    Raises ArtefactError when it was loaded from no bundle, and as `publish_bundle` does.
+    Raises ArtefactError when it was loaded from no bundle, ReleaseMismatch when it answers by other values than the
+    bundle publishes (as what was measured does), and as `publish_bundle` does.
     """
     if release.folder is None:
         raise ArtefactError(f"Release {release.release_id} is no bundle: it has no values to publish.", REBUILD)
     source = ValuesFolder(release.folder / VALUES_FOLDER)
+    if (release.generation_id, release.as_of) != (source.generation_id, source.as_of):
+        raise ReleaseMismatch(
+            f"Release {release.release_id} is of generation {release.generation_id}, as of "
+            f"{release.as_of.isoformat()}; {release.folder / VALUES_FOLDER} holds {source.generation_id}, as of "
+            f"{source.as_of.isoformat()}.",
+            f"Publish what `load_bundle` gives, never `load_measured`. {REBUILD}",
+        )
     return publish(client, app, source, release.schemas, release.catalogue.ids, release.release_id, batch_size)

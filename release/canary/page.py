@@ -15,9 +15,12 @@ from release.canary.trail import TrailPoint
 
 
 def write_page(home: Home, report: CanaryReport, trail: Sequence[TrailPoint]) -> Path:
-    """Write the page, in place of an earlier one of the same release, and return where it is."""
+    """Write the page, in place of an earlier one of the same release, and return where it is.
+
+    Of two processes at once the last one's page stays.
+    """
     path = home.reports / "canary" / f"{report.run.canary.release_id}.html"
-    write_whole(path, page(report, trail).encode())
+    write_whole(path, page(report, trail).encode(), shared=True)
     return path
 
 

@@ -13,8 +13,8 @@ from release.canary.report import CanaryMetric, CanaryReport
 from release.canary.trail import TrailPoint
 
 # Matplotlib wants colours it can read; in the SVG each becomes the style's colour of that name.
-INK, QUIET, PRODUCTION, CANARY = "#010101", "#020202", "#030303", "#040404"
-STYLE_COLOURS = {INK: "var(--ink)", QUIET: "var(--quiet)", PRODUCTION: "var(--blue)", CANARY: "var(--orange)"}
+INK, QUIET, PRODUCTION_INK, CANARY_INK = "#010101", "#020202", "#030303", "#040404"
+STYLE_COLOURS = {INK: "var(--ink)", QUIET: "var(--quiet)", PRODUCTION_INK: "var(--blue)", CANARY_INK: "var(--orange)"}
 SETTINGS: dict[Any, Any] = {  # matplotlib types its names as literals
     "svg.fonttype": "none",
     "text.color": INK,
@@ -54,7 +54,7 @@ def _in_style_colours(svg: str) -> str:
 
 
 def _draw_arms(axes: Any, report: CanaryReport) -> None:
-    arms = {"production": (report.production, PRODUCTION), "canary": (report.canary, CANARY)}
+    arms = {"production": (report.production, PRODUCTION_INK), "canary": (report.canary, CANARY_INK)}
     for at, (arm, colour) in enumerate(arms.values()):
         ratio = arm.ratios[CanaryMetric.CLICK_THROUGH_REQUEST]
         if ratio is None:
@@ -73,8 +73,8 @@ def _draw_trail(axes: Any, trail: Sequence[TrailPoint], min_people: int) -> None
 
     people = [point.n_people for point in trail]
     low, high = [100 * point.low for point in trail], [100 * point.high for point in trail]
-    axes.fill_between(people, low, high, color=CANARY, alpha=0.2, linewidth=0)
-    axes.plot(people, [100 * point.value for point in trail], color=CANARY, marker=".")
+    axes.fill_between(people, low, high, color=CANARY_INK, alpha=0.2, linewidth=0)
+    axes.plot(people, [100 * point.value for point in trail], color=CANARY_INK, marker=".")
     axes.axhline(0, color=INK, linewidth=1)
     axes.axvline(min_people, color=QUIET, linewidth=1, linestyle=":", label=f"it speaks from {min_people} on")
     axes.legend(frameon=False, loc="lower right")

@@ -65,12 +65,13 @@ def compare(challenger: OpenBundle, champion: OpenBundle) -> Comparison:
     """
     window = _load_window(challenger)
     _check_unseen(window, champion)
-    judge = window.judge(challenger.measured, PROMOTION_CUTOFF)
+    measured = challenger.load_measured()
+    judge = window.judge(measured, PROMOTION_CUTOFF)
     try:
-        theirs = _measure(champion.measured, window, judge)
+        theirs = _measure(champion.load_measured(), window, judge)
     except ArtefactError as error:
         raise NotComparable(f"The release in production cannot be asked: {error.problem}", ADVICE) from error
-    return Comparison(_measure(challenger.measured, window, judge), theirs)
+    return Comparison(_measure(measured, window, judge), theirs)
 
 
 def _load_window(challenger: OpenBundle) -> MeasuredWindow:

@@ -28,7 +28,7 @@ from release.evaluation.evaluation import CHAIN, values_of
 from release.evaluation.report import PER_USER
 from release.evaluation.summary import Bootstrap
 from release.gates.gate import Gate
-from release.gates.guardrails import GUARDRAILS, guardrails
+from release.gates.loss_limits import LOSS_LIMITS, loss_limits
 
 NDCG: Final = f"ndcg_at_{PROMOTION_CUTOFF}"
 TITLE: Final = f"NDCG@{PROMOTION_CUTOFF}"
@@ -38,7 +38,7 @@ TIERS: Final = {
     COLD_CONTEXT: "newcomers with a context",
     COLD_SESSION: "visitors after their first clicks",
 }
-COMPARED: Final = ("ndcg", *(f"ndcg_{tier}" for tier in TIERS), *GUARDRAILS)
+COMPARED: Final = ("ndcg", *(f"ndcg_{tier}" for tier in TIERS), *LOSS_LIMITS)
 
 
 @dataclass(frozen=True)
@@ -87,11 +87,11 @@ class QualityGates:
         return self.against_champion(comparison)
 
     def against_champion(self, comparison: Comparison) -> Iterator[Gate]:
-        """The gates that a comparison answers: the rule, each group of newcomers, the guardrails."""
+        """The gates that a comparison answers: the rule, each group of newcomers, the loss limits."""
         yield self._not_worse(comparison)
         for tier, people in TIERS.items():
             yield self._tier(comparison, tier, people)
-        yield from guardrails(comparison, self.settings)
+        yield from loss_limits(comparison, self.settings)
 
     def _not_worse(self, comparison: Comparison) -> Gate:
         superior = self.settings.rule == "superiority"

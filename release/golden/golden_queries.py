@@ -94,6 +94,7 @@ class GoldenQueries:
     """The golden queries of a release, and whoever reads the values that travel with them.
 
     now: the moment at which all of them are asked; tolerance: how far a score may be from the one expected.
+    n_expected: how many there are by the manifest.
     """
 
     release: Release
@@ -102,30 +103,33 @@ class GoldenQueries:
     tolerance: float
     queries: Sequence[tuple[GoldenRequest, ExpectedAnswer]]
     reader: FeatureReader
+    n_expected: int
 
     @classmethod
     def load(cls, release: Release) -> GoldenQueries:
         """Those of the bundle that the release was loaded from.
 
-        Raises ArtefactError when there is none, or when they are missing or damaged; ReleaseMismatch when there are not
-        so many as the manifest says.
+        Raises ArtefactError when there is none, or when they are missing or damaged.
         """
         if release.folder is None or release.manifest is None:
             raise ArtefactError(f"Release {release.release_id} is no bundle: it has no golden queries.", REBUILD)
         folder = release.folder / GOLDEN
         now, queries = load_queries(folder)
-        if len(queries) != release.manifest.golden:
-            raise ReleaseMismatch(
-                f"{folder} holds {len(queries)} queries, the manifest says {release.manifest.golden}.", REBUILD
-            )
         with reading(folder):
             values = FeatureValues.load(folder / VALUES)
             reader = OfflineFeatureReader(values, release.schemas, release.catalogue.ids)
             tolerance = float(release.manifest.params["release"]["golden_tolerance"])
-        return cls(release, folder, now, tolerance, queries, reader)
+        return cls(release, folder, now, tolerance, queries, reader, release.manifest.golden)
 
     def check(self) -> None:
-        """Replay them; raises ReleaseMismatch naming the query and the first difference, with both values."""
+        """Replay them; raises ReleaseMismatch naming the query and the first difference, with both values.
+
+        Also when there are not so many as the manifest says.
+        """
+        if len(self.queries) != self.n_expected:
+            raise ReleaseMismatch(
+                f"{self.folder} holds {len(self.queries)} queries, the manifest says {self.n_expected}.", REBUILD
+            )
         with reading(self.folder):
             for golden, expected in self.queries:
                 _check_answer(self.release, expected, self.answer(golden), self.tolerance)

@@ -79,8 +79,8 @@ class LoggedParity:
 
 
 def save_parity(folder: Path, parity: LoggedParity) -> None:
-    """Keep the last result of a release, for its gate."""
-    write_json(parity.to_json(), folder / f"{parity.release_id}.json")
+    """Keep the last result of a release, for its gate; of two processes at once the last one's."""
+    write_json(parity.to_json(), folder / f"{parity.release_id}.json", shared=True)
 
 
 def load_last_parity(folder: Path, release_id: str) -> LoggedParity | None:

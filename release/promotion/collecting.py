@@ -9,7 +9,6 @@ from contracts.errors import PromotionRefused, StoreError
 from contracts.settings.publish import PublishSettings
 from feature_store.online.connection import Client
 from feature_store.publishing.garbage_collection import GarbageCollection, collect_garbage
-from feature_store.publishing.stored_keys import KEYS_AT_ONCE
 from release.canary.history import last_run
 from release.journal.entries import Action, Entry, Note, Phase
 from release.journal.journal import Journal
@@ -36,12 +35,12 @@ def collect_generations(
 ) -> GarbageCollection:
     """Remove the generations that the application's journal gives no reason to keep.
 
-    all_unreferenced: also what is kept for its age alone (the grace, the
-    last so many), so that only what is served, in Staging, a canary's or a rollback's stays.
+    all_unreferenced: also what is kept for its age alone (the grace, the last so many), so that only what is served,
+    in Staging, a canary's or a rollback's stays.
     """
     keep = generations_to_keep(view, 0 if all_unreferenced else settings.keep_generations)
     grace = timedelta(0) if all_unreferenced else timedelta(hours=settings.grace_hours)
-    return collect_garbage(client, app, keep, grace, KEYS_AT_ONCE)
+    return collect_garbage(client, app, keep, grace)
 
 
 def generations_to_keep(view: JournalView, n_last: int) -> dict[str, str]:

@@ -9,6 +9,7 @@ from contracts.errors import ArtefactError
 from contracts.features import FeatureReader
 from contracts.home import Home
 from contracts.settings.settings import Settings
+from feature_store.online.pointer import Pointer, epoch_of
 from feature_store.readers.online_reader import RedisFeatureReader
 from release.bundle.bundle import Release
 from release.bundle.open_bundle import OpenBundle
@@ -30,6 +31,8 @@ class Decider:
     """Decides what a version may do.
 
     switch: of whoever holds the promotion lock; a release's values are published through it.
+    pointer: as it was before anything was looked at. A rollback waits for no lock: what is decided holds only as long
+    as the pointer stays (`Decision.epoch`).
     """
 
     settings: Settings
@@ -37,6 +40,7 @@ class Decider:
     registry: Registry
     switch: Switch
     clock: Clock
+    pointer: Pointer | None
 
     def decide(self, version: Version, request: PromotionRequest) -> Decision:
         """Whether the version may go where it is wanted, and why."""
@@ -49,12 +53,13 @@ class Decider:
             return replace(refused, reason=not_allowed)
         if not version.release_id:
             return replace(refused, reason=NOT_REGISTERED)
-        if self._is_served(version):
-            accepted = request.stage is Stage.PRODUCTION
-            return replace(refused, accepted=accepted, reason=IN_PRODUCTION_ALREADY, changes_nothing=True)
+        if version.release_id == self._served_release():
+            stands = request.stage is Stage.PRODUCTION
+            return replace(refused, accepted=stands, reason=IN_PRODUCTION_ALREADY, changes_nothing=stands)
         gates = self.gates(version, request)
         failures = failure_sentences(gates)
-        return replace(refused, accepted=not failures, reason=failures or "Every gate was passed.", gates=gates)
+        reason = failures or "Every gate was passed."
+        return replace(refused, accepted=not failures, reason=reason, gates=gates, epoch=epoch_of(self.pointer))
 
     def gates(self, version: Version, request: PromotionRequest) -> tuple[Gate, ...]:
         """What every gate says; its bundle is brought from the registry where this machine does not keep it."""
@@ -65,13 +70,13 @@ class Decider:
         return evaluate_gates(candidate, self.settings, clock=self.clock)
 
     def _candidate(self, version: Version, request: PromotionRequest) -> ReleaseCandidate:
-        entry = self.switch.journal.view().production
+        champion = self._served_release()
         return ReleaseCandidate(
             version,
             OpenBundle(kept_bundle(self.registry, version)),
             request.stage,
             self._published,
-            champion=OpenBundle(self.switch.bundles.path(str(entry.release_id))) if entry else None,
+            champion=OpenBundle(self.switch.bundles.path(champion)) if champion else None,
             allow_dirty=request.allow_dirty,
             accepted=request.accepted,
             parity=self.home.parity / self.settings.app,
@@ -88,6 +93,9 @@ class Decider:
             return request.requester
         return requester_in_registry(self.switch.journal.view(), request.version, self.clock.now())
 
-    def _is_served(self, version: Version) -> bool:
+    def _served_release(self) -> str | None:
+        """What the pointer names; the journal knows it where the store lost the pointer a moment ago."""
+        if self.pointer is not None:
+            return self.pointer.release_id
         entry = self.switch.journal.view().production
-        return entry is not None and entry.release_id == version.release_id
+        return str(entry.release_id) if entry else None

@@ -25,7 +25,8 @@ IN_PRODUCTION_ALREADY = "Its release is in production already."
 class Decision:
     """Accepted or refused, by whom asked, why, and on which figures.
 
-    changes_nothing: it stands where it is wanted, or what it wants makes no sense; no gate was asked.
+    changes_nothing: it stands where it is wanted already; no gate was asked.
+    epoch: of the pointer that it was decided beside; None where no gate was asked.
     """
 
     version: int
@@ -37,6 +38,7 @@ class Decision:
     requester: str = ""
     gates: tuple[Gate, ...] = ()
     changes_nothing: bool = False
+    epoch: int | None = None
 
     @property
     def verdict(self) -> str:

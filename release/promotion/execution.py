@@ -28,7 +28,7 @@ def carry_out(switch: Switch, decision: Decision) -> Decision:
         switch.journal.append(decision.note(Action.STAGE, Phase.DONE))
         return decision
     try:
-        switch.move(decision.note(Action.PROMOTE, Phase.INTENT), urgent=True)
+        switch.move(decision.note(Action.PROMOTE, Phase.INTENT), urgent=True, expected_epoch=decision.epoch)
     except PointerMoved:
         reason = "The release was switched by somebody else while this was decided: ask again if still wanted."
         return note_refusal(switch, replace(decision, accepted=False, reason=reason))

@@ -121,7 +121,7 @@ class Promoter:
             self._sync(switch)
             self.registry.version(number)
             request = PromotionRequest(stage, number, requester, allow_dirty, accepted)
-            *_, decision = self._decide_all(switch, self._snapshot(), RegistryRequests((request,)))
+            *_, decision = self._decide_all(switch, switch.pointer(), self._snapshot(), RegistryRequests((request,)))
         return decision
 
     @contextmanager
@@ -138,7 +138,7 @@ class Promoter:
             self._sync(switch)
             version = self.registry.version(number)
             request = PromotionRequest(stage, number, requester)
-            gates = self._decider(switch).gates(version, request) if version.release_id else ()
+            gates = self._decider(switch, switch.pointer()).gates(version, request) if version.release_id else ()
             yield EvaluatedVersion(switch, version, gates)
 
     def after_training(self, number: int) -> Decision | None:
@@ -169,8 +169,9 @@ class Promoter:
         canary_ended = self._guard_canary(switch)  # before the registry is needed: it may be away
         self.journal.keep_checkpoint()  # as above
         finish_writes(self.journal, self.registry)
-        snapshot = self._snapshot()
-        decisions = self._decide_all(switch, snapshot, snapshot.requests(self.journal.view().production))
+        pointer, snapshot = switch.pointer(), self._snapshot()
+        requests = snapshot.requests(self.journal.view().production)
+        decisions = self._decide_all(switch, pointer, snapshot, requests)
         return SyncReport(tuple(decisions), rebuilt, canary_ended)
 
     def _guard_canary(self, switch: Switch) -> str:
@@ -191,12 +192,17 @@ class Promoter:
         take_tokens(self.journal, self.registry, versions, self.settings.promotion.allowed_requesters)
         return RegistrySnapshot.of(versions, self.journal.view())
 
-    def _decide_all(self, switch: Switch, snapshot: RegistrySnapshot, asked: RegistryRequests) -> list[Decision]:
-        """Decide on everything, requests after plain refusals, and write back what is then true."""
+    def _decide_all(
+        self, switch: Switch, pointer: Pointer | None, snapshot: RegistrySnapshot, asked: RegistryRequests
+    ) -> list[Decision]:
+        """Decide on everything, requests after plain refusals, and write back what is then true.
+
+        pointer: read before the registry was. Where it moved since, what this round would move stays where it is.
+        """
         if asked.left_staging:
             empty_staging(switch)
         decisions = [note_refusal(switch, _refusal(snapshot, change)) for change in asked.refusals]
-        decider = self._decider(switch)
+        decider = self._decider(switch, pointer)
         decisions += [
             carry_out(switch, decider.decide(snapshot.versions[request.version], request)) for request in asked.requests
         ]
@@ -229,8 +235,8 @@ class Promoter:
         version = register_again(self.registry, str(entry.release_id))
         return (snapshot, None) if version is None else (snapshot.with_new_version(version.number), version.number)
 
-    def _decider(self, switch: Switch) -> Decider:
-        return Decider(self.settings, self.home, self.registry, switch, self.clock)
+    def _decider(self, switch: Switch, pointer: Pointer | None) -> Decider:
+        return Decider(self.settings, self.home, self.registry, switch, self.clock, pointer)
 
     @contextmanager
     def _switch(self) -> Iterator[Switch]:

@@ -12,17 +12,17 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from contracts.errors import PromotionRefused, ReleaseMismatch, ValidationFailed
+from contracts.errors import PointerMoved, PromotionRefused, ReleaseMismatch, ValidationFailed
 from contracts.home import Home
 from contracts.settings.released import released_params
 from contracts.settings.settings import Settings
-from feature_store.online.pointer import Pointer
+from feature_store.online.pointer import Pointer, epoch_of
 from feature_store.values.file_names import VALUES
 from feature_store.values.restricted_values import RestrictedValues, restrict_to_items
 from feature_store.values.values import FeatureValues, load_schemas
 from recommender.catalogue import Catalogue
 from release.bundle.bundle import CATALOGUE, FEATURES, read_json
-from release.bundle.code_version import code_fingerprint
+from release.bundle.code_version import CodeGone, code_fingerprint
 from release.bundle.manifest import Manifest, load_manifest
 from release.journal.entries import Action, Entry, Note, Phase
 from release.journal.journal import Journal
@@ -79,17 +79,18 @@ def refresh(
     """
     with promotion_lock(home), open_switch(home, settings, journal) as switch:
         switch.close_confirmed_intents()
-        entry = _in_production(journal)
+        pointer = switch.pointer()
+        entry = _in_production(journal, pointer)
         bundle = switch.bundles.path(str(entry.release_id))
         manifest = load_manifest(bundle)
         _check_origin(settings, inputs, manifest)
         values = FeatureValues.load(inputs.values).of(load_schemas(bundle / FEATURES))
         restricted = restrict_to_items(values, Catalogue.load(bundle / CATALOGUE).ids)
-        pointer = switch.pointer()
         if pointer is None or pointer.generation_id != restricted.values.generation_id:
             _check_not_older(restricted.values, entry, switch)
             switch.generations.keep(restricted.values)
-            pointer = switch.move(_note(entry, restricted, requester, reason))
+            note = _note(entry, restricted, requester, reason)
+            pointer = switch.move(note, expected_epoch=epoch_of(pointer))
             tidy(switch.client, settings.app, journal, settings.publish)
             switch.generations.forget_all_but(generations_to_keep(journal.view(), settings.publish.keep_generations))
             journal.keep_checkpoint()
@@ -103,11 +104,17 @@ def refresh(
     )
 
 
-def _in_production(journal: Journal) -> Entry:
+def _in_production(journal: Journal, pointer: Pointer | None) -> Entry:
+    """What the journal says is served, which the pointer names too where there is one."""
     entry = journal.view().production
     if entry is None:
         raise PromotionRefused(
             "Nothing is in production: there is no release to refresh.", "Promote one: `slate promote VERSION`."
+        )
+    if pointer is not None and pointer.release_id != entry.release_id:
+        raise PointerMoved(
+            f"The pointer names release {pointer.release_id}, the journal says {entry.release_id}.",
+            "Somebody switches at this moment, or the store is an old one: `slate sync`, then `slate refresh` again.",
         )
     return entry
 
@@ -121,7 +128,7 @@ def _check_origin(settings: Settings, inputs: RefreshInputs, manifest: Manifest)
         raise ValidationFailed(
             f"{inputs.validation} says that the data did not pass its validation.", "See `dvc repro validate`."
         )
-    code = code_fingerprint(inputs.code)
+    code = _code_in(inputs.code)
     if code != manifest.code:
         raise ReleaseMismatch(
             f"The code in {inputs.code} is {code}; release {manifest.release_id} was built by {manifest.code}.", advice
@@ -133,6 +140,14 @@ def _check_origin(settings: Settings, inputs: RefreshInputs, manifest: Manifest)
             f"{json.dumps(manifest.params['features'])}.",
             advice,
         )
+
+
+def _code_in(checkout: Path) -> str:
+    """The fingerprint of its code, or what is missing of it: then it is no release's code."""
+    try:
+        return code_fingerprint(checkout)
+    except CodeGone as error:
+        return f"not whole ({error.problem})"
 
 
 def _check_not_older(values: FeatureValues, entry: Entry, switch: Switch) -> None:

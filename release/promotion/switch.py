@@ -15,7 +15,7 @@ from contracts.errors import PublishIncomplete, SlateworkError
 from contracts.home import Home
 from feature_store.online.bare_client import QuickClient
 from feature_store.online.connection import Client
-from feature_store.online.pointer import NO_POINTER_YET, Pointer, PointerClient, move_pointer, read_pointer
+from feature_store.online.pointer import Pointer, PointerClient, epoch_of, move_pointer, read_pointer
 from feature_store.server.embedded_redis import online_store
 from release.bundle.bundle_store import BundleStore
 from release.bundle.generation_store import GenerationGone, GenerationStore
@@ -74,15 +74,15 @@ class Switch:
         """What is served now; raises StoreUnavailable when nobody can tell."""
         return read_pointer(self.store, self.app)
 
-    def move(self, note: Note, *, urgent: bool = False) -> Pointer:
+    def move(self, note: Note, *, urgent: bool = False, expected_epoch: int | None = None) -> Pointer:
         """Serve the release and generation of this note.
 
         Published (and checked) first; urgent: only where the store says that they are not there.
+        expected_epoch: of the pointer that the move was decided on; without it, of the pointer as it is now.
         The journal gets the note as intent, and again as done or failed. Raises PointerMoved when somebody else
         switched meanwhile, and whatever publishing raises; then what was served stays served.
         """
-        pointer = self.pointer()
-        epoch = pointer.epoch if pointer else NO_POINTER_YET
+        epoch = epoch_of(self.pointer()) if expected_epoch is None else expected_epoch
         intent = self.journal.append(replace(note, phase=Phase.INTENT, epoch=epoch))
         try:
             if not urgent:
@@ -122,9 +122,8 @@ class Switch:
             return None
         found = f"it named {pointer.release_id}" if pointer else "it was gone"
         reason = f"The pointer was not where the journal says: {found}."
-        return self.move(
-            Note(Action.REBUILD, Phase.INTENT, meant.release_id, meant.generation_id, meant.version, reason=reason)
-        )
+        note = Note(Action.REBUILD, Phase.INTENT, meant.release_id, meant.generation_id, meant.version, reason=reason)
+        return self.move(note, expected_epoch=epoch_of(pointer))
 
     def kept_generation(self, entry: Entry) -> str:
         """The generation that the entry put in production; the release's own where its values are kept no more."""

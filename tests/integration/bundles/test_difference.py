@@ -21,6 +21,8 @@ from release.bundle.bundle import Release
 from release.bundle.bundle_store import BundleStore
 from release.difference import FeatureDifference, _compare_schemas, compare_bundles
 from release.golden.golden_difference import compare_golden
+from release.journal.entries import Action, Note, Phase
+from release.journal.journal import Journal
 from release.lookup import find_bundle
 from release.shadow.shadow import Side, replay
 from release.shadow.shadow_run import golden_replays
@@ -114,6 +116,19 @@ def test_a_release_is_found_by_its_id_and_what_is_unknown_is_said(home: Home, bu
     for place in ("production", "Staging"):
         with pytest.raises(PromotionRefused, match=f"knows no release in {place.capitalize()}"):
             find_bundle(place, home, "movies")
+
+
+def test_staging_is_what_stands_there_now_and_nothing_after_it_was_taken_out_or_promoted(
+    home: Home, bundle: Path
+) -> None:
+    kept, journal = BundleStore(home).keep(bundle), Journal(home, "movies")
+    for emptied_by in (Note(Action.STAGE, Phase.DONE), Note(Action.PROMOTE, Phase.DONE, kept.name)):
+        journal.append(Note(Action.STAGE, Phase.DONE, kept.name))
+        assert find_bundle("staging", home, "movies") == kept
+        journal.append(emptied_by)
+        with pytest.raises(PromotionRefused, match="knows no release in Staging"):
+            find_bundle("staging", home, "movies")
+    assert find_bundle("production", home, "movies") == kept
 
 
 def test_a_damaged_bundle_is_not_compared(bundle: Path, other: Path) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -13,7 +15,7 @@ import polars as pl
 import pytest
 
 from contracts.clock import FixedClock
-from contracts.errors import StoreUnavailable
+from contracts.errors import ReleaseMismatch, StoreUnavailable
 from contracts.features import FeatureReader
 from contracts.settings.settings import Settings
 from feature_store.online.connection import Client, connect
@@ -22,10 +24,10 @@ from feature_store.online.packing import HEADER
 from feature_store.readers.offline_reader import OfflineFeatureReader
 from feature_store.readers.online_reader import RedisFeatureReader
 from feature_store.values.values import FeatureValues
-from release.bundle.bundle import MEASURED, VALIDATION, Release
+from release.bundle.bundle import MEASURED, VALIDATION, Release, load_measured
 from release.bundle.manifest import VALUES_FOLDER, load_manifest
 from release.bundle.open_bundle import OpenBundle
-from release.bundle.publication import publish_bundle
+from release.bundle.publication import publish_bundle, publish_release
 from release.evaluation.cases import WARM
 from release.evaluation.comparison import compare
 from release.gates.data_gates import DataGates
@@ -234,6 +236,44 @@ class TestLatency:
         gate = self.ask(same, broken)
         assert (gate.verdict, gate.passed) == ("not judged", True)
         assert "the release in production cannot be timed. " in gate.sentence
+
+
+def test_a_wrong_number_of_golden_queries_is_no_word_on_how_long_they_take(base_bundle: Path, tmp_path: Path) -> None:
+    n_queries = load_manifest(base_bundle).golden
+    one_more = variant(base_bundle, tmp_path / "one more", golden=n_queries + 1)
+    gates = evaluate_gates(candidate(one_more, stage=Stage.STAGING), settings_of_tests(), ticking())
+    golden, latency = (next(gate for gate in gates if gate.name == name) for name in ("golden", "latency"))
+    assert not golden.passed
+    assert f"holds {n_queries} queries, the manifest says {n_queries + 1}" in golden.sentence
+    assert (latency.passed, latency.value) == (True, pytest.approx(1))
+
+
+def test_what_was_measured_is_let_go_once_it_was_compared(
+    same: Path, base_bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded: list[weakref.ref[Release]] = []
+
+    def loading(*arguments: Any) -> Release:
+        release = load_measured(*arguments)
+        loaded.append(weakref.ref(release))
+        return release
+
+    monkeypatch.setattr("release.bundle.open_bundle.load_measured", loading)
+    bundles = OpenBundle(same), OpenBundle(base_bundle)
+    comparison = compare(*bundles)
+    gc.collect()
+    assert [release() for release in loaded] == [None, None]
+    assert len(comparison.values(WARM, "ndcg")[0])
+
+
+def test_what_was_measured_is_never_published(base_bundle: Path, redis_url: str) -> None:
+    measured, moment = load_measured(base_bundle), load_manifest(base_bundle).moment
+    with connect(redis_url) as client:
+        with pytest.raises(ReleaseMismatch) as refusal:
+            publish_release(client, "movies", measured, 1000)
+        assert not client.keys()
+    assert measured.as_of.isoformat() in refusal.value.problem
+    assert moment.isoformat() in refusal.value.problem
 
 
 class TestParity:

@@ -13,16 +13,24 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from contracts.clock import FixedClock
 from contracts.errors import RegistryUnavailable, StoreUnavailable
+from feature_store.online.connection import connect
+from feature_store.online.pointer import move_pointer
+from release.gates.gate import Gate
+from release.gates.release_candidate import ReleaseCandidate
 from release.journal.entries import Action, Entry, Note, Phase
 from release.journal.journal import Journal
+from release.promotion import decider
 from release.promotion.decision import Decision
 from release.promotion.promotion import Promoter
 from release.promotion.rollback import roll_back
+from release.registry.registry import Registry
+from release.registry.requests import PromotionRequest
 from release.registry.state import Stage
 from tests.promotion_worlds import FOREIGN_WARNINGS, Studio, record, register_bundle, variant
 
@@ -210,7 +218,8 @@ def test_promoting_what_is_served_is_no_switch(studio: Studio) -> None:
     decision = studio.promoter.promote(1, requester="ada")
     assert (decision.accepted, decision.reason) == (True, "Its release is in production already.")
     assert studio.pointer().epoch == epoch
-    assert not studio.promoter.promote(1, STAGING, requester="ada").accepted
+    staged = studio.promoter.promote(1, STAGING, requester="ada")
+    assert (staged.accepted, staged.changes_nothing) == (False, False)
     assert says_truth(studio, 1)
 
 
@@ -307,9 +316,8 @@ class _MeddlingJournal(Journal):
 
 
 def test_a_rollback_during_a_promotion_has_the_last_word(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        "release.promotion.rollback.REGISTRY_PATIENCE_S", 0.01
-    )  # the promotion holds the turn all the while
+    # The promotion holds the lock all the while.
+    monkeypatch.setattr("release.promotion.rollback.REGISTRY_PATIENCE_S", 0.01)
     put_in_production(studio, 1, 2)
     studio.set_stage(5, PRODUCTION)
     (decision,) = replace(studio.promoter, journal=_MeddlingJournal(studio)).sync().decisions
@@ -317,6 +325,82 @@ def test_a_rollback_during_a_promotion_has_the_last_word(studio: Studio, monkeyp
     assert "switched by somebody else" in decision.reason
     assert says_truth(studio, 1)
     assert sync(studio) == []
+
+
+@pytest.fixture
+def champions(monkeypatch: pytest.MonkeyPatch) -> list[str | None]:
+    """The release ids that candidates are compared with, in turn; every gate is passed, for none is asked."""
+    compared_with: list[str | None] = []
+
+    def note(candidate: ReleaseCandidate, *_: Any, **__: Any) -> tuple[Gate, ...]:
+        compared_with.append(candidate.champion.folder.name if candidate.champion else None)
+        return ()
+
+    monkeypatch.setattr(decider, "evaluate_gates", note)
+    return compared_with
+
+
+def roll_back_once_before(studio: Studio, monkeypatch: pytest.MonkeyPatch, owner: Any, name: str) -> None:
+    """Somebody rolls back just before this function is called the next time."""
+    # The promotion holds the lock all the while.
+    monkeypatch.setattr("release.promotion.rollback.REGISTRY_PATIENCE_S", 0.01)
+    original = getattr(owner, name)
+
+    def rolling_back_first(*arguments: Any, **options: Any) -> Any:
+        monkeypatch.setattr(owner, name, original)
+        roll_back(studio.settings, studio.home, Journal(studio.home, studio.app), requester="x")
+        return original(*arguments, **options)
+
+    monkeypatch.setattr(owner, name, rolling_back_first)
+
+
+@pytest.mark.parametrize(
+    ("owner", "name"),
+    [(Registry, "download_bundle"), (decider, "evaluate_gates")],
+    ids=["while its bundle is brought", "while the gates are asked"],
+)
+def test_a_rollback_while_it_is_decided_has_the_last_word(
+    studio: Studio, champions: list[str | None], monkeypatch: pytest.MonkeyPatch, owner: Any, name: str
+) -> None:
+    put_in_production(studio, 1, 2)
+    shutil.rmtree(studio.home.bundles / studio.registry.version(5).release_id)
+    studio.set_stage(5, PRODUCTION)
+    roll_back_once_before(studio, monkeypatch, owner, name)
+    assert sync(studio) == [(5, "refused")]
+    assert champions[-1] == studio.registry.version(2).release_id
+    assert studio.journal(Action.REFUSE) == [(Action.REFUSE, Phase.DONE, 5)]
+    assert "switched by somebody else" in studio.registry.version(5).tags["slate.decision.reason"]
+    assert says_truth(studio, 1)
+    assert sync(studio) == []
+
+
+def test_the_champion_is_what_the_pointer_names_where_a_rollback_has_not_said_so_yet(
+    studio: Studio, champions: list[str | None]
+) -> None:
+    put_in_production(studio, 1, 2)
+    target, pointer = studio.registry.version(1), studio.pointer()
+    names = (target.release_id, target.generation_id)
+    studio.promoter.journal.append(Note(Action.ROLLBACK, Phase.INTENT, *names, 1, epoch=pointer.epoch))
+    with connect(studio.redis_url) as client:
+        move_pointer(client, studio.app, *names, pointer.epoch)
+    decide(studio, 5)
+    assert champions[-1] == target.release_id
+
+
+def test_the_journal_names_the_champion_where_the_store_lost_the_pointer_a_moment_ago(
+    studio: Studio, champions: list[str | None]
+) -> None:
+    put_in_production(studio, 1)
+    studio.flush()
+    decide(studio, 5)
+    assert champions[-1] == studio.registry.version(1).release_id
+
+
+def decide(studio: Studio, version: int) -> Decision:
+    """A decision on the pointer and the journal as they are; nothing is settled before, and nothing carried out."""
+    with studio.promoter._switch() as switch:
+        decider = studio.promoter._decider(switch, switch.pointer())
+        return decider.decide(studio.registry.version(version), PromotionRequest(PRODUCTION, version, "ada"))
 
 
 def test_what_was_measured_on_another_window_has_to_be_accepted_in_words(

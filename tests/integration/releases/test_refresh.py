@@ -11,12 +11,13 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from contracts.errors import PromotionRefused, ReleaseMismatch, StoreError, ValidationFailed
+from contracts.errors import PointerMoved, PromotionRefused, ReleaseMismatch, StoreError, ValidationFailed
 from contracts.features import Entity
 from contracts.tables import CanonicalTables
 from feature_store.offline.offline_store import values_as_of
 from feature_store.online.connection import connect
-from feature_store.online.pointer import Pointer
+from feature_store.online.pointer import Pointer, move_pointer
+from feature_store.values.restricted_values import restrict_to_items
 from release.bundle.code_version import code_fingerprint
 from release.bundle.generation_store import GenerationStore
 from release.bundle.manifest import load_manifest
@@ -174,6 +175,40 @@ def test_values_that_other_code_computed_are_refused_and_both_codes_are_named(st
     assert code_fingerprint(other) in str(refusal.value)
     assert code_fingerprint(fresh.code) in str(refusal.value)
     assert studio.pointer() == released
+
+
+def test_code_of_which_a_file_is_missing_is_other_code(studio, released, fresh, tmp_path):
+    other = tmp_path / "other"
+    shutil.copytree(fresh.code, other)
+    (other / "contracts" / "__init__.py").unlink()
+    with pytest.raises(ReleaseMismatch, match=r"__init__\.py is missing, though") as refusal:
+        refreshed(studio, replace(fresh, code=other))
+    assert code_fingerprint(fresh.code) in str(refusal.value)
+    assert studio.pointer() == released
+
+
+def test_a_rollback_while_the_values_are_read_has_the_last_word(studio, released, fresh, monkeypatch):
+    assert studio.promoter.promote(1, requester="ada").accepted
+
+    def rolling_back(*arguments):
+        roll_back(SETTINGS, studio.home, Journal(studio.home, studio.app), requester="ada")
+        return restrict_to_items(*arguments)
+
+    monkeypatch.setattr("release.promotion.rollback.REGISTRY_PATIENCE_S", 0.01)  # the refresh holds the lock
+    monkeypatch.setattr("release.promotion.refresh.restrict_to_items", rolling_back)
+    monkeypatch.setattr("release.promotion.refresh._check_origin", lambda *_: None)
+    with pytest.raises(PointerMoved):
+        refreshed(studio, fresh)
+    assert studio.pointer().release_id == released.release_id
+    assert [phase for _, phase, _ in studio.journal(Action.REFRESH)] == [Phase.INTENT, Phase.FAILED]
+
+
+def test_a_pointer_that_names_another_release_than_the_journal_is_left_alone(studio, released, fresh):
+    with connect(studio.redis_url) as client:
+        moved = move_pointer(client, studio.app, "r-of-a-rollback", released.generation_id, released.epoch)
+    with pytest.raises(PointerMoved, match="names release r-of-a-rollback"):
+        refreshed(studio, fresh)
+    assert studio.pointer() == moved
 
 
 def test_values_of_other_feature_parameters_are_refused(studio, released, fresh):

@@ -66,6 +66,17 @@ def test_an_interrupted_copy_leaves_no_release(home: Home, tmp_path: Path, monke
     assert list(home.bundles.iterdir()) == []
 
 
+def test_a_folder_that_a_killed_process_half_removed_is_made_whole_when_kept_again(home: Home, tmp_path: Path) -> None:
+    write_bundle(tmp_path / "build")
+    kept = BundleStore(home).keep(tmp_path / "build")
+    (kept / MANIFEST).unlink()
+    (kept / "vectors.npy").write_bytes(b"half")
+    assert BundleStore(home).release_ids() == []
+    assert BundleStore(home).keep(tmp_path / "build") == kept
+    assert (kept / "vectors.npy").read_bytes() == b"vectors"
+    assert list(home.bundles.iterdir()) == [kept]
+
+
 @pytest.mark.parametrize("release_id", ["r-0123456789ab", "", "..", "/etc", "r-0123456789ab/../.."])
 def test_a_release_that_is_not_kept_is_an_error_that_names_what_is(home: Home, tmp_path: Path, release_id: str) -> None:
     manifest = write_bundle(tmp_path / "build")

@@ -152,3 +152,13 @@ def test_code_is_of_the_commit_only_when_it_is_the_code_that_is_committed(tmp_pa
     assert built_from(root, "built and then edited away") == (commit, True)
     (root / "release" / "inner" / "module.py").write_text("NAME = 'not committed'\n")
     assert built_from(root, code_fingerprint(root)) == (commit, True)
+
+
+@pytest.mark.parametrize("missing", ["a file", "a folder"])
+def test_a_commit_that_lacks_what_it_names_itself_is_not_the_code_that_built(tmp_path: Path, missing: str) -> None:
+    name = "release/gone.py" if missing == "a file" else "release/gone"
+    root = write_checkout(tmp_path, code=[*MODULES, name])
+    commit_all(root)
+    commit, dirty = git_version(root)
+    assert not dirty
+    assert built_from(root, "built elsewhere") == (commit, True)

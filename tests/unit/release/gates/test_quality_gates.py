@@ -84,7 +84,7 @@ def test_a_group_is_judged_from_so_many_people_on() -> None:
         ({"popularity_share": 0.31}, "popularity_share"),
     ],
 )
-def test_each_guardrail_alone_refuses_what_is_paid_with_it(changes: dict[str, float], gate: str) -> None:
+def test_each_loss_limit_alone_refuses_what_is_paid_with_it(changes: dict[str, float], gate: str) -> None:
     margins = {
         "max_relative_loss_diversity": 0.1,
         "max_relative_loss_novelty": 0.15,

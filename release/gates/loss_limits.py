@@ -1,4 +1,4 @@
-"""Guardrails: what a gain in NDCG must not be paid with, on the slates of people with history."""
+"""Loss limits: what a gain in NDCG must not be paid with, on the slates of people with history."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from release.evaluation.comparison import Comparison
 from release.evaluation.evaluation import POPULAR_SHARE
 from release.gates.gate import Gate
 
-GUARDRAILS: Final = ("diversity", "novelty", "coverage", "popularity_share")
+LOSS_LIMITS: Final = ("diversity", "novelty", "coverage", "popularity_share")
 
 
-def guardrails(comparison: Comparison, settings: PromotionSettings) -> Iterator[Gate]:
+def loss_limits(comparison: Comparison, settings: PromotionSettings) -> Iterator[Gate]:
     """Diversity, novelty and coverage may fall by a share of the champion's; popular items may take few places more."""
     n_people = len(comparison.values(WARM, "ndcg")[0])
     means = {name: _means(comparison, name) for name in ("diversity", "novelty", "popularity_share")}
