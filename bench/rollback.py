@@ -4,9 +4,10 @@
 
 Run it in a checkout where `dvc repro` has finished. It makes a second release of the one built (the same, with other
 rules), and serves them from a home and a Redis of its own with `slate serve`; both stop at the end. The journal has
-years of hourly refreshes behind it (17,520 rows each). A process of its own asks all the while at a steady rate over
-connections that stay open: without --rate at half of what the machine carries, which a ramp finds out first. Each round
-promotes the second release, and then runs `slate rollback` with MLflow away.
+years of releases and hourly refreshes behind it (17,520 rows each), and before each rollback as many entries behind its
+last checkpoint as may be. A process of its own asks all the while at a steady rate over connections that stay open:
+without --rate at half of what the machine carries, which a ramp finds out first. Each round promotes the second
+release, and then runs `slate rollback` with MLflow away.
 
 - mixed: an answer whose release and generation do not belong together, or whose slate is not that of the release it
   names. The slate of an answer that says it is degraded is not compared.
@@ -27,7 +28,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from bench.aged_journal import age
+from bench.aged_journal import age, put_behind_checkpoint
 from bench.asking import Answer, carried_rate, steady_load
 from bench.report import print_figures, print_table
 from bench.two_releases import SLATE, Rig, running_rig
@@ -84,6 +85,7 @@ def main() -> None:
 
 def _round(rig: Rig) -> Round:
     rig.promote(rig.newer)
+    put_behind_checkpoint(rig.home, rig.settings.app)
     time.sleep(SETTLED_S)
     began = time.monotonic()
     command = subprocess.Popen([*SLATE, "rollback", "--reason", "bench"], stdout=subprocess.PIPE, text=True)

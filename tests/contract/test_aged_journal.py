@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from bench.aged_journal import START, hourly_refreshes, write_at_once
+from bench.aged_journal import RELEASE_HOURS, START, hourly_refreshes, put_behind_checkpoint, write_at_once
 from contracts.home import Home
 from release.journal.checkpoints import EVERY
 from release.journal.entries import Action, Note, Phase
@@ -26,7 +26,7 @@ def aged_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = Home(tmp_path_factory.mktemp("aged"))
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("SLATE_JOURNAL_URL", raising=False)
-        write_at_once(home, "movies", hourly_refreshes("r-a", N_HOURS["sqlite"]))
+        write_at_once(home, "movies", hourly_refreshes("r-a", N_HOURS["sqlite"], RELEASE_HOURS))
     return home.journal_database
 
 
@@ -41,7 +41,7 @@ def aged(home: Home, database: sa.Engine, n_hours: int, aged_file: Path) -> Iter
     if database.dialect.name == "sqlite":
         shutil.copy(aged_file, home.journal_database)
     else:
-        write_at_once(home, "movies", hourly_refreshes("r-a", n_hours))
+        write_at_once(home, "movies", hourly_refreshes("r-a", n_hours, RELEASE_HOURS))
     journal = Journal(home, "movies")
     journal.keep_checkpoint()
     yield journal
@@ -77,6 +77,19 @@ def test_a_new_process_reads_no_more_than_comes_behind_a_checkpoint(
     n_journal_rows()
     in_another_process(home).view()
     assert n_journal_rows() < FEW
+
+
+def test_a_benchmark_reads_the_most_that_usually_comes_behind_a_checkpoint(
+    aged: Journal, home: Home, n_hours: int, n_journal_rows: Callable[[], int]
+) -> None:
+    for _ in range(2):  # also where there are more already
+        aged.append(Note(Action.RECORD, Phase.DONE))
+        put_behind_checkpoint(home, "movies")
+        n_journal_rows()
+        view = in_another_process(home).view()
+        assert view.n_entries - view.n_kept == EVERY - 1
+        assert EVERY - 1 <= n_journal_rows() < EVERY + FEW
+    assert len(view.moves.trail.latest) == -(-n_hours // RELEASE_HOURS)
 
 
 def test_what_stood_at_a_moment_is_read_from_the_checkpoint_before_it(

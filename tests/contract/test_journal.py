@@ -5,17 +5,22 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import sqlite3
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime
+from contextlib import closing, contextmanager
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 
+from contracts.clock import FixedClock
 from contracts.errors import ArtefactError, SettingsError, WorkspaceError
 from contracts.home import Home
+from release.journal.database import Connection
 from release.journal.entries import FIRST_HASH, SCHEMA_VERSIONS, Action, Entry, Note, Phase
 from release.journal.journal import Journal
 from tests.contract.conftest import MOMENT, meddle
@@ -95,6 +100,8 @@ def test_replacing_an_entry_is_refused_as_well(journal: Journal, database: sa.En
         "UPDATE journal SET figures = '{' WHERE id = 2",
         "DELETE FROM journal WHERE id = 2",
         "DELETE FROM journal WHERE id = 1",
+        f"INSERT INTO journal SELECT 0, {COPIED}, previous_hash, hash FROM journal WHERE id = 1",
+        f"INSERT INTO journal SELECT -5, {COPIED}, previous_hash, hash FROM journal WHERE id = 1",
     ],
 )
 def test_tampering_past_the_triggers_shows_in_the_chain(journal: Journal, database: sa.Engine, change: str) -> None:
@@ -102,8 +109,43 @@ def test_tampering_past_the_triggers_shows_in_the_chain(journal: Journal, databa
         journal.append(PROMOTED)
     assert journal.verify().n_entries == 3
     meddle(database, change)
-    with pytest.raises(ArtefactError, match=r"entry [23] (does not follow|cannot be understood)"):
+    with pytest.raises(ArtefactError, match=r"entry (2|3|0|-5) (does not follow|cannot be understood)"):
         journal.verify()
+
+
+def test_an_entry_has_its_time_in_utc_whatever_zone_the_clock_is_in(home: Home, database: sa.Engine) -> None:
+    """Times are compared as texts in the database."""
+    in_berlin = datetime(2026, 3, 1, 13, 30, tzinfo=timezone(timedelta(hours=1)))
+    journal = Journal(home, "movies", FixedClock(in_berlin))
+    entry = journal.append(PROMOTED)
+    assert (str(entry.ts), journal.entries()) == ("2026-03-01 12:30:00+00:00", [entry])
+    with database.connect() as connection:
+        assert connection.exec_driver_sql("SELECT ts FROM journal").scalar_one() == "2026-03-01T12:30:00+00:00"
+    assert journal.at(in_berlin).production == entry
+    assert journal.at(in_berlin - timedelta(microseconds=1)).production is None
+    assert journal.verify().n_entries == 1
+    journal.close()
+
+
+def test_what_stood_at_a_moment_is_read_through_one_connection_at_a_time(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal.append(PROMOTED)
+    n_open = most = 0
+    reading = journal._database.reading
+
+    @contextmanager
+    def counted() -> Iterator[Connection]:
+        nonlocal n_open, most
+        with reading() as connection:
+            n_open += 1
+            most = max(most, n_open)
+            yield connection
+            n_open -= 1
+
+    monkeypatch.setattr(journal._database, "reading", counted)
+    assert journal.at(MOMENT).since == journal.entry(1)
+    assert (most, n_open) == (1, 0)
 
 
 def test_an_entry_kept_elsewhere_must_be_there(journal: Journal, database: sa.Engine) -> None:
@@ -172,6 +214,31 @@ def test_a_database_that_is_locked_or_away_is_an_error_that_says_where(
         Journal(home, "movies")
     assert "secret" not in str(caught.value)
     assert ("SLATE_JOURNAL_URL" in caught.value.next_step) == (database.dialect.name != "sqlite")
+
+
+def test_each_error_of_a_file_has_its_own_advice(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SLATE_JOURNAL_URL", raising=False)
+    journal = Journal(home, "movies")
+
+    def advice_when(*statements: str, do: Callable[[], object]) -> str:
+        with closing(sqlite3.connect(home.journal_database, isolation_level=None)) as other:
+            for statement in statements:
+                other.execute(statement)
+            with pytest.raises(WorkspaceError) as caught:
+                do()
+        return caught.value.next_step
+
+    def write_soon() -> None:
+        with journal._database.writing(0.01):
+            pass
+
+    assert advice_when("BEGIN IMMEDIATE", do=write_soon) == "End the process that holds it."
+    assert "restore the file from a backup" in advice_when("DROP TABLE journal", do=journal.entries)
+    home.journal_database.unlink()
+    home.journal_database.mkdir()
+    with pytest.raises(WorkspaceError) as caught:
+        journal.entries()
+    assert caught.value.next_step == "Mend the permissions of the file and of its folder."
 
 
 @pytest.mark.parametrize("url", NO_POSTGRES)

@@ -38,7 +38,13 @@ def figures_of(draw: st.DrawFn, action: Action, release: str) -> dict:
     """What the product writes there."""
     if action is Action.CANARY:
         step, beside = draw(st.sampled_from(list(CanaryStep))), draw(st.sampled_from(RELEASES))
-        return {"step": str(step), "share": 0.25, "salt": release, "started_ts": 7, "beside": beside}
+        return {
+            "step": str(step),
+            "share": draw(st.sampled_from([0.25, 0.5])),
+            "salt": release,
+            "started_ts": 7,
+            "beside": beside,
+        }
     if action in (Action.OBSERVE, Action.REGISTRY_WRITE):
         after = RegistryState({draw(st.sampled_from(VERSIONS)): Stage.PRODUCTION})
         return {"after": after.to_json()}
@@ -81,13 +87,13 @@ def extended(parts: list[list[Entry]]) -> JournalView:
     """The view that grows by one part after the other, begun anew where only that is right."""
     entries = [entry for part in parts for entry in part]
     by_id = {entry.id: entry for entry in entries}
-    view = JournalView(read_entry=by_id.__getitem__)
+    view = JournalView(read_entry=by_id.get)
     for number, part in enumerate(parts, start=1):
         try:
             view = view.extended(part)
         except LateMove:
             so_far = [entry for part in parts[:number] for entry in part]
-            view = JournalView(read_entry=by_id.__getitem__).extended(so_far)
+            view = JournalView(read_entry=by_id.get).extended(so_far)
     return view
 
 
@@ -171,6 +177,25 @@ def test_a_view_stays_as_it_was_when_another_is_made_of_it() -> None:
     view.extended([promoted(2, "r-b"), replace(promoted(3, "r-c"), phase=Phase.INTENT)])
     assert view == JournalView.of([promoted(1, "r-a")])
     assert view.extended([]) is view
+
+
+def canary_step(number: int, step: CanaryStep, share: float) -> Entry:
+    figures = {"step": str(step), "share": share, "salt": "s", "started_ts": 7, "beside": "r-a"}
+    return replace(promoted(number, "r-b"), action=Action.CANARY, figures=figures)
+
+
+def test_a_canary_that_is_restored_again_and_again_does_not_make_the_view_longer() -> None:
+    steps = [
+        canary_step(1, CanaryStep.START, 0.1),
+        canary_step(2, CanaryStep.SHARE, 0.2),
+        *(canary_step(number, CanaryStep.RESTORE, 0.2) for number in range(3, 100)),
+        canary_step(100, CanaryStep.SHARE, 0.3),
+    ]
+    view = JournalView.of(steps)
+    assert [entry.id for entry in view.canary_entries] == [1, 99, 100]
+    run = last_run(view)
+    assert (run.canary.share, [period.share for period in run.periods]) == (0.3, [0.2, 0.3])
+    assert last_run(JournalView.of(steps[:-1])).canary.share == 0.2
 
 
 def test_only_so_many_generations_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
