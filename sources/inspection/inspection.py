@@ -237,7 +237,8 @@ def _check_proposal(inspection: Inspection, proposal: Proposal, rules: ValidateS
             inspection.notes.append(f"The rules were checked on the first {MAX_CHECKED:,} interactions.")
             first = (tables.interactions.head(MAX_CHECKED), tables.items, tables.users)
             tables = CanonicalTables(*first, tables.impressions.head(MAX_CHECKED))
-        inspection.problems += _broken_rules(tables, _with_values(rules, inspection.values), folder, now)
+        columns_of = proposal.settings.interactions[0].columns.model_dump()
+        inspection.problems += _broken_rules(tables, _with_values(rules, inspection.values), folder, now, columns_of)
 
 
 def _value_bounds(interactions: pl.DataFrame) -> tuple[float, float] | None:
@@ -278,7 +279,14 @@ def _worst_first(rows: pl.DataFrame) -> tuple[dict[str, Any], dict[str, int]]:
     return worst.row(0, named=True), dict(counts.drop_nulls().iter_rows())
 
 
-def _broken_rules(tables: CanonicalTables, rules: ValidateSettings, folder: Path, now: datetime) -> Iterator[Problem]:
+def _broken_rules(
+    tables: CanonicalTables,
+    rules: ValidateSettings,
+    folder: Path,
+    now: datetime,
+    columns_of: Mapping[str, str | None],
+) -> Iterator[Problem]:
+    """What breaks the rules. columns_of: our columns of the interactions -> the export's."""
     from sources.validation.failures import REASON  # noqa: PLC0415 - Great Expectations takes seconds to import
     from sources.validation.table_check import UNREADABLE, RowFolders  # noqa: PLC0415
     from sources.validation.validation import check_tables  # noqa: PLC0415
@@ -310,4 +318,5 @@ def _broken_rules(tables: CanonicalTables, rules: ValidateSettings, folder: Path
                 by_file,
             )
     for failure in validation.failures:
-        yield Problem(None, None, None, str(failure), STOPS)
+        columns = ", ".join(columns_of.get(column) or column for column in failure.columns)
+        yield Problem(failure.file, None, columns or None, str(failure), STOPS)

@@ -29,6 +29,7 @@ class Failure:
     """A table-level rule that broke. observed: what was measured; count: the rows it concerns, of n_rows.
 
     files: which files these rows are in, in words, the worst first; none where one file holds the whole table.
+    file: the worst of them; columns: those that the rule compares, where they are not in its name.
     """
 
     table: str
@@ -39,6 +40,8 @@ class Failure:
     n_rows: int
     examples: tuple[str, ...]
     files: tuple[str, ...] = ()
+    file: str | None = None
+    columns: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         # What is held against the baseline is measured over all rows: there is no part of them to count.
@@ -102,6 +105,10 @@ class Concerned:
     def files(self, rows_of: Mapping[str, int]) -> tuple[str, ...]:
         """The files in words, the one with most of these rows first. rows_of: how many rows of the table each has."""
         return tuple(self._file_lines(rows_of)) if len(rows_of) > 1 else ()
+
+    def worst_file(self, rows_of: Mapping[str, int]) -> str | None:
+        """The file with most of these rows, where several files hold the table."""
+        return next(iter(self._ranked()), None) if len(rows_of) > 1 else None
 
     def _file_lines(self, rows_of: Mapping[str, int]) -> Iterator[str]:
         ranked = [file for file in self._ranked() if file is not None]

@@ -37,6 +37,7 @@ REQUEST_ID_SOUND = "request_id_sound"
 PLACE_REPEATED = "place_repeated"
 READABLE = "readable"
 KEPT = "kept"
+SWAPPED = "swapped"
 QUARANTINED = "quarantined"
 # The rule whose broken rows repeat others.
 NOT_REPEATED = "not_repeated"
@@ -200,6 +201,14 @@ def outcome_rules(settings: ValidateSettings, *, n_rows: int, least_rows: int, b
         least, most = settings.min_volume_ratio * baseline_rows, settings.max_volume_ratio * baseline_rows
         rules.append(_volume(math.ceil(least), math.floor(most), baseline_rows))
     return rules
+
+
+def file_rules(settings: ValidateSettings) -> list[Rule]:
+    """The rules for the files of a table, each held against the others."""
+    most = settings.max_swapped_files
+    kind = gxe.ExpectColumnSumToBeBetween
+    says = f"at most {most:,} file(s) have two columns in each other's place, by what the other files hold"
+    return [_table_rule("columns_in_place", says, kind, column=SWAPPED, max_value=most)]
 
 
 def drift_rules(drifts: Sequence[ColumnDrift], settings: DriftSettings) -> list[Rule]:

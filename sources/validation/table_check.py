@@ -18,6 +18,7 @@ from sources.canonical.origins import ORIGIN, Origins
 from sources.validation.failures import (
     DETAIL,
     N_EXAMPLES,
+    N_FILES,
     QUARANTINE_COLUMNS,
     REASON,
     Concerned,
@@ -36,10 +37,12 @@ from sources.validation.suites import (
     QUARANTINED,
     READABLE,
     REPEATED,
+    SWAPPED,
     Level,
     Rule,
     layout_rules,
 )
+from sources.validation.swapped_columns import Swap
 
 UNREADABLE = "readable"  # the reason of a row that could not be read: the rule that it breaks
 
@@ -232,6 +235,31 @@ def _volume_failure(
     return replace(_failure(name, result, rows, check.n_rows, {}), files=files)
 
 
+def check_swaps(name: str, check: TableCheck, swaps: Sequence[Swap], rules: Sequence[Rule]) -> TableCheck:
+    """Hold the files against each other as well; swaps: those in which two columns look swapped."""
+    swapped = {swap.file for swap in swaps}
+    measured = pl.DataFrame({SWAPPED: [int(file in swapped) for file in check.files] or [0]})
+    run = run_suite(f"{name}: file against file", measured, rules)
+    count = sum(check.files[file].n_rows for file in swapped)
+    columns = tuple(sorted({column for swap in swaps for column in (swap.one, swap.other)}, reverse=True))
+    failures = [
+        Failure(
+            name,
+            result.rule.name,
+            result.rule.says,
+            result.measured,
+            count,
+            check.n_rows,
+            (),
+            tuple(map(str, swaps[:N_FILES])),
+            file=swaps[0].file,
+            columns=columns,
+        )
+        for result in _broken_table_rules(run)
+    ]
+    return check.with_run(run, failures)
+
+
 def check_drift(name: str, check: TableCheck, drifts: Sequence[ColumnDrift], rules: Sequence[Rule]) -> TableCheck:
     """Compare the columns with the baseline's as well; drifts: of the columns that can be judged."""
     if not rules:
@@ -322,4 +350,5 @@ def _failure(name: str, result: RuleResult, concerned: Concerned, n_rows: int, r
         n_rows,
         concerned.examples(name),
         concerned.files(rows_of),
+        file=concerned.worst_file(rows_of),
     )

@@ -41,12 +41,14 @@ from sources.validation.suites import (
     USER_SHARE,
     Rule,
     drift_rules,
+    file_rules,
     impression_rules,
     interaction_rules,
     item_rules,
     outcome_rules,
     user_rules,
 )
+from sources.validation.swapped_columns import swapped_files
 from sources.validation.table_check import (
     RowCheck,
     RowFolders,
@@ -55,6 +57,7 @@ from sources.validation.table_check import (
     check_layout,
     check_outcome,
     check_rows,
+    check_swaps,
 )
 
 Tables = Mapping[str, pl.LazyFrame]
@@ -285,7 +288,12 @@ class _TablesCheck:
             baseline_rows=self.baseline.rows.get(name, 0),
         )
         baseline_rows = self.baseline.rows.get(name, 0)
-        return check_outcome(name, check, rules, self.folders, self.engine, baseline_rows=baseline_rows)
+        checked = check_outcome(name, check, rules, self.folders, self.engine, baseline_rows=baseline_rows)
+        if name != "interactions" or len(check.files) < 2:
+            return checked
+        with parquet_errors(name):
+            swaps = swapped_files(self.tables[name], self.origins)
+        return check_swaps(name, checked, swaps, file_rules(self.settings))
 
     def _with_profiles(self, checks: Mapping[str, TableCheck]) -> Validation:
         profiles = {name: build_profile(pl.scan_parquet(self.folders.valid_file(name))) for name in checks}

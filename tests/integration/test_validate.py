@@ -42,6 +42,7 @@ LENIENT = ValidateSettings(
     max_quarantine_share=1.0,
     max_duplicate_share=1.0,
     max_user_share=1.0,
+    max_swapped_files=0,
     min_interactions=1,
     min_volume_ratio=0.5,
     max_volume_ratio=2.0,

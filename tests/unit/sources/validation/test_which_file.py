@@ -166,6 +166,19 @@ def test_inspect_explains_a_repeat_in_the_words_of_its_table_and_counts_it_by_fi
     assert "(301 rows: 300 in d4.csv, 1 in d2.csv)" in str(repeated)
 
 
+def test_a_day_with_two_columns_swapped_is_told_with_its_file_and_its_columns(tmp_path: Path) -> None:
+    """Headers are right, the cells are not; the items are made of the events, so no id is unknown."""
+    contents = {f"d{day}.csv": [(*row[:2], "view", *row[3:]) for row in rows_of_day(day)] for day in (1, 2, 3, 4)}
+    contents["d3.csv"] = [(item, user, *rest) for user, item, *rest in contents["d3.csv"]]
+    text = {name: as_csv(rows).replace("who,what,did", "customer,article,event") for name, rows in contents.items()}
+    found = inspect_files([str(write(tmp_path / "in", text))], RULES, NOW)
+    problem = next(one for one in found.problems if "columns_in_place" in one.found)
+    assert (problem.file, problem.column) == ("d3.csv", "customer, article")
+    assert "d3.csv: user_id and item_id look swapped" in problem.found
+    assert "of its user_id, 100% are item_id in the other files and 0% user_id" in problem.found
+    assert "(300 of 1,200 rows)" in problem.found
+
+
 def test_the_quarantine_is_shown_by_file_where_there_are_several() -> None:
     counts = {f"d{day}.csv": {"rows": 300, "quarantined": 50 - day, "repeated": day % 2} for day in range(12)}
     lines = list(_file_lines(counts))
