@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any
 
 import psutil
@@ -54,6 +55,11 @@ class Answer:
     def is_late(self) -> bool:
         return self.done - self.due > LATE_S
 
+    @property
+    def is_in_time(self) -> bool:
+        """A failure is no answer, however quick it is."""
+        return self.status == HTTPStatus.OK and not self.is_late
+
 
 def carried_rate(rig: Rig, questions: Sequence[bytes]) -> float:
     """The highest rate of a ramp at which nearly all answers come in time; the first one where none does."""
@@ -66,7 +72,12 @@ def carried_rate(rig: Rig, questions: Sequence[bytes]) -> float:
 def _is_carried(rig: Rig, questions: Sequence[bytes], rate: float) -> bool:
     with steady_load(rig, questions, rate) as answers:
         time.sleep(STEP_S)
-    return sum(answer.is_late for answer in answers) <= LATE_AT_MOST * len(answers)
+    return is_carried(answers)
+
+
+def is_carried(answers: Sequence[Answer]) -> bool:
+    """Whether nearly all of them came, and in time."""
+    return sum(not answer.is_in_time for answer in answers) <= LATE_AT_MOST * len(answers)
 
 
 @contextmanager
@@ -83,7 +94,7 @@ def steady_load(rig: Rig, questions: Sequence[bytes], rate: float) -> Iterator[l
             stdout=output,
         )
         try:
-            wait_until(lambda: answered.stat().st_size > 0)
+            wait_until(lambda: answered.stat().st_size > 0, rig.home)
             _check_spread(rig, load.pid)
             yield answers
         finally:

@@ -29,7 +29,7 @@ from pipelines import candidates, evaluate, index
 from pipelines.matrix_run import load_split
 from pipelines.paths import CANDIDATES, EVALUATION, FEATURES, RANKING, VALID, Cutoff, feature_values
 from pipelines.ranking import ranking_inputs
-from recommender.generators import load_generators
+from recommender.generators.sets import load_generators
 from recommender.ranking.ranker import Ranker, RankingRows
 from recommender.ranking.training_rows import build_ranking_rows
 from release.bundle.bundle import FittedArtefacts

@@ -32,6 +32,7 @@ from release.journal.journal import Journal
 from release.promotion.switch import open_switch
 
 SLATE = (sys.executable, "-m", "cli.main")
+LOG_LINES = 20  # of each server, where it does not answer
 WITHIN_S = 120.0  # for anything that a benchmark waits for
 
 
@@ -57,7 +58,7 @@ class Rig:
     def wait_for(self, manifest: Manifest) -> None:
         """Until every worker of every server answers with this release."""
         for port in self.ports:
-            wait_until(lambda port=port: _n_answering(port, manifest.release_id) == self.n_workers)
+            wait_until(lambda port=port: _n_answering(port, manifest.release_id) == self.n_workers, self.home)
 
     def slates(self, questions: Sequence[bytes]) -> list[tuple[str, ...]]:
         """What is in production now answers to these questions."""
@@ -88,27 +89,39 @@ def running_rig(n_servers: int, n_workers: int) -> Iterator[Rig]:
 
 
 def _two_releases(home: Home, settings: Settings) -> tuple[Path, Path]:
-    """The release built, and the same with other rules."""
+    """The release built, and the same with other rules and a generation of its own: a mix of the two shows."""
     store = BundleStore(home)
     older = store.keep(BUNDLE)
-    return older, store.keep(with_other_rules(older, home.root / "newer", settings.seed))
+    values = without_a_history(FeatureValues.load(older / VALUES_FOLDER))
+    return older, store.keep(with_other_rules(older, home.root / "newer", settings.seed, values))
 
 
-def with_other_rules(bundle: Path, folder: Path, seed: int) -> Path:
-    """Make another release at `folder`: the same with slates that are more mixed, and golden answers of its own."""
+def without_a_history(values: FeatureValues) -> FeatureValues:
+    """The values, but for one person's history: another generation."""
+    return replace(values, histories=values.histories[:-1])
+
+
+def with_other_rules(bundle: Path, folder: Path, seed: int, own_values: FeatureValues | None = None) -> Path:
+    """Make another release at `folder`: the same with slates that are more mixed, and golden answers of its own.
+
+    own_values: of its generation; without them, it has that of the bundle.
+    """
     shutil.copytree(bundle, folder)
     release, manifest = load_bundle(bundle), load_manifest(bundle)
     rules = release.request.model_copy(update={"relevance_weight": 0.5})
     _rewrite(folder / RULES, **rules.model_dump(mode="json"))
     measured = measured_with(FittedArtefacts.below(folder / MEASURED), release.schemas, rules)
     _rewrite(folder / EVALUATION, built_with=measured)
-    values = FeatureValues.load(folder / VALUES_FOLDER)
+    values = own_values or FeatureValues.load(folder / VALUES_FOLDER)
+    if own_values:
+        own_values.save(folder / VALUES_FOLDER)
     shutil.rmtree(folder / GOLDEN)
-    other = replace(release, request=rules)
+    other = replace(release, request=rules, generation_id=values.generation_id)
     n_golden = make_golden(folder / GOLDEN, other, values, [{"gender": "F"}], manifest.golden, seed)
     name_parts(folder)
     params = {**manifest.params, "request": rules.model_dump(mode="json")}
-    replace(manifest, params=params, golden=n_golden, files=list_files(folder)).save(folder)
+    described = {"generation_id": values.generation_id, "golden": n_golden, "files": list_files(folder)}
+    replace(manifest, params=params, **described).save(folder)
     return folder
 
 
@@ -147,10 +160,15 @@ def _n_answering(port: int, release_id: str) -> int:
     return sum(int(float(line.rpartition(" ")[2])) for line in lines if 'arm="production"' in line)
 
 
-def wait_until(holds: Callable[[], bool]) -> None:
-    """Look again and again; ends the program where it takes too long."""
+def wait_until(holds: Callable[[], bool], home: Home) -> None:
+    """Look again and again; where it takes too long, say how the servers' logs end, for they are removed, and exit."""
     deadline = time.monotonic() + WITHIN_S
     while not holds():
         if time.monotonic() > deadline:
-            sys.exit("The servers do not come to answer; their logs are in SLATE_HOME.")
+            sys.exit(f"The servers do not come to answer.\n{_log_ends(home)}")
         time.sleep(0.05)
+
+
+def _log_ends(home: Home) -> str:
+    logs = sorted(home.root.glob("server-*.log"))
+    return "\n".join(line for log in logs for line in [f"{log.name}:", *log.read_text().splitlines()[-LOG_LINES:]])

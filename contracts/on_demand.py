@@ -1,4 +1,4 @@
-"""How a feature is declared that is computed at the request, from what is known then; `recommender` holds them."""
+"""How an on-demand feature is declared: computed at the request, from what is known then. `recommender` holds them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every feature view in words, published or computed at the request: what the command line lists and the docs print."""
+"""Every feature view in words, published or on demand: what the command line lists and the docs print."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from feature_store.readers.live_features import LIVE_NAMES
 
 PUBLISHED = "published"
 LIVE = "published, live"
-AT_THE_REQUEST = "at the request"
+ON_DEMAND = "on demand"
 LEARNT = "the median of training"
 
 
@@ -29,7 +29,7 @@ class DescribedFeature:
 
 @dataclass(frozen=True)
 class DescribedView:
-    """window, ttl: in words. computed: PUBLISHED, LIVE (that, and brought up to the request) or AT_THE_REQUEST."""
+    """window, ttl: in words. computed: PUBLISHED, LIVE (that, and brought up to the request) or ON_DEMAND."""
 
     name: str
     entity: str
@@ -42,8 +42,8 @@ class DescribedView:
 
 
 def view_catalogue(on_demand: Iterable[OnDemandView]) -> tuple[DescribedView, ...]:
-    """The published views in the order of their rows, then those computed at the request in the order given."""
-    return (*map(_published, ALL_VIEWS), *map(_at_the_request, on_demand))
+    """The published views in the order of their rows, then the on-demand ones in the order given."""
+    return (*map(_published, ALL_VIEWS), *map(_on_demand, on_demand))
 
 
 def _published(view: FeatureView) -> DescribedView:
@@ -63,7 +63,7 @@ def _described(feature: Feature) -> DescribedFeature:
     return DescribedFeature(feature.name, LEARNT if feature.when_empty is None else f"{feature.when_empty:g}")
 
 
-def _at_the_request(view: OnDemandView) -> DescribedView:
+def _on_demand(view: OnDemandView) -> DescribedView:
     return DescribedView(
         name=view.name,
         entity=view.entity,
@@ -72,7 +72,7 @@ def _at_the_request(view: OnDemandView) -> DescribedView:
         ttl="none",
         owner=view.owner,
         description=view.description,
-        computed=AT_THE_REQUEST,
+        computed=ON_DEMAND,
     )
 
 

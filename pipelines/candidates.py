@@ -15,7 +15,7 @@ from pipelines.matrix_run import emptied, load_split, run_matrix_stage
 from pipelines.paths import CANDIDATES, VALID, Cutoff
 from recommender.catalogue import Catalogue
 from recommender.content_vectors import content_vectors
-from recommender.generators import fit_generators, save_generators
+from recommender.generators.sets import fit_generators, save_generators
 
 
 class Params(Group):

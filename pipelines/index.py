@@ -18,8 +18,8 @@ from contracts.settings.top import Seed
 from contracts.tables import CanonicalTables
 from pipelines.matrix_run import emptied, load_split, run_matrix_stage
 from pipelines.paths import CANDIDATES, INDEX, VALID, Cutoff
-from recommender.generators import load_generators
 from recommender.generators.als import AlsGenerator
+from recommender.generators.sets import load_generators
 from recommender.index.vector_index import VectorIndex
 from recommender.interactions import Interactions
 from recommender.query import RetrievalQuery

@@ -27,7 +27,8 @@ from feature_store.values.values import FeatureSchemas, load_schemas
 from pipelines.matrix_run import emptied, load_split, run_matrix_stage
 from pipelines.paths import CANDIDATES, FEATURES, RANKING, VALID, Cutoff, feature_training
 from recommender.catalogue import Catalogue
-from recommender.generators import Generator, GeneratorSet, fit_generators, load_generators
+from recommender.generators.base import Generator
+from recommender.generators.sets import GeneratorSet, fit_generators, load_generators
 from recommender.ranking.feature_tables import PointInTimeRows
 from recommender.ranking.ranker import Ranker
 from recommender.ranking.ranker_report import write_ranker_report

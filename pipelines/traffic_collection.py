@@ -22,16 +22,16 @@ import shutil
 import sys
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import polars as pl
-from filelock import FileLock
 from tqdm import tqdm
 
 from contracts.errors import StoreError
+from contracts.file_lock import locked
 from contracts.home import Home
 from contracts.json_file import write_json
 from contracts.whole_files import whole_file
@@ -202,12 +202,9 @@ def _add(store: Path, parts: list[NextEntries], collection: TrafficCollection) -
     collection.is_other |= any(one.is_other for one in parts)
 
 
-@contextmanager
-def _locked(store: Path) -> Iterator[None]:
+def _locked(store: Path) -> AbstractContextManager[None]:
     """One at a time writes the partitions, or links them; a kill ends the lock."""
-    store.mkdir(parents=True, exist_ok=True)
-    with FileLock(store / ".lock"):
-        yield
+    return locked(store / ".lock")
 
 
 def _is_same(source: Path, target: Path) -> bool:

@@ -10,7 +10,7 @@ from contracts.artefact import META, Meta
 from contracts.fingerprint import canonical_json, fingerprint_file, fingerprint_json
 from contracts.settings.index import IndexSettings
 from feature_store.values.values import load_schemas
-from recommender.generators import load_generators
+from recommender.generators.sets import load_generators
 from recommender.index.vector_index import VectorIndex
 from release.bundle.bundle import FittedArtefacts
 from release.bundle.manifest import MANIFEST, list_files

@@ -15,7 +15,8 @@ from contracts.settings.index import IndexSettings
 from contracts.settings.ranking import RankingSettings
 from contracts.tables import INTERACTIONS_SCHEMA, ITEMS_SCHEMA, USERS_SCHEMA, CanonicalTables
 from recommender.catalogue import Catalogue
-from recommender.generators import Generator, fit_generators
+from recommender.generators.base import Generator
+from recommender.generators.sets import fit_generators
 from recommender.query import RetrievalQuery
 
 START = datetime(2020, 1, 1, tzinfo=UTC)

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterable
 
 from cli.data.features import described_views
-from feature_store.view_catalogue import AT_THE_REQUEST, LIVE, PUBLISHED, DescribedView
+from feature_store.view_catalogue import LIVE, ON_DEMAND, PUBLISHED, DescribedView
 
 INTRODUCTION = """# Features
 
@@ -31,7 +31,7 @@ Computed by the feature store: as of each moment in training, and stored per ent
 The same, brought up to the moment of the request by what the person did since. An event counts at the next request
 ([ADR 13](adr/0013-live-counters.md)).
 """,
-    AT_THE_REQUEST: """## On demand
+    ON_DEMAND: """## On demand
 
 Computed at the request, by one function in training and in serving, from the history at hand and the catalogue of the
 release. What is not known stays missing: the ranker learns what to make of it.

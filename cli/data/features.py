@@ -28,7 +28,7 @@ def add_to(app: typer.Typer) -> None:
 
 @features_app.command("list")
 def list_views(*, as_json: AsJson = False) -> None:
-    """List the feature views: published ones, and those computed at the request."""
+    """List the feature views: published and on-demand ones."""
     views = described_views()
     print_result([asdict(view) for view in views], as_json, table([_line(view) for view in views], COLUMNS))
 
@@ -94,9 +94,9 @@ def _text(view: DescribedView, learnt: dict[str, float], name: str, is_trained: 
 
 
 def _learnt(view: DescribedView, feature: str, learnt: dict[str, float], is_trained: bool) -> str:
-    from feature_store.view_catalogue import AT_THE_REQUEST
+    from feature_store.view_catalogue import ON_DEMAND
 
-    if view.computed == AT_THE_REQUEST or not is_trained:
+    if view.computed == ON_DEMAND or not is_trained:
         return ""
     return (
         f"; here {learnt[feature]:g}" if feature in learnt else "; left out here: the training data says nothing of it"

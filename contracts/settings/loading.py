@@ -5,16 +5,16 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final, TypeVar, get_args
+from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 
 from contracts.errors import SettingsError
 from contracts.settings.group import Group
 from contracts.settings.params_file import read_params
+from contracts.settings.params_path import PARAMS
 from contracts.settings.top import NAMES
 
-PARAMS: Final = Path("params.yaml")
 Kind = TypeVar("Kind", bound=Group)
 
 

@@ -10,10 +10,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from contracts.settings.params_path import PARAMS
+
 if TYPE_CHECKING:
     from contracts.settings.publish import PublishSettings
-
-PARAMS = Path("params.yaml")
 
 _APP_LINE = re.compile(r"^app[ \t]*:(.*)$", re.MULTILINE)
 _PLAIN_NAME = re.compile(r"[ \t]+([a-z][a-z0-9_-]{0,31})([ \t]+#.*|[ \t]*)")  # in YAML, `shop#2` is one word

@@ -1,6 +1,7 @@
 """All of params.yaml as frozen, typed settings.
 
-A stage loads its own groups alone (`load_groups`): what it does not read can neither stop it nor make it run again.
+A stage loads its own groups alone (`load_groups`): groups that it does not read cannot stop it. Every key of its own
+groups is checked, also one that it does not read. It runs again for the keys alone that dvc.yaml names.
 A slip in any other parameter is still told early: the commands of `slate` that read parameters load all of them, and so
 does the stage `publish`, which runs at each `dvc repro`.
 """
@@ -9,7 +10,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from contracts.settings.loading import PARAMS, load_whole
+from contracts.settings.loading import load_whole
+from contracts.settings.params_path import PARAMS
 from contracts.settings.promotion import PromotionSettings
 from contracts.settings.publish import PublishSettings
 from contracts.settings.released import ReleasedSettings

@@ -39,7 +39,8 @@ def write_training_table(spine: Path, interactions: Path, views: Sequence[Featur
     spine: Parquet with `as_of` (UTC), `<entity>_id` of every entity of the views, and whatever else; its rows, their
     number, order and duplicates are kept. interactions: the canonical table. views: of aggregations alone.
     out: is whole or not there; f32 columns behind those of the spine, null where missing.
-    Raises SettingsError for a view that is an expression: `offline.point_in_time_join` computes those.
+    Raises SettingsError for a view that is an expression: those are computed by
+    `feature_store.offline.offline_store.point_in_time_join`.
     """
     _check_aggregations(views)
     n_rows: int = pq.read_metadata(spine).num_rows
@@ -65,7 +66,7 @@ def _check_aggregations(views: Sequence[FeatureView]) -> None:
             raise SettingsError(
                 f"View {view.name} is an expression, which this does not compute.",
                 "Declare it by aggregations (feature_store/definitions/views.py), or use "
-                "offline_store.point_in_time_join.",
+                "feature_store.offline.offline_store.point_in_time_join.",
             )
 
 

@@ -33,14 +33,12 @@ from feature_store.online.pipelining import Command, raise_refused, send_pipelin
 from feature_store.publishing.buckets import Bucket, history_buckets, item_ids_of, item_parts, user_buckets
 from feature_store.publishing.generations import enter_generation, publish_receipt
 from feature_store.publishing.memory_forecast import check_memory, generation_size
-from feature_store.publishing.receipt import Receipt, is_published, read_receipt
+from feature_store.publishing.receipt import Receipt, read_receipt
 from feature_store.publishing.stored_keys import bucket_keys, count_existing
 from feature_store.publishing.write_lease import LEASE_MS, hold_write_lease
 from feature_store.values.generation_digest import GenerationDigest, generation_id_of
 from feature_store.values.value_source import ValueSource
 from feature_store.values.values import FeatureSchemas, check_features, not_the_generation
-
-__all__ = ["Receipt", "is_published", "publish", "read_receipt"]
 
 StoredFields = dict[bytes, bytes | None]  # the fields of a hash in the store; of a part of one, those asked for
 

@@ -77,7 +77,7 @@ class WriteLease:
 def hold_write_lease(client: redis.Redis, app: str, lease_ms: int = LEASE_MS) -> Iterator[WriteLease]:
     """Wait until nobody else publishes or collects, saying for whom, and hold the lease for this block.
 
-    turn_ms: how long it lasts without being renewed.
+    lease_ms: how long it lasts without being renewed.
     """
     lease = WriteLease(client, app, lease_ms)
     is_said = False

@@ -28,11 +28,8 @@ from feature_store.online.keys import (
 )
 from feature_store.online.packing import unpack_history, unpack_rows
 from feature_store.online.recent_events import unpack_events
-from feature_store.readers.default_reader import DefaultFeatureReader
 from feature_store.readers.ttl_and_defaults import default_rows, unknown_person, usable_rows
 from feature_store.values.values import FeatureSchemas
-
-__all__ = ["DefaultFeatureReader", "RedisFeatureReader"]
 
 
 @dataclass(frozen=True)

@@ -232,18 +232,12 @@ def _stop(home: Home) -> None:
 @contextmanager
 def _start_lock(home: Home) -> Iterator[None]:
     """One at a time starts or stops this home's server."""
-    from filelock import FileLock, Timeout  # noqa: PLC0415 - where REDIS_URL is set, nobody comes here
+    from contracts.file_lock import locked  # noqa: PLC0415 - where REDIS_URL is set, nobody comes here
 
-    home.redis.mkdir(parents=True, exist_ok=True)
     lock = home.redis / "starting"
-    try:
-        with FileLock(lock, timeout=START_TIMEOUT_S + STOP_TIMEOUT_S):
-            yield
-    except Timeout as error:
-        raise Busy(
-            f"Somebody else has been starting or stopping the embedded Redis for long: {lock} is locked.",
-            f"See {home.redis / LOG}; `fuser {lock}` names the process.",
-        ) from error
+    next_step = f"It starts or stops the embedded Redis: see {home.redis / LOG}; `fuser {lock}` names it."
+    with locked(lock, START_TIMEOUT_S + STOP_TIMEOUT_S, next_step):
+        yield
 
 
 def _take_alive_lock(home: Home) -> int:

@@ -1,4 +1,4 @@
-"""The features that are computed at the request, a module for each family.
+"""The on-demand features, which are computed at the request, a module for each family.
 
 The order of `_FAMILIES` is the order of the features in the ranker's input. A module that is not named there computes
 nothing.
@@ -26,7 +26,7 @@ _DECLARED = frozenset(NAMES)
 
 
 def on_demand_names(names: Iterable[str]) -> tuple[str, ...]:
-    """Those of the names that are computed at the request, in their order."""
+    """Those of the names that are on-demand features, in their order."""
     return tuple(name for name in names if name in _DECLARED)
 
 

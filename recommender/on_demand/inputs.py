@@ -1,4 +1,4 @@
-"""The inputs of the features that are computed at the request: all that such a feature may look at."""
+"""The inputs of the on-demand features: all that such a feature may look at."""
 
 from __future__ import annotations
 

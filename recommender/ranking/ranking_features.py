@@ -42,7 +42,7 @@ class RankingMatrix:
 def feature_names(
     schemas: Schemas, generator_names: Sequence[str], computed: Sequence[str] = on_demand.NAMES
 ) -> tuple[str, ...]:
-    """The columns of `assemble`, in order, for these schemas, generators and features computed at the request."""
+    """The columns of `assemble`, in order, for these schemas, generators and on-demand features."""
     return (
         *schemas.user.names,
         *schemas.item.names,

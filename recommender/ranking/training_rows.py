@@ -78,7 +78,7 @@ def build_ranking_rows(inputs: RankingInputs, windows: Iterable[tuple[datetime, 
 
 
 def _known_features(rows: RankingRows) -> npt.NDArray[np.bool_]:
-    """(n_features,) False for what is computed at the request and known in no row: the ranker can do without it."""
+    """(n_features,) False for an on-demand feature that is known in no row: the ranker can do without it."""
     computed = set(on_demand_names(rows.names))
     return np.array(
         [name not in computed or not np.isnan(rows.values[:, column]).all() for column, name in enumerate(rows.names)]

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from contracts.ids import FloatArray
 from contracts.slates import Surface, Tier
 from recommender.candidates import CandidateSet
-from recommender.generators import Generator
+from recommender.generators.base import Generator
 from recommender.query import RetrievalQuery
 
 # What keeps one first place from outweighing two second ones; the value of the paper named below.

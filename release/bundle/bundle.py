@@ -30,10 +30,11 @@ from contracts.settings.request import RequestSettings
 from feature_store.values.file_names import VALUES
 from feature_store.values.values import FeatureSchemas, load_schemas
 from recommender.catalogue import Catalogue
-from recommender.generators import Generator, GeneratorSet, load_generators
 from recommender.generators.als import AlsGenerator
+from recommender.generators.base import Generator
 from recommender.generators.indexed import IndexedGenerator
 from recommender.generators.sets import KIND as GENERATORS
+from recommender.generators.sets import GeneratorSet, load_generators
 from recommender.index.vector_index import VectorIndex
 from recommender.on_demand import on_demand_names
 from recommender.ranking.ranker import Ranker
@@ -138,7 +139,7 @@ class Release:
 
     @cached_property
     def computed_features(self) -> tuple[str, ...]:
-        """What is computed at the request: the features that the ranker was trained on, and none that came later."""
+        """The on-demand features: those that the ranker was trained on, and none that came later."""
         return on_demand_names(self.ranker.feature_names)
 
     @property

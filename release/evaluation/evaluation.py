@@ -20,7 +20,7 @@ from contracts.errors import ArtefactError
 from contracts.features import FeatureReader
 from contracts.id_map import UNKNOWN, IdMap
 from contracts.ids import FloatArray, ItemIdxArray
-from recommender.generators import Generator
+from recommender.generators.base import Generator
 from recommender.metrics import (
     PerPerson,
     coverage,

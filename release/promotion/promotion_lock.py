@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from filelock import FileLock, Timeout
-
-from contracts.errors import Busy
+from contracts.file_lock import locked
 from contracts.home import Home
 
 PATIENCE_S = 300.0  # publishing a large generation takes minutes; longer means that somebody hangs
@@ -16,13 +14,6 @@ PATIENCE_S = 300.0  # publishing a large generation takes minutes; longer means 
 @contextmanager
 def promotion_lock(home: Home, patience_s: float = PATIENCE_S) -> Iterator[None]:
     """Hold the lock; raises Busy when somebody else keeps it longer than we wait."""
-    home.root.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(home.root / "promotion.lock")
-    try:
-        with lock.acquire(timeout=patience_s):
-            yield
-    except Timeout as error:
-        raise Busy(
-            f"Another process holds {lock.lock_file} for more than {patience_s:.0f} s.",
-            "See what `slate sync` or `slate promote` is doing, end it if it hangs, and try again.",
-        ) from error
+    next_step = "See what `slate sync` or `slate promote` is doing, end it if it hangs, and try again."
+    with locked(home.root / "promotion.lock", patience_s, next_step):
+        yield

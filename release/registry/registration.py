@@ -17,7 +17,6 @@ from typing import Any
 
 import mlflow
 import pandas as pd  # type: ignore[import-untyped]  # pandas publishes its types apart
-from filelock import FileLock
 from mlflow import MlflowClient
 from mlflow.entities import Run
 from mlflow.models import ModelSignature
@@ -25,6 +24,7 @@ from mlflow.types import ColSpec, Schema
 from tqdm import tqdm
 
 from contracts.errors import ArtefactError
+from contracts.file_lock import locked
 from release import answering
 from release.bundle.bundle_store import BundleStore
 from release.bundle.manifest import Manifest, load_manifest
@@ -69,7 +69,7 @@ def register(registry: Registry, inputs: RegistrationInputs) -> Version:
     """
     manifest = load_manifest(inputs.bundle)
     lock = registry.home.root / "register.lock"
-    with FileLock(lock), tqdm(total=4, desc=f"register {manifest.release_id}", disable=None) as progress:
+    with locked(lock), tqdm(total=4, desc=f"register {manifest.release_id}", disable=None) as progress:
         kept = BundleStore(registry.home).keep(inputs.bundle)
         progress.update()
         existing = registry.by_release(manifest.release_id)

@@ -14,11 +14,11 @@ from pathlib import Path
 import polars as pl
 import pyarrow.parquet
 
+from contracts.calendar import MICROSECONDS_PER_HOUR
 from contracts.tables import SCHEMAS
 from sources.canonical.canonical import conform
 from sources.canonical.origins import ORIGIN, origin_path
 
-HOUR_US = 3_600_000_000
 SPAN_ROWS = 1_500_000  # sorted at once: some 300 MiB
 _FILE, _HOUR = "file number", "hour"
 
@@ -49,7 +49,7 @@ class EventSorter:
             return
         if not self._files or self._files[-1] != file:
             self._files.append(file)
-        hour = pl.col("event_ts").dt.epoch("us") // HOUR_US
+        hour = pl.col("event_ts").dt.epoch("us") // MICROSECONDS_PER_HOUR
         part = batch.with_columns(pl.lit(len(self._files) - 1, pl.Int32).alias(_FILE), hour.alias(_HOUR))
         self._hours.update(dict(part[_HOUR].value_counts().iter_rows()))
         part.write_parquet(self._folder / f"{self._n_parts:06}.parquet", compression="lz4")

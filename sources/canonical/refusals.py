@@ -20,9 +20,13 @@ SCHEMA = pl.Schema(
         "reason": pl.String(),
     }
 )
-NONE_REFUSED = pl.DataFrame(schema=SCHEMA)
 MAX_SHOWN = 200  # characters of a cell: enough to recognise it, and no report holds a cell of 10 MB
 REFUSED = "refused.parquet"
+
+
+def none_refused() -> pl.DataFrame:
+    """No rows, in the columns of SCHEMA; a table of one's own each time, for tables can be changed in place."""
+    return pl.DataFrame(schema=SCHEMA)
 
 
 @dataclass
@@ -54,7 +58,7 @@ class Refusals:
     def table(self) -> pl.DataFrame:
         """All of them, by table, file and row."""
         if not self.frames:
-            return NONE_REFUSED
+            return none_refused()
         rows = pl.concat(self.frames).unique(["table", "file", "row"], keep="first", maintain_order=True)
         return rows.sort("table", "file", "row")
 
@@ -78,4 +82,4 @@ def save_refusals(rows: pl.DataFrame, folder: Path) -> None:
 def load_refusals(folder: Path) -> pl.DataFrame:
     """What `save_refusals` wrote; no rows where none were refused."""
     path = folder / REFUSED
-    return read_parquet(path) if path.exists() else NONE_REFUSED
+    return read_parquet(path) if path.exists() else none_refused()

@@ -7,12 +7,12 @@ from datetime import UTC, datetime
 
 import polars as pl
 
+from contracts.calendar import MICROSECONDS_PER_SECOND
 from contracts.errors import SourceError
 from contracts.settings.files import TableFiles, TimeUnit
 from contracts.tables import UTC_TIME
 
 PER_SECOND: dict[TimeUnit, int] = {"s": 1, "ms": 1_000, "us": 1_000_000}
-MICROSECONDS = 1_000_000
 # Python's datetime, and so every message, knows the years 1 to 9999 alone.
 FIRST_SECOND, LAST_SECOND = -62_135_596_800, 253_402_300_799
 # No log is older than the web; a unit that puts most times outside of this is the wrong one.
@@ -90,7 +90,7 @@ def _seconds(unit: TimeUnit) -> pl.Expr:
 
 def _moment(seconds: pl.Expr) -> pl.Expr:
     sound = pl.when(seconds.is_between(FIRST_SECOND, LAST_SECOND)).then(seconds)
-    return (sound * MICROSECONDS).round().cast(pl.Int64).cast(UTC_TIME)
+    return (sound * MICROSECONDS_PER_SECOND).round().cast(pl.Int64).cast(UTC_TIME)
 
 
 def _formats(settings: TableFiles) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -20,7 +20,7 @@ from contracts.settings.validate import ValidateSettings
 from contracts.tables import SCHEMAS, CanonicalTables
 from sources.canonical.ingest_report import IngestReport
 from sources.canonical.origins import Origins
-from sources.canonical.refusals import NONE_REFUSED, load_refusals
+from sources.canonical.refusals import load_refusals, none_refused
 from sources.canonical.row_text import as_line
 from sources.files.data_files import DataFile, find_files, is_url
 from sources.files.export_reader import write_tables
@@ -296,7 +296,7 @@ def _broken_rules(
         empty.mkdir()
     rows = {name: getattr(tables, name).lazy() for name in SCHEMAS}
     # Rows that could not be read count against the bounds, as they will in the stage.
-    refused = load_refusals(folder) if len(tables.interactions) < MAX_CHECKED else NONE_REFUSED
+    refused = load_refusals(folder) if len(tables.interactions) < MAX_CHECKED else none_refused()
     validation = check_tables(
         rows, rules, folders, baseline=Baseline(), now=now, origins=Origins(folder), refused=refused
     )

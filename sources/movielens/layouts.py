@@ -6,6 +6,7 @@ from pathlib import Path
 
 import polars as pl
 
+from contracts.calendar import MICROSECONDS_PER_SECOND
 from contracts.errors import SourceError
 from contracts.events import EventType
 from contracts.tables import UTC_TIME
@@ -157,7 +158,7 @@ def _check_occupations(path: Path, codes: pl.Series) -> None:
 def _ratings(path: Path, dialect: Dialect, names: tuple[str, ...]) -> pl.DataFrame:
     table = read_delimited(path, dict(zip(names, RATING_COLUMNS, strict=True)), dialect)
     _check_times(path, table["timestamp"])
-    moment = (pl.col("timestamp") * 1_000_000).cast(pl.Int64).cast(UTC_TIME)
+    moment = (pl.col("timestamp") * MICROSECONDS_PER_SECOND).cast(pl.Int64).cast(UTC_TIME)
     return table.select(
         "user_id", "item_id", "value", moment.alias("event_ts"), pl.lit(str(EventType.RATING)).alias("event_type")
     )

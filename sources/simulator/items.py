@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from contracts.calendar import MICROSECONDS_PER_DAY, MICROSECONDS_PER_SECOND
 from contracts.tables import UTC_TIME
 from sources.simulator.external_ids import ITEM, ids_of
 from sources.simulator.random_streams import Stream, stream
@@ -16,8 +17,7 @@ from sources.simulator.topics import Floats, Topics
 from sources.simulator.words import N_TOPICS
 from sources.simulator.world_spec import SLATE_LENGTH, START, WorldKind, WorldSpec
 
-MICROSECONDS_PER_DAY = 86_400_000_000
-START_US = int(START.timestamp()) * 1_000_000
+START_US = int(START.timestamp()) * MICROSECONDS_PER_SECOND
 ATTRACTION = 0.6  # correlation of an item's quality with how much it is sought
 PRICE_LOG_MEAN, PRICE_LOG_STD = 3.2, 0.8  # about 25 of the currency, a tenth of the items above 70
 

@@ -8,13 +8,12 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from contracts.calendar import MICROSECONDS_PER_DAY, MICROSECONDS_PER_SECOND
 from sources.simulator.external_ids import visit_ids
-from sources.simulator.items import MICROSECONDS_PER_DAY
 from sources.simulator.people import DAY_PART_SHARES, DEVICE_SHARES, People, PeopleState, labels, second_of_day
 from sources.simulator.random_streams import Stream, stream
 from sources.simulator.world_spec import DAY_PARTS, DEVICES, ENTRY_PAGES, Nature
 
-MICROSECONDS = 1_000_000
 MOST_PAGES = 40
 SECONDS_BETWEEN_PAGES = 45.0
 MOST_SECONDS = 3_600  # of a visit: the last one begins more than an hour before midnight
@@ -53,7 +52,7 @@ class Visits:
         ).astype(np.int8)
         start_us = day * MICROSECONDS_PER_DAY + second_of_day(day_part, rng)
         # Somebody's first visit begins a second after they joined.
-        start_us = np.where(is_first, people.joined_us[person] + MICROSECONDS, start_us)
+        start_us = np.where(is_first, people.joined_us[person] + MICROSECONDS_PER_SECOND, start_us)
         n_pages = np.minimum(rng.geometric(1 - np.minimum(people.more_pages[person], 0.97)), MOST_PAGES)
         return cls(people, day, person, start_us, device, day_part, entry_page, n_pages), rng
 
@@ -92,7 +91,7 @@ def turn_pages(visits: Visits, rng: np.random.Generator) -> Pages:
     gaps = np.where(page == 0, 0.0, 2 + rng.exponential(SECONDS_BETWEEN_PAGES, len(page)))
     since = np.cumsum(gaps)
     seconds = np.minimum(since - since[first[visit]], MOST_SECONDS / 2)
-    return Pages(visit, page, visits.start_us[visit] + (seconds * MICROSECONDS).astype(np.int64))
+    return Pages(visit, page, visits.start_us[visit] + (seconds * MICROSECONDS_PER_SECOND).astype(np.int64))
 
 
 def visit_factor(nature: Nature, day: int) -> float:

@@ -9,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from contracts.calendar import MICROSECONDS_PER_DAY, MICROSECONDS_PER_HOUR
 from sources.simulator.external_ids import USER, ids_of
-from sources.simulator.items import MICROSECONDS_PER_DAY, times_of
+from sources.simulator.items import times_of
 from sources.simulator.random_streams import Stream, stream
 from sources.simulator.topics import Floats, Topics
 from sources.simulator.words import N_TOPICS
@@ -160,7 +161,7 @@ def second_of_day(day_part: npt.NDArray[np.integer], rng: np.random.Generator) -
     """(n,) microseconds into the day, somewhere in each day part."""
     low, high = np.array(DAY_PART_HOURS).T
     hours = low[day_part] + (high - low)[day_part] * rng.random(len(day_part))
-    return np.asarray(hours * 3_600_000_000, np.int64)
+    return np.asarray(hours * MICROSECONDS_PER_HOUR, np.int64)
 
 
 def _drawn(rng: np.random.Generator, shares: tuple[float, ...], n: int) -> npt.NDArray[np.int8]:

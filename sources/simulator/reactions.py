@@ -17,9 +17,10 @@ import numpy.typing as npt
 import polars as pl
 from scipy.special import expit
 
+from contracts.calendar import MICROSECONDS_PER_DAY, MICROSECONDS_PER_SECOND
 from contracts.events import EventType
 from sources.simulator.items import Items, Shelf, times_of
-from sources.simulator.journeys import MICROSECONDS, Visits
+from sources.simulator.journeys import Visits
 from sources.simulator.people import OPENED_KEPT, People, PeopleState
 from sources.simulator.policies import EMPTY, Requests, Slates
 from sources.simulator.topics import Floats
@@ -34,7 +35,6 @@ SECONDS_TO_PAY = 90.0
 MOST_READ_SECONDS = 1_800.0
 READ_SPREAD = 0.8
 
-_DAY_US = 86_400 * MICROSECONDS
 _TYPES: Sequence[EventType] = (
     EventType.CLICK,
     EventType.VIEW,
@@ -111,7 +111,7 @@ class SimulatedEvents:
             self.person[chosen],
             self.item[chosen],
             np.full(n, _TYPES.index(kind), np.int8),
-            self.ts_us[chosen] + (seconds * MICROSECONDS).astype(np.int64),
+            self.ts_us[chosen] + (seconds * MICROSECONDS_PER_SECOND).astype(np.int64),
             np.full(n, np.nan),
             self.visit[chosen],
             self.request[chosen],
@@ -128,7 +128,7 @@ def draw_clicks(
         requests.person[row],
         slates.item_numbers[row, place].astype(np.int64),
         np.full(len(row), _TYPES.index(EventType.CLICK), np.int8),
-        requests.pages.ts_us[row] + (seconds * MICROSECONDS).astype(np.int64),
+        requests.pages.ts_us[row] + (seconds * MICROSECONDS_PER_SECOND).astype(np.int64),
         np.full(len(row), np.nan),
         requests.pages.visit[row],
         row,
@@ -149,7 +149,7 @@ def draw_views(visits: Visits, shelf: Shelf, state: PeopleState, rng: np.random.
         person,
         item.astype(np.int64),
         np.full(len(visit), _TYPES.index(EventType.VIEW), np.int8),
-        visits.start_us[visit] + (seconds * MICROSECONDS).astype(np.int64),
+        visits.start_us[visit] + (seconds * MICROSECONDS_PER_SECOND).astype(np.int64),
         np.full(len(visit), np.nan),
         visit,
         np.full(len(visit), -1, np.int64),
@@ -162,7 +162,7 @@ def recommend_to_friends(people: People, shelf: Shelf, state: PeopleState, rng: 
     person = people.referrer[new].astype(np.int64)
     item = shelf.draw_of_topics(_topics_drawn(state.taste[person], rng), rng)
     # Within the day: it may have begun only just now.
-    since_midnight = people.joined_us[new] % _DAY_US
+    since_midnight = people.joined_us[new] % MICROSECONDS_PER_DAY
     ts_us = people.joined_us[new] - (rng.random(len(new)) * since_midnight * 0.5).astype(np.int64)
     nowhere = np.full(len(new), -1, np.int64)
     kind = np.full(len(new), _TYPES.index(EventType.SHARE), np.int8)

@@ -11,7 +11,7 @@ from sources.simulator.random_streams import Stream, stream
 from sources.simulator.words import N_TOPICS
 from sources.simulator.world_spec import DAY_PARTS, DEVICES, ENTRY_PAGES, WorldSpec
 
-DAYS_PER_YEAR = 365.25
+SEASONS_DAYS = 365.25  # a year of seasons, not contracts.calendar's: that would change every byte simulated so far
 
 Floats = npt.NDArray[np.float32]
 
@@ -48,7 +48,7 @@ class Topics:
 
     def season(self, day: int) -> Floats:
         """(n_topics,) what the season adds to each topic on a day, in logits."""
-        angle = 2 * np.pi * (day / DAYS_PER_YEAR - self.season_phase)
+        angle = 2 * np.pi * (day / SEASONS_DAYS - self.season_phase)
         return np.asarray(self.season_weight * np.cos(angle), np.float32)
 
     def circumstances(

@@ -16,11 +16,12 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from contracts.calendar import MICROSECONDS_PER_DAY, MICROSECONDS_PER_SECOND
 from contracts.errors import DataTooSmall, UnknownId
 from sources.simulator.descriptions import item_tables
 from sources.simulator.external_ids import USER, numbers_of
-from sources.simulator.items import MICROSECONDS_PER_DAY, Items, Shelf
-from sources.simulator.journeys import MICROSECONDS, Pages, Visits, turn_pages
+from sources.simulator.items import Items, Shelf
+from sources.simulator.journeys import Pages, Visits, turn_pages
 from sources.simulator.people import BLOCK, People, PeopleState, n_blocks
 from sources.simulator.policies import EMPTY, Policy, Requests, Slates, logging_policy
 from sources.simulator.random_streams import Stream, stream
@@ -208,7 +209,7 @@ def _one_request(block: PopulationBlock, day: int, position: int, device: str, d
         block.people,
         day,
         np.array([position]),
-        np.array([day * MICROSECONDS_PER_DAY + NOON_HOURS * 3_600 * MICROSECONDS]),
+        np.array([day * MICROSECONDS_PER_DAY + NOON_HOURS * 3_600 * MICROSECONDS_PER_SECOND]),
         np.array([DEVICES.index(device)], np.int8),
         np.array([DAY_PARTS.index(day_part)], np.int8),
         np.array([ENTRY_PAGES.index("home")], np.int8),

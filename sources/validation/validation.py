@@ -21,7 +21,7 @@ from contracts.settings.validate import ValidateSettings
 from contracts.tables import IMPRESSIONS_SCHEMA, SCHEMAS, CanonicalTables, read_parquet, scan_impressions, write_parquet
 from contracts.validation_rules import is_about_the_baseline
 from sources.canonical.origins import NO_ORIGINS, Origins
-from sources.canonical.refusals import NONE_REFUSED
+from sources.canonical.refusals import none_refused
 from sources.canonical.sound_ids import sound_ids
 from sources.validation.baseline import Baseline
 from sources.validation.failures import QUARANTINE_COLUMNS, REASON, Failure
@@ -179,7 +179,7 @@ def check_tables(
     baseline: Baseline,
     now: datetime,
     origins: Origins = NO_ORIGINS,
-    refused: pl.DataFrame = NONE_REFUSED,
+    refused: pl.DataFrame | None = None,
     engine: SuiteEngine = IN_PROCESS,
     batch_rows: int = BATCH_ROWS,
 ) -> Validation:
@@ -189,7 +189,8 @@ def check_tables(
     now: what is later is in the future; the outcome of a valid table does not depend on it.
     origins: where the rows were read; refused: those that could not be read; batch_rows: checked together.
     """
-    return _TablesCheck(tables, settings, folders, baseline, now, origins, refused, engine, batch_rows).run()
+    unread = none_refused() if refused is None else refused
+    return _TablesCheck(tables, settings, folders, baseline, now, origins, unread, engine, batch_rows).run()
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from contracts.errors import ArtefactError, ReleaseMismatch
 from contracts.features import History
 from contracts.id_map import IdMap
-from recommender.generators import Generator, load_generators, save_generators
 from recommender.generators.als import AlsGenerator
+from recommender.generators.base import Generator
 from recommender.generators.indexed import IndexedGenerator
-from recommender.generators.sets import GENERATOR_NAMES, _load_generator
+from recommender.generators.sets import GENERATOR_NAMES, _load_generator, load_generators, save_generators
 from recommender.index.vector_index import VectorIndex
 from recommender.query import RetrievalQuery
 from tests.recommender_worlds import (

@@ -17,9 +17,9 @@ from contracts.tables import CanonicalTables
 from feature_store.values.values import load_schemas
 from pipelines import candidates, features, index, ranking
 from pipelines.paths import CANDIDATES, FEATURES, INDEX, RANKING, VALID, Cutoff
-from recommender.generators import load_generators
 from recommender.generators.als import AlsGenerator
 from recommender.generators.indexed import IndexedGenerator
+from recommender.generators.sets import load_generators
 from recommender.index.vector_index import VectorIndex
 from recommender.on_demand import on_demand_names
 from recommender.ranking.ranker import Ranker

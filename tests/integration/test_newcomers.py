@@ -28,7 +28,7 @@ from pipelines import candidates, features
 from pipelines.matrix_run import load_split
 from pipelines.paths import CANDIDATES, FEATURES, VALID, Cutoff
 from pipelines.ranking import ranking_inputs
-from recommender.generators import load_generators
+from recommender.generators.sets import load_generators
 from recommender.ranking.training_queries import SESSION_EVENTS
 from recommender.ranking.training_rows import RankingInputs, build_ranking_rows
 from release.answering.request_path import answer

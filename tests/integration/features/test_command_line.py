@@ -39,7 +39,7 @@ def test_every_feature_is_listed_with_its_view_and_where_it_is_computed():
     listed = {feature["name"]: view for view in views for feature in view["features"]}
     assert set(listed) == {*NAMES, *(feature.name for entity in Entity for feature, _ in features_of(entity))}
     assert listed["user_event_count_7d"]["computed"] == "published, live"
-    assert listed["pair_category_lift_all"]["computed"] == "at the request"
+    assert listed["pair_category_lift_all"]["computed"] == "on demand"
     assert listed["pair_category_lift_all"]["entity"] == "user-item"
     assert "user_event_count_7d" in told("list")
 

@@ -7,7 +7,8 @@ import polars as pl
 import pytest
 
 from contracts.tables import INTERACTIONS_SCHEMA, USERS_SCHEMA, CanonicalTables
-from recommender.generators import Generator, fit_generators
+from recommender.generators.base import Generator
+from recommender.generators.sets import fit_generators
 from recommender.query import RetrievalQuery
 from recommender.segments import segment_of
 from tests.recommender_worlds import CANDIDATE_SETTINGS, START, checkerboard

@@ -13,7 +13,7 @@ from contracts.errors import DataTooSmall, ReleaseMismatch
 from contracts.features import FeatureRows, History
 from contracts.tables import INTERACTIONS_SCHEMA, CanonicalTables
 from recommender.catalogue import Catalogue
-from recommender.generators import fit_generators
+from recommender.generators.sets import fit_generators
 from recommender.interactions import Interactions
 from recommender.ranking.feature_tables import PointInTimeRows
 from recommender.ranking.training_queries import TrainingQuery, training_queries

@@ -1,0 +1,18 @@
+"""The second release that benchmarks make of the one built."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bench.two_releases import with_other_rules, without_a_history
+from feature_store.values.values import FeatureValues
+from release.bundle.bundle import load_bundle
+from release.bundle.manifest import VALUES_FOLDER
+
+
+def test_it_is_whole_and_has_a_generation_of_its_own_so_that_a_mix_shows(bundle: Path, tmp_path: Path) -> None:
+    own = without_a_history(FeatureValues.load(bundle / VALUES_FOLDER))
+    newer = load_bundle(with_other_rules(bundle, tmp_path / "newer", 7, own))
+    older = load_bundle(bundle)
+    assert newer.release_id != older.release_id
+    assert newer.generation_id == own.generation_id != older.generation_id
