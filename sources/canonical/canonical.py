@@ -5,7 +5,7 @@ from __future__ import annotations
 import polars as pl
 
 from contracts.tables import SCHEMAS, SORT_KEYS, CanonicalTables
-from sources.canonical.origins import ORIGIN
+from sources.canonical.origins import FINGERPRINT, ORIGIN
 
 
 def canonical_tables(interactions: pl.DataFrame, items: pl.DataFrame, users: pl.DataFrame) -> CanonicalTables:
@@ -17,13 +17,14 @@ def canonical_tables(interactions: pl.DataFrame, items: pl.DataFrame, users: pl.
 
 
 def conform(table: pl.DataFrame, name: str) -> pl.DataFrame:
-    """One table in its canonical columns, types and order; `file` and `row` stay behind them where it has these."""
+    """One table in its canonical columns, types and order, and behind them where its rows came from, if it says so."""
     schema, keys = SCHEMAS[name], SORT_KEYS[name]
     columns = [_column(table, column, dtype) for column, dtype in schema.items()]
     # Rows of equal key are ordered by their other columns, or two runs could write them in two orders.
     rest = [column for column, dtype in schema.items() if column not in keys and dtype != pl.List(pl.String())]
     origin = [column for column in ORIGIN if column in table.columns]
-    return table.select(*columns, *origin).sort([*keys, *rest, *origin])
+    fingerprint = [FINGERPRINT] if FINGERPRINT in table.columns else []
+    return table.select(*columns, *origin, *fingerprint).sort([*keys, *rest, *origin])
 
 
 def _column(table: pl.DataFrame, name: str, dtype: pl.DataType) -> pl.Expr:

@@ -17,14 +17,15 @@ import pyarrow.parquet
 from contracts.calendar import MICROSECONDS_PER_HOUR
 from contracts.tables import SCHEMAS
 from sources.canonical.canonical import conform
-from sources.canonical.origins import ORIGIN, origin_path
+from sources.canonical.origins import FINGERPRINT, ORIGIN, origin_path
 
 SPAN_ROWS = 1_500_000  # sorted at once: some 300 MiB
 _FILE, _HOUR = "file number", "hour"
+_BESIDE = [*ORIGIN, FINGERPRINT]
 
 
 class EventSorter:
-    """Takes batches of a table of events (canonical columns, `row`) and writes them sorted.
+    """Takes batches of a table of events (canonical columns, `row`, perhaps FINGERPRINT) and writes them sorted.
 
     folder: for the batches, on the disk of the output, removed by `close`; span_rows: how many are sorted at once, at
     least those of one hour; name: `interactions` or `impressions`.
@@ -34,7 +35,9 @@ class EventSorter:
         self._span_rows = span_rows
         self._name = name
         # Batches of two files may have different columns of the table.
-        self._schema = pl.Schema({**SCHEMAS[name], "row": pl.Int64(), _FILE: pl.Int32(), _HOUR: pl.Int64()})
+        self._schema = pl.Schema(
+            {**SCHEMAS[name], "row": pl.Int64(), _FILE: pl.Int32(), _HOUR: pl.Int64(), FINGERPRINT: pl.UInt64()}
+        )
         self._folder = folder
         self._files: list[str] = []
         self._hours: Counter[int | None] = Counter()
@@ -60,14 +63,15 @@ class EventSorter:
         """Write `<name>.parquet`, and beside it where each of its rows came from."""
         origins = origin_path(folder, self._name)
         origins.parent.mkdir(parents=True, exist_ok=True)
-        empty = conform(pl.DataFrame(schema={"file": pl.String, "row": pl.Int64}), self._name)
+        schema = {"file": pl.String, "row": pl.Int64, FINGERPRINT: pl.UInt64}
+        empty = conform(pl.DataFrame(schema=schema), self._name)
         with (
-            _writer(folder / f"{self._name}.parquet", empty.drop(ORIGIN)) as rows,
-            _writer(origins, empty.select(ORIGIN)) as row_origins,
+            _writer(folder / f"{self._name}.parquet", empty.drop(_BESIDE)) as rows,
+            _writer(origins, empty.select(_BESIDE)) as row_origins,
         ):
             for span in self._spans():
-                rows.write_table(span.drop(ORIGIN).to_arrow())
-                row_origins.write_table(span.select(ORIGIN).to_arrow())
+                rows.write_table(span.drop(_BESIDE).to_arrow())
+                row_origins.write_table(span.select(_BESIDE).to_arrow())
 
     def close(self) -> None:
         """Remove the batches from the disk."""

@@ -10,6 +10,8 @@ import polars as pl
 from contracts.tables import write_parquet
 
 ORIGIN = ["file", "row"]
+# Beside them, of events whose times are whole days: what all cells of a row come to (sources.files.whole_days).
+FINGERPRINT = "fingerprint"
 ORIGIN_SCHEMA = pl.Schema({"file": pl.String(), "row": pl.Int64()})
 
 
@@ -38,11 +40,21 @@ class Origins:
                 for column, kind in ORIGIN_SCHEMA.items()
             }
             return pl.DataFrame(unknown, schema=ORIGIN_SCHEMA)
+        return self._gathered(path, positions, ORIGIN)
+
+    def _gathered(self, path: Path, positions: pl.Series, columns: list[str]) -> pl.DataFrame:
         wanted = positions.cast(pl.Int64)
         first, last = int(wanted.min() or 0), int(wanted.max() or 0)  # type: ignore[arg-type]  # integers
         # The rows of a batch lie near each other: only what is between them is read.
-        near = pl.scan_parquet(path).slice(first, last - first + 1).collect()
-        return near.select(pl.col(ORIGIN).gather(wanted - first, null_on_oob=True))
+        near = pl.scan_parquet(path).select(columns).slice(first, last - first + 1).collect()
+        return near.select(pl.all().gather(wanted - first, null_on_oob=True))
+
+    def fingerprints(self, name: str, positions: pl.Series) -> pl.Series:
+        """The fingerprints of the rows at these positions of a table, in their order; null where they have none."""
+        path = origin_path(self.folder, name) if self.folder else None
+        if path is None or not path.exists() or FINGERPRINT not in pl.scan_parquet(path).collect_schema():
+            return pl.repeat(None, len(positions), dtype=pl.UInt64, eager=True).alias(FINGERPRINT)
+        return self._gathered(path, positions, [FINGERPRINT])[FINGERPRINT]
 
     def file_counts(self, name: str) -> dict[str, int]:
         """How many rows of a table came from each file; none where that is unknown."""

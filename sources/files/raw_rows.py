@@ -23,10 +23,12 @@ import pyarrow.parquet
 
 from contracts.errors import SourceError
 from contracts.settings.files import TableFiles
+from sources.canonical.origins import FINGERPRINT
 from sources.files.data_files import DataFile
 from sources.files.encodings import SNIFFED_BYTES, first_bytes
 from sources.files.quotation import CountedStream, check_quotation
 from sources.files.read_ahead import ReadAhead
+from sources.files.whole_days import HEAD, with_fingerprints
 
 BLOCK_BYTES = 16 << 20  # of text parsed at once; also the longest row
 BATCH_ROWS = 400_000
@@ -42,6 +44,7 @@ Ragged = tuple[int, int, int, str]
 @dataclass
 class RawRows:
     """A batch. table: the wanted columns under their own names, cells as the file has them; rows: the number of each.
+    Where the times of interactions are whole days, FINGERPRINT is one more column.
 
     ragged: (row, fields expected, fields found, text) of rows left out of the table; absent: columns that no row has.
     unended: the last row of the file, in the last batch of a file that ends within a line.
@@ -139,9 +142,9 @@ def _delimited(file: DataFile, settings: TableFiles, columns: Sequence[str]) -> 
     n_rows, is_long = 1, False
     with file.open() as stream:
         counted = CountedStream(stream)
-        for batch in _parsed(file, counted, parse, unique, list(columns), settings.encoding, first_row=2):
+        for batch in _parsed(file, counted, parse, unique, settings.encoding, first_row=2):
             n_rows, is_long = max(n_rows, batch.last_row), batch.last_is_long
-            yield batch
+            yield replace(batch, table=with_fingerprints(batch.table.select(columns), batch.table, settings))
         if not is_long:
             yield from _unended(counted, columns, n_rows)
     if settings.quoted and counted.may_hide_rows(n_rows):
@@ -155,7 +158,7 @@ def _json_lines(file: DataFile, settings: TableFiles, columns: Sequence[str]) ->
     n_rows = 0
     with file.open() as stream:
         counted = CountedStream(stream)
-        for position, batch in enumerate(_parsed(file, counted, parse, [LINE], [LINE], settings.encoding, first_row=1)):
+        for position, batch in enumerate(_parsed(file, counted, parse, [LINE], settings.encoding, first_row=1)):
             table = _json_columns(batch.table[LINE], columns, cells)
             absent = frozenset(_absent(batch.table[LINE], table))
             if position == 0:
@@ -166,7 +169,8 @@ def _json_lines(file: DataFile, settings: TableFiles, columns: Sequence[str]) ->
                 for row, text in zip(batch.rows.filter(broken), batch.table[LINE].filter(broken), strict=True)
             ]
             n_rows = max(n_rows, batch.last_row)
-            yield RawRows(batch.rows.filter(~broken), table.filter(~broken), ragged, absent)
+            told = with_fingerprints(table, batch.table, settings).filter(~broken)
+            yield RawRows(batch.rows.filter(~broken), told, ragged, absent)
         yield from _unended(counted, columns, n_rows)
 
 
@@ -238,11 +242,10 @@ def _parsed(
     stream: Any,
     parse: pyarrow.csv.ParseOptions,
     names: list[str],
-    wanted: list[str],
     encoding: str,
     first_row: int,
 ) -> Iterator[RawRows]:
-    """The wanted columns of a text table as text, without rows that are blank in every column."""
+    """All columns of a text table as text, without rows that are blank in every column."""
     ragged: list[Ragged] = []
 
     def set_aside(row: Any) -> str:
@@ -257,12 +260,12 @@ def _parsed(
             rows = numbers.take(len(table), [row for row, *_ in ragged])
             filled = table.select(pl.any_horizontal(pl.all() != "")).to_series()
             rows_aside, ragged[:] = ragged[:], []
-            kept = table.select(wanted).filter(filled)
+            kept = table if filled.all() else table.filter(filled)
             yield RawRows(rows.filter(filled), kept, [row for row in rows_aside if row[3].strip()])
         ahead.check()
         if ragged:
             no_rows = pl.Series("row", [], dtype=pl.Int64)
-            yield RawRows(no_rows, pl.DataFrame(schema=dict.fromkeys(wanted, pl.String)), ragged)
+            yield RawRows(no_rows, pl.DataFrame(schema=dict.fromkeys(names, pl.String)), ragged)
 
 
 def _text_blocks(
@@ -386,17 +389,23 @@ def _did_you_mean(name: str, columns: Sequence[str]) -> str:
 
 
 def _parquet(file: DataFile, settings: TableFiles, columns: Sequence[str]) -> Iterator[RawRows]:
-    del settings  # a Parquet file needs no settings
     if file.compression:
         raise SourceError(f"{file.name}: Parquet is compressed inside, not as a file.", "Decompress the file.")
     numbers = _RowNumbers(1)
     with file.open() as stream, _parquet_errors(file):
         content = pyarrow.parquet.ParquetFile(stream)
         check_columns(file.name, content.schema_arrow.names, columns)
-        for block in content.iter_batches(batch_size=BATCH_ROWS, columns=list(columns)):
+        wanted = list(columns)
+        for block in content.iter_batches(batch_size=HEAD, columns=wanted):
+            # Only where rows need a fingerprint is every column read.
+            first = _plain_columns(block, wanted)
+            if FINGERPRINT in with_fingerprints(first, first, settings).columns:
+                wanted = [name for name in content.schema_arrow.names if name not in wanted] + wanted
+            break
+        for block in content.iter_batches(batch_size=BATCH_ROWS, columns=wanted):
             block.validate(full=True)
-            plain = pa.table({name: _plain(block[name]) for name in columns})
-            yield RawRows(numbers.take(len(plain), []), pl.DataFrame(pl.from_arrow(plain)))
+            whole = _plain_columns(block, wanted)
+            yield RawRows(numbers.take(len(whole), []), with_fingerprints(whole.select(columns), whole, settings))
 
 
 @contextmanager
@@ -410,13 +419,19 @@ def _parquet_errors(file: DataFile) -> Iterator[None]:
         ) from error
 
 
+def _plain_columns(block: Any, names: Sequence[str]) -> pl.DataFrame:
+    plain = pa.table({name: _plain(block[name]) for name in names})
+    return pl.DataFrame(pl.from_arrow(plain))
+
+
 def _excel(file: DataFile, settings: TableFiles, columns: Sequence[str]) -> Iterator[RawRows]:
     """The rows of one sheet, every cell as text, times as ISO; the whole sheet is in memory."""
     sheet = _sheet(file, settings)
     check_columns(file.name, sheet.columns, columns)
     rows = pl.int_range(2, 2 + len(sheet), eager=True).alias("row")
     filled = sheet.select(pl.any_horizontal(pl.all().is_not_null())).to_series()
-    yield RawRows(rows.filter(filled), sheet.select(columns).filter(filled))
+    whole = sheet.filter(filled)
+    yield RawRows(rows.filter(filled), with_fingerprints(whole.select(columns), whole, settings))
 
 
 def _sheet(file: DataFile, settings: TableFiles) -> pl.DataFrame:

@@ -13,6 +13,7 @@ import polars as pl
 
 from contracts.errors import SourceError
 from contracts.settings.files import ItemFiles, TableFiles
+from sources.canonical.origins import FINGERPRINT
 from sources.canonical.refusals import Refusals
 from sources.files.cells import is_blank, number, text
 from sources.files.list_cells import separated
@@ -67,7 +68,9 @@ def typed(
     batch: BatchSource,
     refusals: Refusals,
 ) -> pl.DataFrame:
-    """The batch in canonical columns and types, beside `row`; columns: canonical name -> the file's.
+    """The batch in canonical columns and types, beside `row` and, of interactions, FINGERPRINT where it is there.
+
+    columns: canonical name -> the file's.
 
     Rows with a cell that cannot be read go to refusals. Raises SourceError when most cells of a column cannot.
     """
@@ -81,6 +84,8 @@ def typed(
         refusals.add(_refused_rows(column, raw.rows, batch))
         is_refused |= column.is_wrong
         values.append(column.values.alias(name))
+    if batch.table == "interactions" and FINGERPRINT in raw.table.columns:
+        values.append(raw.table[FINGERPRINT])
     return pl.DataFrame([*values, raw.rows.alias("row")]).filter(~is_refused)
 
 

@@ -129,7 +129,7 @@ def interaction_rules(settings: ValidateSettings, now: datetime, *, users_are_kn
         _in_time("event_ts", now),
         _value_in_range(settings),
         _rating_has_value(),
-        _not_repeated("an interaction (user, item, type and time)"),
+        _not_repeated("an interaction (user, item, type and time; of whole days: every cell of its row)"),
         _duplicate_share(settings.max_duplicate_share),
         _user_share(settings.max_user_share),
     ]

@@ -14,7 +14,7 @@ import polars as pl
 
 from contracts.drift import ColumnDrift
 from contracts.tables import SCHEMAS, SORT_KEYS
-from sources.canonical.origins import ORIGIN, Origins
+from sources.canonical.origins import FINGERPRINT, ORIGIN, Origins
 from sources.validation.failures import (
     DETAIL,
     N_EXAMPLES,
@@ -150,7 +150,10 @@ class _BatchResults:
 
     def reasons(self, rows: pl.DataFrame) -> pl.Series:
         """For each row of a batch the names of the row-level rules it breaks; null where it breaks none."""
-        marked = rows.with_columns(_is_repeated(self._name)).with_columns(_first_alike(), **self._check.marks)
+        repeated = _without_events_of_a_day(
+            rows.with_columns(_is_repeated(self._name)), self._name, self._check.origins
+        )
+        marked = repeated.with_columns(_first_alike(), **self._check.marks)
         run = run_suite(self._name, marked, self._row_rules, self._check.engine)
         self._runs.append(replace(run, broken={}))
         self._repeated.append(marked[REPEATED])
@@ -302,6 +305,22 @@ def _is_repeated(name: str) -> pl.Expr:
     # Two rows without an id are not about one person: what is missing repeats nothing.
     same = (pl.col(key) == pl.col(key).shift(1) for key in SORT_KEYS[name])
     return pl.all_horizontal(same).fill_null(value=False).alias(REPEATED)
+
+
+def _without_events_of_a_day(rows: pl.DataFrame, name: str, origins: Origins) -> pl.DataFrame:
+    """The rows, of which those with a fingerprint repeat another only where that has the same one.
+
+    A time that is a whole day does not tell two events of that day apart.
+    """
+    if not rows[REPEATED].any():
+        return rows
+    alike = pl.col(REPEATED) | pl.col(REPEATED).shift(-1, fill_value=False)
+    runs = rows.filter(alike).select(*SORT_KEYS[name], POSITION)
+    runs = runs.with_columns(origins.fingerprints(name, runs[POSITION]))
+    others = runs.filter(
+        pl.col(FINGERPRINT).is_not_null() & pl.struct(*SORT_KEYS[name], FINGERPRINT).is_first_distinct()
+    )
+    return rows.with_columns(pl.col(REPEATED) & ~pl.col(POSITION).is_in(others[POSITION].implode()))
 
 
 def _first_alike() -> pl.Expr:

@@ -162,7 +162,10 @@ def test_inspect_explains_a_repeat_in_the_words_of_its_table_and_counts_it_by_fi
     found = inspected(tmp_path / "in", {**contents, **repeats})
     repeated = next(one for one in found.problems if "not_repeated" in one.found)
     assert (repeated.file, repeated.count, repeated.by_file) == ("d4.csv", 301, {"d4.csv": 300, "d2.csv": 1})
-    assert "an interaction (user, item, type and time) occurs once" in repeated.next_step
+    assert (
+        "an interaction (user, item, type and time; of whole days: every cell of its row) occurs once"
+        in repeated.next_step
+    )
     assert "(301 rows: 300 in d4.csv, 1 in d2.csv)" in str(repeated)
 
 
