@@ -26,7 +26,7 @@ from release.evaluation.cases import EvaluationCase, build_cases, popularity_bef
 from release.evaluation.evaluation import Judge, evaluate
 from release.evaluation.measured_window import save_cases
 from release.evaluation.report import write_report
-from release.evaluation.summary import Bootstrap
+from release.evaluation.summary import Bootstrap, idle_best_generator
 
 
 class Params(Group):
@@ -52,7 +52,12 @@ def run(settings: Params) -> dict[str, Any]:
     bootstrap = Bootstrap(settings.evaluate.n_bootstrap, settings.seed)
     window = (split.test_start, split.as_of)
     built_with = measured_with(fit_of(Cutoff.TEST), schemas, settings.request)
-    summary = write_report(EVALUATION, evaluation, bootstrap, f"ndcg_at_{cutoffs[0]}", window, built_with)
+    metric = f"ndcg_at_{cutoffs[0]}"
+    idle = idle_best_generator(evaluation, settings.request.quotas, metric)
+    notes = [idle] if idle else []
+    summary = write_report(EVALUATION, evaluation, bootstrap, metric, window, built_with, notes)
+    for note in notes:
+        print(f"note: {note}")
     return {"headline": summary["headline"]}
 
 

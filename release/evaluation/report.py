@@ -1,6 +1,7 @@
 """An evaluation as files: figures for `dvc metrics show`, tables and a picture for `dvc plots show`.
 
-metrics.json         the headline, the gain over each baseline, the chain per group
+metrics.json         the headline, the gain over each rival (baselines, best single generator), the chain per group
+notes.txt            what somebody should know of it, a line each; empty where there is nothing
 glance/<who>.json    the chain for each group, and each baseline: the same few keys, so that they line up in a table
 per_system.csv       group, system, metric, value, low, high
 ndcg_by_system.csv   the headline metric of people with history, one row per system, best first; and as PNG
@@ -11,7 +12,7 @@ per_user.parquet     the values per person behind all of it, for paired tests
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
@@ -24,6 +25,7 @@ from release.evaluation.evaluation import CHAIN, Evaluation
 from release.evaluation.summary import BASELINES, Bootstrap, per_system, slices, summarise
 
 METRICS: Final = "metrics.json"
+NOTES: Final = "notes.txt"
 GLANCE: Final = "glance"
 PER_USER: Final = "per_user.parquet"
 SLICES: Final = "slices.json"
@@ -40,11 +42,12 @@ def write_report(
     metric: str,
     window: tuple[datetime, datetime],
     built_with: Mapping[str, str],
+    notes: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Write all files into an existing folder; equal evaluations give equal bytes. Returns what metrics.json holds.
 
     metric: the one of the headline, like `ndcg_at_10`; window: where the test window starts and ends.
-    built_with: fingerprints of what was measured.
+    built_with: fingerprints of what was measured; notes: for whoever reads the report.
     """
     summary = {"built_with": dict(built_with), **summarise(evaluation, bootstrap, metric, window)}
     systems = per_system(evaluation, bootstrap)
@@ -55,6 +58,7 @@ def write_report(
     _plot(folder / f"{BY_SYSTEM}.png", ranking, metric)
     _write_json(folder / SLICES, slices(evaluation, bootstrap, metric))
     _write_json(folder / METRICS, summary)
+    (folder / NOTES).write_text("".join(f"{note}\n" for note in notes), encoding="utf-8")
     for who, figures in glance(systems, metric).items():
         _write_json(folder / GLANCE / f"{who}.json", figures)
     return summary

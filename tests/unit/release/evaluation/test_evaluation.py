@@ -17,7 +17,7 @@ from contracts.slates import RecommendRequest
 from release.evaluation.cases import COLD_POPULAR, COLD_SESSION, WARM, EvaluationCase
 from release.evaluation.evaluation import CHAIN, Evaluation, Judge, evaluate, values_of
 from release.evaluation.report import glance, write_report
-from release.evaluation.summary import Bootstrap, per_system, slices, summarise
+from release.evaluation.summary import Bootstrap, best_generator, idle_best_generator, per_system, slices, summarise
 from tests.unit.release.made_up_release import (
     N_ITEMS,
     NOW,
@@ -122,6 +122,57 @@ def test_the_headline_is_that_of_people_with_history_beside_the_baselines(evalua
     assert summary[COLD_POPULAR]["people"] == 1
 
 
+def measured_alone(**values: list[float]) -> Evaluation:
+    """An evaluation of people with history: by system, the value of each person."""
+    rows = [
+        {"group": WARM, "user_id": f"u{person}", "system": system, "ndcg_at_10": value}
+        for system, each in values.items()
+        for person, value in enumerate(each)
+    ]
+    covered = pl.DataFrame({"group": [WARM], "system": [CHAIN], "coverage_at_10": [0.5]})
+    return Evaluation(pl.DataFrame(rows), covered, ("ndcg_at_10",))
+
+
+RIVALS = {"chain": [0.4, 0.5], "als": [0.1, 0.2], "covisitation": [0.1, 0.1], "next_visit": [0.3, 0.2]}
+
+
+def test_the_best_single_generator_is_a_rival_like_the_baselines_paired_on_the_same_people() -> None:
+    evaluation = measured_alone(**RIVALS)
+    summary = summarise(evaluation, BOOTSTRAP, "ndcg_at_10", WINDOW)
+    assert summary["best_generator"] == {"next_visit": pytest.approx((0.3 + 0.2) / 2)}
+    assert list(summary["ndcg_at_10_gain_over"]) == ["als", "covisitation", "next_visit"]
+    assert summary["ndcg_at_10_gain_over"]["next_visit"]["mean"] == pytest.approx(((0.4 - 0.3) + (0.5 - 0.2)) / 2)
+    assert summary["headline"]["next_visit"] == pytest.approx(0.25)
+
+
+def test_a_baseline_that_is_best_is_compared_once_and_of_equals_the_first_by_name_is_best() -> None:
+    evaluation = measured_alone(**RIVALS | {"covisitation": [0.3, 0.2]})
+    assert best_generator(evaluation, "ndcg_at_10") == "covisitation"
+    summary = summarise(evaluation, BOOTSTRAP, "ndcg_at_10", WINDOW)
+    assert list(summary["ndcg_at_10_gain_over"]) == ["als", "covisitation"]
+
+
+def test_where_only_the_chain_was_measured_there_is_no_best_generator() -> None:
+    evaluation = measured_alone(chain=[0.4, 0.5])
+    assert best_generator(evaluation, "ndcg_at_10") is None
+    assert idle_best_generator(evaluation, {}, "ndcg_at_10") is None
+
+
+def test_a_best_generator_without_a_quota_is_told_and_one_with_a_quota_is_not(tmp_path: Path) -> None:
+    evaluation = measured_alone(**RIVALS)
+    assert idle_best_generator(evaluation, {"next_visit": 1, "als": 60}, "ndcg_at_10") is None
+    note = idle_best_generator(evaluation, {"next_visit": 0, "als": 60, "covisitation": 60}, "ndcg_at_10")
+    assert note is not None
+    assert "next_visit alone has the best ndcg_at_10" in note
+    assert "(0.250, before als with 0.150)" in note
+    assert "Try request.quotas.next_visit" in note
+
+
+def test_notes_are_lines_of_the_report(evaluation: Evaluation, tmp_path: Path) -> None:
+    write_report(tmp_path, evaluation, BOOTSTRAP, "ndcg_at_2", WINDOW, {}, ["one", "two"])
+    assert (tmp_path / "notes.txt").read_text() == "one\ntwo\n"
+
+
 def test_every_mean_stands_inside_its_interval_and_coverage_has_none(evaluation: Evaluation) -> None:
     table = per_system(evaluation, BOOTSTRAP)
     means, covered = (table.filter(pl.col("low").is_not_null()), table.filter(pl.col("low").is_null()))
@@ -157,6 +208,7 @@ def test_equal_evaluations_give_equal_files(evaluation: Evaluation, tmp_path: Pa
             "metrics.json",
             "ndcg_by_system.csv",
             "ndcg_by_system.png",
+            "notes.txt",
             "per_system.csv",
             "per_user.parquet",
             "slices.json",
