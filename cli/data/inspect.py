@@ -25,7 +25,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def inspect(paths: Paths, *, as_json: AsJson = False) -> None:
-    """Read an export, propose its mapping, and list its problems; exits 1 when no mapping can be proposed."""
+    """Read an export, propose its mapping, and list its problems; exits 1 when it can't be built as it is."""
     from contracts.clock import WallClock
     from contracts.settings.settings import load_settings
     from sources.inspection.inspection import inspect_files
@@ -39,7 +39,7 @@ def inspect(paths: Paths, *, as_json: AsJson = False) -> None:
         # What is served from another source, under the same name, is what this would be held against.
         named = settings.app if settings.ingest.source != "files" else None
         _print(inspection, blocks, named)
-    if inspection.proposal is None:
+    if not inspection.builds:
         raise typer.Exit(1)
 
 
@@ -57,7 +57,7 @@ def _print(inspection: Inspection, blocks: dict[str, str], named: str | None) ->
         print("\n# Put this in place of the group `ingest` of params.yaml:")
         print(blocks["ingest"])
     if "validate" in blocks:
-        print("# and set these two in its group `validate`:")
+        print("# and set these in its group `validate`:")
         print(blocks["validate"])
     if blocks and named:
         print(f"# and write a name of your own in place of `app: {named}`: a release is held against the one in")
@@ -69,8 +69,13 @@ def _print_problems(inspection: Inspection) -> None:
     if not inspection.problems:
         print("# Nothing is wrong with it. Next: `dvc repro`.")
         return
-    print(f"# {len(inspection.problems)} thing(s) are wrong with it:")
-    for problem in inspection.problems[:MAX_PROBLEMS]:
+    ranked = sorted(inspection.problems, key=lambda problem: not problem.stops)
+    n_stopping = sum(problem.stops for problem in ranked)
+    if n_stopping:
+        print(f"# Nothing can be built before {n_stopping} of these {len(ranked)} thing(s) are mended, the first ones:")
+    else:
+        print(f"# It builds as pasted. Next: `dvc repro`. {len(ranked)} thing(s) to know:")
+    for problem in ranked[:MAX_PROBLEMS]:
         print("\n".join(f"#   {line}" for line in str(problem).splitlines()))
     if len(inspection.problems) > MAX_PROBLEMS:
         print(f"#   ... and {len(inspection.problems) - MAX_PROBLEMS} more: `--json` lists all.")
@@ -89,9 +94,12 @@ def _blocks(inspection: Inspection, traffic: str) -> dict[str, str]:
     }
     comments = {f"ingest.files.{key}": text for key, text in inspection.proposal.comments.items()}
     blocks = {"ingest": _yaml({"ingest": mapping}, comments)}
-    if inspection.values:
-        least, most = inspection.values
-        blocks["validate"] = _yaml({"validate": {"min_value": least, "max_value": most}}, {})
+    least, most = inspection.values or (None, None)
+    values = {} if inspection.values is None else {"min_value": least, "max_value": most}
+    bounds = {name: bound.value for name, bound in inspection.bounds.items()}
+    if values or bounds:
+        why = {f"validate.{name}": bound.why for name, bound in inspection.bounds.items()}
+        blocks["validate"] = _yaml({"validate": values | bounds}, why)
     return blocks
 
 
@@ -120,8 +128,11 @@ def _yaml(groups: dict[str, Any], comments: dict[str, str]) -> str:
 
 
 def _commented(value: Any, comments: dict[str, str], prefix: str = "") -> Any:
+    """The value with the comments of its dotted keys behind them; numbers in a key count the parts of a list."""
     from ruamel.yaml.comments import CommentedMap
 
+    if isinstance(value, list):
+        return [_commented(inner, comments, f"{prefix}.{number}") for number, inner in enumerate(value)]
     if not isinstance(value, dict):
         return value
     mapping = CommentedMap()

@@ -10,12 +10,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 from contracts.errors import SourceError
 from contracts.events import EventType
+from contracts.settings.files import FROM_FILE_NAME
 from contracts.settings.validate import ValidateSettings
 from contracts.tables import SCHEMAS, CanonicalTables
 from sources.canonical.ingest_report import IngestReport
@@ -23,11 +24,17 @@ from sources.canonical.origins import Origins
 from sources.canonical.refusals import load_refusals, none_refused
 from sources.canonical.row_text import as_line
 from sources.files.data_files import DataFile, find_files, is_url
-from sources.files.export_reader import write_tables
+from sources.files.export_reader import DATE_IN_NAME, write_tables
 from sources.inspection.agreed_writing import written_otherwise
+from sources.inspection.bounds import Bound, needed_bounds
 from sources.inspection.first_look import FirstLook, look_at
 from sources.inspection.proposal import FileGroup, Proposal, group_files, propose
+from sources.inspection.roles import without_time
 from sources.validation.baseline import Baseline
+
+if TYPE_CHECKING:
+    from sources.validation.failures import Failure
+    from sources.validation.validation import Validation
 
 MAX_CHECKED = 1_000_000  # interactions checked by the rules; all of them are read
 STOPS = "This stops the stage `validate`: mend the source, or the bound under `validate` where the data is right."
@@ -43,7 +50,8 @@ N_RATINGS = 21  # 0 to 10 in halves
 class Problem:
     """One thing that is wrong. row, column: None where it is the file as a whole; count: of rows like this.
 
-    by_file: how many of them each file has, the worst first, where there are several files.
+    by_file: how many of them each file has, the worst first, where there are several files; stops: nothing can be built
+    before it is mended.
     """
 
     file: str | None
@@ -53,6 +61,7 @@ class Problem:
     next_step: str
     count: int = 1
     by_file: Mapping[str, int] = field(default_factory=dict)
+    stops: bool = False
 
     def __str__(self) -> str:
         where = ", ".join(
@@ -75,7 +84,7 @@ class Inspection:
     """What was seen of files. groups: those that are parts of one table, together; proposal: None without interactions.
 
     report: what ingest would say; values: the least and the largest value to allow under `validate`, None where no
-    value is mapped.
+    value is mapped; bounds: what else must be set under `validate`, and why.
     """
 
     root: str
@@ -83,8 +92,14 @@ class Inspection:
     proposal: Proposal | None
     report: IngestReport | None = None
     values: tuple[float, float] | None = None
+    bounds: Mapping[str, Bound] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+
+    @property
+    def builds(self) -> bool:
+        """Whether the proposal, pasted as it is, passes `ingest` and `validate`."""
+        return self.proposal is not None and not any(problem.stops for problem in self.problems)
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -102,6 +117,8 @@ class Inspection:
             "event_types": dict(self.proposal.event_types) if self.proposal else {},
             "report": self.report and asdict(self.report),
             "values": self.values,
+            "bounds": {name: asdict(bound) for name, bound in self.bounds.items()},
+            "builds": self.builds,
             "problems": [asdict(problem) for problem in self.problems],
             "notes": self.notes,
         }
@@ -117,14 +134,18 @@ def inspect_files(paths: Sequence[str], rules: ValidateSettings, now: datetime) 
     groups = group_files(looks)
     inspection = Inspection(root, groups, propose(groups, root), problems=problems, notes=notes)
     if inspection.proposal is None:
-        inspection.problems += [_no_interactions(groups)] if groups else []
+        inspection.problems += [_no_interactions(groups, files)] if groups else []
         return inspection
     inspection.problems += _written_otherwise(groups, inspection.proposal)
     named = {problem.file for problem in inspection.problems}
     for name in inspection.proposal.unused:
         if name not in named:
             inspection.notes.append(f"{name} is left out: it is none of the three tables, or another file fits better.")
-    inspection.notes += _not_read(groups, inspection.proposal)
+    inspection.notes += [*inspection.proposal.notes, *_not_read(groups, inspection.proposal)]
+    inspection.problems += [
+        Problem(None, None, None, question, "Nothing is built before: no event is taken for another one.", stops=True)
+        for question in inspection.proposal.questions
+    ]
     _check_proposal(inspection, inspection.proposal, rules, now)
     return inspection
 
@@ -153,9 +174,11 @@ def _in_words(group: FileGroup) -> str:
 
 
 def _not_read(groups: Sequence[FileGroup], proposal: Proposal) -> Iterator[str]:
+    items = proposal.files.get("items", {})
+    read = set(items["columns"].values()) if "from" in items else set()
     for group in groups:
         if group.guess is not None and group.names[0] not in proposal.unused:
-            columns = [column for column in group.samples if column not in group.guess.columns.values()]
+            columns = [column for column in group.samples if column not in read | set(group.guess.columns.values())]
             if columns:
                 yield f"{group.guess.table}: nothing reads {', '.join(columns)}; if one fits, name it under `columns`."
 
@@ -206,10 +229,13 @@ def _look(files: Sequence[DataFile]) -> tuple[list[FirstLook], list[Problem]]:
 
 
 def _of_error(error: SourceError) -> Problem:
-    return Problem(None, None, None, error.problem, error.next_step)
+    return Problem(None, None, None, error.problem, error.next_step, stops=True)
 
 
-def _no_interactions(groups: Sequence[FileGroup]) -> Problem:
+def _no_interactions(groups: Sequence[FileGroup], files: Sequence[DataFile]) -> Problem:
+    untimed = next((group for group in groups if without_time(group.samples)), None)
+    if untimed is not None:
+        return _no_time(untimed, files)
     columns = "; ".join(f"{group.names[0]}: {', '.join(group.samples)}" for group in groups)
     return Problem(
         None,
@@ -217,6 +243,27 @@ def _no_interactions(groups: Sequence[FileGroup]) -> Problem:
         None,
         f"No file was recognised as interactions: a person, an item and a time in each row. Found {columns}.",
         "If one of them is, write its mapping by hand: docs/sources.md has a worked example.",
+    )
+
+
+def _no_time(group: FileGroup, files: Sequence[DataFile]) -> Problem:
+    guess = without_time(group.samples)
+    person, item = (guess.columns["user_id"], guess.columns["item_id"]) if guess else ("?", "?")
+    dated = sum(bool(DATE_IN_NAME.search(file.name)) for file in files if file.name in group.names)
+    own = (
+        f"`event_ts: {FROM_FILE_NAME}` takes the date in each file's name"
+        if dated == len(group.names)
+        else (f"name each file by its day (2024-01-31.csv) and set `event_ts: {FROM_FILE_NAME}`")
+    )
+    return Problem(
+        group.names[0],
+        None,
+        None,
+        f"Its rows have a person ({person}) and an item ({item}), but no time, without which nothing can be learnt "
+        "from the past and judged on what came later.",
+        f"Export the time of each row; or {own}; or give all rows one moment, `event_ts: 2024-01-31`, which serves but "
+        "cannot be judged. docs/own-data.md shows the mapping.",
+        stops=True,
     )
 
 
@@ -228,7 +275,7 @@ def _check_proposal(inspection: Inspection, proposal: Proposal, rules: ValidateS
             inspection.report = write_tables(proposal.settings, inspection.root, folder)
         except SourceError as error:
             # A file that could not be looked at is noted already, and would be noted again.
-            inspection.problems += [] if inspection.problems else [_of_error(error)]
+            inspection.problems += [] if any(problem.stops for problem in inspection.problems) else [_of_error(error)]
             return
         tables = CanonicalTables.load(folder)
         inspection.values = _value_bounds(tables.interactions)
@@ -237,8 +284,17 @@ def _check_proposal(inspection: Inspection, proposal: Proposal, rules: ValidateS
             inspection.notes.append(f"The rules were checked on the first {MAX_CHECKED:,} interactions.")
             first = (tables.interactions.head(MAX_CHECKED), tables.items, tables.users)
             tables = CanonicalTables(*first, tables.impressions.head(MAX_CHECKED))
+        problems, failures = _broken_rules(tables, _with_values(rules, inspection.values), folder, now)
+        inspection.problems += problems
+        inspection.bounds, stopping = needed_bounds(failures)
         columns_of = proposal.settings.interactions[0].columns.model_dump()
-        inspection.problems += _broken_rules(tables, _with_values(rules, inspection.values), folder, now, columns_of)
+        inspection.problems += [_stopping(failure, columns_of) for failure in stopping]
+
+
+def _stopping(failure: Failure, columns_of: Mapping[str, str | None]) -> Problem:
+    """A broken rule that no bound should wave through. columns_of: our columns of the interactions -> the export's."""
+    columns = ", ".join(columns_of.get(column) or column for column in failure.columns)
+    return Problem(failure.file, None, columns or None, str(failure), STOPS, stops=True)
 
 
 def _value_bounds(interactions: pl.DataFrame) -> tuple[float, float] | None:
@@ -280,15 +336,10 @@ def _worst_first(rows: pl.DataFrame) -> tuple[dict[str, Any], dict[str, int]]:
 
 
 def _broken_rules(
-    tables: CanonicalTables,
-    rules: ValidateSettings,
-    folder: Path,
-    now: datetime,
-    columns_of: Mapping[str, str | None],
-) -> Iterator[Problem]:
-    """What breaks the rules. columns_of: our columns of the interactions -> the export's."""
-    from sources.validation.failures import REASON  # noqa: PLC0415 - Great Expectations takes seconds to import
-    from sources.validation.table_check import UNREADABLE, RowFolders  # noqa: PLC0415
+    tables: CanonicalTables, rules: ValidateSettings, folder: Path, now: datetime
+) -> tuple[list[Problem], tuple[Failure, ...]]:
+    """The rules that single rows break, and those that break with the table as a whole."""
+    from sources.validation.table_check import RowFolders  # noqa: PLC0415 - Great Expectations takes seconds to import
     from sources.validation.validation import check_tables  # noqa: PLC0415
 
     folders = RowFolders(folder / "valid", folder / "quarantine")
@@ -300,6 +351,13 @@ def _broken_rules(
     validation = check_tables(
         rows, rules, folders, baseline=Baseline(), now=now, origins=Origins(folder), refused=refused
     )
+    return list(_broken_by_rows(validation)), validation.failures
+
+
+def _broken_by_rows(validation: Validation) -> Iterator[Problem]:
+    from sources.validation.failures import REASON  # noqa: PLC0415 - as above
+    from sources.validation.table_check import UNREADABLE  # noqa: PLC0415
+
     for name, quarantined in validation.quarantine.items():
         # A rule of one name says something else of each table.
         says = {result.rule.name: result.rule.says for run in validation.tables[name].runs for result in run.results}
@@ -317,6 +375,3 @@ def _broken_rules(
                 len(group),
                 by_file,
             )
-    for failure in validation.failures:
-        columns = ", ".join(columns_of.get(column) or column for column in failure.columns)
-        yield Problem(failure.file, None, columns or None, str(failure), STOPS)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import takewhile
 from pathlib import PurePosixPath
 from typing import Any
@@ -14,27 +14,36 @@ import polars as pl
 from contracts.events import EventType
 from contracts.settings.files import Files, InteractionColumns, ItemColumns, UserColumns, required_fields
 from contracts.settings.group import Group
+from sources.files.cells import without_point
 from sources.files.data_files import find_files
 from sources.files.raw_rows import read_rows
 from sources.inspection.agreed_writing import agreed_samples
-from sources.inspection.first_look import FirstLook
-from sources.inspection.role_words import guess_event
-from sources.inspection.roles import KEYS, Guess, described_by, guess_table
+from sources.inspection.column_relations import column_relations
+from sources.inspection.first_look import SAMPLE_ROWS, FirstLook
+from sources.inspection.role_words import guess_event, name_score
+from sources.inspection.roles import KEYS, Guess, columns_of_items, described_by, guess_table
+from sources.inspection.row_rules import no_sales, returns, suspects
 from sources.inspection.sampled_columns import FEW_WORDS, SampledColumn, sampled_columns
 
 UNSTATED_ZONE = "UTC"
 MOST_IDS = 0.5  # of the ids in the sample of events; a column of something else shares none with them
 COLUMNS: Mapping[str, type[Group]] = {"interactions": InteractionColumns, "items": ItemColumns, "users": UserColumns}
+BESIDE_EVENTS = ("categories", "price")  # what rows of events may say of their items, besides a title
+N_ASKED = 10
 MAX_WORDS = 200  # event types listed; a column with more words holds no types
 
 
 @dataclass
 class FileGroup:
-    """The files of one table, how they are written, and what their columns are guessed to be."""
+    """The files of one table, how they are written, and what their columns are guessed to be.
+
+    rows: a sample of the rows of all of them, every cell as text.
+    """
 
     looks: tuple[FirstLook, ...]
     samples: Mapping[str, SampledColumn]
     guess: Guess | None
+    rows: pl.DataFrame
 
     @property
     def recognised(self) -> Guess:
@@ -52,13 +61,16 @@ class FileGroup:
 class Proposal:
     """The mapping as params.yaml has it, and what a person should look at before pasting it.
 
-    event_types: word -> how often; comments: dotted key of the mapping -> why; unused: files that are no table.
+    event_types: word -> how often; comments: dotted key of the mapping -> why; unused: files that are no table;
+    notes: what a person should know of the rows; questions: what only a person can say, before anything can be built.
     """
 
     files: dict[str, Any]
     event_types: Mapping[str, int]
     comments: Mapping[str, str]
     unused: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+    questions: tuple[str, ...] = ()
 
     @property
     def settings(self) -> Files:
@@ -113,14 +125,18 @@ def _belongs_to(group: FileGroup, larger: FileGroup) -> bool:
 
 
 def _file_group(looks: list[FirstLook]) -> FileGroup:
-    samples = sampled_columns(looks[0])
-    return FileGroup(tuple(looks), samples, guess_table(samples))
+    # Some rows of each file: in those of one day nobody comes back.
+    rows = pl.concat([look.sample.head(SAMPLE_ROWS // len(looks) + 1) for look in looks], how="diagonal")
+    first, whole = sampled_columns(looks[0]), sampled_columns(replace(looks[0], sample=rows))
+    samples = {name: column.written_like(first.get(name, column)) for name, column in whole.items()}
+    return FileGroup(tuple(looks), samples, guess_table(samples, column_relations(rows, samples)), rows)
 
 
 def propose(groups: Sequence[FileGroup], root: str) -> Proposal | None:
     """The mapping of the files under `root`; None where none of them holds interactions."""
+    ranked = sorted(groups, key=_weight, reverse=True)
     chosen: dict[str, FileGroup] = {}
-    for group in sorted(groups, key=_weight, reverse=True):
+    for group in ranked:
         if group.guess is not None:
             chosen.setdefault(group.guess.table, group)
     if "interactions" not in chosen:
@@ -129,14 +145,145 @@ def propose(groups: Sequence[FileGroup], root: str) -> Proposal | None:
         if group.guess is None and (guess := _guess_by_ids(group, chosen["interactions"], chosen)):
             group.guess = guess
             chosen[guess.table] = group
-    files: dict[str, Any] = {}
-    comments: dict[str, str] = {}
-    for table in ("interactions", "items", "users"):
-        if table in chosen:
-            files[table] = _mapping(table, chosen[table], root, comments)
-    words = _event_words(chosen["interactions"], files["interactions"], comments)
-    unused = tuple(name for group in groups if group not in chosen.values() for name in group.names)
-    return Proposal(files, words, comments, unused)
+    events = [group for group in ranked if _is_of_the_same_shop(group, chosen["interactions"])]
+    return _Proposing(events, chosen, groups, root).proposal()
+
+
+def _is_of_the_same_shop(group: FileGroup, largest: FileGroup) -> bool:
+    """Whether a file of events goes with the largest one: they share people or items."""
+    if group is largest:
+        return True
+    if group.guess is None or group.guess.table != "interactions":
+        return False
+    return any(
+        _ids(group, group.guess.columns[key]) & _ids(largest, largest.recognised.columns[key])
+        for key in ("item_id", "user_id")
+    )
+
+
+def _ids(group: FileGroup, column: str) -> set[str]:
+    """Ids as they will be read: whole floats without their point."""
+    cells = group.rows[column].drop_nulls()
+    return set(without_point(cells) if group.samples[column].is_float_id else cells)
+
+
+class _Proposing:
+    """Puts one proposal together: the mapping, and beside it why, what to know and what to ask."""
+
+    def __init__(
+        self, events: Sequence[FileGroup], chosen: Mapping[str, FileGroup], groups: Sequence[FileGroup], root: str
+    ) -> None:
+        self._events = events
+        self._chosen = chosen
+        self._groups = groups
+        self._root = root
+        self._comments: dict[str, str] = {}
+        self._notes: list[str] = []
+        self._questions: list[str] = []
+        self._words: dict[str, int] = {}
+
+    def proposal(self) -> Proposal:
+        files: dict[str, Any] = {}
+        mappings = []
+        for number, group in enumerate(self._events):
+            where = "interactions" if len(self._events) == 1 else f"interactions.{number}"
+            mappings.append(self._interactions(group, where))
+        files["interactions"] = mappings if len(mappings) > 1 else mappings[0]
+        for table in ("items", "users"):
+            if table in self._chosen:
+                files[table] = _mapping(table, table, self._chosen[table], self._root, self._comments)
+        if "items" not in files and (items := self._items_beside(self._events[0])):
+            files["items"] = items
+        used = [*self._events, *self._chosen.values()]
+        unused = tuple(name for group in self._groups if group not in used for name in group.names)
+        return Proposal(files, self._words, self._comments, unused, tuple(self._notes), tuple(self._questions))
+
+    def _interactions(self, group: FileGroup, where: str) -> dict[str, Any]:
+        mapping = _mapping(where, "interactions", group, self._root, self._comments)
+        columns = mapping["columns"]
+        self._event_types(group, mapping, where)
+        for key, (conditions, why) in {
+            "returns": returns(columns, group.samples, group.rows),
+            "drop": no_sales(columns, group.samples, group.rows),
+        }.items():
+            if conditions:
+                mapping[key] = conditions
+                self._comments[f"{where}.{key}"] = why
+        person = group.samples[columns["user_id"]]
+        if person.n_missing and "session_id" in columns:
+            mapping["anonymous"] = "session"
+            share = person.n_missing / len(group.rows)
+            session = columns["session_id"]
+            self._comments[f"{where}.anonymous"] = (
+                f"{share:.1%} of the rows name no {person.name}: guests, by {session}"
+            )
+        for role in ("user_id", "item_id", "session_id"):
+            if role in columns and group.samples[columns[role]].is_float_id:
+                column = group.samples[columns[role]]
+                self._notes.append(f"{column.name} is written as {column.examples[0]}, and read without the point.")
+        lists = [name for name in columns.values() if group.samples[name].is_list]
+        if lists:
+            self._notes.append(f"The cells of {', '.join(lists)} are lists: `explode` makes a row of each element.")
+            mapping["explode"] = lists
+        return mapping
+
+    def _event_types(self, group: FileGroup, mapping: dict[str, Any], where: str) -> None:
+        """Say in the mapping what happened in each row: by its words, or by what the file is."""
+        column = mapping["columns"].get("event_type")
+        if column is None:
+            event_type, why = _type_of_all(group, mapping["columns"])
+            mapping["event_type"] = str(event_type)
+            self._comments[f"{where}.event_type"] = why
+            return
+        words = _count_words(group, column)
+        mapped = {word: guess_event(word) for word in words}
+        mapping["event_types"] = {word: ours and str(ours) for word, ours in mapped.items() if ours != word}
+        for word, ours in mapped.items():
+            note = "" if ours else "; left out: map it if it says that somebody wanted an item"
+            self._comments[f"{where}.event_types.{word}"] = f"{words[word]:,} rows{note}"
+        self._words |= words
+        if words and not any(mapped.values()):
+            listed = ", ".join(f"{word} ({n_rows:,} rows)" for word, n_rows in list(words.items())[:N_ASKED])
+            self._questions.append(
+                f"What do the event types in {column} mean: {listed}? Beside each of them under `event_types` write "
+                "view, click, add_to_cart, purchase, like..., or null where it says nothing of anybody's wishes."
+            )
+
+    def _items_beside(self, group: FileGroup) -> dict[str, Any] | None:
+        """The items that the rows of events describe, where no file does."""
+        others = {
+            name: column
+            for name, column in group.samples.items()
+            if name not in group.recognised.columns.values() or name == group.recognised.columns.get("value")
+        }
+        described = columns_of_items(others)
+        title = described.get("title") or described.pop("text", None)
+        if title is None:
+            return None
+        kept = {"title": title, **{role: name for role, name in described.items() if role in BESIDE_EVENTS}}
+        for role, name in kept.items():
+            self._comments[f"items.columns.{role}"] = "e.g. " + ", ".join(
+                _short(one) for one in group.samples[name].examples
+            )
+        self._notes += suspects(group.recognised.columns, kept, group.samples, group.rows)
+        mapping: dict[str, Any] = {"from": "interactions", "columns": kept}
+        separator = group.samples[kept["categories"]].list_separator if "categories" in kept else None
+        return mapping | ({"category_separator": separator} if separator not in (None, "|") else {})
+
+
+def _type_of_all(group: FileGroup, columns: Mapping[str, str]) -> tuple[EventType, str]:
+    """What happened in every row of a file that has no column for it, and why that is likely."""
+    by_name = {guess_event(PurePosixPath(name).name.split(".")[0]) for name in group.names} - {None}
+    if len(by_name) == 1:
+        return next(iter(one for one in by_name if one)), "by the name of the file: look at it"
+    value = columns.get("value")
+    if "quantity" in columns:
+        return EventType.PURCHASE, f"each row has a {columns['quantity']} and a {value}"
+    if value is not None and _looks_rated(group.samples[value]):
+        return EventType.RATING, f"by the values of {value}: look at it"
+    if value is not None and name_score(value, "price preis prix precio prezzo amount betrag montant revenue total"):
+        return EventType.PURCHASE, f"each row has a {value}: look at it"
+    return EventType.VIEW, "a guess: no column says it"
 
 
 def _guess_by_ids(group: FileGroup, events: FileGroup, chosen: Mapping[str, FileGroup]) -> Guess | None:
@@ -159,11 +306,12 @@ def _weight(group: FileGroup) -> tuple[int, int]:
     return (n_rows, n_columns) if group.guess and group.guess.table == "interactions" else (n_columns, n_rows)
 
 
-def _mapping(table: str, group: FileGroup, root: str, comments: dict[str, str]) -> dict[str, Any]:
+def _mapping(where: str, table: str, group: FileGroup, root: str, comments: dict[str, str]) -> dict[str, Any]:
+    """The mapping of one table. where: its place under `files`; comments: takes why."""
     look, guess = group.looks[0], group.recognised
     mapping: dict[str, Any] = {"path": _pattern(group.names, root)}
     if len(group.names) > 1:
-        comments[f"{table}.path"] = f"{len(group.names)} files"
+        comments[f"{where}.path"] = f"{len(group.names)} files"
     written = look.settings
     mapping |= {name: value for name in ("format", "separator") if (value := getattr(written, name)) is not None}
     if written.encoding != "utf-8":
@@ -173,14 +321,14 @@ def _mapping(table: str, group: FileGroup, root: str, comments: dict[str, str]) 
     used = [group.samples[column] for column in guess.columns.values()]
     if any(column.has_comma for column in used):
         mapping["decimal"] = ","
-    mapping |= _times(table, guess, group.samples, comments)
-    mapping |= _null_words(table, group, comments)
+    mapping |= _times(where, guess, group.samples, comments)
+    mapping |= _null_words(where, group, comments)
     mapping["columns"] = dict(guess.columns)
     for role in guess.by_values:
-        comments[f"{table}.columns.{role}"] = "guessed by its values: look at it"
+        comments[f"{where}.columns.{role}"] = "guessed by its values: look at it"
     for role, column in guess.columns.items():
         comments.setdefault(
-            f"{table}.columns.{role}", "e.g. " + ", ".join(_short(one) for one in group.samples[column].examples)
+            f"{where}.columns.{role}", "e.g. " + ", ".join(_short(one) for one in group.samples[column].examples)
         )
     categories = guess.columns.get("categories")
     if table == "items" and categories:
@@ -189,7 +337,7 @@ def _mapping(table: str, group: FileGroup, root: str, comments: dict[str, str]) 
     return mapping
 
 
-def _times(table: str, guess: Guess, samples: Mapping[str, SampledColumn], comments: dict[str, str]) -> dict[str, Any]:
+def _times(where: str, guess: Guess, samples: Mapping[str, SampledColumn], comments: dict[str, str]) -> dict[str, Any]:
     times = [samples[guess.columns[role]] for role in ("event_ts", "created_ts", "signup_ts") if role in guess.columns]
     if not times:
         return {}
@@ -197,26 +345,26 @@ def _times(table: str, guess: Guess, samples: Mapping[str, SampledColumn], comme
     mapping: dict[str, Any] = {}
     if time.time_format:
         mapping["time_format"] = time.time_format
-        comments[f"{table}.time_format"] = f"as in {time.examples[0]}"
+        comments[f"{where}.time_format"] = f"as in {time.examples[0]}"
         if time.other_format:
-            comments[f"{table}.time_format"] += f"; {time.other_format} reads them all too: look at it"
+            comments[f"{where}.time_format"] += f"; {time.other_format} reads them all too: look at it"
     elif time.time not in (None, "iso"):
         mapping["time_unit"] = time.time
-        comments[f"{table}.time_unit"] = f"by its size: {time.examples[0]}"
+        comments[f"{where}.time_unit"] = f"by its size: {time.examples[0]}"
     if not time.names_zone:
         mapping["time_zone"] = UNSTATED_ZONE
-        comments[f"{table}.time_zone"] = "a guess: the times name no zone; write whose clock it is"
+        comments[f"{where}.time_zone"] = "a guess: the times name no zone; write whose clock it is"
     return mapping
 
 
-def _null_words(table: str, group: FileGroup, comments: dict[str, str]) -> dict[str, Any]:
+def _null_words(where: str, group: FileGroup, comments: dict[str, str]) -> dict[str, Any]:
     used = group.recognised.columns.values()
-    where = {(word, column) for look in group.looks for column in used for word in look.null_words.get(column, ())}
-    if not where:
+    words = {(word, column) for look in group.looks for column in used for word in look.null_words.get(column, ())}
+    if not words:
         return {}
-    columns = ", ".join(sorted({column for _, column in where}))
-    comments[f"{table}.null_words"] = f"they stand in {columns}: take out what is a word there"
-    return {"null_words": sorted({word for word, _ in where})}
+    columns = ", ".join(sorted({column for _, column in words}))
+    comments[f"{where}.null_words"] = f"they stand in {columns}: take out what is a word there"
+    return {"null_words": sorted({word for word, _ in words})}
 
 
 def _short(text: str) -> str:
@@ -248,24 +396,6 @@ def _shared_start(names: Sequence[str]) -> str:
 def _finds(root: str, candidate: str, names: list[str]) -> bool:
     ends = sorted(file.path for file in find_files(root, candidate))
     return len(ends) == len(names) and all(end.endswith(name) for end, name in zip(ends, sorted(names), strict=True))
-
-
-def _event_words(group: FileGroup, mapping: dict[str, Any], comments: dict[str, str]) -> Mapping[str, int]:
-    """Count the words of the event type in all rows, and put what they mean into `mapping`."""
-    column = mapping["columns"].get("event_type")
-    if column is None:
-        value = mapping["columns"].get("value")
-        is_rating = value is not None and _looks_rated(group.samples[value])
-        mapping["event_type"] = str(EventType.RATING if is_rating else EventType.VIEW)
-        comments["interactions.event_type"] = "a guess: no column says it"
-        return {}
-    words = _count_words(group, column)
-    mapped = {word: guess_event(word) for word in words}
-    mapping["event_types"] = {word: ours and str(ours) for word, ours in mapped.items() if ours != word}
-    for word, ours in mapped.items():
-        note = "" if ours else "; left out: map it if it says that somebody wanted an item"
-        comments[f"interactions.event_types.{word}"] = f"{words[word]:,} rows{note}"
-    return words
 
 
 def _looks_rated(column: SampledColumn) -> bool:

@@ -19,13 +19,16 @@ INTERACTION_WORDS: Mapping[str, str] = {
     " reviewer profile viewer listener acheteur visiteur membre utente gebruiker",
     "item_id": "item item_id product produkt producto produit prodotto article artikel articulo articolo sku asin movie"
     " film book buch song track content document offer listing news video show isbn ean gtin ware recipe game"
-    " course",
+    " course stock stock_code stockcode",
     "event_type": "event event_type action aktion ereignis type typ activity behavior behaviour verb vorgang accion"
     " evento evenement interaction kind",
-    "session_id": "session sitzung visit besuch",
+    "session_id": "session sitzung visit besuch invoice invoiceno order orderno order_id basket receipt transaction"
+    " transaction_id cart rechnung rechnungsnr bestellung bestellnr beleg bon commande facture factura pedido ordine"
+    " fattura ticket",
     "request_id": "request request_id",
+    "quantity": "quantity qty menge anzahl stueck stuck quantite cantidad quantita aantal units pieces count",
     "value": "value rating score stars sterne bewertung price preis amount betrag revenue umsatz total prix precio"
-    " importe montant wert duration seconds dwell",
+    " importe montant wert duration seconds dwell sales total_price unit_price unitprice",
 }
 ITEM_WORDS: Mapping[str, str] = {
     "item_id": INTERACTION_WORDS["item_id"],
@@ -53,8 +56,9 @@ ID_WORDS = frozenset({"id", "nr", "nummer", "no", "number", "code", "key", "num"
 EVENT_WORDS: tuple[tuple[EventType | None, str], ...] = (
     (
         None,
-        "remove entfern delete refund storn cancel retour return newsletter unsubscri logout retrait suppr elimin",
+        "remove entfern delete newsletter unsubscri unlike dislike unsave logout retrait suppr elimin",
     ),
+    (EventType.RETURN, "refund storn cancel retour return rueckgabe ruckgabe"),
     (EventType.ADD_TO_CART, "cart basket warenkorb panier carrito carrello winkelwagen addto"),
     (
         EventType.PURCHASE,
@@ -62,6 +66,9 @@ EVENT_WORDS: tuple[tuple[EventType | None, str], ...] = (
     ),
     (EventType.IMPRESSION, "impress shown display expos served einblend angezeigt"),
     (EventType.RATING, "rating rate review bewert star valora"),
+    (EventType.COMMENT, "comment kommentar comentario commentaire reply"),
+    (EventType.SAVE, "bookmark save wishlist merkzettel merken collect favorite favourite fav guardar enregistr"),
+    (EventType.LIKE, "like gefaellt gefallt thumbup upvote aime gusta"),
     (EventType.SHARE, "share geteilt teilen forward"),
     (EventType.SIGNUP, "signup register registr anmeld join subscri"),
     (EventType.CLICK, "click klick clic tap"),

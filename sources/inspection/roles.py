@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from sources.inspection.column_relations import ColumnRelations
 from sources.inspection.role_words import INTERACTION_WORDS, ITEM_WORDS, USER_WORDS, guess_event, name_score
-from sources.inspection.sampled_columns import NEARLY_ALL, SampledColumn
+from sources.inspection.sampled_columns import FEW_WORDS, NEARLY_ALL, SampledColumn
 
 Table = str
+SOME = 0.2
 BY_VALUES = 0.5  # the score by cells alone: less than any by name
 NEEDED = {
     "interactions": ("user_id", "item_id", "event_ts"),
@@ -28,12 +30,15 @@ class Guess:
     by_values: tuple[str, ...]
 
 
-def guess_table(samples: Mapping[str, SampledColumn]) -> Guess | None:
+NO_RELATIONS = ColumnRelations()
+
+
+def guess_table(samples: Mapping[str, SampledColumn], relations: ColumnRelations = NO_RELATIONS) -> Guess | None:
     """The table that a file with these columns is; None where it is none of the three.
 
     Events need a person, an item and a time. Items and people need an id that differs in every row.
     """
-    events = _assign("interactions", samples)
+    events = _with_total(_assign("interactions", samples, relations), relations)
     both = [_assign("items", samples), _assign("users", samples)]
     described = max((guess for guess in both if _is_described(guess, samples)), key=_key_score, default=None)
     if not _is_whole(events):
@@ -41,6 +46,12 @@ def guess_table(samples: Mapping[str, SampledColumn]) -> Guess | None:
     # An id that is guessed by its cells alone does not count where the rows are plainly items or people.
     by_values = {"user_id", "item_id"} & set(events.by_values)
     return described if described and by_values and _key_score(described)[0] > 0 else events
+
+
+def columns_of_items(samples: Mapping[str, SampledColumn]) -> dict[str, str]:
+    """Which of these columns say something of an item, by their names; canonical name -> the file's."""
+    guess = _assign("items", samples)
+    return {role: name for role, name in guess.columns.items() if role != "item_id"}
 
 
 def described_by(samples: Mapping[str, SampledColumn], table: Table, key: str) -> Guess | None:
@@ -57,10 +68,29 @@ def n_sampled_rows(samples: Mapping[str, SampledColumn]) -> int:
     return max((column.n_filled for column in samples.values()), default=0)
 
 
-def _assign(table: Table, samples: Mapping[str, SampledColumn]) -> Guess:
+def without_time(samples: Mapping[str, SampledColumn]) -> Guess | None:
+    """The guess of a file that names a person and an item in each row, and no time; None where it does not."""
+    events = _assign("interactions", samples)
+    named = {"user_id", "item_id"} <= set(events.columns) - set(events.by_values)
+    return events if named and "event_ts" not in events.columns else None
+
+
+def _with_total(events: Guess, relations: ColumnRelations) -> Guess:
+    """The value is what all pieces cost: the column that says so, or else price and quantity."""
+    columns = dict(events.columns)
+    pair = {columns.get("value"), columns.get("quantity")}
+    total = next((one for one, factors in relations.products.items() if pair & set(factors) or one in pair), None)
+    if total is not None:
+        columns["value"] = total
+    if total is not None or "value" not in columns:
+        columns.pop("quantity", None)
+    return Guess(events.table, columns, tuple(role for role in events.by_values if role in columns))
+
+
+def _assign(table: Table, samples: Mapping[str, SampledColumn], relations: ColumnRelations = NO_RELATIONS) -> Guess:
     """Give each role to the column that fits it best, the surest first."""
     scores = {
-        (role, name): _score(table, role, words, column)
+        (role, name): _score(table, role, words, column, relations.comes_back.get(name, 0.0))
         for role, words in WORDS[table].items()
         for name, column in samples.items()
     }
@@ -77,13 +107,15 @@ def _assign(table: Table, samples: Mapping[str, SampledColumn]) -> Guess:
     return Guess(table, ordered, tuple(by_values))
 
 
-def _score(table: Table, role: str, words: str, column: SampledColumn) -> float:
+def _score(table: Table, role: str, words: str, column: SampledColumn, comes_back: float) -> float:
+    """How well a column fits a role; comes_back: the share of its values that stand on several days."""
     fits = FITS.get(role)
     if not column.n_filled or (fits and not fits(column)):
         return 0.0
     named = name_score(column.name, words)
     if named:
-        return named
+        # A person comes back; an order does not.
+        return named + (comes_back if role == "user_id" else -comes_back if role == "session_id" else 0.0)
     return BY_VALUES if table == "interactions" and _values_say(role, column) else 0.0
 
 
@@ -107,15 +139,22 @@ FITS: Mapping[str, Callable[[SampledColumn], bool]] = {
     "event_ts": lambda column: column.is_time,
     "created_ts": lambda column: column.is_time,
     "signup_ts": lambda column: column.is_time,
-    "event_type": lambda column: column.is_word,
+    "event_type": lambda column: column.is_word or column.is_code,
+    "session_id": lambda column: not column.is_list and not column.is_time and _has_many(column),
+    "quantity": lambda column: column.is_whole,
     "value": lambda column: column.is_number,
     "price": lambda column: column.is_number,
     "age": lambda column: column.is_whole,
     "release_year": lambda column: column.is_whole,
     "title": lambda column: not column.is_number and not column.is_list,
     "user_id": lambda column: not column.is_list and (column.is_whole or not column.is_number),
-    "item_id": lambda column: not column.is_list and (column.is_whole or not column.is_number),
+    "item_id": lambda column: column.is_whole or not column.is_number,
 }
+
+
+def _has_many(column: SampledColumn) -> bool:
+    """Whether it could number orders or visits; a status or a flag has few values."""
+    return column.n_distinct > FEW_WORDS or column.distinct_share >= SOME
 
 
 def _is_whole(guess: Guess) -> bool:

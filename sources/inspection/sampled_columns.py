@@ -9,12 +9,13 @@ from typing import cast
 import polars as pl
 
 from contracts.settings.files import TableFiles, TimeUnit
-from sources.files.cells import with_point
+from sources.files.cells import are_whole_floats, with_point
 from sources.files.times import PLAUSIBLE, guess_unit, read_time
 from sources.inspection.first_look import FirstLook
 
 NEARLY_ALL = 0.95
 FEW_WORDS = 40
+FEW_CODES = 12
 FEW_CELLS = 20  # looked at before the others
 FIRST_PLAUSIBLE = datetime.fromtimestamp(PLAUSIBLE[0], UTC)
 DATE_FORMATS = (
@@ -33,7 +34,8 @@ class SampledColumn:
     """One column. distinct_share: of the filled cells; time: the unit its cells are times in, None if they are none.
 
     time_format: where they are in no unit but written some other way; other_format: another one that reads them all;
-    names_zone: False where a zone must be stated.
+    names_zone: False where a zone must be stated. is_whole: also where numbers became floats (17850.0); is_float_id:
+    where all of them did. n_negative, n_missing: of the cells.
     """
 
     name: str
@@ -49,6 +51,9 @@ class SampledColumn:
     other_format: str | None
     names_zone: bool
     examples: tuple[str, ...]
+    is_float_id: bool = False
+    n_negative: int = 0
+    n_missing: int = 0
 
     @property
     def distinct_share(self) -> float:
@@ -57,6 +62,18 @@ class SampledColumn:
     @property
     def is_time(self) -> bool:
         return self.time is not None or self.time_format is not None
+
+    def written_like(self, first: SampledColumn) -> SampledColumn:
+        """This column of several files with the way of writing of the first of them, which another may not share."""
+        if not first.n_filled:
+            return self
+        written = ("is_number", "is_whole", "has_comma", "time", "time_format", "other_format", "names_zone")
+        return replace(self, **{name: getattr(first, name) for name in written})
+
+    @property
+    def is_code(self) -> bool:
+        """Few whole numbers that repeat: types, ratings, quantities."""
+        return self.is_whole and 0 < self.n_distinct <= FEW_CODES < self.n_filled
 
     @property
     def is_word(self) -> bool:
@@ -82,7 +99,7 @@ def _sampled_column(look: FirstLook, name: str) -> SampledColumn:
         n_filled=len(filled),
         n_distinct=filled.n_unique(),
         is_number=_share(numbers.is_not_null()) >= NEARLY_ALL,
-        is_whole=_share(filled.str.contains(r"^\s*-?\d+\s*$")) >= NEARLY_ALL,
+        is_whole=_share(filled.str.contains(r"^\s*-?\d+(\.0+)?\s*$")) >= NEARLY_ALL,
         has_comma=is_comma,
         is_list=name in look.is_list,
         list_separator=_list_separator(filled),
@@ -91,6 +108,9 @@ def _sampled_column(look: FirstLook, name: str) -> SampledColumn:
         other_format=other,
         names_zone=_names_zone(look, name, filled, unit, form),
         examples=tuple(filled.unique(maintain_order=True).head(3)),
+        is_float_id=are_whole_floats(filled),
+        n_negative=int((numbers < 0).sum()),
+        n_missing=len(cells) - len(filled),
     )
 
 

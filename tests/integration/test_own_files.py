@@ -109,7 +109,7 @@ def test_what_was_pasted_leaves_nothing_out_that_the_graph_asks_for(settings: Se
 def test_inspect_paste_run_gives_features(workspace: Path, settings: Settings) -> None:
     mapped = settings.ingest.files
     assert mapped is not None
-    assert mapped.interactions.columns.user_id == "kunden_nr"
+    assert mapped.interactions[0].columns.user_id == "kunden_nr"
     assert mapped.items is not None
     report = ingest.run(settings)
     assert report["rows"]["items"] == 40
@@ -261,8 +261,10 @@ def test_inspect_tells_of_a_file_that_was_cut_short_once(workspace: Path) -> Non
     for part in (2, 3):
         whole = (Path("inbox") / EVENTS).read_bytes()
         (Path("inbox") / f"{part}-{EVENTS}").write_bytes(whole if part == 2 else whole[: len(whole) // 2])
-    printed = run("inspect", "inbox")
-    assert "1 thing(s) are wrong with it" in printed
+    result = CliRunner().invoke(app, ["inspect", "inbox"], catch_exceptions=False)
+    assert result.exit_code == 1
+    printed = result.stdout
+    assert "Nothing can be built before 1 of these 1 thing(s) are mended" in printed
     assert printed.count("cut short or damaged") == 1
 
 

@@ -79,7 +79,7 @@ def test_columns_whose_names_say_nothing_are_guessed_by_their_values_and_said_so
         "pv": "view",
         "buy": "purchase",
         "cart": "add_to_cart",
-        "fav": None,
+        "fav": "save",
     }
 
 
@@ -196,13 +196,20 @@ def test_the_common_folder_is_above_what_hive_calls_a_folder() -> None:
         ("PageView", EventType.VIEW),
         ("in den Warenkorb", EventType.ADD_TO_CART),
         ("remove_from_cart", None),
-        ("Bestellung storniert", None),
+        ("Bestellung storniert", EventType.RETURN),
         ("order_completed", EventType.PURCHASE),
         ("Klick", EventType.CLICK),
         ("achat", EventType.PURCHASE),
         ("Consultation fiche", EventType.VIEW),
         ("retrait_panier", None),
         ("heartbeat", None),
+        ("LIKE", EventType.LIKE),
+        ("unlike", None),
+        ("BOOKMARK", EventType.SAVE),
+        ("remove_from_wishlist", None),
+        ("COMMENT CREATED", EventType.COMMENT),
+        ("transaction", EventType.PURCHASE),
+        ("Retoure", EventType.RETURN),
     ],
 )
 def test_an_event_is_what_its_word_says(word: str, ours: EventType | None) -> None:
@@ -268,11 +275,21 @@ def test_of_two_files_that_describe_items_the_one_that_says_more_is_taken(tmp_pa
     assert found.unused == ("a.csv",)
 
 
-def test_of_two_files_of_events_the_longer_is_taken(tmp_path: Path) -> None:
+def test_of_two_files_of_events_both_are_taken_where_they_share_people_or_items_the_longer_first(
+    tmp_path: Path,
+) -> None:
     tags = "itemid,visitorid,timestamp,event,rating\n"
     tags += "".join(f"{row % 3},{row % 4},{1433221332117 + row},view,{row % 5}\n" for row in range(20))
     found = proposal_of(tmp_path / "in", a_dot_csv=tags, e_dot_csv="\n".join(WEB))
+    assert [one["path"] for one in found.files["interactions"]] == ["e.csv", "a.csv"]
+
+
+def test_of_two_files_of_events_that_share_nobody_and_nothing_the_longer_is_taken(tmp_path: Path) -> None:
+    other = "itemid,visitorid,timestamp,event,rating\n"
+    other += "".join(f"x{row % 3},y{row % 4},{1433221332117 + row},view,{row % 5}\n" for row in range(20))
+    found = proposal_of(tmp_path / "in", a_dot_csv=other, e_dot_csv="\n".join(WEB))
     assert found.files["interactions"]["path"] == "e.csv"
+    assert found.unused == ("a.csv",)
 
 
 def test_days_read_the_way_that_has_them_in_a_row(tmp_path: Path) -> None:

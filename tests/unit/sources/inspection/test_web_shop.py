@@ -1,0 +1,196 @@
+"""What `slate inspect` makes of exports as web shops and portals write them, at first contact."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from contracts.settings.settings import load_settings
+from sources.inspection.inspection import Inspection, inspect_files
+from sources.inspection.proposal import Proposal
+from tests.unit.sources.exports import write
+from tests.web_shop import write_web_shop
+
+PARAMS = Path(__file__).resolve().parents[4] / "params.yaml"
+NOW = datetime(2024, 9, 1, tzinfo=UTC)
+
+
+def inspected(folder: Path) -> Inspection:
+    return inspect_files([str(folder)], load_settings(PARAMS).validate_, NOW)
+
+
+def proposed(folder: Path) -> Proposal:
+    proposal = inspected(folder).proposal
+    assert proposal is not None
+    return proposal
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Inspection:
+    return inspected(write_web_shop(tmp_path_factory.mktemp("shop")))
+
+
+@pytest.fixture(scope="module")
+def mapping(shop: Inspection) -> dict[str, Any]:
+    assert shop.proposal is not None
+    return shop.proposal.files
+
+
+def test_the_customer_comes_back_and_the_invoice_does_not(mapping: dict[str, Any]) -> None:
+    assert mapping["interactions"]["columns"] == {
+        "event_ts": "InvoiceDate",
+        "user_id": "CustomerID",
+        "item_id": "StockCode",
+        "session_id": "InvoiceNo",
+        "quantity": "Quantity",
+        "value": "UnitPrice",
+    }
+    assert mapping["interactions"]["event_type"] == "purchase"
+    assert mapping["interactions"]["time_format"] == "%d/%m/%Y %H:%M"
+
+
+def test_what_goes_back_what_is_no_sale_and_who_is_not_known_are_proposed_with_their_reasons(
+    shop: Inspection, mapping: dict[str, Any]
+) -> None:
+    assert shop.proposal is not None
+    events, why = mapping["interactions"], shop.proposal.comments
+    assert events["returns"] == [{"column": "Quantity", "operator": "below", "value": 0}]
+    assert events["drop"] == [{"column": "UnitPrice", "operator": "at_most", "value": 0}]
+    assert events["anonymous"] == "session"
+    assert "have a negative Quantity" in why["interactions.returns"]
+    assert "cost nothing" in why["interactions.drop"]
+    assert "% of the rows name no CustomerID: guests, by InvoiceNo" in why["interactions.anonymous"]
+
+
+def test_items_are_described_by_the_rows_of_orders(mapping: dict[str, Any]) -> None:
+    assert mapping["items"] == {"from": "interactions", "columns": {"title": "Description", "price": "UnitPrice"}}
+
+
+def test_codes_that_are_no_goods_are_suspects_and_stay(shop: Inspection) -> None:
+    (note,) = [note for note in shop.notes if "never a title" in note]
+    assert note.startswith("StockCode DOT, M, POST: ")
+    assert "drop: [{column: StockCode, operator: one_of, value: [DOT, M, POST]}]" in note
+    assert "CustomerID is written as" in " ".join(shop.notes)
+
+
+def test_the_proposal_builds_as_pasted_with_each_bound_it_needs_and_why(shop: Inspection) -> None:
+    assert shop.builds
+    assert shop.report is not None
+    assert shop.report.counts.keys() == {"returns", "guests' rows"}
+    bound = shop.bounds["max_duplicate_share"]
+    assert bound.why.endswith("of the interactions repeat an earlier row: same person, item, type and time")
+    share = float(bound.why.split("%")[0]) / 100
+    assert share < bound.value < 2 * share
+
+
+def test_the_same_shop_in_another_seed_and_with_a_total_gets_the_total(tmp_path: Path) -> None:
+    folder = write_web_shop(tmp_path / "in", seed=11)
+    for path in folder.iterdir():
+        head, *rows = path.read_text().splitlines()
+        cells = [row.split(",") for row in rows]
+        priced = [f"{row},{int(one[3]) * float(one[5]):.2f}" for row, one in zip(rows, cells, strict=True)]
+        path.write_text("\n".join([f"{head},LineTotal", *priced]) + "\n")
+    columns = proposed(folder).files["interactions"]["columns"]
+    assert columns["value"] == "LineTotal"
+    assert "quantity" not in columns
+    assert columns["user_id"] == "CustomerID"
+
+
+def orders(n_rows: int = 90) -> str:
+    lines = ["order_id,buyer,sku,amount,ordered_at"]
+    for row in range(n_rows):
+        order, at = row // 3, 1_700_000_000 + 3600 * row
+        lines.append(f"{5000 + order},b{order % 12},s{row % 9},{9 + row % 9},{at}")
+    return "\n".join(lines) + "\n"
+
+
+def views(n_rows: int = 200) -> str:
+    moments = range(1_700_000_000_000, 1_700_000_000_000 + 1_000_000 * n_rows, 1_000_000)
+    rows = [{"visitor": f"b{n % 12}", "page": {"sku": f"s{n % 9}"}, "at": at} for n, at in enumerate(moments)]
+    return "".join(json.dumps(row) + "\n" for row in rows)
+
+
+def test_views_in_one_file_and_orders_in_another_become_two_mappings(tmp_path: Path) -> None:
+    root = write(tmp_path / "in", {"orders.csv": orders(), "pageviews.jsonl": views()})
+    inspection = inspected(root)
+    assert inspection.proposal is not None
+    mappings = inspection.proposal.files["interactions"]
+    assert [(one["path"], one["event_type"]) for one in mappings] == [
+        ("pageviews.jsonl", "view"),
+        ("orders.csv", "purchase"),
+    ]
+    assert mappings[0]["columns"]["item_id"] == "page.sku"
+    assert mappings[1]["columns"]["session_id"] == "order_id"
+    assert inspection.report is not None
+    assert inspection.report.rows["interactions"] == 290
+
+
+def events(words: tuple[str, ...], n_rows: int = 240) -> str:
+    lines = ["uid,sku,action,ts"]
+    lines += [f"u{row % 13},s{row % 11},{words[row % len(words)]},{1_700_000_000 + 977 * row}" for row in range(n_rows)]
+    return "\n".join(lines) + "\n"
+
+
+def test_words_for_what_people_do_are_of_the_vocabulary(tmp_path: Path) -> None:
+    words = ("LIKE", "BOOKMARK", "COMMENT CREATED", "transaction", "refund")
+    files = proposed(write(tmp_path / "in", {"log.csv": events(words)})).files
+    assert files["interactions"]["event_types"] == {
+        "LIKE": "like",
+        "BOOKMARK": "save",
+        "COMMENT CREATED": "comment",
+        "transaction": "purchase",
+        "refund": "return",
+    }
+
+
+def test_codes_of_which_nobody_can_know_the_meaning_are_asked_about_and_never_taken_for_views(tmp_path: Path) -> None:
+    inspection = inspected(write(tmp_path / "in", {"log.csv": events(("2", "3", "4"))}))
+    assert not inspection.builds
+    (question,) = [one for one in inspection.problems if one.stops and "mean" in one.found]
+    assert "event types in action mean: 2 (80 rows), 3 (80 rows), 4 (80 rows)?" in question.found
+    assert inspection.proposal is not None
+    assert inspection.proposal.files["interactions"]["event_types"] == {"2": None, "3": None, "4": None}
+
+
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [
+        ("ratings.csv", "name each file by its day (2024-01-31.csv) and set `event_ts: file_name`"),
+        ("ratings-2024-01-31.csv", "`event_ts: file_name` takes the date in each file's name"),
+    ],
+)
+def test_ratings_without_a_time_are_told_in_one_sentence(tmp_path: Path, name: str, advice: str) -> None:
+    rows = "".join(f"u{row % 17},b{row % 23},{1 + row % 5}\n" for row in range(200))
+    inspection = inspected(write(tmp_path / "in", {name: "user_id,book_id,rating\n" + rows}))
+    assert inspection.proposal is None
+    (problem,) = inspection.problems
+    assert problem.found.startswith("Its rows have a person (user_id) and an item (book_id), but no time")
+    assert advice in problem.next_step
+    assert problem.stops
+
+
+def test_lists_of_items_are_exploded_and_said_to_be_lists(tmp_path: Path) -> None:
+    baskets = [
+        {"user_id": f"u{row % 9}", "item_ids": [f"i{row % 7}", f"i{row % 5}"], "ts": 1_700_000_000 + 5000 * row}
+        for row in range(80)
+    ]
+    lines = "".join(json.dumps(one) + "\n" for one in baskets)
+    inspection = inspected(write(tmp_path / "in", {"log.jsonl": lines}))
+    assert inspection.proposal is not None
+    assert inspection.proposal.files["interactions"]["explode"] == ["item_ids"]
+    assert "The cells of item_ids are lists: `explode` makes a row of each element." in inspection.notes
+    assert inspection.report is not None
+    assert inspection.report.rows["interactions"] == 160
+
+
+def test_a_bound_that_would_wave_half_of_the_data_through_is_not_raised(tmp_path: Path) -> None:
+    rows = [f"u{row % 9},i{row % 7},view,{1_700_000_000 + row}" for row in range(300)]
+    broken = [row.replace("view", "") if number % 2 else row for number, row in enumerate(rows)]
+    lines = "user_id,item_id,event,ts\n" + "\n".join(broken) + "\n"
+    inspection = inspected(write(tmp_path / "in", {"log.csv": lines}))
+    assert not inspection.builds
+    assert "max_quarantine_share" not in inspection.bounds
