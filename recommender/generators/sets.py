@@ -34,6 +34,7 @@ from recommender.generators.item_to_item import (
 from recommender.generators.new_arrivals import NewArrivalsGenerator
 from recommender.generators.popular import PopularGenerator, PopularSegmentGenerator
 from recommender.interactions import Interactions
+from recommender.returns import without_taken_back
 from recommender.segments import segments_of_users
 
 KIND = "generators"
@@ -67,8 +68,9 @@ class GeneratorSet:
 def fit_generators(
     tables: CanonicalTables, catalogue: Catalogue, as_of: datetime, settings: CandidateSettings, seed: int
 ) -> dict[str, Generator]:
-    """Fit every generator on what happened strictly before `as_of`."""
-    interactions = Interactions.of(tables.interactions.filter(pl.col("event_ts") < as_of), catalogue.ids)
+    """Fit every generator on what happened strictly before `as_of`, but for purchases that were taken back by then."""
+    known = without_taken_back(tables.interactions.filter(pl.col("event_ts") < as_of))
+    interactions = Interactions.of(known, catalogue.ids)
     now = as_of.timestamp()
     generators: list[Generator] = [
         AlsGenerator.fit(interactions, catalogue, settings.als, seed),

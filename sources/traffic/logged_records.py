@@ -57,6 +57,10 @@ class _InteractionRecord(_Record):
         EventType.RATING,
         EventType.SHARE,
         EventType.SIGNUP,
+        EventType.LIKE,
+        EventType.SAVE,
+        EventType.COMMENT,
+        EventType.RETURN,
     ]
     value: float | None = None
 
