@@ -12,9 +12,9 @@ _PURCHASE, _RETURN = str(EventType.PURCHASE), str(EventType.RETURN)
 def without_taken_back(interactions: pl.DataFrame) -> pl.DataFrame:
     """The interactions without the purchases that a return among them takes back; every other row in its order.
 
-    A return takes back the latest purchase of that item by that person that still stands, and is not later than itself.
-    A return that finds none takes nothing back. Leave out what came later than a moment first, and the rest is as it was
-    known then.
+    A return takes back the latest purchase of that item by that person that still stands, and is not later than
+    itself; where there is none it takes nothing back. Leave out what came later than a moment first, and the rest is as
+    it was known then.
 
     >>> from datetime import UTC, datetime
     >>> day = lambda number: datetime(2024, 1, number, tzinfo=UTC)

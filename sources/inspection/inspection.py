@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -275,7 +275,9 @@ def _check_proposal(inspection: Inspection, proposal: Proposal, rules: ValidateS
             inspection.report = write_tables(proposal.settings, inspection.root, folder)
         except SourceError as error:
             # A file that could not be looked at is noted already, and would be noted again.
-            inspection.problems += [] if any(problem.stops for problem in inspection.problems) else [_of_error(error)]
+            inspection.problems = [replace(problem, stops=True) for problem in inspection.problems] or [
+                _of_error(error)
+            ]
             return
         tables = CanonicalTables.load(folder)
         inspection.values = _value_bounds(tables.interactions)

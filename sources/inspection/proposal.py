@@ -150,10 +150,13 @@ def propose(groups: Sequence[FileGroup], root: str) -> Proposal | None:
 
 
 def _is_of_the_same_shop(group: FileGroup, largest: FileGroup) -> bool:
-    """Whether a file of events goes with the largest one: they share people or items."""
+    """Whether a file of events goes with the largest one: they share people or items, and have columns of their own.
+
+    One with the same columns is a part of it that is written otherwise, and told as such.
+    """
     if group is largest:
         return True
-    if group.guess is None or group.guess.table != "interactions":
+    if group.guess is None or group.guess.table != "interactions" or set(group.samples) == set(largest.samples):
         return False
     return any(
         _ids(group, group.guess.columns[key]) & _ids(largest, largest.recognised.columns[key])

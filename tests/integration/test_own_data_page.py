@@ -1,0 +1,84 @@
+"""docs/own-data.md, followed word for word: from files that nobody has seen to slates."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+from pathlib import Path
+
+import polars as pl
+import pytest
+from ruamel.yaml import YAML
+from typer.testing import CliRunner
+
+from cli.main import app
+from contracts.settings.settings import Settings, load_settings
+from pipelines import candidates, evaluate, features, index, ingest, ranking, release, validate
+from pipelines.paths import BUNDLE, EVALUATION, RAW, VALID, Cutoff
+from release.answering.batch import BatchRecommender
+from release.bundle.bundle import load_release
+from tests.release_worlds import link_code
+from tests.web_shop import write_web_shop
+
+CHECKOUT = Path(__file__).parents[2]
+PAGE = (CHECKOUT / "docs/own-data.md").read_text()
+COMMANDS = re.findall(r"^    (\S.*)$", PAGE, re.MULTILINE)
+YAML_OF_PAGE = YAML(typ="safe", pure=True)
+
+
+def paste(printed: str) -> Settings:
+    """Do with params.yaml what the page says."""
+    proposed, params = YAML_OF_PAGE.load(printed), YAML_OF_PAGE.load(Path("params.yaml").read_text())
+    params["ingest"] = proposed["ingest"]
+    params["validate"] |= proposed["validate"]
+    params["app"] = "giftshop"
+    with Path("params.yaml").open("w") as file:
+        YAML().dump(params, file)
+    return load_settings()
+
+
+def repro(settings: Settings) -> None:
+    """Every stage of the graph, in its order."""
+    ingest.run(settings)
+    validate.run(settings)
+    features.run(settings)
+    for cutoff in Cutoff:
+        candidates.run(settings, cutoff)
+        index.run(settings, cutoff)
+        ranking.run(settings, cutoff)
+    evaluate.run(settings)
+    release.run(settings)
+
+
+def test_the_page_leads_from_files_to_slates(tmp_path: Path, home: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(CHECKOUT / "baselines", tmp_path / "baselines")
+    shutil.copy(CHECKOUT / "params.yaml", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    link_code(tmp_path)
+    make_export, inspect, reproduce, recommend = COMMANDS
+    assert make_export == "python -m tests.web_shop inbox"
+    write_web_shop(Path(make_export.split()[-1]))
+    looked = CliRunner().invoke(app, shlex.split(inspect)[1:], catch_exceptions=False)
+    assert looked.exit_code == 0, looked.output
+    settings = paste(looked.stdout)
+    assert reproduce == "dvc repro"
+    repro(settings)
+    events = pl.read_parquet(VALID / "interactions.parquet")
+    assert set(events["event_type"]) == {"purchase", "return"}
+    assert pl.read_parquet(RAW / "items.parquet").filter(item_id="21000A")["title"].to_list() == ["RED LANTERN"]
+    assert (EVALUATION / "metrics.json").is_file()
+    user_id = recommend.split("--user ")[1].split()[0]
+    assert user_id in set(events["user_id"])
+    assert recommend == f"slate recommend --user {user_id} -k 5"
+    slate = BatchRecommender(load_release(BUNDLE)).recommend([user_id], k=5)
+    assert len(slate) == 5
+
+
+def test_every_mapping_of_the_page_is_one() -> None:
+    blocks = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
+    assert len(blocks) == 2
+    for block in blocks:
+        values = YAML_OF_PAGE.load((CHECKOUT / "params.yaml").read_text())
+        values["ingest"] |= {"source": "files", "files": YAML_OF_PAGE.load(block)}
+        Settings.model_validate(values)
