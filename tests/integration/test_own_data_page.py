@@ -17,13 +17,12 @@ from contracts.settings.settings import Settings, load_settings
 from pipelines import candidates, evaluate, features, index, ingest, ranking, release, validate
 from pipelines.paths import BUNDLE, EVALUATION, RAW, VALID, Cutoff
 from release.answering.batch import BatchRecommender
-from release.bundle.bundle import load_release
 from tests.release_worlds import link_code
 from tests.web_shop import write_web_shop
 
 CHECKOUT = Path(__file__).parents[2]
 PAGE = (CHECKOUT / "docs/own-data.md").read_text()
-COMMANDS = re.findall(r"^    (\S.*)$", PAGE, re.MULTILINE)
+COMMANDS = re.findall(r"^    (\S.*)$", PAGE.split("## When a column")[0], re.MULTILINE)
 YAML_OF_PAGE = YAML(typ="safe", pure=True)
 
 
@@ -71,8 +70,8 @@ def test_the_page_leads_from_files_to_slates(tmp_path: Path, home: object, monke
     user_id = recommend.split("--user ")[1].split()[0]
     assert user_id in set(events["user_id"])
     assert recommend == f"slate recommend --user {user_id} -k 5"
-    slate = BatchRecommender(load_release(BUNDLE)).recommend([user_id], k=5)
-    assert len(slate) == 5
+    slate = BatchRecommender(BUNDLE).answer(pl.DataFrame({"user_id": [user_id], "k": [5]}))
+    assert slate["position"].to_list() == [1, 2, 3, 4, 5]
 
 
 def test_every_mapping_of_the_page_is_one() -> None:
