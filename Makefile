@@ -38,7 +38,7 @@ status: env ## Say what is running
 test: env ## Run every test
 	@python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder $(TESTS)
 
-test-quick: env ## Run what takes a minute and a half: one room at a time, no graph, no Airflow, no browser
+test-quick: env ## Run what takes a minute and a half: single rooms, each interface, files of the past; no graph, no Airflow
 	@python -m pytest --numprocesses 2 --dist worksteal -m "not slow" tests/unit tests/contract tests/golden
 
 test-crash: env ## Kill and resume publish, switch, rollback and collection under readers: ROUNDS of it, 1,000

@@ -33,6 +33,7 @@ from contracts.tables import CanonicalTables
 from feature_store.server.server_program import free_port
 from tests.worlds import small_world
 
+READY_WITHIN_S = 120.0  # of an API that is not ready; one that ended says so at once
 HERE = Path(__file__).resolve().parent
 CHECKOUT = HERE.parents[1]
 FITS = tuple(f"{stage} {cutoff}" for cutoff in ("test", "all") for stage in ("candidates", "index", "ranking"))
@@ -216,7 +217,10 @@ def _post(url: str, body: dict[str, Any]) -> dict[str, Any]:
 
 
 def _wait_until_ready(address: str, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + READY_WITHIN_S
     while process.poll() is None:
+        if time.monotonic() > deadline:
+            sys.exit(f"the API of the earlier commit at {address} was not ready after {READY_WITHIN_S:g} s")
         with suppress(OSError), urllib.request.urlopen(f"{address}/readyz", timeout=2) as answer:
             canary = json.load(answer)["canary"]
             if canary is None or canary["ready"]:

@@ -273,13 +273,13 @@ def test_two_publishers_at_once_end_with_the_same(client, redis_url):
     assert not client.exists(lease_key(APP))
 
 
-def test_who_waits_says_for_whom_and_goes_on_when_the_turn_has_run_out(client, capsys):
+def test_who_waits_says_for_whom_and_goes_on_when_the_lease_has_run_out(client, capsys):
     client.set(lease_key(APP), "token elsewhere:77", px=50)
     assert publish_all(client).n_users == 40
     assert "waiting: elsewhere:77 is publishing" in capsys.readouterr().err
 
 
-def test_the_turn_of_a_dead_process_of_this_machine_is_not_waited_out(client):
+def test_the_lease_of_a_dead_process_of_this_machine_is_not_waited_out(client):
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()
     client.set(lease_key(APP), f"token {socket.gethostname()}:{dead.pid}")  # never runs out

@@ -197,7 +197,7 @@ def test_collection_takes_what_nothing_refers_to_and_finds_strays_on_any_node(cl
         assert all(ID.encode() in key for key in left)
 
 
-def test_room_is_asked_of_the_node_that_will_hold_the_values(client: redis.Redis) -> None:
+def test_memory_is_asked_of_the_node_that_will_hold_the_values(client: redis.Redis) -> None:
     node = node_of(client, pointer_key("movies"))
     node.config_set("maxmemory", 1)
     try:

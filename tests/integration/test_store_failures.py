@@ -21,7 +21,7 @@ from feature_store.publishing.memory_forecast import (
     read_memory,
     settings_advice,
 )
-from feature_store.publishing.receipt import read_receipt
+from feature_store.publishing.receipt import Receipt, read_receipt
 from feature_store.readers.online_reader import RedisFeatureReader
 from feature_store.server.server_program import free_port, server_command
 from tests.integration.test_publish import APP, everything, publish_all
@@ -78,18 +78,18 @@ def client(server: Server) -> Iterator[redis.Redis]:
 
 def in_the_middle(monkeypatch: pytest.MonkeyPatch, happen: Callable[[], object]) -> None:
     """Have it happen once, after some batches were written."""
-    settle, calls = publishing._write_and_verify, []
+    write_and_verify, calls = publishing._write_and_verify, []
 
-    def settle_until(*arguments) -> None:
+    def write_until(*arguments) -> None:
         calls.append(arguments)
         if len(calls) == 10:
             happen()
-        settle(*arguments)
+        write_and_verify(*arguments)
 
-    monkeypatch.setattr(publishing, "_write_and_verify", settle_until)
+    monkeypatch.setattr(publishing, "_write_and_verify", write_until)
 
 
-def publish_new(client: redis.Redis) -> publishing.Receipt:
+def publish_new(client: redis.Redis) -> Receipt:
     return publish_all(client, NEW, batch_size=BUCKET_SIZE, release_id="r2")
 
 
@@ -248,7 +248,7 @@ def test_a_redis_that_comes_back_without_what_was_written_gives_no_receipt(serve
 
 
 def test_a_dump_from_the_middle_of_it_gives_no_receipt(server, client, monkeypatch):
-    """Its turn is in the dump as well: only what was put there after the last write shows that writes were lost."""
+    """Its lease is in the dump as well: only what was put there after the last write shows that writes were lost."""
     in_the_middle(monkeypatch, client.save)
     settle_list = publishing._write_and_verify_list
 

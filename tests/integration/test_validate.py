@@ -494,9 +494,10 @@ def test_raw_tables_that_are_missing_are_named(workspace: Path) -> None:
 
 @settings(max_examples=8, deadline=None)
 @example(batch_rows=1, n_events=12, seed=0)
-@given(batch_rows=st.integers(10, 120), n_events=st.just(60), seed=st.integers(0, 1000))
+@given(batch_rows=st.integers(1, 150), n_events=st.just(60), seed=st.integers(0, 1000))
 def test_batches_change_no_finding(batch_rows: int, n_events: int, seed: int) -> None:
-    tables = small_world(n_users=20, n_items=15, n_events=n_events)
+    # Great Expectations takes most of the time, batch by batch: few people and items have few batches of their own.
+    tables = small_world(n_users=4, n_items=4, n_events=n_events)
     rng = np.random.default_rng(seed)
     value = np.where(rng.random(len(tables.interactions)) < 0.2, 9.0, 4.0)
     broken = tables.interactions.with_columns(value=pl.Series(value))

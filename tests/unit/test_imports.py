@@ -5,10 +5,12 @@ from __future__ import annotations
 import ast
 import re
 import subprocess
-from functools import cache
 from pathlib import Path
 
-TOP = Path(__file__).resolve().parents[2]
+import pytest
+
+from tests.names_of_modules import TOP, members_in, names_in, source_of
+
 OURS = {
     "contracts",
     "sources",
@@ -21,25 +23,6 @@ OURS = {
     "tests",
     "bench",
 }
-
-
-def source_of(module: str) -> Path | None:
-    path = TOP / module.replace(".", "/")
-    return next((file for file in (path.with_suffix(".py"), path / "__init__.py") if file.is_file()), None)
-
-
-@cache
-def names_in(source: Path) -> frozenset[str]:
-    names: set[str] = set()
-    for node in ast.walk(ast.parse(source.read_text(encoding="utf-8"))):
-        match node:
-            case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
-                names.add(node.name)
-            case ast.Import() | ast.ImportFrom():
-                names |= {alias.asname or alias.name.split(".")[0] for alias in node.names}
-            case ast.Name(ctx=ast.Store()):
-                names.add(node.id)
-    return frozenset(names)
 
 
 def missing_imports(file: Path) -> list[str]:
@@ -77,3 +60,47 @@ def test_every_module_of_ours_that_is_run_by_name_is_there():
     }
     assert len(named) > 20
     assert [f"{name} runs {module}" for name, module in sorted(named) if source_of(module.rstrip(".")) is None] == []
+
+
+SOURCE = """
+import os.path
+from a import b as c
+if True:
+    under_if = 1
+    def made_under_if(argument):
+        inner = argument
+else:
+    under_else: int = 2
+try:
+    import under_try
+except ImportError:
+    under_except = None
+finally:
+    first, (second, *rest) = 1, (2, 3)
+for item in ():
+    under_for = [hidden for hidden in ()]
+with open("x") as file:
+    pass
+class Kind:
+    field: int
+    def method(self):
+        self.attribute = local = 1
+    class Inner:
+        deeper = 1
+"""
+
+
+def test_a_module_has_the_names_of_its_top_level_and_no_deeper_ones(tmp_path: Path):
+    (tmp_path / "source.py").write_text(SOURCE)
+    assert names_in(tmp_path / "source.py") == {
+        *("os", "c", "under_if", "made_under_if", "under_else", "under_try", "under_except"),
+        *("first", "second", "rest", "item", "under_for", "file", "Kind"),
+    }
+    assert members_in(tmp_path / "source.py", "Kind") == {"field", "method", "attribute", "Inner"}
+    assert members_in(tmp_path / "source.py", "Inner") == set()
+
+
+def test_an_import_of_a_name_that_only_a_function_has_is_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    (tmp_path / "user.py").write_text("from tests.once import built_once, folder\n")
+    monkeypatch.setattr("tests.unit.test_imports.TOP", tmp_path)
+    assert missing_imports(tmp_path / "user.py") == ["user.py:1 imports folder from tests.once"]

@@ -15,9 +15,12 @@ from tests.promotion_worlds import Studio, register_bundle, settings_of_tests, t
 from tests.release_worlds import ingredients_of, small_settings
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def one_timed_round(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The latency gate times each golden query once: these tests are about what follows from its figure."""
+    """The latency gate times each golden query once, for tests of what follows from its figure.
+
+    A module asks for it by name; `test_promotion_as_shipped.py` does not.
+    """
     monkeypatch.setattr("release.gates.latency.MIN_ANSWERS", 1)
 
 

@@ -42,6 +42,7 @@ from release.registry.state import Stage
 from tests.promotion_worlds import record, settings_of_tests, turn_ranker_over, variant
 from tests.unit.release.made_up_release import AwayReader
 
+pytestmark = pytest.mark.usefixtures("one_timed_round")
 POPULAR = {"popular": 0.2, "popular_recent": 0.2}
 
 

@@ -25,7 +25,7 @@ from release.registry.state import Stage
 from tests.mlflow_server import MlflowServer
 from tests.promotion_worlds import FOREIGN_WARNINGS, Studio, settings_of_tests
 
-pytestmark = FOREIGN_WARNINGS
+pytestmark = [*FOREIGN_WARNINGS, pytest.mark.usefixtures("one_timed_round")]
 PRODUCTION, STAGING, ARCHIVED, NONE = Stage.PRODUCTION, Stage.STAGING, Stage.ARCHIVED, Stage.NONE
 
 

@@ -34,7 +34,7 @@ from release.registry.requests import PromotionRequest
 from release.registry.state import Stage
 from tests.promotion_worlds import FOREIGN_WARNINGS, Studio, record, register_bundle, variant
 
-pytestmark = FOREIGN_WARNINGS
+pytestmark = [*FOREIGN_WARNINGS, pytest.mark.usefixtures("one_timed_round")]
 PRODUCTION, STAGING, ARCHIVED, NONE = Stage.PRODUCTION, Stage.STAGING, Stage.ARCHIVED, Stage.NONE
 
 

@@ -21,7 +21,7 @@ from release.registry.registry import Registry
 from release.registry.state import Stage
 from tests.promotion_worlds import COMMIT, FOREIGN_WARNINGS, Studio, register_bundle
 
-pytestmark = FOREIGN_WARNINGS
+pytestmark = [*FOREIGN_WARNINGS, pytest.mark.usefixtures("one_timed_round")]
 
 
 def runs_of(registry: Registry) -> list:

@@ -14,7 +14,7 @@ from contracts.errors import PromotionRefused
 from release.registry.state import Stage
 from tests.promotion_worlds import CHECKOUT, FOREIGN_WARNINGS, Studio
 
-pytestmark = FOREIGN_WARNINGS
+pytestmark = [*FOREIGN_WARNINGS, pytest.mark.usefixtures("one_timed_round")]
 
 
 @pytest.fixture

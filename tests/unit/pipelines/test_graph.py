@@ -41,6 +41,20 @@ def loaded_by(stage: str) -> type[Group]:
     return get_type_hints(import_module(f"pipelines.{stage}").run)["settings"]
 
 
+def given_to_the_runner(source: str) -> str:
+    """The name of the groups that the last line of a stage's module lets `run_stage` load."""
+    runner = ast.parse(source).body[-1].body[-1].value
+    assert runner.func.id in {"run_stage", "run_matrix_stage"}
+    return runner.args[1].id
+
+
+@pytest.mark.parametrize("stage", GRAPH)
+def test_a_stage_is_handed_the_groups_that_it_says(stage):
+    module = import_module(f"pipelines.{stage}")
+    name = given_to_the_runner((TOP / "pipelines" / f"{stage}.py").read_text(encoding="utf-8"))
+    assert getattr(module, name) is loaded_by(stage)
+
+
 def leaf_parameters(group: type[BaseModel], prefix: str = "") -> dict[str, str]:
     """Every parameter's dotted name, and the attribute it is read by."""
     leaves = {}

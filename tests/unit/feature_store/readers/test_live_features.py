@@ -381,7 +381,7 @@ def test_a_row_without_any_live_feature_is_left_alone():
     assert with_live_features(person, schema, AS_OF + HOUR) is person
 
 
-def test_what_is_declared_by_folds_is_live_but_for_means():
+def test_what_is_declared_by_aggregations_is_live_but_for_means():
     assert set(NAMES) == {
         *(f"user_event_count_{window}" for window in ("1h", "1d", "7d", "30d", "90d", "365d", "total")),
         *(
