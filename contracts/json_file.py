@@ -6,9 +6,24 @@ import json
 from pathlib import Path
 from typing import Any
 
+from contracts.errors import ArtefactError
 from contracts.whole_files import write_whole
 
 
 def write_json(value: Any, path: Path, *, shared: bool = False) -> None:
     """Write it indented, keys in order; a killed writer leaves what was there before. shared: as of `whole_file`."""
     write_whole(path, json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False).encode() + b"\n", shared=shared)
+
+
+def load_json(path: Path, next_step: str) -> dict[str, Any]:
+    """The JSON object in a file; raises ArtefactError with this next step when it is missing, damaged or none."""
+    try:
+        content = json.loads(path.read_bytes())
+    except FileNotFoundError as error:
+        raise ArtefactError(f"{path} is missing.", next_step) from error
+    # Hostile bytes can nest deeper than Python reads.
+    except (ValueError, RecursionError) as error:
+        raise ArtefactError(f"{path} is damaged: {error}", next_step) from error
+    if not isinstance(content, dict):
+        raise ArtefactError(f"{path} is damaged: it holds no JSON object.", next_step)
+    return content

@@ -15,6 +15,18 @@ class OnDemandView:
     window: how far back they look, in words. features: what each one says, by name.
     compute: from `recommender.on_demand.inputs.OnDemandInputs` to a value per feature, or a column of them aligned with
     the candidates; NaN where it is not known, which stays missing: the ranker learns what to make of it.
+
+    >>> view = OnDemandView(
+    ...     name="hour",
+    ...     entity="context",
+    ...     window="the moment of the request",
+    ...     owner="search team",
+    ...     description="When somebody asks.",
+    ...     features={"context_hour": "the hour of the day, UTC"},
+    ...     compute=lambda inputs: {"context_hour": inputs.now // 3600 % 24},
+    ... )
+    >>> list(view.features)
+    ['context_hour']
     """
 
     name: str

@@ -1,1 +1,1 @@
-"""In what steps? One module per stage of dvc.yaml: read paths, call the rooms, write artefacts."""
+"""In what steps? One module per stage of dvc.yaml, which reads paths, calls the rooms and writes artefacts."""

@@ -13,6 +13,7 @@ from typing import Any
 from contracts.errors import ReleaseMismatch
 from contracts.features import Entity
 from contracts.id_map import IdMap
+from contracts.json_file import load_json
 from contracts.settings.released import ReleasedSettings, released_params
 from feature_store.values.values import FeatureValues, load_schemas
 from release.bundle.bundle import (
@@ -30,9 +31,8 @@ from release.bundle.bundle import (
     generators_fingerprint,
     load_bundle,
     load_rules,
-    read_json,
 )
-from release.bundle.manifest import VALUES_FOLDER, Manifest, list_files
+from release.bundle.manifest import REBUILD, VALUES_FOLDER, Manifest, list_files
 from release.bundle.parts import BUILT_WITH, GOLDEN, name_parts
 from release.evaluation import measured_window
 from release.evaluation.measured_window import values_for
@@ -154,7 +154,7 @@ def _describe(folder: Path, release: Release, ingredients: Ingredients, n_golden
             "measured": FittedArtefacts.below(folder / MEASURED).fingerprints,
         },
         golden=n_golden,
-        metrics=dict(read_json(folder / EVALUATION).get("headline", {})),
+        metrics=dict(load_json(folder / EVALUATION, REBUILD).get("headline", {})),
         files=list_files(folder),
     )
 

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from contracts.features import Entity, FeatureSchema
+from contracts.json_file import load_json
 from feature_store.values.file_names import VALUES
 from feature_store.values.values import FeatureSchemas, load_schemas
-from release.bundle.bundle import EVALUATION, FEATURES, MEASURED, Release, load_bundle, read_json
-from release.bundle.manifest import VALUES_FOLDER, Manifest
+from release.bundle.bundle import EVALUATION, FEATURES, MEASURED, Release, load_bundle
+from release.bundle.manifest import REBUILD, VALUES_FOLDER, Manifest
 from release.evaluation.measured_window import CASES
 from release.golden.golden_difference import GoldenDifference, compare_golden
 
@@ -70,7 +71,7 @@ def compare_bundles(a: Path, b: Path) -> ReleaseDifference:
     release_a, release_b = load_bundle(a), load_bundle(b)
     sections_a, sections_b = _manifest_sections(release_a), _manifest_sections(release_b)
     pairs = {name: _differing(sections_a[name], sections_b[name]) for name in sections_a}
-    card_a, card_b = read_json(a / EVALUATION), read_json(b / EVALUATION)
+    card_a, card_b = load_json(a / EVALUATION, REBUILD), load_json(b / EVALUATION, REBUILD)
     return ReleaseDifference(
         releases=(release_a.release_id, release_b.release_id),
         generations=(release_a.generation_id, release_b.generation_id),
@@ -91,7 +92,7 @@ def _manifest_sections(release: Release) -> dict[str, dict[str, Any]]:
     """By section, what the manifest says, leaf by leaf."""
     manifest, folder = release.manifest, release.folder
     assert isinstance(manifest, Manifest) and folder is not None  # noqa: S101, PT018 - it was loaded from a bundle
-    counts = read_json(folder / VALUES_FOLDER / VALUES)
+    counts = load_json(folder / VALUES_FOLDER / VALUES, REBUILD)
     return {
         "data": {
             "as_of": manifest.as_of,

@@ -34,7 +34,16 @@ class StatedPreferences(Incoming):
 
 
 class Question(Incoming):
-    """A question for a slate. Every field may be left out: nothing known gives what is popular."""
+    """A question for a slate: the body of `POST /v1/recommend`. Every field may be left out.
+
+    >>> Question.model_validate({"user_id": "42", "k": 3}).surface
+    'home'
+    >>> Question.model_validate({"surface": "item", "k": 3})
+    Traceback (most recent call last):
+    ...
+    pydantic_core._pydantic_core.ValidationError: 1 validation error for Question
+      Value error, surface `item` needs an `item_id`, and surface `home` takes none ...
+    """
 
     model_config = ConfigDict(
         json_schema_extra={

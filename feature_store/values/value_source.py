@@ -5,15 +5,12 @@ Tables are named like their files: `user`, `item`, `history` (see `values`).
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 import polars as pl
 
-from contracts.errors import ArtefactError
 from contracts.features import Entity
 
 Table = Literal["user", "item", "history"]
@@ -52,16 +49,3 @@ class ValueSource(Protocol):
     def batches(self, table: Table, n_rows: int, columns: Sequence[str] | None = None) -> Iterator[pl.DataFrame]:
         """The rows of a table, at most so many at a time; these columns, or all."""
         ...
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object from a file; raises ArtefactError when it is missing or damaged."""
-    try:
-        content = json.loads(path.read_bytes())
-    except FileNotFoundError as error:
-        raise ArtefactError(f"{path} is missing.", REBUILD) from error
-    except ValueError as error:
-        raise ArtefactError(f"{path} is damaged: {error}", REBUILD) from error
-    if not isinstance(content, dict):
-        raise ArtefactError(f"{path} is damaged: it holds no JSON object.", REBUILD)
-    return content

@@ -22,11 +22,12 @@ from contracts.errors import ArtefactError, ReleaseMismatch
 from contracts.features import Entity, FeatureSchema
 from contracts.fingerprint import canonical_json, fingerprint_json
 from contracts.ids import FloatArray
+from contracts.json_file import load_json
 from contracts.tables import read_parquet, write_parquet
 from contracts.whole_files import write_whole
 from feature_store.values.file_names import VALUES
 from feature_store.values.generation_digest import generation_id_of, matrix_of
-from feature_store.values.value_source import EVENT_TYPES, REBUILD, Table, ValueSource, read_json
+from feature_store.values.value_source import EVENT_TYPES, REBUILD, Table, ValueSource
 
 SCHEMAS = "schema.json"
 HISTORY_SCHEMA = pl.Schema(
@@ -73,7 +74,7 @@ class FeatureSchemas:
 def load_schemas(folder: Path) -> FeatureSchemas:
     """Read `schema.json` of a folder; raises ArtefactError when it is missing or damaged."""
     try:
-        return FeatureSchemas.from_json(read_json(folder / SCHEMAS))
+        return FeatureSchemas.from_json(load_json(folder / SCHEMAS, REBUILD))
     except (KeyError, TypeError, ValueError) as error:
         raise ArtefactError(f"{folder / SCHEMAS} is damaged: {error!r}.", REBUILD) from error
 
@@ -158,7 +159,7 @@ class FeatureValues:
     @classmethod
     def load(cls, folder: Path) -> FeatureValues:
         """Read what `save` wrote; raises ArtefactError when something is missing or is not what was written."""
-        header = read_json(folder / VALUES)
+        header = load_json(folder / VALUES, REBUILD)
         users, items, histories = (read_parquet(folder / f"{name}.parquet") for name in ("user", "item", "history"))
         try:
             values = cls(users, items, histories, datetime.fromisoformat(header["as_of"]))

@@ -15,8 +15,9 @@ import pyarrow.parquet as pq
 
 from contracts.errors import ArtefactError
 from contracts.features import Entity
+from contracts.json_file import load_json
 from feature_store.values.file_names import VALUES
-from feature_store.values.value_source import EVENT_TYPES, REBUILD, Table, read_json
+from feature_store.values.value_source import EVENT_TYPES, REBUILD, Table
 
 
 class ValuesFolder:
@@ -27,7 +28,7 @@ class ValuesFolder:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        header = read_json(folder / VALUES)
+        header = load_json(folder / VALUES, REBUILD)
         try:
             self._as_of = datetime.fromisoformat(header["as_of"])
             self._generation_id = str(header["generation_id"])

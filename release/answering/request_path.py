@@ -1,6 +1,6 @@
 """The request path: a release, a feature reader and a clock make a slate.
 
-    identify tier -> retrieve -> features -> rank -> rules -> diversify -> explore -> explain
+    read the person -> identify the tier -> rules -> retrieve -> features -> rank -> diversify -> explore -> explain
 
 This is the one code that evaluation, golden answers, batch, the MLflow pyfunc and the server call. It degrades rather
 than fails, and says so: features that cannot be read become defaults (and without history the tier falls to what the

@@ -15,17 +15,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from contracts.artefact import META, check_built_with, load_meta, reading
 from contracts.errors import ArtefactError, ReleaseMismatch
 from contracts.fingerprint import fingerprint_file, fingerprint_json
+from contracts.json_file import load_json
 from contracts.settings.request import RequestSettings
 from feature_store.values.file_names import VALUES
 from feature_store.values.values import FeatureSchemas, load_schemas
@@ -208,7 +208,7 @@ def measured_from(folder: Path) -> datetime:
     """Where a bundle's test window starts, and what it measured stopped learning; raises ArtefactError when damaged."""
     path = folder / MEASURED / WINDOW
     with reading(path):
-        start = datetime.fromisoformat(read_json(path)["test_start"])
+        start = datetime.fromisoformat(load_json(path, REBUILD)["test_start"])
     if start.tzinfo is None:
         raise ArtefactError(f"{path} is damaged: test_start {start.isoformat()} has no time zone.", REBUILD)
     return start
@@ -219,7 +219,7 @@ def load_rules(folder: Path) -> RequestSettings:
 
     Raises ArtefactError when rules.json is missing or damaged, ReleaseMismatch when it was made with other generators.
     """
-    content = read_json(folder / RULES)
+    content = load_json(folder / RULES, REBUILD)
     with reading(folder / RULES):
         built_with = dict(content.pop(BUILT_WITH, {}))
         rules = RequestSettings.model_validate(content)
@@ -240,25 +240,12 @@ def measured_with(fit: FittedArtefacts, schemas: FeatureSchemas, request: Reques
     return {**fit.fingerprints, "feature schemas": schemas.fingerprint, "rules": _rules_fingerprint(request)}
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """One JSON object of a bundle; raises ArtefactError when it is missing or damaged."""
-    try:
-        content = json.loads(path.read_bytes())
-    except FileNotFoundError as error:
-        raise ArtefactError(f"{path} is missing.", REBUILD) from error
-    except (ValueError, RecursionError) as error:
-        raise ArtefactError(f"{path} is damaged: {error}", REBUILD) from error
-    if not isinstance(content, dict):
-        raise ArtefactError(f"{path} is damaged: it holds no JSON object.", REBUILD)
-    return content
-
-
 def _through_index(generator: Generator, index: VectorIndex) -> Generator:
     return IndexedGenerator(generator, index) if isinstance(generator, AlsGenerator) else generator
 
 
 def _generation_of(folder: Path) -> str:
-    return str(read_json(folder / VALUES_FOLDER / VALUES).get("generation_id"))
+    return str(load_json(folder / VALUES_FOLDER / VALUES, REBUILD).get("generation_id"))
 
 
 def _rules_fingerprint(request: RequestSettings) -> str:
@@ -311,7 +298,7 @@ def _check_described(release: Release, manifest: Manifest, folder: Path) -> None
 
 def check_evaluation(folder: Path, schemas: FeatureSchemas, request: RequestSettings) -> None:
     """Refuse an evaluation card of something else than what lies in `measured/`; both fingerprints are printed."""
-    card = read_json(folder / EVALUATION)
+    card = load_json(folder / EVALUATION, REBUILD)
     with reading(folder / EVALUATION):
         named = dict(card.get(BUILT_WITH, {}))
     measured = measured_with(FittedArtefacts.below(folder / MEASURED), schemas, request)

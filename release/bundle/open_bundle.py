@@ -8,8 +8,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from release.bundle.bundle import VALIDATION, Release, load_bundle, load_measured, measured_from, read_json
-from release.bundle.manifest import Manifest, load_manifest
+from contracts.json_file import load_json
+from release.bundle.bundle import VALIDATION, Release, load_bundle, load_measured, measured_from
+from release.bundle.manifest import REBUILD, Manifest, load_manifest
 from release.bundle.parts import check_contents
 
 
@@ -53,4 +54,4 @@ class OpenBundle:
     @cached_property
     def validation(self) -> dict[str, Any]:
         """How clean its data was: validation.json."""
-        return read_json(self.folder / VALIDATION)
+        return load_json(self.folder / VALIDATION, REBUILD)

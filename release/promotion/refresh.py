@@ -14,6 +14,7 @@ from typing import Any
 
 from contracts.errors import PointerMoved, PromotionRefused, ReleaseMismatch, ValidationFailed
 from contracts.home import Home
+from contracts.json_file import load_json
 from contracts.settings.released import released_params
 from contracts.settings.settings import Settings
 from feature_store.online.pointer import Pointer, epoch_of
@@ -21,9 +22,9 @@ from feature_store.values.file_names import VALUES
 from feature_store.values.restricted_values import RestrictedValues, restrict_to_items
 from feature_store.values.values import FeatureValues, load_schemas
 from recommender.catalogue import Catalogue
-from release.bundle.bundle import CATALOGUE, FEATURES, read_json
+from release.bundle.bundle import CATALOGUE, FEATURES
 from release.bundle.code_version import CodeGone, code_fingerprint
-from release.bundle.manifest import Manifest, load_manifest
+from release.bundle.manifest import REBUILD, Manifest, load_manifest
 from release.journal.entries import Action, Entry, Note, Phase
 from release.journal.journal import Journal
 from release.promotion.collecting import generations_to_keep, tidy
@@ -124,7 +125,7 @@ def _check_origin(settings: Settings, inputs: RefreshInputs, manifest: Manifest)
         f"Run the stages with what the release was built with: `git checkout release/{manifest.release_id}`, then "
         "`dvc repro features` and `slate refresh`; the DAG `refresh_features` does so."
     )
-    if read_json(inputs.validation).get("success") is not True:
+    if load_json(inputs.validation, REBUILD).get("success") is not True:
         raise ValidationFailed(
             f"{inputs.validation} says that the data did not pass its validation.", "See `dvc repro validate`."
         )
@@ -152,7 +153,7 @@ def _code_in(checkout: Path) -> str:
 
 def _check_not_older(values: FeatureValues, entry: Entry, switch: Switch) -> None:
     folder = switch.generations.path(str(entry.release_id), str(entry.generation_id))
-    before = datetime.fromisoformat(read_json(folder / VALUES)["as_of"])
+    before = datetime.fromisoformat(load_json(folder / VALUES, REBUILD)["as_of"])
     if values.as_of < before:
         raise PromotionRefused(
             f"The values are as of {values.as_of.isoformat()}; generation {entry.generation_id}, which is served, is "

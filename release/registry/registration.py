@@ -7,7 +7,6 @@ are thrown away by the next try. Importing this module imports MLflow, which tak
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -23,11 +22,11 @@ from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, Schema
 from tqdm import tqdm
 
-from contracts.errors import ArtefactError
 from contracts.file_lock import locked
+from contracts.json_file import load_json
 from release import answering
 from release.bundle.bundle_store import BundleStore
-from release.bundle.manifest import Manifest, load_manifest
+from release.bundle.manifest import REBUILD, Manifest, load_manifest
 from release.registry.figures import flat_metrics, flat_params, headline
 from release.registry.registry import (
     BUNDLE_ARTIFACT,
@@ -173,7 +172,7 @@ class _Registration:
 
     def _log_figures(self, client: MlflowClient, run_id: str) -> None:
         mlflow.log_params(flat_params(self._manifest.params))
-        mlflow.log_metrics(flat_metrics(_read_json(self._inputs.bundle / "evaluation.json")))
+        mlflow.log_metrics(flat_metrics(load_json(self._inputs.bundle / "evaluation.json", REBUILD)))
         for folder, name in ((self._inputs.reports, "reports"), (self._inputs.runs / "validation", "validation")):
             if folder.is_dir():
                 client.log_artifacts(run_id, str(folder), name)
@@ -224,15 +223,5 @@ def _version_tags(manifest: Manifest, inputs: RegistrationInputs) -> dict[str, s
 
 def _stage_records(folder: Path) -> list[dict[str, Any]]:
     """What the stages recorded of their last run, in the order of their files; files of another kind are left out."""
-    records = [_read_json(path) for path in sorted(folder.glob("*.json"))]
+    records = [load_json(path, REBUILD) for path in sorted(folder.glob("*.json"))]
     return [record for record in records if "stage" in record]
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
-        raise ArtefactError(f"{path} is no readable JSON: {error}", "Run `dvc repro release` again.") from error
-    if not isinstance(content, dict):
-        raise ArtefactError(f"{path} holds {type(content).__name__}; expected a mapping.", "Run `dvc repro` again.")
-    return content
