@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 import sqlalchemy as sa
@@ -170,6 +170,29 @@ def test_since_when_a_release_is_in_production_trusts_no_wrong_checkpoint(
     assert (later.since.id, later.production.id) == (4, 4)
 
 
+def test_since_when_it_was_there_at_a_moment_is_read_from_no_later_entry_either(
+    kept: Journal, home: Home, database: sa.Engine
+) -> None:
+    lie_about_moves(database, since=1)
+    for hours, note in ((1, Note(Action.PROMOTE, Phase.DONE, "r-c", "g-c", 1)), (0, Note(Action.RECORD, Phase.DONE))):
+        Journal(home, "movies", FixedClock(MOMENT + timedelta(hours=hours))).append(note)
+    standing = Journal(home, "movies").at(MOMENT)
+    assert (standing.production.id, standing.since.id) == (4, 4)
+
+
+def test_two_processes_that_keep_the_same_one_write_it_once(
+    home: Home, database: sa.Engine, caplog: pytest.LogCaptureFixture
+) -> None:
+    first, second = (Journal(home, "movies", FixedClock(MOMENT)) for _ in range(2))
+    for _ in range(EVERY):
+        first.append(Note(Action.RECORD, Phase.DONE))
+    second.view()
+    for journal in (first, second):
+        journal.keep_checkpoint()
+        journal.close()
+    assert (len(checkpoints(database)), caplog.text) == (1, "")
+
+
 def test_a_token_that_was_shown_for_no_version_is_refused(home: Home, database: sa.Engine) -> None:
     journal = Journal(home, "movies", FixedClock(MOMENT))
     for _ in range(EVERY):
@@ -192,6 +215,43 @@ def test_one_of_an_entry_that_is_another_now_is_not_used(kept: Journal, home: Ho
     for view in (kept.view(), in_another_process(home)):
         assert view == JournalView.of(kept.entries())
         assert (view.production.release_id, view.rollback_target().release_id) == ("r-c", "r-a")
+
+
+def test_one_of_an_entry_that_is_another_of_the_same_kind_now_is_not_used(
+    kept: Journal, home: Home, database: sa.Engine
+) -> None:
+    meddle(database, "DELETE FROM journal WHERE id > 2")
+    intent = kept.append(Note(Action.PROMOTE, Phase.INTENT, "r-b", "g-other", 1, epoch=0))
+    kept.append(intent.note.ended(Phase.DONE, intent, epoch=1))
+    view = in_another_process(home)
+    assert view == JournalView.of(kept.entries())
+    assert (view.generation_ids, view.n_kept) == (("g-other", "g-r-a"), 0)
+
+
+def test_one_that_names_an_entry_of_another_application_is_not_used(
+    kept: Journal, home: Home, database: sa.Engine
+) -> None:
+    shop = Journal(home, "shop", FixedClock(MOMENT))
+    intent = shop.append(Note(Action.STAGE, Phase.INTENT, "s-a", "g", 1))
+    shop.close()
+    (row,) = checkpoints(database)
+    lie = json.loads(row["content"]) | {"intents": [intent.id]}
+    rewrite(database, replace(checkpoint_of(row), content=json.dumps(lie)))
+    view = in_another_process(home)
+    assert (view.n_kept, view.open_intents(Action.STAGE)) == (0, [])
+
+
+def test_what_stood_at_a_moment_is_not_read_from_one_that_knows_of_a_later_entry(
+    home: Home, database: sa.Engine
+) -> None:
+    """Clocks may go back: the entry that a checkpoint was made at need not be its latest."""
+    later = MOMENT + timedelta(hours=1)
+    for moment, release in ((MOMENT, "r-a"), (MOMENT, "r-a"), (later, "r-b"), (MOMENT, None)):
+        journal = Journal(home, "movies", FixedClock(moment))
+        journal.append(Note(Action.PROMOTE if release else Action.RECORD, Phase.DONE, release, "g", 1))
+    journal.keep_checkpoint()
+    before, after = (Journal(home, "movies").at(moment) for moment in (later - timedelta(seconds=1), later))
+    assert (before.production.release_id, after.production.release_id) == ("r-a", "r-b")
 
 
 @pytest.mark.parametrize(
@@ -335,13 +395,17 @@ def test_one_that_cannot_be_kept_is_said_in_the_log_and_stops_nobody(
 ) -> None:
     """Another process holds the writers' lock: it is not waited for as an append would."""
     monkeypatch.setattr(journal_module, "KEEPING_WAIT_S", 0.01)
+    waits: list[float] = []
+    writing = kept._database.writing
     for _ in range(EVERY):
         kept.append(Note(Action.PROMOTE, Phase.DONE, "r-c", "g-c", 1))
+    monkeypatch.setattr(kept._database, "writing", lambda wait_s: waits.append(wait_s) or writing(wait_s))
     with open_database(home).writing():
         kept.keep_checkpoint()
         assert kept.verify(since_last=True).n_entries == 5 + EVERY
         assert kept.view().production.release_id == "r-c"
     assert caplog.text.count("No checkpoint of the journal was kept") == 2
+    assert waits == [0.01, 0.01]
     assert len(checkpoints(database)) == 1
 
 

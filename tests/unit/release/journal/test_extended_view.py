@@ -172,6 +172,15 @@ def test_a_move_told_after_many_others_needs_all_entries_and_a_few_late_ones_do_
     assert (in_time.production.release_id, in_time.moves.trail.way) == ("r-b", ("r-a", "r-b"))
 
 
+def test_the_last_move_folded_together_told_again_needs_all_entries(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("release.journal.moves.N_RECENT", 1)
+    intent = replace(promoted(1, "r-a"), phase=Phase.INTENT)
+    entries = [intent, promoted(2, "r-a", intent_id=1), promoted(3, "r-b"), promoted(4, "r-a", intent_id=1)]
+    with pytest.raises(LateMove):
+        JournalView.of(entries[:3]).extended(entries[3:])
+    assert JournalView.of(entries).moves.trail.way == ("r-a", "r-b")
+
+
 def test_a_view_stays_as_it_was_when_another_is_made_of_it() -> None:
     view = JournalView.of([promoted(1, "r-a")])
     view.extended([promoted(2, "r-b"), replace(promoted(3, "r-c"), phase=Phase.INTENT)])
