@@ -13,12 +13,13 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
+from itertools import islice
 
 from contracts.clock import Clock, WallClock
 from contracts.errors import ArtefactError, WorkspaceError
 from contracts.home import Home
 from release.journal.chain import Verification, check_chain, check_head, wrong_checkpoints
-from release.journal.checkpoints import EVERY, Checkpoint, CheckpointTable
+from release.journal.checkpoints import APART, EVERY, Checkpoint, CheckpointTable
 from release.journal.database import open_database
 from release.journal.entries import Entry, Note
 from release.journal.moves import LateMove
@@ -64,13 +65,32 @@ class Journal:
     def keep_checkpoint(self) -> None:
         """Let new processes start from here, where enough entries came since the last checkpoint.
 
-        One that cannot be written at once costs time later, and stops nobody now.
+        Where far more came (a journal from before there were checkpoints), one is written every so often on the way
+        too, so that what stood at an earlier moment is read as quickly. One that cannot be written at once costs time
+        later, and stops nobody now.
         """
         view = self.view()
         if view.n_entries - view.n_kept < EVERY:
             return
+        for earlier in list(self._on_the_way(view)):  # the connection is free before one is written
+            self._add_checkpoint(Checkpoint.of_view(earlier, self._app))
         self._add_checkpoint(Checkpoint.of_view(view, self._app))
         self._view = replace(view, n_kept=view.n_entries)  # also where it failed: not again with each entry
+
+    def _on_the_way(self, view: JournalView) -> Iterator[JournalView]:
+        """The views between the last checkpoint and this view, APART entries from one to the next."""
+        n_between = (view.n_entries - view.n_kept - 1) // APART
+        if not n_between:
+            return
+        with self._reading() as table:
+            earlier = CheckpointTable(table).view(self._app, self._nothing()) or self._nothing()
+            entries = table.following(earlier.last_id, self._app, up_to=view.last_id)
+            try:
+                for _ in range(n_between):
+                    earlier = earlier.extended(islice(entries, APART))
+                    yield earlier
+            except LateMove:
+                return  # only all entries say what stood then
 
     def at(self, moment: datetime) -> Standing:
         """What stood where at a moment."""

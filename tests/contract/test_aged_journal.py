@@ -107,6 +107,16 @@ def test_what_stood_at_a_moment_is_read_from_the_checkpoint_before_it(
         assert standing.since.id == 2
 
 
+def test_a_journal_that_had_no_checkpoints_gets_them_on_the_whole_way(
+    aged: Journal, home: Home, n_hours: int, n_journal_rows: Callable[[], int]
+) -> None:
+    for hour in (1, n_hours // 3, n_hours // 2, n_hours - 2):
+        n_journal_rows()
+        standing = in_another_process(home).at(START + timedelta(hours=hour, minutes=59))
+        assert n_journal_rows() < EVERY + FEW
+        assert standing.production.generation_id == f"g-{hour:05}"
+
+
 def test_the_last_entries_are_read_alone(aged: Journal, n_hours: int, n_journal_rows: Callable[[], int]) -> None:
     n_journal_rows()
     assert [entry.id for entry in aged.latest(3)] == [2 * n_hours - 2, 2 * n_hours - 1, 2 * n_hours]
