@@ -104,6 +104,8 @@ def _names_zone(form: str) -> bool:
 
 
 def _naive(text: pl.Expr, form: str) -> pl.Expr:
+    if "%H" in form and "%M" not in form:  # Polars reads no hour without a minute
+        return (text + " 00").str.to_datetime(f"{form} %M", time_unit="us", strict=False)
     if any(directive in form for directive in ("%H", "%I", "%T", "%s", "%R", "%X")):
         return text.str.to_datetime(form, time_unit="us", strict=False)
     return text.str.to_date(form, strict=False).cast(pl.Datetime("us"))

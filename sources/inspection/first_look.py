@@ -6,6 +6,7 @@ import codecs
 import csv
 import io
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import islice
@@ -19,8 +20,10 @@ from contracts.errors import SourceError
 from contracts.settings.files import Format, TableFiles
 from sources.files.data_files import DataFile
 from sources.files.encodings import FirstBytes, first_bytes
-from sources.files.raw_rows import SEPARATORS, read_header, read_rows
+from sources.files.raw_rows import SEPARATORS, columns_of, read_header, read_rows
+from sources.files.times import guess_unit
 
+NUMBER = re.compile(r"[+-]?\d+([.,]\d+)?")
 SAMPLE_BYTES = 4 << 20
 SAMPLE_ROWS = 20_000
 SNIFFED_LINES = 50
@@ -60,6 +63,8 @@ def look_at(file: DataFile) -> FirstLook:
     kind = file.format or _format_of(file)
     if kind == "parquet":
         return _look_at_parquet(file)
+    if kind == "excel":
+        return _look_at_sheet(file)
     head = _head(file)
     if not head.strip():
         raise SourceError(f"{file.name} is empty.", "Export it again, or take it away if nothing happened then.")
@@ -73,11 +78,25 @@ def look_at(file: DataFile) -> FirstLook:
         format=_unless_named(kind, file), encoding=encoding, separator=None if separator == "," else separator
     )
     names = [name for name in dict.fromkeys(read_header(file, settings)) if name]
+    _check_names(file, names)
     # The reader refuses a name that stands twice. Here it would hide everything else that is wrong.
     sample = _sample(file, settings, names)
     nulled = sample.with_columns(pl.when(~pl.all().is_in(NULL_WORDS)).then(pl.all()))
     return FirstLook(
         file, settings, nulled, is_ascii=_is_ascii(head), null_words=_null_words(sample), said=first_bytes(head)
+    )
+
+
+def _check_names(file: DataFile, names: list[str]) -> None:
+    """Raise SourceError where the first row looks like data: a time is in it, or most of it are numbers."""
+    times = [name for name in names if guess_unit(pl.Series([name])) == "iso"]
+    numbers = [name for name in names if NUMBER.fullmatch(name)]
+    if not times and 2 * len(numbers) <= len(names):
+        return
+    shown = (times or numbers)[0]
+    raise SourceError(
+        f"{file.name}, row 1: found {shown!r}; expected a row of column names, and this looks like data.",
+        "Put a row of names above the data, such as user_id,item_id,event_type,event_ts.",
     )
 
 
@@ -175,6 +194,13 @@ def _flat(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 def _as_text(cell: Any) -> str | None:
     return cell if cell is None or isinstance(cell, str) else json.dumps(cell, ensure_ascii=False)
+
+
+def _look_at_sheet(file: DataFile) -> FirstLook:
+    """The first sheet, whose times name no zone."""
+    settings = TableFiles()
+    sample = _sample(file, settings, sorted(columns_of(file, settings) - set(file.partitions), key=str))
+    return FirstLook(file, settings, sample, null_words=_null_words(sample))
 
 
 def _look_at_parquet(file: DataFile) -> FirstLook:

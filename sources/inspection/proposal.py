@@ -20,7 +20,7 @@ from sources.files.raw_rows import read_rows
 from sources.inspection.agreed_writing import agreed_samples
 from sources.inspection.column_relations import column_relations
 from sources.inspection.first_look import SAMPLE_ROWS, FirstLook
-from sources.inspection.role_words import guess_event, name_score
+from sources.inspection.role_words import INTERACTION_WORDS, guess_event, name_score
 from sources.inspection.roles import KEYS, Guess, columns_of_items, described_by, guess_table
 from sources.inspection.row_rules import no_sales, returns, suspects
 from sources.inspection.sampled_columns import FEW_WORDS, SampledColumn, sampled_columns
@@ -213,6 +213,8 @@ class _Proposing:
                 mapping[key] = conditions
                 self._comments[f"{where}.{key}"] = why
         person = group.samples[columns["user_id"]]
+        if name_score(person.name, INTERACTION_WORDS["session_id"]) and "session_id" not in columns:
+            self._comments[f"{where}.columns.user_id"] = f"no column names a person: each {person.name} stands for one"
         if person.n_missing and "session_id" in columns:
             mapping["anonymous"] = "session"
             share = person.n_missing / len(group.rows)

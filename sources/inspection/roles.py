@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from sources.inspection.column_relations import ColumnRelations
@@ -11,6 +11,7 @@ from sources.inspection.sampled_columns import FEW_WORDS, NEARLY_ALL, SampledCol
 
 Table = str
 SOME = 0.2
+SELDOM = 0.05  # of the values of a column that is no person come back on another day
 BY_VALUES = 0.5  # the score by cells alone: less than any by name
 NEEDED = {
     "interactions": ("user_id", "item_id", "event_ts"),
@@ -103,8 +104,17 @@ def _assign(table: Table, samples: Mapping[str, SampledColumn], relations: Colum
             columns[role] = name
             if score <= BY_VALUES:
                 by_values.append(role)
+    if table == "interactions" and "session_id" in columns and _is_nobody(columns, by_values, relations):
+        columns["user_id"] = columns.pop("session_id")
+        by_values = list(dict.fromkeys([*by_values, "user_id"]))
     ordered = {role: columns[role] for role in WORDS[table] if role in columns}
     return Guess(table, ordered, tuple(by_values))
+
+
+def _is_nobody(columns: Mapping[str, str], by_values: Sequence[str], relations: ColumnRelations) -> bool:
+    """Whether no column is named like a person, and none that was guessed by its values comes back."""
+    person = columns.get("user_id")
+    return person is None or ("user_id" in by_values and relations.comes_back.get(person, 0.0) <= SELDOM)
 
 
 def _score(table: Table, role: str, words: str, column: SampledColumn, comes_back: float) -> float:
@@ -129,7 +139,8 @@ def _values_say(role: str, column: SampledColumn) -> bool:
             return (
                 not column.is_time
                 and (column.is_whole or not column.is_number)
-                and 0 < column.distinct_share < NEARLY_ALL
+                and column.n_distinct > 1
+                and column.distinct_share < NEARLY_ALL
             )
         case _:
             return False

@@ -22,8 +22,13 @@ DATE_FORMATS = (
     "%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%Y/%m/%d", "%d-%m-%Y", "%m-%d-%Y", "%Y.%m.%d", "%Y%m%d",
     "%d.%m.%y", "%d/%m/%y", "%m/%d/%y", "%d-%m-%y", "%d %b %Y", "%d-%b-%Y", "%b %d, %Y",
 )  # fmt: skip
-CLOCK_FORMATS = (" %H:%M:%S", " %H:%M", "", " %I:%M:%S %p", " %I:%M %p", ", %H:%M:%S", ", %H:%M")
-TIME_FORMATS = tuple(date + clock for date in DATE_FORMATS for clock in CLOCK_FORMATS)
+CLOCK_FORMATS = (" %H:%M:%S", " %H:%M", "", " %H", " %I:%M:%S %p", " %I:%M %p", ", %H:%M:%S", ", %H:%M")
+TIME_FORMATS = (
+    *(date + clock for date in DATE_FORMATS for clock in CLOCK_FORMATS),
+    "%Y-%m-%d %H",
+    "%a %b %d %H:%M:%S %z %Y",
+    "%a, %d %b %Y %H:%M:%S %z",
+)
 POINT_NUMBER = r"^\s*-?\d+\.\d+\s*$"
 COMMA_NUMBER = r"^\s*-?\d{1,3}(\.\d{3})*,\d+\s*$|^\s*-?\d+,\d+\s*$"
 LIST_SEPARATORS = ("|", ";", ">", "/", ",")
@@ -188,7 +193,9 @@ def _format_reading(filled: pl.Series, form: str) -> TimeReading | None:
 
 
 def _names_zone(look: FirstLook, name: str, filled: pl.Series, unit: TimeUnit | None, form: str | None) -> bool:
-    if form is not None or name in look.naive:
+    if form is not None:
+        return "%z" in form
+    if name in look.naive:
         return False
     if unit != "iso" or name in look.aware:
         return True

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import openpyxl
 import pytest
 
 from contracts.settings.settings import load_settings
@@ -194,3 +195,59 @@ def test_a_bound_that_would_wave_half_of_the_data_through_is_not_raised(tmp_path
     inspection = inspected(write(tmp_path / "in", {"log.csv": lines}))
     assert not inspection.builds
     assert "max_quarantine_share" not in inspection.bounds
+
+
+def test_a_log_of_sessions_alone_takes_each_for_a_person_and_says_so(tmp_path: Path) -> None:
+    lines = ["session_id,timestamp,item_id,category"]
+    lines += [f"{row // 4},2014-04-07T{row % 24:02}:51:09.277Z,{214_536_502 + row % 13},0" for row in range(200)]
+    proposal = proposed(write(tmp_path / "in", {"clicks.csv": "\n".join(lines) + "\n"}))
+    columns = proposal.files["interactions"]["columns"]
+    assert columns == {"event_ts": "timestamp", "user_id": "session_id", "item_id": "item_id"}
+    said = "no column names a person: each session_id stands for one"
+    assert proposal.comments["interactions.columns.user_id"] == said
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        "151603712,The Elder Scrolls,purchase,1.0,0\n",
+        "user_000639\t2009-05-04T23:08:57Z\tf1b1cf71\tDeep Dish\tFlashdance\n",
+    ],
+)
+def test_a_file_without_a_row_of_names_is_told_as_such(tmp_path: Path, rows: str) -> None:
+    inspection = inspected(write(tmp_path / "in", {"e.tsv" if "\t" in rows else "e.csv": rows * 40}))
+    assert not inspection.builds
+    (problem, *_) = inspection.problems
+    assert "expected a row of column names, and this looks like data" in problem.found
+
+
+@pytest.mark.parametrize(
+    ("moment", "form"),
+    [
+        ("2014-12-18 {:02}", "%Y-%m-%d %H"),
+        ("Sun Jul 30 07:44:{:02} -0700 2017", "%a %b %d %H:%M:%S %z %Y"),
+        ("Sun, 30 Jul 2017 07:44:{:02} +0000", "%a, %d %b %Y %H:%M:%S %z"),
+    ],
+)
+def test_times_as_portals_write_them_get_their_format(tmp_path: Path, moment: str, form: str) -> None:
+    rows = [{"user_id": f"u{row % 7}", "book_id": f"b{row % 9}", "date": moment.format(row % 24)} for row in range(90)]
+    root = write(tmp_path / "in", {"log.jsonl": "".join(json.dumps(one) + "\n" for one in rows)})
+    mapping = proposed(root).files["interactions"]
+    assert mapping["time_format"] == form
+    assert ("time_zone" in mapping) == ("%z" not in form)
+
+
+def test_an_excel_sheet_is_looked_at_as_any_other_table(tmp_path: Path) -> None:
+    book = openpyxl.Workbook()
+    book.active.append(["Order", "SKU", "Qty", "When", "Price", "Buyer"])
+    for row in range(240):
+        when = datetime.fromisoformat(f"2024-01-{1 + row // 24:02} 08:{row % 60:02}:00")
+        book.active.append([1000 + row // 3, f"S{row % 11}", 1 + row % 3, when, 2.5 + row % 11, f"b{row // 3 % 13}"])
+    (tmp_path / "in").mkdir()
+    book.save(tmp_path / "in" / "orders.xlsx")
+    mapping = proposed(tmp_path / "in").files["interactions"]
+    assert mapping["columns"] == {
+        "event_ts": "When", "user_id": "Buyer", "item_id": "SKU", "session_id": "Order", "quantity": "Qty",
+        "value": "Price",
+    }  # fmt: skip
+    assert (mapping["event_type"], mapping["time_zone"]) == ("purchase", "UTC")
