@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import unquote, urlsplit
 
+from contracts.addresses import is_well_written
 from feature_store.online.connection import connect
 
 if TYPE_CHECKING:
@@ -36,6 +37,8 @@ class BareClient:
     """
 
     def __init__(self, url: str, timeout_s: float = QUICK_TIMEOUT_S) -> None:
+        if not is_well_written(url):
+            raise BareError("This address needs the client library, which says what is wrong with it.")
         address = urlsplit(url)
         database = address.path.strip("/") or "0"
         if address.scheme != "redis" or address.query or not address.hostname or not database.isdecimal():

@@ -5,11 +5,12 @@ The client library is imported by who connects, and not before: a rollback must 
 
 from __future__ import annotations
 
-import re
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeAlias, cast
 
+from contracts.addresses import ENCODE, is_well_written, printable_address, with_password
 from contracts.errors import SlateworkError, StoreError
 
 if TYPE_CHECKING:
@@ -32,15 +33,15 @@ def connect(url: str, timeout_ms: int | None = None) -> redis.Redis:
     """
     import redis  # noqa: PLC0415 - see above
 
-    first = timeout_ms or FIRST_ANSWER_MS
+    first, where = timeout_ms or FIRST_ANSWER_MS, printable_address(url)
+    if not is_well_written(url):
+        raise _no_redis_url(where)
     try:
         client = redis.Redis.from_url(url, protocol=2, **_timeouts(timeout_ms))
         probe = redis.Redis.from_url(url, protocol=2, **_timeouts(first))
-    except ValueError as error:
-        raise StoreError(
-            f"{without_password(url)} is no Redis URL: {error}", "Write it as redis://[:password@]host:port/0."
-        ) from error
-    with mapped_errors(where=without_password(url)):
+    except ValueError:
+        raise _no_redis_url(where) from None  # its words may hold a part of the password
+    with mapped_errors(where=where):
         probe.ping()
         if _is_cluster(probe):
             client.close()
@@ -50,9 +51,14 @@ def connect(url: str, timeout_ms: int | None = None) -> redis.Redis:
     return client
 
 
-def without_password(url: str) -> str:
-    """The URL as it may be printed."""
-    return re.sub(r"//([^/@:]*):[^/]*@", r"//\1:***@", url)
+def named_url() -> str | None:
+    """The server that REDIS_URL names, with the password of SLATE_REDIS_PASSWORD where the address has none."""
+    url, password = os.environ.get("REDIS_URL"), os.environ.get("SLATE_REDIS_PASSWORD")
+    return with_password(url, password) if url and password else url or None
+
+
+def _no_redis_url(where: str) -> StoreError:
+    return StoreError(f"{where} is no Redis URL.", f"Write it as redis://[:password@]host:port/0. {ENCODE}")
 
 
 @contextmanager

@@ -28,6 +28,7 @@ from contracts.errors import Busy, PortTaken, StoreError, StoreUnavailable
 from contracts.home import Home
 from contracts.whole_files import write_whole
 from feature_store.online.bare_client import BareClient, BareError, NoReply
+from feature_store.online.connection import named_url
 from feature_store.server.server_program import (
     LOG,
     check_free,
@@ -55,7 +56,7 @@ def online_store(home: Home) -> Iterator[str]:
 
     An embedded server that had to be started for the block is stopped, and saved, when the last such block ends.
     """
-    named = os.environ.get("REDIS_URL")
+    named = named_url()
     if named:
         yield named
         return

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 import sqlalchemy as sa
 
+from contracts.addresses import ENCODE, printable_address
 from contracts.errors import SettingsError
 from release.journal.database import LOCK_TIMEOUT_S, READ_VERSION, Connection, Database, Row, insertion
 from release.journal.entries import URL_VARIABLE
@@ -26,7 +27,7 @@ class PostgresDatabase(Database):
 
     def __init__(self, url: str) -> None:
         address = _address(url)
-        super().__init__(address.render_as_string(hide_password=True))
+        super().__init__(printable_address(url))
         self._engine = _engine(address)
         self._bring_up_to_date()
 
@@ -104,7 +105,7 @@ def _address(text: str) -> sa.URL:
     except (sa.exc.ArgumentError, ValueError):
         raise _not_postgres("what is set is no URL") from None
     if url.drivername not in {"postgresql", _DRIVER} or not url.database:
-        raise _not_postgres(f"it is {url.render_as_string(hide_password=True)}")
+        raise _not_postgres(f"it is {printable_address(text)}")
     return url.set(drivername=_DRIVER)
 
 
@@ -119,5 +120,5 @@ def _engine(address: sa.URL) -> sa.Engine:
 def _not_postgres(why: str) -> SettingsError:
     return SettingsError(
         f"{URL_VARIABLE} is no address of a Postgres database: {why}.",
-        "Write postgresql://user:password@host:5432/journal, or unset it for the SQLite file under SLATE_HOME.",
+        f"Write postgresql://user:password@host:5432/journal, or unset it for a file under SLATE_HOME. {ENCODE}",
     )

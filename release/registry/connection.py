@@ -14,6 +14,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from contracts.addresses import printable_address
 from contracts.errors import RegistryError, RegistryUnavailable
 from contracts.home import Home
 
@@ -51,7 +52,7 @@ class RegistryConnection:
     @property
     def address(self) -> str:
         """The address as it may be printed."""
-        return _without_password(self.uri)
+        return printable_address(self.uri)
 
     @property
     def is_remote(self) -> bool:
@@ -141,8 +142,3 @@ def load_mlflow() -> ModuleType:
     for chatty in ("mlflow", "alembic"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     return mlflow
-
-
-def _without_password(uri: str) -> str:
-    address = urlsplit(uri)
-    return uri.replace(f":{address.password}@", ":***@") if address.password else uri

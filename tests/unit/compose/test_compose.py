@@ -207,9 +207,19 @@ def test_every_other_variable_is_read_by_a_program_that_gets_it():
         (Path(find_spec("mlflow").origin).parent / name).read_text()
         for name in ("environment_variables.py", "cli/__init__.py")
     )
+    libpq = next(path for path in Path(sys.prefix).rglob("libpq*.so*")).read_bytes()
     for name in {key for service in OURS.values() for key in service.get("environment", {})}:
         if not name.startswith("AIRFLOW__") and name != "AIRFLOW_HOME":
-            assert name in ours or f'"{name}"' in mlflow, name
+            assert name in ours or f'"{name}"' in mlflow or name.encode() in libpq, name
+
+
+def test_no_password_becomes_part_of_an_address():
+    assert not re.search(r"://\S*\$\{\w*PASSWORD", TEXT)
+
+
+@pytest.mark.parametrize("name", [name for name in OURS if "postgres" in SERVICES[name].get("depends_on", {})])
+def test_who_needs_the_database_has_its_password_beside_the_address(name):
+    assert "PGPASSWORD" in SERVICES[name]["environment"]
 
 
 def test_every_database_that_an_address_names_is_made():

@@ -1,11 +1,14 @@
 import socket
+import subprocess
+import traceback
 
 import pytest
 import redis
 
 from contracts.errors import StoreError, StoreUnavailable
-from feature_store.online.connection import connect, mapped_errors, without_password
-from feature_store.server.server_program import free_port
+from feature_store.online.bare_client import QuickClient
+from feature_store.online.connection import connect, mapped_errors, named_url
+from feature_store.server.server_program import free_port, server_command
 
 
 def test_a_server_that_answers_gives_a_client_of_bytes(redis_url):
@@ -46,9 +49,47 @@ def test_what_is_no_redis_url_is_said_to_be_none(url):
         connect(url)
 
 
-def test_a_url_is_printed_without_its_password():
-    assert without_password("rediss://:p%40ss@host:6379/0") == "rediss://:***@host:6379/0"
-    assert without_password("redis://host:6379/0") == "redis://host:6379/0"
+@pytest.mark.parametrize("secret", ["s3cret/s3cret", "12#s3cret", "12?s3cret", "12?a=s3cret", "s3c@s3cret", "s3[cret"])
+def test_an_address_of_which_nobody_can_tell_where_its_password_ends_is_refused_and_not_printed(secret):
+    for speak in (connect, lambda url: QuickClient(url).get("x")):
+        with pytest.raises(StoreError, match="no Redis URL") as refused:
+            speak(f"redis://:{secret}@127.0.0.1:1/0")
+        text = "".join(traceback.format_exception(refused.value))
+        assert not any(part in text for part in ("s3c", "12#", "12?"))
+        assert "write % as %25" in refused.value.next_step
+
+
+def test_a_password_in_the_query_is_not_printed():
+    with pytest.raises(StoreUnavailable) as refused:
+        connect(f"redis://127.0.0.1:{free_port()}/0?password=s3cret&db=0", timeout_ms=1000)
+    assert "s3cret" not in str(refused.value)
+    assert "?password=***&db=0" in str(refused.value)
+
+
+def test_a_password_beside_the_address_opens_the_server(monkeypatch, tmp_path):
+    secret, port = "/#?@:% ü'", free_port()
+    monkeypatch.setenv("REDIS_URL", f"redis://127.0.0.1:{port}/0")
+    monkeypatch.setenv("SLATE_REDIS_PASSWORD", secret)
+    process = subprocess.Popen([*server_command(tmp_path, port), "--requirepass", secret])
+    try:
+        with redis.Redis(port=port, password=secret) as probe:
+            while not answers(probe):
+                pass
+        url = named_url()
+        assert url is not None
+        with connect(url) as client, QuickClient(url) as quick:
+            client.set("a", "b")
+            assert quick.get("a") == b"b"
+    finally:
+        process.kill()
+        process.wait()
+
+
+def answers(probe):
+    try:
+        return probe.ping()
+    except redis.exceptions.RedisError:
+        return False
 
 
 @pytest.mark.parametrize(
