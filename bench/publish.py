@@ -171,7 +171,7 @@ def _seconds_of_mset(client: redis.Redis, source: ValuesFolder) -> float:
     layout, written = layout_fingerprint(SCHEMAS.user), epoch_seconds(source.as_of)
     seconds = 0.0
     for batch in source.batches("user", 10 * BATCH_SIZE):
-        rows = pack_rows(matrix_of(batch), layout, written)
+        rows = pack_rows(matrix_of(batch), layout, written, batch["user_id"].cast(pl.Binary).to_list())
         keys = [f"slate:{{{APP}}}:{source.generation_id}:u:{user_id}" for user_id in batch["user_id"]]
         pairs = list(zip(keys, rows, strict=True))
         started = time.perf_counter()
@@ -196,8 +196,8 @@ def _compare_layouts() -> None:
     """One person a key, and people in hashes of several sizes, kept compact or as tables."""
     n_people = 200_000
     rng = np.random.default_rng(SEED)
-    rows = pack_rows(rng.standard_normal((n_people, N_FEATURES), dtype=np.float32), "0" * 16, 0)
     ids = _ids(n_people).cast(pl.Binary).to_list()
+    rows = pack_rows(rng.standard_normal((n_people, N_FEATURES), dtype=np.float32), "0" * 16, 0, ids)
     table = []
     for people, compact in (
         (1, True),

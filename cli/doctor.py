@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
-import os
 import platform
 import shutil
 from collections.abc import Callable
@@ -123,12 +122,12 @@ def _source() -> CheckResult:
 
 def _redis() -> CheckResult:
     from contracts.home import find_home
-    from feature_store.online.connection import connect
+    from feature_store.online.connection import connect, named_url
     from feature_store.online.nodes import nodes_of
     from feature_store.server.embedded_redis import running, server_binary
 
     def look() -> str:
-        url = os.environ.get("REDIS_URL") or running(find_home())
+        url = named_url() or running(find_home())
         if not url:
             return f"embedded, not running now ({server_binary()})"
         with connect(url) as client:
@@ -141,14 +140,14 @@ def _redis() -> CheckResult:
 
 def _redis_settings() -> CheckResult:
     from contracts.home import find_home
-    from feature_store.online.connection import connect
+    from feature_store.online.connection import connect, named_url
     from feature_store.online.nodes import nodes_of
     from feature_store.publishing.memory_forecast import settings_advice
     from feature_store.server.embedded_redis import running
 
     name = "Redis settings"
     try:
-        url = os.environ.get("REDIS_URL") or running(find_home())
+        url = named_url() or running(find_home())
         if not url:
             return CheckResult(name, "ok", "the embedded server's own")
         with connect(url) as client:
@@ -158,6 +157,32 @@ def _redis_settings() -> CheckResult:
     except (SlateworkError, OSError):
         return CheckResult(name, "optional", "cannot be asked, see Redis")
     return CheckResult(name, "optional" if next_step else "ok", settings, next_step)
+
+
+def _published_values() -> CheckResult:
+    """Whether Redis holds what it says of the generation in production."""
+    from contracts.home import find_home
+    from contracts.settings.settings import load_settings
+    from feature_store.online.connection import connect, named_url
+    from feature_store.online.pointer import read_pointer
+    from feature_store.publishing.stock import lack_of
+    from feature_store.server.embedded_redis import running
+
+    name = "published values"
+    try:
+        url, app = named_url() or running(find_home()), load_settings().app
+        if not url:
+            return CheckResult(name, "optional", "cannot be counted while Redis does not run")
+        with connect(url) as client:
+            pointer = read_pointer(client, app)
+            if pointer is None:
+                return CheckResult(name, "optional", f"nothing of {app} is in production")
+            problem = lack_of(client, app, pointer.generation_id, pointer.release_id)
+    except (SlateworkError, OSError):
+        return CheckResult(name, "optional", "cannot be counted, see Redis")
+    if problem is not None:
+        return CheckResult(name, "missing", problem.problem, problem.next_step)
+    return CheckResult(name, "ok", f"generation {pointer.generation_id} is wholly there, as its receipt says")
 
 
 def _mlflow() -> CheckResult:
@@ -191,4 +216,16 @@ def _attempt(name: str, look: Callable[[], str]) -> CheckResult:
         return CheckResult(name, "missing", ours.problem, ours.next_step)
 
 
-CHECKS = (_python, _packages, _checkout, _home, _params, _source, _redis, _redis_settings, _mlflow, _spark)
+CHECKS = (
+    _python,
+    _packages,
+    _checkout,
+    _home,
+    _params,
+    _source,
+    _redis,
+    _redis_settings,
+    _published_values,
+    _mlflow,
+    _spark,
+)

@@ -99,10 +99,12 @@ class ReadRows(FeatureRows):
 
     missing: (n_entities, n_features) True where there was no value, or one past its TTL, and a default stands.
     written: (n_entities,) epoch seconds at which each row was true, 0 where it is not known.
+    n_lost: rows that were published, and are not in the store any more or are damaged there; they are not `known`.
     """
 
     missing: npt.NDArray[np.bool_]
     written: npt.NDArray[np.int64]
+    n_lost: int = 0
 
 
 class _EventArrays:
@@ -181,12 +183,14 @@ class Person:
     features: one row, as it was published or, after `feature_store.readers.live_features`, as of the request.
     history: what they did before that row was written. session: what was done in this session, by whomever.
     recent: what the person did of late in any session; some of it may be in the history already.
+    n_lost: of the row and the history, how many were published, and are not in the store any more or are damaged there.
     """
 
     features: ReadRows
     history: History
     session: RecentEvents
     recent: RecentEvents
+    n_lost: int = 0
 
 
 class FeatureReader(Protocol):

@@ -44,6 +44,7 @@ def refresh(
     now = f"generation {done.pointer.generation_id} of {done.pointer.release_id}, as of {done.as_of.isoformat()}"
     changed = done.pointer.generation_id != done.left_generation_id
     lines = [f"serving {now}, instead of {done.left_generation_id}" if changed else f"nothing fresher than {now}"]
+    lines += [f"values were written again: {lacked}" for lacked in done.mended]
     if done.n_new_items:
         lines.append(f"{done.n_new_items} new items are not served: they wait for the next training")
     if done.n_absent_items:

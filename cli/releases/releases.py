@@ -170,9 +170,10 @@ def _describe_registration(version: Version) -> str:
 
 
 def _print_report(report: SyncReport, as_json: bool, *, quiet: bool) -> None:
-    if quiet and not report.decisions and not report.rebuilt and not report.canary_ended:
+    if quiet and not any((report.decisions, report.rebuilt, report.canary_ended, report.mended)):
         return
     lines = [f"the pointer was set again to {report.rebuilt.release_id}"] if report.rebuilt else []
+    lines += [f"values were written again: {lacked}" for lacked in report.mended]
     lines += [f"the canary was ended: {report.canary_ended}"] if report.canary_ended else []
     lines += [_describe(decision) for decision in report.decisions]
     print_result(report.to_json(), as_json, "\n".join(lines) or "nothing was asked for")

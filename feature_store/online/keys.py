@@ -5,12 +5,14 @@
     slate:{<app>}:canary                       which ones a share of people gets instead (JSON)
     slate:{<app>}:events                       stream: what was shown and what people did (JSON)
     slate:{<app>}:events:written               how many were ever written into it, so that those cut off can be counted
+    slate:{<app>}:e:<event_id>                 that an event of this id was written; expires (see `stream_writes`)
     slate:{<app>}:requests                     stream: the latest questions asked, to be asked again (JSON)
     slate:{<app>}:values                       stream: feature values that answers stood on (JSON)
     slate:{<app>}:s2:<session_id>              list: what was done in a session, oldest first (see `recent_events`)
     slate:{<app>}:r:<user_id>                  list: what a person did of late, oldest first (see `recent_events`)
     slate:{<app>}:publishing                   who is publishing or collecting now; expires (see `write_lease`)
     slate:{<app>}:generations                  hash: every generation anything was written for (see `generations`)
+    slate:{<app>}:damaged                      hash: generations of which a damaged value was read (see `damage`)
     slate:{<app>}:v2:<generation_id>:u:<n>     hash: packed features of BUCKET_SIZE people, by user_id
     slate:{<app>}:v2:<generation_id>:h:<n>     hash: packed histories of BUCKET_SIZE people, by user_id
     slate:{<app>}:v2:<generation_id>:u         the first user_id of each bucket, in order (JSON); `:h` likewise
@@ -40,6 +42,11 @@ def bucket_count(n_people: int) -> int:
     return -(-n_people // BUCKET_SIZE)
 
 
+def bucket_length(n_people: int, bucket: int) -> int:
+    """How many of so many people are in this bucket: the last one holds the rest."""
+    return min(max(n_people - bucket * BUCKET_SIZE, 0), BUCKET_SIZE)
+
+
 def pointer_key(app: str) -> str:
     """Where the pointer of record is."""
     return f"slate:{{{app}}}:pointer"
@@ -63,6 +70,11 @@ def events_key(app: str) -> str:
 def events_written_key(app: str) -> str:
     """Where it is counted how many records the event log ever took."""
     return f"{events_key(app)}:written"
+
+
+def event_id_key(app: str, event_id: str) -> str:
+    """Where it says that an event, which its sender named so, was written."""
+    return f"slate:{{{app}}}:e:{event_id}"
 
 
 def requests_key(app: str) -> str:
@@ -96,6 +108,11 @@ def lease_key(app: str) -> str:
 def generations_key(app: str) -> str:
     """Where every generation that anything was written for is listed."""
     return f"slate:{{{app}}}:generations"
+
+
+def damaged_key(app: str) -> str:
+    """Where it says of which generations a damaged value was read."""
+    return f"slate:{{{app}}}:damaged"
 
 
 def users_key(app: str, generation_id: str, bucket: int | None = None) -> str:

@@ -1,18 +1,21 @@
 """How rows and histories are packed into bytes for the online store.
 
-Little-endian throughout. Every value starts with 16 bytes:
+Little-endian throughout. Every value starts with 24 bytes, the last 8 of which are its seal:
 
     0   2  magic: b"SR" a feature row, b"SH" a history
-    2   1  format version: of a row 2, of a history 3 (version 1 lay in a key of its own per person and item)
+    2   1  format version: of a row 3, of a history 5 (version 1 lay in a key of its own per person and item)
     3   1  zero
     4   4  u32: when the values were true (`as_of` of the generation), epoch seconds
     8   8  what the bytes after must be read with: of a row the layout's fingerprint, of a history the id map's
+    16  4  u32: the CRC-32 of the id that it is stored under: nobody is answered with the row of somebody else
+    20  4  u32: a checksum of all other bytes (`_row_checksums`; of a history, the CRC-32)
 
     row:      then one f32 per feature, in the schema's order; NaN where the value is missing
     history:  then per event, oldest first: u32 of which the lower 28 bits are the item_idx and the upper 4 the event's
               type (see `contracts.events.EVENT_CODES`), u32 event time (epoch seconds), f32 value (NaN where none)
 
-A history of version 2 is of a bundle that told no types: its upper 4 bits are zero.
+A history of version 4 is of a bundle that told no types: its upper 4 bits are zero. Rows of version 2 and histories of
+versions 2 and 3 (without types, and with them) have no seal; they are read until they are replaced.
 
 A layout is an entity and its feature names in order. Defaults and TTL belong to the release that reads, not to the row.
 """
@@ -20,9 +23,11 @@ A layout is an entity and its feature names in order. Defaults and TTL belong to
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+import zlib
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -32,25 +37,38 @@ from contracts.events import UNSPECIFIED_TYPE
 from contracts.features import FeatureSchema, History
 from contracts.fingerprint import fingerprint_json
 from contracts.ids import FloatArray
-from feature_store.online.keys import FORMAT_VERSION
 
 ROW_MAGIC = b"SR"
 HISTORY_MAGIC = b"SH"
 HEADER = struct.Struct("<2sBxI8s")
+SEAL = struct.Struct("<II")
 EVENT = np.dtype([("item", "<u4"), ("event_ts", "<u4"), ("value", "<f4")])
 ITEM_BITS = 28
 LARGEST_IDX, LARGEST_TYPE = 2**ITEM_BITS - 1, 2**4 - 1
-HISTORY_VERSIONS = (2, 3)  # without types, and with them
+UNSEALED_ROW, ROW_VERSION = 2, 3
+UNSEALED_HISTORIES, HISTORY_VERSIONS = (2, 3), (4, 5)  # each without types, and with them
 MAX_EPOCH = 2**32 - 1  # u32: until the year 2106
+
+
+KeyHashes = npt.NDArray[np.uint32]
 
 
 @dataclass(frozen=True)
 class UnpackedRows:
-    """Rows out of the store, NaN where missing. written: (n,) epoch seconds, 0 where the row is not `known`."""
+    """Rows out of the store, NaN where missing. written: (n,) epoch seconds, 0 where the row is not `known`.
+
+    damaged: (n,) where there are bytes whose seal is broken or is somebody else's; such a row is not known.
+    """
 
     values: FloatArray
     written: npt.NDArray[np.int64]
     known: npt.NDArray[np.bool_]
+    damaged: npt.NDArray[np.bool_]
+
+
+def key_hashes(ids: Iterable[str | bytes]) -> KeyHashes:
+    """(n,) what a value that is stored under each of these ids says of its id."""
+    return np.fromiter((zlib.crc32(one if isinstance(one, bytes) else one.encode()) for one in ids), np.uint32)
 
 
 def layout_fingerprint(schema: FeatureSchema) -> str:
@@ -76,38 +94,48 @@ def moment_of(seconds: int) -> datetime:
     return datetime.fromtimestamp(seconds, UTC)
 
 
-def pack_rows(values: FloatArray, layout: str, written: int) -> list[bytes]:
-    """One packed row per row of `values` (n, n_features), in order."""
-    rows = np.empty(len(values), dtype=_row_type(values.shape[1]))
-    rows[["head", "written", "layout"]] = _row_head(layout, written)
-    rows["values"] = values
+def pack_rows(values: FloatArray, layout: str, written: int, ids: Sequence[bytes]) -> list[bytes]:
+    """One packed row per row of `values` (n, n_features), in order. ids: (n,) what each will be stored under."""
+    rows = np.empty(len(values), dtype=_row_type(values.shape[1], ROW_VERSION))
+    rows[list(_HEAD)] = _row_head(layout, written, ROW_VERSION)
+    rows["values"], rows["key"] = values, key_hashes(ids)
+    rows["checksum"] = _row_checksums(rows)
     packed, width = rows.tobytes(), rows.itemsize
     return [packed[start : start + width] for start in range(0, len(packed), width)]
 
 
-def unpack_rows(packed: Sequence[bytes | None], schema: FeatureSchema) -> UnpackedRows:
-    """The rows in their order; a None stays unknown, its values NaN.
+def unpack_rows(packed: Sequence[bytes | None], keys: KeyHashes, schema: FeatureSchema) -> UnpackedRows:
+    """The rows in their order; a None stays unknown, its values NaN. keys: (n,) hashes of the ids asked for.
 
     Raises ReleaseMismatch when a row was written with another layout, ArtefactError when it is no row at all.
     """
-    known = np.array([row is not None for row in packed], dtype=bool)
     present = [row for row in packed if row is not None]
+    if len(present) == len(packed) > 0:
+        rows = _checked_rows(present, schema)
+        known = _sound_rows(rows, keys)
+        if known.all():
+            return UnpackedRows(rows["values"].astype(np.float32), rows["written"].astype(np.int64), known, ~known)
+    there = np.array([row is not None for row in packed], dtype=bool)
     values = np.full((len(packed), len(schema.features)), np.nan, dtype=np.float32)
     written = np.zeros(len(packed), dtype=np.int64)
+    known = there.copy()
     if present:
         rows = _checked_rows(present, schema)
-        values[known], written[known] = rows["values"], rows["written"]
-    return UnpackedRows(values, written, known)
+        known[there] = sound = _sound_rows(rows, keys[there])
+        values[known], written[known] = rows["values"][sound], rows["written"][sound]
+    return UnpackedRows(values, written, known, there & ~known)
 
 
-def pack_history(history: History, id_map: str, written: int) -> bytes:
+def pack_history(history: History, id_map: str, written: int, user_id: str) -> bytes:
     """One person's history."""
-    (packed,) = pack_histories(history, [len(history)], id_map, written)
+    (packed,) = pack_histories(history, [len(history)], id_map, written, [user_id.encode()])
     return packed
 
 
-def pack_histories(events: History, lengths: Sequence[int], id_map: str, written: int) -> list[bytes]:
-    """The histories of several people, whose events follow each other; lengths: how many are whose.
+def pack_histories(
+    events: History, lengths: Sequence[int], id_map: str, written: int, ids: Sequence[bytes]
+) -> list[bytes]:
+    """The histories of several people, whose events follow each other; lengths: how many are whose; ids: whose.
 
     Raises ArtefactError when an item or a type has a number larger than there are bits for it.
     """
@@ -119,27 +147,38 @@ def pack_histories(events: History, lengths: Sequence[int], id_map: str, written
     counts = np.asarray(lengths, np.int64)
     ends = np.cumsum(counts)
     n_typed = np.append(0, np.cumsum(events.event_types != UNSPECIFIED_TYPE))
-    # Of a bundle that told no types the bytes are what they always were.
     typed = n_typed[ends] > n_typed[ends - counts]
     headers = [HEADER.pack(HISTORY_MAGIC, version, written, bytes.fromhex(id_map)) for version in HISTORY_VERSIONS]
     return [
-        headers[is_typed] + packed[size * (end - length) : size * end]
-        for end, length, is_typed in zip(ends.tolist(), lengths, typed.tolist(), strict=True)
+        _sealed_history(headers[is_typed], packed[size * (end - length) : size * end], user_id)
+        for end, length, is_typed, user_id in zip(ends.tolist(), lengths, typed.tolist(), ids, strict=True)
     ]
 
 
-def unpack_history(packed: bytes, id_map: str) -> History:
-    """The history as it was packed; raises like `unpack_rows`, here with the id map's fingerprint."""
-    _check_header(packed, HISTORY_MAGIC, id_map, "The history", HISTORY_VERSIONS)
-    if (len(packed) - HEADER.size) % EVENT.itemsize:
+def unpack_history(packed: bytes, id_map: str, user_id: str) -> History | None:
+    """The history as it was packed, None where its seal is broken or is somebody else's.
+
+    Raises like `unpack_rows`, here with the id map's fingerprint.
+    """
+    _check_header(packed, HISTORY_MAGIC, id_map, "The history", (*UNSEALED_HISTORIES, *HISTORY_VERSIONS))
+    is_sealed = packed[2] in HISTORY_VERSIONS
+    start = HEADER.size + (SEAL.size if is_sealed else 0)
+    if len(packed) < start or (len(packed) - start) % EVENT.itemsize:
         raise _damaged(f"A history is {len(packed)} bytes, which is no whole number of events.")
-    events = np.frombuffer(packed, dtype=EVENT, offset=HEADER.size)
+    if is_sealed and packed != _sealed_history(packed[: HEADER.size], packed[start:], user_id.encode()):
+        return None
+    events = np.frombuffer(packed, dtype=EVENT, offset=start)
     return History(
         (events["item"] & LARGEST_IDX).astype(np.int32),
         events["event_ts"].astype(np.int64),
         (events["item"] >> ITEM_BITS).astype(np.uint8),
         events["value"].astype(np.float32),
     )
+
+
+def _sealed_history(header: bytes, events: bytes, user_id: bytes) -> bytes:
+    key = zlib.crc32(user_id)
+    return header + SEAL.pack(key, zlib.crc32(events, zlib.crc32(header + key.to_bytes(4, "little")))) + events
 
 
 def _check_fits(events: History) -> None:
@@ -153,27 +192,93 @@ def _check_fits(events: History) -> None:
 
 
 def _checked_rows(packed: list[bytes], schema: FeatureSchema) -> npt.NDArray[np.void]:
-    layout = layout_fingerprint(schema)
-    row_type = _row_type(len(schema.features))
-    if {len(row) for row in packed} == {row_type.itemsize}:
-        rows = np.frombuffer(b"".join(packed), dtype=row_type)
-        expected = _row_head(layout, written=0)
-        if (rows["head"] == expected["head"]).all() and (rows["layout"] == expected["layout"]).all():
-            return rows
+    """The rows, all as if they had a seal; that of a row without one is zero."""
+    layout, n_features = layout_fingerprint(schema), len(schema.features)
+    rows = _rows_of_version(packed, layout, n_features, ROW_VERSION)
+    if rows is not None:
+        return rows
     for row in packed:
-        _check_header(row, ROW_MAGIC, layout, f"The {schema.entity} row", (FORMAT_VERSION,))
-    lengths = sorted({len(row) for row in packed})
-    raise _damaged(f"A {schema.entity} row is {lengths} bytes long; expected {row_type.itemsize}.")
+        _check_header(row, ROW_MAGIC, layout, f"The {schema.entity} row", (UNSEALED_ROW, ROW_VERSION))
+    one_by_one = [_one_row(row, layout, n_features, schema) for row in packed]
+    return np.concatenate(one_by_one)
 
 
-def _row_head(layout: str, written: int) -> npt.NDArray[np.void]:
-    header = HEADER.pack(ROW_MAGIC, FORMAT_VERSION, written, bytes.fromhex(layout))
-    return np.frombuffer(header, dtype=np.dtype([("head", "<u4"), ("written", "<u4"), ("layout", "<u8")]))
+def _one_row(row: bytes, layout: str, n_features: int, schema: FeatureSchema) -> npt.NDArray[np.void]:
+    version = row[2]
+    rows = _rows_of_version([row], layout, n_features, version)
+    if rows is None:
+        expected = _row_type(n_features, version).itemsize
+        raise _damaged(f"A {schema.entity} row is {len(row)} bytes long; expected {expected}.")
+    if version == ROW_VERSION:
+        return rows
+    unsealed = np.zeros(1, _row_type(n_features, ROW_VERSION))
+    for name in (*_HEAD, "values"):
+        unsealed[name] = rows[name]
+    return unsealed
 
 
-def _row_type(n_features: int) -> np.dtype[np.void]:
-    """A header (see HEADER) and the values; magic, version and the zero byte as one number."""
-    return np.dtype([("head", "<u4"), ("written", "<u4"), ("layout", "<u8"), ("values", "<f4", (n_features,))])
+def _rows_of_version(packed: list[bytes], layout: str, n_features: int, version: int) -> npt.NDArray[np.void] | None:
+    """The rows, where all of them are of this layout, version and length."""
+    row_type = _row_type(n_features, version)
+    if {len(row) for row in packed} != {row_type.itemsize}:
+        return None
+    rows = np.frombuffer(b"".join(packed), dtype=row_type)
+    expected = _row_head(layout, 0, version)
+    is_ours = (rows["head"] == expected["head"]).all() and (rows["layout"] == expected["layout"]).all()
+    return rows if is_ours else None
+
+
+def _sound_rows(rows: npt.NDArray[np.void], keys: KeyHashes) -> npt.NDArray[np.bool_]:
+    """(n,) whether each row is whole and is stored under its own id; of rows without a seal nobody can tell."""
+    is_sealed = rows["head"] == _head_number(ROW_VERSION)
+    is_sound = (rows["key"] == keys) & (rows["checksum"] == _row_checksums(rows))
+    return np.asarray(~is_sealed | is_sound, np.bool_)
+
+
+def _row_checksums(rows: npt.NDArray[np.void]) -> npt.NDArray[np.uint32]:
+    """(n,) the upper half of the sum, modulo 2^64, of each row's 32-bit words times fixed 64-bit numbers.
+
+    A byte that changed, and words that changed places, go unnoticed once in 2^32. It takes some tens of nanoseconds a
+    row, where a loop over the rows would take longer than Redis does.
+    Source: Lemire and Kaser, Strongly universal string hashing is fast, 2014 (multilinear hashing).
+    """
+    words = np.ascontiguousarray(rows).view(np.uint32).reshape(len(rows), -1)
+    return np.asarray((words @ _word_factors(words.shape[1])) >> np.uint64(32), np.uint32)
+
+
+@lru_cache(maxsize=16)
+def _word_factors(n_words: int) -> npt.NDArray[np.uint64]:
+    """(n_words,) odd numbers by SplitMix64 from 0; zero for the word that is the checksum."""
+    factors = [_split_mix(word + 1) | 1 for word in range(n_words)]
+    factors[(HEADER.size + SEAL.size) // 4 - 1] = 0
+    return np.array(factors, np.uint64)
+
+
+def _split_mix(step: int) -> int:
+    """The number of SplitMix64 after so many steps from 0 (Steele, Lea and Flood, 2014)."""
+    mask = 2**64 - 1
+    z = step * 0x9E3779B97F4A7C15 & mask
+    z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9 & mask
+    z = (z ^ z >> 27) * 0x94D049BB133111EB & mask
+    return z ^ z >> 31
+
+
+_HEAD = {"head": "<u4", "written": "<u4", "layout": "<u8"}  # a header (see HEADER); magic, version and zero as a number
+_SEAL = {"key": "<u4", "checksum": "<u4"}
+
+
+def _row_head(layout: str, written: int, version: int) -> npt.NDArray[np.void]:
+    header = HEADER.pack(ROW_MAGIC, version, written, bytes.fromhex(layout))
+    return np.frombuffer(header, dtype=np.dtype(list(_HEAD.items())))
+
+
+def _head_number(version: int) -> int:
+    return int.from_bytes(ROW_MAGIC + bytes([version, 0]), "little")
+
+
+def _row_type(n_features: int, version: int) -> np.dtype[np.void]:
+    seal = _SEAL if version == ROW_VERSION else {}
+    return np.dtype([*_HEAD.items(), *seal.items(), ("values", "<f4", (n_features,))])
 
 
 def _check_header(packed: bytes, magic: bytes, expected: str, what: str, versions: tuple[int, ...]) -> None:

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 import numpy as np
 import redis
 
-from contracts.events import EVENT_CODES, EventType
+from contracts.events import EVENT_CODES, EVENT_TYPE_OF, EventType
 from contracts.features import RecentEvents
 from contracts.id_map import IdMap
 from contracts.ids import ItemId, SessionId, UserId
@@ -88,9 +88,10 @@ def pack_event(event: RecentEvent) -> bytes:
 def unpack_events(packed: Iterable[bytes], item_ids: IdMap) -> RecentEvents:
     """The events in their order, each once however often it was sent.
 
-    What is packed in another way is left out: a list lives hours, and a server of another version may write beside us.
+    What is packed in another way is left out, and so is an event of a type that has no code here: a list lives hours,
+    and a server of another version may write beside us.
     """
-    ours = [event for event in dict.fromkeys(packed) if event.startswith(_BEGINNING) and len(event) > _HEAD.size]
+    ours = [event for event in dict.fromkeys(packed) if _is_ours(event)]
     if not ours:
         return RecentEvents.empty()
     heads = np.frombuffer(b"".join(event[: _HEAD.size] for event in ours), _HEAD_TYPE)
@@ -100,3 +101,7 @@ def unpack_events(packed: Iterable[bytes], item_ids: IdMap) -> RecentEvents:
         heads["event_type"].astype(np.uint8),
         heads["value"].astype(np.float32),
     )
+
+
+def _is_ours(event: bytes) -> bool:
+    return event.startswith(_BEGINNING) and len(event) > _HEAD.size and event[len(_BEGINNING)] in EVENT_TYPE_OF

@@ -86,14 +86,16 @@ def _packed_rows(source: ValueSource, schema: FeatureSchema, digest: ArrayDigest
     for batch in source.batches(schema.entity.value, ROWS_AT_ONCE):
         matrix = matrix_of(batch)
         digest.update(matrix)
-        yield _ids(batch, f"{schema.entity}_id"), pack_rows(matrix, layout, written)
+        ids = _ids(batch, f"{schema.entity}_id")
+        yield ids, pack_rows(matrix, layout, written, ids)
 
 
 def _packed_histories(source: ValueSource, item_ids: IdMap) -> Iterator[Packed]:
     id_map, written = item_ids.fingerprint, epoch_seconds(source.as_of)
     for batch in source.batches("history", HISTORIES_AT_ONCE):
         events, lengths = events_of(batch, item_ids)
-        yield _ids(batch, "user_id"), pack_histories(events, lengths.tolist(), id_map, written)
+        ids = _ids(batch, "user_id")
+        yield ids, pack_histories(events, lengths.tolist(), id_map, written, ids)
 
 
 def _ids(batch: pl.DataFrame, column: str) -> list[bytes]:

@@ -21,6 +21,7 @@ import redis
 from feature_store.online.connection import mapped_errors
 from feature_store.online.keys import (
     canary_key,
+    damaged_key,
     first_format_receipt_key,
     generations_key,
     histories_key,
@@ -53,8 +54,13 @@ end
 redis.call('DEL', KEYS[2], KEYS[3])
 return -1
 """
-# KEYS: lease, list of generations. ARGV: the lease's value, generation id.
-_UNLIST = "if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end redis.call('HDEL', KEYS[2], ARGV[2]) return 1"
+# KEYS: lease, list of generations, damaged ones. ARGV: the lease's value, generation id.
+_UNLIST = """
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+redis.call('HDEL', KEYS[2], ARGV[2])
+redis.call('HDEL', KEYS[3], ARGV[2])
+return 1
+"""
 
 
 @dataclass(frozen=True)
@@ -169,9 +175,9 @@ class _Remover:
 
     def _unlist(self, generation_id: str) -> None:
         """Take a generation off the list."""
-        keys = [self._lease.key, generations_key(self._app)]
+        keys = [self._lease.key, generations_key(self._app), damaged_key(self._app)]
         with mapped_errors():
-            if not self._client.eval(_UNLIST, 2, *keys, self._lease.value, generation_id):
+            if not self._client.eval(_UNLIST, 3, *keys, self._lease.value, generation_id):
                 raise self._lease.lost()
 
 

@@ -17,11 +17,12 @@ import redis
 
 from contracts.errors import StoreError
 from feature_store.online.connection import mapped_errors
-from feature_store.online.keys import FORMAT_VERSION, generations_key, receipt_key
-from feature_store.publishing.receipt import Receipt
+from feature_store.online.keys import FORMAT_VERSION, damaged_key, generations_key, receipt_key
+from feature_store.online.receipt import Receipt
 from feature_store.publishing.write_lease import WriteLease
 
-# KEYS: lease, generations[, receipt]. ARGV: the lease's value, generation id, entry as JSON[, receipt as JSON].
+# KEYS: lease, generations[, receipt, damaged].
+# ARGV: the lease's value, generation id, entry as JSON[, receipt as JSON].
 _ENTER_GENERATION = """
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 local now = redis.call('TIME')
@@ -34,6 +35,7 @@ if ARGV[4] then
     entry['published_ms'] = entry['started_ms']
     if known and type(before) == 'table' then entry['started_ms'] = before['started_ms'] or entry['started_ms'] end
     redis.call('SET', KEYS[3], ARGV[4])
+    redis.call('HDEL', KEYS[4], ARGV[2])
 elseif known and type(before) == 'table' then
     entry['published_ms'] = before['published_ms'] or cjson.null
 end
@@ -73,7 +75,7 @@ def enter_generation(
 def publish_receipt(client: redis.Redis, app: str, lease: WriteLease, receipt: Receipt) -> None:
     """Say that a generation is wholly there; raises PublishIncomplete, and says nothing, when the lease was lost."""
     counts = {"n_users": receipt.n_users, "n_items": receipt.n_items, "n_histories": receipt.n_histories}
-    keys = [lease.key, generations_key(app), receipt_key(app, receipt.generation_id)]
+    keys = [lease.key, generations_key(app), receipt_key(app, receipt.generation_id), damaged_key(app)]
     _enter(client, lease, keys, [receipt.generation_id, _entry(receipt.release_id, counts), receipt.in_store()])
 
 

@@ -15,7 +15,7 @@ from contracts.features import Entity
 from feature_store.online.connection import mapped_errors
 from feature_store.online.keys import BUCKET_SIZE, bucket_count, items_key, receipt_key
 from feature_store.online.nodes import node_of
-from feature_store.online.packing import EVENT, HEADER
+from feature_store.online.packing import EVENT, HEADER, SEAL
 from feature_store.publishing.stored_keys import bucket_keys, count_existing
 from feature_store.server.server_program import COMPACT_BUCKET_ENTRIES, COMPACT_VALUE_BYTES
 from feature_store.values.generation_digest import HISTORIES_AT_ONCE, ROWS_AT_ONCE
@@ -26,6 +26,7 @@ from feature_store.values.value_source import ValueSource
 COMPACT_FIELD_BYTES = 32
 TABLE_FIELD_BYTES = 80
 KEY_BYTES = 200
+OVERHEAD_BYTES = HEADER.size + SEAL.size  # of a packed value
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,7 @@ def settings_advice(client: redis.Redis) -> tuple[str, str]:
 
 def generation_size(source: ValueSource) -> GenerationSize:
     """How large the values of a source are, from their ids, counts and lengths."""
-    widths = {entity: HEADER.size + 4 * len(source.feature_names(entity)) for entity in Entity}
+    widths = {entity: OVERHEAD_BYTES + 4 * len(source.feature_names(entity)) for entity in Entity}
     n_users, n_items, n_histories = (source.counts[name] for name in ("n_users", "n_items", "n_histories"))
     n_events = _total_size(source, "event_ts")
     return GenerationSize(
@@ -114,7 +115,7 @@ def generation_size(source: ValueSource) -> GenerationSize:
         n_histories,
         user_bytes=_id_bytes(source, Entity.USER) + n_users * widths[Entity.USER],
         item_bytes=_id_bytes(source, Entity.ITEM) + n_items * widths[Entity.ITEM],
-        history_bytes=_total_size(source, "user_id") + n_histories * HEADER.size + n_events * EVENT.itemsize,
+        history_bytes=_total_size(source, "user_id") + n_histories * OVERHEAD_BYTES + n_events * EVENT.itemsize,
     )
 
 

@@ -30,10 +30,10 @@ from contracts.id_map import IdMap
 from feature_store.online.connection import mapped_errors
 from feature_store.online.keys import BUCKET_SIZE, histories_key, items_key, users_key
 from feature_store.online.pipelining import Command, raise_refused, send_pipelined
+from feature_store.online.receipt import Receipt, read_receipt
 from feature_store.publishing.buckets import Bucket, history_buckets, item_ids_of, item_parts, user_buckets
 from feature_store.publishing.generations import enter_generation, publish_receipt
 from feature_store.publishing.memory_forecast import check_memory, generation_size
-from feature_store.publishing.receipt import Receipt, read_receipt
 from feature_store.publishing.stored_keys import bucket_keys, count_existing
 from feature_store.publishing.write_lease import LEASE_MS, hold_write_lease
 from feature_store.values.generation_digest import GenerationDigest, generation_id_of

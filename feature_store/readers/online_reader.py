@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import cast
 
+import numpy as np
 import redis
 
 from contracts.errors import StoreError
@@ -16,8 +18,11 @@ from contracts.features import History, Person, ReadRows
 from contracts.id_map import IdMap
 from contracts.ids import ItemId, SessionId, UserId
 from feature_store.online.connection import mapped_errors
+from feature_store.online.damage import note_damage
 from feature_store.online.keys import (
     FORMAT_VERSION,
+    bucket_count,
+    bucket_length,
     first_format_receipt_key,
     histories_key,
     items_key,
@@ -26,24 +31,52 @@ from feature_store.online.keys import (
     session_key,
     users_key,
 )
-from feature_store.online.packing import unpack_history, unpack_rows
+from feature_store.online.packing import UnpackedRows, key_hashes, unpack_history, unpack_rows
+from feature_store.online.receipt import parse_receipt
 from feature_store.online.recent_events import unpack_events
 from feature_store.readers.ttl_and_defaults import default_rows, unknown_person, usable_rows
 from feature_store.values.values import FeatureSchemas
 
 
 @dataclass(frozen=True)
-class _Firsts:
-    """The first id of each bucket, in order."""
+class _People:
+    """Where people of one kind of value (rows, or histories) are. firsts: the first id of each bucket, in order.
 
-    users: list[str]
-    histories: list[str]
+    n_people: how many the receipt says there are, None without one.
+    """
+
+    key: Callable[[str, str, int], str]
+    firsts: list[str]
+    n_people: int | None
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the list of buckets is what the receipt says."""
+        return self.n_people is not None and len(self.firsts) == bucket_count(self.n_people)
+
+    def bucket_of(self, user_id: UserId) -> int:
+        return max(bisect_right(self.firsts, user_id) - 1, 0)
+
+    def is_full(self, user_id: UserId, length: int) -> bool:
+        """Whether the bucket of this person, of this length, holds everybody who was published."""
+        return self.is_whole and length >= bucket_length(self.n_people or 0, self.bucket_of(user_id))
+
+
+class _KeyHashes(dict[str, int]):
+    """What values say of their ids (see `packing.key_hashes`), of each id computed once."""
+
+    def __missing__(self, entity_id: str) -> int:
+        (key,) = key_hashes([entity_id]).tolist()
+        self[entity_id] = key
+        return int(key)
 
 
 class RedisFeatureReader:
     """Reads one generation of one application from Redis; one round trip per call.
 
-    The first call that asks for a person also reads where each bucket of people begins.
+    The first call that asks for a person also reads where each bucket of people begins. What was published and is not
+    there, or is damaged, is counted in `n_lost`: a bucket must be as full as the receipt says, and every item of the
+    release must have its row.
 
     client: answers bytes (see `connection.connect`); its timeouts are the deadline of a call.
     item_ids: the map of the release that reads.
@@ -58,7 +91,8 @@ class RedisFeatureReader:
         self._schemas = schemas
         self._item_ids = item_ids
         self._id_map_fingerprint = item_ids.fingerprint
-        self._firsts: _Firsts | None = None
+        self._item_keys = _KeyHashes()
+        self._people: tuple[_People, _People] | None = None
 
     @property
     def generation_id(self) -> str:
@@ -68,10 +102,12 @@ class RedisFeatureReader:
         """One person's features, history, session and recent events; defaults and empty where nothing is known."""
         person = unknown_person(self._schemas.user)
         with mapped_errors(), self._client.pipeline(transaction=False) as pipeline:
+            people = () if user_id is None else self._known_people()
+            for kind in people:
+                bucket = kind.key(self._app, self._generation_id, kind.bucket_of(cast("UserId", user_id)))
+                pipeline.hget(bucket, str(user_id))
+                pipeline.hlen(bucket)
             if user_id is not None:
-                firsts = self._known_firsts()
-                pipeline.hget(self._key_of(users_key, firsts.users, user_id), user_id)
-                pipeline.hget(self._key_of(histories_key, firsts.histories, user_id), user_id)
                 pipeline.lrange(recent_key(self._app, user_id), 0, -1)
             if session_id is not None:
                 pipeline.lrange(session_key(self._app, session_id), 0, -1)
@@ -79,13 +115,13 @@ class RedisFeatureReader:
         if session_id is not None:
             person = replace(person, session=unpack_events(answers.pop(), self._item_ids))
         if user_id is not None:
-            row, history, recent = answers
-            person = replace(
-                person,
-                features=self._user_rows(row, now),
-                history=self._history(history),
-                recent=unpack_events(recent, self._item_ids),
+            recent = unpack_events(answers.pop(), self._item_ids)
+            row, _, history, _ = answers
+            n_lost = sum(
+                packed is None and not kind.is_full(user_id, length)
+                for kind, packed, length in zip(people, answers[::2], answers[1::2], strict=True)
             )
+            person = self._with_published(replace(person, recent=recent, n_lost=n_lost), user_id, row, history, now)
         return person
 
     def read_items(self, item_ids: Sequence[ItemId], now: datetime) -> ReadRows:
@@ -94,42 +130,70 @@ class RedisFeatureReader:
             return default_rows(self._schemas.item, 0)
         with mapped_errors():
             answers = self._client.hmget(items_key(self._app, self._generation_id), list(item_ids))
-        rows = unpack_rows(cast("list[bytes | None]", answers), self._schemas.item)
-        return usable_rows(self._schemas.item, rows.values, rows.written, rows.known, now)
+        keys = np.fromiter(map(self._item_keys.__getitem__, item_ids), np.uint32)
+        rows = unpack_rows(cast("list[bytes | None]", answers), keys, self._schemas.item)
+        usable = usable_rows(self._schemas.item, rows.values, rows.written, rows.known, now)
+        if rows.known.all():
+            return usable
+        self._note_damaged(rows, item_ids)
+        lost = [item_id for item_id, known in zip(item_ids, rows.known, strict=True) if not known]
+        return replace(usable, n_lost=sum(item_id in self._item_ids for item_id in lost))
 
-    def _known_firsts(self) -> _Firsts:
-        """Where each bucket begins; kept once the generation is wholly there."""
-        if self._firsts is None:
-            firsts, is_whole = self._read_firsts()
+    def _with_published(
+        self, person: Person, user_id: UserId, row: bytes | None, history: bytes | None, now: datetime
+    ) -> Person:
+        """The person with what was published of them, as far as it is there and sound."""
+        rows = unpack_rows([row], key_hashes([user_id]), self._schemas.user)
+        self._note_damaged(rows, [user_id])
+        events = History.empty() if history is None else unpack_history(history, self._id_map_fingerprint, user_id)
+        if events is None:
+            self._note_damage(f"The history of user {user_id!r} is damaged, or somebody else's.")
+        return replace(
+            person,
+            features=usable_rows(self._schemas.user, rows.values, rows.written, rows.known, now),
+            history=History.empty() if events is None else events,
+            n_lost=person.n_lost + int(rows.damaged[0]) + (events is None),
+        )
+
+    def _note_damaged(self, rows: UnpackedRows, ids: Sequence[str]) -> None:
+        if rows.damaged.any():
+            of_whom = ids[int(rows.damaged.argmax())]
+            self._note_damage(f"{int(rows.damaged.sum())} rows are damaged, or somebody else's: first, of {of_whom!r}.")
+
+    def _note_damage(self, words: str) -> None:
+        """Tell whoever repairs; an answer does not depend on it."""
+        with suppress(StoreError):
+            note_damage(self._client, self._app, self._generation_id, words)
+
+    def _known_people(self) -> tuple[_People, _People]:
+        """Where rows and histories are; kept once it is what the receipt says."""
+        if self._people is None:
+            rows, histories, is_whole = self._read_people()
             if not is_whole:
-                return firsts
-            self._firsts = firsts
-        return self._firsts
+                return rows, histories
+            self._people = rows, histories
+        return self._people
 
-    def _read_firsts(self) -> tuple[_Firsts, bool]:
+    def _read_people(self) -> tuple[_People, _People, bool]:
         app, generation_id = self._app, self._generation_id
         with self._client.pipeline(transaction=False) as pipeline:
             pipeline.get(users_key(app, generation_id))
             pipeline.get(histories_key(app, generation_id))
-            pipeline.exists(receipt_key(app, generation_id))
+            pipeline.get(receipt_key(app, generation_id))
             pipeline.exists(first_format_receipt_key(app, generation_id))
-            users, histories, is_whole, is_of_first_format = pipeline.execute()
-        if is_of_first_format and not is_whole:
+            users, histories, content, is_of_first_format = pipeline.execute()
+        if is_of_first_format and content is None:
             raise StoreError(
                 f"Generation {generation_id} was published in format 1; this Slatework reads {FORMAT_VERSION}.",
                 "Publish it again with `dvc repro publish`.",
             )
-        return _Firsts(_parsed_firsts(users), _parsed_firsts(histories)), bool(is_whole)
-
-    def _key_of(self, key: Callable[[str, str, int], str], firsts: list[str], user_id: UserId) -> str:
-        return key(self._app, self._generation_id, max(bisect_right(firsts, user_id) - 1, 0))
-
-    def _user_rows(self, packed: bytes | None, now: datetime) -> ReadRows:
-        rows = unpack_rows([packed], self._schemas.user)
-        return usable_rows(self._schemas.user, rows.values, rows.written, rows.known, now)
-
-    def _history(self, packed: bytes | None) -> History:
-        return History.empty() if packed is None else unpack_history(packed, self._id_map_fingerprint)
+        receipt = None if content is None else parse_receipt(content, receipt_key(app, generation_id), generation_id)
+        n_users, n_histories = (None, None) if receipt is None else (receipt.n_users, receipt.n_histories)
+        people = (
+            _People(users_key, _parsed_firsts(users), n_users),
+            _People(histories_key, _parsed_firsts(histories), n_histories),
+        )
+        return *people, receipt is not None and all(kind.is_whole for kind in people)
 
 
 def _parsed_firsts(content: bytes | None) -> list[str]:

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from contracts.clock import Clock
-from contracts.errors import StoreError
+from contracts.errors import PublishIncomplete, StoreError
 from contracts.features import FeatureReader, FeatureRows, Person
 from contracts.fingerprint import fingerprint_json
 from contracts.ids import FloatArray, ItemIdxArray
@@ -134,20 +134,24 @@ def _read_person(
     release: Release, reader: FeatureReader, request: RecommendRequest, now: datetime, trace: Trace
 ) -> Person:
     try:
-        return read_person(release, reader, request, now)
+        person = read_person(release, reader, request, now)
     except StoreError as error:
         _note_missing(trace, FEATURES, error)
         return _defaults(release, reader).read_person(request.user_id, request.session_id, now)
+    _note_lost(trace, reader, person.n_lost)
+    return person
 
 
 def _read_items(prepared: _PreparedRequest, candidates: CandidateSet) -> FeatureRows:
     release, reader = prepared.release, prepared.reader
     item_ids = release.catalogue.ids.external(candidates.item_idx)
     try:
-        return reader.read_items(item_ids, prepared.now)
+        rows = reader.read_items(item_ids, prepared.now)
     except StoreError as error:
         _note_missing(prepared.trace, FEATURES, error)
         return _defaults(release, reader).read_items(item_ids, prepared.now)
+    _note_lost(prepared.trace, reader, rows.n_lost)
+    return rows
 
 
 def _defaults(release: Release, reader: FeatureReader) -> DefaultFeatureReader:
@@ -264,6 +268,13 @@ def _policy_id(prepared: _PreparedRequest) -> str:
     scorer = Scorer.RANKER if ranked else Scorer.FUSION
     share = prepared.release.request.exploration_share
     return f"{scorer}+explore-{share:g}" if share else str(scorer)
+
+
+def _note_lost(trace: Trace, reader: FeatureReader, n_lost: int) -> None:
+    """Note that of what was published some is not there, and defaults stand in."""
+    if n_lost:
+        problem = f"{n_lost} values of generation {reader.generation_id} were published, and are lost or damaged."
+        _note_missing(trace, FEATURES, PublishIncomplete(problem, "`slate sync` writes them again."))
 
 
 def _note_missing(trace: Trace, what: str, error: Exception) -> None:

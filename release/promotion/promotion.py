@@ -1,7 +1,8 @@
 """Promotion: a change of stage or alias in the registry is a request; gates decide; production follows, or the
 registry is put back to what is true.
 
-    settle what a killed process left -> rebuild a lost pointer, Staging and canary -> guard the canary
+    settle what a killed process left -> rebuild a lost pointer, Staging and canary -> write lost values again
+    -> guard the canary
     -> finish pending writes to the registry -> read requests -> decide and switch -> write back
 
 A request is a change against the registry as we last saw or wrote it, never a difference from what is served:
@@ -29,6 +30,7 @@ from release.promotion.collecting import tidy
 from release.promotion.decider import Decider
 from release.promotion.decision import Decision
 from release.promotion.execution import carry_out, empty_staging, note_refusal
+from release.promotion.mending import mend_served
 from release.promotion.promotion_lock import promotion_lock
 from release.promotion.registry_snapshot import RegistrySnapshot
 from release.promotion.requesters import BY_GUARD, BY_SLATE, BY_TRAINING, reason_not_allowed, take_tokens
@@ -46,11 +48,12 @@ AFTER_TRAINING = {"staging": Stage.STAGING, "production": Stage.PRODUCTION}
 @dataclass(frozen=True)
 class SyncReport:
     """What one sync did. rebuilt: the pointer, where it had to be set anew from the journal; canary_ended: why the
-    guard ended the canary, empty where it did not."""
+    guard ended the canary, empty where it did not; mended: what served generations lacked in the online store."""
 
     decisions: tuple[Decision, ...]
     rebuilt: Pointer | None
     canary_ended: str = ""
+    mended: tuple[str, ...] = ()
 
     @property
     def refused(self) -> tuple[Decision, ...]:
@@ -61,6 +64,7 @@ class SyncReport:
             "decisions": [decision.to_json() for decision in self.decisions],
             "rebuilt": self.rebuilt and self.rebuilt.__dict__,
             "canary_ended": self.canary_ended,
+            "mended": list(self.mended),
         }
 
 
@@ -166,13 +170,14 @@ class Promoter:
         switch.close_open_intents()
         rebuilt = switch.rebuild()
         restore_staging_and_canary(switch, self.clock.now())
+        mended = mend_served(switch)
         canary_ended = self._guard_canary(switch)  # before the registry is needed: it may be away
         self.journal.keep_checkpoint()  # as above
         finish_writes(self.journal, self.registry)
         pointer, snapshot = switch.pointer(), self._snapshot()
         requests = snapshot.requests(self.journal.view().production)
         decisions = self._decide_all(switch, pointer, snapshot, requests)
-        return SyncReport(tuple(decisions), rebuilt, canary_ended)
+        return SyncReport(tuple(decisions), rebuilt, canary_ended, mended)
 
     def _guard_canary(self, switch: Switch) -> str:
         moment = self.clock.now()

@@ -28,6 +28,7 @@ from release.bundle.manifest import REBUILD, Manifest, load_manifest
 from release.journal.entries import Action, Entry, Note, Phase
 from release.journal.journal import Journal
 from release.promotion.collecting import generations_to_keep, tidy
+from release.promotion.mending import mend_served
 from release.promotion.promotion_lock import promotion_lock
 from release.promotion.switch import Switch, open_switch
 
@@ -45,7 +46,8 @@ class RefreshInputs:
 class RefreshResult:
     """What is served now; the generation that was left is the same where there was nothing fresher.
 
-    n_new_items: of the data, which the release does not know; n_absent_items: of the release, which the data lacks.
+    n_new_items: of the data, which the release does not know; n_absent_items: of the release, which the data lacks;
+    mended: what served generations lacked in the online store, and have again.
     """
 
     pointer: Pointer
@@ -54,6 +56,7 @@ class RefreshResult:
     n_users: int
     n_new_items: int
     n_absent_items: int
+    mended: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -65,6 +68,7 @@ class RefreshResult:
             "n_users": self.n_users,
             "n_new_items": self.n_new_items,
             "n_absent_items": self.n_absent_items,
+            "mended": list(self.mended),
         }
 
 
@@ -95,6 +99,7 @@ def refresh(
             tidy(switch.client, settings.app, journal, settings.publish)
             switch.generations.forget_all_but(generations_to_keep(journal.view(), settings.publish.keep_generations))
             journal.keep_checkpoint()
+        mended = mend_served(switch)
     return RefreshResult(
         pointer,
         str(entry.generation_id),
@@ -102,6 +107,7 @@ def refresh(
         restricted.values.users.height,
         len(restricted.new_items),
         len(restricted.absent_items),
+        mended,
     )
 
 

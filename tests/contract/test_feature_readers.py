@@ -17,7 +17,8 @@ from contracts.features import Entity, FeatureReader, FeatureRows, FeatureSchema
 from contracts.id_map import UNKNOWN, IdMap
 from contracts.ids import ItemId, SessionId, UserId
 from feature_store.online.connection import connect
-from feature_store.online.keys import first_format_receipt_key, items_key, users_key
+from feature_store.online.damage import read_damage
+from feature_store.online.keys import first_format_receipt_key, histories_key, items_key, users_key
 from feature_store.online.recent_events import RecentEvent, Retention, append_events
 from feature_store.publishing.publishing import publish
 from feature_store.readers.default_reader import DefaultFeatureReader
@@ -241,7 +242,10 @@ def test_a_history_of_another_catalogue_is_refused(client):
 
 def test_a_generation_nobody_published_reads_as_unknown(client):
     reader = RedisFeatureReader(client, APP, "f" * 16, SCHEMAS, ids_of(generation()))
-    assert not reader.read_items(generation().ids(Entity.ITEM), AS_OF).known.any()
+    rows = reader.read_items(generation().ids(Entity.ITEM), AS_OF)
+    assert not rows.known.any()
+    assert rows.n_lost == len(rows.known)
+    assert lost(reader, "u3") == 2
 
 
 def test_a_generation_published_after_the_first_read_is_found(client):
@@ -261,6 +265,86 @@ def test_a_generation_of_the_first_format_is_refused_with_both_formats(client):
         reader.read_person(UserId("u3"), None, AS_OF)
     publish(client, APP, values, SCHEMAS, ids_of(values), "release", batch_size=100)
     assert reader.read_person(UserId("u3"), None, AS_OF).features.known.all()
+
+
+def lost(reader: FeatureReader, user_id: str) -> int:
+    return reader.read_person(UserId(user_id), None, AS_OF).n_lost
+
+
+def test_an_unknown_person_is_a_newcomer_while_everybody_published_is_there(client, online: ReaderOf):
+    values = generation()
+    reader = online(values, SCHEMAS, ids_of(values))
+    assert lost(reader, "nobody") == 0
+    assert lost(reader, values.users["user_id"][0]) == 0
+    assert reader.read_items(["never heard of"], AS_OF).n_lost == 0
+
+
+def test_who_is_not_there_may_be_lost_where_the_bucket_is_not_full(client, online: ReaderOf):
+    values = generation()
+    reader = online(values, SCHEMAS, ids_of(values))
+    gone, stays = values.histories["user_id"][0], values.histories["user_id"][1]
+    client.hdel(users_key(APP, values.generation_id, 0), gone)
+    assert (lost(reader, gone), lost(reader, stays)) == (1, 0)
+    client.hdel(histories_key(APP, values.generation_id, 0), gone)
+    person = reader.read_person(gone, None, AS_OF)
+    assert (person.n_lost, person.features.known.tolist(), len(person.history)) == (2, [False], 0)
+
+
+def test_an_item_of_the_release_without_its_row_is_lost(client, online: ReaderOf):
+    values = generation()
+    reader = online(values, SCHEMAS, ids_of(values))
+    first, second = values.ids(Entity.ITEM)[:2]
+    client.hdel(items_key(APP, values.generation_id), first)
+    rows = reader.read_items([second, first, "never heard of"], AS_OF)
+    assert (rows.known.tolist(), rows.n_lost) == ([True, False, False], 1)
+
+
+def test_a_value_of_somebody_else_or_of_nan_is_lost_and_noted_for_whoever_repairs(client, online: ReaderOf):
+    values = generation()
+    reader = online(values, SCHEMAS, ids_of(values))
+    rows, histories = users_key(APP, values.generation_id, 0), histories_key(APP, values.generation_id, 0)
+    one, other = values.histories["user_id"].to_list()[:2]
+    row = client.hget(rows, one)
+    client.hset(rows, one, row[:24] + b"\x00\x00\xc0\x7f" * 2)
+    client.hset(histories, one, client.hget(histories, other))
+    person = reader.read_person(one, None, AS_OF)
+    assert (person.n_lost, person.features.known.tolist(), len(person.history)) == (2, [False], 0)
+    assert one in read_damage(client, APP, values.generation_id)
+    publish(client, APP, values, SCHEMAS, ids_of(values), "release", batch_size=7)
+    assert (lost(reader, one), client.hget(rows, one)) == (0, row)
+    assert read_damage(client, APP, values.generation_id) == ""
+
+
+@pytest.mark.parametrize("instead", [None, b"[]", b'["u1"]'], ids=["gone", "empty", "short"])
+def test_a_list_of_buckets_that_is_not_what_the_receipt_says_is_not_kept(client, instead):
+    values = generation(n_users=200)
+    publish(client, APP, values, SCHEMAS, ids_of(values), "release", batch_size=100)
+    reader = RedisFeatureReader(client, APP, values.generation_id, SCHEMAS, ids_of(values))
+    for key in (users_key(APP, values.generation_id), histories_key(APP, values.generation_id)):
+        client.delete(key)
+        if instead is not None:
+            client.set(key, instead)
+    last = values.users["user_id"][-1]
+    assert lost(reader, last) >= 1
+    publish(client, APP, values, SCHEMAS, ids_of(values), "release", batch_size=100)
+    person = reader.read_person(last, None, AS_OF)
+    assert (person.n_lost, person.features.known.tolist()) == (0, [True])
+
+
+def test_values_without_a_seal_are_read_as_before(client, online: ReaderOf):
+    values = generation()
+    reader = online(values, SCHEMAS, ids_of(values))
+    user_id = values.histories["user_id"][0]
+    before = reader.read_person(user_id, None, AS_OF)
+    of_before = {users_key: 2, histories_key: 3}
+    for key_of, version in of_before.items():
+        key = key_of(APP, values.generation_id, 0)
+        packed = client.hgetall(key)
+        client.hset(key, mapping={one: it[:2] + bytes([version]) + it[3:16] + it[24:] for one, it in packed.items()})
+    after = reader.read_person(user_id, None, AS_OF)
+    np.testing.assert_array_equal(after.features.values, before.features.values)
+    np.testing.assert_array_equal(after.history.item_idx, before.history.item_idx)
+    assert after.n_lost == 0
 
 
 @pytest.mark.parametrize("content", [b"", b"{}", b"[1]", b"\xff"])

@@ -14,7 +14,7 @@ from contracts.ids import ItemId, UserId
 from contracts.settings.settings import Settings
 from feature_store.online.connection import Client
 from feature_store.online.pointer import read_pointer
-from feature_store.publishing.receipt import read_receipt
+from feature_store.online.receipt import read_receipt
 from feature_store.readers.offline_reader import OfflineFeatureReader
 from feature_store.readers.online_reader import RedisFeatureReader
 from feature_store.values.values import FeatureValues

@@ -18,10 +18,11 @@ from contracts.id_map import IdMap
 from feature_store.online.connection import connect
 from feature_store.online.keys import generations_key, histories_key, items_key, lease_key, receipt_key, users_key
 from feature_store.online.pointer import NO_POINTER_YET, move_pointer, read_pointer
+from feature_store.online.receipt import Receipt, read_receipt
 from feature_store.publishing import publishing
 from feature_store.publishing.generations import list_generations
 from feature_store.publishing.publishing import publish
-from feature_store.publishing.receipt import Receipt, is_published, read_receipt
+from feature_store.publishing.stock import is_published
 from feature_store.readers.offline_reader import OfflineFeatureReader
 from feature_store.readers.online_reader import RedisFeatureReader
 from feature_store.values.value_source import ValueSource

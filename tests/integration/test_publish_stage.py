@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -30,6 +31,7 @@ from recommender.catalogue import Catalogue
 from recommender.split import TimeSplit
 from release.bundle.manifest import Manifest, list_files
 from release.bundle.parts import name_parts
+from tests.integration.test_publish import everything
 from tests.unit.release.sample_manifest import MANIFEST_OF_NOTHING
 
 CHECKOUT = Path(__file__).parents[2]
@@ -156,6 +158,17 @@ class TestPublish:
             client.flushall()
         assert publish.run(settings)["written"]
         assert RECEIPT.read_bytes() == content
+
+    def test_values_that_went_while_the_receipt_stayed_are_counted_and_written_again(self, bundle, settings, home):
+        publish.run(settings)
+        with online_store(home) as url, connect(url) as client:
+            before = everything(client)
+            values = [key for key in before if re.search(rb":v2:[0-9a-f]{16}:[uhi]", key)]
+            client.delete(*values)
+        assert publish.run(settings)["written"]
+        assert not publish.run(settings)["written"]
+        with online_store(home) as url, connect(url) as client:
+            assert everything(client).keys() == before.keys()
 
     @pytest.mark.parametrize("damage", ["{", "[]", '{"release_id": "r1"}'])
     def test_a_damaged_receipt_is_written_anew(self, bundle, settings, damage):

@@ -13,6 +13,7 @@ from contracts.errors import StoreError, StoreUnavailable
 from feature_store.online.connection import connect
 from feature_store.online.keys import BUCKET_SIZE
 from feature_store.online.pointer import NO_POINTER_YET, move_pointer, read_pointer
+from feature_store.online.receipt import Receipt, read_receipt
 from feature_store.publishing import publishing
 from feature_store.publishing.memory_forecast import (
     bytes_needed,
@@ -21,7 +22,6 @@ from feature_store.publishing.memory_forecast import (
     read_memory,
     settings_advice,
 )
-from feature_store.publishing.receipt import Receipt, read_receipt
 from feature_store.readers.online_reader import RedisFeatureReader
 from feature_store.server.server_program import free_port, server_command
 from tests.integration.test_publish import APP, everything, publish_all

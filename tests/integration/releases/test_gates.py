@@ -20,7 +20,7 @@ from contracts.features import FeatureReader
 from contracts.settings.settings import Settings
 from feature_store.online.connection import Client, connect
 from feature_store.online.keys import histories_key, items_key, users_key
-from feature_store.online.packing import HEADER
+from feature_store.online.packing import HEADER, SEAL
 from feature_store.readers.offline_reader import OfflineFeatureReader
 from feature_store.readers.online_reader import RedisFeatureReader
 from feature_store.values.values import FeatureValues
@@ -40,6 +40,7 @@ from release.parity.store_parity import NOBODY
 from release.registry.registry import GENERATION_TAG, RELEASE_TAG, Version
 from release.registry.state import Stage
 from tests.promotion_worlds import record, settings_of_tests, turn_ranker_over, variant
+from tests.seals import sealed
 from tests.unit.release.made_up_release import AwayReader
 
 pytestmark = pytest.mark.usefixtures("one_timed_round")
@@ -306,7 +307,7 @@ class TestParity:
             key = items_key("movies", generation)
             packed = bytearray(client.hget(key, "i1007"))
             packed[-1] ^= 0x40
-            client.hset(key, "i1007", bytes(packed))
+            client.hset(key, "i1007", sealed(bytes(packed)))
 
         gate = self.ask(base_bundle, store, change)
         last = FeatureValues.load(base_bundle / VALUES_FOLDER).items.columns[-1]
@@ -317,7 +318,7 @@ class TestParity:
         def meddle(client: Client, generation: str) -> None:
             client.hdel(histories_key("movies", generation, 0), "u503")
             rows = users_key("movies", generation, 0)  # of everybody: they are fewer than a bucket holds
-            client.hset(rows, NOBODY, client.hget(rows, "u500"))
+            client.hset(rows, NOBODY, sealed(client.hget(rows, "u500"), NOBODY))
             client.set(users_key("movies", generation), json.dumps([NOBODY]))  # where the bucket begins
 
         gate = self.ask(base_bundle, store, meddle)
@@ -326,10 +327,10 @@ class TestParity:
 
     def test_a_history_whose_events_are_of_other_types_is_a_mismatch(self, base_bundle: Path, store: Client) -> None:
         def meddle(client: Client, generation: str) -> None:
-            key, of_type = histories_key("movies", generation, 0), HEADER.size + 3
+            key, of_type = histories_key("movies", generation, 0), HEADER.size + SEAL.size + 3
             packed = bytearray(client.hget(key, "u503"))
             packed[of_type] ^= 1 << 4
-            client.hset(key, "u503", bytes(packed))
+            client.hset(key, "u503", sealed(bytes(packed)))
 
         gate = self.ask(base_bundle, store, meddle)
         assert (gate.passed, gate.value) == (False, 1)

@@ -20,7 +20,9 @@ import pytest
 from contracts.clock import FixedClock
 from contracts.errors import RegistryUnavailable, StoreUnavailable
 from feature_store.online.connection import connect
+from feature_store.online.keys import items_key, users_key
 from feature_store.online.pointer import move_pointer
+from feature_store.publishing.stock import lack_of
 from release.gates.gate import Gate
 from release.gates.release_candidate import ReleaseCandidate
 from release.journal.entries import Action, Entry, Note, Phase
@@ -167,6 +169,19 @@ def test_a_staged_version_goes_on_to_production(studio: Studio) -> None:
     put_in_production(studio, 1)
     assert says_truth(studio, 1)
     assert "staging" not in studio.aliases()
+
+
+def test_values_that_went_while_the_receipt_stayed_are_written_again_by_the_next_sync(studio: Studio) -> None:
+    assert studio.promoter.promote(1, requester="ada").accepted
+    pointer = studio.pointer()
+    assert pointer is not None
+    with connect(studio.redis_url) as client:
+        client.delete(users_key(studio.app, pointer.generation_id, 0), items_key(studio.app, pointer.generation_id))
+        [lacked] = studio.promoter.sync().mended
+        assert "lacks 60 of 60 people, 40 of 40 items" in lacked
+        assert lack_of(client, studio.app, pointer.generation_id, pointer.release_id) is None
+    assert studio.promoter.sync().mended == ()
+    assert studio.pointer() == pointer
 
 
 def test_a_flushed_redis_is_filled_again_from_the_journal(studio: Studio) -> None:

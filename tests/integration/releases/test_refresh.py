@@ -16,6 +16,7 @@ from contracts.features import Entity
 from contracts.tables import CanonicalTables
 from feature_store.offline.offline_store import values_as_of
 from feature_store.online.connection import connect
+from feature_store.online.keys import users_key
 from feature_store.online.pointer import Pointer, move_pointer
 from feature_store.values.restricted_values import restrict_to_items
 from release.bundle.code_version import code_fingerprint
@@ -100,6 +101,17 @@ def test_the_same_release_is_served_with_the_fresher_generation(studio, released
         (Action.REFRESH, Phase.INTENT),
         (Action.REFRESH, Phase.DONE),
     ]
+
+
+def test_a_refresh_without_anything_fresher_writes_again_what_went(studio, released, fresh):
+    done = refreshed(studio, fresh)
+    with connect(studio.redis_url) as client:
+        client.delete(users_key(studio.app, done.pointer.generation_id, 0))
+    again = refreshed(studio, fresh)
+    assert again.pointer == done.pointer
+    [lacked] = again.mended
+    assert "people in the online store" in lacked
+    assert refreshed(studio, fresh).mended == ()
 
 
 def test_the_next_sync_leaves_the_fresher_generation_alone(studio, released, fresh):

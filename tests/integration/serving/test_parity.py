@@ -28,7 +28,7 @@ from feature_store.offline import recomputation
 from feature_store.offline.offline_store import values_as_of
 from feature_store.online.event_stream import latest_records
 from feature_store.online.keys import histories_key, items_key, requests_key, users_key, values_key
-from feature_store.online.packing import HEADER
+from feature_store.online.packing import HEADER, SEAL
 from feature_store.online.recent_events import RecentEvent, Retention, append_events
 from feature_store.publishing.publishing import publish
 from feature_store.readers import live_features
@@ -49,6 +49,7 @@ from serving.logs.values_log import ValuesLog
 from serving.metrics import Metrics
 from serving.served import Arm, Served
 from tests.integration.serving.worlds import Stage
+from tests.seals import sealed
 
 # Starlette's test client asks for another HTTP library than the one it still works with.
 pytestmark = pytest.mark.filterwarnings("ignore:Using `httpx` with `starlette.testclient`")
@@ -231,12 +232,12 @@ def test_a_live_feature_that_is_counted_wrongly_is_named(
 
 def spoil(row: bytes, schema: FeatureSchema, feature: str, value: float) -> bytes:
     """The packed row with one value replaced."""
-    at = HEADER.size + 4 * schema.names.index(feature)
-    return row[:at] + struct.pack("<f", value) + row[at + 4 :]
+    at = HEADER.size + SEAL.size + 4 * schema.names.index(feature)
+    return sealed(row[:at] + struct.pack("<f", value) + row[at + 4 :])
 
 
 def value_of(row: bytes, schema: FeatureSchema, feature: str) -> float:
-    value: float = struct.unpack_from("<f", row, HEADER.size + 4 * schema.names.index(feature))[0]
+    value: float = struct.unpack_from("<f", row, HEADER.size + SEAL.size + 4 * schema.names.index(feature))[0]
     return value
 
 
@@ -324,7 +325,7 @@ def plus_one(rows: Any, name: str) -> Any:
 def test_a_history_that_lost_its_latest_event_is_named(stage: Stage, tables: Path) -> None:
     answering = Answering(stage)
     key = histories_key(stage.settings.app, answering.generation_id, 0)
-    stage.redis.hset(key, PEOPLE[0], stage.redis.hget(key, PEOPLE[0])[:-12])
+    stage.redis.hset(key, PEOPLE[0], sealed(stage.redis.hget(key, PEOPLE[0])[:-12]))
     answering.answer(*PEOPLE)
     assert {"history_length", "history_last_ts"} >= set(at_fault(answering.check(tables))) >= {"history_length"}
 

@@ -16,7 +16,7 @@ from contracts.errors import StoreError, StoreUnavailable
 from feature_store.online.bare_client import BareClient, BareError, NoReply, QuickClient
 from feature_store.online.connection import connect
 from feature_store.online.pointer import NO_POINTER_YET, move_pointer, read_pointer
-from feature_store.publishing.receipt import receipt_key
+from feature_store.online.receipt import receipt_key
 from feature_store.server.server_program import free_port
 
 

@@ -1,4 +1,5 @@
 import struct
+import zlib
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -12,7 +13,9 @@ from contracts.events import UNSPECIFIED_TYPE
 from contracts.features import Entity, FeatureSchema, FeatureSpec, History
 from feature_store.online.packing import (
     HEADER,
+    UnpackedRows,
     epoch_seconds,
+    key_hashes,
     layout_fingerprint,
     moment_of,
     pack_histories,
@@ -21,12 +24,25 @@ from feature_store.online.packing import (
     unpack_history,
     unpack_rows,
 )
+from tests.seals import row_checksum
 
 ID_MAP = "00112233445566ff"
 
 
 def schema(*names: str, entity: Entity = Entity.USER, default: float = 0.0) -> FeatureSchema:
     return FeatureSchema(entity, tuple(FeatureSpec(name, default, 30.0) for name in names))
+
+
+def packed_rows(values: np.ndarray, layout: str, written: int) -> list[bytes]:
+    return pack_rows(values, layout, written, names(len(values)))
+
+
+def names(n: int) -> list[bytes]:
+    return [b"u%d" % number for number in range(n)]
+
+
+def unpacked(packed: list[bytes | None], schema: FeatureSchema) -> UnpackedRows:
+    return unpack_rows(packed, key_hashes(names(len(packed))), schema)
 
 
 def history(n: int) -> History:
@@ -43,30 +59,102 @@ def one_event(item_idx: int, event_type: int) -> History:
 def test_a_row_is_a_header_of_sixteen_bytes_and_one_float_per_feature():
     two = schema("user_a", "user_b")
     layout = layout_fingerprint(two)
-    (packed,) = pack_rows(np.array([[1.5, np.nan]], dtype=np.float32), layout, 1_000_000)
-    assert packed[:16] == b"SR\x02\x00" + struct.pack("<I", 1_000_000) + bytes.fromhex(layout)
-    assert packed[16:20] == struct.pack("<f", 1.5)
-    assert np.isnan(struct.unpack("<f", packed[20:24]))
-    assert len(packed) == 16 + 2 * 4
+    (packed,) = pack_rows(np.array([[1.5, np.nan]], dtype=np.float32), layout, 1_000_000, [b"u7"])
+    assert packed[:16] == b"SR\x03\x00" + struct.pack("<I", 1_000_000) + bytes.fromhex(layout)
+    assert packed[16:20] == struct.pack("<I", zlib.crc32(b"u7"))
+    assert packed[20:24] == struct.pack("<I", row_checksum(packed))
+    assert packed[24:28] == struct.pack("<f", 1.5)
+    assert np.isnan(struct.unpack("<f", packed[28:32]))
+    assert len(packed) == 16 + 8 + 2 * 4
+
+
+@given(st.integers(0, 3), st.integers(0, 8 * (24 + 8) - 1))
+def test_a_row_of_which_one_bit_changed_is_not_known_or_refused(number, bit):
+    shape = schema("user_a", "user_b")
+    packed = packed_rows(np.arange(8, dtype=np.float32).reshape(4, 2), layout_fingerprint(shape), 7)
+    spoilt = bytearray(packed[number])
+    spoilt[bit // 8] ^= 1 << bit % 8
+    try:
+        rows = unpacked([*packed[:number], bytes(spoilt), *packed[number + 1 :]], shape)
+    except ArtefactError:
+        assert bit < 8 * 4 or 8 * 8 <= bit < 8 * 16  # magic, version or layout
+        return
+    assert rows.damaged.tolist() == [at == number for at in range(4)]
+    assert rows.known.tolist() == [at != number for at in range(4)]
+    assert np.isnan(rows.values[number]).all()
+
+
+def test_the_row_of_somebody_else_and_a_row_of_nan_written_over_it_are_not_known():
+    shape = schema("user_a", "user_b")
+    mine, other = packed_rows(np.ones((2, 2), dtype=np.float32), layout_fingerprint(shape), 7)
+    of_nan = mine[:24] + struct.pack("<2f", np.nan, np.nan)
+    rows = unpacked([other, of_nan.replace(mine[16:20], other[16:20])], shape)
+    assert (rows.known.tolist(), rows.damaged.tolist()) == ([False, False], [True, True])
+
+
+def test_values_that_changed_places_within_a_row_are_noticed():
+    shape = schema("user_a", "user_b")
+    (row,) = packed_rows(np.array([[1.0, 2.0]], dtype=np.float32), layout_fingerprint(shape), 7)
+    assert unpacked([row[:24] + row[28:32] + row[24:28]], shape).damaged.all()
+
+
+def test_rows_without_a_seal_are_read_beside_those_that_have_one():
+    shape = schema("user_a", "user_b")
+    layout = layout_fingerprint(shape)
+    sealed = packed_rows(np.array([[1.0, 2.0], [3.0, 4.0]], dtype=np.float32), layout, 7)
+    before = [b"SR\x02" + row[3:16] + row[24:] for row in sealed]
+    for packed in (before, [before[0], sealed[1]], [None, before[1]]):
+        rows = unpacked(packed, shape)
+        assert rows.known.tolist() == [row is not None for row in packed]
+        assert rows.values[1].tolist() == [3.0, 4.0]
+        assert rows.written[1] == 7
+        assert not rows.damaged.any()
+
+
+@given(st.integers(0, 8 * (24 + 2 * 12) - 1))
+def test_a_history_of_which_one_bit_changed_is_no_history_or_refused(bit):
+    spoilt = bytearray(pack_history(history(2), ID_MAP, 5, "u1"))
+    spoilt[bit // 8] ^= 1 << bit % 8
+    try:
+        assert unpack_history(bytes(spoilt), ID_MAP, "u1") is None
+    except ArtefactError:
+        assert bit < 8 * 3 or 8 * 8 <= bit < 8 * 16
+
+
+def test_the_history_of_somebody_else_is_no_history():
+    assert unpack_history(pack_history(history(2), ID_MAP, 5, "u2"), ID_MAP, "u1") is None
+
+
+@pytest.mark.parametrize("version", [2, 3])
+def test_a_history_without_a_seal_is_read(version):
+    packed = pack_history(history(2), ID_MAP, 5, "u2")
+    before = packed[:2] + bytes([version]) + packed[3:16] + packed[24:]
+    events = unpack_history(before, ID_MAP, "u1")
+    assert events is not None
+    assert events.item_idx.tolist() == [0, 1]
 
 
 def test_a_history_is_a_header_and_twelve_bytes_per_event():
-    packed = pack_history(one_event(item_idx=7, event_type=4), ID_MAP, 5)
+    packed = pack_history(one_event(item_idx=7, event_type=4), ID_MAP, 5, "u1")
     event = struct.pack("<IIf", 4 * 2**28 + 7, 99, 4.5)
-    assert packed == b"SH\x03\x00" + struct.pack("<I", 5) + bytes.fromhex(ID_MAP) + event
+    head = b"SH\x05\x00" + struct.pack("<I", 5) + bytes.fromhex(ID_MAP) + struct.pack("<I", zlib.crc32(b"u1"))
+    assert packed == head + struct.pack("<I", zlib.crc32(head + event)) + event
 
 
-def test_a_history_that_tells_no_types_is_packed_and_read_as_before_there_were_any():
-    packed = pack_history(one_event(item_idx=7, event_type=UNSPECIFIED_TYPE), ID_MAP, 5)
-    assert packed == b"SH\x02\x00" + struct.pack("<I", 5) + bytes.fromhex(ID_MAP) + struct.pack("<iIf", 7, 99, 4.5)
-    assert unpack_history(packed, ID_MAP).event_types.tolist() == [UNSPECIFIED_TYPE]
+def test_a_history_that_tells_no_types_says_so_and_is_read():
+    packed = pack_history(one_event(item_idx=7, event_type=UNSPECIFIED_TYPE), ID_MAP, 5, "u1")
+    assert packed[:16] == b"SH\x04\x00" + struct.pack("<I", 5) + bytes.fromhex(ID_MAP)
+    assert packed[24:] == struct.pack("<iIf", 7, 99, 4.5)
+    events = unpack_history(packed, ID_MAP, "u1")
+    assert events is not None
+    assert events.event_types.tolist() == [UNSPECIFIED_TYPE]
 
 
 @pytest.mark.parametrize(("item_idx", "event_type"), [(2**28, 1), (1, 16)])
 def test_an_item_or_a_type_that_its_bits_cannot_hold_is_refused(item_idx, event_type):
     with pytest.raises(ArtefactError, match=f"item number {item_idx} and event type {event_type}"):
-        pack_history(one_event(item_idx, event_type), ID_MAP, 5)
-    assert len(pack_history(one_event(2**28 - 1, 15), ID_MAP, 5)) == 16 + 12
+        pack_history(one_event(item_idx, event_type), ID_MAP, 5, "u1")
+    assert len(pack_history(one_event(2**28 - 1, 15), ID_MAP, 5, "u1")) == 24 + 12
 
 
 @given(
@@ -76,9 +164,10 @@ def test_an_item_or_a_type_that_its_bits_cannot_hold_is_refused(item_idx, event_
 )
 def test_rows_come_back_bit_for_bit_in_the_order_asked_with_the_unknown_in_between(values, written, data):
     shape = schema(*(f"user_{position}" for position in range(values.shape[1])))
-    packed = pack_rows(values, layout_fingerprint(shape), written)
+    packed = packed_rows(values, layout_fingerprint(shape), written)
     asked = data.draw(st.lists(st.sampled_from([None, *range(len(values))]), max_size=10))
-    rows = unpack_rows([None if position is None else packed[position] for position in asked], shape)
+    keys = key_hashes([b"u%d" % (position or 0) for position in asked])
+    rows = unpack_rows([None if position is None else packed[position] for position in asked], keys, shape)
     assert rows.known.tolist() == [position is not None for position in asked]
     for row, found, position in zip(rows.values, rows.written, asked, strict=True):
         if position is None:
@@ -103,7 +192,8 @@ def test_a_history_comes_back_as_it_was(events):
         np.array(event_types, dtype=np.uint8),
         np.array(values, dtype=np.float32),
     )
-    after = unpack_history(pack_history(before, ID_MAP, 1), ID_MAP)
+    after = unpack_history(pack_history(before, ID_MAP, 1, "ü1"), ID_MAP, "ü1")
+    assert after is not None
     np.testing.assert_array_equal(after.item_idx, before.item_idx)
     np.testing.assert_array_equal(after.event_ts, before.event_ts)
     np.testing.assert_array_equal(after.event_types, before.event_types)
@@ -119,50 +209,50 @@ def test_a_history_comes_back_as_it_was(events):
 )
 def test_a_row_of_another_layout_is_refused_and_both_layouts_are_named(other):
     written_with = schema("user_a", "user_b")
-    packed = pack_rows(np.zeros((1, 2), dtype=np.float32), layout_fingerprint(written_with), 1)
+    packed = packed_rows(np.zeros((1, 2), dtype=np.float32), layout_fingerprint(written_with), 1)
     with pytest.raises(ReleaseMismatch) as refused:
-        unpack_rows(packed, other)
+        unpacked(packed, other)
     assert layout_fingerprint(written_with) in str(refused.value)
     assert layout_fingerprint(other) in str(refused.value)
 
 
 def test_defaults_belong_to_the_release_that_reads_and_not_to_the_row():
-    packed = pack_rows(np.ones((1, 1), dtype=np.float32), layout_fingerprint(schema("user_a", default=1.0)), 1)
-    assert unpack_rows(packed, schema("user_a", default=2.0)).known.all()
+    packed = packed_rows(np.ones((1, 1), dtype=np.float32), layout_fingerprint(schema("user_a", default=1.0)), 1)
+    assert unpacked(packed, schema("user_a", default=2.0)).known.all()
 
 
 def test_a_history_of_another_id_map_is_refused():
     with pytest.raises(ReleaseMismatch, match="ffffffffffffffff"):
-        unpack_history(pack_history(history(2), ID_MAP, 1), "f" * 16)
+        unpack_history(pack_history(history(2), ID_MAP, 1, "u1"), "f" * 16, "u1")
 
 
 @given(st.binary(max_size=64))
 def test_hostile_bytes_raise_and_never_crash(content):
     with pytest.raises(ArtefactError):
-        unpack_rows([content], schema("user_a", "user_b"))
+        unpacked([content], schema("user_a", "user_b"))
     with pytest.raises(ArtefactError):
-        unpack_history(content, ID_MAP)
+        unpack_history(content, ID_MAP, "u1")
 
 
 def test_a_row_or_history_cut_short_is_damaged():
     shape = schema("user_a")
-    (row,) = pack_rows(np.zeros((1, 1), dtype=np.float32), layout_fingerprint(shape), 1)
-    with pytest.raises(ArtefactError, match="19"):
-        unpack_rows([row, row[:-1]], shape)
+    (row,) = packed_rows(np.zeros((1, 1), dtype=np.float32), layout_fingerprint(shape), 1)
+    with pytest.raises(ArtefactError, match="27"):
+        unpacked([row, row[:-1]], shape)
     with pytest.raises(ArtefactError, match="whole number"):
-        unpack_history(pack_history(history(1), ID_MAP, 1)[:-1], ID_MAP)
+        unpack_history(pack_history(history(1), ID_MAP, 1, "u1")[:-1], ID_MAP, "u1")
 
 
-@pytest.mark.parametrize("version", [1, 4])
+@pytest.mark.parametrize("version", [1, 6])
 def test_a_row_or_history_of_another_format_version_is_refused_with_both_versions(version):
     shape = schema("user_a")
-    (row,) = pack_rows(np.zeros((1, 1), dtype=np.float32), layout_fingerprint(shape), 1)
+    (row,) = packed_rows(np.zeros((1, 1), dtype=np.float32), layout_fingerprint(shape), 1)
     other = row[:2] + bytes([version]) + row[3:]
-    with pytest.raises(ArtefactError, match=f"format version {version}; this Slatework reads 2"):
-        unpack_rows([row, other], shape)
-    packed = pack_history(history(1), ID_MAP, 1)
     with pytest.raises(ArtefactError, match=f"format version {version}; this Slatework reads 2 and 3"):
-        unpack_history(packed[:2] + bytes([version]) + packed[3:], ID_MAP)
+        unpacked([row, other], shape)
+    packed = pack_history(history(1), ID_MAP, 1, "u1")
+    with pytest.raises(ArtefactError, match=f"format version {version}; this Slatework reads 2 and 3 and 4 and 5"):
+        unpack_history(packed[:2] + bytes([version]) + packed[3:], ID_MAP, "u1")
 
 
 @given(st.lists(st.integers(0, 5), max_size=6))
@@ -170,16 +260,16 @@ def test_histories_packed_together_are_those_packed_one_by_one(lengths):
     everybody = history(sum(lengths))
     starts = np.cumsum([0, *lengths])
     one_by_one = [
-        pack_history(everybody.where(slice(start, start + length)), ID_MAP, 1)
-        for start, length in zip(starts, lengths, strict=False)
+        pack_history(everybody.where(slice(start, start + length)), ID_MAP, 1, f"u{number}")
+        for number, (start, length) in enumerate(zip(starts, lengths, strict=False))
     ]
-    assert pack_histories(everybody, lengths, ID_MAP, 1) == one_by_one
+    assert pack_histories(everybody, lengths, ID_MAP, 1, names(len(lengths))) == one_by_one
 
 
 def test_a_row_is_not_read_as_a_history():
-    (row,) = pack_rows(np.zeros((1, 3), dtype=np.float32), ID_MAP, 1)
+    (row,) = packed_rows(np.zeros((1, 3), dtype=np.float32), ID_MAP, 1)
     with pytest.raises(ArtefactError, match="Something else wrote"):
-        unpack_history(row, ID_MAP)
+        unpack_history(row, ID_MAP, "u0")
 
 
 def test_a_moment_is_packed_in_whole_seconds_rounded_down():

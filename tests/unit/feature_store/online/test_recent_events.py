@@ -125,10 +125,11 @@ def test_no_events_make_no_list(client):
         struct.pack("<qf", 1_600_000_000, 5.0) + b"i7",  # the packing of version 1
         pack_event(event("i7", 1))[:16],
         b"SE\x03" + pack_event(event("i7", 1))[3:],
+        b"SE\x02\x07" + pack_event(event("i7", 1))[4:],
         b"SE",
         b"",
     ],
-    ids=["version 1", "no item", "a later version", "torn", "empty"],
+    ids=["version 1", "no item", "a later version", "a type of a later version", "torn", "empty"],
 )
 def test_what_another_version_packed_is_left_out_and_breaks_no_reader(foreign):
     events = unpack_events([foreign, pack_event(event("i8", 2))], IDS)

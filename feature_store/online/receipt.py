@@ -3,8 +3,9 @@
 Imports nothing heavy, for the check runs at every `dvc repro`.
 
 In the store a receipt is JSON: {"checksum", "format_version", "n_histories", "n_items", "n_users"}. It is written after
-every value was read back and compared, so any state of the server that holds the receipt holds the values: after a
-flush, or a restart from a dump of before, both are gone. It names no release: two releases may share a generation.
+every value was read back and compared, so after a flush, or a restart from a dump of before, both are gone. Values may
+go alone all the same (evicted, deleted): then there is less than the receipt says. It names no release: two releases
+may share a generation.
 """
 
 from __future__ import annotations
@@ -48,18 +49,19 @@ class Receipt:
         return canonical_json({"format_version": FORMAT_VERSION, **content})
 
 
-def is_published(client: redis.Redis, app: str, receipt: Receipt) -> bool:
-    """Whether the store still holds what the receipt says; one small read."""
-    return read_receipt(client, app, receipt.generation_id, receipt.release_id) == receipt
-
-
 def read_receipt(client: redis.Redis, app: str, generation_id: str, release_id: str) -> Receipt | None:
-    """The generation's receipt, made out to a release; None when the generation is not wholly there."""
+    """The generation's receipt, made out to a release; None when the generation was never wholly there.
+
+    It says what was published, and not what is there now: for that it is counted against (`publishing.stock`).
+    """
     key = receipt_key(app, generation_id)
     with mapped_errors():
         content = cast("bytes | None", client.get(key))
-    if content is None:
-        return None
+    return None if content is None else parse_receipt(content, key, generation_id, release_id)
+
+
+def parse_receipt(content: bytes, key: str, generation_id: str, release_id: str = "") -> Receipt:
+    """The receipt that these stored bytes say; raises StoreError when they say none of this Slatework."""
     try:
         fields = json.loads(content)
         version = fields.pop("format_version")
