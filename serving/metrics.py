@@ -1,7 +1,7 @@
 """What the server counts and times, for Prometheus. One registry per server, so that two in a process never mix.
 
 The workers of one server answer on one socket, so that whoever scrapes meets any of them: they keep their numbers in
-files of one folder (PROMETHEUS_MULTIPROC_DIR), and each tells the sum of all. A gauge tells the workers that live.
+files of one folder (see `serving.http.worker_metrics`), and each tells the sum of all. A gauge tells those that live.
 """
 
 from __future__ import annotations
@@ -9,13 +9,17 @@ from __future__ import annotations
 import os
 from collections.abc import Collection
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, values
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from contracts.slates import Slate
 from serving.served import Arm, Lineup
 
 WORKERS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # read by the library when it is imported
+WORKER_NUMBER = "SLATE_WORKER"  # which of the workers this process is
+if os.environ.get(WORKERS_FOLDER):
+    # Files by the worker's number, not by its process: one that is started again goes on in those of the one before.
+    values.ValueClass = values.MultiProcessValue(lambda: os.environ[WORKER_NUMBER])  # type: ignore[no-untyped-call]
 
 # Closest around 10 ms, the limit that p99 is held against.
 SECONDS = (0.0005, 0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.015, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
@@ -45,7 +49,16 @@ class Metrics:
             "slate_events_of_unknown_items", "Events of items that no release served knows.", registry=own
         )
         self.log_records = Counter(
-            "slate_log_records", "Records of the event log: written, spooled or dropped.", ["outcome"], registry=own
+            "slate_log_records",
+            "Records of the event log: written, spooled, dropped, refused with a 503, or found damaged.",
+            ["outcome"],
+            registry=own,
+        )
+        self.unanswered = Counter(
+            "slate_unanswered",
+            "Requests for a slate that got none: the queue was full, or the client had gone.",
+            ["why"],
+            registry=own,
         )
         self.request_records = Counter(
             "slate_request_log_records", "Records of the request log: written or dropped.", ["outcome"], registry=own

@@ -2,35 +2,66 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    FailFast,
+    Field,
+    Tag,
+    field_validator,
+    model_validator,
+)
 
 from contracts.calendar import EPOCH
 from contracts.ids import ItemId, SessionId, UserId
 from contracts.slates import Preferences, RecommendRequest, Surface
 
+MAX_HEAD_BYTES = 16 * 1024  # request line and headers
+HEAD_WITHIN_S = 10  # from the connection, or from the first byte of a further request, to the last header
+BODY_WITHIN_S = 10
 MAX_BODY_BYTES = 256 * 1024  # a full batch of events with ids of ordinary length; longer ids mean smaller batches
 MAX_EVENTS = 500
+MAX_CONTEXT = 16
+MAX_UNKNOWN = 3  # unknown fields that are named one by one
+SHOWN_NAME = 40
 MAX_K = 500  # the most any release may be set to answer; each release has its own `request.max_k` below it
 
 Id = Annotated[str, Field(min_length=1, max_length=256)]
 ContextName = Annotated[str, Field(min_length=1, max_length=64)]
 ContextValue = Annotated[str, Field(max_length=256)]
+DATE = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]")
 
 
 class Incoming(BaseModel):
-    """A body or a part of one: nothing unknown in it, and no type is converted silently."""
+    """A body or a part of one: nothing unknown in it, and no type is converted silently.
+
+    What is wrong in it is collected within bounds: a list is left at its first wrong element, and of many unknown
+    fields one sentence is made.
+    """
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _few_unknown_fields(cls, fields: Any) -> Any:
+        if isinstance(fields, dict) and len(fields) > len(cls.model_fields) + MAX_UNKNOWN:
+            unknown = [name for name in fields if name not in cls.model_fields]
+            shown = ", ".join(repr(str(name)[:SHOWN_NAME]) for name in unknown[:MAX_UNKNOWN])
+            raise ValueError(f"{len(unknown)} fields are unknown here, among them {shown}")
+        return fields
 
 
 class StatedPreferences(Incoming):
     """What a newcomer said they like."""
 
-    categories: list[Id] = Field(default=[], max_length=32)
-    item_ids: list[Id] = Field(default=[], max_length=100)
+    categories: Annotated[list[Id], FailFast()] = Field(default=[], max_length=32)
+    item_ids: Annotated[list[Id], FailFast()] = Field(default=[], max_length=100)
 
 
 class Question(Incoming):
@@ -61,10 +92,19 @@ class Question(Incoming):
     item_id: Id | None = Field(default=None, description="The item looked at; with surface `item`, and only there.")
     preferences: StatedPreferences = StatedPreferences()
     context: dict[ContextName, ContextValue] = Field(
-        default={}, max_length=16, description="Of the moment or the person: age, gender, occupation, device..."
+        default={},
+        max_length=MAX_CONTEXT,
+        description="Of the moment or the person: age, gender, device...",
     )
     k: int = Field(default=10, ge=1, le=MAX_K, description="Items wanted; the release may set a lower limit.")
     explain: bool = Field(default=False, description="Give the reasons of each item.")
+
+    @field_validator("context", mode="before")
+    @classmethod
+    def _few_circumstances(cls, context: Any) -> Any:
+        if isinstance(context, dict) and len(context) > MAX_CONTEXT:
+            raise ValueError(f"it has {len(context)} entries; at most {MAX_CONTEXT} are taken")
+        return context
 
     @model_validator(mode="after")
     def _an_item_where_one_is_looked_at(self) -> Self:
@@ -107,10 +147,22 @@ class SentEvent(Incoming):
     session_id: Id | None = None
     item_id: Id | None = None
     request_id: Id | None = Field(default=None, description="The answer that showed the item.")
+    event_id: Id | None = Field(
+        default=None,
+        description="The sender's own name of this event: sent again, it counts once, for `serving.event_id_hours`.",
+    )
     event_ts: AwareDatetime | None = Field(
         default=None, strict=False, description="ISO 8601 with its zone; the server's now when left out."
     )
     value: float | None = Field(default=None, ge=-1e9, le=1e9, description="Rating, price paid or seconds read.")
+
+    @field_validator("event_ts", mode="before")
+    @classmethod
+    def _written_as_text(cls, event_ts: Any) -> Any:
+        """Without this, numbers and texts of digits would be read as seconds or milliseconds, whichever is likelier."""
+        if event_ts is not None and not (isinstance(event_ts, str) and DATE.match(event_ts)):
+            raise ValueError("it must be text in ISO 8601, such as 2026-11-29T12:00:00Z")
+        return event_ts
 
     @field_validator("event_ts")
     @classmethod
@@ -135,7 +187,7 @@ class EventBatch(Incoming):
         json_schema_extra={"examples": [{"events": [{"event_type": "view", "session_id": "s-7", "item_id": "50"}]}]}
     )
 
-    events: list[SentEvent] = Field(min_length=1, max_length=MAX_EVENTS)
+    events: Annotated[list[SentEvent], FailFast()] = Field(min_length=1, max_length=MAX_EVENTS)
 
 
 def _one_or_batch(body: Any) -> str:
@@ -176,12 +228,16 @@ class SlateAnswer(BaseModel):
 class EventsAnswer(BaseModel):
     """accepted: how many events were taken; degraded: what could not be done with them at once.
 
-    unknown_items: those that no release served knows, each once; their events are taken like the others.
+    duplicates: of them, those whose `event_id` was taken before. unknown_items: those that no release served knows,
+    each once; their events are taken like the others. clock, now: by which clock this server answers, and its time.
     """
 
     accepted: int
+    duplicates: int
     degraded: list[str]
     unknown_items: list[str]
+    clock: Literal["wall", "release"]
+    now: datetime
 
 
 class Health(BaseModel):
@@ -220,6 +276,8 @@ class Readiness(BaseModel):
     release_id: str
     generation_id: str
     epoch: int
+    clock: Literal["wall", "release"]
+    now: datetime = Field(description="By that clock.")
     degraded: list[str]
     problem: ErrorAnswer | None
     staged: NamedRelease | None = Field(description="Where `serving.staging_header` is on.")

@@ -94,6 +94,8 @@ async def _http_error(request: Request, error: HTTPException) -> Response:
         case 405:
             allowed = (error.headers or {}).get("Allow", "another method")
             name, message, next_step = "WrongMethod", f"{route} is not answered.", f"Use {allowed}."
+        case 408:
+            name, message, next_step = "BodyTooSlow", error.detail, "Send the body at once, on a new connection."
         case 413:
             name, message, next_step = "BodyTooLarge", error.detail, "Send less at once: split the batch."
         case _:

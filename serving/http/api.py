@@ -5,108 +5,172 @@ from __future__ import annotations
 import math
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from fastapi import Header
+import anyio
+import anyio.to_thread
+from fastapi import Header, Request
+from starlette.background import BackgroundTask
 from starlette.responses import Response
 
 from contracts.calendar import epoch_microseconds
-from contracts.errors import StoreError
+from contracts.clock import Clock, WallClock
+from contracts.errors import StoreError, StoreUnavailable
 from contracts.events import POSITIVE_EVENTS, EventType
 from contracts.ids import ItemId, SessionId, UserId
 from contracts.slates import RecommendRequest, Slate
 from feature_store.online.recent_events import RecentEvent
 from feature_store.online.serving_targets import Canary, Staged
+from release.parity.used_values import UsedValues
+from serving.http.answering_queue import COME_AGAIN_S, AnsweringQueue, ClientGone, QueueFull
 from serving.http.answers import JsonAnswer, error_answer, error_fields
 from serving.known_ids import check_known, unknown_items
+from serving.live.clocks import moment_by_clock
 from serving.live.live_release import LiveRelease
 from serving.live.live_state import LiveState
 from serving.live.next_lineup import STARTING
 from serving.live.production import Production
 from serving.logs.event_log import EventLog
-from serving.logs.records import events, impressions, when
+from serving.logs.records import events, impressions
 from serving.metrics import Metrics
 from serving.served import Arm, Lineup, Served
 from serving.wire import EventBatch, Question, SentEvent, SentEvents
 
-CLOCK_SKEW = timedelta(minutes=5)  # clients' clocks run ahead by seconds, broken ones by hours
+N_EVENT_THREADS = 2  # two short waits for Redis, and no work for the CPU
+CLIENT_CLOSED_REQUEST = 499  # as nginx says it, in the metrics: nobody receives it
 # What an event could not be appended to, as the answer's `degraded` names it.
 SESSIONS = "sessions"
 RECENT_EVENTS = "recent_events"
+# What /readyz names as missing, beside the pointer.
+ONLINE_STORE = "online_store"
+VALUES = "values"  # some that were published are not in Redis any more, or are damaged there
 STAGE_HEADER = Header(alias="X-Slate-Stage", description="`staging` asks for the release in Staging, if that is on.")
 METRICS_TYPE = "text/plain; version=1.0.0; charset=utf-8"
+
+
+@dataclass(frozen=True)
+class _Shown:
+    """A slate with what is logged of it once it was sent. values: what it stands on, where that is logged."""
+
+    request: RecommendRequest
+    slate: Slate
+    values: UsedValues | None
+    arm: Arm
+    now: datetime
 
 
 @dataclass(frozen=True)
 class Api:
     """The routes' functions.
 
-    seed: of exploration, the same for every request of this server; staging: whether a request may ask for Staging.
+    seed: of exploration, the same for every request of this server; staging: whether a request may ask for Staging;
+    clock: by which releases answer; wall: what clients' clocks are held against.
+    Slates, events and metrics each have threads of their own: none starves behind another.
     """
 
     live: LiveRelease
     production: Production
     log: EventLog
     metrics: Metrics
+    queue: AnsweringQueue
     seed: int
     staging: bool
+    clock: Literal["wall", "release"]
+    wall: Clock = field(default_factory=WallClock)
+    event_threads: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(N_EVENT_THREADS))
+    metrics_thread: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(1))
 
-    def recommend(
-        self, question: Question, stage: Annotated[Literal["staging"] | None, STAGE_HEADER] = None
+    async def recommend(
+        self, request: Request, question: Question, stage: Annotated[Literal["staging"] | None, STAGE_HEADER] = None
     ) -> Response:
         """A slate for a person, a session or a newcomer, by the release in production, or the one this person gets."""
         state = self.live.state
         if state.lineup is None:
             return self._not_ready()
         if stage is None:
-            return self._answer(question, state.lineup.for_person(question.user_id or question.session_id))
+            return await self._answer(
+                request, question, state.lineup.for_person(question.user_id or question.session_id)
+            )
         if not self.staging:
             return _staging_is_off()
         if state.lineup.staged is None:
             return _nothing_staged(state)
-        return self._answer(question, state.lineup.staged)
+        return await self._answer(request, question, state.lineup.staged)
 
-    def _answer(self, question: Question, served: Served) -> Response:
+    async def _answer(self, request: Request, question: Question, served: Served) -> Response:
+        """The answer, in its turn; what was shown is logged once it was sent."""
         if question.k > served.release.request.max_k:
             return _too_many(served)
+        try:
+            shown = await self.queue.run(request, lambda: self._shown(question, served))
+        except QueueFull:
+            self.metrics.unanswered.labels("queue_full").inc()
+            return _come_again()
+        except ClientGone:
+            self.metrics.unanswered.labels("client_gone").inc()
+            return Response(status_code=CLIENT_CLOSED_REQUEST)
+        return JsonAnswer({**vars(shown.slate), "arm": served.arm}, background=BackgroundTask(self._log_shown, shown))
+
+    def _shown(self, question: Question, served: Served) -> _Shown:
         request = question.to_request(uuid.uuid4().hex, self.seed)
         check_known(served.release, request)
-        slate = self._slate(served, request)
+        slate, values = self._slate(served, request)
         self.metrics.slate_answered(slate, served.arm)
-        now = served.clock.now()
-        self.log.requests.append(request, served.arm, now)
-        self.log.append(impressions(request, slate, served.arm, now))
-        return JsonAnswer({**vars(slate), "arm": served.arm})
+        return _Shown(request, slate, values, served.arm, served.clock.now())
 
-    def _slate(self, served: Served, request: RecommendRequest) -> Slate:
-        """The answer; of some, the values they stand on are logged beside it."""
+    def _slate(self, served: Served, request: RecommendRequest) -> tuple[Slate, UsedValues | None]:
+        """The answer; of some, the values they stand on."""
         if not self.log.values.wants(request.request_id):
-            return served.answer(request)
-        slate, values = served.answer_with_values(request)
-        if values is not None:
-            self.log.values.append(values, served.arm)
-        return slate
+            return served.answer(request), None
+        return served.answer_with_values(request)
 
-    def take_events(self, sent: SentEvents) -> Response:
+    def _log_shown(self, shown: _Shown) -> None:
+        self.log.requests.append(shown.request, shown.arm, shown.now)
+        if shown.values is not None:
+            self.log.values.append(shown.values, shown.arm)
+        self.log.append(impressions(shown.request, shown.slate, shown.arm, shown.now))
+
+    async def take_events(self, sent: SentEvents) -> Response:
         """Take what people did: into the log, and what they wanted also to where the next request sees it.
 
-        An item that no release knows may be new today: its events are taken, and the answer names it.
+        Answered with 202, they are in Redis or in a file that outlives this process. An item that no release knows may
+        be new today: its events are taken, and the answer names it. An event whose `event_id` was taken before is
+        counted in `duplicates`, and nothing is done again.
         """
+        return await anyio.to_thread.run_sync(self._take_events, sent, limiter=self.event_threads)
+
+    def _take_events(self, sent: SentEvents) -> Response:
         lineup = self.live.current
         if lineup is None:
             return self._not_ready()
         batch = sent.events if isinstance(sent, EventBatch) else [sent]
-        now = lineup.production.clock.now()
-        if any(event.event_ts is not None and event.event_ts > now + CLOCK_SKEW for event in batch):
-            return _from_the_future(now)
+        now, wall_now = lineup.production.clock.now(), self.wall.now()
+        moments = [moment_by_clock(event.event_ts, now, wall_now) for event in batch]
+        done = [(event, moment) for event, moment in zip(batch, moments, strict=True) if moment is not None]
+        if len(done) < len(batch):
+            return self._from_the_future(now, wall_now)
         unknown = self._note_unknown(lineup, batch)
-        degraded = self._append(batch, now)
-        self.log.append(events(batch, now))
-        for event in batch:
+        try:
+            new = self.log.keep(events(done))
+        except StoreUnavailable as error:
+            return JsonAnswer(error_fields(error), 503, {"Retry-After": str(COME_AGAIN_S)})
+        fresh = [one for one, is_new in zip(done, new, strict=True) if is_new]
+        degraded = self._append(fresh)
+        for event, _ in fresh:
             self.metrics.events.labels(event.event_type).inc()
-        return JsonAnswer({"accepted": len(batch), "degraded": degraded, "unknown_items": unknown}, 202)
+        return JsonAnswer(
+            {
+                "accepted": len(batch),
+                "duplicates": len(batch) - len(fresh),
+                "degraded": degraded,
+                "unknown_items": unknown,
+                "clock": self.clock,
+                "now": now,
+            },
+            202,
+        )
 
     async def healthz(self) -> Response:
         """Whether the process is alive; it says nothing of what is served."""
@@ -124,16 +188,23 @@ class Api:
                 "release_id": production.release_id,
                 "generation_id": production.generation_id,
                 "epoch": state.lineup.pointer.epoch,
-                "degraded": [*([] if production.online else ["online_store"]), *production.missing],
+                "clock": self.clock,
+                "now": production.clock.now(),
+                "degraded": [
+                    *([] if production.online else [ONLINE_STORE]),
+                    *production.missing,
+                    *([VALUES] if Arm.PRODUCTION in self.live.stock.problems(state.lineup) else []),
+                ],
                 "problem": None if problem is None else error_fields(problem),
                 "staged": _beside(state, Arm.STAGING, state.targets.staged),
                 "canary": _beside(state, Arm.CANARY, state.targets.canary),
             }
         )
 
-    def prometheus(self) -> Response:
+    async def prometheus(self) -> Response:
         """The metrics in Prometheus' text format."""
-        return Response(self.metrics.text(), media_type=METRICS_TYPE)
+        text = await anyio.to_thread.run_sync(self.metrics.text, limiter=self.metrics_thread)
+        return Response(text, media_type=METRICS_TYPE)
 
     def _not_ready(self) -> Response:
         return JsonAnswer(error_fields(self.live.problem or STARTING), 503)
@@ -146,11 +217,11 @@ class Api:
             self.metrics.unknown_items.inc(sum(item_id in unknown for item_id in item_ids))
         return unknown
 
-    def _append(self, batch: Sequence[SentEvent], now: datetime) -> list[str]:
+    def _append(self, done: Sequence[tuple[SentEvent, datetime]]) -> list[str]:
         """Append positive events to sessions and people's recent events; names those that Redis could not take."""
         positive = [
-            _recent_event(event, ItemId(event.item_id), now)
-            for event in batch
+            _recent_event(event, ItemId(event.item_id), moment)
+            for event, moment in done
             if event.event_type in POSITIVE_EVENTS and event.item_id is not None
         ]
         try:
@@ -166,12 +237,18 @@ class Api:
             return missed
         return []
 
+    def _from_the_future(self, now: datetime, wall_now: datetime) -> Response:
+        message = f"An `event_ts` is later than the server's now, {wall_now.isoformat(timespec='seconds')}"
+        if self.clock == "release":
+            message += f" ({now.isoformat(timespec='seconds')} by its release's clock)"
+        return error_answer(422, "WrongInput", f"{message}.", "Mend the sender's clock, or leave `event_ts` out.")
 
-def _recent_event(event: SentEvent, item_id: ItemId, now: datetime) -> RecentEvent:
+
+def _recent_event(event: SentEvent, item_id: ItemId, moment: datetime) -> RecentEvent:
     return RecentEvent(
         EventType(event.event_type),
         item_id,
-        epoch_microseconds(when(event, now)),
+        epoch_microseconds(moment),
         math.nan if event.value is None else event.value,
         None if event.user_id is None else UserId(event.user_id),
         None if event.session_id is None else SessionId(event.session_id),
@@ -214,6 +291,7 @@ def _too_many(served: Served) -> Response:
     return error_answer(422, "WrongInput", f"`k` is larger than {most}.", f"Ask for at most {most} items at once.")
 
 
-def _from_the_future(now: datetime) -> Response:
-    message = f"An `event_ts` is later than the server's now, {now.isoformat(timespec='seconds')}."
-    return error_answer(422, "WrongInput", message, "Mend the sender's clock, or leave `event_ts` out.")
+def _come_again() -> Response:
+    message = "More requests wait than this server answers in time."
+    next_step = f"Ask again after {COME_AGAIN_S} s. Whoever runs this: more workers, or `serving.max_waiting`."
+    return error_answer(429, "TooManyRequests", message, next_step, {"Retry-After": str(COME_AGAIN_S)})

@@ -1,10 +1,11 @@
 """The HTTP service: routes, documentation, and what runs beside them.
 
-Answering is work for the CPU with two short waits for Redis in it. Routes that do it are plain functions, which run
-in a small pool of threads and not in the event loop: a Redis that hangs then holds up N_ANSWERING requests for its
-time limit, never the probes and never the accepting of requests; and while LightGBM, FAISS, NumPy or the socket work,
-another request goes on. On two busy cores, at 30 requests/s, p50 was half of what it was in the event loop, and p99 a
-third to a half; 2, 4 and 8 threads did not differ. More of them would only queue for the interpreter's lock.
+Answering is work for the CPU with two short waits for Redis in it. It runs in a small pool of threads and not in the
+event loop (`answering_queue`): a Redis that hangs then holds up N_ANSWERING requests for its time limit, never the
+probes and never the accepting of requests; and while LightGBM, FAISS, NumPy or the socket work, another request goes
+on. On two busy cores, at 30 requests/s, p50 was half of what it was in the event loop, and p99 a third to a half; 2, 4
+and 8 threads did not differ. More of them would only queue for the interpreter's lock. Events and metrics have threads
+of their own.
 """
 
 from __future__ import annotations
@@ -19,13 +20,13 @@ from fastapi import FastAPI
 from serving.http.answers import add_error_answers
 from serving.http.api import Api
 from serving.http.middleware import BodyLimit, Stopwatch
-from serving.wire import MAX_BODY_BYTES, ErrorAnswer, EventsAnswer, Health, Readiness, SlateAnswer
+from serving.http.pages import add_pages
+from serving.wire import BODY_WITHIN_S, MAX_BODY_BYTES, ErrorAnswer, EventsAnswer, Health, Readiness, SlateAnswer
 
-N_ANSWERING = 4
+N_LOGGING = 2  # threads that put into queues what was shown, once it was sent
 DESCRIPTION = (
     "Ranked slates from the release in production, or from the canary for a share of people. Every answer names the "
-    "release and the generation of feature values it stands on. This page's scripts come from a CDN; without internet, "
-    "read /openapi.json."
+    "release and the generation of feature values it stands on."
 )
 
 
@@ -34,28 +35,32 @@ def create_app(api: Api) -> FastAPI:
 
     @asynccontextmanager
     async def running(_app: FastAPI) -> AsyncIterator[None]:
-        anyio.to_thread.current_default_thread_limiter().total_tokens = N_ANSWERING
+        anyio.to_thread.current_default_thread_limiter().total_tokens = N_LOGGING
         api.log.start()
         api.live.start()
         yield
         await anyio.to_thread.run_sync(api.live.stop)
         await anyio.to_thread.run_sync(api.log.close)
 
-    app = FastAPI(title="Slatework", version="1", description=DESCRIPTION, lifespan=running, redoc_url=None)
+    app = FastAPI(
+        title="Slatework", version="1", description=DESCRIPTION, lifespan=running, docs_url=None, redoc_url=None
+    )
     _add_routes(app, api)
+    add_pages(app, api)
     add_error_answers(app)
-    app.add_middleware(BodyLimit, max_bytes=MAX_BODY_BYTES)
+    app.add_middleware(BodyLimit, max_bytes=MAX_BODY_BYTES, within_s=BODY_WITHIN_S)
     app.add_middleware(Stopwatch, metrics=api.metrics)
     return app
 
 
 def _add_routes(app: FastAPI, api: Api) -> None:
-    app.post("/v1/recommend", responses=_answers(SlateAnswer, 400, 403, 409, 413, 415, 422, 503))(api.recommend)
-    app.post("/v1/events", status_code=202, responses=_answers(EventsAnswer, 400, 413, 415, 422, 503, success=202))(
-        api.take_events
-    )
+    refusals = (400, 408, 413, 415, 422, 503)
+    app.post("/v1/recommend", responses=_answers(SlateAnswer, *refusals, 403, 409, 429))(api.recommend)
+    app.post("/v1/events", status_code=202, responses=_answers(EventsAnswer, *refusals, success=202))(api.take_events)
     app.get("/healthz", responses=_answers(Health))(api.healthz)
     app.get("/readyz", responses=_answers(Readiness, 503))(api.readyz)
+    app.head("/healthz", include_in_schema=False)(api.healthz)
+    app.head("/readyz", include_in_schema=False)(api.readyz)
     app.get("/metrics", responses={200: {"content": {"text/plain": {}}}})(api.prometheus)
 
 

@@ -1,7 +1,8 @@
-"""Around every request: a limit on the body, and a stopwatch."""
+"""Around every request: limits on the body, and a stopwatch."""
 
 from __future__ import annotations
 
+import asyncio
 import time
 
 from starlette.exceptions import HTTPException
@@ -9,27 +10,42 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving.metrics import Metrics
 
+CLOSING = {"Connection": "close"}
+
 
 class BodyLimit:
-    """Stops reading a body past `max_bytes` and answers 413, whatever its Content-Length claims."""
+    """Stops reading a body past `max_bytes` with 413, whatever its Content-Length claims, and past `within_s` with 408.
 
-    def __init__(self, app: ASGIApp, max_bytes: int) -> None:
+    The connection is closed then: what else comes on it belongs to that body.
+    """
+
+    def __init__(self, app: ASGIApp, max_bytes: int, within_s: float) -> None:
         self._app = app
         self._max_bytes = max_bytes
+        self._within_s = within_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, counting what is read of it."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        n_bytes = 0
+        n_bytes, is_whole = 0, False
+        deadline = asyncio.get_running_loop().time() + self._within_s
 
         async def counted() -> Message:
-            nonlocal n_bytes
-            message = await receive()
+            nonlocal n_bytes, is_whole
+            if is_whole:  # whoever asks now wants to know whether the client is still there
+                return await receive()
+            try:
+                async with asyncio.timeout_at(deadline):
+                    message = await receive()
+            except TimeoutError as error:
+                too_slow = f"The body did not come within {self._within_s:g} s."
+                raise HTTPException(408, too_slow, CLOSING) from error
             n_bytes += len(message.get("body", b""))
+            is_whole = not message.get("more_body", False)
             if n_bytes > self._max_bytes:
-                raise HTTPException(413, f"The body is larger than {self._max_bytes} bytes.")
+                raise HTTPException(413, f"The body is larger than {self._max_bytes} bytes.", CLOSING)
             return message
 
         await self._app(scope, counted, send)

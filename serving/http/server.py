@@ -14,8 +14,10 @@ import uvicorn
 from contracts.errors import PortTaken, WorkspaceError
 from contracts.home import Home
 from contracts.settings.settings import Settings
+from serving.http.answering_queue import AnsweringQueue
 from serving.http.api import Api
 from serving.http.app import create_app
+from serving.http.bounded_http import BoundedHttp
 from serving.live.clocks import clock_maker
 from serving.live.last_pointer import LastPointer
 from serving.live.live_release import LiveRelease
@@ -55,11 +57,22 @@ def build_api(home: Home, settings: Settings, spool_name: str) -> Api:
     production = OnlineProduction(home, settings.app, settings.serving)
     last = LastPointer(home, settings.app)
     live = LiveRelease(production, last, clock_maker(settings.serving.clock), metrics, settings.serving)
-    spool = RecordSpool(home.root / "serving" / f"{settings.app}-{spool_name}.events.jsonl", SPOOL_BYTES)
+    spool_path = home.root / "serving" / f"{settings.app}-{spool_name}.events.jsonl"
+    spool = RecordSpool(spool_path, SPOOL_BYTES, fsync=settings.serving.fsync)
     requests = RequestLog(production.client, settings.app, settings.serving.request_log_length, metrics)
     values = ValuesLog(production.client, settings.app, settings.serving, metrics)
-    log = EventLog(production.client, settings.app, spool, metrics, requests, values)
-    return Api(live, production, log, metrics, settings.seed, staging=settings.serving.staging_header)
+    remembered_s = round(settings.serving.event_id_hours * 3600)
+    log = EventLog(production.client, settings.app, spool, metrics, requests, values, remembered_s)
+    return Api(
+        live,
+        production,
+        log,
+        metrics,
+        AnsweringQueue(settings.serving.max_waiting),
+        settings.seed,
+        staging=settings.serving.staging_header,
+        clock=settings.serving.clock,
+    )
 
 
 def log_to_stderr() -> None:
@@ -71,16 +84,27 @@ def log_to_stderr() -> None:
     )
 
 
+def http_server(api: Api) -> uvicorn.Server:
+    """uvicorn around these routes, with the bounds of a service that anybody may call."""
+    return uvicorn.Server(
+        uvicorn.Config(
+            create_app(api),
+            http=BoundedHttp,
+            log_config=None,
+            access_log=False,
+            log_level="warning",
+            timeout_graceful_shutdown=GRACE_S,
+        )
+    )
+
+
 def run(api: Api, listening: socket.socket) -> None:
     """Answer on this socket until SIGTERM or Ctrl-C; then finish what is under way and return.
 
     Call `exit_quietly_on_sigterm` before whatever must be cleaned up after.
     """
-    config = uvicorn.Config(
-        create_app(api), log_config=None, access_log=False, log_level="warning", timeout_graceful_shutdown=GRACE_S
-    )
     try:
-        uvicorn.Server(config).run(sockets=[listening])
+        http_server(api).run(sockets=[listening])
     except (KeyboardInterrupt, SystemExit):
         LOG.info("Stopped.")
     finally:

@@ -9,20 +9,18 @@ from __future__ import annotations
 
 import logging
 import os
-import shutil
+import signal
 import socket
 import subprocess
 import sys
 import time
 from dataclasses import dataclass, field
-from pathlib import Path
-
-from prometheus_client.multiprocess import mark_process_dead
+from functools import cached_property
 
 from contracts.home import Home
 from contracts.stop_signals import stopped_by_signals
 from serving.http.server import GRACE_S
-from serving.metrics import WORKERS_FOLDER
+from serving.http.worker_metrics import WorkerMetrics, free_bytes
 
 LOG = logging.getLogger(__name__)
 LOOK_S = 0.1  # how soon a dead worker is noticed
@@ -52,15 +50,14 @@ class Workers:
     n_workers: int
     _workers: list[Worker] = field(default_factory=list)
 
-    @property
-    def metrics_folder(self) -> Path:
-        """Where the workers keep their numbers, so that any of them can tell the sum."""
-        return self.home.root / "serving" / f"{self.name}.metrics"
+    @cached_property
+    def metrics(self) -> WorkerMetrics:
+        """Where the workers keep their numbers."""
+        return WorkerMetrics.of(self.home, self.name)
 
     def run(self) -> None:
         """Answer until SIGTERM or Ctrl-C; then let the workers finish what is under way, and return."""
-        shutil.rmtree(self.metrics_folder, ignore_errors=True)
-        self.metrics_folder.mkdir(parents=True)
+        self.metrics.start()
         try:
             with stopped_by_signals() as stop:
                 self._workers = [Worker(number, self._start(number), time.monotonic()) for number in self._numbers()]
@@ -68,6 +65,7 @@ class Workers:
                     self._restart_dead()
         finally:
             self._end()
+            self.metrics.end()
             self.listening.close()
             LOG.info("Stopped.")
 
@@ -80,7 +78,7 @@ class Workers:
             [sys.executable, "-m", "serving.http.worker", str(descriptor), f"{self.name}-{number}"],
             stdin=subprocess.PIPE,
             pass_fds=[descriptor],
-            env={**os.environ, WORKERS_FOLDER: str(self.metrics_folder)},
+            env={**os.environ, **self.metrics.environment(number)},
             start_new_session=True,  # Ctrl-C is for this process, which tells them
         )
 
@@ -100,9 +98,17 @@ class Workers:
         lived = now - worker.started
         worker.wait_s = 0.0 if lived > SOUND_AFTER_S else min(max(2 * worker.wait_s, LOOK_S), LONGEST_WAIT_S)
         worker.not_before = now + worker.wait_s
-        mark_process_dead(worker.process.pid, self.metrics_folder)  # type: ignore[no-untyped-call]
+        self.metrics.note_death(worker.number)
         _close_input(worker)
-        LOG.error("Worker %d ended with %s after %.0f s.", worker.number, worker.process.returncode, lived)
+        LOG.error("Worker %d ended %s after %.0f s.", worker.number, self._how_it_ended(worker), lived)
+
+    def _how_it_ended(self, worker: Worker) -> str:
+        code = worker.process.returncode
+        if code == -signal.SIGBUS:
+            folders = (self.metrics.folder, self.home.root)
+            free = ", ".join(f"{folder} has {free_bytes(folder):,} bytes left" for folder in folders)
+            return f"with SIGBUS: a disk is full, on which a file lies that it had mapped into memory ({free})"
+        return f"with {signal.Signals(-code).name if code < 0 else code}"
 
     def _end(self) -> None:
         for worker in self._workers:

@@ -20,6 +20,7 @@ from serving.live.live_state import LiveState
 from serving.live.next_lineup import STARTING, ArmBuilder, next_lineup
 from serving.live.production import Production
 from serving.live.release_shelf import ReleaseShelf
+from serving.live.stock_check import StockCheck
 from serving.live.store_state import NOTHING_NAMED, read_store_state
 from serving.metrics import Metrics
 from serving.served import Arm, Lineup
@@ -35,7 +36,8 @@ class LiveRelease:
     after that; requests under way finish on what they took. A release that cannot be loaded changes nothing:
     `state.problems` says why, production stays as it was, and people of a canary get production. The releases served
     before stay loaded (`kept_releases`), so that going back is a matter of one look. When Redis is away everything goes
-    on without live values; a server that starts then takes the last pointer it kept on disk.
+    on without live values; a server that starts then takes the last pointer it kept on disk. What is served and is not
+    wholly in Redis is a problem of its arm: see `stock`.
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class LiveRelease:
         self._look_now = threading.Event()
         self._shelf = ReleaseShelf(production.load, self._look_now.set, metrics)
         self._arms = ArmBuilder(production, self._shelf, make_clock)
+        self.stock = StockCheck(production, lambda: self.current, self._look_now.set, settings.values_check_s)
         self._thread = threading.Thread(target=self._follow, name="live-release", daemon=True)
 
     @property
@@ -76,6 +79,7 @@ class LiveRelease:
         """Begin to follow the store."""
         self._shelf.start()
         self._thread.start()
+        self.stock.start()
 
     def stop(self) -> None:
         """Stop following; what is served stays. A look that hangs (a Redis that never answers) is not waited for."""
@@ -83,6 +87,7 @@ class LiveRelease:
         self._look_now.set()
         self._thread.join(STOP_WITHIN_S)
         self._shelf.stop()
+        self.stock.stop()
 
     def look(self) -> None:
         """Look at the store once, and serve what it names and is loaded; the rest is loaded meanwhile."""
@@ -91,6 +96,7 @@ class LiveRelease:
         self._metrics.store_reachable.set(store.online)
         self._shelf.want(before.releases_to_have(store.targets, n_kept))
         lineup, problems = next_lineup(self._arms, store, before.lineup)
+        problems = {**self.stock.problems(lineup), **problems}  # what keeps an arm from following comes first
         self._swap(before.followed_by(lineup, store.targets, problems, n_kept))
 
     def load(self) -> None:

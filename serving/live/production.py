@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from typing import Protocol, TypeVar
 
-from contracts.errors import StoreUnavailable
+from contracts.errors import SlateworkError, StoreUnavailable
 from contracts.features import FeatureReader
 from contracts.home import Home
 from contracts.settings.serving import ServingSettings
-from feature_store.online.connection import Client, connect
+from feature_store.online.connection import Client, connect, named_url
 from feature_store.online.pointer import Pointer, read_pointer
 from feature_store.online.recent_events import RecentEvent, Retention, append_events
 from feature_store.online.serving_targets import ServingTargets, read_serving_targets
+from feature_store.publishing.stock import lack_of
 from feature_store.readers.online_reader import RedisFeatureReader
 from feature_store.server.embedded_redis import running
 from release.bundle.bundle import Release, load_bundle
@@ -40,6 +40,10 @@ class Production(Protocol):
 
     def reader(self, release: Release, generation_id: str) -> FeatureReader:
         """Whoever reads this generation's values for this release."""
+        ...
+
+    def lacks(self, release_id: str, generation_id: str) -> SlateworkError | None:
+        """What the store lacks of a generation that is served, counted now; None where it lacks nothing."""
         ...
 
     def append_events(self, events: Sequence[RecentEvent]) -> None:
@@ -91,6 +95,9 @@ class OnlineProduction:
     def reader(self, release: Release, generation_id: str) -> FeatureReader:
         return RedisFeatureReader(self.client(), self._app, generation_id, release.schemas, release.catalogue.ids)
 
+    def lacks(self, release_id: str, generation_id: str) -> SlateworkError | None:
+        return lack_of(self.client(), self._app, generation_id, release_id)
+
     def append_events(self, events: Sequence[RecentEvent]) -> None:
         settings = self._settings
         append_events(
@@ -104,7 +111,7 @@ class OnlineProduction:
 
 def store_url(home: Home) -> str:
     """Where Redis is: REDIS_URL, else this home's embedded server; raises StoreUnavailable when that does not run."""
-    url = os.environ.get("REDIS_URL") or running(home)
+    url = named_url() or running(home)
     if url is None:
         raise StoreUnavailable(
             f"The embedded Redis of {home.redis} does not run.", "Start it with `slate up`, or set REDIS_URL."

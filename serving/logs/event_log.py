@@ -4,9 +4,13 @@
                             impression, position, propensity, policy_id, release_id, generation_id, arm and tier.
     slate:{<app>}:events:written   how many entries it ever took, for whoever collects them: were any cut off before?
 
-`event_id` is unique to a record: one that was written twice (Redis went away after taking it) shows by it.
-Records are written by a thread of their own: an answer never waits for the log. While Redis is away they wait in a
-bounded file; when that is full, or the queue is, they are dropped and counted.
+`event_id` is unique to a record: one that was written twice (Redis went away after taking it) shows by it. Where the
+sender named the event, it is `sent:` and that name, and the event is written once for as long as it is remembered
+(`serving.event_id_hours`).
+
+What people did is in Redis, or in a file, before it is acknowledged. What was shown is written by a thread of its own:
+an answer never waits for the log; records that find the queue full are dropped and counted. While Redis is away both
+wait in one bounded file, in the order in which they came.
 """
 
 from __future__ import annotations
@@ -15,14 +19,14 @@ import logging
 import queue
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import orjson
 import redis
 
-from contracts.errors import StoreError
-from feature_store.online.connection import mapped_errors
-from feature_store.online.keys import events_key, events_written_key
+from contracts.errors import StoreError, StoreUnavailable
+from feature_store.online.keys import events_key
+from feature_store.online.stream_writes import StreamRecord, write_records
 from serving.logs.record_spool import RecordSpool
 from serving.logs.request_log import RequestLog
 from serving.logs.values_log import ValuesLog
@@ -33,14 +37,15 @@ QUEUE_LENGTH = 20_000  # records: 20 s of slates of ten at 100 a second
 BATCH_LENGTH = 1000
 STREAM_LENGTH = 1_000_000  # about 300 MB; whoever reads the stream into a source must come more often than it turns
 IDLE_S = 1.0  # how often a quiet log looks whether spooled records can be written
+SENT: Final = "sent:"  # how the id of a record begins whose event was named by its sender
 
 Record = Mapping[str, Any]
 
 
 class EventLog:
-    """Takes records at once and writes them soon; `close` writes or spools what is left.
+    """Keeps events at once and impressions soon; `close` writes or spools what is left.
 
-    requests, values: written by the same thread.
+    requests, values: written by the same thread. remembered_s: how long the id of an event is.
     """
 
     def __init__(
@@ -51,17 +56,41 @@ class EventLog:
         metrics: Metrics,
         requests: RequestLog,
         values: ValuesLog,
+        remembered_s: int,
     ) -> None:
         self.requests = requests
         self.values = values
         self._connect = connect
+        self._app = app
         self.stream = events_key(app)
-        self._counter = events_written_key(app)
+        self._remembered_s = remembered_s
         self._spool = spool
         self._outcomes = metrics.log_records
         self._queue: queue.Queue[bytes] = queue.Queue(QUEUE_LENGTH)
+        self._something_to_write = threading.Event()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._write_on, name="event-log", daemon=True)
+
+    def keep(self, records: Sequence[Record]) -> list[bool]:
+        """Put the records where they outlive this process, in Redis or in the file; which of them are new.
+
+        What waits in the file is older, and goes first: until it went, these wait behind it. Whether an event was there
+        before is seen when it is written, so that all that wait count as new.
+        Raises StoreUnavailable, and keeps none, when neither takes them.
+        """
+        contents = [_encoded(record) for record in records]
+        if not self._spool:
+            try:
+                new = self._write(contents)
+            except StoreError as error:
+                self._spool_all(contents, error)
+            else:
+                self._outcomes.labels("written").inc(sum(new))
+                return new
+        else:
+            self._spool_all(contents, StoreUnavailable("Older records still wait for Redis.", ""))
+        self._something_to_write.set()
+        return [True] * len(records)
 
     def append(self, records: Sequence[Record]) -> None:
         """Take the records to be written soon; those that find the queue full are dropped and counted.
@@ -71,9 +100,10 @@ class EventLog:
         """
         for record in records:
             try:
-                self._queue.put_nowait(orjson.dumps(record, option=orjson.OPT_SERIALIZE_NUMPY))
+                self._queue.put_nowait(_encoded(record))
             except queue.Full:
                 self._outcomes.labels("dropped").inc()
+        self._something_to_write.set()
 
     def start(self) -> None:
         """Begin to write."""
@@ -82,54 +112,81 @@ class EventLog:
     def close(self) -> None:
         """Write or spool everything taken so far, and stop."""
         self._stopping.set()
+        self._something_to_write.set()
         self._thread.join()
         while self.write_waiting():
             pass
+        self._spool.close()
 
-    def write_waiting(self, patience_s: float = 0) -> int:
+    def write_waiting(self) -> int:
         """Write what waits, at most one batch of it, after what was spooled; returns how many records it took."""
-        lines = self._take(patience_s)
+        contents = self._take()
         try:
-            self._outcomes.labels("written").inc(self._spool.ship(self._write))
-            self._write(lines)
-            self._outcomes.labels("written").inc(len(lines))
+            shipped = self._spool.ship(self._write)
+            self._outcomes.labels("written").inc(shipped.n_records)
+            self._outcomes.labels("damaged").inc(shipped.n_damaged)
+            self._outcomes.labels("written").inc(sum(self._write(contents)))
         except StoreError as error:
-            self._keep(lines, error)
+            self._spool_some(contents, error)
         self.requests.write_waiting()
         self.values.write_waiting()
-        return len(lines)
+        return len(contents)
 
-    def _take(self, patience_s: float) -> list[bytes]:
-        lines: list[bytes] = []
+    def _take(self) -> list[bytes]:
+        contents: list[bytes] = []
         try:
-            lines.append(self._queue.get(timeout=patience_s) if patience_s else self._queue.get_nowait())
-            while len(lines) < BATCH_LENGTH:
-                lines.append(self._queue.get_nowait())
+            while len(contents) < BATCH_LENGTH:
+                contents.append(self._queue.get_nowait())
         except queue.Empty:
             pass
-        return lines
+        return contents
 
-    def _write(self, lines: Sequence[bytes]) -> None:
-        if not lines:
-            return
-        with mapped_errors(), self._connect().pipeline(transaction=True) as pipeline:
-            for line in lines:
-                pipeline.xadd(self.stream, {"record": line}, maxlen=STREAM_LENGTH, approximate=True)
-            pipeline.incrby(self._counter, len(lines))
-            pipeline.execute()
+    def _write(self, contents: Sequence[bytes]) -> list[bool]:
+        records = [StreamRecord(content, _sent_id(content)) for content in contents]
+        return write_records(
+            self._connect(), self._app, records, max_length=STREAM_LENGTH, remembered_s=self._remembered_s
+        )
 
-    def _keep(self, lines: Sequence[bytes], error: Exception) -> None:
+    def _spool_all(self, contents: Sequence[bytes], error: StoreError) -> None:
+        """Into the file, or raise: all of them or none."""
         try:
-            n_kept = self._spool.append(lines)
+            self._spool.append_all(contents)
+        except OSError as disk_error:
+            self._outcomes.labels("refused").inc(len(contents))
+            raise StoreUnavailable(
+                f"Events are taken neither by Redis ({error.problem}) nor by the disk ({disk_error}).",
+                "Send them again in a moment. Whoever runs this: bring Redis back, or free disk space.",
+            ) from error
+        self._outcomes.labels("spooled").inc(len(contents))
+
+    def _spool_some(self, contents: Sequence[bytes], error: StoreError) -> None:
+        """As many as the file takes; the others are dropped and counted."""
+        try:
+            n_kept = self._spool.append(contents)
         except OSError as disk_error:
             LOG.warning("Neither Redis (%s) nor the disk (%s) takes the event log.", error, disk_error)
             n_kept = 0
         self._outcomes.labels("spooled").inc(n_kept)
-        self._outcomes.labels("dropped").inc(len(lines) - n_kept)
+        self._outcomes.labels("dropped").inc(len(contents) - n_kept)
 
     def _write_on(self) -> None:
         while not self._stopping.is_set():
+            self._something_to_write.wait(IDLE_S)
+            self._something_to_write.clear()
             try:
-                self.write_waiting(IDLE_S)
+                while self.write_waiting() == BATCH_LENGTH:
+                    pass
             except Exception:
                 LOG.exception("Writing the event log failed; it goes on with the next records.")
+
+
+def _encoded(record: Record) -> bytes:
+    return orjson.dumps(record, option=orjson.OPT_SERIALIZE_NUMPY)
+
+
+def _sent_id(content: bytes) -> str | None:
+    """What the sender named the event of this record."""
+    if SENT.encode() not in content:
+        return None
+    event_id = orjson.loads(content).get("event_id")
+    return event_id.removeprefix(SENT) if isinstance(event_id, str) and event_id.startswith(SENT) else None

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from contracts.events import EventType
 from contracts.slates import RecommendRequest, Slate
+from serving.logs.event_log import SENT
 from serving.served import Arm
 from serving.wire import SentEvent
 
@@ -41,23 +42,18 @@ def impressions(request: RecommendRequest, slate: Slate, arm: Arm, shown_at: dat
     ]
 
 
-def events(sent: Sequence[SentEvent], received_at: datetime) -> list[dict[str, Any]]:
-    """One record for each event, stamped with the time received where it brought none."""
+def events(done: Sequence[tuple[SentEvent, datetime]]) -> list[dict[str, Any]]:
+    """One record for each event, with when it was, UTC."""
     return [
         {
             "event_type": event.event_type,
-            "event_ts": when(event, received_at).isoformat(),
+            "event_ts": moment.isoformat(),
             "request_id": event.request_id,
             "user_id": event.user_id,
             "session_id": event.session_id,
             "item_id": event.item_id,
             "value": event.value,
-            "event_id": uuid.uuid4().hex,
+            "event_id": uuid.uuid4().hex if event.event_id is None else f"{SENT}{event.event_id}",
         }
-        for event in sent
+        for event, moment in done
     ]
-
-
-def when(event: SentEvent, received_at: datetime) -> datetime:
-    """When it happened, UTC."""
-    return received_at if event.event_ts is None else event.event_ts.astimezone(UTC)

@@ -16,7 +16,7 @@ from contracts.errors import StoreUnavailable
 from contracts.settings.settings import load_settings
 from contracts.slates import Preferences, RecommendRequest
 from feature_store.online.connection import connect
-from feature_store.online.keys import events_key, requests_key
+from feature_store.online.keys import event_id_key, events_key, events_written_key, requests_key
 from serving.logs.capped_stream import QUEUE_LENGTH as N_QUESTIONS
 from serving.logs.event_log import BATCH_LENGTH, QUEUE_LENGTH, EventLog
 from serving.logs.record_spool import RecordSpool
@@ -26,6 +26,7 @@ from serving.metrics import Metrics
 from serving.served import Arm
 
 CHECKOUT = Path(__file__).resolve().parents[3]
+HOUR = 3600
 
 
 class Switch:
@@ -70,7 +71,7 @@ def values(switch: Switch, metrics: Metrics) -> ValuesLog:
 
 @pytest.fixture
 def log(switch: Switch, metrics: Metrics, spool_path: Path, requests: RequestLog, values: ValuesLog) -> EventLog:
-    return EventLog(switch, "movies", RecordSpool(spool_path, 10_000), metrics, requests, values)
+    return EventLog(switch, "movies", RecordSpool(spool_path, 10_000), metrics, requests, values, HOUR)
 
 
 def record(number: int) -> dict[str, Any]:
@@ -126,7 +127,7 @@ def test_what_a_stopped_server_spooled_is_written_by_the_next_one(
     log.append([record(1)])
     log.close()
     switch.away = False
-    EventLog(switch, "movies", RecordSpool(spool_path, 10_000), metrics, requests, values).write_waiting()
+    EventLog(switch, "movies", RecordSpool(spool_path, 10_000), metrics, requests, values, HOUR).write_waiting()
     assert logged(switch) == [1]
 
 
@@ -134,7 +135,7 @@ def test_a_full_spool_drops_and_counts(
     switch: Switch, metrics: Metrics, spool_path: Path, requests: RequestLog, values: ValuesLog
 ) -> None:
     line = orjson.dumps(record(1))
-    log = EventLog(switch, "movies", RecordSpool(spool_path, 2 * (len(line) + 1)), metrics, requests, values)
+    log = EventLog(switch, "movies", RecordSpool(spool_path, 2 * (9 + len(line) + 1)), metrics, requests, values, HOUR)
     switch.away = True
     log.append([record(1), record(2), record(3)])
     log.write_waiting()
@@ -145,7 +146,7 @@ def test_a_disk_that_refuses_drops_and_counts(
     switch: Switch, metrics: Metrics, tmp_path: Path, requests: RequestLog, values: ValuesLog
 ) -> None:
     (tmp_path / "serving").write_text("a file where the folder should be")
-    log = EventLog(switch, "movies", RecordSpool(tmp_path / "serving" / "spool", 1000), metrics, requests, values)
+    log = EventLog(switch, "movies", RecordSpool(tmp_path / "serving" / "spool", 1000), metrics, requests, values, HOUR)
     switch.away = True
     log.append([record(1)])
     log.write_waiting()
@@ -175,6 +176,83 @@ def test_closing_writes_everything_taken(log: EventLog, switch: Switch) -> None:
     log.start()
     log.close()
     assert logged(switch) == list(range(n_records))
+
+
+def named(number: int, name: str) -> dict[str, Any]:
+    return {**record(number), "event_id": f"sent:{name}"}
+
+
+def names_logged(switch: Switch) -> list[str]:
+    entries = switch.client.xrange(events_key("movies"))
+    return [orjson.loads(fields[b"record"])["event_id"] for _, fields in entries]
+
+
+def test_an_event_that_is_kept_is_in_redis_before_anything_else_happens(log: EventLog, switch: Switch) -> None:
+    assert log.keep([record(1), record(2)]) == [True, True]
+    assert logged(switch) == [1, 2]
+    assert switch.client.get(events_written_key("movies")) == b"2"
+
+
+def test_an_event_that_is_kept_while_redis_is_away_outlives_the_process(
+    log: EventLog, switch: Switch, spool_path: Path
+) -> None:
+    switch.away = True
+    assert log.keep([record(1)]) == [True]
+    left: list[bytes] = []
+    RecordSpool(spool_path, 10_000).ship(left.extend)  # as the next process finds it after a kill
+    assert [orjson.loads(one)["event_id"] for one in left] == ["1"]
+
+
+def test_an_event_waits_behind_older_ones_that_still_wait(log: EventLog, switch: Switch) -> None:
+    switch.away = True
+    log.keep([record(1)])
+    switch.away = False
+    log.keep([record(2)])
+    assert logged(switch) == []
+    log.write_waiting()
+    assert logged(switch) == [1, 2]
+
+
+def test_events_that_neither_redis_nor_the_disk_takes_are_refused_as_a_whole(
+    switch: Switch, metrics: Metrics, spool_path: Path, requests: RequestLog, values: ValuesLog
+) -> None:
+    line = orjson.dumps(record(1))
+    spool = RecordSpool(spool_path, 2 * (9 + len(line) + 1))
+    log = EventLog(switch, "movies", spool, metrics, requests, values, HOUR)
+    switch.away = True
+    log.keep([record(1)])
+    with pytest.raises(StoreUnavailable, match=r"neither by Redis .* nor by the disk"):
+        log.keep([record(2), record(3)])
+    assert outcome(metrics, "refused") == 2
+    log.keep([record(4)])
+    switch.away = False
+    log.write_waiting()
+    assert logged(switch) == [1, 4]
+
+
+def test_an_event_of_a_name_that_was_taken_before_is_not_written_again(log: EventLog, switch: Switch) -> None:
+    assert log.keep([named(1, "a"), named(2, "b"), named(3, "a")]) == [True, True, False]
+    assert log.keep([named(4, "b"), record(5)]) == [False, True]
+    assert names_logged(switch) == ["sent:a", "sent:b", "5"]
+    assert 0 < switch.client.ttl(event_id_key("movies", "a")) <= HOUR
+
+
+def test_an_event_sent_again_while_redis_is_away_is_written_once(log: EventLog, switch: Switch) -> None:
+    log.keep([named(1, "a")])
+    switch.away = True
+    log.keep([named(2, "a"), named(3, "b")])
+    log.keep([named(4, "b")])
+    switch.away = False
+    log.write_waiting()
+    assert names_logged(switch) == ["sent:a", "sent:b"]
+
+
+def test_a_name_whose_record_was_refused_is_not_remembered(log: EventLog, switch: Switch) -> None:
+    switch.client.set(events_key("movies"), "no stream")
+    log.keep([named(1, "a")])
+    switch.client.delete(events_key("movies"))
+    log.write_waiting()
+    assert names_logged(switch) == ["sent:a"]
 
 
 QUESTION = RecommendRequest("q1", "u1", preferences=Preferences(("drama",)), context={"age": "34"}, k=5, seed=7)

@@ -20,6 +20,7 @@ from feature_store.online.keys import values_key
 from release.bundle.bundle import load_bundle
 from release.bundle.bundle_store import BundleStore
 from release.parity.used_values import UsedValues, parse_record
+from serving.http.worker_metrics import FILE_BYTES, WorkerMetrics
 from tests.integration.serving.test_command_line import checkout, running
 from tests.integration.serving.worlds import Stage, wait_until
 
@@ -130,6 +131,26 @@ def test_a_worker_that_is_killed_is_started_again_while_the_other_answers(stage:
     while len(crew.workers()) < 2 or crew.workers() == before:
         assert crew.ask("/v1/recommend", {})[0] == 200
     wait_until(lambda: crew.n_ready(stage.pairs[0][0]) == 2)
+
+
+def test_a_worker_started_again_goes_on_in_the_files_of_the_one_before(stage: Stage, crew: Crew) -> None:
+    """Else the files of the dead pile up; and none has a page left to be taken from the disk while it is written."""
+    folder = WorkerMetrics.of(stage.home, str(crew.port)).folder
+    files = {path.name for path in folder.iterdir()}
+    assert len(files) == 2 * len(FILE_BYTES)
+    assert all(path.stat().st_blocks * 512 >= path.stat().st_size > 0 for path in folder.iterdir())
+    before = crew.workers()
+    for _ in range(4):
+        crew.ask("/v1/recommend", {})
+    psutil.Process(min(before)).kill()
+    wait_until(lambda: len(crew.workers()) == 2 and crew.workers() != before)
+    wait_until(lambda: crew.n_ready(stage.pairs[0][0]) == 2)
+    assert {path.name for path in folder.iterdir()} == files
+    answered = [line for line in crew.ask("/metrics")[1].splitlines() if line.startswith("slate_slates_total")]
+    assert sum(float(line.rpartition(" ")[2]) for line in answered) == 4
+    crew.process.send_signal(signal.SIGTERM)
+    crew.process.communicate()
+    assert not folder.exists()
 
 
 def test_told_to_stop_the_workers_end_well_and_none_is_left(crew: Crew) -> None:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 
-from contracts.errors import ArtefactError, StoreError, StoreUnavailable
+from contracts.errors import ArtefactError, SlateworkError, StoreError, StoreUnavailable
 from feature_store.online.pointer import Pointer
 from feature_store.online.recent_events import RecentEvent
 from feature_store.online.serving_targets import Canary, ServingTargets, Staged
@@ -32,6 +32,7 @@ class FakeProduction:
     damaged: bool = False
     releases: dict[str, Any] = field(default_factory=dict)
     loaded: list[str] = field(default_factory=list)
+    lacking: dict[str, SlateworkError] = field(default_factory=dict)
     events: list[RecentEvent] = field(default_factory=list)
 
     def targets(self) -> ServingTargets:
@@ -56,6 +57,10 @@ class FakeProduction:
     def reader(self, release: Any, generation_id: str) -> Any:
         self._reach()
         return SimpleNamespace(generation_id=generation_id, release_id=release.release_id)
+
+    def lacks(self, release_id: str, generation_id: str) -> SlateworkError | None:
+        self._reach()
+        return self.lacking.get(generation_id)
 
     def append_events(self, events: Sequence[RecentEvent]) -> None:
         self._reach()

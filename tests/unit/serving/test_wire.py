@@ -120,3 +120,33 @@ def test_events_come_one_at_a_time_or_in_a_batch() -> None:
 @given(st.text(min_size=1, max_size=256))
 def test_any_text_of_bounded_length_is_an_id(text: str) -> None:
     assert Question.model_validate({"user_id": text}).user_id == text
+
+
+EVENT_OF_45_UNKNOWN_FIELDS = {**CLICK, **{f"field_{number}": number for number in range(45)}}
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        (EventBatch, {"events": [EVENT_OF_45_UNKNOWN_FIELDS] * 500}),
+        (EventBatch, {"events": [{"event_type": 1, "user_id": 2, "session_id": 3, "item_id": 4, "value": ""}] * 500}),
+        (EventBatch, {"events": [0] * 100_000}),
+        (SentEvent, {**CLICK, **{str(number): number for number in range(20_000)}}),
+        (Question, {str(number): number for number in range(20_000)}),
+        (Question, {"context": {str(number): number for number in range(20_000)}}),
+        (Question, {"preferences": {"item_ids": list(range(20_000)), "categories": list(range(20_000))}}),
+        (Question, {"preferences": {str(number): number for number in range(20_000)}}),
+    ],
+)
+def test_whatever_comes_the_problems_collected_are_few(kind: Any, body: Any) -> None:
+    with pytest.raises(ValidationError) as refused:
+        kind.model_validate(body)
+    assert refused.value.error_count() <= 20
+
+
+def test_a_few_unknown_fields_are_named_one_by_one_and_many_in_one_sentence() -> None:
+    with pytest.raises(ValidationError) as refused:
+        Question.model_validate({"usr": 1, "kk": 2})
+    assert {error["loc"][0] for error in refused.value.errors()} == {"usr", "kk"}
+    with pytest.raises(ValidationError, match="45 fields are unknown here, among them 'field_0'"):
+        SentEvent.model_validate(EVENT_OF_45_UNKNOWN_FIELDS)

@@ -1,0 +1,63 @@
+"""The files of the workers' numbers: their room is taken first, and a full disk is named and costs no answer."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import signal
+import socket
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from contracts.home import Home
+from serving.http.worker_metrics import FILE_BYTES, WorkerMetrics
+from serving.http.workers import Worker, Workers
+
+
+@pytest.fixture
+def metrics(tmp_path: Path) -> WorkerMetrics:
+    metrics = WorkerMetrics(tmp_path / "8000.metrics")
+    metrics.start()
+    return metrics
+
+
+def test_the_room_of_every_file_is_taken_before_a_worker_starts(metrics: WorkerMetrics) -> None:
+    assert metrics.environment(1) == {"PROMETHEUS_MULTIPROC_DIR": str(metrics.folder), "SLATE_WORKER": "1"}
+    sizes = {path.name: path.stat().st_size for path in metrics.folder.iterdir()}
+    assert sizes == {f"{kind}_1.db": n_bytes for kind, n_bytes in FILE_BYTES.items()}
+    assert all(path.stat().st_blocks * 512 >= path.stat().st_size for path in metrics.folder.iterdir())
+
+
+def test_without_room_the_disk_is_named_and_the_worker_starts_all_the_same(
+    metrics: WorkerMetrics, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def full(*_arguments: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    assert metrics.environment(1) == {}
+    assert f"no room for the metrics of worker 1 in {metrics.folder} (No space left on device; " in caplog.text
+
+
+def test_a_file_that_a_worker_left_half_written_does_not_kill_the_next(metrics: WorkerMetrics) -> None:
+    metrics.environment(1)
+    path = metrics.folder / "counter_1.db"
+    path.write_bytes(b"\xff\xff\x00\x00" + b"\x07" * 100)
+    metrics.environment(1)
+    assert path.read_bytes() == bytes(FILE_BYTES["counter"])
+
+
+def test_a_worker_that_died_of_a_full_disk_is_logged_as_that(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.socket() as listening:
+        workers = Workers(listening, Home(tmp_path), "8000", 1)
+        process: Any = SimpleNamespace(returncode=-signal.SIGBUS, stdin=None)
+        with caplog.at_level(logging.ERROR):
+            workers._note_death(Worker(1, process, started=0.0), now=1.0)
+    assert "with SIGBUS: a disk is full" in caplog.text
+    assert f"{tmp_path} has " in caplog.text
