@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from functools import cached_property
 from typing import Any, Protocol, Self
 
 import numpy as np
@@ -64,6 +65,11 @@ class FeatureSchema:
     @property
     def fingerprint(self) -> str:
         return fingerprint_json(self.to_json())
+
+    @cached_property
+    def layout(self) -> str:
+        """The fingerprint of what a stored row must be read with: the entity and the names in order."""
+        return fingerprint_json({"entity": str(self.entity), "names": list(self.names)})
 
     def to_json(self) -> dict[str, Any]:
         return {"entity": str(self.entity), "features": [asdict(spec) for spec in self.features]}

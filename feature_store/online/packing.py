@@ -35,7 +35,6 @@ import numpy.typing as npt
 from contracts.errors import ArtefactError, ReleaseMismatch
 from contracts.events import UNSPECIFIED_TYPE
 from contracts.features import FeatureSchema, History
-from contracts.fingerprint import fingerprint_json
 from contracts.ids import FloatArray
 
 ROW_MAGIC = b"SR"
@@ -66,14 +65,19 @@ class UnpackedRows:
     damaged: npt.NDArray[np.bool_]
 
 
-def key_hashes(ids: Iterable[str | bytes]) -> KeyHashes:
-    """(n,) what a value that is stored under each of these ids says of its id."""
-    return np.fromiter((zlib.crc32(one if isinstance(one, bytes) else one.encode()) for one in ids), np.uint32)
+def key_hash(entity_id: str) -> int:
+    """What a value that is stored under this id says of its id."""
+    return zlib.crc32(entity_id.encode())
+
+
+def key_hashes(ids: Iterable[bytes]) -> KeyHashes:
+    """(n,) the same of ids in UTF-8."""
+    return np.fromiter(map(zlib.crc32, ids), np.uint32)
 
 
 def layout_fingerprint(schema: FeatureSchema) -> str:
     """What a packed row must be read with: the entity and the names in order."""
-    return fingerprint_json({"entity": str(schema.entity), "names": list(schema.names)})
+    return schema.layout
 
 
 def epoch_seconds(moment: datetime) -> int:
@@ -243,7 +247,8 @@ def _row_checksums(rows: npt.NDArray[np.void]) -> npt.NDArray[np.uint32]:
     Source: Lemire and Kaser, Strongly universal string hashing is fast, 2014 (multilinear hashing).
     """
     words = np.ascontiguousarray(rows).view(np.uint32).reshape(len(rows), -1)
-    return np.asarray((words @ _word_factors(words.shape[1])) >> np.uint64(32), np.uint32)
+    sums = np.einsum("ij,j->i", words, _word_factors(words.shape[1]))
+    return np.asarray(sums >> np.uint64(32), np.uint32)
 
 
 @lru_cache(maxsize=16)
@@ -267,6 +272,7 @@ _HEAD = {"head": "<u4", "written": "<u4", "layout": "<u8"}  # a header (see HEAD
 _SEAL = {"key": "<u4", "checksum": "<u4"}
 
 
+@lru_cache(maxsize=64)  # a server holds a few releases
 def _row_head(layout: str, written: int, version: int) -> npt.NDArray[np.void]:
     header = HEADER.pack(ROW_MAGIC, version, written, bytes.fromhex(layout))
     return np.frombuffer(header, dtype=np.dtype(list(_HEAD.items())))
@@ -276,6 +282,7 @@ def _head_number(version: int) -> int:
     return int.from_bytes(ROW_MAGIC + bytes([version, 0]), "little")
 
 
+@lru_cache(maxsize=64)
 def _row_type(n_features: int, version: int) -> np.dtype[np.void]:
     seal = _SEAL if version == ROW_VERSION else {}
     return np.dtype([*_HEAD.items(), *seal.items(), ("values", "<f4", (n_features,))])

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from contracts.errors import ArtefactError, ReleaseMismatch
 from feature_store.online.connection import Client
-from feature_store.publishing.publishing import publish
 from feature_store.online.receipt import Receipt
+from feature_store.publishing.publishing import publish
 from feature_store.values.values import load_schemas
 from feature_store.values.values_folder import ValuesFolder
 from recommender.catalogue import Catalogue

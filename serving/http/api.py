@@ -12,7 +12,6 @@ from typing import Annotated, Any, Literal
 import anyio
 import anyio.to_thread
 from fastapi import Header, Request
-from starlette.background import BackgroundTask
 from starlette.responses import Response
 
 from contracts.calendar import epoch_microseconds
@@ -52,13 +51,14 @@ METRICS_TYPE = "text/plain; version=1.0.0; charset=utf-8"
 
 @dataclass(frozen=True)
 class _Shown:
-    """A slate with what is logged of it once it was sent. values: what it stands on, where that is logged."""
+    """A slate with what is logged of it where it is sent. values: what it stands on, where that is logged."""
 
     request: RecommendRequest
     slate: Slate
     values: UsedValues | None
     arm: Arm
     now: datetime
+    impressions: list[bytes]
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ class Api:
         return await self._answer(request, question, state.lineup.staged)
 
     async def _answer(self, request: Request, question: Question, served: Served) -> Response:
-        """The answer, in its turn; what was shown is logged once it was sent."""
+        """The answer, in its turn; what is shown is logged while its client is there, and before it can click."""
         if question.k > served.release.request.max_k:
             return _too_many(served)
         try:
@@ -111,14 +111,17 @@ class Api:
         except ClientGone:
             self.metrics.unanswered.labels("client_gone").inc()
             return Response(status_code=CLIENT_CLOSED_REQUEST)
-        return JsonAnswer({**vars(shown.slate), "arm": served.arm}, background=BackgroundTask(self._log_shown, shown))
+        self._log_shown(shown)
+        return JsonAnswer({**vars(shown.slate), "arm": served.arm})
 
     def _shown(self, question: Question, served: Served) -> _Shown:
         request = question.to_request(uuid.uuid4().hex, self.seed)
         check_known(served.release, request)
         slate, values = self._slate(served, request)
         self.metrics.slate_answered(slate, served.arm)
-        return _Shown(request, slate, values, served.arm, served.clock.now())
+        now = served.clock.now()
+        records = self.log.encoded(impressions(request, slate, served.arm, now))
+        return _Shown(request, slate, values, served.arm, now, records)
 
     def _slate(self, served: Served, request: RecommendRequest) -> tuple[Slate, UsedValues | None]:
         """The answer; of some, the values they stand on."""
@@ -130,7 +133,7 @@ class Api:
         self.log.requests.append(shown.request, shown.arm, shown.now)
         if shown.values is not None:
             self.log.values.append(shown.values, shown.arm)
-        self.log.append(impressions(shown.request, shown.slate, shown.arm, shown.now))
+        self.log.append(shown.impressions)
 
     async def take_events(self, sent: SentEvents) -> Response:
         """Take what people did: into the log, and what they wanted also to where the next request sees it.
@@ -181,7 +184,8 @@ class Api:
         state = self.live.state
         if state.lineup is None:
             return self._not_ready()
-        production, problem = state.lineup.production, state.problems.get(Arm.PRODUCTION)
+        production, lacking = state.lineup.production, self.live.stock.problems(state.lineup).get(Arm.PRODUCTION)
+        problem = state.problems.get(Arm.PRODUCTION, lacking)
         return JsonAnswer(
             {
                 "ready": True,
@@ -193,7 +197,7 @@ class Api:
                 "degraded": [
                     *([] if production.online else [ONLINE_STORE]),
                     *production.missing,
-                    *([VALUES] if Arm.PRODUCTION in self.live.stock.problems(state.lineup) else []),
+                    *([] if lacking is None else [VALUES]),
                 ],
                 "problem": None if problem is None else error_fields(problem),
                 "staged": _beside(state, Arm.STAGING, state.targets.staged),

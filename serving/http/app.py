@@ -23,7 +23,7 @@ from serving.http.middleware import BodyLimit, Stopwatch
 from serving.http.pages import add_pages
 from serving.wire import BODY_WITHIN_S, MAX_BODY_BYTES, ErrorAnswer, EventsAnswer, Health, Readiness, SlateAnswer
 
-N_LOGGING = 2  # threads that put into queues what was shown, once it was sent
+N_PAGES = 1  # threads that make the first page
 DESCRIPTION = (
     "Ranked slates from the release in production, or from the canary for a share of people. Every answer names the "
     "release and the generation of feature values it stands on."
@@ -35,7 +35,7 @@ def create_app(api: Api) -> FastAPI:
 
     @asynccontextmanager
     async def running(_app: FastAPI) -> AsyncIterator[None]:
-        anyio.to_thread.current_default_thread_limiter().total_tokens = N_LOGGING
+        anyio.to_thread.current_default_thread_limiter().total_tokens = N_PAGES
         api.log.start()
         api.live.start()
         yield

@@ -67,6 +67,7 @@ class EventLog:
         self._spool = spool
         self._outcomes = metrics.log_records
         self._queue: queue.Queue[bytes] = queue.Queue(QUEUE_LENGTH)
+        self._writing = threading.Lock()  # what is taken first is written first
         self._something_to_write = threading.Event()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._write_on, name="event-log", daemon=True)
@@ -78,29 +79,32 @@ class EventLog:
         before is seen when it is written, so that all that wait count as new.
         Raises StoreUnavailable, and keeps none, when neither takes them.
         """
-        contents = [_encoded(record) for record in records]
-        if not self._spool:
+        contents = self.encoded(records)
+        with self._writing:
+            shown = self._take()  # what was clicked was shown before
             try:
-                new = self._write(contents)
+                new = self._write_behind_the_spool([*shown, *contents])[len(shown) :]
             except StoreError as error:
+                self._spool_some(shown, error)
                 self._spool_all(contents, error)
-            else:
-                self._outcomes.labels("written").inc(sum(new))
-                return new
-        else:
-            self._spool_all(contents, StoreUnavailable("Older records still wait for Redis.", ""))
+                new = [True] * len(contents)
         self._something_to_write.set()
-        return [True] * len(records)
+        return new
 
-    def append(self, records: Sequence[Record]) -> None:
-        """Take the records to be written soon; those that find the queue full are dropped and counted.
+    @staticmethod
+    def encoded(records: Sequence[Record]) -> list[bytes]:
+        """The records as they are written."""
+        return [orjson.dumps(record, option=orjson.OPT_SERIALIZE_NUMPY) for record in records]
+
+    def append(self, contents: Sequence[bytes]) -> None:
+        """Take encoded records to be written soon; those that find the queue full are dropped and counted.
 
         The queue fills only when records come faster than Redis or the disk takes them, so that writing to the file
         from here would make answers wait for the very thing that is too slow.
         """
-        for record in records:
+        for content in contents:
             try:
-                self._queue.put_nowait(_encoded(record))
+                self._queue.put_nowait(content)
             except queue.Full:
                 self._outcomes.labels("dropped").inc()
         self._something_to_write.set()
@@ -120,17 +124,29 @@ class EventLog:
 
     def write_waiting(self) -> int:
         """Write what waits, at most one batch of it, after what was spooled; returns how many records it took."""
-        contents = self._take()
         try:
             shipped = self._spool.ship(self._write)
             self._outcomes.labels("written").inc(shipped.n_records)
             self._outcomes.labels("damaged").inc(shipped.n_damaged)
-            self._outcomes.labels("written").inc(sum(self._write(contents)))
-        except StoreError as error:
-            self._spool_some(contents, error)
+        except StoreError:
+            pass  # they go on waiting
+        with self._writing:
+            contents = self._take()
+            try:
+                self._write_behind_the_spool(contents)
+            except StoreError as error:
+                self._spool_some(contents, error)
         self.requests.write_waiting()
         self.values.write_waiting()
         return len(contents)
+
+    def _write_behind_the_spool(self, contents: Sequence[bytes]) -> list[bool]:
+        """Write the records; raises StoreError also where older ones still wait in the file."""
+        if self._spool and contents:
+            raise StoreUnavailable("Older records still wait for Redis.", "They are written first.")
+        new = self._write(contents)
+        self._outcomes.labels("written").inc(sum(new))
+        return new
 
     def _take(self) -> list[bytes]:
         contents: list[bytes] = []
@@ -178,10 +194,6 @@ class EventLog:
                     pass
             except Exception:
                 LOG.exception("Writing the event log failed; it goes on with the next records.")
-
-
-def _encoded(record: Record) -> bytes:
-    return orjson.dumps(record, option=orjson.OPT_SERIALIZE_NUMPY)
 
 
 def _sent_id(content: bytes) -> str | None:

@@ -88,8 +88,8 @@ def outcome(metrics: Metrics, name: str) -> float:
 
 
 def test_records_are_written_in_order(log: EventLog, switch: Switch, metrics: Metrics) -> None:
-    log.append([record(1), record(2)])
-    log.append([record(3)])
+    log.append(log.encoded([record(1), record(2)]))
+    log.append(log.encoded([record(3)]))
     assert log.write_waiting() == 3
     assert logged(switch) == [1, 2, 3]
     assert outcome(metrics, "written") == 3
@@ -99,11 +99,11 @@ def test_what_happens_while_redis_is_away_is_written_first_when_it_is_back(
     log: EventLog, switch: Switch, metrics: Metrics, spool_path: Path
 ) -> None:
     switch.away = True
-    log.append([record(1), record(2)])
+    log.append(log.encoded([record(1), record(2)]))
     log.write_waiting()
     assert outcome(metrics, "spooled") == 2
     switch.away = False
-    log.append([record(3)])
+    log.append(log.encoded([record(3)]))
     log.write_waiting()
     assert logged(switch) == [1, 2, 3]
     assert outcome(metrics, "written") == 3
@@ -112,7 +112,7 @@ def test_what_happens_while_redis_is_away_is_written_first_when_it_is_back(
 
 def test_a_quiet_log_writes_what_was_spooled(log: EventLog, switch: Switch) -> None:
     switch.away = True
-    log.append([record(1)])
+    log.append(log.encoded([record(1)]))
     log.write_waiting()
     switch.away = False
     assert log.write_waiting() == 0
@@ -124,7 +124,7 @@ def test_what_a_stopped_server_spooled_is_written_by_the_next_one(
 ) -> None:
     switch.away = True
     log.start()
-    log.append([record(1)])
+    log.append(log.encoded([record(1)]))
     log.close()
     switch.away = False
     EventLog(switch, "movies", RecordSpool(spool_path, 10_000), metrics, requests, values, HOUR).write_waiting()
@@ -137,7 +137,7 @@ def test_a_full_spool_drops_and_counts(
     line = orjson.dumps(record(1))
     log = EventLog(switch, "movies", RecordSpool(spool_path, 2 * (9 + len(line) + 1)), metrics, requests, values, HOUR)
     switch.away = True
-    log.append([record(1), record(2), record(3)])
+    log.append(log.encoded([record(1), record(2), record(3)]))
     log.write_waiting()
     assert (outcome(metrics, "spooled"), outcome(metrics, "dropped")) == (2, 1)
 
@@ -148,7 +148,7 @@ def test_a_disk_that_refuses_drops_and_counts(
     (tmp_path / "serving").write_text("a file where the folder should be")
     log = EventLog(switch, "movies", RecordSpool(tmp_path / "serving" / "spool", 1000), metrics, requests, values, HOUR)
     switch.away = True
-    log.append([record(1)])
+    log.append(log.encoded([record(1)]))
     log.write_waiting()
     assert outcome(metrics, "dropped") == 1
 
@@ -157,7 +157,7 @@ def test_a_redis_that_refuses_writes_leaves_the_records_in_the_spool(
     log: EventLog, switch: Switch, metrics: Metrics
 ) -> None:
     switch.client.set(events_key("movies"), "no stream")
-    log.append([record(1)])
+    log.append(log.encoded([record(1)]))
     log.write_waiting()
     assert outcome(metrics, "spooled") == 1
     switch.client.delete(events_key("movies"))
@@ -166,13 +166,13 @@ def test_a_redis_that_refuses_writes_leaves_the_records_in_the_spool(
 
 
 def test_a_full_queue_drops_and_counts_and_never_waits(log: EventLog, metrics: Metrics) -> None:
-    log.append([record(1)] * (QUEUE_LENGTH + 2))
+    log.append(log.encoded([record(1)]) * (QUEUE_LENGTH + 2))
     assert outcome(metrics, "dropped") == 2
 
 
 def test_closing_writes_everything_taken(log: EventLog, switch: Switch) -> None:
     n_records = 2 * BATCH_LENGTH + 1
-    log.append([record(number) for number in range(n_records)])
+    log.append(log.encoded([record(number) for number in range(n_records)]))
     log.start()
     log.close()
     assert logged(switch) == list(range(n_records))
@@ -201,6 +201,12 @@ def test_an_event_that_is_kept_while_redis_is_away_outlives_the_process(
     left: list[bytes] = []
     RecordSpool(spool_path, 10_000).ship(left.extend)  # as the next process finds it after a kill
     assert [orjson.loads(one)["event_id"] for one in left] == ["1"]
+
+
+def test_what_was_shown_before_an_event_is_written_before_it(log: EventLog, switch: Switch) -> None:
+    log.append(log.encoded([record(1), record(2)]))
+    assert log.keep([record(3)]) == [True]
+    assert logged(switch) == [1, 2, 3]
 
 
 def test_an_event_waits_behind_older_ones_that_still_wait(log: EventLog, switch: Switch) -> None:
@@ -291,7 +297,7 @@ def test_questions_that_redis_does_not_take_are_dropped_and_counted_and_delay_no
     log: EventLog, switch: Switch, metrics: Metrics
 ) -> None:
     switch.away = True
-    log.append([record(1)])
+    log.append(log.encoded([record(1)]))
     log.requests.append(QUESTION, Arm.PRODUCTION, datetime.now(UTC))
     log.write_waiting()
     assert asked(metrics, "dropped") == 1

@@ -79,7 +79,7 @@ def test_a_store_that_went_away_is_an_error_of_ours(client, monkeypatch):
 
 def test_what_the_server_writes_is_what_is_read():
     moment = datetime(1998, 4, 22, tzinfo=UTC)
-    (clicked,) = events([SentEvent(event_type="click", user_id="ann", item_id="i1", request_id="a")], moment)
+    (clicked,) = events([(SentEvent(event_type="click", user_id="ann", item_id="i1", request_id="a"), moment)])
     sums = CanarySums(run_of(CANARY.share))
     sums.add([settled_ms()] * 2, [impression("a", release_id=PRODUCTION), orjson.dumps(clicked)])
     assert sums.cells().arm.tolist() == [PRODUCTION_ARM]

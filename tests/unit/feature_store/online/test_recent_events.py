@@ -125,7 +125,7 @@ def test_no_events_make_no_list(client):
         struct.pack("<qf", 1_600_000_000, 5.0) + b"i7",  # the packing of version 1
         pack_event(event("i7", 1))[:16],
         b"SE\x03" + pack_event(event("i7", 1))[3:],
-        b"SE\x02\x07" + pack_event(event("i7", 1))[4:],
+        b"SE\x02\x0f" + pack_event(event("i7", 1))[4:],
         b"SE",
         b"",
     ],
