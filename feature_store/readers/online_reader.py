@@ -10,13 +10,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import cast
 
-import numpy as np
 import redis
 
 from contracts.errors import StoreError
 from contracts.features import History, Person, ReadRows
-from contracts.id_map import UNKNOWN, IdMap
-from contracts.ids import ItemId, ItemIdxArray, SessionId, UserId
+from contracts.id_map import IdMap
+from contracts.ids import ItemId, SessionId, UserId
 from feature_store.online.connection import mapped_errors
 from feature_store.online.damage import note_damage
 from feature_store.online.keys import (
@@ -31,7 +30,7 @@ from feature_store.online.keys import (
     session_key,
     users_key,
 )
-from feature_store.online.packing import KeyHashes, UnpackedRows, key_hash, unpack_history, unpack_rows
+from feature_store.online.packing import UnpackedRows, key_hashes, unpack_history, unpack_rows
 from feature_store.online.receipt import parse_receipt
 from feature_store.online.recent_events import unpack_events
 from feature_store.readers.ttl_and_defaults import default_rows, unknown_person, usable_rows
@@ -120,27 +119,19 @@ class RedisFeatureReader:
             return default_rows(self._schemas.item, 0)
         with mapped_errors():
             answers = self._client.hmget(items_key(self._app, self._generation_id), list(item_ids))
-        item_idx = self._item_ids.indices(item_ids)
-        rows = unpack_rows(cast("list[bytes | None]", answers), self._item_keys(item_ids, item_idx), self._schemas.item)
+        rows = unpack_rows(cast("list[bytes | None]", answers), key_hashes(item_ids), self._schemas.item)
         usable = usable_rows(self._schemas.item, rows.values, rows.written, rows.known, now)
         if rows.known.all():
             return usable
         self._note_damaged(rows, item_ids)
-        return replace(usable, n_lost=int((~rows.known & (item_idx != UNKNOWN)).sum()))
-
-    def _item_keys(self, item_ids: Sequence[ItemId], item_idx: ItemIdxArray) -> KeyHashes:
-        """What the rows of these items say of their ids."""
-        known = self._item_ids.id_checksums
-        keys = known[item_idx] if len(known) else np.zeros(len(item_ids), np.uint32)
-        for unknown in np.flatnonzero(item_idx == UNKNOWN).tolist():
-            keys[unknown] = key_hash(item_ids[unknown])
-        return keys
+        not_there = [item_id for item_id, known in zip(item_ids, rows.known, strict=True) if not known]
+        return replace(usable, n_lost=sum(item_id in self._item_ids for item_id in not_there))
 
     def _with_published(
         self, person: Person, user_id: UserId, row: bytes | None, history: bytes | None, now: datetime
     ) -> Person:
         """The person with what was published of them, as far as it is there and sound."""
-        rows = unpack_rows([row], np.array([key_hash(user_id)], np.uint32), self._schemas.user)
+        rows = unpack_rows([row], key_hashes([user_id]), self._schemas.user)
         self._note_damaged(rows, [user_id])
         events = History.empty() if history is None else unpack_history(history, self._id_map_fingerprint, user_id)
         if events is None:

@@ -90,7 +90,6 @@ class OnlineProduction:
     def load(self, release_id: str) -> Release:
         release = load_bundle(self._bundles.path(release_id))
         check_golden(release)
-        release.catalogue.ids.id_checksums  # noqa: B018 - computed here, once, and not in the first request
         return release
 
     def reader(self, release: Release, generation_id: str) -> FeatureReader:

@@ -307,7 +307,7 @@ class TestParity:
             key = items_key("movies", generation)
             packed = bytearray(client.hget(key, "i1007"))
             packed[-1] ^= 0x40
-            client.hset(key, "i1007", sealed(bytes(packed)))
+            client.hset(key, "i1007", sealed(bytes(packed), "i1007"))
 
         gate = self.ask(base_bundle, store, change)
         last = FeatureValues.load(base_bundle / VALUES_FOLDER).items.columns[-1]
@@ -330,7 +330,7 @@ class TestParity:
             key, of_type = histories_key("movies", generation, 0), HEADER.size + SEAL.size + 3
             packed = bytearray(client.hget(key, "u503"))
             packed[of_type] ^= 1 << 4
-            client.hset(key, "u503", sealed(bytes(packed)))
+            client.hset(key, "u503", sealed(bytes(packed), "u503"))
 
         gate = self.ask(base_bundle, store, meddle)
         assert (gate.passed, gate.value) == (False, 1)

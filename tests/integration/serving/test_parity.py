@@ -230,10 +230,10 @@ def test_a_live_feature_that_is_counted_wrongly_is_named(
     assert set(at_fault(answering.check(tables))) == {"user_event_recency_days_total", "user_event_tenure_days_total"}
 
 
-def spoil(row: bytes, schema: FeatureSchema, feature: str, value: float) -> bytes:
+def spoil(row: bytes, entity_id: str, schema: FeatureSchema, feature: str, value: float) -> bytes:
     """The packed row with one value replaced."""
     at = HEADER.size + SEAL.size + 4 * schema.names.index(feature)
-    return sealed(row[:at] + struct.pack("<f", value) + row[at + 4 :])
+    return sealed(row[:at] + struct.pack("<f", value) + row[at + 4 :], entity_id)
 
 
 def value_of(row: bytes, schema: FeatureSchema, feature: str) -> float:
@@ -247,7 +247,7 @@ def test_a_wrong_row_of_a_person_in_the_store_is_named(
 ) -> None:
     answering = Answering(stage)
     key = users_key(stage.settings.app, answering.generation_id, 0)
-    row = spoil(stage.redis.hget(key, PEOPLE[2]), answering.schemas.user, "user_event_count_30d", value)
+    row = spoil(stage.redis.hget(key, PEOPLE[2]), PEOPLE[2], answering.schemas.user, "user_event_count_30d", value)
     stage.redis.hset(key, PEOPLE[2], row)
     answering.answer(*PEOPLE)
     found = answering.check(tables)
@@ -263,7 +263,7 @@ def test_a_value_that_the_tables_do_not_give_is_extra(stage: Stage, tables: Path
     key = users_key(stage.settings.app, answering.generation_id, 0)
     rows = {user_id.decode(): row for user_id, row in stage.redis.hgetall(key).items()}
     without = next(user_id for user_id, row in sorted(rows.items()) if math.isnan(value_of(row, schema, name)))
-    stage.redis.hset(key, without, spoil(rows[without], schema, name, 3.25))
+    stage.redis.hset(key, without, spoil(rows[without], without, schema, name, 3.25))
     answering.answer(without)
     assert at_fault(answering.check(tables)) == {name: (0, 0, 1)}
 
@@ -272,7 +272,7 @@ def test_a_wrong_row_of_an_item_is_named(stage: Stage, tables: Path) -> None:
     answering = Answering(stage)
     key, name = items_key(stage.settings.app, answering.generation_id), "item_event_count_total"
     rows = stage.redis.hgetall(key).items()
-    wrong = {item_id: spoil(row, answering.schemas.item, name, 3.25) for item_id, row in rows}
+    wrong = {item_id: spoil(row, item_id.decode(), answering.schemas.item, name, 3.25) for item_id, row in rows}
     stage.redis.hset(key, mapping=wrong)
     answering.answer(PEOPLE[0])
     assert set(at_fault(answering.check(tables))) == {name}
@@ -325,7 +325,7 @@ def plus_one(rows: Any, name: str) -> Any:
 def test_a_history_that_lost_its_latest_event_is_named(stage: Stage, tables: Path) -> None:
     answering = Answering(stage)
     key = histories_key(stage.settings.app, answering.generation_id, 0)
-    stage.redis.hset(key, PEOPLE[0], sealed(stage.redis.hget(key, PEOPLE[0])[:-12]))
+    stage.redis.hset(key, PEOPLE[0], sealed(stage.redis.hget(key, PEOPLE[0])[:-12], PEOPLE[0]))
     answering.answer(*PEOPLE)
     assert {"history_length", "history_last_ts"} >= set(at_fault(answering.check(tables))) >= {"history_length"}
 
@@ -383,7 +383,7 @@ def test_a_tolerance_may_be_named(stage: Stage, tables: Path) -> None:
     key, name = users_key(stage.settings.app, answering.generation_id, 0), "user_event_tenure_days_total"
     row = stage.redis.hget(key, PEOPLE[0])
     value = value_of(row, answering.schemas.user, name)
-    stage.redis.hset(key, PEOPLE[0], spoil(row, answering.schemas.user, name, value * 1.0001))
+    stage.redis.hset(key, PEOPLE[0], spoil(row, PEOPLE[0], answering.schemas.user, name, value * 1.0001))
     answering.answer(PEOPLE[0])
     assert at_fault(answering.check(tables)) == {name: (1, 0, 0)}
     assert at_fault(answering.check(tables, tolerance=0.001)) == {}

@@ -49,7 +49,7 @@ def test_parity_is_told_and_kept_for_the_gate(stage: Stage, slate: Any) -> None:
 def test_faults_are_a_table_by_feature_and_an_exit_code(stage: Stage, slate: Any) -> None:
     answering = Answering(stage)
     key = users_key(stage.settings.app, answering.generation_id, 0)
-    row = spoil(stage.redis.hget(key, PEOPLE[1]), answering.schemas.user, "user_age", 99.0)
+    row = spoil(stage.redis.hget(key, PEOPLE[1]), PEOPLE[1], answering.schemas.user, "user_age", 99.0)
     stage.redis.hset(key, PEOPLE[1], row)
     answering.answer(*PEOPLE)
     ran = slate("parity")
@@ -65,7 +65,7 @@ def test_faults_are_a_table_by_feature_and_an_exit_code(stage: Stage, slate: Any
 def test_what_was_found_with_a_tolerance_is_not_kept_for_the_gate(stage: Stage, slate: Any) -> None:
     answering = Answering(stage)
     key = users_key(stage.settings.app, answering.generation_id, 0)
-    row = spoil(stage.redis.hget(key, PEOPLE[1]), answering.schemas.user, "user_age", 99.0)
+    row = spoil(stage.redis.hget(key, PEOPLE[1]), PEOPLE[1], answering.schemas.user, "user_age", 99.0)
     stage.redis.hset(key, PEOPLE[1], row)
     answering.answer(*PEOPLE)
     assert slate("parity").exit_code == 1
