@@ -34,7 +34,7 @@ from release.promotion.mending import mend_served
 from release.promotion.promotion_lock import promotion_lock
 from release.promotion.registry_snapshot import RegistrySnapshot
 from release.promotion.requesters import BY_GUARD, BY_SLATE, BY_TRAINING, reason_not_allowed, take_tokens
-from release.promotion.staging_and_canary import restore_staging_and_canary, stop_canary
+from release.promotion.staging_and_canary import put_in_staging, restore_staging_and_canary, stop_canary
 from release.promotion.switch import Switch, open_switch
 from release.promotion.write_back import RegistryWrite, check_resolution, finish_writes, plan_write
 from release.registry.registration import register_again
@@ -213,6 +213,8 @@ class Promoter:
         ]
         accepted = {decision.stage: decision.version for decision in decisions if decision.accepted}
         staging = accepted.get(Stage.STAGING, None if asked.left_staging else snapshot.staging)
+        if staging is not None and staging == accepted.get(Stage.PRODUCTION):
+            put_in_staging(switch, None)  # it went on to Production, which the journal has as the end of its Staging
         self._write_back(snapshot, staging, decisions)
         if Stage.PRODUCTION in accepted:
             tidy(switch.client, self.settings.app, self.journal, self.settings.publish)

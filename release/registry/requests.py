@@ -35,7 +35,11 @@ class RefusedChange:
 
 @dataclass(frozen=True)
 class RegistryRequests:
-    """Everything that changed. left_staging: somebody took the version out of Staging, which is theirs to do."""
+    """Everything that changed.
+
+    left_staging: somebody took the version out of Staging, which is theirs to do. It did not leave where it, or another
+    version in its place, was asked for: it goes where that is decided, and back where that is refused.
+    """
 
     requests: tuple[PromotionRequest, ...] = ()
     refusals: tuple[RefusedChange, ...] = ()
@@ -54,7 +58,12 @@ def read_requests(
     wanted_in_production = {request.version for request in to_production.requests}
     barred = wanted_in_production | {refusal.version for refusal in refusals}
     stagings = tuple(request for request in to_staging.requests if request.version not in barred)
-    left = staging is not None and was_taken_from(Stage.STAGING, staging, before, now)
+    left = (
+        staging is not None
+        and was_taken_from(Stage.STAGING, staging, before, now)
+        and staging not in barred
+        and not versions_moved_into(Stage.STAGING, before, now) & now.stages.keys()
+    )
     return RegistryRequests((*to_production.requests, *stagings), tuple(refusals), left)
 
 

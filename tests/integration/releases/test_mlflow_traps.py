@@ -16,6 +16,8 @@ from mlflow.entities.model_registry import ModelVersion
 
 from contracts.errors import RegistryError, RegistryUnavailable
 from contracts.home import Home
+from feature_store.online.connection import connect
+from feature_store.online.serving_targets import read_serving_targets
 from release.journal.entries import Action, Entry, Note, Phase
 from release.journal.journal import Journal
 from release.promotion.rollback import roll_back
@@ -132,6 +134,49 @@ def test_a_version_deleted_while_served_is_registered_again(studio: Studio) -> N
     assert studio.pointer() == pointer
     assert truth(studio) == everything_says(6)
     assert sync(studio) == []
+
+
+@pytest.mark.parametrize("how", ["stage", "alias", "slate promote"])
+def test_a_refused_version_goes_back_to_where_it_was(studio: Studio, how: str) -> None:
+    put_in_production(studio, 1)
+    studio.set_stage(3, STAGING)
+    assert sync(studio) == [(3, "accepted")]
+    if how == "stage":
+        studio.set_stage(3, PRODUCTION)
+    if how == "alias":
+        studio.set_alias("production", 3)
+    decided = (
+        studio.promoter.promote(3, requester="ada") if how == "slate promote" else studio.promoter.sync().refused[0]
+    )
+    assert not decided.accepted
+    assert (studio.stages()[3], studio.aliases()) == (STAGING, {"production": 1, "staging": 3})
+    assert truth(studio) == everything_says(1)
+    with connect(studio.redis_url) as client:
+        assert read_serving_targets(client, studio.app).staged.release_id == studio.registry.version(3).release_id
+    assert sync(studio) == []
+
+
+def test_who_was_in_staging_is_back_there_when_its_successor_is_refused(studio: Studio) -> None:
+    put_in_production(studio, 1)
+    studio.set_stage(2, STAGING)
+    assert sync(studio) == [(2, "accepted")]
+    with studio.registry.connection.speaking() as client:
+        client.set_model_version_tag(studio.app, "5", "slate.generation_id", "another")  # which is not sound
+    studio.set_stage(5, STAGING)
+    studio.set_stage(2, ARCHIVED)  # as MLflow does where "archive existing versions" is ticked
+    assert sync(studio) == [(5, "refused")]
+    assert (studio.stages()[2], studio.stages()[5], studio.aliases()["staging"]) == (STAGING, NONE, 2)
+
+
+def test_a_staged_version_that_goes_on_to_production_leaves_staging_at_once(studio: Studio) -> None:
+    put_in_production(studio, 1)
+    studio.set_stage(2, STAGING)
+    assert sync(studio) == [(2, "accepted")]
+    studio.set_alias("production", 2)
+    assert sync(studio) == [(2, "accepted")]
+    assert (truth(studio), "staging" in studio.aliases()) == (everything_says(2), False)
+    with connect(studio.redis_url) as client:
+        assert read_serving_targets(client, studio.app).staged is None
 
 
 @pytest.mark.parametrize("how", ["archived", "alias taken away"])

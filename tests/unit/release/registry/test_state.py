@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -58,8 +59,36 @@ def test_taking_it_out_while_putting_another_in_is_just_a_request() -> None:
     assert read(changed({2: ARCHIVED, 4: PRODUCTION})) == RegistryRequests((PromotionRequest(PRODUCTION, 4),))
 
 
-def test_moving_the_staged_version_on_to_production_is_a_request_and_leaves_staging() -> None:
-    assert read(changed({3: PRODUCTION})) == RegistryRequests((PromotionRequest(PRODUCTION, 3),), left_staging=True)
+def test_the_staged_version_leaves_staging_when_nobody_asks_for_anything_in_its_place() -> None:
+    assert read(changed({3: ARCHIVED})) == RegistryRequests(left_staging=True)
+    assert read(changed(staging=None)) == RegistryRequests(left_staging=True)
+
+
+def test_moving_the_staged_version_on_to_production_is_a_request_and_leaves_staging_once_it_is_accepted() -> None:
+    now = changed({3: PRODUCTION})
+    assert read(now) == RegistryRequests((PromotionRequest(PRODUCTION, 3),), left_staging=False)
+    assert decided_state(BEFORE, now, production=2, staging=3) == BEFORE
+    assert decided_state(BEFORE, now, production=3, staging=3).stages == {
+        1: ARCHIVED,
+        2: ARCHIVED,
+        3: PRODUCTION,
+        4: NONE,
+    }
+
+
+@pytest.mark.parametrize(
+    "now",
+    [
+        changed({3: ARCHIVED, 4: STAGING}),  # what MLflow does where "archive existing versions" is ticked
+        changed(staging=4),
+        changed({3: PRODUCTION, 4: PRODUCTION}),
+        changed({1: STAGING, 3: ARCHIVED, 4: STAGING}),
+    ],
+    ids=["archived by another's request", "alias moved", "two for Production", "two for Staging"],
+)
+def test_the_staged_version_is_back_in_staging_when_what_was_asked_in_its_place_is_refused(now: RegistryState) -> None:
+    assert not read(now).left_staging
+    assert decided_state(BEFORE, now, production=2, staging=3) == BEFORE
 
 
 def test_an_alias_in_capitals_is_refused_and_taken_away() -> None:
