@@ -55,6 +55,8 @@ def _topic_directions(weights: Any, seed: int) -> npt.NDArray[np.float64]:
     """
     from sklearn.decomposition import TruncatedSVD  # type: ignore[import-untyped]  # noqa: PLC0415 see above
 
+    if weights.shape[1] == 1:  # one word has one direction, which scikit-learn refuses to look for
+        return np.eye(1, DIM)
     model = TruncatedSVD(min(DIM, *weights.shape), n_iter=10, random_state=seed).fit(weights)
     right_vectors = model.components_[model.singular_values_ > SMALLEST_SINGULAR_VALUE]
     directions = np.zeros((weights.shape[1], DIM))

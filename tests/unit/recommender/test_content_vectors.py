@@ -4,6 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import polars as pl
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from contracts.tables import ITEMS_SCHEMA
 from recommender.catalogue import Catalogue
@@ -79,6 +81,24 @@ def test_no_word_of_an_item_to_come_has_a_part_in_the_fit():
 def test_a_catalogue_whose_titles_share_no_word_says_nothing():
     assert not content_vectors(items({"i1": "alpha", "i2": "beta"}), CUTOFF, seed=7).any()
     assert not content_vectors(items({"i1": None}), CUTOFF, seed=7).any()
+
+
+def test_of_titles_that_share_exactly_one_word_those_that_have_it_are_alike():
+    found = vectors(items({"i1": "red hat", "i2": "red scarf", "i3": "spade", "i4": None}))
+    expected = np.eye(1, DIM, dtype=np.float32)[0]
+    np.testing.assert_array_equal(found["i1"], expected)
+    np.testing.assert_array_equal(found["i2"], expected)
+    assert not found["i3"].any()
+    assert not found["i4"].any()
+
+
+@given(st.lists(st.lists(st.sampled_from(["red", "hat", "spade", "the", "7"]), max_size=3).map(" ".join), max_size=6))
+@settings(deadline=None, max_examples=60)
+def test_whatever_few_words_titles_share_vectors_come_out(titles):
+    found = content_vectors(items({f"i{number}": title for number, title in enumerate(titles)}), CUTOFF, seed=7)
+    assert found.shape == (len(titles), DIM)
+    lengths = np.linalg.norm(found, axis=1)
+    assert np.all(np.isclose(lengths, 1, atol=1e-5) | (lengths == 0))
 
 
 def test_the_catalogue_keeps_prices_and_vectors_and_its_fingerprint_covers_them(tmp_path):
