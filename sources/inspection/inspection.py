@@ -30,6 +30,7 @@ from sources.inspection.bounds import Bound, needed_bounds
 from sources.inspection.first_look import FirstLook, look_at
 from sources.inspection.proposal import FileGroup, Proposal, group_files, propose
 from sources.inspection.roles import without_time
+from sources.movielens.movielens import CSV_LAYOUT, layout_name
 from sources.validation.baseline import Baseline
 
 if TYPE_CHECKING:
@@ -188,6 +189,7 @@ def _find(paths: Sequence[str]) -> tuple[str, list[DataFile], list[str]]:
     located: list[DataFile] = []
     notes = []
     for path in paths:
+        _check_not_movielens(path)
         if path.endswith(".zip"):
             raise SourceError(
                 f"{path} is an archive; expected what is in it.",
@@ -207,6 +209,16 @@ def _find(paths: Sequence[str]) -> tuple[str, list[DataFile], list[str]]:
     folder = _common_folder([file.path for file in files])
     root = files[0].fs.unstrip_protocol(folder) if is_url(paths[0]) else folder
     return root, [DataFile(file.fs, file.path, file.path.removeprefix(folder).lstrip("/")) for file in files], notes
+
+
+def _check_not_movielens(path: str) -> None:
+    """Raise SourceError for MovieLens, which needs no mapping; for a folder of CSV files one can be proposed, too."""
+    layout = None if is_url(path) else layout_name(Path(path).expanduser())
+    if layout and (layout != CSV_LAYOUT or path.endswith(".zip")):
+        raise SourceError(
+            f"{path} is MovieLens as it is published ({layout}); it needs no mapping.",
+            f"Set ingest.source to `movielens`, ingest.name to null and ingest.path to {path} in params.yaml.",
+        )
 
 
 def _common_folder(paths: Sequence[str]) -> str:

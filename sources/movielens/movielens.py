@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import tempfile
+import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path, PurePosixPath
+from typing import Final
 
 import polars as pl
 
@@ -28,6 +31,7 @@ class Layout:
     read_users: Callable[[Path], pl.DataFrame] | None
 
 
+CSV_LAYOUT: Final = "ml-25m"
 LAYOUTS = (
     Layout(
         "RecBole's atomic files",
@@ -41,7 +45,7 @@ LAYOUTS = (
     Layout(
         "ml-1m", ("ratings.dat", "movies.dat"), "users.dat", layouts.ratings_dat, layouts.movies_dat, layouts.users_dat
     ),
-    Layout("ml-25m", ("ratings.csv", "movies.csv"), None, layouts.ratings_csv, layouts.movies_csv, None),
+    Layout(CSV_LAYOUT, ("ratings.csv", "movies.csv"), None, layouts.ratings_csv, layouts.movies_csv, None),
 )
 
 
@@ -58,6 +62,25 @@ def read_movielens(path: Path) -> CanonicalTables:
     with tempfile.TemporaryDirectory(prefix="slatework-") as folder:
         unpack(path, Path(folder), _is_read)
         return _read_folder(Path(folder), path)
+
+
+def layout_name(path: Path) -> str | None:
+    """The layout that a folder or zip has by the names of its files; None where it is not MovieLens.
+
+    Nothing is opened but the list of names.
+    """
+    if path.is_dir():
+        groups = [[file.name for file in folder.iterdir()] for folder in (path, *_only_subfolder(path))]
+    elif zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            groups = [[PurePosixPath(member).name for member in archive.namelist()]]
+    else:
+        return None
+    for names in groups:
+        for layout in LAYOUTS:
+            if all(any(fnmatch(name, pattern) for name in names) for pattern in layout.needed):
+                return layout.name
+    return None
 
 
 def _is_read(member: PurePosixPath) -> bool:
