@@ -5,11 +5,14 @@
     ├── WorkspaceError           the checkout, SLATE_HOME or the machine is not as needed
     │   ├── Busy                 another run holds the workspace
     │   ├── EngineMissing        the engine of features is not installed
+    │   ├── StepInterrupted      a step of a run was stopped, or found something away
     │   └── PortTaken            something else listens where we want to
     ├── SourceError              data could not be fetched, opened or understood
     │   ├── HashMismatch         a file is not the one that was asked for
+    │   ├── SourceUnavailable    it could not be reached
     │   └── DataTooSmall         too little data to split, fit or measure
     ├── ValidationFailed         the data came in, and broke a rule
+    ├── WrongInput               a question is not within its bounds
     ├── UnknownId                a person or item that is not known
     ├── ShapeMismatch            arrays that must agree do not
     ├── ArtefactError            a file of a model, index or bundle is damaged or not what it says
@@ -78,6 +81,10 @@ class Busy(WorkspaceError):
     """Another run holds the workspace."""
 
 
+class StepInterrupted(WorkspaceError):
+    """A step of a run was stopped from outside, or something it needs was away: the same again may go well."""
+
+
 class PortTaken(WorkspaceError):
     """Something else listens on a port that a service needs."""
 
@@ -90,12 +97,20 @@ class HashMismatch(SourceError):
     """A file is not the one that was asked for."""
 
 
+class SourceUnavailable(SourceError):
+    """What is read over a network could not be reached."""
+
+
 class DataTooSmall(SourceError):
     """Too little data to split, fit or measure."""
 
 
 class ValidationFailed(SlateworkError):
     """The data came in, and broke a rule that stops the run."""
+
+
+class WrongInput(SlateworkError):
+    """A question is not within the bounds that hold for everybody who asks."""
 
 
 class UnknownId(SlateworkError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 from contracts.ids import ItemId, SessionId, UserId
 
@@ -33,6 +33,10 @@ class Preferences:
 
     categories: tuple[str, ...] = ()
     item_ids: tuple[ItemId, ...] = ()
+
+
+LONGEST_ID: Final = 256  # characters
+MOST_ITEMS: Final = 500  # the most any release may be set to answer; each has its own `request.max_k` below it
 
 
 @dataclass(frozen=True)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from contracts.errors import SettingsError, UnknownId
+from contracts.errors import UnknownId
 from contracts.home import Home
 from contracts.settings.settings import Settings
 from contracts.slates import RecommendRequest, Slate
+from release.answering.bounds import check_id, check_length
 from release.bundle.bundle import Release
 from serving.known_ids import check_known
 from serving.served import Served
@@ -16,23 +17,24 @@ def answer_once(home: Home, settings: Settings, request: RecommendRequest) -> Sl
     """The slate a server would answer.
 
     Raises UnknownId also for a person the store has never heard of: on a command line that is a slip of the finger,
-    where a server answers as to a newcomer. Raises SettingsError when more items are wanted than the release answers,
+    where a server answers as to a newcomer. Raises WrongInput for what HTTP would not take either,
     StoreError when nothing is in production, or Redis is away.
     """
     with served_now(home, settings) as served:
-        _check_length(served.release, request)
+        _check_bounds(served.release, request)
         check_known(served.release, request)
         _check_person(served, request)
         return served.answer(request)
 
 
-def _check_length(release: Release, request: RecommendRequest) -> None:
-    most = release.request.max_k
-    if request.k > most:
-        raise SettingsError(
-            f"{request.k} items are wanted; release {release.release_id} answers at most {most} (request.max_k).",
-            f"Ask for -k {most} or less.",
-        )
+def _check_bounds(release: Release, request: RecommendRequest) -> None:
+    check_length(request.k, release.request.max_k, release.release_id)
+    named = {"the person": request.user_id, "the session": request.session_id, "the item": request.item_id}
+    for what, value in named.items():
+        if value is not None:
+            check_id(value, what)
+    for item_id in request.preferences.item_ids:
+        check_id(item_id, "a liked item")
 
 
 def _check_person(served: Served, request: RecommendRequest) -> None:

@@ -20,7 +20,7 @@ from pydantic import (
 
 from contracts.calendar import EPOCH
 from contracts.ids import ItemId, SessionId, UserId
-from contracts.slates import Preferences, RecommendRequest, Surface
+from contracts.slates import LONGEST_ID, MOST_ITEMS, Preferences, RecommendRequest, Surface
 
 MAX_HEAD_BYTES = 16 * 1024  # request line and headers
 HEAD_WITHIN_S = 10  # from the connection, or from the first byte of a further request, to the last header
@@ -30,9 +30,8 @@ MAX_EVENTS = 500
 MAX_CONTEXT = 16
 MAX_UNKNOWN = 3  # unknown fields that are named one by one
 SHOWN_NAME = 40
-MAX_K = 500  # the most any release may be set to answer; each release has its own `request.max_k` below it
 
-Id = Annotated[str, Field(min_length=1, max_length=256)]
+Id = Annotated[str, Field(min_length=1, max_length=LONGEST_ID)]
 ContextName = Annotated[str, Field(min_length=1, max_length=64)]
 ContextValue = Annotated[str, Field(max_length=256)]
 DATE = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]")
@@ -96,7 +95,7 @@ class Question(Incoming):
         max_length=MAX_CONTEXT,
         description="Of the moment or the person: age, gender, device...",
     )
-    k: int = Field(default=10, ge=1, le=MAX_K, description="Items wanted; the release may set a lower limit.")
+    k: int = Field(default=10, ge=1, le=MOST_ITEMS, description="Items wanted; the release may set a lower limit.")
     explain: bool = Field(default=False, description="Give the reasons of each item.")
 
     @field_validator("context", mode="before")

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
 from contracts.clock import FixedClock
-from contracts.errors import ShapeMismatch
+from contracts.errors import ShapeMismatch, WrongInput
 from contracts.ids import UserId
 from contracts.slates import RecommendRequest, Slate
 from feature_store.readers.offline_reader import OfflineFeatureReader
 from feature_store.values.values import FeatureValues
+from release.answering.bounds import check_length, length_of, user_id_of
 from release.answering.request_path import answer
 from release.bundle.bundle import Release, load_bundle
 
@@ -49,21 +51,38 @@ class BatchRecommender:
     def answer(self, people: pl.DataFrame) -> pl.DataFrame:
         """One row per person and position, in the order asked; people nobody knows get what is popular.
 
-        people: column user_id (null for an anonymous visitor), and k where not everybody wants 10.
-        Raises ShapeMismatch when user_id is missing.
+        people: column user_id (null for an anonymous visitor), and k where not everybody wants 10. Lists in a row are
+        as many rows: a mapping of columns may come like that.
+        Raises ShapeMismatch when user_id is missing, WrongInput naming the row for what HTTP would not take either;
+        then nobody is answered.
         """
         if "user_id" not in people.columns:
             raise ShapeMismatch(
                 f"The table has the columns {people.columns}; expected `user_id`, and `k` if you like.",
                 "Name the column of person ids `user_id`.",
             )
-        rows = [row for person in people.iter_rows(named=True) for row in self._rows(person)]
+        requests = [self._request(number, person) for number, person in enumerate(_a_row_each(people), start=1)]
+        slates = ((request, answer(self._release, self._reader, self._clock, request)) for request in requests)
+        rows = [row for request, slate in slates for row in _as_rows(request.user_id, slate)]
         return pl.DataFrame(rows, schema=ANSWER_SCHEMA)
 
-    def _rows(self, person: dict[str, Any]) -> list[dict[str, Any]]:
-        user_id = None if person["user_id"] is None else UserId(str(person["user_id"]))
-        request = RecommendRequest("batch", user_id=user_id, k=int(person.get("k") or DEFAULT_K))
-        return _as_rows(user_id, answer(self._release, self._reader, self._clock, request))
+    def _request(self, number: int, person: dict[str, Any]) -> RecommendRequest:
+        try:
+            user_id, k = user_id_of(person["user_id"]), length_of(person.get("k"), DEFAULT_K)
+            check_length(k, self._release.request.max_k, self._release.release_id)
+        except WrongInput as error:
+            raise WrongInput(f"Row {number}: {error.problem}", error.next_step) from error
+        return RecommendRequest("batch", user_id=user_id, k=k)
+
+
+def _a_row_each(people: pl.DataFrame) -> Iterator[dict[str, Any]]:
+    lists = [name for name in ("user_id", "k") if isinstance(people.schema.get(name), pl.List)]
+    try:
+        yield from (people.explode(lists) if lists else people).iter_rows(named=True)
+    except pl.exceptions.ShapeError as error:
+        raise ShapeMismatch(
+            f"The lists of {' and '.join(lists)} are not equally long in a row.", "Send as many `k` as `user_id`."
+        ) from error
 
 
 def _as_rows(user_id: UserId | None, slate: Slate) -> list[dict[str, Any]]:

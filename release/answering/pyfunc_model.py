@@ -6,6 +6,7 @@ environment, from any working directory.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -33,11 +34,20 @@ class SlateModel(PythonModel):
         self._recommender = BatchRecommender(Path(context.artifacts["bundle"]))
 
     def predict(
-        self, context: PythonModelContext, model_input: pd.DataFrame, params: dict[str, Any] | None = None
+        self,
+        context: PythonModelContext,
+        model_input: pd.DataFrame,
+        params: dict[str, Any] | None = None,
     ) -> pd.DataFrame:
-        """Slates for every row of the table, in its order."""
+        """Slates for every row of the table, in its order; a mapping of columns is a table, too."""
         del context, params  # MLflow's contract names them; the bundle says all there is to say
-        return self._recommender.answer(pl.from_pandas(model_input)).to_pandas()
+        # MLflow infers a type from the annotation, and of a mapping it would infer none that it can check.
+        table = _table(model_input) if isinstance(model_input, Mapping) else pl.from_pandas(model_input)
+        return self._recommender.answer(table).to_pandas()
+
+
+def _table(columns: Mapping[str, Any]) -> pl.DataFrame:
+    return pl.DataFrame({name: value if isinstance(value, list) else [value] for name, value in columns.items()})
 
 
 mlflow.models.set_model(SlateModel())

@@ -1,0 +1,55 @@
+"""The bounds of a question, the same for everybody who asks: batch, the MLflow model and the command line.
+
+Over HTTP `serving.wire` refuses the same with the field's name, before a release is looked at.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from contracts.errors import WrongInput
+from contracts.ids import UserId
+from contracts.slates import LONGEST_ID
+
+
+def check_length(k: int, most: int, release_id: str) -> None:
+    """Raise WrongInput where this many items cannot be asked of a release. most: its `request.max_k`."""
+    if not 1 <= k <= most:
+        raise WrongInput(
+            f"{k} items are wanted; release {release_id} answers 1 to {most} (request.max_k).",
+            f"Ask for at least 1 and at most {most}.",
+        )
+
+
+def check_id(value: str, what: str) -> None:
+    """Raise WrongInput for an id that is empty or too long. what: the person or item, for the message."""
+    if not 1 <= len(value) <= LONGEST_ID:
+        raise WrongInput(
+            f"The id of {what} has {len(value)} characters, {value[:20]!r}; expected 1 to {LONGEST_ID}.",
+            "Leave it out where nobody is meant, or send the id itself.",
+        )
+
+
+def user_id_of(value: Any) -> UserId | None:
+    """A person's id from the cell of a table: a string, or an integer of which it is written; None for nobody.
+
+    Raises WrongInput for anything else, for its text would be somebody else's id.
+    """
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        raise WrongInput(
+            f"user_id is {value!r}; expected a string, one person a row.",
+            "Hand over a table with a column `user_id` of strings, such as pandas.DataFrame({'user_id': ['42']}).",
+        )
+    check_id(str(value), "a person")
+    return UserId(str(value))
+
+
+def length_of(value: Any, default: int) -> int:
+    """How many items the cell of a table asks for; the default where it is empty. Raises WrongInput for no integer."""
+    if value is None:
+        return default
+    if isinstance(value, bool) or not isinstance(value, int | float) or value != int(value):
+        raise WrongInput(f"k is {value!r}; expected an integer.", "Leave it out for 10 items, or send an integer.")
+    return int(value)
