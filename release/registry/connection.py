@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from contracts.addresses import printable_address
 from contracts.errors import RegistryError, RegistryUnavailable
 from contracts.home import Home
+from release.registry.database_lock import check_not_locked, held_by_another, is_lock, wait_less_for_the_database
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -63,19 +64,23 @@ class RegistryConnection:
     def speaking(self) -> Iterator[MlflowClient]:
         """The client, with MLflow's errors mapped; MLflow's module-level calls speak to the same address inside.
 
-        Raises RegistryUnavailable when the server does not answer, RegistryError when it says no.
+        Raises RegistryUnavailable when the server does not answer or somebody else holds the database, RegistryError
+        when it says no.
         """
         if self._client is None:
             self._check_reachable()
         try:
             if self._client is None:
+                wait_less_for_the_database()
                 self._client = load_mlflow().MlflowClient(tracking_uri=self.uri, registry_uri=self.uri)
             with _environment(MLFLOW_TRACKING_URI=self.uri):
                 yield self._client
         except load_mlflow().exceptions.MlflowException as error:
+            if not self.is_remote and is_lock(str(error.message)):
+                raise held_by_another(self.uri) from error
             self._check_reachable()
             if error.error_code == "TEMPORARILY_UNAVAILABLE":
-                raise self._unavailable(error.message) from error
+                raise self._unavailable(_shortened(error.message)) from error
             raise RegistryError(
                 f"MLflow at {self.address} refused: {_shortened(error.message)}",
                 "Look at the model and its versions in the MLflow UI, mend what the message names, and try again.",
@@ -88,6 +93,7 @@ class RegistryConnection:
 
     def _check_reachable(self) -> None:
         if not self.is_remote:
+            check_not_locked(self.uri)
             return
         try:
             address = urlsplit(self.uri)
@@ -114,7 +120,7 @@ def _wait_for_an_answer(url: str) -> None:
 
 
 def _shortened(message: str) -> str:
-    words = " ".join(message.split())
+    words = " ".join(message.partition("\n[SQL: ")[0].split())
     return words if len(words) <= SHOWN_CHARACTERS else words[: SHOWN_CHARACTERS - 1] + "…"
 
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import socket
+import sqlite3
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from threading import Thread
@@ -16,6 +19,8 @@ from contracts.errors import RegistryError, RegistryUnavailable
 from contracts.home import Home
 from release.bundle.bundle_store import BundleStore
 from release.bundle.manifest import load_manifest
+from release.journal.journal import Journal
+from release.promotion.rollback import roll_back
 from release.registry.registration import MODEL_TAG
 from release.registry.registry import Registry
 from release.registry.state import Stage
@@ -37,6 +42,59 @@ def test_a_release_is_registered_once(studio: Studio, runs: Path) -> None:
     assert (again.number, again.newly_registered) == (1, False)
     assert len(runs_of(studio.registry)) == n_runs
     assert [version.number for version in studio.registry.versions()] == [1, 2, 3, 4, 5]
+
+
+@contextmanager
+def database_held(studio: Studio, monkeypatch: pytest.MonkeyPatch, how: str = "EXCLUSIVE") -> Iterator[None]:
+    """Somebody else writes into MLflow's database, and does not come to an end."""
+    monkeypatch.setattr("release.registry.database_lock.PATIENCE_S", 0.05)
+    with closing(sqlite3.connect(studio.home.mlflow_database, isolation_level=None)) as other:
+        other.execute(f"BEGIN {how}")
+        yield
+        other.execute("ROLLBACK")
+
+
+def test_a_database_that_another_process_holds_is_one_sentence_and_a_next_step(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with (
+        database_held(studio, monkeypatch),
+        pytest.raises(
+            RegistryUnavailable, match=r"mlflow.*\.db is held by another process for more than 0.05 s"
+        ) as told,
+    ):
+        studio.promoter.promote(1, requester="ada")
+    assert f"fuser -v {studio.home.mlflow_database}" in told.value.next_step
+    assert "".join(capfd.readouterr()) == ""
+    assert studio.promoter.promote(1, requester="ada").accepted
+
+
+@pytest.mark.parametrize("how", ["EXCLUSIVE", "IMMEDIATE"])
+def test_a_database_that_is_taken_in_the_middle_is_told_alike(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], how: str
+) -> None:
+    registry = studio.registry
+    version = registry.version(1)
+    with (
+        database_held(studio, monkeypatch, how),
+        pytest.raises(RegistryUnavailable, match="is held by another process"),
+    ):
+        registry.annotate(version, {"mine": "words"}, "")
+    assert "".join(capfd.readouterr()) == ""
+    registry.annotate(version, {"mine": "words"}, "")
+
+
+def test_a_rollback_does_not_wait_for_a_database_that_another_process_holds(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in (1, 2):
+        assert studio.promoter.promote(number, requester="ada").accepted
+    with database_held(studio, monkeypatch):
+        done = roll_back(studio.settings, studio.home, Journal(studio.home, studio.app), requester="cli:ada")
+    assert done.version == 1
+    assert "is held by another process" in done.registry_pending
+    studio.promoter.sync()
+    assert studio.stages()[1] == "Production"
 
 
 def test_the_version_says_what_it_is_made_of(studio: Studio) -> None:
