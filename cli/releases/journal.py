@@ -60,7 +60,7 @@ def journal(
         print_result(standing.to_json(), as_json, "\n".join(_describe(standing)))
         return
     rows = [entry.to_json() for entry in (_open().latest(limit) if limit else _open().entries())]
-    shown = [{**row, "ts": row["ts"][:19], "reason": row["reason"][:80]} for row in rows]
+    shown = [{**row, "ts": row["ts"][:19], "reason": " ".join(row["reason"].split())} for row in rows]
     print_result(rows, as_json, table(shown, COLUMNS) or "the journal is empty")
 
 

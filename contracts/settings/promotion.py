@@ -17,6 +17,7 @@ class PromotionSettings(Group):
     """after_training: what a scheduled training does with its release; rule: `non_inferiority` asks that the lower end
     of the paired 95% interval of NDCG@10 against the release in production is above -max_ndcg_loss, `superiority` that
     it is above 0. max_ndcg_loss also holds against popular items, and is NDCG as it stands, no share.
+    min_gain_over_popular: by how much the mean must be ahead of popular items, measured when the release was built.
 
     max_tier_loss: the same for each group of newcomers; of fewer than min_people nobody is judged.
     min_ndcg: floor of the NDCG@10 measured. max_relative_loss_*: the share of the champion's figure that may be lost;
@@ -38,6 +39,7 @@ class PromotionSettings(Group):
     max_tier_loss: float = Field(ge=0, le=1)
     min_people: int = Field(ge=1)
     min_ndcg: float = Field(ge=0, le=1)
+    min_gain_over_popular: float = Field(ge=-1, le=1)
     max_relative_loss_diversity: float = Field(ge=0, le=1)
     max_relative_loss_novelty: float = Field(ge=0, le=1)
     max_relative_loss_coverage: float = Field(ge=0, le=1)

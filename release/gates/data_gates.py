@@ -57,26 +57,25 @@ class DataGates:
 
     def _drift(self, bundle: OpenBundle, champion: OpenBundle | None) -> Gate:
         if champion is None:
-            return Gate("drift", passed=True, sentence="Not judged: nothing is in production to compare with.")
+            return Gate.not_judged("drift", "nothing is in production to compare with.")
         try:
             then, now = _profiles(champion), _profiles(bundle)
         except ArtefactError as error:
             return Gate("drift", passed=False, sentence=error.problem)
         if not then:
             # Else nothing built after profiles came to be could ever follow what was built before.
-            sentence = "Not judged: the release in production was built before columns were profiled."
-            return Gate("drift", passed=True, sentence=sentence)
+            return Gate.not_judged("drift", "the release in production was built before columns were profiled.")
         if not now:
             sentence = "Not comparable: it was built before columns were profiled, unlike production."
-            return Gate("drift", passed=bool(self.accepted), sentence=f"{sentence} {self._acceptance()}")
+            accepted = bool(self.accepted)
+            return Gate("drift", accepted, f"{sentence} {self._acceptance()}", judged=not accepted)
         return self._judged(drift_between(then, now, self.settings.drift))
 
     def _judged(self, drifts: tuple[ColumnDrift, ...]) -> Gate:
         limits = self.settings.drift
         judged = [drift for drift in drifts if drift.psi is not None]
         if not judged:
-            sentence = f"Not judged: no column has {limits.min_rows:,} rows on both sides."
-            return Gate("drift", passed=True, sentence=sentence)
+            return Gate.not_judged("drift", f"no column has {limits.min_rows:,} rows on both sides.")
         broken = [drift for drift in judged if drift.verdict is Verdict.BROKEN]
         moved = [drift for drift in judged if drift.verdict is Verdict.MOVED]
         psi, most = max((drift.psi or 0.0, f"{drift.table}.{drift.column}") for drift in judged)

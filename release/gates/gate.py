@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Final
 
-TAG_LENGTH = 5000  # MLflow refuses longer values
-# In the order they are asked; a decision that did not ask one says so, for an older answer may stand on the version.
+VERDICTS: Final = ("failed", "not judged", "passed")
+# In the order they are asked.
 GATES = (
     "artefacts",
     "golden",
@@ -68,8 +68,8 @@ class Gate:
         """The gate as a row of a table, by the columns' names."""
         interval = "" if self.low is None else f"{_figure(self.low)} to {_figure(self.high)}"
         return {
+            "verdict": "FAILED" if self.verdict == "failed" else self.verdict,
             "gate": self.name,
-            "verdict": self.verdict,
             "value": _figure(self.value),
             "95% interval": interval,
             "threshold": _figure(self.threshold),
@@ -77,21 +77,40 @@ class Gate:
             "why": self.sentence,
         }
 
-    @property
-    def tag(self) -> str:
-        """Verdict, sentence and every figure, as the value of a tag."""
-        known = ("value", "low", "high", "threshold", "n")
-        figures = [f"{name} {round(getattr(self, name), 6)}" for name in known if getattr(self, name) is not None]
-        in_brackets = f" [{', '.join(figures)}]" if figures else ""
-        return f"{self.verdict}: {self.sentence[: TAG_LENGTH - 200]}{in_brackets}"
-
     def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+        return {**asdict(self), "verdict": self.verdict}
+
+
+def failures_first(gates: Iterable[Gate]) -> tuple[Gate, ...]:
+    """The gates that failed, then those that were not judged, then those that were passed; each in the order asked."""
+    return tuple(sorted(gates, key=lambda gate: VERDICTS.index(gate.verdict)))
 
 
 def failure_sentences(gates: Iterable[Gate]) -> str:
-    """What the gates that failed say, one sentence behind the other; empty when all of them were passed."""
-    return " ".join(gate.sentence for gate in gates if not gate.passed)
+    """What the gates that failed say, by their names, one sentence behind the other; empty when none failed."""
+    return " ".join(f"{gate.name}: {gate.sentence}" for gate in gates if not gate.passed)
+
+
+def outcome(gates: Sequence[Gate]) -> str:
+    """How many gates failed, were not judged and were passed, with the names of the first two, as one sentence."""
+    names = {verdict: [gate.name for gate in gates if gate.verdict == verdict] for verdict in VERDICTS}
+    failed, not_judged, passed = names["failed"], names["not judged"], names["passed"]
+    parts = [f"{len(failed)} of {len(gates)} gates failed ({', '.join(failed)})"] if failed else []
+    parts += [f"{len(not_judged)} not judged ({', '.join(not_judged)})"] if not_judged else []
+    parts += [f"{len(passed)} passed"] if passed else []
+    return f"{', '.join(parts)}."
+
+
+def told_apart(found: float, wanted: float, sign: str = "") -> tuple[str, str]:
+    """Two figures that are compared, with four digits, or as many more as it takes to tell them apart.
+
+    sign: `+` writes the sign of what is not negative, too.
+    """
+    for digits in range(4, 10):
+        texts = f"{found:{sign}.{digits}f}", f"{wanted:{sign}.{digits}f}"
+        if texts[0] != texts[1]:
+            return texts
+    return f"{found:{sign}.4f}", f"{wanted:{sign}.4f}"
 
 
 def _figure(value: float | None) -> str:

@@ -22,7 +22,7 @@ from release.bundle.manifest import VALUES_FOLDER
 from release.bundle.open_bundle import OpenBundle
 from release.evaluation.summary import Bootstrap
 from release.gates.data_gates import DataGates
-from release.gates.gate import Gate
+from release.gates.gate import Gate, told_apart
 from release.gates.latency import Calls, Latency, Timer, compare_latency, measure_latency
 from release.gates.quality_gates import QualityGates
 from release.gates.release_candidate import ReleaseCandidate
@@ -100,7 +100,8 @@ def _validation(bundle: OpenBundle) -> Gate:
 
 def _index_recall(release: Release, least: float) -> Gate:
     index = release.index
-    sentence = f"The index finds {index.recall:.4f} of the exact top {index.recall_k}; at least {least} is asked."
+    found, wanted = told_apart(index.recall, least)
+    sentence = f"The index finds {found} of the exact top {index.recall_k}; at least {wanted} is asked."
     return Gate("index_recall", index.recall >= least, sentence, index.recall, least)
 
 
@@ -167,8 +168,8 @@ def _parity(candidate: ReleaseCandidate, n_sampled: int) -> Gate:
     except (ArtefactError, StoreError) as error:
         return Gate("parity", passed=False, sentence=error.problem)
     counts = ", ".join(f"{count} {fault}" for fault, count in parity.counts.items())
-    sentence = f"Of {parity.n_keys} keys read online and offline at one moment: {counts}. {parity.first}".strip()
-    return Gate("parity", not parity.n_faults, sentence, parity.n_faults, 0, n=parity.n_keys)
+    sentence = f"Of {parity.n_keys} keys read online and offline at one moment: {counts}; none may be. {parity.first}"
+    return Gate("parity", not parity.n_faults, sentence.strip(), parity.n_faults, 0, n=parity.n_keys)
 
 
 def _logged_parity(candidate: ReleaseCandidate, promotion: PromotionSettings) -> Gate:
@@ -179,9 +180,14 @@ def _logged_parity(candidate: ReleaseCandidate, promotion: PromotionSettings) ->
         return Gate("logged_parity", passed=False, sentence=error.problem)
     least, most = promotion.min_parity_requests, promotion.max_parity_share
     n, share = (last.n_requests, last.fault_share) if last else (0, 0.0)
+    if not n and not least:
+        why = "no answer of it was computed again, and none is asked for (promotion.min_parity_requests)."
+        return Gate.not_judged("logged_parity", why, n=n)
     sentence = f"Of {n} answers of it the feature values were computed again, at least {least} are asked. "
     if last:
-        sentence += f"{last.n_faults} of {last.n_values} values were at fault; {most:.2%} may be. {last.first} "
+        sentence += (
+            f"{last.n_faults} of {last.n_values} values, {share:.4%}, were at fault; {most:.4%} may be. {last.first} "
+        )
     if n < least:
         sentence += "Let it answer in Staging or as a canary, and run `slate parity`."
     return Gate("logged_parity", n >= least and share <= most, sentence.strip(), share, most, n=n)

@@ -9,7 +9,7 @@ from contracts.settings.promotion import PromotionSettings
 from release.evaluation.cases import WARM
 from release.evaluation.comparison import Comparison
 from release.evaluation.evaluation import POPULAR_SHARE
-from release.gates.gate import Gate
+from release.gates.gate import Gate, told_apart
 
 LOSS_LIMITS: Final = ("diversity", "novelty", "coverage", "popularity_share")
 
@@ -31,17 +31,19 @@ def _means(comparison: Comparison, metric: str) -> tuple[float, float]:
 
 def _floor(name: str, ours: float, theirs: float, max_loss: float, n_people: int) -> Gate:
     least = theirs * (1 - max_loss)
+    found, wanted = told_apart(ours, least)
     sentence = (
-        f"{name.capitalize()} of the slates is {ours:.4f}, of the release in production {theirs:.4f}, "
-        f"of which {max_loss:.0%} may be lost."
+        f"{name.capitalize()} of the slates is {found}, at least {wanted} is asked: {max_loss:.0%} less than the "
+        f"{theirs:.4f} of the release in production."
     )
     return Gate(name, ours >= least, sentence, ours, least, n=n_people)
 
 
 def _ceiling(ours: float, theirs: float, max_gain: float, n_people: int) -> Gate:
     most = theirs + max_gain
+    found, wanted = told_apart(ours, most)
     sentence = (
-        f"The most popular {POPULAR_SHARE:.0%} of the items take {ours:.1%} of the places, with the release in "
-        f"production {theirs:.1%}; {max_gain:.1%} more may be taken."
+        f"The most popular {POPULAR_SHARE:.0%} of the items take {found} of the places, at most {wanted} is allowed: "
+        f"{max_gain:.4f} more than the {theirs:.4f} with the release in production."
     )
     return Gate("popularity_share", ours <= most, sentence, ours, most, n=n_people)

@@ -27,7 +27,7 @@ from release.evaluation.comparison import Comparison, compare
 from release.evaluation.evaluation import CHAIN, values_of
 from release.evaluation.report import PER_USER
 from release.evaluation.summary import Bootstrap
-from release.gates.gate import Gate
+from release.gates.gate import Gate, told_apart
 from release.gates.loss_limits import LOSS_LIMITS, loss_limits
 
 NDCG: Final = f"ndcg_at_{PROMOTION_CUTOFF}"
@@ -63,17 +63,24 @@ class QualityGates:
     def _floor(self, measured: _MeasuredFigures) -> Gate:
         least = self.settings.min_ndcg
         ndcg = self.bootstrap.interval(measured.of(CHAIN), WARM, CHAIN, NDCG)
-        sentence = f"{TITLE} of people with history was measured as {ndcg.mean:.4f}; at least {least:.4f} is asked."
+        found, wanted = told_apart(ndcg.mean, least)
+        sentence = f"{TITLE} of people with history was measured as {found}; at least {wanted} is asked."
         return Gate("floor", ndcg.mean >= least, sentence, ndcg.mean, least, ndcg.low, ndcg.high, measured.n_people)
 
     def _not_worse_than_popular(self, measured: _MeasuredFigures) -> Gate:
         baseline = measured.best_of(BASELINES)
         if baseline is None:
-            return Gate("popular", passed=True, sentence="Not judged: the release has no generator of popular items.")
+            return Gate.not_judged("popular", "the release has no generator of popular items.")
         gain = self.bootstrap.difference(measured.of(CHAIN), measured.of(baseline), WARM, baseline, NDCG)
-        least = -self.settings.max_ndcg_loss
-        sentence = f"{TITLE} is {_signed(gain.mean)} against {baseline} alone; {_requirement(least)}"
-        return Gate("popular", gain.low > least, sentence, gain.mean, least, gain.low, gain.high, measured.n_people)
+        least, margin = self.settings.min_gain_over_popular, -self.settings.max_ndcg_loss
+        found, wanted = told_apart(gain.mean, least, "+")
+        enough = gain.mean >= least
+        against = f"{TITLE} is {found} against {baseline} alone"
+        sentence = (
+            f"{against}; {_requirement(gain.low, margin)}" if enough else f"{against}; at least {wanted} is asked."
+        )
+        passed, threshold = enough and gain.low > margin, margin if enough else least
+        return Gate("popular", passed, sentence, gain.mean, threshold, gain.low, gain.high, measured.n_people)
 
     def _compared(self, bundle: OpenBundle, champion: OpenBundle | None) -> Iterator[Gate]:
         if champion is None:
@@ -102,9 +109,9 @@ class QualityGates:
         name, least = f"ndcg_{tier}", -self.settings.max_tier_loss
         n_people = len(comparison.values(tier, "ndcg")[0])
         if n_people < self.settings.min_people:
-            few = f"Too few to judge: {n_people} {people}; below {self.settings.min_people}"
-            sentence = f"{few} this gate passes whatever they are shown."
-            return Gate(name, passed=True, sentence=sentence, n=n_people)
+            few = f"{n_people} {people} are too few, below {self.settings.min_people} this gate keeps nobody out"
+            why = f"{few} (promotion.min_people)."
+            return Gate.not_judged(name, why, n=n_people)
         return self._difference(name, comparison, tier, people, least)
 
     def _difference(self, name: str, comparison: Comparison, group: str, people: str, least: float) -> Gate:
@@ -112,14 +119,15 @@ class QualityGates:
         gain = comparison.difference(group, "ndcg", self.bootstrap)
         sentence = (
             f"{TITLE} of {people} is {ours:.4f}, of the release in production {theirs:.4f}: {_signed(gain.mean)}; "
-            f"{_requirement(least)}"
+            f"{_requirement(gain.low, least)}"
         )
         n_people = len(comparison.values(group, "ndcg")[0])
         return Gate(name, gain.low > least, sentence, gain.mean, least, gain.low, gain.high, n_people)
 
     def _not_comparable(self, error: NotComparable) -> Gate:
         advice = f"Accepted: {self.accepted}" if self.accepted else error.next_step
-        return Gate("ndcg", passed=bool(self.accepted), sentence=f"Not comparable: {error.problem} {advice}")
+        accepted = bool(self.accepted)
+        return Gate("ndcg", accepted, f"Not comparable: {error.problem} {advice}", judged=not accepted)
 
 
 @dataclass(frozen=True)
@@ -154,14 +162,15 @@ class _MeasuredFigures:
 
 
 def _not_judged(why: str, *judged: Gate) -> Iterator[Gate]:
-    """Every gate that compares, passed because nobody asked; but for those that were judged nevertheless."""
+    """Every gate that compares, not judged; but for those that are known nevertheless."""
     known = {gate.name: gate for gate in judged}
-    return (known.get(name, Gate(name, passed=True, sentence=f"Not judged: {why}")) for name in COMPARED)
+    return (known.get(name, Gate.not_judged(name, why)) for name in COMPARED)
 
 
 def _signed(value: float) -> str:
     return f"{value:+.4f}"
 
 
-def _requirement(least: float) -> str:
-    return f"the lower end of the 95% interval must be above {_signed(least)}."
+def _requirement(low: float, least: float) -> str:
+    found, wanted = told_apart(low, least, "+")
+    return f"the lower end of the 95% interval is {found}, and must be above {wanted}."

@@ -14,7 +14,7 @@ from feature_store.readers.online_reader import RedisFeatureReader
 from release.bundle.bundle import Release
 from release.bundle.open_bundle import OpenBundle
 from release.bundle.publication import publish_release
-from release.gates.gate import Gate, failure_sentences
+from release.gates.gate import Gate, failure_sentences, outcome
 from release.gates.gates import evaluate_gates
 from release.gates.release_candidate import ReleaseCandidate
 from release.promotion.decision import IN_PRODUCTION_ALREADY, NOT_REGISTERED, Decision
@@ -58,7 +58,7 @@ class Decider:
             return replace(refused, accepted=stands, reason=IN_PRODUCTION_ALREADY, changes_nothing=stands)
         gates = self.gates(version, request)
         failures = failure_sentences(gates)
-        reason = failures or "Every gate was passed."
+        reason = failures or outcome(gates)
         return replace(refused, accepted=not failures, reason=reason, gates=gates, epoch=epoch_of(self.pointer))
 
     def gates(self, version: Version, request: PromotionRequest) -> tuple[Gate, ...]:

@@ -7,16 +7,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from release.gates.gate import GATES, TAG_LENGTH, Gate
+from release.gates.gate import Gate, failures_first, outcome
 from release.journal.entries import Action, Note, Phase
 from release.promotion.write_back import VersionComment
 from release.registry.state import Stage
 
-# A version's description holds 5000 characters, and somebody's own words stand there first; the tags say it all.
-REASON_LENGTH = 600
-TABLE_LENGTH = 4000
-SENTENCE_LENGTH = 100  # in a table that would be longer
-NOT_ASKED = "not asked"
+TAG_LENGTH = 5000  # MLflow refuses longer values
+# A version's description holds 5000 characters, and somebody's own words stand there first; what does not fit is left
+# out as whole sentences, and the decision's artifact has it.
+SENTENCES_LENGTH = 2800
+FIGURES = ("value", "95% interval", "threshold", "n")
 NOT_REGISTERED = "It was not made by `slate register`, so there is no release behind it."
 IN_PRODUCTION_ALREADY = "Its release is in production already."
 
@@ -73,35 +73,48 @@ class Decision:
             figures=self.figures,
         )
 
+    @property
+    def summary(self) -> str:
+        """What came out, in a sentence; where gates were asked, how many said what."""
+        return outcome(self.gates) if self.gates else self.reason
+
     def comment(self, moment: datetime) -> VersionComment:
         """The decision as it stands on the version in the registry."""
-        tags = {
-            "slate.decision": self.verdict,
-            "slate.decision.stage": str(self.stage),
-            "slate.decision.reason": self.reason[:TAG_LENGTH],
-            "slate.decision.ts": moment.isoformat(timespec="seconds"),
-            **{f"slate.gate.{name}": NOT_ASKED for name in GATES},
-            **{f"slate.gate.{gate.name}": gate.tag for gate in self.gates},
-        }
-        reason = _shortened(self.reason, REASON_LENGTH)
-        head = f"{self.verdict} for {self.stage} at {moment:%Y-%m-%d %H:%M} UTC: {reason}"
-        return VersionComment(tags, "\n\n".join([head, *_markdown_table(self.gates)]))
+        tags = {"slate.decision": self.verdict, "slate.decision.reason": self.reason[:TAG_LENGTH]}
+        head = f"{self.verdict} for {self.stage} at {moment:%Y-%m-%d %H:%M} UTC: "
+        if not self.gates:
+            return VersionComment(tags, head + _whole_words(self.reason, SENTENCES_LENGTH))
+        gates = failures_first(self.gates)
+        name = f"decisions/{moment:%Y%m%dT%H%M%SZ}-{self.stage.lower()}-{self.verdict}.md"
+        told = [
+            head + self.summary,
+            _sentences(gates),
+            f"Every gate's sentence: the artifact `{name}` of the source run.",
+        ]
+        whole = "\n\n".join([head + self.summary, _table(gates, ("verdict", "gate", *FIGURES, "why"))])
+        page = "\n\n".join([*filter(None, told), _table(gates, ("verdict", "gate", *FIGURES))])
+        return VersionComment(tags, page, {name: f"{whole}\n"})
 
 
-def _markdown_table(gates: Sequence[Gate]) -> list[str]:
-    """The gates as one table of Markdown; nothing where no gate was asked."""
-    if not gates:
-        return []
-    whole = _markdown_rows(gates, TAG_LENGTH)
-    return [whole if len(whole) <= TABLE_LENGTH else _markdown_rows(gates, SENTENCE_LENGTH)]
+def _sentences(gates: Sequence[Gate]) -> str:
+    """What the gates say that were not passed, one below the other, as far as there is room."""
+    lines = [f"- **{gate.cells['verdict']}** `{gate.name}`: {_one_line(gate.sentence)}" for gate in gates]
+    shown = [line for line, gate in zip(lines, gates, strict=True) if gate.verdict != "passed"]
+    while len(shown) > 1 and len("\n".join(shown)) > SENTENCES_LENGTH:
+        shown.pop()
+    return "\n".join(_whole_words(line, SENTENCES_LENGTH) for line in shown)
 
 
-def _markdown_rows(gates: Sequence[Gate], sentence_length: int) -> str:
-    rows = [{**gate.cells, "why": _shortened(gate.sentence.replace("|", "\\|"), sentence_length)} for gate in gates]
-    lines = [rows[0].keys(), ["---"] * len(rows[0]), *(row.values() for row in rows)]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+def _table(gates: Sequence[Gate], columns: Sequence[str]) -> str:
+    rows = [[_one_line(gate.cells[column]).replace("|", "\\|") for column in columns] for gate in gates]
+    return "\n".join(f"| {' | '.join(line)} |" for line in [columns, ["---"] * len(columns), *rows])
 
 
-def _shortened(text: str, length: int) -> str:
-    one_line = " ".join(text.split())
-    return one_line if len(one_line) <= length else one_line[: length - 1] + "…"
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _whole_words(text: str, length: int) -> str:
+    """The text in one line, without the words that do not fit into the length."""
+    line = _one_line(text)
+    return line if len(line) <= length else f"{line[: length - 1].rpartition(' ')[0]} …"

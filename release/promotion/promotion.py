@@ -38,7 +38,7 @@ from release.promotion.staging_and_canary import put_in_staging, restore_staging
 from release.promotion.switch import Switch, open_switch
 from release.promotion.write_back import RegistryWrite, check_resolution, finish_writes, plan_write
 from release.registry.registration import register_again
-from release.registry.registry import Registry, Version
+from release.registry.registry import RELEASE_COMMIT_TAG, Registry, Version
 from release.registry.requests import PromotionRequest, RefusedChange, RegistryRequests
 from release.registry.state import Stage, decided_state
 
@@ -160,7 +160,7 @@ class Promoter:
         """Write the commit that gives a release back on its version and into the journal."""
         version = self.registry.by_release(release_id)
         if version is not None:
-            self.registry.annotate(version.number, {"slate.release_commit": commit}, version.description)
+            self.registry.annotate(version, {RELEASE_COMMIT_TAG: commit}, version.description)
         number = version.number if version else None
         self.journal.append(
             Note(Action.RECORD, Phase.DONE, release_id, None, number, requester=BY_SLATE, figures={"commit": commit})

@@ -119,8 +119,7 @@ def plan_canary_comment(journal: Journal, version: int | None, state: str, reaso
     known = journal.view().registry_state
     if version is None or known is None:
         return
-    tags = {"slate.canary": state, "slate.canary.reason": reason, "slate.canary.ts": moment.isoformat("T", "seconds")}
-    comment = VersionComment(tags, f"canary {state} at {moment:%Y-%m-%d %H:%M} UTC: {reason}")
+    comment = VersionComment({"slate.canary": state}, f"canary {state} at {moment:%Y-%m-%d %H:%M} UTC: {reason}")
     write = RegistryWrite(known, known, {version: comment})
     plan_write(journal, write, requester=BY_SLATE, reason=f"canary of version {version} {state}")
 

@@ -23,13 +23,15 @@ DECISION_MARK = "\n\n**Decision** "  # what comes after it in a version's descri
 
 @dataclass(frozen=True)
 class VersionComment:
-    """What is written on one version: tags, and the last paragraph of its description (`decision`)."""
+    """What is written on one version: tags, the last paragraph of its description (`decision`), and texts by the names
+    of the artifacts that they become on its run."""
 
     tags: dict[str, str]
     decision: str
+    artifacts: dict[str, str] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
-        return {"tags": self.tags, "decision": self.decision}
+        return {"tags": self.tags, "decision": self.decision, "artifacts": self.artifacts}
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,8 @@ def _write_comments(registry: Registry, write: RegistryWrite) -> None:
     for number, comment in write.comments.items():
         if number in versions:
             own_words = versions[number].description.partition(DECISION_MARK)[0]
-            registry.annotate(number, comment.tags, own_words + DECISION_MARK + comment.decision)
+            registry.log_texts(versions[number], comment.artifacts)
+            registry.annotate(versions[number], comment.tags, own_words + DECISION_MARK + comment.decision)
 
 
 def check_resolution(registry: Registry, production: int | None) -> None:

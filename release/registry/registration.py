@@ -99,7 +99,7 @@ def _with_commit(registry: Registry, version: Version, inputs: RegistrationInput
     if not version.dirty or inputs.dirty:
         return version
     commit = {COMMIT_TAG: inputs.commit, DIRTY_TAG: "false"}
-    registry.annotate(version.number, commit, version.description)
+    registry.annotate(version, commit, version.description)
     return registry.version(version.number)
 
 

@@ -26,6 +26,8 @@ GENERATION_TAG = "slate.generation_id"
 COMMIT_TAG = "slate.commit"
 DIRTY_TAG = "slate.dirty"
 DATA_TAG = "slate.data"
+RELEASE_COMMIT_TAG = "slate.release_commit"  # the commit that gives the release back
+FORMER_TAGS = ("slate.gate.", "slate.decision.stage", "slate.decision.ts", "slate.canary.")
 HEAD_TAG = "slate.journal_head"  # on the model: the journal's last entry when it was written last
 VERSION_TAGS = (RELEASE_TAG, GENERATION_TAG, COMMIT_TAG, DIRTY_TAG, DATA_TAG)
 BUNDLE_ARTIFACT = "bundle"  # the name under which the pyfunc model holds the bundle
@@ -133,12 +135,34 @@ class Registry:
             for alias, target in sorted(update.aliases.items()):
                 self._set_alias(client, alias, target if target in now.stages else None)
 
-    def annotate(self, number: int, tags: Mapping[str, str], description: str) -> None:
-        """Write tags and the description of one version; tags it does not name stay."""
+    def annotate(self, version: Version, tags: Mapping[str, str], description: str) -> None:
+        """Write tags and the description of one version, each that differs; tags it does not name stay.
+
+        Tags that earlier releases of Slatework wrote, a gate each, are taken away: they tell of another decision.
+        """
+        number, known = str(version.number), version.tags
         with self.connection.speaking() as client:
+            for name in sorted(name for name in known if name.startswith(FORMER_TAGS)):
+                client.delete_model_version_tag(self.app, number, name)
             for name, value in sorted(tags.items()):
-                client.set_model_version_tag(self.app, str(number), name, value)
-            client.update_model_version(self.app, str(number), description)
+                if known.get(name) != value:
+                    client.set_model_version_tag(self.app, number, name, value)
+            if description != version.description:
+                client.update_model_version(self.app, number, description)
+
+    def log_texts(self, version: Version, texts: Mapping[str, str]) -> None:
+        """Keep texts as artifacts of the version's run, by their names; of a version without a run, nowhere."""
+        if not texts:
+            return
+        with self.connection.speaking() as client:
+            try:
+                experiment_id = client.get_run(version.run_id).info.experiment_id if version.run_id else None
+            except load_mlflow().exceptions.MlflowException as error:
+                if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                    raise
+                return  # somebody deleted the run for good: the journal has the same
+            for name, text in texts.items() if experiment_id else ():
+                client.log_text(version.run_id, text, name)
 
     def write_journal_head(self, head: str) -> None:
         """Keep the journal's last entry outside the journal."""

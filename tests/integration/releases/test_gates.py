@@ -171,8 +171,8 @@ def test_a_champion_that_reads_other_features_cannot_be_compared(base_bundle: Pa
 
 def test_of_too_few_newcomers_nobody_is_judged(same: Path, base_bundle: Path) -> None:
     gate = ask(same, base_bundle)["ndcg_cold_session"]
-    assert gate.passed
-    assert gate.sentence.startswith(f"Too few to judge: {gate.n} visitors")
+    assert gate.verdict == "not judged"
+    assert gate.sentence.startswith(f"Not judged: {gate.n} visitors")
     assert gate.value is None
 
 
@@ -186,8 +186,15 @@ def test_with_nothing_in_production_floors_are_asked_and_the_rest_says_so(base_b
 def test_popular_items_are_no_worse_than_popular_items(base_bundle: Path, tmp_path: Path) -> None:
     alike = variant(base_bundle, tmp_path / "alike", change=lambda bundle: record(bundle, chain=0.2, **POPULAR))
     assert ask(alike)["popular"].passed
-    below = variant(base_bundle, tmp_path / "below", change=lambda bundle: record(bundle, chain=0.14, **POPULAR))
-    assert not ask(below)["popular"].passed
+    gate = ask(variant(base_bundle, tmp_path / "below", change=lambda one: record(one, chain=0.18, **POPULAR)))[
+        "popular"
+    ]
+    assert not gate.passed
+    assert gate.sentence == "NDCG@10 is -0.0200 against popular alone; at least +0.0000 is asked."
+    gate = ask(tmp_path / "below", min_gain_over_popular=-0.1, max_ndcg_loss=0.01)["popular"]
+    assert not gate.passed
+    assert gate.sentence.endswith("the lower end of the 95% interval is -0.0200, and must be above -0.0100.")
+    assert ask(tmp_path / "below", min_gain_over_popular=-0.1, max_ndcg_loss=0.05)["popular"].passed
 
 
 class TestLatency:
@@ -312,7 +319,7 @@ class TestParity:
         gate = self.ask(base_bundle, store, change)
         last = FeatureValues.load(base_bundle / VALUES_FOLDER).items.columns[-1]
         assert (gate.passed, gate.value) == (False, 1)
-        assert f"1 mismatch, 0 missing, 0 extra. mismatch: {last} of item 'i1007' is " in gate.sentence
+        assert f"1 mismatch, 0 missing, 0 extra; none may be. mismatch: {last} of item 'i1007' is " in gate.sentence
 
     def test_what_is_gone_and_what_nobody_built_are_counted_apart(self, base_bundle: Path, store: Client) -> None:
         def meddle(client: Client, generation: str) -> None:
@@ -323,7 +330,7 @@ class TestParity:
 
         gate = self.ask(base_bundle, store, meddle)
         assert (gate.passed, gate.value) == (False, 2)
-        assert f"0 mismatch, 1 missing, 1 extra. extra: the row of user '{NOBODY}', from " in gate.sentence
+        assert f"0 mismatch, 1 missing, 1 extra; none may be. extra: the row of user '{NOBODY}', from " in gate.sentence
 
     def test_a_history_whose_events_are_of_other_types_is_a_mismatch(self, base_bundle: Path, store: Client) -> None:
         def meddle(client: Client, generation: str) -> None:
@@ -366,8 +373,8 @@ def logged_parity(bundle: Path, parity: Path | None, **promotion: Any) -> Gate:
 
 
 def test_logged_parity_is_not_asked_for_where_no_answer_is(base_bundle: Path, tmp_path: Path) -> None:
-    assert logged_parity(base_bundle, None).passed
-    assert logged_parity(base_bundle, tmp_path / "nowhere").passed
+    assert logged_parity(base_bundle, None).verdict == "not judged"
+    assert logged_parity(base_bundle, tmp_path / "nowhere").verdict == "not judged"
 
 
 def test_too_few_answers_computed_again_keep_a_release_out_and_say_what_to_do(

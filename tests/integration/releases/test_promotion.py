@@ -112,7 +112,7 @@ def test_a_worse_version_is_refused_with_figures_and_put_back(studio: Studio) ->
     version = studio.registry.version(3)
     assert version.stage is NONE
     assert version.tags["slate.decision"] == "refused"
-    assert version.tags["slate.gate.ndcg"].startswith("failed")
+    assert "**FAILED** `ndcg`: NDCG@10 of people with history is " in version.description
     assert "refused for Production" in version.description
     (refusal,) = studio.entries(Action.REFUSE)
     (gate,) = [gate for gate in refusal.figures["gates"] if gate["name"] == "ndcg"]
@@ -212,7 +212,7 @@ def test_a_damaged_bundle_is_refused(studio: Studio) -> None:
 
 
 def test_a_version_whose_generation_was_written_over_by_hand_is_refused(studio: Studio) -> None:
-    studio.registry.annotate(1, {"slate.generation_id": "0123456789abcdef"}, "")
+    studio.registry.annotate(studio.registry.version(1), {"slate.generation_id": "0123456789abcdef"}, "")
     studio.set_stage(1, PRODUCTION)
     assert sync(studio) == [(1, "refused")]
     assert "version 1 says 0123456789abcdef" in studio.registry.version(1).tags["slate.decision.reason"]
@@ -428,7 +428,7 @@ def test_what_was_measured_on_another_window_has_to_be_accepted_in_words(
     assert sync(studio) == [(earlier, "refused")]
     assert "Not comparable" in studio.registry.version(earlier).tags["slate.decision.reason"]
     assert studio.promoter.promote(earlier, requester="ada", accepted="both were looked at").accepted
-    assert "Accepted: both were looked at" in studio.registry.version(earlier).tags["slate.gate.ndcg"]
+    assert "Accepted: both were looked at" in studio.registry.version(earlier).description
     done = studio.entries(Action.PROMOTE)[-1]
     (gate,) = [gate for gate in done.figures["gates"] if gate["name"] == "ndcg"]
     assert "Accepted: both were looked at" in gate["sentence"]
@@ -447,7 +447,7 @@ def test_the_first_release_must_pass_floors(
     number = register_bundle(studio.home, bundle, runs).number
     studio.set_stage(number, PRODUCTION)
     assert sync(studio) == [(number, "refused")]
-    assert studio.registry.version(number).tags[f"slate.gate.{gate}"].startswith("failed")
+    assert f"**FAILED** `{gate}`: " in studio.registry.version(number).description
     assert studio.pointer() is None
 
 
@@ -466,16 +466,41 @@ def test_a_release_that_is_whole_but_not_sound_is_refused_even_for_staging(
     number = register_bundle(studio.home, bundle, runs).number
     studio.set_stage(number, STAGING)
     assert sync(studio) == [(number, "refused")]
-    verdicts = {name: text.split(":")[0] for name, text in studio.registry.version(number).tags.items()}
-    assert verdicts["slate.gate.artefacts"] == "passed"
-    assert verdicts[f"slate.gate.{gate}"] == "failed"
+    description = studio.registry.version(number).description
+    assert "| passed | artefacts |" in description
+    assert f"| FAILED | {gate} |" in description
 
 
 def test_a_decision_carries_the_time_it_was_made(studio: Studio) -> None:
     moment = datetime(2026, 11, 1, 12, 30, tzinfo=UTC)
     Promoter.open(studio.settings, studio.home, FixedClock(moment)).promote(1, requester="ada")
-    assert studio.registry.version(1).tags["slate.decision.ts"] == "2026-11-01T12:30:00+00:00"
+    version = studio.registry.version(1)
+    assert "accepted for Production at 2026-11-01 12:30 UTC" in version.description
     assert {entry.ts for entry in studio.entries()} == {moment}
+
+
+def test_a_version_has_a_handful_of_tags_and_its_decisions_as_artifacts_of_its_run(studio: Studio) -> None:
+    before = studio.registry.version(3)
+    former = {"slate.gate.ndcg": "passed: of long ago", "slate.decision.ts": "long ago", "mine": "stays"}
+    studio.registry.annotate(before, former, before.description)
+    put_in_production(studio, 1)
+    assert not studio.promoter.promote(3, requester="ada").accepted
+    version = studio.registry.version(3)
+    assert set(version.tags) - set(before.tags) == {"slate.decision", "slate.decision.reason", "mine"}
+    assert len(version.tags) < 10
+    with studio.registry.connection.speaking() as client:
+        paths = [artifact.path for artifact in client.list_artifacts(version.run_id, "decisions")]
+        (named,) = [path for path in paths if f"`{path}`" in version.description]
+        text = Path(client.download_artifacts(version.run_id, named)).read_text()
+    assert "| FAILED | ndcg | " in text
+    assert "at least 0.05" in text  # what a gate says that was passed
+
+
+def test_a_version_whose_run_was_deleted_for_good_is_decided_on_nevertheless(studio: Studio) -> None:
+    with studio.registry.connection.speaking() as client:
+        client._tracking_client.store._hard_delete_run(studio.registry.version(1).run_id)
+    put_in_production(studio, 1)
+    assert "accepted for Production" in studio.registry.version(1).description
 
 
 def test_a_decision_is_json(studio: Studio) -> None:

@@ -71,8 +71,20 @@ def test_a_group_is_judged_from_so_many_people_on() -> None:
     challenger = evaluation(newcomers=0.0)
     assert failed(ask(challenger, min_people=N_PEOPLE)) == {"ndcg_cold_session"}
     gate = ask(challenger, min_people=N_PEOPLE + 1)["ndcg_cold_session"]
-    assert gate.passed
-    assert gate.sentence.startswith("Too few to judge: 40 visitors after their first clicks; below 41")
+    assert (gate.verdict, gate.passed) == ("not judged", True)
+    assert gate.sentence == (
+        "Not judged: 40 visitors after their first clicks are too few, below 41 this gate keeps nobody out "
+        "(promotion.min_people)."
+    )
+
+
+def test_a_failed_gate_says_both_numbers_that_were_compared() -> None:
+    gate = ask(evaluation(ndcg=0.249), max_ndcg_loss=0.05)["ndcg"]
+    assert gate.sentence.endswith("the lower end of the 95% interval is -0.0510, and must be above -0.0500.")
+    broken = ask(evaluation(diversity=0.71), max_relative_loss_diversity=0.1)["diversity"]
+    assert broken.sentence.startswith("Diversity of the slates is 0.7100, at least 0.7200 is asked")
+    popular = ask(evaluation(popularity_share=0.31), max_popularity_share_gain=0.1)["popularity_share"]
+    assert "take 0.3100 of the places, at most 0.3000 is allowed" in popular.sentence
 
 
 @pytest.mark.parametrize(

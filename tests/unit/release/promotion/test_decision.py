@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime
 
-from release.gates.gate import GATES, TAG_LENGTH, Gate
-from release.promotion.decision import Decision
+from release.gates.gate import GATES, Gate
+from release.promotion.decision import TAG_LENGTH, Decision
 from release.registry.state import Stage
 
 MOMENT = datetime(2026, 11, 1, 12, 30, tzinfo=UTC)
@@ -18,41 +18,56 @@ def decision(*gates: Gate, reason: str = "NDCG@10 fell.") -> Decision:
     return Decision(3, Stage.PRODUCTION, False, reason, "r-000000000003", "g3", "ada", gates)
 
 
-def test_the_description_holds_a_table_with_a_row_per_gate() -> None:
-    text = decision(SOUND, NDCG).comment(MOMENT).decision
-    head, table = text.split("\n\n")
-    assert head == "refused for Production at 2026-11-01 12:30 UTC: NDCG@10 fell."
+def test_the_description_says_what_failed_in_whole_sentences_and_then_every_figure_failures_first() -> None:
+    few = Gate.not_judged("ndcg_cold_session", "12 visitors are too few.", n=12)
+    text = decision(SOUND, few, NDCG).comment(MOMENT).decision
+    head, sentences, artifact, table = text.split("\n\n")
+    assert head == (
+        "refused for Production at 2026-11-01 12:30 UTC: 1 of 3 gates failed (ndcg), 1 not judged (ndcg_cold_session), "
+        "1 passed."
+    )
+    assert sentences.splitlines() == [
+        "- **FAILED** `ndcg`: NDCG@10 fell | and how.",
+        "- **not judged** `ndcg_cold_session`: Not judged: 12 visitors are too few.",
+    ]
+    assert "`decisions/20261101T123000Z-production-refused.md`" in artifact
     assert table.splitlines() == [
-        "| gate | verdict | value | 95% interval | threshold | n | why |",
-        "| --- | --- | --- | --- | --- | --- | --- |",
-        "| artefacts | passed |  |  |  |  | Whole. |",
-        r"| ndcg | failed | -0.0700 | -0.1235 to -0.0200 | -0.0500 | 1,234 | NDCG@10 fell \| and how. |",
+        "| verdict | gate | value | 95% interval | threshold | n |",
+        "| --- | --- | --- | --- | --- | --- |",
+        "| FAILED | ndcg | -0.0700 | -0.1235 to -0.0200 | -0.0500 | 1,234 |",
+        "| not judged | ndcg_cold_session |  |  |  | 12 |",
+        "| passed | artefacts |  |  |  |  |",
     ]
 
 
-def test_a_refusal_without_gates_has_no_table() -> None:
-    assert decision().comment(MOMENT).decision.endswith("UTC: NDCG@10 fell.")
+def test_a_refusal_without_gates_has_no_table_and_no_artifact() -> None:
+    comment = decision().comment(MOMENT)
+    assert comment.decision.endswith("UTC: NDCG@10 fell.")
+    assert comment.artifacts == {}
 
 
-def test_a_tag_says_verdict_sentence_and_every_figure() -> None:
-    tags = decision(SOUND, NDCG).comment(MOMENT).tags
-    assert tags["slate.gate.artefacts"] == "passed: Whole."
-    assert tags["slate.gate.ndcg"] == (
-        "failed: NDCG@10 fell | and how. [value -0.07, low -0.123457, high -0.02, threshold -0.05, n 1234]"
-    )
+def test_a_handful_of_tags_and_an_artifact_with_every_sentence() -> None:
+    comment = decision(SOUND, NDCG).comment(MOMENT)
+    assert comment.tags == {"slate.decision": "refused", "slate.decision.reason": "NDCG@10 fell."}
+    (page,) = comment.artifacts.values()
+    assert "| passed | artefacts |  |  |  |  | Whole. |" in page
+    assert r"| FAILED | ndcg | -0.0700 | -0.1235 to -0.0200 | -0.0500 | 1,234 | NDCG@10 fell \| and how. |" in page
 
 
-def test_what_was_not_asked_says_so_over_an_older_answer() -> None:
-    tags = decision(SOUND).comment(MOMENT).tags
-    assert {name for name in GATES if tags[f"slate.gate.{name}"] == "not asked"} == set(GATES) - {"artefacts"}
-
-
-def test_whatever_the_gates_say_fits_into_the_registry() -> None:
+def test_whatever_the_gates_say_fits_into_the_registry_and_is_whole_in_the_artifact() -> None:
     endless = [Gate(name, False, "why | " * 5000, -0.123456, 0.123456, -0.2, 0.2, 10**9) for name in GATES]
     comment = decision(*endless, reason="because " * 5000).comment(MOMENT)
-    assert len(comment.decision) < 4700  # the description is limited to 5000, and somebody's own words come first
+    assert len(comment.decision) < 4900  # the description is limited to 5000, and somebody's own words come first
     assert max(len(value) for value in comment.tags.values()) <= TAG_LENGTH
-    assert comment.tags["slate.gate.ndcg"].endswith("n 1000000000]")
+    (page,) = comment.artifacts.values()
+    assert page.count("why") == 5000 * len(GATES) + 1
+
+
+def test_sentences_that_do_not_fit_are_left_out_whole() -> None:
+    gates = [Gate(name, False, f"{name} is {'much ' * 60}too low.") for name in GATES]
+    lines = decision(*gates).comment(MOMENT).decision.split("\n\n")[1].splitlines()
+    assert 3 < len(lines) < len(GATES)
+    assert all(line.endswith("too low.") for line in lines)
 
 
 def test_the_journal_takes_every_figure_and_null_where_there_is_none() -> None:
