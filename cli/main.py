@@ -13,6 +13,7 @@ from cli.data import baseline, features, inspect, quarantine, simulate, traffic
 from cli.releases import canary, difference, journal, parity, refresh, releases, shadow, storage
 from cli.services import services
 from contracts.errors import SlateworkError, refused_by_system
+from contracts.failure import exit_status, write_cause
 
 INTERRUPTED = 130
 
@@ -68,7 +69,7 @@ def root(
 
 
 def main() -> None:
-    """Run the command line; exits 1 with one message when something is wrong."""
+    """Run the command line; what is wrong becomes one message and the exit status 1, or 75 where waiting may help."""
     try:
         app()
     except (SlateworkError, OSError) as error:
@@ -76,7 +77,8 @@ def main() -> None:
             raise
         ours = refused_by_system(error) if isinstance(error, OSError) else error
         print(f"slate: {type(ours).__name__}: {ours}", file=sys.stderr)
-        sys.exit(1)
+        write_cause(f"{type(ours).__name__}: {ours}")
+        sys.exit(exit_status(ours))
     except SystemExit as end:
         if end.code == INTERRUPTED:  # what typer makes of Ctrl-C, without a word
             print("slate: interrupted. Run the same command again to go on.", file=sys.stderr)

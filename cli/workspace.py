@@ -44,7 +44,7 @@ def prepare(run_id: RunId, ref: Ref = "HEAD", source: Source = "", overrides: Ov
     from pipelines.runs import workspace
 
     repository = _repository()
-    ref = _tag_of_production(find_home()) if ref == SERVED else ref
+    ref = _tag_of_production(repository, find_home()) if ref == SERVED else ref
     changes = _preset_overrides(repository) | _parse_overrides(overrides)
     changes |= {"ingest.source": source} if source else {}
     prepared = workspace.prepare(repository, find_home(), run_id, ref, changes)
@@ -135,8 +135,8 @@ def _repository() -> Repository:
     return Repository(main_checkout(Path.cwd()))
 
 
-def _tag_of_production(home: Home) -> str:
-    """The tag of the release in production."""
+def _tag_of_production(repository: Repository, home: Home) -> str:
+    """The tag of the release in production; raises PromotionRefused where nothing is, or git does not have it."""
     from contracts.settings.settings import load_settings
     from release.journal.journal import Journal
 
@@ -145,7 +145,14 @@ def _tag_of_production(home: Home) -> str:
         raise PromotionRefused(
             "Nothing is in production: there is no release to refresh.", "Promote one: `slate promote VERSION`."
         )
-    return f"release/{entry.release_id}"
+    tag = f"release/{entry.release_id}"
+    if not repository.has_tag(tag):
+        raise PromotionRefused(
+            f"Release {entry.release_id}, in production, is not recorded in git: {repository.root} has no tag {tag}.",
+            "Commit what it was built from and run `slate register` where it was built, or bring the tag from there "
+            "(`git fetch --tags`), or train with `train_recommender`, which records what it makes.",
+        )
+    return tag
 
 
 def _parse_overrides(text: str) -> dict[str, Any]:

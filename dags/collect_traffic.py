@@ -15,8 +15,8 @@ It is paused until somebody switches it on. `slate traffic collect --watch` does
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from airflow.providers.standard.operators.bash import BashOperator
 from airflow.sdk import DAG
+from plugins.slate_step import SlateStep  # beside this file, which Airflow puts on the path
 
 REPOSITORY = str(Path(__file__).parents[1])
 
@@ -36,10 +36,9 @@ with DAG(
     },
     tags=["slatework"],
 ) as dag:
-    collect = BashOperator(
+    collect = SlateStep(
         task_id="collect",
         bash_command="exec slate traffic collect",
         cwd=REPOSITORY,
-        append_env=True,
         do_xcom_push=False,
     )

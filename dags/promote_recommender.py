@@ -15,8 +15,8 @@ the same every few seconds; this DAG is there for the day on which that process 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from airflow.providers.standard.operators.bash import BashOperator
 from airflow.sdk import DAG
+from plugins.slate_step import SlateStep  # beside this file, which Airflow puts on the path
 
 REPOSITORY = str(Path(__file__).parents[1])
 
@@ -36,10 +36,9 @@ with DAG(
     },
     tags=["slatework"],
 ) as dag:
-    sync = BashOperator(
+    sync = SlateStep(
         task_id="sync",
         bash_command="exec slate sync",
         cwd=REPOSITORY,
-        append_env=True,
         do_xcom_push=False,
     )

@@ -16,8 +16,8 @@ It is paused until somebody switches it on: the default source does not change b
 
 What was served is still served; the log ends with what to do.
 
-- **prepare**: nothing is in production, or its release was registered by hand and never recorded: its commit has no tag
-  `release/<id>`. Train with `train_recommender`, or tag the commit.
+- **prepare**: nothing is in production, or its release was built from uncommitted source, and so has no tag
+  `release/<id>`. Commit that and run `slate register` there, or train with `train_recommender`.
 - **ingest**, **validate**, **features**: as in `train_recommender`. Bad data never reaches production this way.
 - **refresh**: the values are older than those served, or Redis refused them. Without newer data it ends green.
 - **forget**: git could not remove the worktree: `slate workspace list`, `slate workspace remove --run-id ID`.
@@ -28,20 +28,19 @@ To go back to the values before: the release's own are a `slate rollback RELEASE
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from airflow.providers.standard.operators.bash import BashOperator
 from airflow.sdk import DAG, chain
+from plugins.slate_step import SlateStep  # beside this file, which Airflow puts on the path
 
 REPOSITORY = str(Path(__file__).parents[1])
 RUN = {"SLATE_RUN_ID": "{{ run_id }}"}
 
 
-def step(task_id: str, command: str) -> BashOperator:
+def step(task_id: str, command: str) -> SlateStep:
     """The task that calls `slate workspace` for this run."""
-    return BashOperator(
+    return SlateStep(
         task_id=task_id,
         bash_command=f'exec slate workspace {command} --run-id="$SLATE_RUN_ID"',
         env=RUN,
-        append_env=True,
         cwd=REPOSITORY,
         do_xcom_push=False,
     )

@@ -39,9 +39,9 @@ To be rid of a failed run: `slate workspace list`, `slate workspace remove --run
 from datetime import timedelta
 from pathlib import Path
 
-from airflow.providers.standard.operators.bash import BashOperator
 from airflow.sdk import DAG, Param, chain
-from plugins.validation_link import ValidationLink  # beside this file, which Airflow puts on the path
+from plugins.slate_step import SlateStep  # beside this file, which Airflow puts on the path
+from plugins.validation_link import ValidationLink
 
 REPOSITORY = str(Path(__file__).parents[1])
 FROM_PARAMS = "as in params.yaml"
@@ -56,13 +56,12 @@ FORM = {
 RUN = {"SLATE_RUN_ID": "{{ run_id }}"}
 
 
-def stage(name: str) -> BashOperator:
+def stage(name: str) -> SlateStep:
     """The task that runs the step of this name in the run's workspace."""
-    return BashOperator(
+    return SlateStep(
         task_id=name,
         bash_command=f'exec slate workspace run {name} --run-id="$SLATE_RUN_ID"',
         env=RUN,
-        append_env=True,
         cwd=REPOSITORY,
         do_xcom_push=False,  # its output is a log, not a value
     )
@@ -106,14 +105,13 @@ with DAG(
     },
     tags=["slatework"],
 ) as dag:
-    prepare = BashOperator(
+    prepare = SlateStep(
         task_id="prepare",
         bash_command=(
             'exec slate workspace prepare --run-id="$SLATE_RUN_ID" --ref="$SLATE_REF" '
             '--source="$SLATE_SOURCE" --overrides="$SLATE_OVERRIDES"'
         ),
         env=FORM,
-        append_env=True,
         cwd=REPOSITORY,
         retries=0,  # a wrong form stays wrong
         execution_timeout=timedelta(minutes=10),  # a checkout takes seconds; a slow disk, a minute
@@ -129,11 +127,10 @@ with DAG(
     release = stage("release")
     register = stage("register")
     publish = stage("publish")
-    record = BashOperator(
+    record = SlateStep(
         task_id="record",
         bash_command='exec slate workspace record --run-id="$SLATE_RUN_ID"',
         env=RUN,
-        append_env=True,
         cwd=REPOSITORY,
         do_xcom_push=False,
         retries=2,  # it speaks to git, the DVC remote and MLflow, and may be repeated at any point

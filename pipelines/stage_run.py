@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from contracts.errors import SlateworkError, WorkspaceError, refused_by_system
+from contracts.failure import exit_status, write_cause
 from contracts.home import find_home
 from contracts.settings.group import Group
 from contracts.settings.loading import load_groups
@@ -29,7 +30,7 @@ def run_stage(
     cutoff: str | None = None,
     load: Callable[[type[Params]], Params] = load_groups,
 ) -> None:
-    """Run `run` with its groups of params.yaml, checked, and record what it cost; exits 1 with one message if it fails.
+    """Run `run` with its groups of params.yaml, checked, and record what it cost; exits with one message if it fails.
 
     What `run` returns (JSON-like, or None) is kept beside seconds and memory.
     """
@@ -40,11 +41,16 @@ def run_stage(
         check_code_is_named(stage)  # again, with what was imported inside functions
         _record(stage, cutoff, time.perf_counter() - started, notes)
     except SlateworkError as error:
-        sys.exit(f"{stage}: {type(error).__name__}: {error}")
+        message = f"{stage}: {type(error).__name__}: {error}"
+        print(message, file=sys.stderr)
+        write_cause(message)
+        sys.exit(exit_status(error))
     except KeyboardInterrupt:
         sys.exit(f"{stage}: interrupted. Nothing half-written is used: run the same command again to go on.")
     except OSError as error:
-        sys.exit(f"{stage}: {refused_by_system(error)}")
+        message = f"{stage}: {refused_by_system(error)}"
+        write_cause(message)
+        sys.exit(message)
 
 
 def check_code_is_named(stage: str) -> None:

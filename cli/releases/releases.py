@@ -44,9 +44,16 @@ def add_to(app: typer.Typer) -> None:
 def register(
     *, folder: Annotated[Path, typer.Option(help="The folder of the bundle.")] = BUNDLE, as_json: AsJson = False
 ) -> None:
-    """Log the release in MLflow and register it as a version, once per release."""
-    version = _register(find_home(), load_settings(), folder)
-    print_result(version.to_json(), as_json, _describe_registration(version))
+    """Log the release in MLflow and register it as a version, once per release; record it in git.
+
+    A release that was built here, of committed source, is recorded by a commit of params.yaml and dvc.lock on the
+    branch that is checked out, under the tag `release/<id>`. A run of the training DAG records its own.
+    """
+    home, settings = find_home(), load_settings()
+    version = _register(home, settings, folder)
+    recorded = _record(home, settings, version, folder)
+    lines = [_describe_registration(version), *([recorded] if recorded else [])]
+    print_result({**version.to_json(), "recorded": recorded}, as_json, "\n".join(lines))
 
 
 def releases(*, as_json: AsJson = False) -> None:
@@ -145,6 +152,7 @@ def promote_built(home: Home, settings: Settings) -> None:
 
     version = _register(home, settings, BUNDLE)
     print(_describe_registration(version))
+    print(_record(home, settings, version, BUNDLE))
     decision = Promoter.open(settings, home).promote(version.number, requester=whoever_types(), allow_dirty=True)
     print(_describe(decision))
     _raise_if_refused(decision)
@@ -161,6 +169,18 @@ def _register(home: Home, settings: Settings, folder: Path) -> Version:
     commit, dirty = built_from(Path.cwd(), load_manifest(folder).code)
     inputs = RegistrationInputs(folder, run_folder(), REPORTS, commit, dirty)
     return register_bundle(Registry(home, settings.app), inputs)
+
+
+def _record(home: Home, settings: Settings, version: Version, folder: Path) -> str:
+    """Record in git what was built in this checkout; empty for a bundle of elsewhere, and in the worktree of a run."""
+    from pipelines.runs.record import record_registered
+    from pipelines.runs.repository import Repository
+    from release.promotion.promotion import Promoter
+
+    here = Path.cwd().resolve()
+    if folder != BUNDLE or here.parent == home.worktrees.resolve():
+        return ""
+    return record_registered(Repository(here), Promoter.open(settings, home), version)
 
 
 def _describe_registration(version: Version) -> str:
@@ -184,14 +204,16 @@ def _complain(error: SlateworkError) -> None:
 
 
 def _describe(decision: Decision) -> str:
-    head = f"version {decision.version} {decision.verdict} for {decision.stage}: {decision.reason}"
-    rows = [gate.cells for gate in decision.gates]
+    from release.gates.gate import failures_first
+
+    head = f"version {decision.version} {decision.verdict} for {decision.stage}: {decision.summary}"
+    rows = [gate.cells for gate in failures_first(decision.gates)]
     return "\n".join([head, *([table(rows, tuple(rows[0]))] if rows else [])])
 
 
 def _raise_if_refused(decision: Decision) -> None:
     if not decision.accepted:
         raise PromotionRefused(
-            f"Version {decision.version} was refused for {decision.stage}: {decision.reason}",
-            "What is served stays served. The figures are on the version in MLflow and in `slate journal`.",
+            f"Version {decision.version} was refused for {decision.stage}.",
+            "What is served stays served. The reasons stand above, on the version in MLflow and in `slate journal`.",
         )

@@ -26,6 +26,15 @@ def application_folder(home: Home, app: str) -> Path:
     return home.applications / app
 
 
+def _move_with_lock(checkout: Repository, commit: str) -> None:
+    """Check the commit out, and keep what DVC noted of the stages that ran: here it may be committed."""
+    lock = checkout.root / "dvc.lock"
+    ran = lock.read_bytes() if lock.is_file() else None
+    checkout.move_to(commit)
+    if ran is not None:
+        lock.write_bytes(ran)
+
+
 def find_application(repository: Repository, home: Home, app: str) -> Path:
     """Where an application works; raises SettingsError where it has no preset, WorkspaceError before its first demo."""
     load_preset(repository.root, app)
@@ -47,7 +56,7 @@ def prepare_application(repository: Repository, home: Home, app: str) -> Path:
     folder = application_folder(home, app)
     commit = repository.commit_of("HEAD")
     if repository.has_worktree(folder) and folder.is_dir():
-        Repository(folder).move_to(commit)
+        _move_with_lock(Repository(folder), commit)
     else:
         repository.add_worktree(folder, f"app/{app}", commit)
     configure_dvc(folder, home, like=repository.root)

@@ -7,12 +7,15 @@ from __future__ import annotations
 
 from contracts.errors import WorkspaceError
 from contracts.home import Home
+from contracts.settings.released import released_params
 from contracts.settings.settings import load_settings
+from pipelines.paths import BUNDLE
 from pipelines.runs.repository import Repository
-from pipelines.runs.run_commit import Recorded, commit_release, push_data
+from pipelines.runs.run_commit import Recorded, commit_release, push_data, tag_of
 from pipelines.runs.workspace import find, remove
+from release.bundle.manifest import load_manifest
 from release.promotion.promotion import Promoter
-from release.registry.registry import Version
+from release.registry.registry import RELEASE_COMMIT_TAG, Version
 
 
 def record_run(repository: Repository, home: Home, run_id: str) -> list[str]:
@@ -24,7 +27,7 @@ def record_run(repository: Repository, home: Home, run_id: str) -> list[str]:
     workspace = find(home, run_id)
     settings = load_settings(workspace.folder / "params.yaml")
     promoter = Promoter.open(settings, home)
-    recorded = commit_release(workspace)
+    recorded = commit_release(Repository(workspace.folder), f"Run: {run_id}")
     version = _version(promoter, recorded.release_id)
     push_data(workspace)
     promoter.record_commit(recorded.release_id, recorded.tagged_commit)
@@ -35,6 +38,31 @@ def record_run(repository: Repository, home: Home, run_id: str) -> list[str]:
         f"tag {recorded.tag} at {recorded.tagged_commit[:12]}, on version {version.number} of {settings.app}",
         f"promotion: {decision.verdict}. {decision.reason}" if decision else "promotion: none asked for",
     ]
+
+
+def record_registered(checkout: Repository, promoter: Promoter, version: Version) -> str:
+    """Record a release that was built in the checkout and registered from there; returns what was done, in a sentence.
+
+    What git refuses is said in the sentence, too: the release is registered all the same. Raises RegistryUnavailable
+    when MLflow is away.
+    """
+    if version.dirty:
+        return (
+            "not recorded in git: it was built from uncommitted source. Commit that, and `slate register` again; "
+            f"without it `git checkout {tag_of(version.release_id)}` finds nothing, and `refresh_features` cannot run"
+        )
+    params = released_params(load_settings(checkout.root / "params.yaml"))
+    if params != load_manifest(checkout.root / BUNDLE).params:
+        return (
+            "not recorded in git: params.yaml was changed after it was built. `dvc repro`, and `slate register` again"
+        )
+    try:
+        recorded = commit_release(checkout, "Made by `slate register`.")
+    except WorkspaceError as error:
+        return f"not recorded in git: {error.problem} {error.next_step}"
+    if version.tags.get(RELEASE_COMMIT_TAG) != recorded.tagged_commit:
+        promoter.record_commit(recorded.release_id, recorded.tagged_commit)
+    return f"{_say_committed(recorded)}; tag {recorded.tag} at {recorded.tagged_commit[:12]}"
 
 
 def _version(promoter: Promoter, release_id: str) -> Version:

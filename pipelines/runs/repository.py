@@ -35,6 +35,10 @@ class Repository:
             )
         return answer.stdout.strip()
 
+    def branch(self) -> str:
+        """The branch that is checked out; `HEAD` where none is."""
+        return self._git("rev-parse", "--abbrev-ref", "HEAD").strip()
+
     def uncommitted(self) -> list[str]:
         """Files that differ from the commit that is checked out, changed or new."""
         lines = self._git("status", "--porcelain", "--untracked-files=all").splitlines()
@@ -68,9 +72,13 @@ class Repository:
         self._git("commit", "--quiet", "--only", "--message", message, "--", *names)
         return True
 
+    def has_tag(self, name: str) -> bool:
+        """Whether there is a tag of this name."""
+        return self._run("rev-parse", "--verify", "--quiet", f"refs/tags/{name}").returncode == 0
+
     def tag(self, name: str, commit: str, message: str) -> str:
         """The commit that tag `name` stands at: `commit` when it is new, where it was when it exists."""
-        if self._run("rev-parse", "--verify", "--quiet", f"refs/tags/{name}").returncode != 0:
+        if not self.has_tag(name):
             self._git("tag", "--annotate", "--message", message, "--", name, commit)
         return self.commit_of(f"refs/tags/{name}")
 

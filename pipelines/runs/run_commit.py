@@ -38,19 +38,17 @@ def tag_of(release_id: str) -> str:
     return f"release/{release_id}"
 
 
-def commit_release(workspace: Workspace) -> Recorded:
-    """Commit params.yaml and dvc.lock on the run's branch and tag the commit with the release it made.
+def commit_release(checkout: Repository, made_by: str) -> Recorded:
+    """Commit params.yaml and dvc.lock on the branch that is checked out, and tag the commit with the release it made.
 
-    Nothing is committed when nothing differs, and a tag that exists stays where it is: it names the same release.
+    made_by: what made it, for the message. Nothing is committed when nothing differs, and a tag that exists stays where
+    it is: it names the same release.
     """
-    release_id = load_manifest(workspace.folder / BUNDLE).release_id
-    checkout = Repository(workspace.folder)
-    request = workspace.request
-    message = f"Release {release_id}\n\nRun: {request.run_id if request else workspace.slug}"
-    is_new = checkout.commit_files(RECORDED, message)
+    release_id = load_manifest(checkout.root / BUNDLE).release_id
+    is_new = checkout.commit_files(RECORDED, f"Release {release_id}\n\n{made_by}")
     commit = checkout.commit_of("HEAD")
     tagged = checkout.tag(tag_of(release_id), commit, f"Release {release_id}")
-    return Recorded(release_id, commit, workspace.branch, tagged, is_new)
+    return Recorded(release_id, commit, checkout.branch(), tagged, is_new)
 
 
 def push_data(workspace: Workspace) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import time
@@ -10,7 +11,8 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from contracts.errors import Busy, WorkspaceError
+from contracts.errors import Busy, StepInterrupted, WorkspaceError
+from contracts.failure import FAILED
 from pipelines.runs.workspace import Workspace
 
 # How DVC says that another process holds the workspace; the first form goes on to name it.
@@ -18,6 +20,7 @@ BUSY = ("is busy, it is being blocked by", "Unable to acquire lock")
 PAUSE_SECONDS = 5
 MAX_TRIES = 360  # half an hour of pauses: longer than any stage that a person would run by hand beside a run
 TAIL_LINES = 12  # enough for DVC's message about a lock
+_STAGE_STATUS = re.compile(r"failed to run: .*, exited with (-?\d+)")
 
 
 def reproduce(workspace: Workspace, stage: str, pause: Callable[[], None] = lambda: time.sleep(PAUSE_SECONDS)) -> None:
@@ -31,7 +34,7 @@ def reproduce(workspace: Workspace, stage: str, pause: Callable[[], None] = lamb
         if code == 0:
             return
         if not any(message in tail for message in BUSY):
-            raise failed(workspace, stage, code)
+            raise failed(workspace, stage, _status_of_stage(tail) or code)
         print(f"`{stage}` waits: another process, named by DVC above, holds this workspace", flush=True)
         pause()
     raise Busy(
@@ -41,11 +44,19 @@ def reproduce(workspace: Workspace, stage: str, pause: Callable[[], None] = lamb
 
 
 def failed(workspace: Workspace, step: str, code: int) -> WorkspaceError:
-    """The error of a step that ended with an exit status other than 0; what went wrong stands in its own output."""
-    return WorkspaceError(
-        f"Step `{step}` ended with exit status {code}; its output is above. Workspace: {workspace.folder}",
-        "Mend it and run the step again (in Airflow: clear the task). The stages before it are not run again.",
-    )
+    """The error of a step that ended with an exit status other than 0; what went wrong stands in its own output.
+
+    StepInterrupted where the same step may go well another time: it was stopped, or something it needs was away.
+    """
+    ended = f"Step `{step}` ended with exit status {code}; its output is above. Workspace: {workspace.folder}"
+    next_step = "Mend it and run the step again (in Airflow: clear the task). The stages before it are not run again."
+    return WorkspaceError(ended, next_step) if code == FAILED else StepInterrupted(ended, next_step)
+
+
+def _status_of_stage(tail: str) -> int | None:
+    """The exit status of the stage itself, which DVC names in its last lines; None where it names none."""
+    named = _STAGE_STATUS.findall(tail)
+    return int(named[-1]) if named else None
 
 
 def run_in(workspace: Workspace, arguments: Sequence[str]) -> tuple[int, str]:

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from contracts.errors import HashMismatch, SourceError
+from contracts.errors import HashMismatch, SourceError, SourceUnavailable
 from contracts.file_lock import locked
 from contracts.home import Home
 from contracts.whole_files import scratch_folder, whole_folder
@@ -108,7 +108,7 @@ def _pip_download(folder: Path, data: WheelOfData) -> None:
     result = subprocess.run([*command, *options, data.requirement], capture_output=True, check=False)
     if result.returncode:
         # pip's own message names the index and its address, which must not get into our logs.
-        raise SourceError(
+        raise SourceUnavailable(
             f"pip could not fetch {data.requirement} (exit {result.returncode}): no network, no pip, "
             "no room on the disk, or an index that lacks it.",
             f"`{' '.join(command)} {data.requirement}` shows pip's reason. {_by_hand(folder.with_name(data.wheel))}",

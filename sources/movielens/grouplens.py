@@ -10,7 +10,7 @@ from typing import Any
 import fsspec
 from tqdm import tqdm
 
-from contracts.errors import HashMismatch, SourceError
+from contracts.errors import HashMismatch, SourceError, SourceUnavailable
 from contracts.file_lock import locked
 from contracts.home import Home
 from contracts.settings.ingest import MovieLensName
@@ -100,8 +100,8 @@ def _read(source: Any, url: str, archive: Path) -> bytes:
         raise _unreachable(url, archive, error) from error
 
 
-def _unreachable(url: str, archive: Path, error: Exception) -> SourceError:
-    return SourceError(f"{url} cannot be fetched: {type(error).__name__}: {error}.", _by_hand(archive))
+def _unreachable(url: str, archive: Path, error: Exception) -> SourceUnavailable:
+    return SourceUnavailable(f"{url} cannot be fetched: {type(error).__name__}: {error}.", _by_hand(archive))
 
 
 def _by_hand(archive: Path) -> str:

@@ -61,6 +61,8 @@ def test_prepared_again_it_stands_on_the_new_commit_with_what_it_had_built(repos
     folder = prepare_application(repository, home, "shop")
     (folder / "data").mkdir()
     (folder / "data/built").write_text("dear")
+    (folder / "dvc.lock").write_text("ran")
+    assert Repository(folder).commit_files(["dvc.lock"], "as `slate register` does")
     (repository.root / "new.py").write_text("")
     git(repository.root, "add", "--all")
     git(repository.root, "commit", "--quiet", "-m", "New")
@@ -69,6 +71,7 @@ def test_prepared_again_it_stands_on_the_new_commit_with_what_it_had_built(repos
     assert prepare_application(repository, home, "shop") == folder
     assert (folder / "new.py").exists()
     assert (folder / "data/built").read_text() == "dear"
+    assert (folder / "dvc.lock").read_text() == "ran"
     world = load_settings(folder / "params.yaml").ingest.simulator
     assert world is not None
     assert world.n_days == 61

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from contracts.errors import Busy, SettingsError, WorkspaceError
+from contracts.errors import Busy, SettingsError, StepInterrupted, WorkspaceError
 from contracts.home import find_home
 from contracts.settings.params_file import read_params
 from pipelines.runs import run_step, workspace
@@ -229,9 +229,13 @@ def finished(repository, home):
     return run
 
 
+def commit(made):
+    return commit_release(Repository(made.folder), "Run: one of these tests")
+
+
 def test_a_run_is_committed_on_its_own_branch_by_slatework_and_tagged_with_its_release(finished, repository):
     made = finished(seed=8)
-    recorded = commit_release(made)
+    recorded = commit(made)
     assert recorded.is_new
     assert git(repository.root, "rev-parse", made.branch) == recorded.commit
     assert git(repository.root, "rev-parse", f"{recorded.tag}^{{commit}}") == recorded.commit
@@ -243,15 +247,15 @@ def test_a_run_is_committed_on_its_own_branch_by_slatework_and_tagged_with_its_r
 
 def test_recording_twice_commits_once(finished):
     made = finished(seed=8)
-    first, second = commit_release(made), commit_release(made)
+    first, second = commit(made), commit(made)
     assert (first.is_new, second.is_new) == (True, False)
     assert (first.commit, first.tagged_commit) == (second.commit, second.tagged_commit)
 
 
 def test_a_run_on_unchanged_inputs_commits_nothing_and_keeps_the_tag(finished, repository):
-    first = commit_release(finished())
+    first = commit(finished())
     git(repository.root, "merge", "--quiet", "--ff-only", first.branch)
-    again = commit_release(finished("another run"))
+    again = commit(finished("another run"))
     assert not again.is_new
     assert again.tagged_commit == first.commit
 
@@ -261,13 +265,13 @@ def test_a_persons_hooks_and_signing_do_not_stop_a_run(finished, repository):
     hook.write_text("#!/bin/sh\nexit 1\n")
     hook.chmod(0o755)
     git(repository.root, "config", "commit.gpgSign", "true")
-    assert commit_release(finished(seed=8)).is_new
+    assert commit(finished(seed=8)).is_new
 
 
 def test_the_tag_and_the_remote_give_back_every_byte(finished, repository, home):
     made = finished(seed=8)
     content = (made.folder / "data" / "first").read_bytes()
-    recorded = commit_release(made)
+    recorded = commit(made)
     push_data(made)
     workspace.remove(repository, made)
     shutil.rmtree(home.dvc_cache)
@@ -277,9 +281,24 @@ def test_the_tag_and_the_remote_give_back_every_byte(finished, repository, home)
     assert (repository.root / "data" / "first").read_bytes() == content
 
 
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [(1, WorkspaceError), (75, StepInterrupted), (-9, StepInterrupted)],
+    ids=["fails", "away", "killed"],
+)
+def test_a_stage_that_may_go_well_another_time_is_told_from_one_that_fails_alike(repository, home, status, error):
+    ends = f"os.kill(os.getpid(), {-status})" if status < 0 else f"sys.exit({status})"
+    (repository.root / "pipelines" / "stub.py").write_text(f"import os, sys\n{ends}\n")
+    git(repository.root, "-c", "user.name=a", "-c", "user.email=a@b", "commit", "--quiet", "--all", "-m", "Ends")
+    made = prepare(repository, home)
+    with pytest.raises(WorkspaceError) as raised:
+        run_step.reproduce(made, "first")
+    assert type(raised.value) is error
+
+
 def test_a_removed_workspace_leaves_its_branch(finished, repository, home):
     made = finished(seed=8)
-    commit_release(made)
+    commit(made)
     workspace.remove(repository, made)
     assert workspace.kept(home) == []
     assert not made.folder.exists()
