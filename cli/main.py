@@ -48,6 +48,28 @@ for module in (
 ):
     module.add_to(app)
 
+# What `slate --help` lists together, by what somebody wants to do.
+PANELS = {
+    "Begin": ("demo", "doctor", "setup", "clean"),
+    "Bring data": ("inspect", "quarantine", "baseline", "simulate", "traffic"),
+    "Release and promote": ("register", "releases", "promote", "rollback", "sync", "refresh", "journal"),
+    "Compare before and after": ("diff", "shadow", "canary", "parity"),
+    "Serve": ("serve", "recommend", "features", "collect"),
+    "Run services": ("up", "down", "status", "workspace"),
+}
+
+
+def _put_into_panels() -> None:
+    panel_of = {name: panel for panel, names in PANELS.items() for name in names}
+    for command in app.registered_commands:
+        command.rich_help_panel = panel_of.get(command.name or str(getattr(command.callback, "__name__", "")))
+    for group in app.registered_groups:
+        named = (group.name, group.typer_instance.info.name if group.typer_instance else None)
+        group.rich_help_panel = next((panel_of[name] for name in named if isinstance(name, str)), None)
+
+
+_put_into_panels()
+
 
 @app.callback()
 def root(

@@ -32,7 +32,7 @@ from airflow.sdk import DAG, chain
 from plugins.slate_step import SlateStep  # beside this file, which Airflow puts on the path
 
 REPOSITORY = str(Path(__file__).parents[1])
-RUN = {"SLATE_RUN_ID": "{{ run_id }}"}
+RUN = {"SLATE_RUN_ID": "{{ run_id }}", "SLATE_DAG": "refresh_features"}
 
 
 def step(task_id: str, command: str) -> SlateStep:

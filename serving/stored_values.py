@@ -94,6 +94,7 @@ def _history_fields(history: History, item_ids: IdMap) -> dict[str, Any]:
     last = history.where(slice(-LAST_EVENTS, None))
     return {
         "n_events": len(history),
+        "n_left_out": max(0, len(history) - LAST_EVENTS),
         "last": [
             {
                 "event_ts": moment_of(int(seconds)).isoformat(),

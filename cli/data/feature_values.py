@@ -33,6 +33,11 @@ def get(
     print_result(stored.to_json(), as_json, _as_text(stored.to_json()))
 
 
+def _left_out(history: dict[str, Any]) -> str:
+    n_left_out = history["n_left_out"]
+    return f", of which the {n_left_out} oldest are left out here" if n_left_out else ""
+
+
 def _as_text(row: dict[str, Any]) -> str:
     known = (
         f"true at {row['written']}, {row['age_days']:.2f} days before now ({row['now']})"
@@ -49,7 +54,7 @@ def _as_text(row: dict[str, Any]) -> str:
         history = row["history"]
         lines += [
             "",
-            f"history: {history['n_events']} events",
+            f"history: {history['n_events']} events{_left_out(history)}",
             table(history["last"], ("event_ts", "item_id", "value")),
         ]
     return "\n".join(lines).rstrip()

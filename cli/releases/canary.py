@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -67,11 +68,15 @@ def start(
     as_json: AsJson = False,
 ) -> None:
     """Give a share of people a version that passes the gates of Staging."""
-    from release.promotion.canary_control import start_canary
+    from release.promotion.canary_control import refused_before, start_canary
     from release.promotion.promotion import Promoter
 
     promoter = Promoter.open(load_settings(), find_home())
-    _print_run(start_canary(promoter, version, share, requester=whoever_types(), reason=reason), as_json)
+    run = start_canary(promoter, version, share, requester=whoever_types(), reason=reason)
+    warning = refused_before(promoter.registry.version(version))
+    if warning:
+        print(warning, file=sys.stderr)
+    _print_run(run, as_json)
 
 
 @commands.command(name="share")

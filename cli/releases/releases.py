@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -18,6 +18,7 @@ from pipelines.paths import BUNDLE
 
 if TYPE_CHECKING:
     from contracts.settings.settings import Settings
+    from release.journal.entries import Entry
     from release.promotion.decision import Decision
     from release.promotion.promotion import SyncReport
     from release.registry.registry import Version
@@ -63,13 +64,17 @@ def releases(*, as_json: AsJson = False) -> None:
 
     home, settings = find_home(), load_settings()
     in_production = Journal(home, settings.app).view().production
-    rows = [
-        {**version.to_json(), "served": in_production is not None and version.release_id == in_production.release_id}
-        for version in Registry(home, settings.app).versions()
-    ]
+    rows = [_release_row(version, in_production) for version in Registry(home, settings.app).versions()]
     shown = [{**row, "commit": row["commit"][:12], "served": "<- served" if row["served"] else ""} for row in rows]
     listing = table(shown, ("version", "stage", "release_id", "generation_id", "commit", "served"))
     print_result(rows, as_json, listing or "no versions yet: `dvc repro release`, then `slate register`")
+
+
+def _release_row(version: Version, in_production: Entry | None) -> dict[str, Any]:
+    """A version as it is listed: of the one that is served, the generation that is, which a refresh may have made."""
+    if in_production is None or version.release_id != in_production.release_id:
+        return {**version.to_json(), "served": False}
+    return {**version.to_json(), "served": True, "generation_id": in_production.generation_id}
 
 
 def sync(
@@ -90,7 +95,10 @@ def sync(
     from feature_store.server.embedded_redis import online_store
 
     with stopped_by_signals() as stop, online_store(promoter.home):
-        print(f"watching {promoter.registry.connection.address} for model {promoter.settings.app}", file=sys.stderr)
+        print(
+            f"{_now()}  watching {promoter.registry.connection.address} for model {promoter.settings.app}",
+            file=sys.stderr,
+        )
         watch_rounds(promoter.sync, lambda report: _print_report(report, as_json, quiet=True), _complain, stop, every)
 
 
@@ -196,11 +204,19 @@ def _print_report(report: SyncReport, as_json: bool, *, quiet: bool) -> None:
     lines += [f"values were written again: {lacked}" for lacked in report.mended]
     lines += [f"the canary was ended: {report.canary_ended}"] if report.canary_ended else []
     lines += [_describe(decision) for decision in report.decisions]
-    print_result(report.to_json(), as_json, "\n".join(lines) or "nothing was asked for")
+    at = f"{_now()}  " if quiet else ""
+    print_result(report.to_json(), as_json, at + "\n".join(lines or ["nothing was asked for"]))
 
 
 def _complain(error: SlateworkError) -> None:
-    print(f"slate: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
+    print(f"{_now()}  slate: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
+
+
+def _now() -> str:
+    """The time as a log has it: of a watch, nobody can tell else when it did what it did."""
+    from contracts.clock import WallClock
+
+    return WallClock().now().isoformat(sep=" ", timespec="seconds")
 
 
 def _describe(decision: Decision) -> str:

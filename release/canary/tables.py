@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from recommender.metrics import Interval
 from release.canary.report import CanaryMetric, CanaryReport
+from release.canary.sums import SETTLING
 
 METRIC_NAMES = {
     CanaryMetric.CLICK_THROUGH_REQUEST: "requests with a click",
@@ -34,6 +35,18 @@ def headline(report: CanaryReport) -> str:
     if report.alarm:
         return (
             f"{since} People may be lost in one arm (p {report.people_lost_p:.2g} for one look): compare nothing yet."
+        )
+    settled = run.periods[-1].since + SETTLING
+    if report.moment < settled:
+        return (
+            f"{since} Too early to count: what was shown before {settled:%H:%M:%S} UTC belongs to neither arm, for "
+            "servers take up a share one after the other."
+        )
+    fewest = min(report.production.n_people, report.canary.n_people)
+    if fewest < report.limits.min_people:
+        return (
+            f"{since} Too early to judge clicks and degraded answers: {fewest} people in the smaller arm, "
+            f"{report.limits.min_people} are asked. No guardrail is crossed."
         )
     return f"{since} No guardrail is crossed."
 

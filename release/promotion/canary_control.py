@@ -25,7 +25,14 @@ from release.canary.sums import MOST_PERIODS
 from release.gates.gate import failure_sentences
 from release.journal.entries import CanaryStep
 from release.journal.journal import Journal
-from release.promotion.decision import IN_PRODUCTION_ALREADY, NOT_REGISTERED, Decision
+from release.promotion.decision import (
+    DECISION_TAG,
+    IN_PRODUCTION_ALREADY,
+    NOT_REGISTERED,
+    REASON_TAG,
+    REFUSED,
+    Decision,
+)
 from release.promotion.execution import note_refusal
 from release.promotion.promotion_lock import promotion_lock
 from release.promotion.staging_and_canary import (
@@ -131,6 +138,19 @@ def start_canary(promoter: Promoter, number: int, share: float, *, requester: st
     if run is None:
         raise NO_CANARY
     return run
+
+
+def refused_before(version: Version) -> str:
+    """A warning where the last decision on this version was a refusal; empty else.
+
+    A canary asks the gates of Staging alone, so that people can tell what those of Production doubt: that is a choice.
+    """
+    if version.tags.get(DECISION_TAG) != REFUSED:
+        return ""
+    return (
+        f"warning: version {version.number} was refused, and people get it now. {version.tags.get(REASON_TAG, '')}\n"
+        "  A canary asks the gates of Staging alone. End it: `slate canary stop`."
+    )
 
 
 def _check_candidate(evaluated: EvaluatedVersion, requester: str) -> Pointer:

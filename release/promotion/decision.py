@@ -12,6 +12,9 @@ from release.journal.entries import Action, Note, Phase
 from release.promotion.write_back import VersionComment
 from release.registry.state import Stage
 
+DECISION_TAG = "slate.decision"
+REASON_TAG = "slate.decision.reason"
+REFUSED = "refused"
 TAG_LENGTH = 5000  # MLflow refuses longer values
 # A version's description holds 5000 characters, and somebody's own words stand there first; what does not fit is left
 # out as whole sentences, and the decision's artifact has it.
@@ -42,7 +45,7 @@ class Decision:
 
     @property
     def verdict(self) -> str:
-        return "accepted" if self.accepted else "refused"
+        return "accepted" if self.accepted else REFUSED
 
     @property
     def figures(self) -> dict[str, Any]:
@@ -80,7 +83,7 @@ class Decision:
 
     def comment(self, moment: datetime) -> VersionComment:
         """The decision as it stands on the version in the registry."""
-        tags = {"slate.decision": self.verdict, "slate.decision.reason": self.reason[:TAG_LENGTH]}
+        tags = {DECISION_TAG: self.verdict, REASON_TAG: self.reason[:TAG_LENGTH]}
         head = f"{self.verdict} for {self.stage} at {moment:%Y-%m-%d %H:%M} UTC: "
         if not self.gates:
             return VersionComment(tags, head + _whole_words(self.reason, SENTENCES_LENGTH))

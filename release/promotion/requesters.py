@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from release.registry.registry import Registry, Version
 
 TOKEN_VARIABLE = "SLATE_TOKEN"  # noqa: S105 - where the token is, not a token
+DAG_VARIABLE = "SLATE_DAG"  # set by the DAGs for their tasks
 UNKNOWN_TOKEN = "token:unknown"  # noqa: S105 - the hash of what may be a mistyped password is written nowhere
 BY_TRAINING = "training"
 BY_SLATE = "slate"
@@ -42,11 +43,15 @@ def requester_of_token(token: str, allowed: Collection[str]) -> str:
 
 
 def command_line_requester(allowed: Collection[str]) -> str:
-    """Whoever types: the token in SLATE_TOKEN where there is a list to find it on, else the user of this process."""
+    """Whoever types: the token in SLATE_TOKEN where there is a list to find it on, else the user of this process.
+
+    What a task of a DAG does is done by the DAG.
+    """
     token = os.environ.get(TOKEN_VARIABLE)
     if token and allowed:
         return requester_of_token(token, allowed)
-    return f"cli:{_user()}"
+    dag = os.environ.get(DAG_VARIABLE)
+    return f"dag:{dag}" if dag else f"cli:{_user()}"
 
 
 def reason_not_allowed(requester: str, allowed: Collection[str]) -> str:

@@ -52,6 +52,16 @@ def visited(studio: Studio, **world: object) -> None:
             log.write(visits[part * len(visits) // 5 : (part + 1) * len(visits) // 5], settled_ms() + part)
 
 
+def test_a_canary_of_a_version_that_was_just_refused_is_started_with_a_warning(slate) -> None:
+    slate("promote", "1")
+    assert slate("promote", "3").exit_code == 1
+    started = slate("canary", "start", "3", "--share", "0.1")
+    assert started.exit_code == 0
+    assert "warning: version 3 was refused, and people get it now. ndcg: NDCG@10 of people" in started.stderr
+    slate("canary", "stop")
+    assert "warning" not in slate("canary", "start", "2", "--share", "0.1").stderr
+
+
 def test_from_start_to_end_in_words_and_in_json(slate, studio: Studio) -> None:
     assert slate("canary").stdout.startswith("no canary ran yet")
     assert slate("canary", "--json").stdout == "null\n"

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from cli.releases import journal, releases
 from contracts.errors import PromotionRefused
+from release.journal.entries import Action, Note, Phase
 from release.registry.state import Stage
 from tests.promotion_worlds import CHECKOUT, FOREIGN_WARNINGS, Studio
 
@@ -55,6 +56,32 @@ def test_entries_cut_off_at_the_end_are_missed_by_what_mlflow_was_told(slate, st
     assert f"entry {last} is not the one that was kept elsewhere, or is cut off" in str(
         slate("journal", "verify").exception
     )
+
+
+def test_of_the_version_that_is_served_the_generation_that_is_served_is_listed(slate, studio: Studio) -> None:
+    slate("promote", "1")
+    version = studio.registry.version(1)
+    note = Note(Action.REFRESH, Phase.DONE, version.release_id, "fedcba9876543210", 1, epoch=2, requester="ada")
+    studio.promoter.journal.append(note)
+    first, second = json.loads(slate("releases", "--json").stdout)[:2]
+    assert (first["served"], first["generation_id"]) == (True, "fedcba9876543210")
+    assert second["generation_id"] == studio.registry.version(2).generation_id
+    assert "fedcba9876543210" in slate("releases").stdout
+
+
+def test_a_refusal_is_told_once_failures_first_and_with_nothing_cut_short(slate) -> None:
+    slate("promote", "1")
+    result = slate("promote", "3")
+    lines = result.stdout.splitlines()
+    assert lines[0].startswith("version 3 refused for Production: ")
+    assert lines[1].split()[:2] == ["verdict", "gate"]
+    assert [line.split()[0] for line in lines[2:]] == sorted(
+        (line.split()[0] for line in lines[2:]), key=["FAILED", "not", "passed"].index
+    )
+    (ndcg,) = [line for line in lines if line.startswith("FAILED") and " ndcg " in line]
+    assert ndcg.endswith("and must be above -0.0500.")
+    assert "must be above" not in str(result.exception)
+    assert (slate("journal", "--limit", "3").stdout + result.stdout).count("…") == 0
 
 
 def test_a_refused_promotion_prints_the_decision_and_fails(slate) -> None:

@@ -118,6 +118,17 @@ def test_down_stops_the_redis_that_a_killed_command_left(
         embedded_redis.stop(home)
 
 
+def test_help_lists_every_command_once_together_with_those_of_the_same_purpose() -> None:
+    import typer
+
+    commands = typer.main.get_command(command_line.app).commands  # type: ignore[attr-defined]  # it is a group
+    shown = {name: command.rich_help_panel for name, command in commands.items() if not command.hidden}
+    listed = {name: panel for panel, names in command_line.PANELS.items() for name in names}
+    assert shown == listed
+    text = CliRunner().invoke(command_line.app, ["--help"]).output
+    assert [panel for panel in command_line.PANELS if panel not in text] == []
+
+
 @pytest.mark.parametrize(
     ("command", "does", "other"),
     [

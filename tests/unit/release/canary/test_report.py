@@ -42,6 +42,20 @@ def test_before_anybody_came_every_table_and_the_page_stand_empty():
     assert "No guardrail is crossed" in headline(report)
 
 
+def test_the_first_moments_say_that_it_is_too_early_to_count_and_then_to_judge():
+    run = run_of(0.3)
+    at_once = build_report(count(CanarySums(run), []), run, LIMITS, START + timedelta(seconds=29))
+    assert "Too early to count: what was shown before " in headline(at_once)
+    assert "No guardrail" not in headline(at_once)
+    few = report_of(shown(8, 4))
+    assert (
+        f"Too early to judge clicks and degraded answers: 4 people in the smaller arm, {LIMITS.min_people}"
+        in headline(few)
+    )
+    enough = report_of(shown(70 * LIMITS.min_people // 10, 3 * LIMITS.min_people))
+    assert headline(enough).endswith("share of 0.3. No guardrail is crossed.")
+
+
 def test_an_arm_has_its_people_requests_and_clicks():
     report = report_of([*shown(8, 4), click("p0-1"), click("p0-2"), click("c0-0")])
     arms = report.to_json()["arms"]

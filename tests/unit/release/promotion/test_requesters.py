@@ -50,6 +50,11 @@ def test_who_types_is_the_user_of_the_process_whatever_the_environment_says(monk
     assert command_line_requester([]) == f"cli:{pwd.getpwuid(os.getuid()).pw_name}"
 
 
+def test_a_task_of_a_dag_asks_in_the_name_of_the_dag(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SLATE_DAG", "refresh_features")
+    assert command_line_requester(()) == "dag:refresh_features"
+
+
 def test_who_types_with_a_token_is_whom_it_stands_for_where_there_is_a_list(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SLATE_TOKEN", "correct horse")
     assert command_line_requester([ADA]) == ADA
