@@ -60,7 +60,7 @@ def run(step: str, run_id: RunId) -> None:
     from pipelines.runs import run_step, workspace
     from pipelines.runs.validation_report import bring_report
 
-    run_workspace = workspace.find(find_home(), run_id)
+    run_workspace = workspace.find_or_rebuild(_repository(), find_home(), run_id)
     if step not in NO_STAGES:
         run_step.reproduce(run_workspace, step)
         if step == "validate":
@@ -112,12 +112,12 @@ def list_workspaces(*, as_json: AsJson = False) -> None:
 
 @commands.command()
 def remove(run_id: RunId) -> None:
-    """Remove the run's worktree; what it committed stays on its branch."""
+    """Remove the run's worktree and branch; what it committed and tagged stays."""
     from pipelines.runs import workspace
 
     run_workspace = workspace.find(find_home(), run_id)
     workspace.remove(_repository(), run_workspace)
-    print(f"removed {run_workspace.folder}; branch {run_workspace.branch} stays")
+    print(f"removed {run_workspace.folder} and branch {run_workspace.branch}")
 
 
 def _preset_overrides(repository: Repository) -> dict[str, Any]:

@@ -9,7 +9,7 @@ git ref, a data source, and overrides of `params.yaml`; the defaults train what 
 | `ingest` to `release` | the stages of the same name; what is unchanged comes out of DVC's cache | the bundle |
 | `register` | logs the run to MLflow and registers the release, once per release id | a version of the model |
 | `publish` | writes the feature values to Redis, where nothing is served from them yet | a receipt |
-| `record` | commits `params.yaml` and `dvc.lock` on `run/<run>`, tags `release/<id>` | the commit on the version |
+| `record` | commits `params.yaml` and `dvc.lock`, tags the commit `release/<id>` | the commit on the version |
 
 `record` also pushes the data to the DVC remote and asks for the promotion that `promotion.after_training` names.
 Uncommitted edits of the checkout are not in a run: the log of `prepare` lists them. A run on unchanged inputs ends
@@ -32,6 +32,7 @@ succeeds, so that `cd SLATE_HOME/worktrees/<run>` and `dvc repro <stage>` show t
 - **publish**: Redis is not reachable, or was flushed meanwhile: clear the task, it writes only what is missing.
 - **A task waits and names another process**: somebody runs DVC in this run's worktree. It goes on when they are done.
 
+A task that is cleared when the run is over works: its worktree is made again from the run's commit.
 To be rid of a failed run: `slate workspace list`, `slate workspace remove --run-id ID`. To undo what a run promoted:
 `slate rollback`.
 """

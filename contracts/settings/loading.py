@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
@@ -75,7 +76,8 @@ def _did_you_mean(location: tuple[str, ...], kind: type[BaseModel]) -> str:
         return ""
     known = _names(kind)
     close = difflib.get_close_matches(name, known, n=1)
-    return f" Did you mean `{close[0]}`?" if close else f" Known here: {', '.join(known)}."
+    # The whole name: whoever typed it elsewhere, a form or a command line, types it whole again.
+    return f" Did you mean `{'.'.join([*groups, close[0]])}`?" if close else f" Known here: {', '.join(known)}."
 
 
 def _written_instead(location: tuple[str, ...], in_file: Mapping[str, Any]) -> str:
@@ -83,6 +85,16 @@ def _written_instead(location: tuple[str, ...], in_file: Mapping[str, Any]) -> s
     unread = [str(name) for name in in_file if name not in NAMES]
     close = difflib.get_close_matches(location[0], unread, n=1) if len(location) == 1 else []
     return f" Is `{close[0]}` a slip for it?" if close else ""
+
+
+def parameter_names(kind: type[BaseModel], prefix: str = "") -> list[str]:
+    """Every parameter of these groups by its whole name (`ranking.n_trees`), and every group within them."""
+    names = []
+    for name in _names(kind):
+        names.append(f"{prefix}{name}")
+        with suppress(KeyError):
+            names += parameter_names(_member(kind, name), f"{prefix}{name}.")
+    return names
 
 
 def _names(kind: type[BaseModel]) -> list[str]:

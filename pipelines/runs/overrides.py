@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import tempfile
 from collections.abc import Mapping
+from difflib import get_close_matches
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -11,8 +14,9 @@ from ruamel.yaml import YAML
 from ruamel.yaml.representer import RoundTripRepresenter
 
 from contracts.errors import SettingsError
+from contracts.settings.loading import parameter_names
 from contracts.settings.params_file import read_params
-from contracts.settings.settings import load_settings
+from contracts.settings.settings import Settings, load_settings
 
 
 def write_overrides(path: Path, overrides: Mapping[str, Any]) -> None:
@@ -34,6 +38,32 @@ def write_overrides(path: Path, overrides: Mapping[str, Any]) -> None:
     except SettingsError:
         path.write_bytes(before)
         raise
+
+
+def check_overrides(params: bytes, overrides: Mapping[str, Any]) -> None:
+    """Raise SettingsError where `write_overrides` would refuse them in a file of these bytes; nothing is written.
+
+    The message names parameters as a form takes them, and ends with what to trigger again.
+    """
+    with tempfile.TemporaryDirectory(prefix="slatework-") as folder:
+        path = Path(folder) / "params.yaml"
+        path.write_bytes(params)
+        load_settings(path)  # what is wrong without the overrides is not their fault
+        try:
+            write_overrides(path, overrides)
+        except SettingsError as error:
+            told = error.problem.replace(f"{path}: ", "")
+            raise SettingsError(f"The overrides of this run are wrong: {told}", _mended(overrides)) from error
+
+
+def _mended(overrides: Mapping[str, Any]) -> str:
+    """What to type next: the overrides with each misspelt name replaced by the nearest one there is."""
+    known = parameter_names(Settings)
+    nearest = {key: get_close_matches(key, known, n=1) for key in overrides if key not in known}
+    if not nearest or not all(nearest.values()):
+        return "Trigger again with overrides mended; params.yaml has every name, and contracts/settings the ranges."
+    mended = {nearest[key][0] if key in nearest else key: value for key, value in overrides.items()}
+    return f"Trigger again with {json.dumps(mended)}."
 
 
 class _Representer(RoundTripRepresenter):

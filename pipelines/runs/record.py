@@ -12,7 +12,7 @@ from contracts.settings.settings import load_settings
 from pipelines.paths import BUNDLE
 from pipelines.runs.repository import Repository
 from pipelines.runs.run_commit import Recorded, commit_release, push_data, tag_of
-from pipelines.runs.workspace import find, remove
+from pipelines.runs.workspace import find_or_rebuild, remove
 from release.bundle.manifest import load_manifest
 from release.promotion.promotion import Promoter
 from release.registry.registry import RELEASE_COMMIT_TAG, Version
@@ -21,10 +21,10 @@ from release.registry.registry import RELEASE_COMMIT_TAG, Version
 def record_run(repository: Repository, home: Home, run_id: str) -> list[str]:
     """Record the run and remove its workspace, which stays when something fails; returns what was done, in sentences.
 
-    Raises WorkspaceError when the run has no workspace, made no registered release, or its data cannot be pushed, and
-    what a promotion raises when a store is away.
+    Raises WorkspaceError when the run has no workspace and is not over, made no registered release, or its data cannot
+    be pushed, and what a promotion raises when a store is away.
     """
-    workspace = find(home, run_id)
+    workspace = find_or_rebuild(repository, home, run_id)
     settings = load_settings(workspace.folder / "params.yaml")
     promoter = Promoter.open(settings, home)
     recorded = commit_release(Repository(workspace.folder), f"Run: {run_id}")
@@ -32,7 +32,7 @@ def record_run(repository: Repository, home: Home, run_id: str) -> list[str]:
     push_data(workspace)
     promoter.record_commit(recorded.release_id, recorded.tagged_commit)
     decision = promoter.after_training(version.number)
-    remove(repository, workspace)
+    remove(repository, workspace, recorded=True)
     return [
         _say_committed(recorded),
         f"tag {recorded.tag} at {recorded.tagged_commit[:12]}, on version {version.number} of {settings.app}",

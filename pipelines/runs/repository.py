@@ -35,6 +35,23 @@ class Repository:
             )
         return answer.stdout.strip()
 
+    def file_at(self, commit: str, name: str) -> bytes:
+        """What a file holds in a commit; raises WorkspaceError where the commit has none of that name."""
+        return self._git("show", f"{commit}:./{name}").encode()
+
+    def keep_commit(self, ref: str, commit: str) -> None:
+        """Keep a commit by a ref that is no branch; it is replaced where it is there."""
+        self._git("update-ref", ref, commit)
+
+    def commit_at(self, ref: str) -> str | None:
+        """The commit of a ref by its full name (`refs/heads/main`); None where there is no such ref."""
+        answer = self._run("rev-parse", "--verify", "--quiet", f"{ref}^{{commit}}")
+        return answer.stdout.strip() if answer.returncode == 0 else None
+
+    def remove_branch(self, branch: str) -> None:
+        """Remove a branch, merged or not."""
+        self._git("branch", "--delete", "--force", "--", branch)
+
     def branch(self) -> str:
         """The branch that is checked out; `HEAD` where none is."""
         return self._git("rev-parse", "--abbrev-ref", "HEAD").strip()

@@ -1,9 +1,10 @@
 """A run's own place to work: a git worktree under SLATE_HOME, with DVC's cache shared between all of them.
 
-    SLATE_HOME/worktrees/<slug>/       the worktree, on branch run/<slug>
+    SLATE_HOME/worktrees/<slug>/       the worktree, on branch run/<slug> as long as it is there
     SLATE_HOME/worktrees/<slug>.json   what was asked for; written last: without it the worktree is unfinished
 
-Two runs never share a workspace, so neither waits for the other or sees its edits.
+Two runs never share a workspace, so neither waits for the other or sees its edits. The branch goes with the worktree;
+the ref refs/slate/runs/<slug>, which no list of branches shows, keeps what was committed.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -57,6 +60,11 @@ class Workspace:
         return f"run/{self.slug}"
 
     @property
+    def kept_ref(self) -> str:
+        """The ref that keeps what the run committed, once its worktree is gone."""
+        return f"refs/slate/runs/{self.slug}"
+
+    @property
     def request(self) -> RunRequest | None:
         """What it was prepared for, or None when it was never finished."""
         try:
@@ -98,20 +106,47 @@ def prepare(repository: Repository, home: Home, run_id: str, ref: str, overrides
     request = RunRequest(run_id, repository.commit_of(ref), dict(overrides))
     if workspace.is_ready and workspace.request == request:
         return workspace
+    from pipelines.runs.overrides import check_overrides  # noqa: PLC0415 - a YAML library that only this needs
+
+    check_overrides(repository.file_at(request.commit, "params.yaml"), overrides)
+    _make(repository, workspace, request)
+    return workspace
+
+
+def find_or_rebuild(repository: Repository, home: Home, run_id: str) -> Workspace:
+    """The run's workspace; where it was removed, as it is after a run, one like it from what the run committed.
+
+    Raises WorkspaceError where the run committed nothing.
+    """
+    workspace = Workspace.of_run(home, run_id)
+    commit = None if workspace.is_ready else repository.commit_at(workspace.kept_ref)
+    if commit is not None:
+        print(f"run {run_id} is over: its workspace is made again from its commit {commit[:12]}", flush=True)
+        _make(repository, workspace, RunRequest(run_id, commit, {}))
+        _bring_outputs(workspace)
+    return find(home, run_id)
+
+
+def _make(repository: Repository, workspace: Workspace, request: RunRequest) -> None:
+    from pipelines.runs.overrides import write_overrides  # noqa: PLC0415 - a YAML library that only this needs
+
     remove(repository, workspace)
     repository.add_worktree(workspace.folder, workspace.branch, request.commit)
     try:
-        configure_dvc(workspace.folder, home, like=repository.root)
-        from pipelines.runs.overrides import write_overrides  # noqa: PLC0415 - a YAML library that only this needs
-
-        write_overrides(workspace.folder / "params.yaml", overrides)
+        configure_dvc(workspace.folder, workspace.home, like=repository.root)
+        write_overrides(workspace.folder / "params.yaml", request.overrides)
         link_source(repository.root, workspace.folder)
         _link_traffic(workspace)
     except BaseException:
         remove(repository, workspace)
         raise
     workspace.seal(request)
-    return workspace
+
+
+def _bring_outputs(workspace: Workspace) -> None:
+    """What the run's stages made, out of DVC's cache; a stage whose output is in no cache any more runs again."""
+    command = [sys.executable, "-m", "dvc", "checkout", "--quiet", "--allow-missing"]
+    subprocess.run(command, cwd=workspace.folder, check=False)
 
 
 def _link_traffic(workspace: Workspace) -> None:
@@ -137,13 +172,21 @@ def kept(home: Home) -> list[Workspace]:
     return [Workspace(home, path.stem) for path in sorted(home.worktrees.glob("*.json"))]
 
 
-def remove(repository: Repository, workspace: Workspace) -> None:
-    """Remove the worktree, finished or not; the run's branch and everything committed on it stay."""
+def remove(repository: Repository, workspace: Workspace, *, recorded: bool = False) -> None:
+    """Remove the worktree, finished or not, and its branch; what was committed there stays under `kept_ref`.
+
+    recorded: the run is over, and where it stands is worth keeping even if there was nothing to commit.
+    """
+    request, tip = workspace.request, repository.commit_at(f"refs/heads/{workspace.branch}")
+    if tip and request and (recorded or tip != request.commit):
+        repository.keep_commit(workspace.kept_ref, tip)
     workspace.unseal()
     if repository.has_worktree(workspace.folder):
         repository.remove_worktree(workspace.folder)
     if workspace.folder.exists():
         shutil.rmtree(workspace.folder)
+    if tip:
+        repository.remove_branch(workspace.branch)
 
 
 def configure_dvc(checkout: Path, home: Home, like: Path | None = None) -> None:

@@ -108,17 +108,20 @@ def test_uncommitted_edits_are_not_in_a_run_and_can_be_named(repository, home):
 @pytest.mark.parametrize(
     ("overrides", "said"),
     [
-        ({"ranking__n_tree": 7}, "Did you mean `n_trees`"),
+        ({"ranking__n_tree": 7}, 'Trigger again with {"ranking.n_trees": 7}.'),
+        ({"ranking__n_tree": 7, "seed": 8}, "`ranking.n_tree` is unknown. Did you mean `ranking.n_trees`?"),
         ({"ranking__n_trees": 0}, "`ranking.n_trees` is 0"),
         ({"seed__x": 1}, "`seed.x` names a group"),
         ({"rankng__n_trees": 1}, "`rankng.n_trees` names a group"),
+        ({"rankng__n_trees": 1}, 'Trigger again with {"ranking.n_trees": 1}.'),
     ],
 )
 def test_a_wrong_override_is_refused_by_name_and_leaves_nothing_behind(repository, home, overrides, said):
     with pytest.raises(SettingsError) as raised:
         prepare(repository, home, **overrides)
     assert said in str(raised.value)
-    assert list(home.worktrees.iterdir()) == []
+    assert str(home.worktrees) not in str(raised.value), "it names a worktree that is not there"
+    assert not home.worktrees.exists(), "it was refused after something was made"
     assert len(git(repository.root, "worktree", "list").splitlines()) == 1
 
 
@@ -296,13 +299,35 @@ def test_a_stage_that_may_go_well_another_time_is_told_from_one_that_fails_alike
     assert type(raised.value) is error
 
 
-def test_a_removed_workspace_leaves_its_branch(finished, repository, home):
+def test_a_removed_workspace_leaves_no_branch_and_what_was_committed_stays(finished, repository, home):
     made = finished(seed=8)
-    commit(made)
+    recorded = commit(made)
     workspace.remove(repository, made)
     assert workspace.kept(home) == []
     assert not made.folder.exists()
-    assert git(repository.root, "branch", "--list", made.branch)
+    assert git(repository.root, "branch", "--list") == "* main"
+    assert git(repository.root, "rev-parse", recorded.tag + "^{commit}") == recorded.commit
+
+
+@pytest.mark.parametrize("changes", [{"seed": 8}, {}], ids=["committed", "nothing to commit"])
+def test_a_task_that_is_cleared_after_its_run_finds_a_workspace_made_again(finished, repository, home, changes):
+    made = finished(**changes)
+    content = (made.folder / "data" / "first").read_bytes()
+    commit(made)
+    workspace.remove(repository, made, recorded=True)
+    again = workspace.find_or_rebuild(repository, home, RUN_ID)
+    assert again == made
+    assert (again.folder / "data" / "first").read_bytes() == content
+    assert read_params(again.folder / "params.yaml")["seed"] == changes.get("seed", 7)
+    run_step.reproduce(again, "first")
+    assert git(again.folder, "status", "--porcelain") == ""
+
+
+def test_a_run_that_failed_and_was_removed_is_not_made_again_without_its_overrides(repository, home):
+    workspace.remove(repository, prepare(repository, home, seed=8))
+    assert git(repository.root, "branch", "--list") == "* main"
+    with pytest.raises(WorkspaceError, match="has no finished workspace"):
+        workspace.find_or_rebuild(repository, home, RUN_ID)
 
 
 def test_a_remote_of_the_persons_own_is_used_in_runs_too(repository, home):

@@ -46,7 +46,7 @@ def test_the_projects_own_parameters_are_right_and_cannot_be_changed() -> None:
 @pytest.mark.parametrize(
     ("key", "value", "said"),
     [
-        ("ranking.n_tree", 10, r"`ranking\.n_tree` is unknown\. Did you mean `n_trees`\?"),
+        ("ranking.n_tree", 10, r"`ranking\.n_tree` is unknown\. Did you mean `ranking\.n_trees`\?"),
         ("candidates.als.k", 10, r"`candidates\.als\.k` is unknown\. Known here: factors, "),
         ("validation", {}, r"`validation` is unknown\. Did you mean `validate`\?"),
         ("seed", REMOVED, "`seed` is missing"),
@@ -55,7 +55,11 @@ def test_the_projects_own_parameters_are_right_and_cannot_be_changed() -> None:
         ("ingest.source", "files", "needs the mapping `files`"),
         ("ingest.name", "ml-1m", "`name` is for source `movielens`"),
         ("ingest.path", "~/exports", r"`ingest\.path` is '~/exports'"),
-        ("ingest.files", {"interaction": {}}, r"`ingest\.files\.interaction` is unknown\. Did you mean `interactions`"),
+        (
+            "ingest.files",
+            {"interaction": {}},
+            r"`ingest\.files\.interaction` is unknown\. Did you mean `ingest\.files\.interactions`",
+        ),
         ("ingest.files", {"interactions": SHOP | {"time_zone": "Mars"}}, "no such time zone"),
         ("ingest.files", {"interactions": SHOP | {"encoding": "latin-99"}}, "no such encoding"),
         ("ingest.files", {"interactions": SHOP | {"null_words": [None]}}, 'write "NULL" with its quotation marks'),
@@ -116,9 +120,8 @@ def test_a_group_that_is_there_is_not_taken_for_another_one_misspelt(tmp_path: P
 def test_a_reader_of_some_groups_says_what_is_wrong_in_them_with_what_would_be_right(tmp_path: Path) -> None:
     path = params_with(tmp_path, "ranking.n_tree", 10)
     path.write_text(path.read_text().replace("\nseed:", "\nsed:"))
-    said = (
-        r"2 parameter\(s\)(.|\n)*n_tree` is unknown\. Did you mean `n_trees`(.|\n)*`seed` is missing\. Is `sed` a slip"
-    )
+    unknown = r"n_tree` is unknown\. Did you mean `ranking\.n_trees`"
+    said = rf"2 parameter\(s\)(.|\n)*{unknown}(.|\n)*`seed` is missing\. Is `sed` a slip"
     with pytest.raises(SettingsError, match=said):
         load_groups(RankingParams, path)
 
