@@ -65,14 +65,20 @@ def releases(*, as_json: AsJson = False) -> None:
     home, settings = find_home(), load_settings()
     in_production = Journal(home, settings.app).view().production
     rows = [_release_row(version, in_production) for version in Registry(home, settings.app).versions()]
-    shown = [{**row, "commit": row["commit"][:12], "served": "<- served" if row["served"] else ""} for row in rows]
+    shown = [{**row, "commit": row["commit"][:12], "served": _remark(row)} for row in rows]
     listing = table(shown, ("version", "stage", "release_id", "generation_id", "commit", "served"))
     print_result(rows, as_json, listing or "no versions yet: `dvc repro release`, then `slate register`")
 
 
+def _remark(row: dict[str, Any]) -> str:
+    if row["served"]:
+        return "<- served"
+    return f"copy of version {row['copy_of']}" if row["copy_of"] is not None else ""
+
+
 def _release_row(version: Version, in_production: Entry | None) -> dict[str, Any]:
     """A version as it is listed: of the one that is served, the generation that is, which a refresh may have made."""
-    if in_production is None or version.release_id != in_production.release_id:
+    if in_production is None or version.release_id != in_production.release_id or version.copy_of is not None:
         return {**version.to_json(), "served": False}
     return {**version.to_json(), "served": True, "generation_id": in_production.generation_id}
 

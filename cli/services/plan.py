@@ -79,6 +79,7 @@ def plan_services(checkout: Path, home: Home, ports: Ports, environment: Mapping
     addresses = {
         "REDIS_URL": environment.get("REDIS_URL") or f"redis://{LOOPBACK}:{redis_port}/0",
         "MLFLOW_TRACKING_URI": environment.get("MLFLOW_TRACKING_URI") or f"http://{LOOPBACK}:{ports.mlflow}",
+        "MLFLOW_DISABLE_TELEMETRY": environment.get("MLFLOW_DISABLE_TELEMETRY") or "true",
     }
     stores = [] if redis_port is None else [_redis(home, redis_port)]
     trackers = [] if environment.get("MLFLOW_TRACKING_URI") else [_mlflow(home, ports)]

@@ -10,6 +10,7 @@ from typing import Any
 from release.gates.gate import Gate, failures_first, outcome
 from release.journal.entries import Action, Note, Phase
 from release.promotion.write_back import VersionComment
+from release.registry.registry import COPY_TAG
 from release.registry.state import Stage
 
 DECISION_TAG = "slate.decision"
@@ -97,6 +98,20 @@ class Decision:
         whole = "\n\n".join([head + self.summary, _table(gates, ("verdict", "gate", *FIGURES, "why"))])
         page = "\n\n".join([*filter(None, told), _table(gates, ("verdict", "gate", *FIGURES))])
         return VersionComment(tags, page, {name: f"{whole}\n"})
+
+
+def copy_comment(original: int) -> VersionComment:
+    """What stands on a version that MLflow copied, with everything that stood on the one it copied."""
+    tags = {
+        COPY_TAG: str(original),
+        DECISION_TAG: f"as version {original}",
+        REASON_TAG: f"It is a copy of version {original}.",
+    }
+    text = (
+        f"as version {original}: this is a copy of it, which MLflow's button *Promote model* makes. What is asked of "
+        f"the copy is asked of version {original}, and the decision stands there."
+    )
+    return VersionComment(tags, text)
 
 
 def _sentences(gates: Sequence[Gate]) -> str:

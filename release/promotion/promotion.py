@@ -28,7 +28,7 @@ from release.journal.entries import Action, Note, Phase
 from release.journal.journal import Journal
 from release.promotion.collecting import tidy
 from release.promotion.decider import Decider
-from release.promotion.decision import Decision
+from release.promotion.decision import Decision, copy_comment
 from release.promotion.execution import carry_out, empty_staging, note_refusal
 from release.promotion.mending import mend_served
 from release.promotion.promotion_lock import promotion_lock
@@ -119,13 +119,14 @@ class Promoter:
 
         allow_dirty: also when built from uncommitted source; accepted: why it may go without a comparison, or
         on data that moved.
-        Raises RegistryError when there is no such version.
+        Of a copy of a version, that version is meant. Raises RegistryError when there is no such version.
         """
         with self._switch() as switch:
             self._sync(switch)
             self.registry.version(number)
-            request = PromotionRequest(stage, number, requester, allow_dirty, accepted)
-            *_, decision = self._decide_all(switch, switch.pointer(), self._snapshot(), RegistryRequests((request,)))
+            pointer, snapshot = switch.pointer(), self._snapshot()
+            request = PromotionRequest(stage, snapshot.original(number), requester, allow_dirty, accepted)
+            *_, decision = self._decide_all(switch, pointer, snapshot, RegistryRequests((request,)))
         return decision
 
     @contextmanager
@@ -140,8 +141,8 @@ class Promoter:
             raise PromotionRefused(not_allowed, "Ask somebody who is on the list, or with a token: set SLATE_TOKEN.")
         with self._switch() as switch:
             self._sync(switch)
-            version = self.registry.version(number)
-            request = PromotionRequest(stage, number, requester)
+            version = self.registry.version(self._snapshot().original(self.registry.version(number).number))
+            request = PromotionRequest(stage, version.number, requester)
             gates = self._decider(switch, switch.pointer()).gates(version, request) if version.release_id else ()
             yield EvaluatedVersion(switch, version, gates)
 
@@ -226,6 +227,7 @@ class Promoter:
         after = decided_state(snapshot.before, snapshot.now, production, None if staging == production else staging)
         moment = self.clock.now()
         comments = {decision.version: decision.comment(moment) for decision in decisions}
+        comments |= {copy: copy_comment(original) for copy, original in snapshot.copies_to_explain().items()}
         write = RegistryWrite(snapshot.now, after, comments)
         reason = "; ".join(f"version {decision.version} {decision.verdict}" for decision in decisions)
         plan_write(self.journal, write, requester=BY_SLATE, reason=reason)

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+_OF_MEASURED = ("low", "high", "people")
 PARAM_LENGTH = 6000  # MLflow refuses longer values
 _REFUSED = re.compile(r"[^\w\-. :/]")  # what MLflow refuses in the name of a metric
 
@@ -23,6 +24,19 @@ def flat_metrics(figures: Mapping[str, Any]) -> dict[str, float]:
         for name, value in _leaves(figures, "")
         if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
     }
+
+
+def first_metrics(metrics: Mapping[str, Any]) -> dict[str, float]:
+    """The headline's figures under names that MLflow, which sorts its columns by name, shows first.
+
+    metrics: as for `headline`, with the figure first.
+    """
+    measured = next((name for name in metrics if name.startswith("ndcg_at_")), None)
+    if measured is None:
+        return {}
+    order = [measured, "low", "high", "people", *(name for name in metrics if name not in {measured, *_OF_MEASURED})]
+    names = {"low": f"{measured}_low", "high": f"{measured}_high"}
+    return {f"{number}_{names.get(name, name)}": float(metrics[name]) for number, name in enumerate(order, start=1)}
 
 
 def headline(release_id: str, metrics: Mapping[str, Any]) -> str:

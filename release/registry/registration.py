@@ -27,7 +27,7 @@ from contracts.json_file import load_json
 from release import answering
 from release.bundle.bundle_store import BundleStore
 from release.bundle.manifest import REBUILD, Manifest, load_manifest
-from release.registry.figures import flat_metrics, flat_params, headline
+from release.registry.figures import first_metrics, flat_metrics, flat_params, headline
 from release.registry.registry import (
     BUNDLE_ARTIFACT,
     COMMIT_TAG,
@@ -150,7 +150,7 @@ class _Registration:
 
     def _log(self, experiment_id: str) -> tuple[str, str]:
         with self._registry.connection.speaking() as client:
-            with self._run(experiment_id, self._manifest.release_id) as run:
+            with self._run(experiment_id, f"release {self._manifest.release_id}", "slate register") as run:
                 run_id = run.info.run_id
                 self._log_stages(experiment_id)
                 self._log_figures(client, run_id)
@@ -159,20 +159,27 @@ class _Registration:
         return run_id, model_uri
 
     @contextmanager
-    def _run(self, experiment_id: str, name: str, *, nested: bool = False) -> Iterator[Run]:
-        tags = {**self._tags, "mlflow.source.git.commit": self._inputs.commit}
+    def _run(self, experiment_id: str, name: str, source: str, *, nested: bool = False) -> Iterator[Run]:
+        tags = {
+            **self._tags,
+            "mlflow.source.git.commit": self._inputs.commit,
+            "mlflow.source.name": source,  # MLflow would name the path of this program
+            "mlflow.source.type": "JOB",
+        }
         with mlflow.start_run(experiment_id=experiment_id, run_name=name, nested=nested, tags=tags) as run:
             yield run
 
     def _log_stages(self, experiment_id: str) -> None:
         for record in _stage_records(self._inputs.runs):
-            with self._run(experiment_id, str(record["stage"]), nested=True):
+            stage = str(record["stage"])
+            with self._run(experiment_id, f"{stage} of {self._manifest.release_id}", f"dvc repro {stage}", nested=True):
                 mlflow.log_metrics(flat_metrics(record))
                 mlflow.log_dict(record, "record.json")
 
     def _log_figures(self, client: MlflowClient, run_id: str) -> None:
         mlflow.log_params(flat_params(self._manifest.params))
-        mlflow.log_metrics(flat_metrics(load_json(self._inputs.bundle / "evaluation.json", REBUILD)))
+        card = load_json(self._inputs.bundle / "evaluation.json", REBUILD)
+        mlflow.log_metrics(first_metrics(self._manifest.metrics) | flat_metrics(card))
         for folder, name in ((self._inputs.reports, "reports"), (self._inputs.runs / "validation", "validation")):
             if folder.is_dir():
                 client.log_artifacts(run_id, str(folder), name)

@@ -6,6 +6,7 @@ deprecated), `connection`, and `answering.pyfunc_model`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +16,7 @@ from contracts.errors import RegistryError
 from contracts.home import Home
 from release.registry import stages as registry_stages
 from release.registry.connection import RegistryConnection, load_mlflow
+from release.registry.model_description import MODEL_DESCRIPTION
 from release.registry.requests import TOKEN_TAG
 from release.registry.state import ALIASES, RegistryState, RegistryUpdate, Stage
 
@@ -27,6 +29,7 @@ COMMIT_TAG = "slate.commit"
 DIRTY_TAG = "slate.dirty"
 DATA_TAG = "slate.data"
 RELEASE_COMMIT_TAG = "slate.release_commit"  # the commit that gives the release back
+COPY_TAG = "slate.copy_of"  # the version that this one is a copy of
 FORMER_TAGS = ("slate.gate.", "slate.decision.stage", "slate.decision.ts", "slate.canary.")
 HEAD_TAG = "slate.journal_head"  # on the model: the journal's last entry when it was written last
 VERSION_TAGS = (RELEASE_TAG, GENERATION_TAG, COMMIT_TAG, DIRTY_TAG, DATA_TAG)
@@ -61,6 +64,12 @@ class Version:
         return self.tags.get(GENERATION_TAG, "")
 
     @property
+    def copy_of(self) -> int | None:
+        """The version of the same model that this one was copied from, by MLflow's button "Promote model"."""
+        copied = re.fullmatch(rf"models:/{re.escape(self.app)}/(\d+)", self.source or "")
+        return int(copied[1]) if copied else None
+
+    @property
     def commit(self) -> str:
         return self.tags.get(COMMIT_TAG, "")
 
@@ -78,6 +87,7 @@ class Version:
             "generation_id": self.generation_id,
             "commit": self.commit,
             "dirty": self.dirty,
+            "copy_of": self.copy_of,
             "run_id": self.run_id,
             "description": self.description,
             "tags": dict(self.tags),
@@ -121,9 +131,9 @@ class Registry:
         return versions[number]
 
     def by_release(self, release_id: str) -> Version | None:
-        """The version that holds a release; the highest where somebody made copies."""
+        """The version that holds a release; a copy of one only where no other does."""
         holding = [version for version in self.versions() if version.release_id == release_id]
-        return holding[-1] if holding else None
+        return max(holding, key=lambda version: (version.copy_of is None, version.number), default=None)
 
     def write(self, before: RegistryState, after: RegistryState) -> None:
         """Set the stages and aliases that differ; those that are no longer as `before` are left to whoever set them."""
@@ -201,12 +211,19 @@ class Registry:
     def create_version(self, *, source: str, run_id: str, tags: Mapping[str, str], description: str) -> Version:
         """Register a logged model as the next version, its tags and description with it in one step."""
         with self.connection.speaking() as client:
-            if not self._exists(client):
-                client.create_registered_model(self.app)
+            self._describe_model(client)
             raw = client.create_model_version(
                 self.app, source, run_id, dict(tags), description=description, model_id=source.rpartition("/")[2]
             )
             return _version(client, self.app, raw, {}, newly_registered=True)
+
+    def _describe_model(self, client: MlflowClient) -> None:
+        """See that the registered model is there, and that its page says how to promote; somebody's own words stay."""
+        models = client.search_registered_models(f"name='{self.app}'")
+        if not models:
+            client.create_registered_model(self.app, description=MODEL_DESCRIPTION)
+        elif not models[0].description:
+            client.update_registered_model(self.app, MODEL_DESCRIPTION)
 
     def _exists(self, client: MlflowClient) -> bool:
         return bool(client.search_registered_models(f"name='{self.app}'"))

@@ -179,6 +179,63 @@ def test_a_staged_version_that_goes_on_to_production_leaves_staging_at_once(stud
         assert read_serving_targets(client, studio.app).staged is None
 
 
+def copy(studio: Studio, number: int) -> int:
+    """What the button "Promote model" of MLflow does."""
+    with studio.registry.connection.speaking() as client:
+        return int(client.copy_model_version(f"models:/{studio.app}/{number}", studio.app).version)
+
+
+def test_a_copy_that_mlflow_made_says_so_instead_of_the_decision_on_its_original(studio: Studio) -> None:
+    put_in_production(studio, 1)
+    copied = copy(studio, 1)
+    assert studio.registry.version(copied).tags["slate.decision"] == "accepted"  # MLflow copies the words, too
+    assert sync(studio) == []
+    version = studio.registry.version(copied)
+    assert (version.copy_of, version.tags["slate.copy_of"]) == (1, "1")
+    assert version.tags["slate.decision"] == "as version 1"
+    assert "this is a copy of it" in version.description
+    assert "accepted for Production" not in version.description
+    assert studio.registry.by_release(version.release_id).number == 1
+    assert truth(studio) == everything_says(1)
+    n_entries = len(studio.entries())
+    assert sync(studio) == []
+    assert len(studio.entries()) == n_entries
+
+
+@pytest.mark.parametrize("how", ["stage", "alias", "both", "slate promote"])
+def test_what_is_asked_of_a_copy_is_asked_of_its_original(studio: Studio, how: str) -> None:
+    put_in_production(studio, 1)
+    copied = copy(studio, copy(studio, 2))
+    if how in ("stage", "both"):
+        studio.set_stage(copied, PRODUCTION)
+    if how in ("alias", "both"):
+        studio.set_alias("production", copied)
+    if how == "slate promote":
+        assert studio.promoter.promote(copied, requester="ada").version == 2
+    else:
+        assert sync(studio) == [(2, "accepted")]
+    assert truth(studio) == everything_says(2)
+    assert studio.stages()[copied] == NONE
+    assert sync(studio) == []
+
+
+def test_a_copy_of_what_is_served_takes_nothing_out_of_production(studio: Studio) -> None:
+    put_in_production(studio, 1)
+    copied = copy(studio, 1)
+    studio.set_stage(copied, STAGING)
+    assert sync(studio) == []
+    assert (truth(studio), studio.stages()[copied]) == (everything_says(1), NONE)
+
+
+def test_a_copy_whose_original_was_deleted_is_a_version_of_its_own(studio: Studio) -> None:
+    put_in_production(studio, 1)
+    copied = copy(studio, 2)
+    studio.delete_version(2)
+    studio.set_stage(copied, PRODUCTION)
+    assert sync(studio) == [(copied, "accepted")]
+    assert truth(studio) == everything_says(copied)
+
+
 @pytest.mark.parametrize("how", ["archived", "alias taken away"])
 def test_what_is_served_cannot_be_archived_and_the_way_back_is_named(studio: Studio, how: str) -> None:
     put_in_production(studio, 1)

@@ -124,6 +124,13 @@ def test_the_run_holds_parameters_figures_reports_and_one_child_per_stage(studio
         assert run.data.params["candidates.als.factors"] == "4"
         card = json.loads((BundleStore(studio.home).path(version.release_id) / "evaluation.json").read_text())
         assert run.data.metrics["headline.ndcg_at_10"] == pytest.approx(card["headline"]["ndcg_at_10"])
+        assert (run.info.run_name, run.data.tags["mlflow.source.name"]) == (
+            f"release {version.release_id}",
+            "slate register",
+        )
+        assert min(run.data.metrics) == "1_ndcg_at_10"
+        assert run.data.metrics["1_ndcg_at_10"] == run.data.metrics["headline.ndcg_at_10"]
+        assert "slate promote VERSION" in client.get_registered_model(studio.app).description
         assert [file.path for file in client.list_artifacts(version.run_id, "validation")] == ["validation/index.html"]
     children = {
         other.info.run_name: other.data.metrics
@@ -131,8 +138,8 @@ def test_the_run_holds_parameters_figures_reports_and_one_child_per_stage(studio
         if other.data.tags.get("mlflow.parentRunId") == version.run_id
     }
     assert children == {
-        "ingest": {"seconds": 1.5, "peak_memory_mib": 300, "n_rows.users": 60},
-        "candidates@test": {"seconds": 20, "peak_memory_mib": 300, "n_rows.users": 60},
+        f"ingest of {version.release_id}": {"seconds": 1.5, "peak_memory_mib": 300, "n_rows.users": 60},
+        f"candidates@test of {version.release_id}": {"seconds": 20, "peak_memory_mib": 300, "n_rows.users": 60},
     }
 
 
