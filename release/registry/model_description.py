@@ -7,7 +7,7 @@ from typing import Final
 # Markdown: the lines of a paragraph are one.
 MODEL_DESCRIPTION: Final = """\
 Each version is a release of Slatework. **To promote one**, give it the alias `production` on its page (or `staging`),
-or set its stage: the menu of stages is hidden until the switch *New model registry UI* at the top right of the version's
+or set its stage: the menu of stages is hidden until the switch *New model registry UI* at the top right of that
 page is off. Within seconds the gates decide. Accepted: the servers follow. Refused: everything is put back, and the
 version's description says why. On the command line: `slate promote VERSION`; back again: `slate rollback`.
 

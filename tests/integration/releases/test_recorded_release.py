@@ -19,7 +19,7 @@ from contracts.settings.settings import load_settings
 from pipelines.runs.repository import Repository
 from release.bundle.code_version import code_fingerprint
 from release.bundle.manifest import load_manifest
-from release.journal.journal import Action
+from release.journal.entries import Action
 from tests.promotion_worlds import CHECKOUT, FOREIGN_WARNINGS, Studio
 
 pytestmark = FOREIGN_WARNINGS
