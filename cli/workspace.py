@@ -13,6 +13,7 @@ import typer
 from cli.output import AsJson
 from contracts.errors import PromotionRefused, SettingsError, WorkspaceError
 from contracts.home import Home, find_home, main_checkout
+from pipelines.paths import REGISTERED
 
 if TYPE_CHECKING:
     from pipelines.runs.repository import Repository
@@ -92,6 +93,20 @@ def page(run_id: RunId) -> None:
             "Its task `validate` has not come so far, or DVC had its result from another machine; its log says more.",
         )
     print(path.read_text(encoding="utf-8"))
+
+
+@commands.command()
+def address(run_id: RunId) -> None:
+    """Print where a run stands in MLflow, also after its worktree was removed."""
+    from pipelines.runs.workspace import slug_of
+
+    path = find_home().runs / slug_of(run_id) / REGISTERED
+    if not path.is_file():
+        raise WorkspaceError(
+            f"Run {run_id!r} is not registered in MLflow: {path} is missing.",
+            "Its task `register` has not come so far; its log says more.",
+        )
+    print(json.loads(path.read_bytes())["address"])
 
 
 @commands.command(name="list")

@@ -11,6 +11,9 @@ git ref, a data source, and overrides of `params.yaml`; the defaults train what 
 | `publish` | writes the feature values to Redis, where nothing is served from them yet | a receipt |
 | `record` | commits `params.yaml` and `dvc.lock`, tags the commit `release/<id>` | the commit on the version |
 
+On `validate`, `evaluate` and `register` a button leads to what they made: the page of the validation, the reports in
+MLflow (once the run is registered), the run in MLflow.
+
 `record` also pushes the data to the DVC remote and asks for the promotion that `promotion.after_training` names.
 Uncommitted edits of the checkout are not in a run: the log of `prepare` lists them. A run on unchanged inputs ends
 green and names the version that exists.
@@ -41,8 +44,8 @@ from datetime import timedelta
 from pathlib import Path
 
 from airflow.sdk import DAG, Param, chain
-from plugins.slate_step import SlateStep  # beside this file, which Airflow puts on the path
-from plugins.validation_link import ValidationLink
+from plugins.run_links import EvaluationLink, MlflowLink, ValidationLink  # beside this file, where Airflow looks
+from plugins.slate_step import SlateStep
 
 REPOSITORY = str(Path(__file__).parents[1])
 FROM_PARAMS = "as in params.yaml"
@@ -125,8 +128,10 @@ with DAG(
     index = stage("index")
     ranking = stage("ranking")
     evaluate = stage("evaluate")
+    evaluate.operator_extra_links = (EvaluationLink(),)
     release = stage("release")
     register = stage("register")
+    register.operator_extra_links = (MlflowLink(),)
     publish = stage("publish")
     record = SlateStep(
         task_id="record",

@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
+from contracts.progress import Progress
 from contracts.settings.evaluate import EvaluateSettings
 from contracts.settings.group import Group
 from contracts.settings.request import RequestSettings
@@ -24,6 +24,7 @@ from pipelines.stage_run import run_stage
 from release.bundle.bundle import FittedArtefacts, Release, measured_with
 from release.evaluation.cases import EvaluationCase, build_cases, popularity_before
 from release.evaluation.evaluation import Judge, evaluate
+from release.evaluation.headline import headline_sentence
 from release.evaluation.measured_window import save_cases
 from release.evaluation.report import write_report
 from release.evaluation.summary import Bootstrap, idle_best_generator
@@ -58,6 +59,7 @@ def run(settings: Params) -> dict[str, Any]:
     summary = write_report(EVALUATION, evaluation, bootstrap, metric, window, built_with, notes)
     for note in notes:
         print(f"note: {note}")
+    print(headline_sentence(summary["headline"]), flush=True)
     return {"headline": summary["headline"]}
 
 
@@ -67,7 +69,7 @@ def fit_of(cutoff: Cutoff) -> FittedArtefacts:
 
 
 def _with_progress(cases: Iterable[EvaluationCase]) -> Iterable[EvaluationCase]:
-    return tqdm(cases, desc="evaluate", unit="person", disable=None)
+    return Progress(cases, desc="evaluate", unit="person")
 
 
 if __name__ == "__main__":

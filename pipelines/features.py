@@ -16,9 +16,9 @@ from datetime import datetime
 from typing import Any
 
 import polars as pl
-from tqdm import tqdm
 
 from contracts.features import Entity
+from contracts.progress import Progress
 from contracts.settings.features import FeatureSettings
 from contracts.settings.group import Group
 from contracts.tables import UTC_TIME, CanonicalTables, write_parquet
@@ -43,7 +43,7 @@ def run(settings: Params) -> dict[str, Any]:
     tables = CanonicalTables.load(VALID, impressions=False)
     split = time_split(tables.interactions, settings.features)
     engine = settings.features.engine
-    progress = tqdm(total=len(Entity) + len(Cutoff), desc="features", unit="table", disable=None)
+    progress = Progress(total=len(Entity) + len(Cutoff), desc="features", unit="table")
     with progress:
         training = {}
         for entity in Entity:

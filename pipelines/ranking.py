@@ -11,9 +11,8 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from tqdm import tqdm
-
 from contracts.features import Entity, FeatureRows, FeatureSchema, History, RecentEvents
+from contracts.progress import Progress
 from contracts.settings.candidates import CandidateSettings
 from contracts.settings.features import FeatureSettings
 from contracts.settings.group import Group
@@ -51,7 +50,8 @@ def run(settings: Params, cutoff: Cutoff) -> dict[str, Any]:
     generators, schemas = load_generators(CANDIDATES / cutoff), load_schemas(FEATURES)
     inputs = ranking_inputs(settings, CanonicalTables.load(VALID, impressions=False), generators, schemas)
     windows = load_split().label_windows(cutoff)
-    rows = build_ranking_rows(inputs, tqdm(windows, desc=f"ranking@{cutoff}", unit="snapshot", disable=None))
+    rows = build_ranking_rows(inputs, Progress(windows, desc=f"ranking@{cutoff}", unit="snapshot"))
+    print(f"ranking@{cutoff}: learning from {len(rows.labels):,} rows of {len(rows.group_sizes):,} queries", flush=True)
     built_with = {"generators": generators.fingerprint, "feature schemas": schemas.fingerprint}
     ranker = Ranker.fit(rows, settings.ranking, settings.seed, built_with)
     folder = emptied(RANKING / cutoff)

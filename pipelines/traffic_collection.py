@@ -28,12 +28,12 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
-from tqdm import tqdm
 
 from contracts.errors import StoreError
 from contracts.file_lock import locked
 from contracts.home import Home
 from contracts.json_file import write_json
+from contracts.progress import Progress
 from contracts.whole_files import whole_file
 from feature_store.online.connection import Client, mapped_errors
 from feature_store.online.event_stream import BATCH_LENGTH, NextEntries, StreamCursor, read_next
@@ -131,7 +131,7 @@ def collect_traffic(client: Client, home: Home, app: str, *, from_start: bool = 
             progress = replace(progress, cursor=StreamCursor())
         with mapped_errors():
             length = int(client.xlen(events_key(app)))
-        with tqdm(total=length, desc="collect", unit="record", unit_scale=True, disable=None) as bar:
+        with Progress(total=length, desc="collect", unit="record", unit_scale=True) as bar:
             for parts in _groups(client, app, progress.cursor):
                 _add(store, parts, collection)
                 for entries in parts:

@@ -14,7 +14,7 @@ from cli.parameters import load_settings
 from cli.releases.requester import whoever_types
 from contracts.errors import PromotionRefused, SlateworkError
 from contracts.home import Home, find_home
-from pipelines.paths import BUNDLE
+from pipelines.paths import BUNDLE, REGISTERED
 
 if TYPE_CHECKING:
     from contracts.settings.settings import Settings
@@ -50,10 +50,17 @@ def register(
     A release that was built here, of committed source, is recorded by a commit of params.yaml and dvc.lock on the
     branch that is checked out, under the tag `release/<id>`. A run of the training DAG records its own.
     """
+    from contracts.json_file import write_json
+    from pipelines.stage_run import run_folder
+    from release.registry.registry import Registry
+
     home, settings = find_home(), load_settings()
     version = _register(home, settings, folder)
     recorded = _record(home, settings, version, folder)
-    lines = [_describe_registration(version), *([recorded] if recorded else [])]
+    registry = Registry(home, settings.app)
+    write_json({"address": registry.run_page(version), "version": version.number}, run_folder() / REGISTERED)
+    page = registry.connection.page_of(version.app, version.number)
+    lines = [_describe_registration(version), page, *([recorded] if recorded else [])]
     print_result({**version.to_json(), "recorded": recorded}, as_json, "\n".join(lines))
 
 

@@ -17,10 +17,10 @@ import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
-from tqdm import tqdm
 
 from contracts.errors import SettingsError
 from contracts.features import Entity
+from contracts.progress import Progress
 from contracts.tables import UTC_TIME
 from contracts.whole_files import whole_file
 from feature_store.definitions.views import EventTypes, FeatureView
@@ -48,7 +48,7 @@ def write_training_table(spine: Path, interactions: Path, views: Sequence[Featur
     with (
         whole_file(out) as unfinished,
         tempfile.TemporaryDirectory(dir=out.parent, prefix=".columns-") as scratch,
-        tqdm(total=len(names), desc="features", unit="feature", disable=None) as progress,
+        Progress(total=len(names), desc="features", unit="feature") as progress,
     ):
         columns = Path(scratch)
         for entity in Entity:

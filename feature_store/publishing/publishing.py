@@ -21,12 +21,12 @@ from typing import Any
 
 import redis
 from redis.exceptions import ResponseError
-from tqdm import tqdm
 
 from contracts.errors import PublishIncomplete, ReleaseMismatch
 from contracts.features import Entity
 from contracts.fingerprint import FINGERPRINT_LENGTH, canonical_json
 from contracts.id_map import IdMap
+from contracts.progress import Progress
 from feature_store.online.connection import mapped_errors
 from feature_store.online.keys import BUCKET_SIZE, histories_key, items_key, users_key
 from feature_store.online.pipelining import Command, raise_refused, send_pipelined
@@ -160,9 +160,9 @@ def _check_generation(values: ValueSource, computed: str) -> None:
         raise not_the_generation(computed, values.generation_id)
 
 
-def _progress(values: ValueSource) -> tqdm[Any]:
+def _progress(values: ValueSource) -> Progress:
     total, name = sum(values.counts.values()), f"publish {values.generation_id}"
-    return tqdm(total=total, desc=name, unit="value", unit_scale=True, disable=None)
+    return Progress(total=total, desc=name, unit="value", unit_scale=True)
 
 
 def _bucket_batches(buckets: Iterable[Bucket], n_buckets: int) -> Iterator[list[Bucket]]:

@@ -20,6 +20,11 @@ BUSY = ("is busy, it is being blocked by", "Unable to acquire lock")
 PAUSE_SECONDS = 5
 MAX_TRIES = 360  # half an hour of pauses: longer than any stage that a person would run by hand beside a run
 TAIL_LINES = 12  # enough for DVC's message about a lock
+# What DVC advises after a stage; a run commits and pushes by itself.
+_ADVICE = re.compile(
+    r"To track the changes with git, run:|\tgit add |To enable auto staging, run:|\tdvc config core\.autostage|"
+    r"Use `dvc push` to"
+)
 _STAGE_STATUS = re.compile(r"failed to run: .*, exited with (-?\d+)")
 
 
@@ -72,8 +77,9 @@ def run_in(workspace: Workspace, arguments: Sequence[str]) -> tuple[int, str]:
         errors="replace",
     ) as process:
         for line in process.stdout or ():
-            print(line, end="", flush=True)
             tail.append(line)
+            if not _ADVICE.match(line):
+                print(line, end="", flush=True)
     return process.returncode, "".join(tail)
 
 

@@ -6,8 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from tqdm import tqdm
-
+from contracts.progress import Progress
 from contracts.settings.canary import CanarySettings
 from feature_store.online.connection import Client
 from feature_store.online.event_stream import EntryBatch
@@ -64,7 +63,7 @@ def read_report(
 def _with_bar(batches: Iterable[EntryBatch], since: datetime, until: datetime) -> Iterable[EntryBatch]:
     start_ms = int(since.timestamp() * 1000)
     total_s = max(0, int((until - since).total_seconds()))
-    with tqdm(total=total_s, desc="canary: log read", unit="s", disable=None) as bar:
+    with Progress(total=total_s, desc="canary: log read", unit="s") as bar:
         for batch in batches:
             yield batch
             bar.update(max(0, (batch.ms[-1] - start_ms) // 1000 - bar.n))

@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import polars as pl
-from tqdm import tqdm
 
 from contracts.errors import ArtefactError, NotComparable
+from contracts.progress import Progress
 from contracts.settings.evaluate import PROMOTION_CUTOFF
 from recommender.metrics import Interval, PerPerson
 from release.bundle.bundle import Release
@@ -103,6 +103,6 @@ def _measure(release: Release, window: MeasuredWindow, judge: Judge) -> Evaluati
 
 def _progress(release_id: str) -> Callable[[Iterable[EvaluationCase]], Iterable[EvaluationCase]]:
     def with_bar(cases: Iterable[EvaluationCase]) -> Iterable[EvaluationCase]:
-        return tqdm(cases, desc=f"compare {release_id}", unit="person", disable=None)
+        return Progress(cases, desc=f"compare {release_id}", unit="person")
 
     return with_bar

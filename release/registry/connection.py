@@ -56,6 +56,12 @@ class RegistryConnection:
         """The address as it may be printed."""
         return printable_address(self.uri)
 
+    def page_of(self, app: str, version: int) -> str:
+        """Where a version can be looked at, in words: its page on a server; without one, what shows the database."""
+        if self.is_remote:
+            return f"in MLflow: {self.address}/#/models/{app}/versions/{version}"
+        return f"in MLflow's database {self.address}; `make up` starts the server that shows it"
+
     @property
     def is_remote(self) -> bool:
         """Whether a server stands between us and the database."""

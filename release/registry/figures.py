@@ -7,6 +7,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from release.evaluation.headline import headline_sentence
+
 _OF_MEASURED = ("low", "high", "people")
 PARAM_LENGTH = 6000  # MLflow refuses longer values
 _REFUSED = re.compile(r"[^\w\-. :/]")  # what MLflow refuses in the name of a metric
@@ -40,19 +42,8 @@ def first_metrics(metrics: Mapping[str, Any]) -> dict[str, float]:
 
 
 def headline(release_id: str, metrics: Mapping[str, Any]) -> str:
-    """One line that says how good a release is, and what that is to be held against.
-
-    metrics: as a manifest's headline: `people`, `ndcg_at_<k>`, `low`, `high`, and a figure per baseline.
-    """
-    known = dict(metrics)
-    people, low, high = (known.pop(name, None) for name in ("people", "low", "high"))
-    measured = next((name for name in known if name.startswith("ndcg_at_")), None)
-    if measured is None:
-        return f"Release {release_id}: no figures"
-    value = known.pop(measured)
-    figure = f"{measured.replace('_at_', '@').upper()} {value:.3f} [{low:.3f}, {high:.3f}]"
-    baselines = "".join(f"; {name} {theirs:.3f}" for name, theirs in known.items())
-    return f"Release {release_id}: {figure} for {people} people with a history{baselines}"
+    """One line that says how good a release is, and what that is to be held against."""
+    return f"Release {release_id}: {headline_sentence(metrics)}"
 
 
 def _leaves(value: Any, name: str) -> Iterator[tuple[str, Any]]:

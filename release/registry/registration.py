@@ -20,10 +20,10 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, Schema
-from tqdm import tqdm
 
 from contracts.file_lock import locked
 from contracts.json_file import load_json
+from contracts.progress import Progress
 from release import answering
 from release.bundle.bundle_store import BundleStore
 from release.bundle.manifest import REBUILD, Manifest, load_manifest
@@ -68,7 +68,7 @@ def register(registry: Registry, inputs: RegistrationInputs) -> Version:
     """
     manifest = load_manifest(inputs.bundle)
     lock = registry.home.root / "register.lock"
-    with locked(lock), tqdm(total=4, desc=f"register {manifest.release_id}", disable=None) as progress:
+    with locked(lock), Progress(total=4, desc=f"register {manifest.release_id}") as progress:
         kept = BundleStore(registry.home).keep(inputs.bundle)
         progress.update()
         existing = registry.by_release(manifest.release_id)
@@ -112,7 +112,7 @@ class _Registration:
         self._manifest = manifest
         self._tags = _version_tags(manifest, inputs)
 
-    def run(self, progress: tqdm[Any]) -> Version:
+    def run(self, progress: Progress) -> Version:
         experiment_id = self._experiment()
         logged = self._logged_before(experiment_id)
         progress.update()

@@ -160,6 +160,14 @@ class Registry:
             if description != version.description:
                 client.update_model_version(self.app, number, description)
 
+    def run_page(self, version: Version) -> str:
+        """The address of the version's run on MLflow's server; where there is none, of the database that has it."""
+        if not self.connection.is_remote:
+            return self.connection.address
+        with self.connection.speaking() as client:
+            experiment_id = client.get_run(version.run_id).info.experiment_id
+        return f"{self.connection.address.rstrip('/')}/#/experiments/{experiment_id}/runs/{version.run_id}"
+
     def log_texts(self, version: Version, texts: Mapping[str, str]) -> None:
         """Keep texts as artifacts of the version's run, by their names; of a version without a run, nowhere."""
         if not texts:

@@ -14,11 +14,11 @@ from datetime import datetime
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from contracts.clock import FixedClock
 from contracts.errors import ArtefactError, UnknownId
 from contracts.features import FeatureReader, History
+from contracts.progress import Progress
 from contracts.slates import RecommendRequest, Slate
 from feature_store.online.connection import Client
 from feature_store.online.event_stream import latest_records
@@ -131,7 +131,7 @@ def replay(production: Side, candidate: Side, requests: Sequence[ReplayedRequest
         production.answer(replayed, now)
         candidate.answer(replayed, now)
     pairs = []
-    for number, replayed in enumerate(tqdm(requests, desc="shadow", unit="request", disable=None)):
+    for number, replayed in enumerate(Progress(requests, desc="shadow", unit="request")):
         sides = (production, candidate) if number % 2 else (candidate, production)
         answered = {id(side): side.answer(replayed, now) for side in sides}
         (ours, our_ms), (theirs, their_ms) = answered[id(production)], answered[id(candidate)]

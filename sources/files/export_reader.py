@@ -16,10 +16,10 @@ from typing import Any, Final, cast
 from zoneinfo import ZoneInfo
 
 import polars as pl
-from tqdm import tqdm
 
 from contracts.errors import SourceError
 from contracts.events import EventType
+from contracts.progress import Progress
 from contracts.settings.files import FROM_FILE_NAME, Files, InteractionFiles, ItemFiles, TableFiles
 from contracts.tables import GUEST, SCHEMAS, write_parquet
 from sources.archives import unpack
@@ -215,7 +215,7 @@ class _ExportReader:
         left_out: Counter[str] = Counter(self._report.conditions.get(where, {}))
         present: set[str] = set()
         unended: list[str] = []
-        for file in tqdm(files, desc=name, unit="file", disable=None):
+        for file in Progress(files, desc=name, unit="file"):
             texts = IdColumns(file.name, ids, settings.whole_ids)
             wanted = [*needed, *sorted(optional & columns_of(file, settings) - set(needed))] if optional else [*needed]
             for position, raw in enumerate(read_rows(file, settings, wanted)):

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import fsspec
-from tqdm import tqdm
 
 from contracts.errors import HashMismatch, SourceError, SourceUnavailable
 from contracts.file_lock import locked
 from contracts.home import Home
+from contracts.progress import Progress
 from contracts.settings.ingest import MovieLensName
 from contracts.whole_files import whole_file
 from sources.archives import unpack
@@ -72,7 +72,7 @@ def _copy(url: str, target: Path, archive: Path) -> str:
     with (
         _opened(url, archive) as source,
         target.open("wb") as file,
-        tqdm(total=getattr(source, "size", None), desc=archive.name, unit="B", unit_scale=True, disable=None) as bar,
+        Progress(total=getattr(source, "size", None), desc=archive.name, unit="B", unit_scale=True) as bar,
     ):
         while chunk := _read(source, url, archive):
             digest.update(chunk)

@@ -17,8 +17,7 @@ from functools import cache
 from multiprocessing import get_context
 from pathlib import Path
 
-from tqdm import tqdm
-
+from contracts.progress import Progress
 from contracts.tables import write_parquet
 from sources.simulator.descriptions import item_tables
 from sources.simulator.items import Items
@@ -42,7 +41,7 @@ def write_world(spec: WorldSpec, folder: Path, processes: int = 1) -> dict[str, 
         rows["items"] += table.height
     save_world(folder, spec, topics, items)
     total = spec.n_users * spec.n_days
-    with tqdm(total=total, desc=f"simulate {spec.kind}", unit="person-day", unit_scale=True, disable=None) as progress:
+    with Progress(total=total, desc=f"simulate {spec.kind}", unit="person-day", unit_scale=True) as progress:
         for written in _written(spec, folder, processes):
             for name, count in written.items():
                 rows[name] = rows.get(name, 0) + count

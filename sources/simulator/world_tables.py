@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import polars as pl
-from tqdm import tqdm
 
+from contracts.progress import Progress
 from contracts.tables import IMPRESSIONS_SCHEMA, CanonicalTables
 from sources.canonical.canonical import canonical_tables
 from sources.canonical.event_sorter import EventSorter
@@ -15,7 +15,7 @@ from sources.simulator.world_spec import WorldSpec
 def simulate_tables(spec: WorldSpec, impressions: EventSorter | None = None) -> CanonicalTables:
     """What happened in the world under the logging policy, without impressions. impressions: takes these."""
     world = World(spec)
-    progress = tqdm(world.days(), total=spec.n_days, desc=f"simulate {spec.kind}", unit="day", disable=None)
+    progress = Progress(world.days(), total=spec.n_days, desc=f"simulate {spec.kind}", unit="day")
     interactions = []
     for number, day in enumerate(progress):
         interactions.append(day.interactions)

@@ -178,7 +178,10 @@ def test_a_stage_runs_the_code_of_its_workspace_and_all_its_cutoffs(repository, 
     made = prepare(repository, home)
     for stage in ("first", "second"):
         run_step.reproduce(made, stage)
-    assert f"stub runs in {made.folder}" in capfd.readouterr().out
+    said = capfd.readouterr().out
+    assert f"stub runs in {made.folder}" in said
+    assert "git add" not in said
+    assert "dvc push" not in said
     assert sorted(path.name for path in (made.folder / "data" / "second").iterdir()) == ["all", "test"]
 
 
