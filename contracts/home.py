@@ -9,6 +9,8 @@ from pathlib import Path
 
 from contracts.errors import WorkspaceError
 
+_SIGNS = frozenset("%'\"[]{}#?;$`\\*<>|&")
+
 
 @dataclass(frozen=True)
 class Home:
@@ -107,6 +109,23 @@ def main_checkout(start: Path) -> Path:
             "or set SLATE_HOME to the folder that holds the state.",
         ) from error
     return Path(answer.stdout.strip()).parent
+
+
+def check_plain(home: Home) -> None:
+    """Raise WorkspaceError where the path holds what the programs we start do not take in their own files.
+
+    DVC's configuration takes ASCII alone and reads % and quotes as its own signs, so does supervisor's, and an address
+    of a database ends at ? or #.
+    """
+    refused = sorted(
+        {sign for sign in str(home.root) if not sign.isascii() or not sign.isprintable() or sign in _SIGNS}
+    )
+    if refused:
+        raise WorkspaceError(
+            f"The path of SLATE_HOME holds {' '.join(refused)}, which DVC and others cannot have in theirs: {home.root}.",
+            "Set SLATE_HOME to a folder with a plain path, such as `export SLATE_HOME=/var/tmp/slatework`, or move the "
+            "checkout, and run the same command again. Nothing was written.",
+        )
 
 
 def find_home(start: Path | None = None) -> Home:

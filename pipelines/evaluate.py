@@ -22,9 +22,9 @@ from pipelines.matrix_run import emptied, load_split
 from pipelines.paths import CANDIDATES, EVALUATION, FEATURES, INDEX, RANKING, VALID, Cutoff, feature_values
 from pipelines.stage_run import run_stage
 from release.bundle.bundle import FittedArtefacts, Release, measured_with
+from release.bundle.headline import headline_sentence
 from release.evaluation.cases import EvaluationCase, build_cases, popularity_before
 from release.evaluation.evaluation import Judge, evaluate
-from release.evaluation.headline import headline_sentence
 from release.evaluation.measured_window import save_cases
 from release.evaluation.report import write_report
 from release.evaluation.summary import Bootstrap, idle_best_generator

@@ -24,6 +24,7 @@ RANKING = Path("models/ranking")
 EVALUATION = Path("reports/evaluation")
 BUNDLE = Path("build/release")
 RECEIPT = Path("build/receipt.json")
+REGISTERED = "registered.json"  # in the folder of a run under SLATE_HOME/runs: where it stands in MLflow
 
 
 def feature_values(cutoff: Cutoff) -> Path:

@@ -21,7 +21,7 @@ from typing import Any
 
 from contracts.errors import WorkspaceError
 from contracts.fingerprint import fingerprint_bytes
-from contracts.home import Home
+from contracts.home import Home, check_plain
 from contracts.json_file import write_json
 from contracts.settings.settings import load_settings
 from pipelines.runs.local_source import link_source
@@ -193,8 +193,10 @@ def configure_dvc(checkout: Path, home: Home, like: Path | None = None) -> None:
     """Point DVC of a checkout or worktree at the cache under SLATE_HOME, and at the remote there unless it has another.
 
     like: the checkout whose own .dvc/config.local (a remote, its credentials) is taken over first.
-    Written to .dvc/config.local, which git ignores; what else stands in that file stays.
+    Written to .dvc/config.local, which git ignores; what else stands in that file stays. Raises WorkspaceError, before
+    anything is written, where the path of SLATE_HOME cannot stand there.
     """
+    check_plain(home)
     from dvc.config import Config  # noqa: PLC0415 - a second of imports that only runs need
 
     config = Config(dvc_dir=str(checkout / ".dvc"))

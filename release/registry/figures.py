@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from release.evaluation.headline import headline_sentence
+from release.bundle.headline import headline_sentence
 
 _OF_MEASURED = ("low", "high", "people")
 PARAM_LENGTH = 6000  # MLflow refuses longer values

@@ -1,0 +1,39 @@
+"""A path of SLATE_HOME that the programs we start do not take is refused before anything is written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from contracts.errors import WorkspaceError
+from contracts.home import Home, check_plain
+from pipelines.runs.workspace import configure_dvc
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["daten-ü", "数据", "50%", "%(home)s", "a[1]", "it's", 'say "so"', "a#b", "what?", "a;b", "a\nb", "back\\slash"],
+)
+def test_a_sign_that_breaks_other_programs_files_is_named_and_nothing_is_written(tmp_path: Path, name: str) -> None:
+    checkout, home = tmp_path / "checkout", Home(tmp_path / name)
+    (checkout / ".dvc").mkdir(parents=True)
+    with pytest.raises(WorkspaceError, match="The path of SLATE_HOME holds") as told:
+        configure_dvc(checkout, home)
+    assert "export SLATE_HOME=" in told.value.next_step
+    assert list((checkout / ".dvc").iterdir()) == []
+    assert not home.root.exists()
+
+
+@pytest.mark.parametrize("name", ["plain", "with space", "a+b@c,d=e~f(g)", "..", "under_score-1.2"])
+def test_a_plain_path_is_taken(tmp_path: Path, name: str) -> None:
+    check_plain(Home(tmp_path / name))
+
+
+def test_what_was_taken_is_what_dvc_reads(tmp_path: Path) -> None:
+    from dvc.config import Config
+
+    checkout, home = tmp_path / "check out", Home(tmp_path / "with space" / "a+b@c,d=e~f(g)")
+    (checkout / ".dvc").mkdir(parents=True)
+    configure_dvc(checkout, home)
+    assert Config(dvc_dir=str(checkout / ".dvc"))["cache"]["dir"] == str(home.dvc_cache)
