@@ -117,12 +117,11 @@ def check_plain(home: Home) -> None:
     DVC's configuration takes ASCII alone and reads % and quotes as its own signs, so does supervisor's, and an address
     of a database ends at ? or #.
     """
-    refused = sorted(
-        {sign for sign in str(home.root) if not sign.isascii() or not sign.isprintable() or sign in _SIGNS}
-    )
+    path = str(home.root)
+    refused = sorted({sign for sign in path if not (sign.isascii() and sign.isprintable()) or sign in _SIGNS})
     if refused:
         raise WorkspaceError(
-            f"The path of SLATE_HOME holds {' '.join(refused)}, which DVC and others cannot have in theirs: {home.root}.",
+            f"The path of SLATE_HOME holds {' '.join(refused)}, which DVC and others cannot have in theirs: {path}.",
             "Set SLATE_HOME to a folder with a plain path, such as `export SLATE_HOME=/var/tmp/slatework`, or move the "
             "checkout, and run the same command again. Nothing was written.",
         )
