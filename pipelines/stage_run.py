@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from contracts.errors import SlateworkError, WorkspaceError, refused_by_system
-from contracts.failure import exit_status, write_cause
+from contracts.failure import FAILED, exit_status, write_cause
 from contracts.home import find_home
 from contracts.settings.group import Group
 from contracts.settings.loading import load_groups
@@ -42,8 +42,10 @@ def run_stage(
         _record(stage, cutoff, time.perf_counter() - started, notes)
     except SlateworkError as error:
         message = f"{stage}: {type(error).__name__}: {error}"
-        print(message, file=sys.stderr)
         write_cause(message)
+        if exit_status(error) == FAILED:
+            sys.exit(message)
+        print(message, file=sys.stderr)
         sys.exit(exit_status(error))
     except KeyboardInterrupt:
         sys.exit(f"{stage}: interrupted. Nothing half-written is used: run the same command again to go on.")
