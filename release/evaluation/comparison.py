@@ -18,7 +18,7 @@ from recommender.metrics import Interval, PerPerson
 from release.bundle.bundle import Release
 from release.bundle.open_bundle import OpenBundle
 from release.evaluation.cases import EvaluationCase
-from release.evaluation.evaluation import CHAIN, Evaluation, Judge, evaluate, values_of
+from release.evaluation.evaluation import SLATES, Evaluation, Judge, evaluate, values_of
 from release.evaluation.measured_window import MeasuredWindow
 from release.evaluation.summary import Bootstrap
 
@@ -41,7 +41,7 @@ class Comparison:
         """(n_people,) of the challenger and of the champion, the same people in the same order."""
         name = f"{metric}_at_{PROMOTION_CUTOFF}"
         challenger, champion = (
-            values_of(one.per_person, group, CHAIN, name) for one in (self.challenger, self.champion)
+            values_of(one.per_person, group, SLATES, name) for one in (self.challenger, self.champion)
         )
         return challenger, champion
 
@@ -51,7 +51,7 @@ class Comparison:
 
     def coverage(self, group: str) -> tuple[float, float]:
         """The share of the challenger's catalogue that each of them showed to anybody of the group."""
-        chosen = (pl.col("group") == group) & (pl.col("system") == CHAIN)
+        chosen = (pl.col("group") == group) & (pl.col("system") == SLATES)
         name = f"coverage_at_{PROMOTION_CUTOFF}"
         challenger, champion = (one.coverage.filter(chosen)[name].item() for one in (self.challenger, self.champion))
         return float(challenger), float(champion)

@@ -1,6 +1,6 @@
 """How good is a release? Every person of the test window is asked about through the request path, and judged.
 
-The full catalogue competes, and what somebody has seen is left out. The whole chain is measured beside each of its
+The full catalogue competes, and what somebody has seen is left out. The slates are measured beside each of its
 generators alone, on the same people with the same queries.
 """
 
@@ -40,7 +40,7 @@ from release.bundle.bundle import Release
 from release.evaluation.cases import EvaluationCase, sessions_of
 
 # The whole request path; the other systems are the generators, by their names.
-CHAIN: Final = "chain"
+SLATES: Final = "slates"  # the system that is served, beside each of its generators alone
 _HIT_METRICS: Final[Mapping[str, Callable[[ItemIdxArray, ItemIdxArray, int], float]]] = {
     "ndcg": ndcg,
     "recall": recall,
@@ -109,7 +109,7 @@ def _known_items(slate: ItemIdxArray, k: int) -> ItemIdxArray:
 class Evaluation:
     """What was measured.
 
-    per_person: group, user_id, n_seen, n_wanted, tier (of the chain's answer), system, and a column per metric.
+    per_person: group, user_id, n_seen, n_wanted, tier (of the slate), system, and a column per metric.
     coverage: group, system, and `coverage_at_<k>`: the share of the catalogue shown to anybody.
     """
 
@@ -153,8 +153,8 @@ def evaluate(
 
 
 def _answering_systems(answered: Iterable[_AnsweredCase]) -> list[str]:
-    """The chain, and every generator that had something to go by for anybody."""
-    return sorted({name for one in answered for name, slate in one.slates.items() if len(slate) or name == CHAIN})
+    """The slates, and every generator that had something to go by for anybody."""
+    return sorted({name for one in answered for name, slate in one.slates.items() if len(slate) or name == SLATES})
 
 
 def _answer_case(
@@ -171,7 +171,7 @@ def _answer_case(
     query = retrieval_query(release, case.request, person, case.now)
     proposed = {name: one.propose(query, case.request.k).item_idx for name, one in generators.items()}
     slates = {name: item_ids.indices(release.catalogue.ids.external(items)) for name, items in proposed.items()}
-    slates[CHAIN] = item_ids.indices(item.item_id for item in slate.items)
+    slates[SLATES] = item_ids.indices(item.item_id for item in slate.items)
     return _AnsweredCase(case, str(slate.tier), len(query.excluded), slates)
 
 

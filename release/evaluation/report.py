@@ -1,11 +1,11 @@
 """An evaluation as files: figures for `dvc metrics show`, tables and a picture for `dvc plots show`.
 
-metrics.json         the headline, the gain over each rival (baselines, best single generator), the chain per group
+metrics.json         the headline, the gain over each rival (baselines, best single generator), the slates per group
 notes.txt            what somebody should know of it, a line each; empty where there is nothing
-glance/<who>.json    the chain for each group, and each baseline: the same few keys, so that they line up in a table
+glance/<who>.json    the slates for each group, and each baseline: the same few keys, so that they line up in a table
 per_system.csv       group, system, metric, value, low, high
 ndcg_by_system.csv   the headline metric of people with history, one row per system, best first; and as PNG
-slices.json          the chain per group, tier and length of history
+slices.json          the slates per group, tier and length of history
 per_user.parquet     the values per person behind all of it, for paired tests
 """
 
@@ -21,7 +21,7 @@ import polars as pl
 
 from contracts.tables import write_parquet
 from release.evaluation.cases import WARM
-from release.evaluation.evaluation import CHAIN, Evaluation
+from release.evaluation.evaluation import SLATES, Evaluation
 from release.evaluation.summary import BASELINES, Bootstrap, per_system, slices, summarise
 
 METRICS: Final = "metrics.json"
@@ -31,7 +31,7 @@ PER_USER: Final = "per_user.parquet"
 SLICES: Final = "slices.json"
 PER_SYSTEM: Final = "per_system.csv"
 BY_SYSTEM: Final = "ndcg_by_system"
-CHAIN_COLOUR: Final = "#33658a"
+SLATES_COLOUR: Final = "#33658a"
 OTHER_COLOUR: Final = "#b8c4ce"
 
 
@@ -65,9 +65,9 @@ def write_report(
 
 
 def glance(systems: pl.DataFrame, metric: str) -> dict[str, dict[str, float]]:
-    """A few figures at the headline's cutoff: the chain by group, and the baselines for people with history."""
+    """A few figures at the headline's cutoff: the slates by group, and the baselines for people with history."""
     at = metric.removeprefix("ndcg")
-    groups = {group: _row(systems, str(group), CHAIN, at) for group in systems["group"].unique(maintain_order=True)}
+    groups = {group: _row(systems, str(group), SLATES, at) for group in systems["group"].unique(maintain_order=True)}
     present = set(systems["system"])
     return groups | {name: _row(systems, WARM, name, at) for name in BASELINES if name in present}
 
@@ -94,7 +94,7 @@ def _plot(path: Path, ranking: pl.DataFrame, metric: str) -> None:
     worst_first = ranking.reverse()
     values = worst_first["value"].to_numpy()
     spread = [values - worst_first["low"].to_numpy(), worst_first["high"].to_numpy() - values]
-    colours = [CHAIN_COLOUR if system == CHAIN else OTHER_COLOUR for system in worst_first["system"]]
+    colours = [SLATES_COLOUR if system == SLATES else OTHER_COLOUR for system in worst_first["system"]]
     # Not somebody's matplotlibrc: the same evaluation gives the same plot.
     with style.context("default"):
         figure = Figure(figsize=(8, 0.4 * ranking.height + 1.2), layout="constrained")

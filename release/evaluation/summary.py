@@ -13,7 +13,7 @@ import polars as pl
 from contracts.fingerprint import fingerprint_json
 from recommender.metrics import Interval, bootstrap_interval, paired_bootstrap
 from release.evaluation.cases import WARM
-from release.evaluation.evaluation import CHAIN, Evaluation, values_of
+from release.evaluation.evaluation import SLATES, Evaluation, values_of
 
 # Item to item is what a shop has today, or would buy.
 BASELINES: Final = ("als", "covisitation", "popular", "popular_recent")
@@ -43,7 +43,7 @@ class Bootstrap:
 def summarise(
     evaluation: Evaluation, bootstrap: Bootstrap, headline_metric: str, window: tuple[datetime, datetime]
 ) -> dict[str, Any]:
-    """The figures worth a glance: the headline, what the chain gains over each rival, and the chain per group.
+    """The figures worth a glance: the headline, what the slates gain over each rival, and the slates per group.
 
     The rivals are the baselines and the best single generator. window: where the test window starts and ends.
     """
@@ -63,7 +63,7 @@ def summarise(
 def best_generator(evaluation: Evaluation, metric: str) -> str | None:
     """The generator whose slates alone have the highest mean for people with history; None where none was judged.
 
-    It is chosen on the people on whom it is then compared, so its figure is a little too high, and what the chain gains
+    It is chosen on the people on whom it is then compared, so its figure is a little too high, and what the slates gain
     over it a little too low. Of equals, the first by name.
     """
     means = _generator_means(evaluation, metric)
@@ -101,12 +101,12 @@ def per_system(evaluation: Evaluation, bootstrap: Bootstrap) -> pl.DataFrame:
 
 
 def slices(evaluation: Evaluation, bootstrap: Bootstrap, metric: str) -> list[dict[str, Any]]:
-    """The chain's metric, with intervals, per group, per tier that answered, and per length of the history."""
-    rows = evaluation.per_person.filter(pl.col("system") == CHAIN)
+    """The slates' metric, with intervals, per group, per tier that answered, and per length of the history."""
+    rows = evaluation.per_person.filter(pl.col("system") == SLATES)
     slice_rows = []
     for (group,), members in rows.group_by("group", maintain_order=True):
         # Under the name of the system, so that its interval is the one in per_system.csv.
-        slice_rows.append({**_slice(members, bootstrap, metric, str(group), CHAIN), "slice": "everybody"})
+        slice_rows.append({**_slice(members, bootstrap, metric, str(group), SLATES), "slice": "everybody"})
         for (tier,), of_tier in members.group_by("tier", maintain_order=True):
             slice_rows.append(_slice(of_tier, bootstrap, metric, str(group), f"tier {tier}"))
     warm = rows.filter(pl.col("group") == WARM)
@@ -126,8 +126,8 @@ def _slice(rows: pl.DataFrame, bootstrap: Bootstrap, metric: str, group: str, na
 
 
 def _headline(evaluation: Evaluation, bootstrap: Bootstrap, metric: str) -> dict[str, Any]:
-    ours = values_of(evaluation.per_person, WARM, CHAIN, metric)
-    interval = _rounded(bootstrap.interval(ours, WARM, CHAIN, metric))
+    ours = values_of(evaluation.per_person, WARM, SLATES, metric)
+    interval = _rounded(bootstrap.interval(ours, WARM, SLATES, metric))
     means = _generator_means(evaluation, metric)
     rivals = {name: round(means[name], DIGITS) for name in _rivals(evaluation, metric)}
     return {
@@ -140,12 +140,12 @@ def _headline(evaluation: Evaluation, bootstrap: Bootstrap, metric: str) -> dict
 
 
 def _gain_over(evaluation: Evaluation, bootstrap: Bootstrap, rival: str, metric: str) -> Interval:
-    ours, theirs = (values_of(evaluation.per_person, WARM, system, metric) for system in (CHAIN, rival))
+    ours, theirs = (values_of(evaluation.per_person, WARM, system, metric) for system in (SLATES, rival))
     return bootstrap.difference(ours, theirs, WARM, rival, metric)
 
 
 def _group_means(evaluation: Evaluation, group: str) -> dict[str, Any]:
-    mine = (pl.col("group") == group) & (pl.col("system") == CHAIN)
+    mine = (pl.col("group") == group) & (pl.col("system") == SLATES)
     rows, covered = evaluation.per_person.filter(mine), evaluation.coverage.filter(mine)
     means = {metric: rows[metric].mean() for metric in evaluation.metrics}
     means |= {metric: covered[metric].item() for metric in covered.columns if metric.startswith("coverage")}
@@ -153,7 +153,7 @@ def _group_means(evaluation: Evaluation, group: str) -> dict[str, Any]:
 
 
 def _rivals(evaluation: Evaluation, metric: str) -> list[str]:
-    """What the chain is held against: the baselines that were measured, and the best single generator."""
+    """What the slates is held against: the baselines that were measured, and the best single generator."""
     measured, best = _generator_means(evaluation, metric), best_generator(evaluation, metric)
     names: list[str] = [name for name in BASELINES if name in measured]
     return names if best is None or best in names else [*names, best]
@@ -166,7 +166,7 @@ def _best_generator_json(evaluation: Evaluation, metric: str) -> dict[str, float
 
 def _generator_means(evaluation: Evaluation, metric: str) -> dict[str, float]:
     """By name, the mean of each generator alone over people with history."""
-    rows = evaluation.per_person.filter((pl.col("group") == WARM) & (pl.col("system") != CHAIN))
+    rows = evaluation.per_person.filter((pl.col("group") == WARM) & (pl.col("system") != SLATES))
     return dict(rows.group_by("system").agg(pl.col(metric).mean()).sort("system").iter_rows())
 
 

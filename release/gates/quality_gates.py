@@ -24,7 +24,7 @@ from release.bundle.manifest import REBUILD
 from release.bundle.open_bundle import OpenBundle
 from release.evaluation.cases import COLD_CONTEXT, COLD_POPULAR, COLD_SESSION, WARM
 from release.evaluation.comparison import Comparison, compare
-from release.evaluation.evaluation import CHAIN, values_of
+from release.evaluation.evaluation import SLATES, values_of
 from release.evaluation.report import PER_USER
 from release.evaluation.summary import Bootstrap
 from release.gates.gate import Gate, told_apart
@@ -62,7 +62,7 @@ class QualityGates:
 
     def _floor(self, measured: _MeasuredFigures) -> Gate:
         least = self.settings.min_ndcg
-        ndcg = self.bootstrap.interval(measured.of(CHAIN), WARM, CHAIN, NDCG)
+        ndcg = self.bootstrap.interval(measured.of(SLATES), WARM, SLATES, NDCG)
         found, wanted = told_apart(ndcg.mean, least)
         sentence = f"{TITLE} of people with history was measured as {found}; at least {wanted} is asked."
         return Gate("floor", ndcg.mean >= least, sentence, ndcg.mean, least, ndcg.low, ndcg.high, measured.n_people)
@@ -71,7 +71,7 @@ class QualityGates:
         baseline = measured.best_of(BASELINES)
         if baseline is None:
             return Gate.not_judged("popular", "the release has no generator of popular items.")
-        gain = self.bootstrap.difference(measured.of(CHAIN), measured.of(baseline), WARM, baseline, NDCG)
+        gain = self.bootstrap.difference(measured.of(SLATES), measured.of(baseline), WARM, baseline, NDCG)
         least, margin = self.settings.min_gain_over_popular, -self.settings.max_ndcg_loss
         found, wanted = told_apart(gain.mean, least, "+")
         enough = gain.mean >= least
@@ -143,14 +143,15 @@ class _MeasuredFigures:
         lacking = {"group", "user_id", "system", NDCG} - set(table.columns)
         if lacking:
             raise ArtefactError(f"{path} lacks the columns {', '.join(sorted(lacking))}.", REBUILD)
-        figures = cls(table)
+        # Releases of before call the slates that are served a chain.
+        figures = cls(table.with_columns(pl.col("system").replace({"chain": SLATES})))
         if not figures.n_people:
             raise ArtefactError(f"{path} holds nobody with history.", REBUILD)
         return figures
 
     @property
     def n_people(self) -> int:
-        return len(self.of(CHAIN))
+        return len(self.of(SLATES))
 
     def of(self, system: str) -> PerPerson:
         return values_of(self.per_person, WARM, system, NDCG)

@@ -126,8 +126,8 @@ def test_both_are_asked_about_the_same_people(worse: Path, base_bundle: Path) ->
     people = [one.per_person["user_id"].to_list() for one in (found.challenger, found.champion)]
     assert people[0] == people[1]
     recorded = pl.read_parquet(base_bundle / MEASURED / "per_user.parquet")
-    chain = recorded.filter((pl.col("system") == "chain") & (pl.col("group") == WARM)).sort("user_id")
-    assert found.values(WARM, "ndcg")[1] == pytest.approx(chain["ndcg_at_10"].to_numpy())
+    slates = recorded.filter((pl.col("system") == "slates") & (pl.col("group") == WARM)).sort("user_id")
+    assert found.values(WARM, "ndcg")[1] == pytest.approx(slates["ndcg_at_10"].to_numpy())
 
 
 def test_a_champion_that_saw_some_of_the_window_cannot_be_compared(base_bundle: Path, tmp_path: Path) -> None:
@@ -184,9 +184,9 @@ def test_with_nothing_in_production_floors_are_asked_and_the_rest_says_so(base_b
 
 
 def test_popular_items_are_no_worse_than_popular_items(base_bundle: Path, tmp_path: Path) -> None:
-    alike = variant(base_bundle, tmp_path / "alike", change=lambda bundle: record(bundle, chain=0.2, **POPULAR))
+    alike = variant(base_bundle, tmp_path / "alike", change=lambda bundle: record(bundle, slates=0.2, **POPULAR))
     assert ask(alike)["popular"].passed
-    gate = ask(variant(base_bundle, tmp_path / "below", change=lambda one: record(one, chain=0.18, **POPULAR)))[
+    gate = ask(variant(base_bundle, tmp_path / "below", change=lambda one: record(one, slates=0.18, **POPULAR)))[
         "popular"
     ]
     assert not gate.passed

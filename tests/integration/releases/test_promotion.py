@@ -442,7 +442,7 @@ def test_the_first_release_must_pass_floors(
     studio: Studio, base_bundle: Path, runs: Path, tmp_path: Path, ndcg: float, gate: str
 ) -> None:
     bundle = variant(
-        base_bundle, tmp_path / "first", change=partial(record, chain=ndcg, popular=0.2, popular_recent=0.25)
+        base_bundle, tmp_path / "first", change=partial(record, slates=ndcg, popular=0.2, popular_recent=0.25)
     )
     number = register_bundle(studio.home, bundle, runs).number
     studio.set_stage(number, PRODUCTION)

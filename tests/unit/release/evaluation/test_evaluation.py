@@ -15,7 +15,7 @@ from contracts.id_map import IdMap
 from contracts.ids import UserId
 from contracts.slates import RecommendRequest
 from release.evaluation.cases import COLD_POPULAR, COLD_SESSION, WARM, EvaluationCase
-from release.evaluation.evaluation import CHAIN, Evaluation, Judge, evaluate, values_of
+from release.evaluation.evaluation import SLATES, Evaluation, Judge, evaluate, values_of
 from release.evaluation.report import glance, write_report
 from release.evaluation.summary import Bootstrap, best_generator, idle_best_generator, per_system, slices, summarise
 from tests.unit.release.made_up_release import (
@@ -50,15 +50,15 @@ def evaluation() -> Evaluation:
     return evaluate(made_up_release(), made_up_reader(HISTORIES), groups, judge())
 
 
-def test_the_chain_is_judged_by_hand_arithmetic(evaluation: Evaluation) -> None:
+def test_the_slates_are_judged_by_hand_arithmetic(evaluation: Evaluation) -> None:
     # u1 is shown 11, 10, 9, 8 and wanted 11 and 3; u2, who has seen 10 and 11, is shown 9, 8, 7, 6 and wanted 9.
     first = 1 / log2(2)
     best_two = 1 / log2(2) + 1 / log2(3)
-    assert values_of(evaluation.per_person, WARM, CHAIN, "ndcg_at_2") == pytest.approx([first / best_two, 1])
-    assert values_of(evaluation.per_person, WARM, CHAIN, "recall_at_4") == pytest.approx([1 / 2, 1])
-    assert values_of(evaluation.per_person, WARM, CHAIN, "mrr_at_4") == pytest.approx([1, 1])
-    assert values_of(evaluation.per_person, WARM, CHAIN, "novelty_at_4") == pytest.approx([2, 2])  # -log2(0.25)
-    assert values_of(evaluation.per_person, WARM, CHAIN, "diversity_at_4") == pytest.approx(
+    assert values_of(evaluation.per_person, WARM, SLATES, "ndcg_at_2") == pytest.approx([first / best_two, 1])
+    assert values_of(evaluation.per_person, WARM, SLATES, "recall_at_4") == pytest.approx([1 / 2, 1])
+    assert values_of(evaluation.per_person, WARM, SLATES, "mrr_at_4") == pytest.approx([1, 1])
+    assert values_of(evaluation.per_person, WARM, SLATES, "novelty_at_4") == pytest.approx([2, 2])  # -log2(0.25)
+    assert values_of(evaluation.per_person, WARM, SLATES, "diversity_at_4") == pytest.approx(
         [0, 0], abs=1e-6
     )  # dramas alone
 
@@ -75,14 +75,14 @@ def test_an_item_that_the_judge_does_not_know_takes_its_place_and_counts_for_not
     of_known = replace(judge(), item_ids=known, popularity=np.full(len(known), 0.25, np.float32))
     found = evaluate(release, made_up_reader(HISTORIES), {WARM: (case("u1", 10, 3),)}, of_known, alone=())
     best_two = 1 / log2(2) + 1 / log2(3)
-    assert values_of(found.per_person, WARM, CHAIN, "ndcg_at_2") == pytest.approx([1 / log2(3) / best_two])
-    assert values_of(found.per_person, WARM, CHAIN, "novelty_at_2") == pytest.approx([2])
+    assert values_of(found.per_person, WARM, SLATES, "ndcg_at_2") == pytest.approx([1 / log2(3) / best_two])
+    assert values_of(found.per_person, WARM, SLATES, "novelty_at_2") == pytest.approx([2])
     assert found.coverage["coverage_at_4"].to_list() == pytest.approx([3 / 11])
-    assert found.per_person["system"].to_list() == [CHAIN]
+    assert found.per_person["system"].to_list() == [SLATES]
 
 
 def test_coverage_is_over_everybody_of_the_group(evaluation: Evaluation) -> None:
-    rows = evaluation.coverage.filter((pl.col("group") == WARM) & (pl.col("system") == CHAIN))
+    rows = evaluation.coverage.filter((pl.col("group") == WARM) & (pl.col("system") == SLATES))
     assert rows["coverage_at_4"].item() == pytest.approx(len({11, 10, 9, 8} | {9, 8, 7, 6}) / N_ITEMS)
 
 
@@ -98,7 +98,7 @@ def test_a_session_is_judged_by_what_came_after_its_clicks() -> None:
     request = RecommendRequest("s", session_id="s", k=4)  # type: ignore[arg-type]  # a plain string is a fine id here
     visitor = EvaluationCase("u9", request, NOW, np.array([9], np.int32), clicks("i21", "i20"))
     found = evaluate(made_up_release(), made_up_reader(), {COLD_SESSION: (visitor,)}, judge())
-    assert values_of(found.per_person, COLD_SESSION, CHAIN, "ndcg_at_2") == pytest.approx([1])
+    assert values_of(found.per_person, COLD_SESSION, SLATES, "ndcg_at_2") == pytest.approx([1])
     assert found.per_person["tier"].unique().to_list() == ["session"]
     assert found.per_person["n_seen"].unique().to_list() == [2]
 
@@ -112,7 +112,7 @@ def test_an_answer_on_a_lower_rung_is_not_measured() -> None:
 def test_the_headline_is_that_of_people_with_history_beside_the_baselines(evaluation: Evaluation) -> None:
     summary = summarise(evaluation, BOOTSTRAP, "ndcg_at_2", WINDOW)
     headline = summary["headline"]
-    ours, popular = (values_of(evaluation.per_person, WARM, system, "ndcg_at_2") for system in (CHAIN, "popular"))
+    ours, popular = (values_of(evaluation.per_person, WARM, system, "ndcg_at_2") for system in (SLATES, "popular"))
     assert headline["people"] == 2
     assert headline["ndcg_at_2"] == pytest.approx(ours.mean(), abs=1e-6)
     assert headline["popular"] == pytest.approx(popular.mean(), abs=1e-6)
@@ -129,11 +129,11 @@ def measured_alone(**values: list[float]) -> Evaluation:
         for system, each in values.items()
         for person, value in enumerate(each)
     ]
-    covered = pl.DataFrame({"group": [WARM], "system": [CHAIN], "coverage_at_10": [0.5]})
+    covered = pl.DataFrame({"group": [WARM], "system": [SLATES], "coverage_at_10": [0.5]})
     return Evaluation(pl.DataFrame(rows), covered, ("ndcg_at_10",))
 
 
-RIVALS = {"chain": [0.4, 0.5], "als": [0.1, 0.2], "covisitation": [0.1, 0.1], "next_visit": [0.3, 0.2]}
+RIVALS = {"slates": [0.4, 0.5], "als": [0.1, 0.2], "covisitation": [0.1, 0.1], "next_visit": [0.3, 0.2]}
 
 
 def test_the_best_single_generator_is_a_rival_like_the_baselines_paired_on_the_same_people() -> None:
@@ -152,8 +152,8 @@ def test_a_baseline_that_is_best_is_compared_once_and_of_equals_the_first_by_nam
     assert list(summary["ndcg_at_10_gain_over"]) == ["als", "covisitation"]
 
 
-def test_where_only_the_chain_was_measured_there_is_no_best_generator() -> None:
-    evaluation = measured_alone(chain=[0.4, 0.5])
+def test_where_only_the_slates_were_measured_there_is_no_best_generator() -> None:
+    evaluation = measured_alone(slates=[0.4, 0.5])
     assert best_generator(evaluation, "ndcg_at_10") is None
     assert idle_best_generator(evaluation, {}, "ndcg_at_10") is None
 
@@ -219,11 +219,11 @@ def test_equal_evaluations_give_equal_files(evaluation: Evaluation, tmp_path: Pa
     assert json.loads((tmp_path / "a" / "metrics.json").read_bytes())["window"]["test_start"] == NOW.isoformat()
 
 
-def test_the_glance_holds_the_chain_per_group_and_each_baseline_under_the_same_keys(evaluation: Evaluation) -> None:
+def test_the_glance_holds_the_slates_per_group_and_each_baseline_under_the_same_keys(evaluation: Evaluation) -> None:
     systems = per_system(evaluation, BOOTSTRAP)
     found = glance(systems, "ndcg_at_2")
     assert set(systems["group"]) <= set(found)
     assert len({frozenset(figures) for figures in found.values()}) == 1
-    chain = (pl.col("group") == WARM) & (pl.col("system") == CHAIN) & (pl.col("metric") == "ndcg_at_2")
-    assert found[WARM]["ndcg_at_2"] == systems.filter(chain)["value"].item()
+    slates = (pl.col("group") == WARM) & (pl.col("system") == SLATES) & (pl.col("metric") == "ndcg_at_2")
+    assert found[WARM]["ndcg_at_2"] == systems.filter(slates)["value"].item()
     assert found[WARM]["ndcg_at_2_low"] <= found[WARM]["ndcg_at_2"] <= found[WARM]["ndcg_at_2_high"]

@@ -10,9 +10,10 @@ import pytest
 
 from contracts.settings.promotion import PromotionSettings
 from contracts.settings.settings import load_settings
+from release.bundle.open_bundle import OpenBundle
 from release.evaluation.cases import COLD_SESSION, WARM
 from release.evaluation.comparison import Comparison
-from release.evaluation.evaluation import CHAIN, Evaluation
+from release.evaluation.evaluation import SLATES, Evaluation
 from release.evaluation.summary import Bootstrap
 from release.gates.gate import Gate
 from release.gates.quality_gates import COMPARED, QualityGates
@@ -25,11 +26,11 @@ def evaluation(coverage: float = 0.1, newcomers: float = 0.4, **warm: float) -> 
     """Everybody alike; warm: figures of people with history; newcomers: NDCG after their first clicks."""
     figures = {WARM: AS_GOOD | warm, COLD_SESSION: AS_GOOD | {"ndcg": newcomers}}
     rows: list[dict[str, Any]] = [
-        {"group": group, "system": CHAIN, "user_id": f"u{number}"} | {f"{name}_at_10": one for name, one in of.items()}
+        {"group": group, "system": SLATES, "user_id": f"u{number}"} | {f"{name}_at_10": one for name, one in of.items()}
         for group, of in figures.items()
         for number in range(N_PEOPLE)
     ]
-    covered = [{"group": group, "system": CHAIN, "coverage_at_10": coverage} for group in figures]
+    covered = [{"group": group, "system": SLATES, "coverage_at_10": coverage} for group in figures]
     return Evaluation(pl.DataFrame(rows), pl.DataFrame(covered), ())
 
 
@@ -105,3 +106,11 @@ def test_each_loss_limit_alone_refuses_what_is_paid_with_it(changes: dict[str, f
     }
     assert failed(ask(evaluation(ndcg=0.9, **changes), **margins)) == {gate}
     assert failed(ask(evaluation(), evaluation(**changes), **margins)) == set()
+
+
+def test_a_release_of_before_that_calls_its_slates_a_chain_is_judged_by_its_floor() -> None:
+    bundle = OpenBundle(Path("tests/golden/bundle_v1"))
+    settings = load_settings(Path("params.yaml")).promotion.model_copy(update={"min_ndcg": 0.0})
+    floor = next(gate for gate in QualityGates(settings, Bootstrap(100, seed=7)).evaluate(bundle, None))
+    assert (floor.name, floor.passed) == ("floor", True)
+    assert floor.n
