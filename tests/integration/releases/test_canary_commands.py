@@ -69,7 +69,7 @@ def test_from_start_to_end_in_words_and_in_json(slate, studio: Studio) -> None:
     assert "0.1 of the people get" in slate("canary", "start", "2", "--share", "0.1").stdout
     changed = json.loads(slate("canary", "share", "0.25", "--json").stdout)
     assert (changed["share"], changed["version"], changed["ended"]) == (0.25, 2, "")
-    assert "at a share of 0.25. No guardrail is crossed." in slate("canary").stdout
+    assert "at a share of 0.25. Too early to count: " in slate("canary").stdout
     assert "complaints" in slate("canary", "stop", "--reason", "complaints").stdout
     assert "Ended. complaints" in slate("canary").stdout
     assert isinstance(slate("canary", "stop").exception, PromotionRefused)
