@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import cached_property
@@ -152,6 +152,25 @@ class History(_EventArrays):
 
 
 @dataclass(frozen=True)
+class OlderEvents(_EventArrays):
+    """What a history no longer holds: of each item and type that are not in it together, the last event.
+
+    item_idx: (n_events,) dense ids, ascending; event_ts: epoch seconds; event_types: codes, ascending within an item.
+    """
+
+    item_idx: ItemIdxArray
+    event_ts: EpochSeconds
+    event_types: EventCodes
+
+    def __len__(self) -> int:
+        return len(self.item_idx)
+
+    @classmethod
+    def empty(cls) -> OlderEvents:
+        return cls(np.empty(0, np.int32), np.empty(0, np.int64), np.empty(0, np.uint8))
+
+
+@dataclass(frozen=True)
 class RecentEvents(_EventArrays):
     """What was done lately, in the order it came in; the arrays are aligned.
 
@@ -187,9 +206,10 @@ class Person:
     """What the store knows of one person.
 
     features: one row, as it was published or, after `feature_store.readers.live_features`, as of the request.
-    history: what they did before that row was written. session: what was done in this session, by whomever.
-    recent: what the person did of late in any session; some of it may be in the history already.
+    history: what they did before that row was written, the latest of it. session: what was done in this session, by
+    whomever. recent: what the person did of late in any session; some of it may be in the history already.
     n_lost: of the row and the history, how many were published, and are not in the store any more or are damaged there.
+    older: what the history is too short to hold.
     """
 
     features: ReadRows
@@ -197,6 +217,7 @@ class Person:
     session: RecentEvents
     recent: RecentEvents
     n_lost: int = 0
+    older: OlderEvents = field(default_factory=OlderEvents.empty)
 
 
 class FeatureReader(Protocol):

@@ -21,6 +21,7 @@ from feature_store.values.values import FeatureValues, load_schemas
 from pipelines.matrix_run import emptied, load_split
 from pipelines.paths import CANDIDATES, EVALUATION, FEATURES, INDEX, RANKING, VALID, Cutoff, feature_values
 from pipelines.stage_run import run_stage
+from recommender.exclusion import ExclusionRule
 from release.bundle.bundle import FittedArtefacts, Release, measured_with
 from release.bundle.headline import headline_sentence
 from release.evaluation.cases import EvaluationCase, build_cases, popularity_before
@@ -47,7 +48,8 @@ def run(settings: Params) -> dict[str, Any]:
     popularity = popularity_before(tables, item_ids, split.test_start)
     judge = Judge(cutoffs, item_ids, popularity, release.catalogue.unit_categories)
     rng = np.random.default_rng(settings.seed)
-    groups = build_cases(tables, item_ids, split.test_start, max(cutoffs), settings.evaluate.max_people, rng)
+    max_people, excluding = settings.evaluate.max_people, ExclusionRule.of(settings.request)
+    groups = build_cases(tables, item_ids, split.test_start, max(cutoffs), max_people, rng, excluding)
     evaluation = evaluate(release, OfflineFeatureReader(values, schemas, item_ids), groups, judge, _with_progress)
     save_cases(emptied(EVALUATION), groups, item_ids, popularity)
     bootstrap = Bootstrap(settings.evaluate.n_bootstrap, settings.seed)

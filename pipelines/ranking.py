@@ -26,6 +26,7 @@ from feature_store.values.values import FeatureSchemas, load_schemas
 from pipelines.matrix_run import emptied, load_split, run_matrix_stage
 from pipelines.paths import CANDIDATES, FEATURES, RANKING, VALID, Cutoff, feature_training
 from recommender.catalogue import Catalogue
+from recommender.exclusion import ExclusionRule
 from recommender.generators.base import Generator
 from recommender.generators.sets import GeneratorSet, fit_generators, load_generators
 from recommender.ranking.feature_tables import PointInTimeRows
@@ -81,6 +82,7 @@ def ranking_inputs(
         quotas=settings.request.quotas,
         n_ranked=settings.request.n_ranked,
         history_length=settings.features.history_length,
+        excluding=ExclusionRule.of(settings.request),
     )
 
 

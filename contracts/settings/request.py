@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from pydantic import Field, model_validator
 
+from contracts.events import POSITIVE_EVENTS, EventType
 from contracts.settings.group import Group
 
 
 class RequestSettings(Group):
     """How a release answers. quotas: candidates asked of each generator; n_ranked: most that are ranked;
     personal_min_events: history that makes a person `personal`; relevance_weight: 1 keeps the ranker's order,
-    less trades it for diversity; exploration_share: chance that a position of the tail is drawn at random."""
+    less trades it for diversity; exploration_share: chance that a position of the tail is drawn at random.
+    excluding_events: the types of event after which an item is not shown to the person again, null for all;
+    excluded_days: for how long after the event, null for ever."""
 
     quotas: dict[str, int]
     n_ranked: int = Field(ge=10, le=5000)
@@ -18,10 +21,21 @@ class RequestSettings(Group):
     relevance_weight: float = Field(gt=0, le=1)
     exploration_share: float = Field(ge=0, lt=1)
     max_k: int = Field(ge=1, le=500)
+    # Releases from before these parameters have neither.
+    excluding_events: tuple[EventType, ...] | None = Field(default=None, min_length=1)
+    excluded_days: float | None = Field(default=None, gt=0)
 
     @model_validator(mode="after")
     def _quotas_are_counts(self) -> RequestSettings:
         for name, quota in self.quotas.items():
             if not 0 <= quota <= 5000:
                 raise ValueError(f"quotas.{name} is {quota}; expected 0 to 5000")
+        return self
+
+    @model_validator(mode="after")
+    def _events_say_that_an_item_is_wanted(self) -> RequestSettings:
+        others = sorted(set(self.excluding_events or ()) - POSITIVE_EVENTS)
+        if others:
+            known = ", ".join(sorted(POSITIVE_EVENTS))
+            raise ValueError(f"excluding_events has {', '.join(others)}; histories hold events of the types {known}")
         return self

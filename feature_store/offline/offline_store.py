@@ -18,6 +18,7 @@ from feature_store.definitions.views import Feature, FeatureView, Rows, Source
 from feature_store.offline.engines import EngineName, FeatureEngine, open_engine
 from feature_store.offline.events import event_columns, positive_events, thousandths
 from feature_store.offline.in_memory_aggregations import InMemoryAggregations
+from feature_store.values.value_source import OLDER, OLDER_EVENT_TS, OLDER_EVENT_TYPES, OLDER_ITEM_IDS
 from feature_store.values.values import HISTORY_SCHEMA, FeatureValues
 
 
@@ -180,17 +181,37 @@ def _microseconds(times: pl.Series) -> pl.Series:
 
 
 def histories_as_of(interactions: pl.DataFrame, as_of: datetime, length: int) -> pl.DataFrame:
-    """Everybody's latest events strictly before as_of, at most `length` of each, as `values.HISTORY_SCHEMA`."""
+    """Everybody's latest events strictly before as_of, at most `length` of each, as `values.HISTORY_SCHEMA`.
+
+    Beside them stands what else they touched, however long ago.
+    """
     events = positive_events(interactions).filter(pl.col("event_ts") < as_of)
+    ordered = events.sort("event_ts", "item_id", "event_type")
+    histories = ordered.group_by("user_id").agg(
+        item_ids=pl.col("item_id").tail(length),
+        event_ts=pl.col("event_ts").dt.epoch("s").tail(length),
+        event_types=type_codes().tail(length),
+        values=pl.col("value").tail(length),
+    )
+    older = histories.join(_older_events(ordered, length), on="user_id", how="left")
+    return older.with_columns(pl.col(OLDER).fill_null([])).cast(HISTORY_SCHEMA).sort("user_id")
+
+
+def _older_events(ordered: pl.DataFrame, length: int) -> pl.DataFrame:
+    """Of everybody whose history is too short: the last event of each item and type that are not in it together."""
+    rank = pl.int_range(pl.len(), dtype=pl.Int64).over("user_id")
+    is_kept = rank >= pl.len().over("user_id") - length
+    long = ordered.filter(pl.len().over("user_id") > length).select(
+        "user_id", "item_id", pl.col("event_ts").dt.epoch("s"), code=type_codes(), is_kept=is_kept
+    )
+    last = long.group_by("user_id", "item_id", "code").agg(pl.col("event_ts").last(), pl.col("is_kept").any())
     return (
-        events.sort("event_ts", "item_id", "event_type")
-        .group_by("user_id")
+        last.filter(~pl.col("is_kept"))
+        .sort("user_id", "item_id", "code")
+        .group_by("user_id", maintain_order=True)
         .agg(
-            item_ids=pl.col("item_id").tail(length),
-            event_ts=pl.col("event_ts").dt.epoch("s").tail(length),
-            event_types=type_codes().tail(length),
-            values=pl.col("value").tail(length),
+            pl.col("item_id").alias(OLDER_ITEM_IDS),
+            pl.col("event_ts").alias(OLDER_EVENT_TS),
+            pl.col("code").alias(OLDER_EVENT_TYPES),
         )
-        .cast(HISTORY_SCHEMA)
-        .sort("user_id")
     )

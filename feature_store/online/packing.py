@@ -14,6 +14,9 @@ Little-endian throughout. Every value starts with 20 bytes, the last 4 of which 
     history:  then per event, oldest first: u32 of which the lower 28 bits are the item_idx and the upper 4 the event's
               type (see `contracts.events.EVENT_CODES`), u32 event time (epoch seconds), f32 value (NaN where none)
 
+A history of version 6 is of somebody who did more than a history holds. Behind the events it has what else they touched
+(see `packed_older`), and at its end, as u32, how many bytes that is.
+
 A history of version 4 is of a bundle that told no types: its upper 4 bits are zero. Rows of version 2 and histories of
 versions 2 and 3 (without types, and with them) have no seal; they are read until they are replaced.
 
@@ -24,18 +27,20 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
+from types import MappingProxyType
 
 import numpy as np
 import numpy.typing as npt
 
 from contracts.errors import ArtefactError, ReleaseMismatch
 from contracts.events import UNSPECIFIED_TYPE
-from contracts.features import FeatureSchema, History
+from contracts.features import FeatureSchema, History, OlderEvents
 from contracts.ids import FloatArray
+from feature_store.online.packed_older import pack_older, unpack_older
 
 ROW_MAGIC = b"SR"
 HISTORY_MAGIC = b"SH"
@@ -47,6 +52,9 @@ LARGEST_IDX, LARGEST_TYPE = 2**ITEM_BITS - 1, 2**4 - 1
 SEAL_WORD = HEADER.size // 4  # which of a row's 32-bit words it is
 UNSEALED_ROW, ROW_VERSION = 2, 3
 UNSEALED_HISTORIES, HISTORY_VERSIONS = (2, 3), (4, 5)  # each without types, and with them
+LONG_HISTORY = 6  # with what the history is too short to hold
+LENGTH = struct.Struct("<I")
+NOTHING_OLDER: Mapping[int, OlderEvents] = MappingProxyType({})
 MAX_EPOCH = 2**32 - 1  # u32: until the year 2106
 
 
@@ -130,16 +138,24 @@ def unpack_rows(packed: Sequence[bytes | None], keys: KeyHashes, schema: Feature
     return UnpackedRows(values, written, known, there & ~known)
 
 
-def pack_history(history: History, id_map: str, written: int, user_id: str) -> bytes:
-    """One person's history."""
-    (packed,) = pack_histories(history, [len(history)], id_map, written, [user_id.encode()])
+def pack_history(history: History, id_map: str, written: int, user_id: str, older: OlderEvents | None = None) -> bytes:
+    """One person's history. older: what it is too short to hold."""
+    ids, of_whom = [user_id.encode()], {0: older} if older is not None else {}
+    (packed,) = pack_histories(history, [len(history)], id_map, written, ids, of_whom)
     return packed
 
 
 def pack_histories(
-    events: History, lengths: Sequence[int], id_map: str, written: int, ids: Sequence[bytes]
+    events: History,
+    lengths: Sequence[int],
+    id_map: str,
+    written: int,
+    ids: Sequence[bytes],
+    older: Mapping[int, OlderEvents] = NOTHING_OLDER,
 ) -> list[bytes]:
     """The histories of several people, whose events follow each other; lengths: how many are whose; ids: whose.
+
+    older: by position in `ids`, what the history of somebody who did more is too short to hold.
 
     Raises ArtefactError when an item or a type has a number larger than there are bits for it.
     """
@@ -153,10 +169,16 @@ def pack_histories(
     n_typed = np.append(0, np.cumsum(events.event_types != UNSPECIFIED_TYPE))
     typed = n_typed[ends] > n_typed[ends - counts]
     headers = [HEADER.pack(HISTORY_MAGIC, version, written, bytes.fromhex(id_map)) for version in HISTORY_VERSIONS]
-    return [
+    histories = [
         _sealed_history(headers[is_typed], packed[size * (end - length) : size * end], user_id)
         for end, length, is_typed, user_id in zip(ends.tolist(), lengths, typed.tolist(), ids, strict=True)
     ]
+    long = HEADER.pack(HISTORY_MAGIC, LONG_HISTORY, written, bytes.fromhex(id_map))
+    for position, mine in older.items():
+        tail = pack_older(mine, written)
+        body = histories[position][len(long) + SEAL.size :] + tail + LENGTH.pack(len(tail))
+        histories[position] = _sealed_history(long, body, ids[position])
+    return histories
 
 
 def unpack_history(packed: bytes, id_map: str, user_id: str) -> History | None:
@@ -164,20 +186,41 @@ def unpack_history(packed: bytes, id_map: str, user_id: str) -> History | None:
 
     Raises like `unpack_rows`, here with the id map's fingerprint.
     """
-    _check_header(packed, HISTORY_MAGIC, id_map, "The history", (*UNSEALED_HISTORIES, *HISTORY_VERSIONS))
-    is_sealed = packed[2] in HISTORY_VERSIONS
+    readable = (*UNSEALED_HISTORIES, *HISTORY_VERSIONS, LONG_HISTORY)
+    _check_header(packed, HISTORY_MAGIC, id_map, "The history", readable)
+    is_sealed = packed[2] not in UNSEALED_HISTORIES
     start = HEADER.size + (SEAL.size if is_sealed else 0)
-    if len(packed) < start or (len(packed) - start) % EVENT.itemsize:
+    end = len(packed) - _older_size(packed)
+    if end < start or (end - start) % EVENT.itemsize:
         raise _damaged(f"A history is {len(packed)} bytes, which is no whole number of events.")
     if is_sealed and packed != _sealed_history(packed[: HEADER.size], packed[start:], user_id.encode()):
         return None
-    events = np.frombuffer(packed, dtype=EVENT, offset=start)
+    events = np.frombuffer(packed[start:end], dtype=EVENT)
     return History(
         (events["item"] & LARGEST_IDX).astype(np.int32),
         events["event_ts"].astype(np.int64),
         (events["item"] >> ITEM_BITS).astype(np.uint8),
         events["value"].astype(np.float32),
     )
+
+
+def unpack_older_events(packed: bytes) -> OlderEvents:
+    """What a history is too short to hold; packed: bytes that `unpack_history` found whole.
+
+    Raises ArtefactError where they cannot be read.
+    """
+    size = _older_size(packed)
+    if not size:
+        return OlderEvents.empty()
+    _, _, written, _ = HEADER.unpack_from(packed)
+    return unpack_older(packed[len(packed) - size : -LENGTH.size], written)
+
+
+def _older_size(packed: bytes) -> int:
+    """How many bytes at the end of a history are about what it is too short to hold."""
+    if packed[2] != LONG_HISTORY or len(packed) < HEADER.size + SEAL.size + LENGTH.size:
+        return 0
+    return int(LENGTH.unpack(packed[-LENGTH.size :])[0]) + LENGTH.size
 
 
 def _sealed_history(header: bytes, events: bytes, user_id: bytes) -> bytes:

@@ -9,15 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
+import numpy as np
 import polars as pl
 
 from contracts.errors import ArtefactError
-from contracts.features import Entity, FeatureSchema
+from contracts.features import Entity, FeatureSchema, OlderEvents
 from contracts.id_map import IdMap
 from feature_store.online.keys import BUCKET_SIZE, histories_key, items_key, users_key
 from feature_store.online.packing import epoch_seconds, layout_fingerprint, pack_histories, pack_rows
 from feature_store.values.generation_digest import ArrayDigest, matrix_of
-from feature_store.values.histories import events_of
+from feature_store.values.histories import events_of, older_events_of
 from feature_store.values.value_source import REBUILD, ValueSource
 
 ROWS_AT_ONCE = 8192  # of all columns: a megabyte or two
@@ -95,7 +96,17 @@ def _packed_histories(source: ValueSource, item_ids: IdMap) -> Iterator[Packed]:
     for batch in source.batches("history", HISTORIES_AT_ONCE):
         events, lengths = events_of(batch, item_ids)
         ids = _ids(batch, "user_id")
-        yield ids, pack_histories(events, lengths.tolist(), id_map, written, ids)
+        yield ids, pack_histories(events, lengths.tolist(), id_map, written, ids, _older_by_place(batch, item_ids))
+
+
+def _older_by_place(batch: pl.DataFrame, item_ids: IdMap) -> dict[int, OlderEvents]:
+    """By place in the batch, what the histories of those who did more are too short to hold."""
+    older, lengths = older_events_of(batch, item_ids)
+    ends = np.cumsum(lengths)
+    return {
+        int(place): older.where(slice(int(ends[place] - lengths[place]), int(ends[place])))
+        for place in np.flatnonzero(lengths)
+    }
 
 
 def _ids(batch: pl.DataFrame, column: str) -> list[bytes]:

@@ -15,17 +15,19 @@ from contracts.features import Entity
 from feature_store.online.connection import mapped_errors
 from feature_store.online.keys import BUCKET_SIZE, bucket_count, items_key, receipt_key
 from feature_store.online.nodes import node_of
+from feature_store.online.packed_older import LONGEST
 from feature_store.online.packing import EVENT, HEADER, SEAL
 from feature_store.publishing.stored_keys import bucket_keys, count_existing
 from feature_store.server.server_program import COMPACT_BUCKET_ENTRIES, COMPACT_VALUE_BYTES
 from feature_store.values.generation_digest import HISTORIES_AT_ONCE, ROWS_AT_ONCE
-from feature_store.values.value_source import ValueSource
+from feature_store.values.value_source import OLDER_EVENT_TS, ValueSource
 
 # What Redis adds to the bytes of one field of a hash, by how the hash is kept, with what its allocator rounds up; and
 # to each key. Upper ends of what `python -m bench.publish --layouts` measures on Redis 6.2 and 7.
 COMPACT_FIELD_BYTES = 32
 TABLE_FIELD_BYTES = 80
 KEY_BYTES = 200
+OLDER_BYTES = 2 * LONGEST  # of an event that a history is too short to hold, at most
 OVERHEAD_BYTES = HEADER.size + SEAL.size  # of a packed value
 
 
@@ -109,13 +111,17 @@ def generation_size(source: ValueSource) -> GenerationSize:
     widths = {entity: OVERHEAD_BYTES + 4 * len(source.feature_names(entity)) for entity in Entity}
     n_users, n_items, n_histories = (source.counts[name] for name in ("n_users", "n_items", "n_histories"))
     n_events = _total_size(source, "event_ts")
+    n_older = _total_size(source, OLDER_EVENT_TS) if source.has_older_events else 0
     return GenerationSize(
         n_users,
         n_items,
         n_histories,
         user_bytes=_id_bytes(source, Entity.USER) + n_users * widths[Entity.USER],
         item_bytes=_id_bytes(source, Entity.ITEM) + n_items * widths[Entity.ITEM],
-        history_bytes=_total_size(source, "user_id") + n_histories * OVERHEAD_BYTES + n_events * EVENT.itemsize,
+        history_bytes=_total_size(source, "user_id")
+        + n_histories * OVERHEAD_BYTES
+        + n_events * EVENT.itemsize
+        + n_older * OLDER_BYTES,
     )
 
 

@@ -38,7 +38,8 @@ class OfflineFeatureReader:
         if user_id is None:
             return unknown_person(self._users.schema)
         features, history = self._users.read([user_id], self._written, now), self._histories.of(user_id)
-        return Person(features, history, RecentEvents.empty(), RecentEvents.empty())
+        older = self._histories.older_of(user_id)
+        return Person(features, history, RecentEvents.empty(), RecentEvents.empty(), older=older)
 
     def read_items(self, item_ids: Sequence[ItemId], now: datetime) -> ReadRows:
         """The items' feature rows in the order asked; a row of defaults where an item has none."""

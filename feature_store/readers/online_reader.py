@@ -13,7 +13,7 @@ from typing import cast
 import redis
 
 from contracts.errors import StoreError
-from contracts.features import History, Person, ReadRows
+from contracts.features import History, OlderEvents, Person, ReadRows
 from contracts.id_map import IdMap
 from contracts.ids import ItemId, SessionId, UserId
 from feature_store.online.connection import mapped_errors
@@ -30,7 +30,7 @@ from feature_store.online.keys import (
     session_key,
     users_key,
 )
-from feature_store.online.packing import UnpackedRows, key_hashes, unpack_history, unpack_rows
+from feature_store.online.packing import UnpackedRows, key_hashes, unpack_history, unpack_older_events, unpack_rows
 from feature_store.online.receipt import parse_receipt
 from feature_store.online.recent_events import unpack_events
 from feature_store.readers.ttl_and_defaults import default_rows, unknown_person, usable_rows
@@ -140,6 +140,7 @@ class RedisFeatureReader:
             person,
             features=usable_rows(self._schemas.user, rows.values, rows.written, rows.known, now),
             history=History.empty() if events is None else events,
+            older=OlderEvents.empty() if history is None or events is None else unpack_older_events(history),
             n_lost=person.n_lost + int(rows.damaged[0]) + (events is None),
         )
 

@@ -20,7 +20,13 @@ from contracts.artefact import array_head
 from contracts.features import Entity
 from contracts.fingerprint import FINGERPRINT_LENGTH, canonical_json, fingerprint_chunks, fingerprint_json
 from contracts.ids import FloatArray
-from feature_store.values.value_source import EVENT_TYPES, ValueSource
+from feature_store.values.value_source import (
+    EVENT_TYPES,
+    OLDER_EVENT_TS,
+    OLDER_EVENT_TYPES,
+    OLDER_ITEM_IDS,
+    ValueSource,
+)
 
 ROWS_AT_ONCE = 65_536  # of ids and numbers: some megabytes
 HISTORIES_AT_ONCE = 4096  # of up to a thousand events each
@@ -114,19 +120,38 @@ def _digest_before_features(source: ValueSource, entity: Entity) -> Digest:
 
 
 def _histories_fingerprint(source: ValueSource) -> str:
-    lengths = [batch["event_ts"].list.len().to_list() for batch in _history_column(source, "event_ts")]
+    lengths = _lengths(source, "event_ts")
     n_events = sum(map(sum, lengths))
-    events = (batch["item_ids"].explode(empty_as_null=False).to_list() for batch in _history_column(source, "item_ids"))
-    members = {
+    members: dict[str, Any] = {
         "event_ts": _events_fingerprint(source, "event_ts", np.int64, n_events),
         "ids": _json_array(batch["user_id"].to_list() for batch in _history_column(source, "user_id")),
-        "item_ids": _json_array(events),
+        "item_ids": _names(source, "item_ids"),
         "lengths": _json_array(lengths),
         "values": _events_fingerprint(source, "values", np.float32, n_events),
     }
     if source.has_event_types:
         members[EVENT_TYPES] = _events_fingerprint(source, EVENT_TYPES, np.uint8, n_events)
+    if source.has_older_events:
+        older_lengths = _lengths(source, OLDER_EVENT_TS)
+        n_older = sum(map(sum, older_lengths))
+        members |= {
+            OLDER_EVENT_TS: _events_fingerprint(source, OLDER_EVENT_TS, np.int64, n_older),
+            OLDER_EVENT_TYPES: _events_fingerprint(source, OLDER_EVENT_TYPES, np.uint8, n_older),
+            OLDER_ITEM_IDS: _names(source, OLDER_ITEM_IDS),
+            "older_lengths": _json_array(older_lengths),
+        }
     return fingerprint_chunks(_json_object(members))
+
+
+def _lengths(source: ValueSource, column: str) -> list[list[int]]:
+    return [batch[column].list.len().to_list() for batch in _history_column(source, column)]
+
+
+def _names(source: ValueSource, column: str) -> Iterator[bytes]:
+    """Canonical JSON of all ids of a column of lists."""
+    return _json_array(
+        batch[column].explode(empty_as_null=False).to_list() for batch in _history_column(source, column)
+    )
 
 
 def _events_fingerprint(source: ValueSource, column: str, dtype: npt.DTypeLike, n_events: int) -> str:

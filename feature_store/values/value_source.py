@@ -17,6 +17,8 @@ Table = Literal["user", "item", "history"]
 
 # The column of a history table that bundles before format version 3 do not have.
 EVENT_TYPES = "event_types"
+# Of the events that a history is too short to hold, the last of each item and type; bundles before version 4 have none.
+OLDER_ITEM_IDS, OLDER_EVENT_TS, OLDER_EVENT_TYPES = OLDER = ("older_item_ids", "older_event_ts", "older_event_types")
 REBUILD = "Run `dvc repro features` to build it again, or `dvc checkout` to restore it."
 
 
@@ -40,6 +42,11 @@ class ValueSource(Protocol):
     @property
     def has_event_types(self) -> bool:
         """Whether histories say of what type each event is."""
+        ...
+
+    @property
+    def has_older_events(self) -> bool:
+        """Whether there is said what histories are too short to hold."""
         ...
 
     def feature_names(self, entity: Entity) -> tuple[str, ...]:

@@ -3,7 +3,9 @@
 <folder>/user.parquet     user_id, then f32 columns in the schema's order; sorted by user_id; null = missing
 <folder>/item.parquet     item_id, then the same
 <folder>/history.parquet  user_id, item_ids, event_ts (epoch seconds), event_types (codes, see contracts.events),
-                          values; events oldest first
+                          values; events oldest first; and beside them older_item_ids, older_event_ts,
+                          older_event_types: of what the history is too short to hold, the last event of each item
+                          and type that are not in it together, by item and type
 <folder>/values.json      as_of, counts, generation_id; written last
 """
 
@@ -27,7 +29,16 @@ from contracts.tables import read_parquet, write_parquet
 from contracts.whole_files import write_whole
 from feature_store.values.file_names import VALUES
 from feature_store.values.generation_digest import generation_id_of, matrix_of
-from feature_store.values.value_source import EVENT_TYPES, REBUILD, Table, ValueSource
+from feature_store.values.value_source import (
+    EVENT_TYPES,
+    OLDER,
+    OLDER_EVENT_TS,
+    OLDER_EVENT_TYPES,
+    OLDER_ITEM_IDS,
+    REBUILD,
+    Table,
+    ValueSource,
+)
 
 SCHEMAS = "schema.json"
 HISTORY_SCHEMA = pl.Schema(
@@ -37,8 +48,12 @@ HISTORY_SCHEMA = pl.Schema(
         "event_ts": pl.List(pl.Int64()),
         EVENT_TYPES: pl.List(pl.UInt8()),
         "values": pl.List(pl.Float32()),
+        OLDER_ITEM_IDS: pl.List(pl.String()),
+        OLDER_EVENT_TS: pl.List(pl.Int64()),
+        OLDER_EVENT_TYPES: pl.List(pl.UInt8()),
     }
 )
+LATER_COLUMNS = frozenset({EVENT_TYPES, *OLDER})  # of HISTORY_SCHEMA: bundles of earlier versions lack them
 # Rows of a group of the file, which are read together: tens of megabytes at most.
 ROWS_PER_GROUP = 65_536
 HISTORIES_PER_GROUP = 4096
@@ -83,9 +98,9 @@ def load_schemas(folder: Path) -> FeatureSchemas:
 class FeatureValues:
     """What is known of every entity as of one moment; this is what a generation is made of.
 
-    users, items: <entity>_id and f32 columns, one row per entity; histories: HISTORY_SCHEMA, of bundles before format
-    version 3 without event_types, one row per person who did anything. Rows are put in the order of their ids. as_of:
-    everything strictly before it is in.
+    users, items: <entity>_id and f32 columns, one row per entity; histories: HISTORY_SCHEMA, one row per person who did
+    anything; of bundles before format version 3 without event_types, and before 4 without older events. Rows are put in
+    the order of their ids. as_of: everything strictly before it is in.
     """
 
     users: pl.DataFrame
@@ -107,6 +122,11 @@ class FeatureValues:
     def has_event_types(self) -> bool:
         """Whether histories say of what type each event is."""
         return EVENT_TYPES in self.histories.columns
+
+    @property
+    def has_older_events(self) -> bool:
+        """Whether there is said what histories are too short to hold."""
+        return OLDER_ITEM_IDS in self.histories.columns
 
     def feature_names(self, entity: Entity) -> tuple[str, ...]:
         """The features of an entity, in the order of a row."""
@@ -204,8 +224,8 @@ def _canonical_rows(table: pl.DataFrame, entity: Entity) -> pl.DataFrame:
 
 
 def _canonical_histories(histories: pl.DataFrame) -> pl.DataFrame:
-    # Bundles before format version 3 have no event types.
-    columns = {name: kind for name, kind in HISTORY_SCHEMA.items() if name != EVENT_TYPES or name in histories.columns}
+    there = set(histories.columns)
+    columns = {name: kind for name, kind in HISTORY_SCHEMA.items() if name not in LATER_COLUMNS or name in there}
     return histories.select(list(columns)).cast(pl.Schema(columns)).sort("user_id")
 
 

@@ -17,7 +17,7 @@ from contracts.errors import ArtefactError
 from contracts.features import Entity
 from contracts.json_file import load_json
 from feature_store.values.file_names import VALUES
-from feature_store.values.value_source import EVENT_TYPES, REBUILD, Table
+from feature_store.values.value_source import EVENT_TYPES, OLDER_ITEM_IDS, REBUILD, Table
 
 
 class ValuesFolder:
@@ -52,6 +52,11 @@ class ValuesFolder:
     def has_event_types(self) -> bool:
         with self._opened("history") as file:
             return EVENT_TYPES in file.schema_arrow.names
+
+    @cached_property
+    def has_older_events(self) -> bool:
+        with self._opened("history") as file:
+            return OLDER_ITEM_IDS in file.schema_arrow.names
 
     def feature_names(self, entity: Entity) -> tuple[str, ...]:
         with self._opened(cast("Table", str(entity))) as file:

@@ -8,9 +8,10 @@ from datetime import datetime
 
 import numpy as np
 
-from contracts.features import History
+from contracts.features import History, OlderEvents
 from contracts.fingerprint import fingerprint_json
 from contracts.ids import ItemIdxArray
+from recommender.exclusion import FOR_EVER, ExclusionRule
 from recommender.interactions import Interactions
 from recommender.query import RetrievalQuery
 
@@ -23,7 +24,7 @@ Segments = Mapping[str, Mapping[str, str]]
 
 @dataclass(frozen=True)
 class TrainingQuery:
-    """One person at a snapshot. positives: the items they then touched for the first time, in the order of the index.
+    """One person at a snapshot. positives: the items they then touched and could be shown, in the order of the index.
 
     user_id: None of a guest, who gives no name. is_new: no row of theirs is published when they come.
     """
@@ -35,7 +36,12 @@ class TrainingQuery:
 
 
 def training_queries(
-    interactions: Interactions, moment: datetime, end: datetime, history_length: int, segments: Segments
+    interactions: Interactions,
+    moment: datetime,
+    end: datetime,
+    history_length: int,
+    segments: Segments,
+    excluding: ExclusionRule = FOR_EVER,
 ) -> Iterator[TrainingQuery]:
     """A query for everybody with positives in the window, in the order of user_id.
 
@@ -53,12 +59,12 @@ def training_queries(
         if is_new:
             before, window = _first_events(window)
             now = int(before.event_ts[-1]) + 1 if len(before) else start
-        positives = np.setdiff1d(window.item_idx, before.item_idx)
+        # As in serving, however short the history is that is read there.
+        excluded = excluding.items(before, OlderEvents.empty(), now)
+        positives = np.setdiff1d(window.item_idx, excluded)
         if len(positives) and len(before):
             segment = segments.get(user_id, {}) if is_new and _coin_is_heads(user_id, start, "tells") else {}
-            query = RetrievalQuery(
-                now, _latest(before, history_length), dict(segment), excluded=np.unique(before.item_idx)
-            )
+            query = RetrievalQuery(now, _latest(before, history_length), dict(segment), excluded=excluded)
             is_guest = is_new and not _coin_is_heads(user_id, start, "signs in")
             yield TrainingQuery(None if is_guest else user_id, query, positives, is_new)
 

@@ -19,6 +19,7 @@ from contracts.ids import FloatArray
 from contracts.tables import CanonicalTables
 from recommender.candidates import CandidateSet, gather
 from recommender.catalogue import Catalogue
+from recommender.exclusion import FOR_EVER, ExclusionRule
 from recommender.generators.base import Generator
 from recommender.interactions import Interactions
 from recommender.on_demand import on_demand_names
@@ -37,6 +38,7 @@ class RankingInputs:
 
     segments: by user_id, what their first requests can tell.
     fit_generators: the generators fitted on what lies strictly before a moment.
+    excluding: what is not proposed to a person, because of what they did before.
     cold_start_row: the row that serving reads, at a moment, of a person without a published row and with this history.
     """
 
@@ -51,6 +53,7 @@ class RankingInputs:
     quotas: Mapping[str, int]
     n_ranked: int
     history_length: int
+    excluding: ExclusionRule = FOR_EVER
 
 
 def build_ranking_rows(inputs: RankingInputs, windows: Iterable[tuple[datetime, datetime]]) -> RankingRows:
@@ -90,7 +93,9 @@ def _snapshot_rows(
 ) -> Iterator[RankingRows]:
     generators = inputs.fit_generators(moment)
     users, items = inputs.users.as_of(moment), inputs.items.as_of(moment)
-    for training_query in training_queries(interactions, moment, end, inputs.history_length, inputs.segments):
+    for training_query in training_queries(
+        interactions, moment, end, inputs.history_length, inputs.segments, inputs.excluding
+    ):
         candidates = gather(generators, training_query.query, inputs.quotas, inputs.n_ranked)
         labels = np.isin(candidates.item_idx, training_query.positives)
         if labels.any():

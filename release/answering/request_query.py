@@ -12,6 +12,7 @@ from contracts.features import FeatureReader, History, Person
 from contracts.id_map import UNKNOWN
 from contracts.slates import RecommendRequest, Surface
 from feature_store.readers.live_features import whole_history, with_live_features
+from recommender.exclusion import ExclusionRule
 from recommender.query import RetrievalQuery
 from recommender.segments import segment_of
 from release.bundle.bundle import Release
@@ -26,22 +27,25 @@ def read_person(release: Release, reader: FeatureReader, request: RecommendReque
 def retrieval_query(release: Release, request: RecommendRequest, person: Person, now: datetime) -> RetrievalQuery:
     """What the generators are asked: everything known of the person and the moment, in the release's dense ids.
 
-    Nothing is proposed that the person has seen, has named as a preference, or is looking at.
+    Nothing is proposed that the person has touched as the release's rule of exclusion says, however long ago, has named
+    as a preference, or is looking at.
     Raises UnknownId on an item's page when the release does not know the item.
     """
     catalogue = release.catalogue
-    history = _not_after(whole_history(person), int(now.timestamp()))
+    asked_at = int(now.timestamp())
+    history = _not_after(whole_history(person), asked_at)
+    touched = ExclusionRule.of(release.request).items(history, person.older, asked_at)
     preferred = catalogue.known(catalogue.ids.indices(request.preferences.item_ids))
     anchor = _anchor(release, request)
     looked_at = np.array([] if anchor is None else [anchor], np.int32)
     return RetrievalQuery(
-        now=int(now.timestamp()),
+        now=asked_at,
         history=history,
         segment=segment_of(request.context),
         anchor=anchor,
         preferred_categories=catalogue.category_vector(request.preferences.categories),
         preferred_items=preferred,
-        excluded=np.unique(np.concatenate([history.item_idx, preferred, looked_at])),
+        excluded=np.unique(np.concatenate([touched, preferred, looked_at])),
     )
 
 

@@ -249,7 +249,8 @@ def _generation_of(folder: Path) -> str:
 
 
 def _rules_fingerprint(request: RequestSettings) -> str:
-    return fingerprint_json(request.model_dump(mode="json"))
+    # A parameter that came later changes no fingerprint of before, as long as it changes nothing.
+    return fingerprint_json(request.model_dump(mode="json", exclude_defaults=True))
 
 
 def _check_quotas(request: RequestSettings, generators: GeneratorSet) -> None:

@@ -18,8 +18,8 @@ from contracts.errors import ArtefactError, ReleaseMismatch
 from contracts.fingerprint import canonical_json, fingerprint_file, fingerprint_json
 from contracts.json_file import write_json
 
-FORMAT_VERSION: Final = 3
-READABLE_VERSIONS: Final = (1, 2, FORMAT_VERSION)
+FORMAT_VERSION: Final = 4
+READABLE_VERSIONS: Final = (1, 2, 3, FORMAT_VERSION)
 TYPED_SINCE_VERSION: Final = 3  # histories tell of what type each event is
 MANIFEST: Final = "manifest.json"
 VALUES_FOLDER: Final = "values"  # of a bundle: its own generation, the first

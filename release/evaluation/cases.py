@@ -18,11 +18,12 @@ import polars as pl
 
 from contracts.errors import DataTooSmall
 from contracts.events import POSITIVE_EVENTS
-from contracts.features import History
+from contracts.features import History, OlderEvents
 from contracts.id_map import IdMap
 from contracts.ids import ItemIdxArray, SessionId, UserId
 from contracts.slates import RecommendRequest
-from contracts.tables import CanonicalTables
+from contracts.tables import CanonicalTables, type_codes
+from recommender.exclusion import FOR_EVER, ExclusionRule
 from recommender.ranking.training_queries import SESSION_EVENTS
 from recommender.segments import ATTRIBUTES, segment_of
 
@@ -37,7 +38,7 @@ CONTEXT_COLUMNS: Final = ("age", *ATTRIBUTES)
 class EvaluationCase:
     """A request, and what its slate should have shown.
 
-    relevant: the items the person touched afterwards, seen ones left out, in the dense ids of whoever judges;
+    relevant: the items the person touched afterwards, excluded ones left out, in the dense ids of whoever judges;
     session: in those of the release that is asked.
     """
 
@@ -55,23 +56,25 @@ def build_cases(
     k: int,
     max_people: int,
     rng: np.random.Generator,
+    excluding: ExclusionRule = FOR_EVER,
 ) -> dict[str, tuple[EvaluationCase, ...]]:
     """The cases of every group, people in the order of their ids; each asks for a slate of k.
 
-    max_people: where more were active in the window, so many of them are drawn.
+    max_people: where more were active in the window, so many of them are drawn. excluding: what is not shown to a
+    person again: wanting it again counts for nobody.
     Raises DataTooSmall when nobody with events before the window wanted anything new in it.
     """
     people = list(_active_people(tables, item_ids, test_start, max_people, rng))
     contexts = known_contexts(tables.users)
     groups = {
-        WARM: [_known_case(person, test_start, k) for person in people if len(person.before)],
+        WARM: [_known_case(person, test_start, k, excluding) for person in people if len(person.before)],
         COLD_POPULAR: [_newcomer_case(person, test_start, k, {}) for person in people if not len(person.before)],
         COLD_CONTEXT: [
             _newcomer_case(person, test_start, k, contexts[person.user_id])
             for person in people
             if not len(person.before) and person.user_id in contexts
         ],
-        COLD_SESSION: [_session_case(person, k) for person in people if not len(person.before)],
+        COLD_SESSION: [_session_case(person, k, excluding) for person in people if not len(person.before)],
     }
     cases = {name: tuple(case for case in group if len(case.relevant)) for name, group in groups.items()}
     if not cases[WARM]:
@@ -94,7 +97,7 @@ def popularity_before(tables: CanonicalTables, item_ids: IdMap, test_start: date
 @dataclass(frozen=True)
 class _ActivePerson:
     user_id: str
-    before: ItemIdxArray
+    before: History
     window: History
 
 
@@ -115,27 +118,25 @@ def _active_people(
     for (user_id,), mine in events.filter(pl.col("user_id").is_in(active.implode())).group_by(
         "user_id", maintain_order=True
     ):
-        before = mine.filter(pl.col("event_ts") < test_start)
-        yield _ActivePerson(
-            str(user_id), _item_set(before), _session_history(mine.filter(pl.col("event_ts") >= test_start))
+        before, window = (
+            mine.filter(part) for part in (pl.col("event_ts") < test_start, pl.col("event_ts") >= test_start)
         )
+        yield _ActivePerson(str(user_id), _history(before), _history(window))
 
 
-def _item_set(events: pl.DataFrame) -> ItemIdxArray:
-    return np.unique(events["item_idx"].to_numpy()).astype(np.int32)
-
-
-def _session_history(events: pl.DataFrame) -> History:
-    return History.without_types(
+def _history(events: pl.DataFrame) -> History:
+    return History(
         events["item_idx"].to_numpy().astype(np.int32),
         events["event_ts"].dt.epoch("s").to_numpy().astype(np.int64),
+        events.select(type_codes())["event_type"].to_numpy().astype(np.uint8),
         events["value"].fill_null(float("nan")).to_numpy().astype(np.float32),
     )
 
 
-def _known_case(person: _ActivePerson, test_start: datetime, k: int) -> EvaluationCase:
+def _known_case(person: _ActivePerson, test_start: datetime, k: int, excluding: ExclusionRule) -> EvaluationCase:
     request = RecommendRequest(f"{WARM}/{person.user_id}", user_id=UserId(person.user_id), k=k)
-    relevant = np.setdiff1d(person.window.item_idx, person.before).astype(np.int32)
+    excluded = excluding.items(person.before, OlderEvents.empty(), int(test_start.timestamp()))
+    relevant = np.setdiff1d(person.window.item_idx, excluded).astype(np.int32)
     return EvaluationCase(person.user_id, request, test_start, relevant)
 
 
@@ -145,13 +146,15 @@ def _newcomer_case(person: _ActivePerson, test_start: datetime, k: int, context:
     return EvaluationCase(person.user_id, request, test_start, np.unique(person.window.item_idx))
 
 
-def _session_case(person: _ActivePerson, k: int) -> EvaluationCase:
+def _session_case(person: _ActivePerson, k: int, excluding: ExclusionRule) -> EvaluationCase:
     window = person.window
-    clicked = window.where(slice(SESSION_EVENTS))
+    first = window.where(slice(SESSION_EVENTS))
+    clicked = History.without_types(first.item_idx, first.event_ts, first.values)
     request_id = f"{COLD_SESSION}/{person.user_id}"
-    relevant = np.setdiff1d(window.item_idx[SESSION_EVENTS:], clicked.item_idx).astype(np.int32)
     # The visitor asks one second after the last click, and knows nothing of what comes.
     now = datetime.fromtimestamp(int(clicked.event_ts[-1]) + 1, UTC)
+    excluded = excluding.items(clicked, OlderEvents.empty(), int(now.timestamp()))
+    relevant = np.setdiff1d(window.item_idx[SESSION_EVENTS:], excluded).astype(np.int32)
     return EvaluationCase(
         person.user_id,
         RecommendRequest(request_id, session_id=SessionId(request_id), k=k),

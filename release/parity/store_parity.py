@@ -14,7 +14,7 @@ from typing import Final
 
 import numpy as np
 
-from contracts.features import Entity, FeatureReader, FeatureRows, FeatureSchema, History
+from contracts.features import Entity, FeatureReader, FeatureRows, FeatureSchema, History, OlderEvents
 from contracts.fingerprint import fingerprint_json
 from contracts.ids import ItemId, UserId
 from feature_store.values.values import FeatureSchemas, FeatureValues
@@ -75,6 +75,7 @@ def check_store_parity(
         stored, expected = (reader.read_person(user_id, None, now) for reader in (online, offline))
         _compare_rows(parity, schemas.user, [user_id], stored.features, expected.features)
         _compare_histories(parity, user_id, stored.history, expected.history)
+        _compare_older(parity, user_id, stored.older, expected.older)
     stored_items, expected_items = (reader.read_items(sample.items, now) for reader in (online, offline))
     _compare_rows(parity, schemas.item, sample.items, stored_items, expected_items)
     return parity
@@ -113,6 +114,13 @@ def _compare_histories(parity: StoreParity, user_id: UserId, stored: History, ex
         return
     words = f"the history of user {user_id!r} has {len(stored)} events online and {len(expected)} offline"
     parity.note(ParityFault.MISMATCH, f"{words}{'' if len(stored) != len(expected) else ', and they differ'}.")
+
+
+def _compare_older(parity: StoreParity, user_id: UserId, stored: OlderEvents, expected: OlderEvents) -> None:
+    same = all(np.array_equal(vars(stored)[name], array) for name, array in vars(expected).items())
+    if not same:
+        words = f"of user {user_id!r}, what the history is too short to hold is {len(stored)} events online and "
+        parity.note(ParityFault.MISMATCH, f"{words}{len(expected)} offline{', and they differ' * (len(stored) > 0)}.")
 
 
 def _are_same(stored: History, expected: History) -> bool:

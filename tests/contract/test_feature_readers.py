@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
+import polars as pl
 import pytest
 import redis
 from redis.backoff import NoBackoff
@@ -24,7 +26,7 @@ from feature_store.publishing.publishing import publish
 from feature_store.readers.default_reader import DefaultFeatureReader
 from feature_store.readers.offline_reader import OfflineFeatureReader
 from feature_store.readers.online_reader import RedisFeatureReader
-from feature_store.values.values import FeatureSchemas, FeatureValues
+from feature_store.values.values import HISTORY_SCHEMA, FeatureSchemas, FeatureValues
 from tests.unit.feature_store.worlds import AS_OF, SCHEMAS, generation, ids_of
 
 APP = "readers"
@@ -112,6 +114,27 @@ class TestEveryReader:
         assert person.history.event_types.tolist() == event_types
         np.testing.assert_array_equal(person.history.values, np.array(ratings, dtype=np.float32))
         assert (len(person.session), len(person.recent)) == (0, 0)
+
+    def test_gives_what_a_history_is_too_short_to_hold_of_whom_there_is_any(self, reader_of):
+        values, ids = generation(), ids_of(generation())
+        user_id, other = values.histories["user_id"][3], values.histories["user_id"][4]
+        mine = pl.col("user_id") == user_id
+        # Not in the order of the map, in which they are read.
+        told = {"older_item_ids": ["i7", "i12", "i2"], "older_event_ts": [3, 1, 2], "older_event_types": [1, 4, 2]}
+        types = {name: HISTORY_SCHEMA[name] for name in told}
+        histories = values.histories.with_columns(
+            pl.when(mine)
+            .then(pl.lit(pl.Series([told[name]], dtype=kind).first(), kind))
+            .otherwise(pl.lit([], kind))
+            .alias(name)
+            for name, kind in types.items()
+        )
+        reader = reader_of(replace(values, histories=histories), SCHEMAS, ids)
+        older = reader.read_person(user_id, None, AS_OF).older
+        events = sorted(zip(ids.indices(told["older_item_ids"]).tolist(), told["older_event_ts"], strict=True))
+        assert list(zip(older.item_idx.tolist(), older.event_ts.tolist(), strict=True)) == events
+        assert len(reader.read_person(other, None, AS_OF).older) == 0
+        assert len(reader.read_person(user_id, None, AS_OF).history) == len(values.histories["item_ids"][3])
 
     @pytest.mark.parametrize("user_id", [None, "nobody"])
     def test_gives_defaults_and_nothing_else_for_somebody_unknown(self, reader, user_id):

@@ -26,7 +26,8 @@ HERE = Path(__file__).resolve().parent
 def build(folder: Path) -> Release:
     """A release of a very small world, without the pictures of its rankers: they would be most of its size."""
     with tempfile.TemporaryDirectory() as scratch:
-        workspace, settings = Path(scratch), small_settings()
+        # Short histories, so that there is something they are too short to hold.
+        workspace, settings = Path(scratch), small_settings(features={"history_length": 6})
         run_stages(workspace, small_world(n_users=20, n_items=16, n_events=700), settings)
         ingredients = ingredients_of(workspace, settings)
         for fit in (ingredients.shipped, ingredients.measured):

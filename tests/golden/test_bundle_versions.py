@@ -7,6 +7,7 @@ import shutil
 from contextlib import suppress
 from pathlib import Path
 
+import polars as pl
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
@@ -19,6 +20,7 @@ from feature_store.readers.offline_reader import OfflineFeatureReader
 from feature_store.values.values import FeatureValues
 from recommender.catalogue import Catalogue
 from release.answering.request_path import answer
+from release.answering.request_query import read_person, retrieval_query
 from release.bundle.bundle import load_bundle, load_measured
 from release.bundle.manifest import FORMAT_VERSION, MANIFEST, list_files, load_manifest
 from release.evaluation.measured_window import MeasuredWindow
@@ -43,6 +45,18 @@ def test_a_bundle_of_every_version_so_far_loads_and_answers(version: int) -> Non
     assert slate.release_id == load_manifest(folder).release_id
     assert slate.degraded == ()
     assert len(slate.items) == 3
+
+
+def test_of_the_newest_version_nothing_is_proposed_again_that_somebody_ever_touched() -> None:
+    release, values = load_bundle(NEWEST), FeatureValues.load(NEWEST / "values")
+    reader = OfflineFeatureReader(values, release.schemas, release.catalogue.ids)
+    long = values.histories.filter(pl.col("older_item_ids").list.len() > 0)
+    assert long.height > 0
+    for row in long.iter_rows(named=True):
+        request = RecommendRequest("q", user_id=UserId(row["user_id"]), k=3)
+        query = retrieval_query(release, request, read_person(release, reader, request, release.as_of), release.as_of)
+        touched = {*row["item_ids"], *row["older_item_ids"]}
+        assert set(release.catalogue.ids.external(query.excluded)) == touched
 
 
 def test_a_bundle_of_a_version_to_come_is_refused_with_what_to_do(tmp_path: Path) -> None:

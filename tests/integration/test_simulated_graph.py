@@ -59,6 +59,10 @@ def test_a_simulated_preset_goes_through_the_whole_graph(app, tmp_path, home, mo
     assert load_manifest(tmp_path / BUNDLE).app == app
     measured = json.loads((tmp_path / EVALUATION / "metrics.json").read_bytes())
     assert measured["headline"]["people"] >= 10
+    (best,) = measured["best_generator"]
+    assert best in measured["ndcg_at_10_gain_over"]
+    notes = (tmp_path / EVALUATION / "notes.txt").read_text()
+    assert (f"{best} alone has the best" in notes) == (settings.request.quotas[best] == 0)
     tables = CanonicalTables.load(VALID)
     contexts = known_contexts(tables.users)
     assert contexts[tables.users["user_id"][0]].keys() == {"device", "day_part", "entry_page"}

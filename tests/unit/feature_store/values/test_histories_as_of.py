@@ -2,7 +2,9 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+import numpy as np
 import polars as pl
+import pytest
 
 from contracts.events import EVENT_CODES, EventType
 from contracts.tables import INTERACTIONS_SCHEMA
@@ -21,3 +23,38 @@ def test_events_of_one_moment_stand_by_item_and_then_by_type():
     assert history["values"].to_list() == [[3.0, 2.0, 1.0]]
     codes = [EVENT_CODES[kind] for kind in (EventType.PURCHASE, EventType.VIEW, EventType.CLICK)]
     assert history["event_types"].to_list() == [codes]
+
+
+def interactions_of_a_few(n_events: int, seed: int) -> pl.DataFrame:
+    """People who touch the same few items again and again, in several ways."""
+    rng = np.random.default_rng(seed)
+    kinds = ["view", "purchase", "click", "impression"]
+    rows = [
+        {
+            "user_id": f"u{rng.integers(4)}",
+            "item_id": f"i{rng.integers(9)}",
+            "event_type": kinds[rng.integers(4)],
+            "event_ts": NOON + timedelta(seconds=int(rng.integers(1000))),
+        }
+        for _ in range(n_events)
+    ]
+    return pl.DataFrame(rows, schema=INTERACTIONS_SCHEMA)
+
+
+@pytest.mark.parametrize("length", [1, 3, 10, 1000])
+def test_a_history_and_what_is_older_are_all_that_somebody_touched_with_its_last_time(length: int):
+    events, as_of = interactions_of_a_few(300, seed=length), NOON + timedelta(seconds=900)
+    last: dict[tuple[str, str, int], int] = {}
+    for row in events.sort("event_ts").iter_rows(named=True):
+        if row["event_type"] != "impression" and row["event_ts"] < as_of:
+            code = EVENT_CODES[EventType(row["event_type"])]
+            last[row["user_id"], row["item_id"], code] = int(row["event_ts"].timestamp())
+    known: dict[tuple[str, str, int], int] = {}
+    for row in histories_as_of(events, as_of, length).iter_rows(named=True):
+        in_history = list(zip(row["item_ids"], row["event_types"], row["event_ts"], strict=True))
+        older = list(zip(row["older_item_ids"], row["older_event_types"], row["older_event_ts"], strict=True))
+        assert older == sorted(older)
+        assert not {event[:2] for event in older} & {event[:2] for event in in_history}
+        assert len(in_history) <= length
+        known |= {(row["user_id"], item, code): moment for item, code, moment in [*older, *in_history]}
+    assert known == last

@@ -45,6 +45,20 @@ def test_whoever_only_touched_new_items_keeps_features_and_an_empty_history():
     assert restricted.values.ids(Entity.USER) == VALUES.ids(Entity.USER)
 
 
+def test_what_a_history_is_too_short_to_hold_is_cut_to_the_same_items():
+    histories = VALUES.histories.with_columns(
+        older_item_ids=pl.lit(["i2", "i7"]),
+        older_event_ts=pl.lit([5, 6]),
+        older_event_types=pl.lit([1, 4], pl.List(pl.UInt8)),
+    )
+    whole = replace(VALUES, histories=histories)
+    assert whole.generation_id != VALUES.generation_id
+    restricted = restrict_to_items(whole, IdMap.of(["i7"])).values.histories
+    assert restricted.select("older_item_ids", "older_event_ts", "older_event_types").unique().rows() == [
+        (["i7"], [6], [4])
+    ]
+
+
 @given(st.sets(st.sampled_from(ids_of(VALUES).ids)), st.sets(st.sampled_from(["x1", "x2", "x3"])))
 def test_the_restricted_values_are_of_exactly_the_items_asked_for_and_every_event_is_kept_or_counted(known, unheard):
     wanted = IdMap.of([*known, *unheard])

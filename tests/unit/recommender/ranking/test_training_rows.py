@@ -13,6 +13,7 @@ from contracts.errors import DataTooSmall, ReleaseMismatch
 from contracts.features import FeatureRows, History
 from contracts.tables import INTERACTIONS_SCHEMA, CanonicalTables
 from recommender.catalogue import Catalogue
+from recommender.exclusion import ExclusionRule
 from recommender.generators.sets import fit_generators
 from recommender.interactions import Interactions
 from recommender.ranking.feature_tables import PointInTimeRows
@@ -301,6 +302,19 @@ def test_only_the_latest_events_are_remembered_and_older_ones_still_excluded():
     (asked,) = training_queries(interactions, MOMENT, END, history_length=2, segments={})
     assert asked.query.history.item_idx.tolist() == [2, 3]
     assert asked.query.excluded.tolist() == [0, 1, 2, 3]
+
+
+def test_what_may_be_shown_again_is_proposed_again_and_may_be_a_positive():
+    days = [timedelta(days=-3), timedelta(days=-1), timedelta(seconds=1), timedelta(seconds=2)]
+    rows = [
+        ("u1", f"i{1000 + number % 2}", "view", MOMENT + after, None, None, None) for number, after in enumerate(days)
+    ]
+    interactions = Interactions.of(
+        pl.DataFrame(rows, schema=INTERACTIONS_SCHEMA, orient="row"), Catalogue.from_items(small_world().items).ids
+    )
+    assert list(training_queries(interactions, MOMENT, END, 100, {})) == []
+    (asked,) = training_queries(interactions, MOMENT, END, 100, {}, ExclusionRule(days=2))
+    assert (asked.query.excluded.tolist(), asked.positives.tolist()) == ([1], [0])
 
 
 def test_a_person_without_a_row_gets_the_defaults_and_is_not_known():

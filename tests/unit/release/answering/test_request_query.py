@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 
 import numpy as np
 
-from contracts.features import History, RecentEvents
+from contracts.events import EventType
+from contracts.features import History, OlderEvents, RecentEvents
 from contracts.slates import RecommendRequest
 from feature_store.readers.ttl_and_defaults import unknown_person
 from release.answering.request_query import retrieval_query
@@ -22,3 +23,20 @@ def test_what_is_stamped_after_now_has_happened_all_the_same():
     person = replace(unknown_person(release.schemas.user), session=RecentEvents.of(done))
     query = retrieval_query(release, RecommendRequest("r"), person, NOW)
     assert query.history.event_ts.tolist() == [now - 5, now]
+
+
+def test_what_was_touched_before_the_history_begins_is_excluded_too_as_the_rule_of_the_release_says():
+    release, now = made_up_release(), int(NOW.timestamp())
+    older = OlderEvents(
+        np.array([3, 7], np.int32), np.array([now - 90 * 86_400, now - 9 * 86_400]), np.array([1, 4], np.uint8)
+    )
+    done = History.without_types(np.array([5], np.int32), np.array([now - 5]), np.full(1, np.nan, np.float32))
+    person = replace(unknown_person(release.schemas.user), history=done, older=older)
+
+    def excluded(**rule: object) -> list[int]:
+        of_rule = replace(release, request=release.request.model_copy(update=rule))
+        return retrieval_query(of_rule, RecommendRequest("r"), person, NOW).excluded.tolist()
+
+    assert excluded() == [3, 5, 7]
+    assert excluded(excluded_days=30.0) == [5, 7]
+    assert excluded(excluding_events=(EventType.PURCHASE,)) == [5, 7]

@@ -9,6 +9,7 @@ import pytest
 from contracts.errors import DataTooSmall
 from contracts.id_map import IdMap
 from contracts.tables import INTERACTIONS_SCHEMA, ITEMS_SCHEMA, USERS_SCHEMA, CanonicalTables
+from recommender.exclusion import FOR_EVER, ExclusionRule
 from release.evaluation.cases import (
     COLD_CONTEXT,
     COLD_POPULAR,
@@ -44,8 +45,10 @@ def tables(events: list[tuple[str, str, int]], demographics: dict[str, str] | No
     )
 
 
-def cases_of(world: CanonicalTables, max_people: int = 100) -> dict[str, tuple[EvaluationCase, ...]]:
-    return build_cases(world, ITEMS, START, 20, max_people, np.random.default_rng(5))
+def cases_of(
+    world: CanonicalTables, max_people: int = 100, excluding: ExclusionRule = FOR_EVER
+) -> dict[str, tuple[EvaluationCase, ...]]:
+    return build_cases(world, ITEMS, START, 20, max_people, np.random.default_rng(5), excluding)
 
 
 WARM_PERSON = [("warm", "i0", -1), ("warm", "i1", 0)]
@@ -61,6 +64,19 @@ def test_what_was_seen_before_is_not_wanted_again() -> None:
     events = [*WARM_PERSON, ("warm", "i0", 5), ("again", "i2", -1), ("again", "i2", 1)]
     cases = cases_of(tables(events))[WARM]
     assert [(case.user_id, case.relevant.tolist()) for case in cases] == [("warm", [1])]
+
+
+def test_what_may_be_shown_again_may_be_wanted_again() -> None:
+    day = 86_400
+    events = [
+        *WARM_PERSON,
+        ("again", "i2", -2 * day),
+        ("again", "i3", 1 - 2 * day),
+        ("again", "i2", 1),
+        ("again", "i3", 1),
+    ]
+    cases = cases_of(tables(events), excluding=ExclusionRule(days=2))[WARM]
+    assert [(case.user_id, case.relevant.tolist()) for case in cases] == [("again", [2]), ("warm", [1])]
 
 
 def test_people_without_events_in_the_window_are_not_asked_about() -> None:
