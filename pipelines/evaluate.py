@@ -48,7 +48,8 @@ def run(settings: Params) -> dict[str, Any]:
     popularity = popularity_before(tables, item_ids, split.test_start)
     judge = Judge(cutoffs, item_ids, popularity, release.catalogue.unit_categories)
     rng = np.random.default_rng(settings.seed)
-    max_people, excluding = settings.evaluate.max_people, ExclusionRule.of(settings.request)
+    max_people = settings.evaluate.max_people
+    excluding = ExclusionRule.of(settings.request.excluding_events, settings.request.excluded_days)
     groups = build_cases(tables, item_ids, split.test_start, max(cutoffs), max_people, rng, excluding)
     evaluation = evaluate(release, OfflineFeatureReader(values, schemas, item_ids), groups, judge, _with_progress)
     save_cases(emptied(EVALUATION), groups, item_ids, popularity)

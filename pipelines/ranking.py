@@ -82,7 +82,7 @@ def ranking_inputs(
         quotas=settings.request.quotas,
         n_ranked=settings.request.n_ranked,
         history_length=settings.features.history_length,
-        excluding=ExclusionRule.of(settings.request),
+        excluding=ExclusionRule.of(settings.request.excluding_events, settings.request.excluded_days),
     )
 
 

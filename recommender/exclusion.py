@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -9,10 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from contracts.calendar import SECONDS_PER_DAY
-from contracts.events import EVENT_CODES, UNSPECIFIED_TYPE
+from contracts.events import EVENT_CODES, UNSPECIFIED_TYPE, EventType
 from contracts.features import History, OlderEvents
 from contracts.ids import ItemIdxArray
-from contracts.settings.request import RequestSettings
 
 
 @dataclass(frozen=True)
@@ -33,10 +33,9 @@ class ExclusionRule:
     days: float | None = None
 
     @classmethod
-    def of(cls, settings: RequestSettings) -> ExclusionRule:
-        """The rule that the parameters state."""
-        types = settings.excluding_events or ()
-        return cls(tuple(sorted(EVENT_CODES[event_type] for event_type in types)), settings.excluded_days)
+    def of(cls, excluding_events: Iterable[EventType] | None, excluded_days: float | None) -> ExclusionRule:
+        """The rule that the parameters of these names in the group `request` state."""
+        return cls(tuple(sorted(EVENT_CODES[event_type] for event_type in excluding_events or ())), excluded_days)
 
     def items(self, history: History, older: OlderEvents, now: int) -> ItemIdxArray:
         """The items that are excluded at `now` (epoch seconds), ascending, each once."""

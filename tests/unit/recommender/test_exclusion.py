@@ -45,20 +45,26 @@ def excluded(rule: ExclusionRule, recent: History, before: OlderEvents) -> list[
     return rule.items(recent, before, NOW).tolist()
 
 
+def rule_of(**parameters: object) -> ExclusionRule:
+    settings = RequestSettings.model_validate({**SETTINGS, **parameters})
+    return ExclusionRule.of(settings.excluding_events, settings.excluded_days)
+
+
 def test_by_default_everything_ever_touched_is_excluded_once_and_in_order() -> None:
     assert excluded(FOR_EVER, history((7, VIEW, 2), (3, PURCHASE, 1), (7, VIEW, 0)), older((1, VIEW, 99))) == [1, 3, 7]
     assert excluded(FOR_EVER, history(), older()) == []
+    assert rule_of() == FOR_EVER
 
 
 def test_only_the_named_types_exclude_and_those_that_nobody_knows() -> None:
-    rule = ExclusionRule.of(RequestSettings.model_validate({**SETTINGS, "excluding_events": ["purchase"]}))
+    rule = rule_of(excluding_events=["purchase"])
     recent = history((1, VIEW, 3), (2, PURCHASE, 2), (3, UNSPECIFIED_TYPE, 1))
     assert excluded(rule, recent, older((4, VIEW, 50), (5, PURCHASE, 50))) == [2, 3, 5]
 
 
 @pytest.mark.parametrize(("days", "items"), [(10.0, [1, 2]), (9.99, [1, 2]), (30.0, [1, 2, 4]), (9.0, [1])])
 def test_after_so_many_days_an_item_may_be_shown_again(days: float, items: list[int]) -> None:
-    rule = ExclusionRule.of(RequestSettings.model_validate({**SETTINGS, "excluded_days": days}))
+    rule = rule_of(excluded_days=days)
     assert excluded(rule, history((2, VIEW, 9), (3, VIEW, 30), (1, VIEW, 8)), older((4, VIEW, 29))) == items
 
 
