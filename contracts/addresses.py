@@ -34,7 +34,10 @@ def printable_address(url: str) -> str:
     parts = _ADDRESS.fullmatch(url)
     if parts is None:
         scheme, separator, _ = url.partition("://")
-        return f"{scheme}://{HIDDEN}" if separator and scheme.isalpha() else HIDDEN if "@" in url or "=" in url else url
+        # Of a web address a password stands before @ or behind =; another kind may have one in the place of its port.
+        if not {"@", "=", "#"} & set(url) and (not separator or scheme in ("http", "https")):
+            return url
+        return f"{scheme}://{HIDDEN}" if separator and scheme.isalpha() else HIDDEN
     user, password, query = parts["user"], parts["password"], parts["query"]
     who = "" if user is None else f"{user}{'' if password is None else ':' + HIDDEN}@"
     options = "" if query is None else "?" + "&".join(map(_printable_option, query.split("&")))
