@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 VERDICTS: Final = ("failed", "not judged", "passed")
-# In the order they are asked.
+# For readers, in the order in which `release/gates/gates.py` asks them; a test holds it to that.
 GATES = (
     "artefacts",
     "golden",
