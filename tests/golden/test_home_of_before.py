@@ -110,7 +110,7 @@ def workspace_in(folder: Path) -> Path:
     """A folder with the parameters of today, and the limits that the home's releases keep within."""
     yaml, workspace = YAML(), folder / "workspace"
     params = yaml.load(HERE.parents[1] / "params.yaml")
-    params["promotion"].update(SMALL["promotion"])
+    params["promotion"].update(SMALL["promotion"], min_gain_over_popular=-0.1)  # the limit is younger than the home
     workspace.mkdir()
     yaml.dump(params, workspace / "params.yaml")
     return workspace
@@ -145,8 +145,12 @@ def test_there_is_a_home_of_before() -> None:
     assert ARCHIVES
 
 
-def test_its_releases_are_listed_as_they_were(before: Before) -> None:
-    assert before.json_of("releases") == before.recorded["releases"]
+def test_its_releases_are_listed_as_they_were_but_for_the_generation_that_is_served(before: Before) -> None:
+    served = before.json_of("journal", "--at", "2999-01-01T00:00Z")["production"]["generation_id"]
+    then = before.recorded["releases"]
+    expected = [one | {"copy_of": None} | ({"generation_id": served} if one["served"] else {}) for one in then]
+    assert before.json_of("releases") == expected
+    assert served not in {one["generation_id"] for one in then}  # it was refreshed
 
 
 def test_its_journal_is_whole_and_says_the_same(before: Before) -> None:
