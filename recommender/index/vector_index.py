@@ -157,8 +157,9 @@ class VectorIndex:
         with reading(folder / FILE):
             content = (folder / FILE).read_bytes()
             check_index_bytes(content, len(item_idx), dim)
+            searcher = read_searcher(content)
         return cls(
-            faiss.deserialize_index(np.frombuffer(content, np.uint8)),
+            searcher,
             item_idx,
             ids.fingerprint,
             meta.built_with["embeddings"],
@@ -178,6 +179,15 @@ class VectorIndex:
                 "They belong to different releases. Run `dvc repro index`, or check out one release: "
                 "`git checkout release/<id> && dvc checkout`.",
             )
+
+
+def read_searcher(content: bytes) -> Any:
+    """The FAISS index in these bytes; raises ValueError where FAISS refuses them. Bytes of which it could make a crash
+    must be kept from it by `check_index_bytes`."""
+    try:
+        return faiss.deserialize_index(np.frombuffer(content, np.uint8))
+    except RuntimeError as error:
+        raise ValueError(f"FAISS refuses it: {error}") from error
 
 
 def _new_searcher(dim: int, n_vectors: int, settings: IndexSettings) -> Any:

@@ -7,7 +7,6 @@ import urllib.parse
 import pytest
 
 from contracts.home import Home
-from pipelines.runs.workspace import slug_of
 from release.bundle.manifest import check_files, load_manifest
 from release.registry.registry import Registry
 from tests.e2e.airflow_server import airflow_standalone, wait_until
@@ -89,14 +88,13 @@ def test_the_task_validate_leads_whoever_is_signed_in_to_the_page_about_the_data
     assert status_of_a_stranger == 401
 
 
-def test_the_new_version_carries_the_commit_at_the_end_of_the_runs_branch_under_its_release_tag(
+def test_the_new_version_carries_the_commit_of_the_run_under_its_release_tag_and_no_branch_stays(
     checkout, trained, versions
 ):
-    run_id, _ = trained
     (version,) = versions()
-    commit = git(checkout, "rev-parse", f"run/{slug_of(run_id)}")
+    commit = git(checkout, "rev-parse", f"release/{version.release_id}^{{commit}}")
     assert version.tags["slate.release_commit"] == commit
-    assert git(checkout, "rev-parse", f"release/{version.release_id}^{{commit}}") == commit
+    assert git(checkout, "branch", "--list", "run/*") == ""
     assert git(checkout, "show", "-s", "--format=%an", commit) == "Slatework"
     assert "n_trees: 20" in git(checkout, "show", f"{commit}:params.yaml")
     assert not version.dirty
@@ -114,7 +112,8 @@ def test_a_run_on_what_was_recorded_ends_well_with_the_same_version_and_no_commi
         slate(checkout, "workspace", "run", step, "--run-id=again")
     said = slate(checkout, "workspace", "record", "--run-id=again")
     assert "nothing to commit" in said
-    assert git(checkout, "rev-parse", f"run/{slug_of('again')}") == commit
+    assert git(checkout, "branch", "--list", "run/*") == ""
+    assert git(checkout, "rev-parse", f"release/{before.release_id}^{{commit}}") == commit
     assert [version.number for version in versions()] == [before.number]
 
 

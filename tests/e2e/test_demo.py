@@ -9,6 +9,7 @@ import sys
 import polars as pl
 import pytest
 
+from contracts.failure import TRY_AGAIN
 from contracts.tables import CanonicalTables
 from tests.e2e.conftest import make_checkout
 
@@ -114,6 +115,6 @@ def test_a_store_that_is_away_is_told_before_anything_is_built(tmp_path):
         text=True,
         check=False,
     )
-    assert done.returncode == 1
+    assert done.returncode == TRY_AGAIN
     assert "StoreUnavailable: redis://127.0.0.1:1/0" in done.stderr
     assert not (checkout.folder / "data").exists()

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
+from contracts.failure import TRY_AGAIN
 from feature_store.server import embedded_redis
 from tests.integration.serving.worlds import Stage
 
@@ -82,7 +83,7 @@ def test_a_slate_is_printed_as_json_too(stage: Stage, checkout: Path) -> None:
         (("--user", "nobody"), "UnknownId", "knows no person 'nobody'"),
         (("--item", "i9"), "UnknownId", "knows no item 'i9'"),
         (("--like", "i9"), "UnknownId", "knows no item 'i9'"),
-        (("-k", "101"), "SettingsError", "at most 100"),
+        (("-k", "101"), "WrongInput", "at most 100"),
         (("--category", "dramma"), "UnknownId", "Did you mean 'drama'?"),
     ],
 )
@@ -105,7 +106,7 @@ def test_nothing_in_production_says_what_to_do(checkout: Path) -> None:
 
 def test_a_redis_that_is_away_says_so(checkout: Path) -> None:
     done = slate(checkout, "recommend", REDIS_URL="redis://:secret@127.0.0.1:1/0")
-    assert done.returncode == 1
+    assert done.returncode == TRY_AGAIN
     assert "StoreUnavailable" in done.stderr
     assert "secret" not in done.stderr
 

@@ -21,7 +21,8 @@ SHOWN = SlateItem(ItemId("i7"), "Film", 3, 0.5, "als", 0.25)
 def test_what_the_server_logs_is_read_cell_by_cell() -> None:
     slate = Slate("q1", "r-1", "g-1", Tier.PERSONAL, "greedy", ("features",), (SHOWN,), {})
     logged = impressions(RecommendRequest("q1", UserId("u1")), slate, Arm.PRODUCTION, NOW)
-    logged += events([SentEvent(event_type="purchase", user_id="u1", item_id="i7", request_id="q1", value=9.5)], NOW)
+    bought = SentEvent(event_type="purchase", user_id="u1", item_id="i7", request_id="q1", value=9.5)
+    logged += events([(bought, NOW)])
     tables = rows_by_table(["5-0", "5-1"], [orjson.dumps(record) for record in logged])
     assert {name: table.schema for name, table in tables.items()} == LOGGED
     assert [len(tables[name]) for name in ("impressions", "interactions", "unreadable")] == [1, 1, 0]
