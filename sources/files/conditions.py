@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import polars as pl
 
+from contracts.errors import SourceError
 from contracts.settings.files import Condition, TableFiles
 from sources.files.cells import is_blank, number, text
 from sources.files.raw_rows import RawRows
@@ -38,7 +39,13 @@ def holds(condition: Condition, table: pl.DataFrame, settings: TableFiles) -> pl
     blank = is_blank(cells)
     if condition.operator == "is_empty":
         return blank
-    answer = pl.DataFrame({"cell": cells}).select(_test(condition, cells, settings)).to_series()
+    try:
+        answer = pl.DataFrame({"cell": cells}).select(_test(condition, cells, settings)).to_series()
+    except pl.exceptions.ComputeError as error:
+        raise SourceError(
+            f"The condition `{condition}` cannot be asked: {str(error).splitlines()[0]}.",
+            "Mend the regular expression under ingest.files in params.yaml, or use `starts_with` or `one_of`.",
+        ) from error
     return answer.fill_null(value=False) & ~blank
 
 

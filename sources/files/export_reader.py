@@ -10,6 +10,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, cast
@@ -41,7 +42,10 @@ from sources.traffic.served_traffic import NO_TRAFFIC, ServedTraffic
 KEYS: Final = {"items": "item_id", "users": "user_id"}
 ID_COLUMNS: Final = ("user_id", "item_id", "session_id", "request_id")
 # What a file of interactions may say, beside the canonical columns.
-EXPORTED: Final = pl.Schema({**SCHEMAS["interactions"], "quantity": pl.Float64()})
+# The place of a row in its batch: rows that come out of one list have one number in the file.
+PLACE: Final = "place in the batch"
+EXPORTED: Final = pl.Schema({**SCHEMAS["interactions"], "quantity": pl.Float64(), PLACE: pl.Int32()})
+DESCRIBED: Final = pl.Schema({**SCHEMAS["items"], PLACE: pl.Int32()})
 _BESIDE: Final = BatchSource("items", "", is_first=False)
 DATE_IN_NAME: Final = re.compile(r"(?<!\d)(\d{4})-?(\d{2})-?(\d{2})(?!\d)")
 
@@ -95,21 +99,22 @@ class _ExportReader:
 
     def _read_interactions(self, settings: InteractionFiles, where: str, sorter: EventSorter) -> None:
         beside = _mapped_columns(self._files.items) if self._items_beside and self._files.items else {}
-        for file, raw, is_first in self._raw_batches(where, settings, optional=frozenset(beside.values())):
+        for file, batch_rows, is_first in self._raw_batches(where, settings, optional=frozenset(beside.values())):
+            raw = _with_places(batch_rows)
             batch = BatchSource("interactions", file.name, is_first)
-            rows = typed(raw, _mapped_columns(settings), EXPORTED, settings, batch, self._refusals)
+            rows = typed(raw, {**_mapped_columns(settings), PLACE: PLACE}, EXPORTED, settings, batch, self._refusals)
             events = self._as_events(rows, raw, file, settings)
             self._ids.add(events)
             if self._items_beside is not None:
                 self._items_beside.add(self._described(events, raw, beside, settings))
-            sorter.add(events, file.name)
+            sorter.add(events.drop(PLACE), file.name)
 
     def _as_events(self, rows: pl.DataFrame, raw: RawRows, file: DataFile, settings: InteractionFiles) -> pl.DataFrame:
-        """The rows of a batch as interactions, with `row`."""
-        returned = raw.rows.filter(any_holds(settings.returns, raw.table, settings))
+        """The rows of a batch as interactions, with `row` and PLACE."""
+        returned = raw.table[PLACE].filter(any_holds(settings.returns, raw.table, settings))
         timed = rows if settings.event_ts is None else rows.with_columns(event_ts=pl.lit(_time_of(file, settings)))
         events = self._with_event_types(timed, settings)
-        is_return = pl.col("row").is_in(returned.implode())
+        is_return = pl.col(PLACE).is_in(returned.implode())
         typed_events = events.with_columns(
             event_type=pl.when(is_return).then(pl.lit(str(EventType.RETURN))).otherwise("event_type")
         )
@@ -129,11 +134,11 @@ class _ExportReader:
         self, events: pl.DataFrame, raw: RawRows, beside: Mapping[str, str], settings: InteractionFiles
     ) -> pl.DataFrame:
         """What rows of interactions say of their items: item_id, event_ts, and the mapped columns that are there."""
-        there = {ours: theirs for ours, theirs in beside.items() if theirs in raw.table.columns}
+        there = {PLACE: PLACE} | {ours: theirs for ours, theirs in beside.items() if theirs in raw.table.columns}
         unread = Refusals()  # a cell that is no price says nothing of the item; its event counts all the same
-        said = typed(raw, there, SCHEMAS["items"], self._items_written_like(settings), _BESIDE, unread)
-        rows = events.select("item_id", "event_ts", "row")
-        return rows.join(said, on="row", how="inner", maintain_order="left").drop("row")
+        said = typed(raw, there, DESCRIBED, self._items_written_like(settings), _BESIDE, unread).drop("row")
+        rows = events.select("item_id", "event_ts", PLACE)
+        return rows.join(said, on=PLACE, how="inner", maintain_order="left").drop(PLACE)
 
     def _items_written_like(self, settings: InteractionFiles) -> ItemFiles:
         """The settings of items that stand in the files of interactions."""
@@ -145,7 +150,7 @@ class _ExportReader:
         settings: TableFiles | None = getattr(self._files, name)
         if name == "items" and self._items_beside is not None:
             described = self._ids.items().select("item_id").join(self._items_beside.table(), on="item_id", how="left")
-            table = conform(_with_titles(described), name)
+            table = conform(_with_all_titles(described), name)
             columns = ", ".join(column for column in described.columns if column != "item_id")
             self._report.derived[name] = f"derived from the interactions: the latest {columns} that is not empty"
         elif settings is None:
@@ -262,11 +267,18 @@ def _mapped_columns(settings: Any) -> Mapping[str, str]:
     return {ours: theirs for ours, theirs in settings.columns.model_dump().items() if theirs is not None}
 
 
+def _with_places(raw: RawRows) -> RawRows:
+    return replace(raw, table=raw.table.with_columns(pl.int_range(len(raw.table), dtype=pl.Int32).alias(PLACE)))
+
+
 def _with_cost(events: pl.DataFrame) -> pl.DataFrame:
-    """The value of a row with a quantity: the price of one, times how many, whichever way they went."""
-    if "quantity" not in events.columns:
+    """What a row cost, whichever way it went; with a quantity, the price of one times how many."""
+    if "quantity" in events.columns:
+        return events.with_columns(value=pl.col("value") * pl.col("quantity").abs()).drop("quantity")
+    if "value" not in events.columns:
         return events
-    return events.with_columns(value=pl.col("value") * pl.col("quantity").abs()).drop("quantity")
+    is_return = pl.col("event_type") == str(EventType.RETURN)
+    return events.with_columns(value=pl.when(is_return).then(pl.col("value").abs()).otherwise("value"))
 
 
 def _time_of(file: DataFile, settings: InteractionFiles) -> datetime:
@@ -287,6 +299,12 @@ def _time_of(file: DataFile, settings: InteractionFiles) -> datetime:
 
 def _with_titles(items: pl.DataFrame) -> pl.DataFrame:
     return items if "title" in items.columns or items.is_empty() else items.with_columns(title=pl.col("item_id"))
+
+
+def _with_all_titles(items: pl.DataFrame) -> pl.DataFrame:
+    """Items that events describe: one that none of them names is called by its id, and keeps its events."""
+    named = _with_titles(items)
+    return named if named.is_empty() else named.with_columns(title=pl.coalesce("title", "item_id"))
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from sources.files.cells import number
 from sources.inspection.sampled_columns import SampledColumn
 
 FEW: Final = 0.05  # of the rows; where more cost nothing, a price of nothing is usual
+FEW_RETURNS: Final = 0.3  # of the rows; where more are negative, the sign says something else
 SOME_ROWS: Final = 3  # of an item, before its prices can be called unsteady
 UNSTEADY: Final = 3.0  # times as much as the least price
 MOST_SUSPECTS: Final = 10
@@ -29,10 +30,10 @@ def returns(
 
     columns: canonical name -> the file's; rows: a sample, every cell as text.
     """
-    quantity, order = columns.get("quantity"), columns.get("session_id")
-    if quantity and samples[quantity].n_negative:
-        n_rows = samples[quantity].n_negative
-        return [_condition(quantity, "below", 0)], f"{n_rows:,} of {len(rows):,} rows have a negative {quantity}"
+    amount, order = columns.get("quantity", columns.get("value")), columns.get("session_id")
+    if amount and 0 < samples[amount].n_negative <= FEW_RETURNS * len(rows):
+        n_rows = samples[amount].n_negative
+        return [_condition(amount, "below", 0)], f"{n_rows:,} of {len(rows):,} rows have a negative {amount}"
     if order and (mark := _cancel_mark(rows[order])):
         n_rows = int(rows[order].str.starts_with(mark).sum())
         return [_condition(order, "starts_with", mark)], f"{n_rows:,} of {len(rows):,} rows have {order} {mark}..."

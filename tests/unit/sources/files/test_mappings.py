@@ -316,3 +316,44 @@ def test_without_a_time_column_the_files_names_or_a_moment_give_one(tmp_path: Pa
     write(root, {"more.csv": ratings})
     with pytest.raises(SourceError, match=r"more\.csv has no date in its name"):
         ingest(root, out, mapping | {"event_ts": "file_name"})
+
+
+def test_of_rows_that_come_out_of_one_list_each_is_itself(tmp_path: Path, out: Path) -> None:
+    basket = {
+        "u": "1",
+        "i": ["a", "b", "c"],
+        "n": [1, -2, 3],
+        "what": ["Mug", "Cup", "Jug"],
+        "p": 2.0,
+        "t": 1_600_000_000,
+    }
+    root = write(tmp_path / "in", {"e.jsonl": json.dumps(basket) + "\n"})
+    columns = {"user_id": "u", "item_id": "i", "event_ts": "t", "value": "p", "quantity": "n"}
+    mapping = {"event_type": "purchase", "time_unit": "s", "explode": ["i", "n", "what"], "columns": columns}
+    returns = [{"column": "n", "operator": "below", "value": 0}]
+    items = {"from": "interactions", "columns": {"title": "what"}}
+    tables, _ = ingest(root, out, mapping | {"returns": returns}, items=items)
+    assert tables.interactions.select("item_id", "event_type", "value").rows() == [
+        ("a", "purchase", 2.0), ("b", "return", 4.0), ("c", "purchase", 6.0),
+    ]  # fmt: skip
+    assert tables.items.select("item_id", "title").rows() == [("a", "Mug"), ("b", "Cup"), ("c", "Jug")]
+
+
+def test_a_return_of_a_negative_total_has_the_value_that_came_back(root: Path, out: Path) -> None:
+    write(root, {"orders.csv": ORDERS.replace("-6,2011-01-04T10:00:00Z,2.5", "-6,2011-01-04T10:00:00Z,-15.0")})
+    columns = {name: column for name, column in COLUMNS.items() if name != "quantity"}
+    tables, _ = ingest(root, out, SHOP | {"columns": columns, "returns": RETURNS})
+    assert tables.interactions.filter(event_type="return")["value"].to_list() == [15.0]
+
+
+def test_an_item_that_no_row_names_is_called_by_its_id_and_keeps_its_events(root: Path, out: Path) -> None:
+    write(root, {"orders.csv": ORDERS.replace("POSTAGE", "")})
+    items = {"from": "interactions", "columns": {"title": "Description"}}
+    tables, _ = ingest(root, out, SHOP, items=items)
+    assert tables.items.filter(item_id="POST")["title"].to_list() == ["POST"]
+
+
+def test_a_regular_expression_that_is_none_is_named(root: Path, out: Path) -> None:
+    condition = {"column": "StockCode", "operator": "matches", "value": "[A-"}
+    with pytest.raises(SourceError, match=r"The condition `StockCode matches \[A-` cannot be asked(.|\n)*starts_with"):
+        ingest(root, out, SHOP | {"drop": [condition]})

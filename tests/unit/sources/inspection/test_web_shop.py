@@ -95,7 +95,13 @@ def test_the_same_shop_in_another_seed_and_with_a_total_gets_the_total(tmp_path:
         cells = [row.split(",") for row in rows]
         priced = [f"{row},{int(one[3]) * float(one[5]):.2f}" for row, one in zip(rows, cells, strict=True)]
         path.write_text("\n".join([f"{head},LineTotal", *priced]) + "\n")
-    columns = proposed(folder).files["interactions"]["columns"]
+    inspection = inspected(folder)
+    assert inspection.builds
+    assert inspection.proposal is not None
+    assert inspection.proposal.files["interactions"]["returns"] == [
+        {"column": "LineTotal", "operator": "below", "value": 0}
+    ]
+    columns = inspection.proposal.files["interactions"]["columns"]
     assert columns["value"] == "LineTotal"
     assert "quantity" not in columns
     assert columns["user_id"] == "CustomerID"
