@@ -19,6 +19,7 @@ import polars as pl
 from contracts.artefact import META, Meta, load_meta, reading, save_artefact
 from contracts.calendar import SECONDS_PER_DAY
 from contracts.errors import ReleaseMismatch
+from contracts.returns import without_taken_back
 from contracts.settings.candidates import CandidateSettings, PopularSettings
 from contracts.tables import CanonicalTables
 from recommender.catalogue import Catalogue
@@ -34,7 +35,6 @@ from recommender.generators.item_to_item import (
 from recommender.generators.new_arrivals import NewArrivalsGenerator
 from recommender.generators.popular import PopularGenerator, PopularSegmentGenerator
 from recommender.interactions import Interactions
-from recommender.returns import without_taken_back
 from recommender.segments import segments_of_users
 
 KIND = "generators"
