@@ -40,8 +40,8 @@ from recommender.generators.indexed import IndexedGenerator
 from recommender.index.vector_index import VectorIndex
 from recommender.interactions import Interactions
 from recommender.metrics import Interval, PerPerson, ndcg, recall
-from recommender.query import RetrievalQuery
-from release.answering.request_path import answer
+from recommender.query import QueryBatch, RetrievalQuery
+from release.answering.request_path import answer_many
 from release.answering.request_query import read_person, retrieval_query
 from release.bundle.bundle import Release, load_bundle
 from release.bundle.manifest import list_files, load_manifest
@@ -155,7 +155,7 @@ def _retrieval(world: World, runs: Sequence[Run]) -> dict[str, dict[str, PerPers
         proposed = {
             CONSISTENT: [_propose(run.als, run.index, query) for run in runs],
             SKEWED: [_propose(run.als, other.index, query) for run, other in _pairs(runs)],
-            POPULAR: [popular.propose(query, N_PROPOSED).item_idx],
+            POPULAR: [popular.encode(QueryBatch.of([query])).propose(N_PROPOSED).item_idx],
         }
         for name, found in proposed.items():
             values[name]["ndcg"].append(float(np.mean([ndcg(one, case.relevant, SLATE) for one in found])))
@@ -168,7 +168,7 @@ def _pairs(runs: Sequence[Run]) -> Iterator[tuple[Run, Run]]:
 
 
 def _propose(als: AlsGenerator, index: VectorIndex, query: RetrievalQuery) -> ItemIdxArray:
-    return Unchecked(als, index).propose(query, N_PROPOSED).item_idx
+    return Unchecked(als, index).encode(QueryBatch.of([query])).propose(N_PROPOSED).item_idx
 
 
 def _slates(world: World, runs: Sequence[Run]) -> dict[str, PerPerson]:
@@ -186,7 +186,7 @@ def _with_als(release: Release, als: IndexedGenerator) -> Release:
 
 def _judge(world: World, release: Release) -> PerPerson:
     clock, item_ids = FixedClock(release.as_of), release.catalogue.ids
-    slates = (answer(release, world.reader, clock, case.request) for case in world.cases)
+    slates = answer_many(release, world.reader, clock, [case.request for case in world.cases])
     return np.array(
         [
             ndcg(item_ids.indices(item.item_id for item in slate.items), case.relevant, SLATE)

@@ -22,7 +22,7 @@ from recommender.generators.als import AlsGenerator
 from recommender.generators.sets import load_generators
 from recommender.index.vector_index import VectorIndex
 from recommender.interactions import Interactions
-from recommender.query import RetrievalQuery
+from recommender.query import QueryBatch, RetrievalQuery
 
 N_MEASURED = 500  # people whose vectors are searched: a recall of 0.95 is then known to about 0.01
 
@@ -57,9 +57,9 @@ def sample_user_vectors(als: AlsGenerator, interactions: Interactions, rng: np.r
     n_users = len(interactions.user_ids)
     sampled = np.sort(rng.choice(n_users, min(N_MEASURED, n_users), replace=False))
     last_ts = int(interactions.event_ts.max(initial=0)) + 1
-    vectors = (als.user_vector(RetrievalQuery(last_ts, interactions.history(user, 0, last_ts))) for user in sampled)
-    known = [vector for vector in vectors if vector is not None]
-    return np.stack(known) if known else np.empty((0, als.item_factors.shape[1]), np.float32)
+    queries = [RetrievalQuery(last_ts, interactions.history(user, 0, last_ts)) for user in sampled]
+    folded = als.fold_in(QueryBatch.of(queries))
+    return folded.vectors[folded.is_known]
 
 
 def check_recall(index: VectorIndex, settings: IndexSettings) -> None:

@@ -10,23 +10,24 @@ import numpy.typing as npt
 
 from contracts.errors import SettingsError
 from contracts.ids import FloatArray, ItemIdxArray
-from recommender.generators.base import Generator
+from recommender.generators.base import EncodedQueries, Generator
 from recommender.proposals import Proposals
-from recommender.query import RetrievalQuery
+from recommender.query import QueryBatch
+from recommender.ragged import ITEM_BITS, RaggedItems, Rows, offsets_of, pair_keys, places_of
 
 
 @dataclass(frozen=True)
 class CandidateSet:
-    """The candidates of one query; rows aligned with `item_idx`, columns with `names`.
+    """The candidates of several queries, one query's after the other's; arrays aligned with `items.item_idx`.
 
-    scores: (n, n_generators) each generator's score, NaN where it has no opinion.
+    scores: (n, n_generators) each generator's score, NaN where it has no opinion; columns as `names`.
     ranks: (n, n_generators) 1 for a generator's best proposal, its quota + 1 where it did not propose the item.
     proposed: (n, n_generators) True where a generator proposed the item.
     sources: (n,) column of the generator that placed the item best, the first one where several did.
-    Rows are in the order of their best rank, and then of item_idx.
+    A query's rows are in the order of their best rank, and then of item_idx.
     """
 
-    item_idx: ItemIdxArray
+    items: RaggedItems
     scores: FloatArray
     ranks: FloatArray
     proposed: npt.NDArray[np.bool_]
@@ -36,9 +37,14 @@ class CandidateSet:
     def __len__(self) -> int:
         return len(self.item_idx)
 
-    def source_names(self) -> list[str]:
-        """The name of the generator each candidate came from."""
-        return [self.names[source] for source in self.sources]
+    @property
+    def item_idx(self) -> ItemIdxArray:
+        return self.items.item_idx
+
+    @property
+    def rows(self) -> Rows:
+        """(n,) the query of each candidate."""
+        return self.items.rows
 
     def scores_of(self, name: str) -> FloatArray:
         """(n,) what one generator said; NaN where it was not asked."""
@@ -48,37 +54,46 @@ class CandidateSet:
         return column
 
 
-def gather(
-    generators: Mapping[str, Generator], query: RetrievalQuery, quotas: Mapping[str, int], n_ranked: int
-) -> CandidateSet:
-    """Ask every generator for its quota, and keep at most n_ranked of the union, best placed first.
+def encode_all(generators: Mapping[str, Generator], queries: QueryBatch) -> dict[str, EncodedQueries]:
+    """What the queries say to each generator, by name."""
+    return {name: generator.encode(queries) for name, generator in generators.items()}
 
-    A generator with quota 0, or none, proposes nothing but still scores. The order of `generators` does not matter.
+
+def gather(
+    encoded: Mapping[str, EncodedQueries], queries: QueryBatch, quotas: Mapping[str, int], n_ranked: int
+) -> CandidateSet:
+    """Ask every generator for its quota, and keep at most n_ranked of each query's union, best placed first.
+
+    encoded: of the queries (`encode_all`). A generator with quota 0, or none, proposes nothing but still scores. The
+    order of `encoded` does not matter.
     Raises SettingsError when a quota names no generator.
     """
-    _check_names(generators, quotas)
-    names = tuple(sorted(generators))
+    _check_names(encoded, quotas)
+    names = tuple(sorted(encoded))
     quota = {name: quotas.get(name, 0) for name in names}
-    proposals = [generators[name].propose(query, quota[name]) if quota[name] else Proposals.none() for name in names]
-    union = np.unique(np.concatenate([np.empty(0, np.int32), *(best.item_idx for best in proposals)]))
+    proposals = [encoded[name].propose(quota[name]) if quota[name] else Proposals.none(len(queries)) for name in names]
+    keys = [pair_keys(best.rows, best.item_idx) for best in proposals]
+    union = np.unique(np.concatenate([np.empty(0, np.int64), *keys]))
     outside = np.array([quota[name] + 1 for name in names], np.float32)
     ranks = np.tile(outside, (len(union), 1))
     for column, best in enumerate(proposals):
-        ranks[np.searchsorted(union, best.item_idx), column] = np.arange(1, len(best) + 1)
+        ranks[np.searchsorted(union, keys[column]), column] = best.ranks
     proposed = ranks < outside
-    kept, sources = _best_placed(ranks, proposed, n_ranked)
-    item_idx = union[kept].astype(np.int32, copy=False)
-    scores = [generators[name].score(query, item_idx) for name in names]
-    return CandidateSet(item_idx, _columns(scores, len(item_idx)), ranks[kept], proposed[kept], sources, names)
+    kept, sources = _best_placed(union >> 32, ranks, proposed, n_ranked)
+    items = RaggedItems.of_rows(union[kept] >> 32, (union[kept] & ITEM_BITS).astype(np.int32), len(queries))
+    scores = [encoded[name].score(items) for name in names]
+    return CandidateSet(items, _columns(scores, len(kept)), ranks[kept], proposed[kept], sources, names)
 
 
 def _best_placed(
-    ranks: FloatArray, proposed: npt.NDArray[np.bool_], n_kept: int
+    rows: Rows, ranks: FloatArray, proposed: npt.NDArray[np.bool_], n_kept: int
 ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.int32]]:
     if not ranks.size:
         return np.empty(0, np.intp), np.empty(0, np.int32)
     place = np.where(proposed, ranks, np.inf)
-    kept = np.argsort(place.min(axis=1), kind="stable")[:n_kept]
+    ordered = np.lexsort((place.min(axis=1), rows))  # stable: equal places in the order of the item
+    offsets = offsets_of(np.bincount(rows))
+    kept = ordered[places_of(offsets) < n_kept]
     return kept, place[kept].argmin(axis=1).astype(np.int32)
 
 
@@ -86,7 +101,7 @@ def _columns(columns: list[FloatArray], n_rows: int) -> FloatArray:
     return np.stack(columns, axis=1) if columns else np.empty((n_rows, 0), np.float32)
 
 
-def _check_names(generators: Mapping[str, Generator], quotas: Mapping[str, int]) -> None:
+def _check_names(generators: Mapping[str, EncodedQueries], quotas: Mapping[str, int]) -> None:
     unknown = sorted(set(quotas) - set(generators))
     if unknown:
         raise SettingsError(

@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 from scipy.stats import rankdata
 
@@ -15,6 +16,7 @@ from contracts.fingerprint import fingerprint_json
 from contracts.id_map import IdMap
 from contracts.ids import FloatArray, ItemId, ItemIdxArray
 from recommender.content_vectors import DIM
+from recommender.ragged import RaggedItems, offsets_of
 
 KIND = "catalogue"
 
@@ -84,9 +86,22 @@ class Catalogue:
         return np.asarray(self.categories / np.maximum(length, 1), np.float32)
 
     @cached_property
-    def category_prior(self) -> FloatArray:
+    def category_offsets(self) -> npt.NDArray[np.int64]:
+        """(n_items + 1,) the categories of item i are category_idx[category_offsets[i]:category_offsets[i + 1]]."""
+        return offsets_of(np.count_nonzero(self.categories, axis=1))
+
+    @cached_property
+    def category_idx(self) -> npt.NDArray[np.int32]:
+        """The categories of all items, one item's after the other's, ascending within an item."""
+        return np.nonzero(self.categories)[1].astype(np.int32)
+
+    @cached_property
+    def category_prior(self) -> npt.NDArray[np.float64]:
         """(n_categories,) how much of the catalogue each category is: the mean of `unit_categories`."""
-        return np.asarray(self.unit_categories.mean(axis=0) if len(self) else self.unit_categories.sum(axis=0))
+        n_categories = len(self.category_names)
+        lengths = np.diff(self.category_offsets)
+        weights = np.repeat(1 / np.sqrt(np.maximum(lengths, 1)), lengths)
+        return np.bincount(self.category_idx, weights, n_categories) / max(len(self), 1)
 
     @cached_property
     def price_position(self) -> FloatArray:
@@ -112,7 +127,15 @@ class Catalogue:
 
     def known(self, item_idx: ItemIdxArray) -> ItemIdxArray:
         """Only those indices that are items of this catalogue, in their order."""
-        return item_idx[(item_idx >= 0) & (item_idx < len(self))]
+        return item_idx[self._is_known(item_idx)]
+
+    def known_of(self, items: RaggedItems) -> RaggedItems:
+        """Only those items of each row that are of this catalogue, in their order."""
+        known = self._is_known(items.item_idx)
+        return items if known.all() else items.where(known)
+
+    def _is_known(self, item_idx: ItemIdxArray) -> npt.NDArray[np.bool_]:
+        return (item_idx >= 0) & (item_idx < len(self))
 
     def save(self, folder: Path) -> Meta:
         """Write the catalogue as an artefact of its own folder."""

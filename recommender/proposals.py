@@ -1,41 +1,101 @@
-"""What a generator or the index proposes, and the one rule for the k best."""
+"""What generators and the index propose, and the one rule for the k best."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
 from contracts.ids import FloatArray, ItemIdxArray
+from recommender.ragged import Offsets, PairKeys, Rows, is_among, offsets_of, pair_keys, places_of, rows_of
+
+# Above every rank key: what fills up the shorter rows. Its score would be a NaN, which is never ranked.
+_NOTHING: Final = np.uint64(2**64 - 1)
+_SIGN: Final = np.uint32(2**31)
 
 
 @dataclass(frozen=True)
 class Proposals:
-    """Items a generator proposes, best first; scores: aligned, higher is better."""
+    """Items proposed for several queries, one query's after the other's, best first.
 
+    offsets: query q's are item_idx[offsets[q]:offsets[q + 1]]; scores: aligned with item_idx, higher is better.
+    """
+
+    offsets: Offsets
     item_idx: ItemIdxArray
     scores: FloatArray
 
-    def __len__(self) -> int:
-        return len(self.item_idx)
-
     @classmethod
-    def none(cls) -> Proposals:
-        return cls(np.empty(0, np.int32), np.empty(0, np.float32))
+    def none(cls, n_queries: int) -> Proposals:
+        """Nothing for anybody."""
+        return cls(np.zeros(n_queries + 1, np.int64), np.empty(0, np.int32), np.empty(0, np.float32))
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    @cached_property
+    def rows(self) -> Rows:
+        return rows_of(self.offsets)
+
+    @property
+    def ranks(self) -> npt.NDArray[np.int64]:
+        """(n_items,) 1 for the best of each query."""
+        return places_of(self.offsets) + 1
+
+    def of_query(self, query: int) -> tuple[ItemIdxArray, FloatArray]:
+        """The items proposed for one of the queries, and their scores."""
+        own = slice(self.offsets[query], self.offsets[query + 1])
+        return self.item_idx[own], self.scores[own]
 
 
-def best_first(item_idx: ItemIdxArray, scores: FloatArray, k: int, excluded: ItemIdxArray) -> Proposals:
-    """The k best of the items given, best first: the one rule for top-k.
+def best_first(
+    rows: Rows, item_idx: ItemIdxArray, scores: FloatArray, n_rows: int, k: int, excluded: PairKeys | None = None
+) -> Proposals:
+    """The k best items of each row, best first: the one rule for top-k.
 
-    Excluded items and NaN scores are left out; equal scores come in the order of item_idx.
+    rows: ascending. excluded: sorted keys of pairs that are left out, as are NaN scores; equal scores come in the order
+    of item_idx.
+
+    >>> best = best_first(np.array([0, 0, 0]), np.array([7, 5, 2], np.int32), np.array([1, 3, 3], np.float32), 1, k=2)
+    >>> best.item_idx.tolist(), best.scores.tolist()
+    ([2, 5], [3.0, 3.0])
     """
     eligible = ~np.isnan(scores)
-    if len(excluded):
-        eligible &= ~np.isin(item_idx, excluded)
-    item_idx, scores = item_idx[eligible], scores[eligible]
-    if 0 < k < len(scores):
-        # Only what reaches the k-th score is sorted; all that tie with it stay, so that ties break by item_idx.
-        reaches = scores >= np.partition(scores, len(scores) - k)[len(scores) - k]
-        item_idx, scores = item_idx[reaches], scores[reaches]
-    order = np.lexsort((item_idx, -scores))[: max(k, 0)]
-    return Proposals(item_idx[order].astype(np.int32, copy=False), scores[order].astype(np.float32, copy=False))
+    if excluded is not None and len(excluded):
+        eligible &= ~is_among(pair_keys(rows, item_idx), excluded)
+    if not eligible.all():
+        rows, item_idx, scores = rows[eligible], item_idx[eligible], scores[eligible]
+    if k <= 0 or not len(rows):
+        return Proposals.none(n_rows)
+    lengths = np.bincount(rows, minlength=n_rows)
+    width = int(lengths.max())
+    keys = np.full((n_rows, width), _NOTHING)
+    keys[rows, places_of(offsets_of(lengths))] = _rank_keys(item_idx, scores)
+    if k < width:
+        keys = np.partition(keys, k - 1, axis=1)[:, :k]
+    keys.sort(axis=1)
+    kept = keys != _NOTHING
+    return Proposals(offsets_of(kept.sum(axis=1)), *_ranked(keys[kept]))
+
+
+def best_of_one(item_idx: ItemIdxArray, scores: FloatArray, k: int) -> tuple[ItemIdxArray, FloatArray]:
+    """The k best of these items, best first, and their scores."""
+    best = best_first(np.zeros(len(item_idx), np.int64), item_idx, np.asarray(scores, np.float32), 1, k)
+    return best.item_idx, best.scores
+
+
+def _rank_keys(item_idx: ItemIdxArray, scores: FloatArray) -> npt.NDArray[np.uint64]:
+    """Numbers that sort as (score descending, item ascending): the bits of the score in an order, then the item."""
+    bits = (np.asarray(scores, np.float32) + np.float32(0)).view(np.uint32)  # adding 0 makes -0.0 equal to 0.0
+    ascending = np.where(bits & _SIGN, ~bits, bits | _SIGN)
+    return (~ascending).astype(np.uint64) << np.uint64(32) | item_idx.astype(np.uint64)
+
+
+def _ranked(keys: npt.NDArray[np.uint64]) -> tuple[ItemIdxArray, FloatArray]:
+    """The items and scores that these keys were made of."""
+    ascending = ~(keys >> np.uint64(32)).astype(np.uint32)
+    bits = np.where(ascending & _SIGN, ascending ^ _SIGN, ~ascending)
+    return (keys & np.uint64(2**32 - 1)).astype(np.int32), bits.astype(np.uint32).view(np.float32)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -10,14 +11,17 @@ import numpy as np
 import polars as pl
 
 from contracts.features import Entity, FeatureRows, FeatureSchema, FeatureSpec, History
+from contracts.ids import FloatArray, ItemIdxArray
 from contracts.settings.candidates import AlsSettings, CandidateSettings, CovisitationSettings, PopularSettings
 from contracts.settings.index import IndexSettings
 from contracts.settings.ranking import RankingSettings
 from contracts.tables import INTERACTIONS_SCHEMA, ITEMS_SCHEMA, USERS_SCHEMA, CanonicalTables
+from recommender.candidates import CandidateSet, encode_all, gather
 from recommender.catalogue import Catalogue
 from recommender.generators.base import Generator
 from recommender.generators.sets import fit_generators
-from recommender.query import RetrievalQuery
+from recommender.query import QueryBatch, RetrievalQuery
+from recommender.ragged import RaggedItems
 
 START = datetime(2020, 1, 1, tzinfo=UTC)
 CHECKERBOARD_ITEMS = 12
@@ -109,6 +113,24 @@ def checkerboard() -> Checkerboard:
         schema=USERS_SCHEMA,
     )
     return Checkerboard(CanonicalTables(interactions, items, users), Catalogue.from_items(items), held_out)
+
+
+def proposed(generator: Generator, query: RetrievalQuery, k: int) -> tuple[ItemIdxArray, FloatArray]:
+    """The items that a generator proposes for one query alone, and their scores."""
+    return generator.encode(QueryBatch.of([query])).propose(k).of_query(0)
+
+
+def scored(generator: Generator, query: RetrievalQuery, item_idx: ItemIdxArray) -> FloatArray:
+    """(n,) a generator's scores of these items for one query alone."""
+    return generator.encode(QueryBatch.of([query])).score(RaggedItems.of([item_idx]))
+
+
+def gathered(
+    generators: Mapping[str, Generator], query: RetrievalQuery, quotas: Mapping[str, int], n_ranked: int
+) -> CandidateSet:
+    """The candidates of one query alone."""
+    queries = QueryBatch.of([query])
+    return gather(encode_all(generators, queries), queries, quotas, n_ranked)
 
 
 @cache

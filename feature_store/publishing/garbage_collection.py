@@ -13,11 +13,11 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
-from itertools import islice
 from typing import Any, cast
 
 import redis
 
+from contracts.batches import batches_of
 from feature_store.online.connection import mapped_errors
 from feature_store.online.keys import (
     canary_key,
@@ -167,7 +167,7 @@ class _Remover:
     def _unlink(self, keys: Iterator[str]) -> int:
         """Remove keys, some at a time; returns how many were there."""
         n_removed = 0
-        while batch := list(islice(keys, self._batch_size)):
+        for batch in batches_of(keys, self._batch_size):
             self._lease.renew()
             with mapped_errors():
                 n_removed += int(self._client.unlink(*batch))  # frees them beside the requests

@@ -14,14 +14,15 @@ generation that it says; and at the end, under a token put there after the last 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from itertools import chain, islice
+from itertools import chain
 from typing import Any
 
 import redis
 from redis.exceptions import ResponseError
 
+from contracts.batches import batches_of
 from contracts.errors import PublishIncomplete, ReleaseMismatch
 from contracts.features import Entity
 from contracts.fingerprint import FINGERPRINT_LENGTH, canonical_json
@@ -103,7 +104,7 @@ class _Publication:
         """Make the store hold everything; yields after each batch how many values that were."""
         firsts: dict[str, list[str]] = {"u": [], "h": []}
         n_buckets = -(-batch_size // BUCKET_SIZE)
-        for batch in _read_ahead(_bucket_batches(self._buckets(firsts), n_buckets)):
+        for batch in _read_ahead(batches_of(self._buckets(firsts), n_buckets)):
             _write_and_verify(self._client, batch)
             for bucket in batch:
                 self._checksum.update(b"".join(chain.from_iterable(bucket.fields.items())))
@@ -163,12 +164,6 @@ def _check_generation(values: ValueSource, computed: str) -> None:
 def _progress(values: ValueSource) -> Progress:
     total, name = sum(values.counts.values()), f"publish {values.generation_id}"
     return Progress(total=total, desc=name, unit="value", unit_scale=True)
-
-
-def _bucket_batches(buckets: Iterable[Bucket], n_buckets: int) -> Iterator[list[Bucket]]:
-    buckets = iter(buckets)
-    while batch := list(islice(buckets, n_buckets)):
-        yield batch
 
 
 def _read_ahead(batches: Iterator[list[Bucket]]) -> Iterator[list[Bucket]]:

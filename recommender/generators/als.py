@@ -14,12 +14,15 @@ import numpy as np
 import numpy.typing as npt
 
 from contracts.artefact import Meta, check_built_with, fingerprint_array, load_array, load_meta, save_artefact
-from contracts.ids import FloatArray, ItemIdxArray
+from contracts.ids import FloatArray
 from contracts.settings.candidates import AlsSettings
 from recommender.catalogue import Catalogue
+from recommender.generators.base import EncodedQueries
+from recommender.index.vector_index import VectorIndex
 from recommender.interactions import Interactions
-from recommender.proposals import Proposals, best_first
-from recommender.query import RetrievalQuery
+from recommender.proposals import Proposals
+from recommender.query import QueryBatch
+from recommender.ragged import RaggedItems, dot_by_row
 
 KIND = "generator-als"
 
@@ -31,11 +34,13 @@ class AlsGenerator:
     item_factors: (n_items, factors), the paper's Y; zero for an item nobody had touched.
 
     >>> from contracts.features import History
+    >>> from recommender.query import RetrievalQuery
     >>> factors = np.array([[1, 0], [0.9, 0.1], [0, 1]], np.float32)
     >>> generator = AlsGenerator(factors, regularization=0.1, alpha=10.0, catalogue_fingerprint="ids of three items")
     >>> item_0, a_minute_ago, no_value = np.array([0], np.int32), np.array([940]), np.array([np.nan], np.float32)
     >>> history = History.without_types(item_0, a_minute_ago, no_value)
-    >>> generator.propose(RetrievalQuery(now=1000, history=history, excluded=item_0), k=1).item_idx.tolist()
+    >>> queries = QueryBatch.of([RetrievalQuery(now=1000, history=history, excluded=item_0)])
+    >>> generator.encode(queries).propose(k=1).item_idx.tolist()
     [1]
     """
 
@@ -79,35 +84,38 @@ class AlsGenerator:
         gram: npt.NDArray[np.float64] = factors.T @ factors + self.regularization * np.eye(factors.shape[1])
         return gram
 
-    def user_vector(self, query: RetrievalQuery) -> FloatArray | None:
-        """(factors,) the vector x of whoever has this taste; None where no item known to the factors speaks for it.
+    def fold_in(self, queries: QueryBatch) -> FoldedQueries:
+        """The vector x of whoever has each query's taste.
 
         Solves (YtY + Yt(C - I)Y + reg I) x = YtCp (eq. 4) with p = 1 and C = alpha for the items of the taste.
         """
-        items = query.taste_items()
-        touched = self.item_factors[items[items < len(self.item_factors)]].astype(np.float64)
-        touched = touched[touched.any(axis=1)]
-        if not len(touched):
-            return None
-        equation = self._gram + (self.alpha - 1) * (touched.T @ touched)
-        return np.linalg.solve(equation, self.alpha * touched.sum(axis=0)).astype(np.float32)
+        items = queries.taste_items
+        items = items.where(items.item_idx < len(self.item_factors))
+        items = items.where(self._has_factors[items.item_idx])
+        known = np.flatnonzero(items.lengths)
+        touched = [self.item_factors[items[row]].astype(np.float64) for row in known.tolist()]
+        n_factors = self.item_factors.shape[1]
+        # A product of its own for each query: one over all of them would add up in an order that hangs on the others.
+        equations = np.empty((len(known), n_factors, n_factors))
+        for at, factors in enumerate(touched):
+            equations[at] = self._gram + (self.alpha - 1) * (factors.T @ factors)
+        wanted = np.array([self.alpha * factors.sum(axis=0) for factors in touched]).reshape(len(known), n_factors)
+        vectors = np.full((len(queries), n_factors), np.nan, np.float32)
+        vectors[known] = np.linalg.solve(equations, wanted[:, :, None])[:, :, 0]
+        is_known = np.zeros(len(queries), bool)
+        is_known[known] = True
+        return FoldedQueries(self, queries, vectors, is_known)
 
-    def propose(self, query: RetrievalQuery, k: int) -> Proposals:
-        vector = self.user_vector(query)
-        if vector is None:
-            return Proposals.none()
-        item_idx = np.arange(len(self.item_factors), dtype=np.int32)
-        return best_first(item_idx, self._scores(vector, item_idx), k, query.excluded)
+    @cached_property
+    def _has_factors(self) -> npt.NDArray[np.bool_]:
+        return np.asarray(self.item_factors.any(axis=1))
 
-    def score(self, query: RetrievalQuery, item_idx: ItemIdxArray) -> FloatArray:
-        vector = self.user_vector(query)
-        if vector is None:
-            return np.full(len(item_idx), np.nan, np.float32)
-        return self._scores(vector, item_idx)
+    @cached_property
+    def _exact_index(self) -> VectorIndex:
+        return VectorIndex.exact(self.item_factors, self.catalogue_fingerprint)
 
-    def _scores(self, vector: FloatArray, item_idx: ItemIdxArray) -> FloatArray:
-        factors = self.item_factors[item_idx]
-        return np.where(factors.any(axis=1), factors @ vector, np.nan).astype(np.float32)
+    def encode(self, queries: QueryBatch) -> EncodedQueries:
+        return EncodedVectors(self.fold_in(queries), self._exact_index)
 
     def save(self, folder: Path) -> Meta:
         return save_artefact(
@@ -129,3 +137,30 @@ class AlsGenerator:
             float(meta.values["alpha"]),
             catalogue.ids.fingerprint,
         )
+
+
+@dataclass(frozen=True)
+class FoldedQueries:
+    """The queries as vectors among the items' factors. vectors: (n_queries, factors); NaN where is_known is False."""
+
+    als: AlsGenerator
+    queries: QueryBatch
+    vectors: FloatArray
+    is_known: npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class EncodedVectors:
+    """Folded queries, and the index in which what is near them is found."""
+
+    folded: FoldedQueries
+    index: VectorIndex
+
+    def propose(self, k: int) -> Proposals:
+        folded = self.folded
+        return self.index.search(folded.vectors, k, folded.queries.excluded, folded.is_known)
+
+    def score(self, items: RaggedItems) -> FloatArray:
+        factors = self.folded.als.item_factors[items.item_idx]
+        scores = dot_by_row(factors, self.folded.vectors[items.rows])
+        return np.where(factors.any(axis=1), scores, np.float32(np.nan))

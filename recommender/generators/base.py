@@ -6,24 +6,44 @@ from pathlib import Path
 from typing import Protocol
 
 from contracts.artefact import Meta
-from contracts.ids import FloatArray, ItemIdxArray
+from contracts.ids import FloatArray
 from recommender.proposals import Proposals
-from recommender.query import RetrievalQuery
+from recommender.query import QueryBatch
+from recommender.ragged import RaggedItems
+
+
+class EncodedQueries(Protocol):
+    """What a generator makes of a batch of queries, worked out once for proposing and for scoring."""
+
+    def propose(self, k: int) -> Proposals:
+        """At most k items for each query, best first, none of them excluded; equal scores in the order of item_idx.
+
+        None where the generator has nothing to go by.
+        """
+        ...
+
+    def score(self, items: RaggedItems) -> FloatArray:
+        """(n_items,) the generator's score of each item for the query of its row; NaN where it has no opinion."""
+        ...
 
 
 class Generator(Protocol):
-    """Proposes candidates for a query, and has an opinion on any item.
+    """Proposes candidates for queries, and has an opinion on any item.
 
     name: as in the parameter `request.quotas`. catalogue_fingerprint: of the item ids it was fitted on.
+    What a query is answered does not depend on the batch that it is in, to the last bit.
     Each implementation also has `load(folder, catalogue)`, which refuses another catalogue's ids.
 
     >>> import numpy as np
     >>> from recommender.generators.popular import PopularGenerator
+    >>> from recommender.query import RetrievalQuery
     >>> generator = PopularGenerator("popular", np.array([0.5, 0.125, 0.375], np.float32), "ids of three items")
-    >>> generator.propose(RetrievalQuery(now=0, excluded=np.array([0], np.int32)), k=2).item_idx.tolist()
-    [2, 1]
-    >>> generator.score(RetrievalQuery(now=0), np.array([1], np.int32)).tolist()
-    [0.125]
+    >>> queries = QueryBatch.of([RetrievalQuery(now=0, excluded=np.array([0], np.int32)), RetrievalQuery(now=0)])
+    >>> encoded = generator.encode(queries)
+    >>> encoded.propose(k=2).item_idx.tolist()
+    [2, 1, 0, 2]
+    >>> encoded.score(RaggedItems.of([np.array([1], np.int32), np.array([0], np.int32)])).tolist()
+    [0.125, 0.5]
     """
 
     @property
@@ -32,15 +52,8 @@ class Generator(Protocol):
     @property
     def catalogue_fingerprint(self) -> str: ...
 
-    def propose(self, query: RetrievalQuery, k: int) -> Proposals:
-        """At most k items, best first, none of them excluded; equal scores in the order of item_idx.
-
-        Empty where the generator has nothing to go by.
-        """
-        ...
-
-    def score(self, query: RetrievalQuery, item_idx: ItemIdxArray) -> FloatArray:
-        """(n,) the generator's score of each item given; NaN where it has no opinion."""
+    def encode(self, queries: QueryBatch) -> EncodedQueries:
+        """What these queries say to this generator."""
         ...
 
     def save(self, folder: Path) -> Meta:

@@ -7,18 +7,22 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from contracts.artefact import Meta, check_built_with, load_array, load_meta, save_artefact
 from contracts.ids import FloatArray, ItemIdxArray
 from recommender.catalogue import Catalogue
+from recommender.generators.base import EncodedQueries
 from recommender.interactions import Interactions
-from recommender.proposals import Proposals, best_first
-from recommender.query import RetrievalQuery, no_items
-from recommender.taste import category_taste
+from recommender.proposals import Proposals, best_first, best_of_one
+from recommender.query import QueryBatch, no_items
+from recommender.ragged import ITEM_BITS, RaggedItems, pair_keys
+from recommender.taste import CategoryTaste, ItemCategories, category_taste
 
 KIND = "generator-content"
 # Only the best known of each category compete: no request walks the catalogue.
 HEAD = 1000
+MOST_COMPETING = 20_000  # items, for one query; where the heads of all categories are more, those wanted most compete
 
 
 @dataclass(frozen=True)
@@ -29,11 +33,12 @@ class ContentGenerator:
 
     >>> import polars as pl
     >>> from contracts.tables import ITEMS_SCHEMA
+    >>> from recommender.query import RetrievalQuery
     >>> films = [(name, None, [kind], None, None, None, None) for name, kind in (("alien", "sf"), ("brazil", "comedy"))]
     >>> catalogue = Catalogue.from_items(pl.DataFrame(films, ITEMS_SCHEMA, orient="row"))
     >>> generator = ContentGenerator(catalogue, np.ones(2, np.float32))
     >>> query = RetrievalQuery(now=0, preferred_categories=catalogue.category_vector(["comedy"]))
-    >>> catalogue.ids.external(generator.propose(query, k=1).item_idx)
+    >>> catalogue.ids.external(generator.encode(QueryBatch.of([query])).propose(k=1).item_idx)
     ['brazil']
     """
 
@@ -51,27 +56,35 @@ class ContentGenerator:
         return self.catalogue.ids.fingerprint
 
     @cached_property
-    def _proposable_items(self) -> ItemIdxArray:
-        """The items that may be proposed: of each category, the HEAD with the most appeal."""
-        heads = [no_items()]
-        for members in self.catalogue.categories.T:
-            item_idx = np.flatnonzero(members).astype(np.int32)
-            heads.append(best_first(item_idx, self.appeal[item_idx], HEAD, no_items()).item_idx)
-        return np.unique(np.concatenate(heads))
+    def _heads(self) -> RaggedItems:
+        """By category, the items that may be proposed: the HEAD with the most appeal, in the order of their index."""
+        catalogue = self.catalogue
+        rows = catalogue.category_idx.astype(np.int64)
+        items = np.repeat(np.arange(len(catalogue), dtype=np.int32), np.diff(catalogue.category_offsets))
+        by_category = np.argsort(rows, kind="stable")
+        rows, items = rows[by_category], items[by_category]
+        best = best_first(rows, items, self.appeal[items], len(catalogue.category_names), HEAD)
+        keys = np.sort(pair_keys(best.rows, best.item_idx))
+        return RaggedItems(best.offsets, (keys & ITEM_BITS).astype(np.int32))
 
-    def propose(self, query: RetrievalQuery, k: int) -> Proposals:
-        if not self._has_taste(query):
-            return Proposals.none()
-        return best_first(self._proposable_items, self.score(query, self._proposable_items), k, query.excluded)
+    @cached_property
+    def _every_head(self) -> ItemIdxArray:
+        return np.unique(self._heads.item_idx)
 
-    def score(self, query: RetrievalQuery, item_idx: ItemIdxArray) -> FloatArray:
-        if not self._has_taste(query):
-            return np.full(len(item_idx), np.nan, np.float32)
-        lift = category_taste(self.catalogue, query).lift(self.catalogue.unit_categories[item_idx])
-        return lift * self.appeal[item_idx]
+    def encode(self, queries: QueryBatch) -> EncodedQueries:
+        touched = self.catalogue.known_of(queries.taste_items)
+        has_taste = queries.preferred_categories.any(axis=1) | (touched.lengths > 0)
+        return _EncodedTaste(queries, self, has_taste, category_taste(self.catalogue, queries, touched))
 
-    def _has_taste(self, query: RetrievalQuery) -> bool:
-        return bool(query.preferred_categories.any() or len(self.catalogue.known(query.taste_items())))
+    def proposable_items(self, lift: npt.NDArray[np.float64]) -> ItemIdxArray:
+        """What competes for somebody with this taste: the heads of all categories, or of those wanted most.
+
+        lift: (n_categories,) how much more each is wanted than it is common.
+        """
+        if len(self._every_head) <= MOST_COMPETING:
+            return self._every_head
+        most_wanted = best_of_one(np.arange(len(lift), dtype=np.int32), lift.astype(np.float32), MOST_COMPETING // HEAD)
+        return np.unique(np.concatenate([self._heads[category] for category in most_wanted[0].tolist()]))
 
     def save(self, folder: Path) -> Meta:
         built_with = {"catalogue": self.catalogue.fingerprint}
@@ -83,3 +96,26 @@ class ContentGenerator:
         meta = load_meta(folder, KIND)
         check_built_with(f"generator {folder}", meta.built_with, "catalogue", catalogue.fingerprint)
         return cls(catalogue, load_array(folder, "appeal", np.float32, (len(catalogue),)))
+
+
+@dataclass(frozen=True)
+class _EncodedTaste:
+    """Queries by the categories they want. has_taste: (n_queries,) False where nothing is known of it."""
+
+    queries: QueryBatch
+    generator: ContentGenerator
+    has_taste: npt.NDArray[np.bool_]
+    taste: CategoryTaste
+
+    def propose(self, k: int) -> Proposals:
+        lifts = self.taste.lift_by_category
+        items = RaggedItems.of(
+            self.generator.proposable_items(lift) if has_taste else no_items()
+            for lift, has_taste in zip(lifts, self.has_taste.tolist(), strict=True)
+        )
+        return best_first(items.rows, items.item_idx, self.score(items), len(items), k, self.queries.excluded.keys)
+
+    def score(self, items: RaggedItems) -> FloatArray:
+        lift = self.taste.lift(ItemCategories.of(self.generator.catalogue, items))
+        scores = lift * self.generator.appeal[items.item_idx]
+        return np.where(self.has_taste[items.rows], scores, np.float32(np.nan))

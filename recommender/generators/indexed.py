@@ -7,11 +7,10 @@ from pathlib import Path
 
 from contracts.artefact import Meta
 from contracts.errors import ReleaseMismatch
-from contracts.ids import FloatArray, ItemIdxArray
-from recommender.generators.als import AlsGenerator
+from recommender.generators.als import AlsGenerator, EncodedVectors
+from recommender.generators.base import EncodedQueries
 from recommender.index.vector_index import VectorIndex
-from recommender.proposals import Proposals
-from recommender.query import RetrievalQuery
+from recommender.query import QueryBatch
 
 
 @dataclass(frozen=True)
@@ -23,13 +22,14 @@ class IndexedGenerator:
     >>> import numpy as np
     >>> from contracts.id_map import IdMap
     >>> from contracts.settings.index import IndexSettings
+    >>> from recommender.query import RetrievalQuery
     >>> ids, factors = IdMap.of(["a", "b", "c"]), np.array([[1, 0], [0.9, 0.1], [0, 1]], np.float32)
     >>> settings = IndexSettings(
     ...     exact_below=1000, hnsw_links=16, hnsw_ef_construction=100, hnsw_ef_search=50, recall_k=2, min_recall=0.9
     ... )
     >>> als = AlsGenerator(factors, regularization=0.1, alpha=10.0, catalogue_fingerprint=ids.fingerprint)
     >>> generator = IndexedGenerator(als, VectorIndex.build(factors, ids, settings))
-    >>> ids.external(generator.propose(RetrievalQuery(now=0, anchor=2), k=1).item_idx)
+    >>> ids.external(generator.encode(QueryBatch.of([RetrievalQuery(now=0, anchor=2)])).propose(k=1).item_idx)
     ['c']
     """
 
@@ -55,12 +55,8 @@ class IndexedGenerator:
     def catalogue_fingerprint(self) -> str:
         return self.als.catalogue_fingerprint
 
-    def propose(self, query: RetrievalQuery, k: int) -> Proposals:
-        vector = self.als.user_vector(query)
-        return Proposals.none() if vector is None else self.index.search(vector, k, query.excluded)
-
-    def score(self, query: RetrievalQuery, item_idx: ItemIdxArray) -> FloatArray:
-        return self.als.score(query, item_idx)
+    def encode(self, queries: QueryBatch) -> EncodedQueries:
+        return EncodedVectors(self.als.fold_in(queries), self.index)
 
     def save(self, folder: Path) -> Meta:
         """Write the generator; the index is an artefact of its own."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -18,12 +19,24 @@ from scipy.sparse import csr_matrix
 from contracts.artefact import REBUILD, Meta, check_built_with, load_array, load_meta, save_artefact
 from contracts.calendar import SECONDS_PER_DAY
 from contracts.errors import ArtefactError
+from contracts.id_map import UNKNOWN
 from contracts.ids import FloatArray, ItemIdxArray
 from contracts.settings.candidates import CovisitationSettings
 from recommender.catalogue import Catalogue
 from recommender.interactions import Interactions
-from recommender.proposals import Proposals, best_first
-from recommender.query import RetrievalQuery, no_items
+from recommender.proposals import Proposals, best_first, best_of_one
+from recommender.query import QueryBatch, no_items
+from recommender.ragged import (
+    ITEM_BITS,
+    PairKeys,
+    RaggedItems,
+    max_by,
+    offsets_of,
+    pair_keys,
+    rows_of,
+    spans,
+    sum_by,
+)
 
 # Mass added to an item's own: the few visits of a rare item would otherwise outshine everything.
 SHRINKAGE = 5.0
@@ -31,6 +44,8 @@ NEXT_VISIT_SHRINKAGE = 10.0
 # A pair in a long history says less than one in a short one: it is divided by the length to this power.
 RECENT_LENGTH_POWER = 0.3
 LASTING_LENGTH_POWER = 0.5
+MOST_POOLED_AT_ONCE = 2_000_000  # neighbours
+DENSE_BELOW = 4  # cells a neighbour: up to here a table of all cells is quicker than sorting those that are met
 
 
 class Pooling(StrEnum):
@@ -48,6 +63,7 @@ class ItemToItemGenerator:
 
     Item 0 goes with item 2, and a little with item 1:
 
+    >>> from recommender.query import RetrievalQuery
     >>> generator = ItemToItemGenerator(
     ...     name="covisitation",
     ...     starts=np.array([0, 2, 2, 2]),
@@ -57,7 +73,7 @@ class ItemToItemGenerator:
     ...     history_length=10,
     ...     catalogue_fingerprint="ids of three items",
     ... )
-    >>> generator.propose(RetrievalQuery(now=0, anchor=0), k=2).item_idx.tolist()
+    >>> generator.encode(QueryBatch.of([RetrievalQuery(now=0, anchor=0)])).propose(k=2).item_idx.tolist()
     [2, 1]
     """
 
@@ -85,46 +101,10 @@ class ItemToItemGenerator:
             catalogue.ids.fingerprint,
         )
 
-    def propose(self, query: RetrievalQuery, k: int) -> Proposals:
-        scores = self._pooled(self._taste(query))
-        near = np.flatnonzero(scores).astype(np.int32)
-        return best_first(near, scores[near], k, query.excluded)
-
-    def score(self, query: RetrievalQuery, item_idx: ItemIdxArray) -> FloatArray:
-        taste = self._taste(query)
-        if not len(taste):
-            return np.full(len(item_idx), np.nan, np.float32)
-        return self._pooled(taste)[item_idx]
-
-    def because(self, query: RetrievalQuery, item_idx: int) -> int | None:
-        """The item of the history that speaks most for the item given; the latest of equals, None where none does."""
-        best, best_weight = None, 0.0
-        for source in self._taste(query):
-            span = slice(self.starts[source], self.starts[source + 1])
-            at = int(np.searchsorted(self.neighbours[span], item_idx))
-            if at < len(self.neighbours[span]) and self.neighbours[span][at] == item_idx:
-                weight = float(self.weights[span][at])
-                if weight >= best_weight:
-                    best, best_weight = int(source), weight
-        return best
-
-    def _taste(self, query: RetrievalQuery) -> ItemIdxArray:
-        items = query.taste_items(self.history_length)
-        return items[items < len(self.starts) - 1]
-
-    def _pooled(self, taste: ItemIdxArray) -> FloatArray:
-        """(n_items,) what the items of the taste say together, 0 where they say nothing."""
-        n_items = len(self.starts) - 1
-        spans = [slice(self.starts[item], self.starts[item + 1]) for item in taste]
-        if not spans:
-            return np.zeros(n_items, np.float32)
-        near = np.concatenate([self.neighbours[span] for span in spans])
-        weights = np.concatenate([self.weights[span] for span in spans])
-        if self.pooling is Pooling.MEAN:
-            return (np.bincount(near, weights, n_items) / len(taste)).astype(np.float32)
-        pooled = np.zeros(n_items, np.float32)
-        np.maximum.at(pooled, near, weights)
-        return pooled
+    def encode(self, queries: QueryBatch) -> EncodedHistories:
+        items = queries.taste_items
+        taste = items.where(items.item_idx < len(self.starts) - 1).latest(self.history_length)
+        return EncodedHistories(queries, self, taste)
 
     def save(self, folder: Path) -> Meta:
         return save_artefact(
@@ -152,6 +132,115 @@ class ItemToItemGenerator:
             int(meta.values["history_length"]),
             catalogue.ids.fingerprint,
         )
+
+
+@dataclass(frozen=True)
+class _Pooled:
+    """What the items of each taste say together of the items that they speak for: keys sorted, weights aligned."""
+
+    keys: PairKeys
+    weights: FloatArray
+
+    def of_pairs(self, keys: PairKeys) -> FloatArray:
+        """(n_pairs,) the weight of each pair of a query and an item, 0 where nothing speaks for it."""
+        if not len(self.keys):
+            return np.zeros(len(keys), np.float32)
+        at = np.minimum(np.searchsorted(self.keys, keys), len(self.keys) - 1)
+        return np.where(self.keys[at] == keys, self.weights[at], np.float32(0))
+
+
+@dataclass(frozen=True)
+class EncodedHistories:
+    """Queries by the items that speak for what each one wants. taste: those that the generator knows, the latest."""
+
+    queries: QueryBatch
+    generator: ItemToItemGenerator
+    taste: RaggedItems
+
+    def propose(self, k: int) -> Proposals:
+        keys, weights = self._pooled.keys, self._pooled.weights
+        rows, item_idx = keys >> 32, (keys & ITEM_BITS).astype(np.int32)
+        return best_first(rows, item_idx, weights, len(self.queries), k, self.queries.excluded.keys)
+
+    def score(self, items: RaggedItems) -> FloatArray:
+        return np.where(self.taste.lengths[items.rows] > 0, self._pooled.of_pairs(items.keys), np.float32(np.nan))
+
+    def because(self, items: RaggedItems) -> ItemIdxArray:
+        """(n_items,) the item of the taste that speaks most for each item; the latest of equals, -1 where none does."""
+        lengths = self.taste.lengths[items.rows]
+        pair = rows_of(offsets_of(lengths))
+        sources = self.taste.item_idx[spans(self.taste.offsets[items.rows], lengths)]
+        weights = self._weights(sources, items.item_idx[pair])
+        # In the order of weight, and of time among equals: what is written last stays.
+        ascending = np.lexsort((weights, pair))
+        ascending = ascending[weights[ascending] > 0]
+        best = np.full(len(items.item_idx), UNKNOWN, np.int32)
+        best[pair[ascending]] = sources[ascending]
+        return best
+
+    def _weights(self, sources: ItemIdxArray, item_idx: ItemIdxArray) -> FloatArray:
+        """(n,) how much each source speaks for the item beside it, 0 where it does not."""
+        generator = self.generator
+        low, end = generator.starts[sources], generator.starts[sources + 1]
+        high = end.copy()
+        while (searching := low < high).any():  # all the binary searches at once
+            middle = (low + high) // 2
+            before = searching.copy()
+            before[searching] = generator.neighbours[middle[searching]] < item_idx[searching]
+            low = np.where(before, middle + 1, low)
+            high = np.where(searching & ~before, middle, high)
+        weights = np.zeros(len(sources), np.float32)
+        inside = np.flatnonzero(low < end)
+        met = inside[generator.neighbours[low[inside]] == item_idx[inside]]
+        weights[met] = generator.weights[low[met]]
+        return weights
+
+    @cached_property
+    def _pooled(self) -> _Pooled:
+        parts = [self._pool(span) for span in self._portions()]
+        return _Pooled(np.concatenate([part.keys for part in parts]), np.concatenate([part.weights for part in parts]))
+
+    def _portions(self) -> list[slice]:
+        """The items of the tastes, whole queries at a time, so that few neighbours are in memory at once."""
+        generator, taste = self.generator, self.taste
+        n_near = generator.starts[taste.item_idx + 1] - generator.starts[taste.item_idx]
+        per_query = np.bincount(taste.rows, n_near, len(taste))
+        portion = np.cumsum(per_query) // MOST_POOLED_AT_ONCE
+        begins = np.flatnonzero(np.diff(portion, prepend=-1.0))
+        ends = np.append(begins[1:], len(taste))
+        return [slice(taste.offsets[begin], taste.offsets[end]) for begin, end in zip(begins, ends, strict=True)]
+
+    def _pool(self, span: slice) -> _Pooled:
+        """What some of the items say together; weights are added up in the order of the taste."""
+        generator = self.generator
+        rows, items = self.taste.rows[span], self.taste.item_idx[span]
+        lengths = generator.starts[items + 1] - generator.starts[items]
+        at = spans(generator.starts[items], lengths)
+        first_row = int(rows[0]) if len(rows) else 0
+        n_items = len(generator.starts) - 1
+        cells = np.repeat((rows - first_row) * n_items, lengths) + generator.neighbours[at]
+        met, said = _sums_or_largest(cells, generator.weights[at], generator.pooling)
+        met_rows = met // n_items + first_row
+        if generator.pooling is Pooling.MEAN:
+            said = said / self.taste.lengths[met_rows]
+        return _Pooled(pair_keys(met_rows, met % n_items), said.astype(np.float32))
+
+
+def _sums_or_largest(
+    cells: npt.NDArray[np.int64], weights: FloatArray, pooling: Pooling
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+    """The different cells, ascending, and of each the sum (in the order given) or the largest of its weights."""
+    pool = sum_by if pooling is Pooling.MEAN else max_by
+    n_cells = int(cells.max(initial=-1)) + 1
+    if n_cells <= DENSE_BELOW * len(cells):
+        met = np.flatnonzero(np.bincount(cells, minlength=n_cells))
+        return met, pool(cells, weights, n_cells)[met]
+    # Cell and position in one number: sorting those is many times as fast as a stable sort of the cells.
+    bits = len(cells).bit_length()
+    packed = np.sort(cells << bits | np.arange(len(cells)))
+    in_order, cell_of = packed & ((1 << bits) - 1), packed >> bits
+    begins = np.diff(cell_of, prepend=-1) > 0
+    return cell_of[begins], pool(np.cumsum(begins) - 1, weights[in_order], int(begins.sum()))
 
 
 def _check_spans(folder: Path, starts: npt.NDArray[np.int64], neighbours: ItemIdxArray, n_items: int) -> None:
@@ -241,9 +330,9 @@ def _nearest(pairs: csr_matrix, n_neighbours: int) -> csr_matrix:
         span = slice(pairs.indptr[row], pairs.indptr[row + 1])
         others = (pairs.indices[span] != row) & (pairs.data[span] > 0)
         near, weight = pairs.indices[span][others], pairs.data[span][others].astype(np.float32)
-        kept = best_first(near, weight, n_neighbours, no_items())
-        in_order = np.argsort(kept.item_idx)
-        columns.append(kept.item_idx[in_order])
-        weights.append(kept.scores[in_order])
-        starts[row + 1] = starts[row] + len(kept)
+        nearest, their_weights = best_of_one(near, weight, n_neighbours)
+        in_order = np.argsort(nearest)
+        columns.append(nearest[in_order])
+        weights.append(their_weights[in_order])
+        starts[row + 1] = starts[row] + len(nearest)
     return csr_matrix((np.concatenate(weights), np.concatenate(columns), starts), shape=pairs.shape)

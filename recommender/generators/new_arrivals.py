@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +13,16 @@ from contracts.artefact import Meta, check_built_with, load_array, load_meta, sa
 from contracts.calendar import SECONDS_PER_DAY
 from contracts.ids import FloatArray, ItemIdxArray
 from recommender.catalogue import Catalogue
+from recommender.generators.base import EncodedQueries
 from recommender.interactions import Interactions
 from recommender.proposals import Proposals, best_first
-from recommender.query import RetrievalQuery
+from recommender.query import QueryBatch
+from recommender.ragged import RaggedItems, offsets_of, places_of
 
 KIND = "generator-new_arrivals"
 MOST_DAYS = 200.0  # beyond this, older is no different
+# Only the newest compete: more than anybody is shown, and no request walks the catalogue.
+HEAD = 2000
 
 
 @dataclass(frozen=True)
@@ -27,9 +32,11 @@ class NewArrivalsGenerator:
     first_ts: (n_items,) epoch seconds of each item's first event; the end of the data where there was none yet.
 
     >>> from contracts.features import History
+    >>> from recommender.query import RetrievalQuery
     >>> generator = NewArrivalsGenerator(np.array([100.0, 900.0, 500.0]), "ids of three items")
     >>> last_visit = History.without_types(np.array([0], np.int32), np.array([400]), np.array([np.nan], np.float32))
-    >>> generator.propose(RetrievalQuery(now=1000, history=last_visit), k=2).item_idx.tolist()
+    >>> queries = QueryBatch.of([RetrievalQuery(now=1000, history=last_visit)])
+    >>> generator.encode(queries).propose(k=2).item_idx.tolist()
     [1, 2]
     """
 
@@ -43,19 +50,13 @@ class NewArrivalsGenerator:
         np.minimum.at(first_ts, interactions.item_idx, interactions.event_ts)
         return cls(first_ts, catalogue.ids.fingerprint)
 
-    def propose(self, query: RetrievalQuery, k: int) -> Proposals:
-        """Only items that came after the last event, the newest first."""
-        if not len(query.history):
-            return Proposals.none()
-        arrived = np.flatnonzero(self.first_ts > query.history.event_ts[-1]).astype(np.int32)
-        return best_first(arrived, self.score(query, arrived), k, query.excluded)
+    @cached_property
+    def _newest(self) -> ItemIdxArray:
+        """The items that may be proposed, the newest first."""
+        return np.lexsort((np.arange(len(self.first_ts)), -self.first_ts))[:HEAD].astype(np.int32)
 
-    def score(self, query: RetrievalQuery, item_idx: ItemIdxArray) -> FloatArray:
-        """Days between the person's last event and the item's first; negative for what was there before."""
-        if not len(query.history):
-            return np.full(len(item_idx), np.nan, np.float32)
-        days = (self.first_ts[item_idx] - query.history.event_ts[-1]) / SECONDS_PER_DAY
-        return np.asarray(np.clip(days, -MOST_DAYS, MOST_DAYS), np.float32)
+    def encode(self, queries: QueryBatch) -> EncodedQueries:
+        return _EncodedVisits(queries, self.first_ts, self._newest)
 
     def save(self, folder: Path) -> Meta:
         built_with = {"catalogue ids": self.catalogue_fingerprint}
@@ -68,3 +69,27 @@ class NewArrivalsGenerator:
         check_built_with(f"generator {folder}", meta.built_with, "catalogue ids", catalogue.ids.fingerprint)
         first_ts = load_array(folder, "first_ts", np.float64, (len(catalogue),))
         return cls(first_ts, catalogue.ids.fingerprint)
+
+
+@dataclass(frozen=True)
+class _EncodedVisits:
+    """Queries by their last event; first_ts: (n_items,); newest: the items that may be proposed, the newest first."""
+
+    queries: QueryBatch
+    first_ts: npt.NDArray[np.float64]
+    newest: ItemIdxArray
+
+    def propose(self, k: int) -> Proposals:
+        """Only items that came after the last event, the newest first."""
+        last_ts = self.queries.histories.last_ts
+        n_arrived = np.searchsorted(-self.first_ts[self.newest], -last_ts)
+        offsets = offsets_of(np.where(np.isnan(last_ts), 0, n_arrived))
+        arrived = RaggedItems(offsets, self.newest[places_of(offsets)])
+        return best_first(
+            arrived.rows, arrived.item_idx, self.score(arrived), len(arrived), k, self.queries.excluded.keys
+        )
+
+    def score(self, items: RaggedItems) -> FloatArray:
+        """Days between the person's last event and the item's first; negative for what was there before."""
+        days = (self.first_ts[items.item_idx] - self.queries.histories.last_ts[items.rows]) / SECONDS_PER_DAY
+        return np.asarray(np.clip(days, -MOST_DAYS, MOST_DAYS), np.float32)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import faiss
 import numpy as np
+import numpy.typing as npt
 
 from contracts.artefact import (
     Meta,
@@ -27,13 +28,16 @@ from contracts.ids import FloatArray, ItemIdxArray
 from contracts.settings.index import IndexSettings
 from recommender.index.index_file import check_index_bytes
 from recommender.proposals import Proposals, best_first
-from recommender.query import no_items
+from recommender.ragged import RaggedItems, Rows, is_among, pair_keys, sum_by
 
 KIND = "vector-index"
 FILE = "index.faiss"
 RECALL = "recall.json"
 # FAISS keeps any of the items that tie for the last place; a few more are fetched, so that ties break by item_idx.
 TIES_FETCHED = 16
+MEASURED_TOGETHER = 64  # queries
+# Inner products one vector after the other: with many queries FAISS asks BLAS, whose sums have another order.
+faiss.cvar.distance_compute_blas_threshold = 2**30
 
 
 @dataclass(frozen=True)
@@ -49,7 +53,7 @@ class VectorIndex:
     ... )
     >>> vectors = np.array([[1, 0], [0, 1], [0.6, 0.8]], np.float32)
     >>> index = VectorIndex.build(vectors, IdMap.of(["a", "b", "c"]), settings)
-    >>> index.search(np.array([0, 1], np.float32), k=2, excluded=no_items()).item_idx.tolist()
+    >>> index.search(np.array([[0, 1]], np.float32), k=2).item_idx.tolist()
     [1, 2]
     >>> index.is_exact
     True
@@ -77,6 +81,14 @@ class VectorIndex:
             searcher.add(np.ascontiguousarray(vectors[item_idx], np.float32))
         return cls(searcher, item_idx, ids.fingerprint, fingerprint_array(vectors), settings.hnsw_ef_search)
 
+    @classmethod
+    def exact(cls, vectors: FloatArray, ids_fingerprint: str) -> VectorIndex:
+        """An index that looks at every row of vectors, (n_items, dim), but those that are all zero."""
+        item_idx = np.flatnonzero(vectors.any(axis=1)).astype(np.int32)
+        searcher = faiss.IndexFlatIP(vectors.shape[1])
+        searcher.add(np.ascontiguousarray(vectors[item_idx], np.float32))
+        return cls(searcher, item_idx, ids_fingerprint, fingerprint_array(vectors), ef_search=0)
+
     @property
     def is_exact(self) -> bool:
         return not isinstance(self.searcher, faiss.IndexHNSW)
@@ -85,20 +97,47 @@ class VectorIndex:
     def dim(self) -> int:
         return int(self.searcher.d)
 
-    def search(self, vector: FloatArray, k: int, excluded: ItemIdxArray) -> Proposals:
-        """At most k items, best first, none of them excluded; vector: (dim,)."""
-        if vector.shape != (self.dim,):
+    def search(
+        self,
+        vectors: FloatArray,
+        k: int,
+        excluded: RaggedItems | None = None,
+        wanted: npt.NDArray[np.bool_] | None = None,
+    ) -> Proposals:
+        """At most k items for each vector, best first, none of them excluded; vectors: (n, dim).
+
+        excluded: a row for each vector; wanted: (n,) False for a vector that is not searched for.
+        """
+        if vectors.ndim != 2 or vectors.shape[1] != self.dim:
             raise ShapeMismatch(
-                f"The index was asked with a vector of shape {vector.shape}; its own have {self.dim} numbers.",
+                f"The index was asked with vectors of shape {vectors.shape}; its own have {self.dim} numbers.",
                 "Ask it with the generator it was built from.",
             )
-        # The excluded may all be among the nearest, so that many more are fetched before they are dropped.
-        n_fetched = min(k + len(excluded) + TIES_FETCHED, len(self.item_idx))
-        if k <= 0 or not n_fetched:
-            return Proposals.none()
-        scores, positions = self.searcher.search(vector[None, :], n_fetched, params=self._search_params(n_fetched))
-        reached = positions[0] >= 0  # HNSW pads with -1 what it could not reach
-        return best_first(self.item_idx[positions[0][reached]], scores[0][reached], k, excluded)
+        n_queries = len(vectors)
+        n_excluded = np.zeros(n_queries, np.int64) if excluded is None else excluded.lengths
+        asked = np.ones(n_queries, bool) if wanted is None else wanted
+        if k <= 0 or not len(self.item_idx) or not asked.any():
+            return Proposals.none(n_queries)
+        n_fetched = _rounded_up(k + n_excluded + TIES_FETCHED)
+        parts = [self._fetch(vectors, asked & (n_fetched == n), int(n)) for n in np.unique(n_fetched[asked])]
+        rows, item_idx, scores = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+        in_order = np.argsort(rows, kind="stable")
+        keys = None if excluded is None else excluded.keys
+        return best_first(rows[in_order], item_idx[in_order], scores[in_order], n_queries, k, keys)
+
+    def _fetch(
+        self, vectors: FloatArray, chosen: npt.NDArray[np.bool_], n_fetched: int
+    ) -> tuple[Rows, ItemIdxArray, FloatArray]:
+        """The nearest items of the chosen vectors. The excluded may all be among them, so that many more are fetched.
+
+        How many are fetched changes what an approximate index finds: it hangs on the query alone.
+        """
+        n = min(n_fetched, len(self.item_idx))
+        queries = np.ascontiguousarray(vectors[chosen], np.float32)
+        scores, positions = self.searcher.search(queries, n, params=self._search_params(n_fetched))
+        reached = positions >= 0  # HNSW pads with -1 what it could not reach
+        rows = np.repeat(np.flatnonzero(chosen), n).reshape(positions.shape)[reached]
+        return rows, self.item_idx[positions[reached]], scores[reached]
 
     def _search_params(self, n_fetched: int) -> Any:
         if self.is_exact:
@@ -110,21 +149,9 @@ class VectorIndex:
         """This index with its recall at k against exact search over the same vectors; queries: (n_queries, dim)."""
         if not len(queries):
             raise DataTooSmall("There is nobody to measure the index with.", "Bring more data.")
-        recalls = [self._recall_of(vectors, query, k) for query in queries]
-        return VectorIndex(
-            self.searcher,
-            self.item_idx,
-            self.ids_fingerprint,
-            self.embeddings_fingerprint,
-            self.ef_search,
-            float(np.mean(recalls)),
-            k,
-        )
-
-    def _recall_of(self, vectors: FloatArray, query: FloatArray, k: int) -> float:
-        exact = best_first(self.item_idx, vectors[self.item_idx] @ query, k, no_items())
-        approximate = self.search(query, k, no_items())
-        return len(np.intersect1d(exact.item_idx, approximate.item_idx)) / max(len(exact), 1)
+        exact = VectorIndex.exact(vectors, self.ids_fingerprint)
+        recalls = [_recalls(exact.search(block, k), self.search(block, k)) for block in _blocks(queries)]
+        return replace(self, recall=float(np.mean(np.concatenate(recalls))), recall_k=k)
 
     def save(self, folder: Path) -> Meta:
         """Write the index, its id map and `recall.json`."""
@@ -188,6 +215,21 @@ def read_searcher(content: bytes) -> Any:
         return faiss.deserialize_index(np.frombuffer(content, np.uint8))
     except RuntimeError as error:
         raise ValueError(f"FAISS refuses it: {error}") from error
+
+
+def _rounded_up(counts: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Each count, or the next power of two: few different ones, so that many queries are searched together."""
+    return np.exp2(np.ceil(np.log2(counts))).astype(np.int64)
+
+
+def _blocks(queries: FloatArray) -> Iterator[FloatArray]:
+    return (queries[start : start + MEASURED_TOGETHER] for start in range(0, len(queries), MEASURED_TOGETHER))
+
+
+def _recalls(exact: Proposals, approximate: Proposals) -> npt.NDArray[np.float64]:
+    """(n_queries,) the share of the exact proposals that the others hold too."""
+    also = is_among(pair_keys(exact.rows, exact.item_idx), np.sort(pair_keys(approximate.rows, approximate.item_idx)))
+    return sum_by(exact.rows, also.astype(np.float64), len(exact)) / np.maximum(np.diff(exact.offsets), 1)
 
 
 def _new_searcher(dim: int, n_vectors: int, settings: IndexSettings) -> Any:

@@ -36,7 +36,7 @@ def compute(inputs: OnDemandInputs, names: tuple[str, ...]) -> FloatArray:
     for view, columns in _plan(names):
         computed = view.compute(inputs)
         for column, name in columns:
-            values[:, column] = computed[name]
+            values[:, column] = computed[name][inputs.candidates.rows] if view.is_of_query else computed[name]
     return values
 
 

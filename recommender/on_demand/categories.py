@@ -3,35 +3,39 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
 from contracts.calendar import SECONDS_PER_DAY
 from contracts.ids import FloatArray
 from contracts.on_demand import OnDemandView
 from recommender.on_demand.inputs import LATEST, OWNER, OnDemandInputs
-from recommender.taste import category_taste
+from recommender.ragged import RaggedItems, max_by
+from recommender.taste import ItemCategories, category_taste
 
 
 def _affinity(inputs: OnDemandInputs) -> dict[str, FloatArray]:
-    unit_categories = inputs.catalogue.unit_categories[inputs.candidates.item_idx]
-    overall = category_taste(inputs.catalogue, inputs.query)
-    latest = category_taste(inputs.catalogue, inputs.query, LATEST)
+    overall = category_taste(inputs.catalogue, inputs.queries, inputs.taste_items)
+    latest = category_taste(inputs.catalogue, inputs.queries, inputs.latest_items)
     return {
-        "pair_category_affinity_all": overall.affinity(unit_categories),
-        "pair_category_affinity_latest": latest.affinity(unit_categories),
-        "pair_category_lift_all": overall.lift(unit_categories),
-        "pair_category_lift_latest": latest.lift(unit_categories),
+        "pair_category_affinity_all": overall.affinity(inputs.candidate_categories),
+        "pair_category_affinity_latest": latest.affinity(inputs.candidate_categories),
+        "pair_category_lift_all": overall.lift(inputs.candidate_categories),
+        "pair_category_lift_latest": latest.lift(inputs.candidate_categories),
     }
 
 
-def _recency(inputs: OnDemandInputs) -> dict[str, FloatArray]:
-    history, catalogue = inputs.query.history, inputs.catalogue
-    known = (history.item_idx >= 0) & (history.item_idx < len(catalogue))
-    touched = catalogue.categories[history.item_idx[known]] > 0
-    touched_ts = np.where(touched, history.event_ts[known][:, None], -np.inf).max(axis=0, initial=-np.inf)
-    of_item = catalogue.categories[inputs.candidates.item_idx] > 0
-    latest_ts = np.where(of_item, touched_ts, -np.inf).max(axis=1, initial=-np.inf)
-    days = (inputs.query.now - latest_ts) / SECONDS_PER_DAY
-    return {"pair_category_recency_days_all": np.where(np.isinf(days), np.nan, days).astype(np.float32)}
+def _recency(inputs: OnDemandInputs) -> dict[str, npt.NDArray[np.float64]]:
+    histories, n_categories = inputs.queries.histories, len(inputs.catalogue.category_names)
+    known = (histories.item_idx >= 0) & (histories.item_idx < len(inputs.catalogue))
+    events = RaggedItems.of_rows(histories.rows[known], histories.item_idx[known], len(inputs.queries))
+    touched = ItemCategories.of(inputs.catalogue, events)
+    cells = touched.row_of_entry * n_categories + touched.category
+    event_ts = histories.event_ts[known][touched.item_of_entry].astype(np.float64)
+    touched_ts = max_by(cells, event_ts, len(inputs.queries) * n_categories).reshape(-1, n_categories)
+    candidates = inputs.candidate_categories
+    latest_ts = max_by(candidates.item_of_entry, candidates.values(touched_ts), len(inputs.candidates))
+    days = (inputs.queries.now[inputs.candidates.rows] - latest_ts) / SECONDS_PER_DAY
+    return {"pair_category_recency_days_all": np.where(np.isinf(days), np.nan, days)}
 
 
 VIEWS = (

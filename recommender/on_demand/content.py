@@ -7,18 +7,19 @@ from __future__ import annotations
 
 import numpy as np
 
-from contracts.ids import FloatArray, ItemIdxArray
+from contracts.ids import FloatArray
 from contracts.on_demand import OnDemandView
-from recommender.content_vectors import DIM
 from recommender.on_demand.inputs import LATEST, OWNER, OnDemandInputs
+from recommender.ragged import RaggedItems, dot_by_row, sum_by
 
 
 def _similarity(inputs: OnDemandInputs) -> dict[str, FloatArray]:
-    vectors, candidates = inputs.catalogue.content, _candidate_vectors(inputs)
+    vectors, taste = inputs.catalogue.content, inputs.taste_items
+    candidates, rows = _candidate_vectors(inputs), inputs.candidates.rows
     return {
-        "pair_content_similarity_all": candidates @ _direction(vectors, inputs.taste_items),
-        "pair_content_similarity_latest": candidates @ _direction(vectors, inputs.latest_items),
-        "pair_content_similarity_last": candidates @ _direction(vectors, inputs.taste_items[-1:]),
+        "pair_content_similarity_all": dot_by_row(candidates, _directions(vectors, taste)[rows]),
+        "pair_content_similarity_latest": dot_by_row(candidates, _directions(vectors, inputs.latest_items)[rows]),
+        "pair_content_similarity_last": dot_by_row(candidates, _directions(vectors, taste.latest(1))[rows]),
     }
 
 
@@ -28,11 +29,11 @@ def _candidate_vectors(inputs: OnDemandInputs) -> FloatArray:
     return np.where(vectors.any(axis=1, keepdims=True), vectors, np.float32(np.nan))
 
 
-def _direction(vectors: FloatArray, items: ItemIdxArray) -> FloatArray:
-    """(DIM,) of unit length, where these items point together; NaN where none of them says anything."""
-    total = vectors[items].sum(axis=0)
-    length = np.linalg.norm(total)
-    return total / length if length > 0 else np.full(DIM, np.nan, np.float32)
+def _directions(vectors: FloatArray, items: RaggedItems) -> FloatArray:
+    """(n_queries, DIM) of unit length, where each one's items point together; NaN where none of them says anything."""
+    total = sum_by(items.rows, vectors[items.item_idx], len(items))
+    length = np.sqrt((total * total).sum(axis=1, keepdims=True))
+    return np.where(length > 0, total / np.where(length > 0, length, 1), np.nan).astype(np.float32)
 
 
 VIEWS = (

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
 from contracts.ids import FloatArray
 from contracts.on_demand import OnDemandView
 from recommender.on_demand.inputs import OWNER, OnDemandInputs
 
 
-def _context(inputs: OnDemandInputs) -> dict[str, int]:
-    return {"context_attribute_count": len(inputs.query.segment)}
+def _context(inputs: OnDemandInputs) -> dict[str, npt.NDArray[np.int64]]:
+    return {"context_attribute_count": np.array([len(segment) for segment in inputs.queries.segments], np.int64)}
 
 
 def _lift(inputs: OnDemandInputs) -> dict[str, FloatArray]:

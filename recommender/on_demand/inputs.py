@@ -5,11 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
+import numpy.typing as npt
+
 from contracts.features import FeatureRows, FeatureSchema
-from contracts.ids import ItemIdxArray
 from recommender.candidates import CandidateSet
 from recommender.catalogue import Catalogue
-from recommender.query import RetrievalQuery
+from recommender.query import QueryBatch
+from recommender.ragged import RaggedItems
+from recommender.taste import ItemCategories
 
 OWNER = "recommendations"
 LATEST = 30  # events that stand for what somebody likes now, against all they ever liked
@@ -17,29 +21,35 @@ LATEST = 30  # events that stand for what somebody likes now, against all they e
 
 @dataclass(frozen=True)
 class OnDemandInputs:
-    """One request's candidates, who asks for them, and what is known of that person.
+    """The candidates of several requests, who asks for them, and what is known of those people.
 
-    user_row: (1, n_user_features) as `user_schema` has them, defaults filled in.
+    user_rows: (n_queries, n_user_features) as `user_schema` has them, defaults filled in.
     """
 
     catalogue: Catalogue
-    query: RetrievalQuery
+    queries: QueryBatch
     candidates: CandidateSet
-    user_row: FeatureRows
+    user_rows: FeatureRows
     user_schema: FeatureSchema
 
     @cached_property
-    def taste_items(self) -> ItemIdxArray:
-        """The distinct items that tell what is wanted now, of the catalogue, oldest first (see `RetrievalQuery`)."""
-        return self.catalogue.known(self.query.taste_items())
+    def taste_items(self) -> RaggedItems:
+        """The distinct items that tell what each wants now, of the catalogue, oldest first (see `QueryBatch`)."""
+        return self.catalogue.known_of(self.queries.taste_items)
 
-    @property
-    def latest_items(self) -> ItemIdxArray:
+    @cached_property
+    def latest_items(self) -> RaggedItems:
         """The last LATEST of them."""
-        return self.taste_items[-LATEST:]
+        return self.taste_items.latest(LATEST)
 
-    def user_value(self, name: str) -> float:
-        """A published feature of the person; NaN where the release does not know the person or the feature."""
-        names = self.user_schema.names
-        known = name in names and bool(self.user_row.known[0])
-        return float(self.user_row.values[0, names.index(name)]) if known else float("nan")
+    @cached_property
+    def candidate_categories(self) -> ItemCategories:
+        """The categories of the candidates."""
+        return ItemCategories.of(self.catalogue, self.candidates.items)
+
+    def user_values(self, name: str) -> npt.NDArray[np.float64]:
+        """(n_queries,) a published feature; NaN where the release does not know the person or the feature."""
+        if name not in self.user_schema.names:
+            return np.full(len(self.queries), np.nan)
+        values = self.user_rows.values[:, self.user_schema.names.index(name)].astype(np.float64)
+        return np.where(self.user_rows.known, values, np.nan)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from contracts.ids import FloatArray, ItemIdxArray
+from contracts.ids import FloatArray
 from contracts.on_demand import OnDemandView
 from recommender.on_demand.inputs import LATEST, OWNER, OnDemandInputs
+from recommender.ragged import RaggedItems, mean_by
 
 BOUGHT = "user_purchase_price_mean_365d"
 N_BANDS = 3  # as many items in each: cheap, middling, dear
@@ -18,38 +19,41 @@ def _position(inputs: OnDemandInputs) -> dict[str, FloatArray]:
 
 
 def _gap(inputs: OnDemandInputs) -> dict[str, FloatArray]:
-    position = inputs.catalogue.price_position
+    position, rows = inputs.catalogue.price_position, inputs.candidates.rows
     candidates = position[inputs.candidates.item_idx]
     return {
-        "pair_price_gap_all": candidates - _mean_position(position, inputs.taste_items),
-        "pair_price_gap_latest": candidates - _mean_position(position, inputs.latest_items),
+        "pair_price_gap_all": candidates - _mean_positions(position, inputs.taste_items)[rows],
+        "pair_price_gap_latest": candidates - _mean_positions(position, inputs.latest_items)[rows],
     }
 
 
-def _mean_position(position: FloatArray, items: ItemIdxArray) -> float:
-    priced = position[items]
-    priced = priced[~np.isnan(priced)]
-    return float(priced.mean()) if len(priced) else float("nan")
+def _mean_positions(position: FloatArray, items: RaggedItems) -> FloatArray:
+    return mean_by(items.rows, position[items.item_idx], len(items)).astype(np.float32)
 
 
 def _band_match(inputs: OnDemandInputs) -> dict[str, FloatArray]:
     every, latest = _band_shares(inputs, inputs.taste_items), _band_shares(inputs, inputs.latest_items)
-    candidates = _band(inputs.catalogue.price_position[inputs.candidates.item_idx])
+    candidates, rows = _band(inputs.catalogue.price_position[inputs.candidates.item_idx]), inputs.candidates.rows
     # The shares of an item without a price stand last: nothing is known of its band.
-    return {"pair_price_band_share_all": every[candidates], "pair_price_band_share_latest": latest[candidates]}
+    return {
+        "pair_price_band_share_all": every[rows, candidates],
+        "pair_price_band_share_latest": latest[rows, candidates],
+    }
 
 
-def _band_spread(inputs: OnDemandInputs) -> dict[str, float]:
+def _band_spread(inputs: OnDemandInputs) -> dict[str, FloatArray]:
     shares = _band_shares(inputs, inputs.taste_items)
-    return {"query_price_share_cheap_all": shares[0], "query_price_share_dear_all": shares[N_BANDS - 1]}
+    return {"query_price_share_cheap_all": shares[:, 0], "query_price_share_dear_all": shares[:, N_BANDS - 1]}
 
 
-def _band_shares(inputs: OnDemandInputs, items: ItemIdxArray) -> FloatArray:
-    """(N_BANDS + 1,) the share of the priced items that is of each band, cheap ones first, and NaN."""
-    band = _band(inputs.catalogue.price_position[items])
-    counts = np.bincount(band, minlength=N_BANDS + 1)[:N_BANDS]
-    shares = counts / counts.sum() if counts.any() else np.full(N_BANDS, np.nan)
-    return np.append(shares, np.nan).astype(np.float32)
+def _band_shares(inputs: OnDemandInputs, items: RaggedItems) -> FloatArray:
+    """(n_queries, N_BANDS + 1) the share of the priced items that is of each band, cheap ones first, and NaN."""
+    band = _band(inputs.catalogue.price_position[items.item_idx])
+    cells = items.rows * (N_BANDS + 1) + band
+    counts = np.bincount(cells, minlength=len(items) * (N_BANDS + 1)).reshape(-1, N_BANDS + 1)[:, :N_BANDS]
+    n_priced = counts.sum(axis=1, keepdims=True)
+    shares = np.where(n_priced, counts / np.maximum(n_priced, 1), np.nan)
+    return np.column_stack([shares, np.full(len(items), np.nan)]).astype(np.float32)
 
 
 def _band(position: FloatArray) -> npt.NDArray[np.intp]:
@@ -59,7 +63,8 @@ def _band(position: FloatArray) -> npt.NDArray[np.intp]:
 
 
 def _against_bought(inputs: OnDemandInputs) -> dict[str, FloatArray]:
-    price, bought = inputs.catalogue.price[inputs.candidates.item_idx], inputs.user_value(BOUGHT)
+    price = inputs.catalogue.price[inputs.candidates.item_idx]
+    bought = inputs.user_values(BOUGHT)[inputs.candidates.rows]
     usable = (price > 0) & (bought > 0)
     return {"pair_price_log_ratio_bought": np.log(np.where(usable, price / bought, np.nan))}
 

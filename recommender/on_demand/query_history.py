@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
+import numpy as np
+import numpy.typing as npt
+
 from contracts.calendar import SECONDS_PER_DAY
 from contracts.on_demand import OnDemandView
 from recommender.on_demand.inputs import OWNER, OnDemandInputs
-from recommender.query import RetrievalQuery
 
 
-def _history(inputs: OnDemandInputs) -> dict[str, float]:
+def _history(inputs: OnDemandInputs) -> dict[str, npt.NDArray[np.number]]:
+    queries = inputs.queries
     return {
-        "query_history_count": len(inputs.query.taste_items()),
-        "query_days_since_event": _days_since_event(inputs.query),
+        "query_history_count": queries.taste_items.lengths,
+        "query_days_since_event": (queries.now - queries.histories.last_ts) / SECONDS_PER_DAY,
     }
-
-
-def _days_since_event(query: RetrievalQuery) -> float:
-    if not len(query.history):
-        return float("nan")
-    return (query.now - int(query.history.event_ts[-1])) / SECONDS_PER_DAY
 
 
 VIEWS = (

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Any
+import numpy as np
+import numpy.typing as npt
 
 from contracts.calendar import DAYS_PER_YEAR, EPOCH, SECONDS_PER_DAY
+from contracts.ids import FloatArray
 from contracts.on_demand import OnDemandView
 from recommender.on_demand.inputs import LATEST, OWNER, OnDemandInputs
-from recommender.taste import mean_release_year
+from recommender.ragged import RaggedItems, mean_by
 
 SECONDS_PER_YEAR = DAYS_PER_YEAR * SECONDS_PER_DAY
 
 
-def _years(inputs: OnDemandInputs) -> dict[str, Any]:
-    catalogue = inputs.catalogue
-    years = catalogue.release_year[inputs.candidates.item_idx]
+def _years(inputs: OnDemandInputs) -> dict[str, FloatArray | npt.NDArray[np.float64]]:
+    years, rows = inputs.catalogue.release_year[inputs.candidates.item_idx], inputs.candidates.rows
     return {
-        "pair_release_age_years": EPOCH.year + inputs.query.now / SECONDS_PER_YEAR - years,
-        "pair_release_year_gap_all": years - mean_release_year(catalogue, inputs.taste_items),
-        "pair_release_year_gap_latest": years - mean_release_year(catalogue, inputs.latest_items),
+        "pair_release_age_years": EPOCH.year + inputs.queries.now[rows] / SECONDS_PER_YEAR - years,
+        "pair_release_year_gap_all": years - _mean_years(inputs, inputs.taste_items)[rows],
+        "pair_release_year_gap_latest": years - _mean_years(inputs, inputs.latest_items)[rows],
     }
+
+
+def _mean_years(inputs: OnDemandInputs, items: RaggedItems) -> npt.NDArray[np.float64]:
+    """(n_queries,) of those items whose year is known; NaN where there is none."""
+    return mean_by(items.rows, inputs.catalogue.release_year[items.item_idx], len(items))
 
 
 VIEWS = (

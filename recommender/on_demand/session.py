@@ -8,42 +8,57 @@ the people who had just done something.
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
-from contracts.ids import ItemIdxArray
+from contracts.ids import FloatArray
 from contracts.on_demand import OnDemandView
 from recommender.on_demand.inputs import OWNER, OnDemandInputs
-from recommender.query import RetrievalQuery
+from recommender.query import QueryBatch
+from recommender.ragged import RaggedItems, max_by, sum_by
+from recommender.taste import ItemCategories
 
 SESSION_GAP_S = 30 * 60  # as web analytics count sessions
 WINDOW = f"back to the last pause longer than {SESSION_GAP_S // 60} minutes"
 
 
-def _session_start(query: RetrievalQuery) -> int:
-    """Where the session begins in the history; its length where there is none."""
-    pauses = np.diff(query.history.event_ts, append=query.now)
-    long = np.flatnonzero(pauses > SESSION_GAP_S)
-    return int(long[-1]) + 1 if len(long) else 0
+def _is_of_session(queries: QueryBatch) -> npt.NDArray[np.bool_]:
+    """(n_events,) True for those events of the histories that come after the last long pause."""
+    histories = queries.histories
+    next_ts = np.append(histories.event_ts[1:], 0)
+    some = histories.lengths > 0
+    next_ts[histories.offsets[1:][some] - 1] = queries.now[some]  # the last event is followed by the request
+    long = next_ts - histories.event_ts > SESSION_GAP_S
+    last_long = max_by(histories.rows[long], np.flatnonzero(long).astype(np.float64), len(queries))
+    return np.asarray(np.arange(len(histories.event_ts)) > last_long[histories.rows])
 
 
-def _session_items(inputs: OnDemandInputs) -> ItemIdxArray:
-    return inputs.catalogue.known(inputs.query.history.item_idx[_session_start(inputs.query) :])
+def _session_items(inputs: OnDemandInputs) -> RaggedItems:
+    histories, chosen = inputs.queries.histories, _is_of_session(inputs.queries)
+    items = RaggedItems.of_rows(histories.rows[chosen], histories.item_idx[chosen], len(inputs.queries))
+    return inputs.catalogue.known_of(items)
 
 
-def _session(inputs: OnDemandInputs) -> dict[str, float]:
-    event_ts = inputs.query.history.event_ts[_session_start(inputs.query) :]
-    categories = inputs.catalogue.categories[_session_items(inputs)] > 0
+def _session(inputs: OnDemandInputs) -> dict[str, npt.NDArray[np.number]]:
+    histories, chosen, n_queries = inputs.queries.histories, _is_of_session(inputs.queries), len(inputs.queries)
+    count = np.bincount(histories.rows[chosen], minlength=n_queries)
+    first_ts = -max_by(histories.rows[chosen], -histories.event_ts[chosen].astype(np.float64), n_queries)
+    categories = ItemCategories.of(inputs.catalogue, _session_items(inputs))
+    seen = categories.by_category(n_queries, len(inputs.catalogue.category_names)) > 0
     return {
-        "session_event_count": len(event_ts),
-        "session_minutes_since_start": (inputs.query.now - int(event_ts[0])) / 60 if len(event_ts) else float("nan"),
-        "session_category_count": int(categories.any(axis=0).sum()),
+        "session_event_count": count,
+        "session_minutes_since_start": np.where(count, inputs.queries.now - first_ts, np.nan) / 60,
+        "session_category_count": seen.sum(axis=1),
     }
 
 
-def _session_affinity(inputs: OnDemandInputs) -> dict[str, object]:
-    unit, items = inputs.catalogue.unit_categories, _session_items(inputs)
-    if not len(items):
-        return {"pair_category_affinity_session": float("nan")}
-    return {"pair_category_affinity_session": unit[inputs.candidates.item_idx] @ unit[items].mean(axis=0)}
+def _session_affinity(inputs: OnDemandInputs) -> dict[str, FloatArray]:
+    items, candidates = _session_items(inputs), inputs.candidate_categories
+    touched = ItemCategories.of(inputs.catalogue, items)
+    total = touched.by_category(len(inputs.queries), len(inputs.catalogue.category_names))
+    mean = np.where(items.lengths, 1 / np.maximum(items.lengths, 1), np.nan)[:, None] * total
+    affinity = sum_by(candidates.item_of_entry, candidates.values(mean), len(inputs.candidates)) * candidates.weight
+    nothing_done = items.lengths[inputs.candidates.rows] == 0
+    return {"pair_category_affinity_session": np.where(nothing_done, np.nan, affinity).astype(np.float32)}
 
 
 VIEWS = (

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 
 import numpy as np
 import polars as pl
@@ -53,7 +54,9 @@ class FeatureTable:
     def read(self, ids: Iterable[str | None]) -> FeatureRows:
         """The rows in the order asked; None is nobody the table knows."""
         positions = np.array([UNKNOWN if key is None else self.position.get(key, UNKNOWN) for key in ids], np.int64)
-        # The last row, all missing, is that of unknown ids (index -1).
-        unknown_row = np.full((1, len(self.schema.names)), np.nan, np.float32)
-        values = np.concatenate([self.values, unknown_row])[positions]
-        return FeatureRows(fill_missing(self.schema, values), positions != UNKNOWN)
+        return FeatureRows(fill_missing(self.schema, self._values_and_unknown[positions]), positions != UNKNOWN)
+
+    @cached_property
+    def _values_and_unknown(self) -> FloatArray:
+        """The rows, and after them that of unknown ids (index -1), all missing."""
+        return np.concatenate([self.values, np.full((1, len(self.schema.names)), np.nan, np.float32)])

@@ -15,7 +15,7 @@ from recommender import on_demand
 from recommender.candidates import CandidateSet
 from recommender.catalogue import Catalogue
 from recommender.on_demand.inputs import OnDemandInputs
-from recommender.query import RetrievalQuery
+from recommender.query import QueryBatch
 
 
 class Schemas(Protocol):
@@ -54,26 +54,25 @@ def feature_names(
 
 def assemble(
     catalogue: Catalogue,
-    query: RetrievalQuery,
+    queries: QueryBatch,
     candidates: CandidateSet,
-    user_row: FeatureRows,
+    user_rows: FeatureRows,
     item_rows: FeatureRows,
     schemas: Schemas,
     computed: tuple[str, ...] = on_demand.NAMES,
 ) -> RankingMatrix:
     """One row per candidate: the person's features, the item's, those of both, and what the generators said.
 
-    user_row: (1, n_user_features); item_rows: (n_candidates, n_item_features), aligned with the candidates.
+    user_rows: (n_queries, n_user_features); item_rows: (n_candidates, n_item_features), aligned with the candidates.
     computed: the features of `on_demand` that are wanted: all in training, then those that the ranker was trained on.
     Raises ShapeMismatch when rows or columns disagree with the schemas or the candidates.
     """
-    n_candidates = len(candidates)
-    _check_shape("user_row", user_row.values, (1, len(schemas.user.names)))
-    _check_shape("item_rows", item_rows.values, (n_candidates, len(schemas.item.names)))
+    _check_shape("user_rows", user_rows.values, (len(queries), len(schemas.user.names)))
+    _check_shape("item_rows", item_rows.values, (len(candidates), len(schemas.item.names)))
     parts = [
-        np.repeat(user_row.values, n_candidates, axis=0),
+        user_rows.values[candidates.rows],
         item_rows.values,
-        on_demand.compute(OnDemandInputs(catalogue, query, candidates, user_row, schemas.user), computed),
+        on_demand.compute(OnDemandInputs(catalogue, queries, candidates, user_rows, schemas.user), computed),
         candidates.scores,
         candidates.ranks,
     ]

@@ -6,27 +6,31 @@ features are as of it. Labels alone come from the window after it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import numpy as np
 import numpy.typing as npt
 
+from contracts.batches import batches_of
 from contracts.errors import DataTooSmall
 from contracts.features import FeatureRows, History
-from contracts.ids import FloatArray
 from contracts.tables import CanonicalTables
-from recommender.candidates import CandidateSet, gather
+from recommender.candidates import encode_all, gather
 from recommender.catalogue import Catalogue
 from recommender.exclusion import FOR_EVER, ExclusionRule
 from recommender.generators.base import Generator
 from recommender.interactions import Interactions
 from recommender.on_demand import on_demand_names
+from recommender.query import QueryBatch
+from recommender.ragged import RaggedItems, is_among
 from recommender.ranking.feature_tables import FeatureTable, PointInTimeRows
 from recommender.ranking.ranker import RankingRows
-from recommender.ranking.ranking_features import Schemas, assemble, feature_names
+from recommender.ranking.ranking_features import Schemas, assemble
 from recommender.ranking.training_queries import Segments, TrainingQuery, training_queries
+
+ASKED_TOGETHER = 64  # queries
 
 FitGenerators = Callable[[datetime], Mapping[str, Generator]]
 ColdStartRow = Callable[[History, datetime], FeatureRows]
@@ -65,7 +69,7 @@ def build_ranking_rows(inputs: RankingInputs, windows: Iterable[tuple[datetime, 
     """
     interactions = Interactions.of(inputs.tables.interactions, inputs.catalogue.ids)
     parts = [part for window in windows for part in _snapshot_rows(inputs, interactions, *window)]
-    if not parts:
+    if not any(len(part.group_sizes) for part in parts):
         raise DataTooSmall(
             "At no snapshot did the generators propose anything that somebody then touched.",
             "Bring more data, or raise request.quotas in params.yaml.",
@@ -93,43 +97,48 @@ def _snapshot_rows(
 ) -> Iterator[RankingRows]:
     generators = inputs.fit_generators(moment)
     users, items = inputs.users.as_of(moment), inputs.items.as_of(moment)
-    for training_query in training_queries(
-        interactions, moment, end, inputs.history_length, inputs.segments, inputs.excluding
-    ):
-        candidates = gather(generators, training_query.query, inputs.quotas, inputs.n_ranked)
-        labels = np.isin(candidates.item_idx, training_query.positives)
-        if labels.any():
-            values = _assemble(inputs, training_query, candidates, users, items)
-            yield RankingRows(
-                feature_names(inputs.schemas, candidates.names),
-                values,
-                labels.astype(np.int32),
-                np.array([len(labels)], np.int32),
-                np.array([int(moment.timestamp())], np.int64),
-            )
+    every = training_queries(interactions, moment, end, inputs.history_length, inputs.segments, inputs.excluding)
+    for block in batches_of(every, ASKED_TOGETHER):
+        yield _block_rows(inputs, generators, block, users, items, int(moment.timestamp()))
 
 
-def _assemble(
+def _block_rows(
     inputs: RankingInputs,
-    training_query: TrainingQuery,
-    candidates: CandidateSet,
+    generators: Mapping[str, Generator],
+    block: Sequence[TrainingQuery],
     users: FeatureTable,
     items: FeatureTable,
-) -> FloatArray:
-    return assemble(
+    moment: int,
+) -> RankingRows:
+    """The rows of those queries that have a positive among their candidates."""
+    queries = QueryBatch.of([one.query for one in block])
+    candidates = gather(encode_all(generators, queries), queries, inputs.quotas, inputs.n_ranked)
+    positives = RaggedItems.of(one.positives for one in block)
+    labels = is_among(candidates.items.keys, positives.keys)
+    matrix = assemble(
         inputs.catalogue,
-        training_query.query,
+        queries,
         candidates,
-        _user_row(inputs, training_query, users),
+        _user_rows(inputs, block, users),
         items.read(inputs.catalogue.ids.external(candidates.item_idx)),
         inputs.schemas,
-    ).values
+    )
+    has_positive = np.bincount(candidates.rows, labels, len(block)) > 0
+    rows = RankingRows(
+        matrix.names,
+        matrix.values,
+        labels.astype(np.int32),
+        candidates.items.lengths.astype(np.int32),
+        np.full(len(block), moment, np.int64),
+    )
+    return rows.of_queries(has_positive)
 
 
-def _user_row(inputs: RankingInputs, training_query: TrainingQuery, users: FeatureTable) -> FeatureRows:
+def _user_rows(inputs: RankingInputs, block: Sequence[TrainingQuery], users: FeatureTable) -> FeatureRows:
     """The training table also tells of newcomers (their age): serving has no row of them, and must not get it here."""
-    if training_query.is_new and training_query.user_id is not None:
-        return inputs.cold_start_row(
-            training_query.query.history, datetime.fromtimestamp(training_query.query.now, UTC)
-        )
-    return users.read([training_query.user_id])
+    rows = users.read([one.user_id for one in block])
+    for at, one in enumerate(block):
+        if one.is_new and one.user_id is not None:
+            cold = inputs.cold_start_row(one.query.history, datetime.fromtimestamp(one.query.now, UTC))
+            rows.values[at], rows.known[at] = cold.values[0], cold.known[0]
+    return rows

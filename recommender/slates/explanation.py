@@ -1,17 +1,21 @@
-"""Why an item is shown, in sentences for people; every sentence is true of what the generators said."""
+"""Why items are shown, in sentences for people; every sentence is true of what the generators said."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 import numpy as np
+import numpy.typing as npt
 
+from contracts.id_map import UNKNOWN
+from contracts.ids import ItemIdxArray
 from recommender.candidates import CandidateSet
 from recommender.catalogue import Catalogue
 from recommender.generators.base import Generator
 from recommender.generators.item_to_item import ItemToItemGenerator
-from recommender.query import RetrievalQuery
-from recommender.taste import category_taste
+from recommender.query import QueryBatch
+from recommender.ragged import RaggedItems
+from recommender.taste import ItemCategories, category_taste
 
 MOST_REASONS = 3
 # A category is liked when it takes this much more of somebody's taste than of the catalogue.
@@ -19,55 +23,79 @@ LIKED_LIFT = 1.2
 
 
 def reasons(
-    catalogue: Catalogue, generators: Mapping[str, Generator], query: RetrievalQuery, candidates: CandidateSet, row: int
-) -> tuple[str, ...]:
-    """At most three sentences that say why the candidate in this row is shown, the most personal first."""
-    item_idx = int(candidates.item_idx[row])
-    proposed_by = _proposed_by(generators, candidates, row)
-    sentences = [
-        _because_of_an_item(catalogue, generators, query, item_idx),
-        _because_of_a_category(catalogue, query, item_idx),
-        "People with your taste liked it" if "als" in proposed_by and query.anchor is None else None,
-        _because_it_is_popular(proposed_by, query),
-    ]
-    return tuple(sentence for sentence in sentences if sentence)[:MOST_REASONS]
+    catalogue: Catalogue,
+    generators: Mapping[str, Generator],
+    queries: QueryBatch,
+    candidates: CandidateSet,
+    shown: npt.NDArray[np.intp],
+) -> list[tuple[str, ...]]:
+    """For each candidate shown, at most three sentences that say why, the most personal first.
+
+    shown: the rows of the candidates that are explained; those of one query stand together, the queries in their order.
+    """
+    rows = candidates.rows[shown]
+    items = RaggedItems.of_rows(rows, candidates.item_idx[shown], len(queries))
+    speaking = _speaking_items(generators, queries, items)
+    liked = _liked_categories(catalogue, queries, items)
+    sentences = []
+    for at, (query, row) in enumerate(zip(rows.tolist(), shown.tolist(), strict=True)):
+        proposed_by = _proposed_by(candidates, row)
+        beside_an_item = queries.anchors[query] != UNKNOWN
+        of_one = (
+            _because_of_an_item(catalogue, queries, query, int(speaking[at])),
+            None if liked[at] is None else f"Because you like {liked[at]}",
+            "People with your taste liked it" if "als" in proposed_by and not beside_an_item else None,
+            _because_it_is_popular(proposed_by, queries.segments[query]),
+        )
+        sentences.append(tuple(sentence for sentence in of_one if sentence)[:MOST_REASONS])
+    return sentences
 
 
-def _proposed_by(generators: Mapping[str, Generator], candidates: CandidateSet, row: int) -> set[str]:
-    best = candidates.proposed[row]
-    return {name for name, proposed in zip(candidates.names, best, strict=True) if proposed and name in generators}
+def _proposed_by(candidates: CandidateSet, row: int) -> set[str]:
+    return {name for name, proposed in zip(candidates.names, candidates.proposed[row], strict=True) if proposed}
 
 
-def _because_of_an_item(
-    catalogue: Catalogue, generators: Mapping[str, Generator], query: RetrievalQuery, item_idx: int
-) -> str | None:
+def _speaking_items(generators: Mapping[str, Generator], queries: QueryBatch, items: RaggedItems) -> ItemIdxArray:
+    """(n_shown,) the item of each taste that speaks most for the item shown, UNKNOWN (-1) where none does."""
     generator = generators.get("covisitation_max")
     if not isinstance(generator, ItemToItemGenerator):
-        return None
-    source = generator.because(query, item_idx)
-    if source is None:
+        return np.full(len(items.item_idx), UNKNOWN, np.int32)
+    return generator.encode(queries).because(items)
+
+
+def _because_of_an_item(catalogue: Catalogue, queries: QueryBatch, query: int, source: int) -> str | None:
+    if source == UNKNOWN:
         return None
     title = catalogue.titles[source]
-    if query.anchor is not None:
+    if queries.anchors[query] != UNKNOWN:
         return f"More like {title}"
-    stated = source in query.preferred_items and source not in query.history.item_idx
+    stated = source in queries.preferred_items[query] and source not in queries.histories.items_of(query)
     return f"Because you like {title}" if stated else f"Because you chose {title}"
 
 
-def _because_of_a_category(catalogue: Catalogue, query: RetrievalQuery, item_idx: int) -> str | None:
-    """The category of the item that the person wants most beyond its share of the catalogue."""
-    if query.anchor is not None or not (query.preferred_categories.any() or len(query.taste_items())):
-        return None
-    taste = category_taste(catalogue, query)
-    lift = np.where(catalogue.categories[item_idx] > 0, taste.share / np.maximum(taste.prior, 1e-6), 0)
-    if not len(lift) or lift.max() < LIKED_LIFT:
-        return None
-    return f"Because you like {catalogue.category_names[int(np.argmax(lift))]}"
+def _liked_categories(catalogue: Catalogue, queries: QueryBatch, items: RaggedItems) -> list[str | None]:
+    """For each item shown, its category that the person wants most beyond its share of the catalogue, if they do."""
+    lifts = category_taste(catalogue, queries, catalogue.known_of(queries.taste_items)).lift_by_category
+    categories = ItemCategories.of(catalogue, items)
+    lift = categories.values(lifts)
+    # In the order of the lift, the first category last among equals: what is written last stays.
+    ascending = np.lexsort((-categories.category, lift, categories.item_of_entry))
+    best = np.full(len(items.item_idx), -1, np.int64)
+    best[categories.item_of_entry[ascending]] = ascending
+    has_taste = queries.preferred_categories.any(axis=1) | (queries.taste_items.lengths > 0)
+    is_taste = has_taste & (queries.anchors == UNKNOWN)
+    is_liked = (best >= 0) & is_taste[items.rows]
+    if len(lift):
+        is_liked &= lift[best] >= LIKED_LIFT
+    return [
+        catalogue.category_names[categories.category[entry]] if liked else None
+        for entry, liked in zip(best.tolist(), is_liked.tolist(), strict=True)
+    ]
 
 
-def _because_it_is_popular(proposed_by: set[str], query: RetrievalQuery) -> str | None:
+def _because_it_is_popular(proposed_by: set[str], segment: Mapping[str, str]) -> str | None:
     if "popular_segment" in proposed_by:
-        return f"Popular among people like you ({', '.join(query.segment[name] for name in sorted(query.segment))})"
+        return f"Popular among people like you ({', '.join(segment[name] for name in sorted(segment))})"
     if proposed_by & {"popular_recent", "popular_returning", "popular_newcomers"}:
         return "Popular this month"
     return "An all-time favourite" if "popular" in proposed_by else None

@@ -15,7 +15,7 @@ from contracts.slates import RecommendRequest, Slate
 from feature_store.readers.offline_reader import OfflineFeatureReader
 from feature_store.values.values import FeatureValues
 from release.answering.bounds import check_length, length_of, user_id_of
-from release.answering.request_path import answer
+from release.answering.request_path import answer_many
 from release.bundle.bundle import Release, load_bundle
 
 DEFAULT_K = 10
@@ -62,8 +62,10 @@ class BatchRecommender:
                 "Name the column of person ids `user_id`.",
             )
         requests = [self._request(number, person) for number, person in enumerate(_a_row_each(people), start=1)]
-        slates = ((request, answer(self._release, self._reader, self._clock, request)) for request in requests)
-        rows = [row for request, slate in slates for row in _as_rows(request.user_id, slate)]
+        slates = answer_many(self._release, self._reader, self._clock, requests)
+        rows = [
+            row for request, slate in zip(requests, slates, strict=True) for row in _as_rows(request.user_id, slate)
+        ]
         return pl.DataFrame(rows, schema=ANSWER_SCHEMA)
 
     def _request(self, number: int, person: dict[str, Any]) -> RecommendRequest:

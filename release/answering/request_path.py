@@ -1,21 +1,28 @@
-"""The request path: a release, a feature reader and a clock make a slate.
+"""The request path: a release, a feature reader and a clock make slates, of one request or of many.
 
-    read the person -> identify the tier -> rules -> retrieve -> features -> rank -> diversify -> explore -> explain
+    read the people -> identify the tier -> rules -> retrieve -> features -> rank -> diversify -> explore -> explain
 
-This is the one code that evaluation, golden answers, batch, the MLflow pyfunc and the server call. It degrades rather
-than fails, and says so: features that cannot be read become defaults (and without history the tier falls to what the
-request tells), a retrieval that fails becomes popularity, a ranker that fails leaves the order of retrieval.
+This is the one code that evaluation, golden answers, batch, the MLflow pyfunc and the server call. It takes requests
+in blocks; those of a block that are served alike go through each step together, and what one of them is answered does
+not depend on the others, to the last bit. It degrades rather than fails, and says so: features that cannot be read
+become defaults (and without history the tier falls to what the request tells), a retrieval that fails becomes
+popularity, a ranker that fails leaves the order of retrieval. Where a step fails for several requests, each is answered
+alone, so that nobody has to do without something because of somebody else.
 """
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
 
+from contracts.batches import batches_of
 from contracts.clock import Clock
 from contracts.errors import PublishIncomplete, StoreError
 from contracts.features import FeatureReader, FeatureRows, Person
@@ -23,8 +30,9 @@ from contracts.fingerprint import fingerprint_json
 from contracts.ids import FloatArray, ItemIdxArray
 from contracts.slates import RecommendRequest, Slate, SlateItem, Tier
 from feature_store.readers.default_reader import DefaultFeatureReader
-from recommender.candidates import CandidateSet, gather
-from recommender.query import RetrievalQuery
+from recommender.candidates import CandidateSet, encode_all, gather
+from recommender.query import QueryBatch, RetrievalQuery
+from recommender.ragged import offsets_of, places_of
 from recommender.ranking.ranking_features import assemble
 from recommender.slates.diversity import maximal_marginal_relevance
 from recommender.slates.explanation import reasons
@@ -52,23 +60,60 @@ RANKER = "ranker"
 # What is left to propose when retrieval fails: it looks at nothing but its own counts.
 LAST_RESORT = "popular"
 
+# Requests that are answered at once: enough for arrays to pay, few enough for the 500 candidates of each to stay small.
+BLOCK = 64
+
 Positions = npt.NDArray[np.intp]
 
 
 @dataclass(frozen=True)
 class _PreparedRequest:
-    """One request with everything that was made out of it before candidates are asked for."""
+    """One request with everything that was made out of it before candidates are asked for.
 
-    release: Release
-    reader: FeatureReader
+    missing: what its answer has to do without already.
+    """
+
     request: RecommendRequest
-    now: datetime
     person: Person
     query: RetrievalQuery
     tier: Tier
     plan: TierPlan
     k: int
+    missing: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Group:
+    """Requests of one block that are served alike: by one plan, and with as many items."""
+
+    release: Release
+    reader: FeatureReader
+    now: datetime
+    members: Sequence[_PreparedRequest]
     trace: Trace
+
+    @property
+    def plan(self) -> TierPlan:
+        return self.members[0].plan
+
+    @property
+    def k(self) -> int:
+        return self.members[0].k
+
+    @cached_property
+    def queries(self) -> QueryBatch:
+        return QueryBatch.of([member.query for member in self.members])
+
+    def note_missing(self, what: str, error: Exception) -> None:
+        """Note that the answer has to do without `what`; raises _AnswerAlone where it is the answer of several."""
+        if len(self.members) > 1:
+            raise _AnswerAlone from error
+        self.trace.note_missing(what)
+        _warn_missing(what, error)
+
+
+class _AnswerAlone(Exception):
+    """Something failed for several requests at once: each must be answered alone."""
 
 
 def answer(release: Release, reader: FeatureReader, clock: Clock, request: RecommendRequest) -> Slate:
@@ -91,32 +136,79 @@ def answer(release: Release, reader: FeatureReader, clock: Clock, request: Recom
     >>> str(slate.tier), slate.items[0].reasons, slate.degraded
     ('contextual', ('Popular among people like you (F)',), ())
     """
-    trace = Trace()
-    now = clock.now()
+    return answer_many(release, reader, clock, [request])[0]
+
+
+def answer_many(
+    release: Release, reader: FeatureReader, clock: Clock, requests: Sequence[RecommendRequest]
+) -> list[Slate]:
+    """A slate for each request, in their order: what `answer` gives for it alone, but for the time it took.
+
+    The clock is read once for each block of requests. `timings_ms` are a request's share of its block's.
+    Raises UnknownId as `answer`; then nobody is answered.
+    """
+    return [slate for block in batches_of(requests, BLOCK) for slate in _answer_block(release, reader, clock, block)]
+
+
+def _answer_block(
+    release: Release, reader: FeatureReader, clock: Clock, requests: Sequence[RecommendRequest]
+) -> list[Slate]:
+    trace, now = Trace(len(requests)), clock.now()
     with trace.step("person"):
-        person = _read_person(release, reader, request, now, trace)
-    prepared = _prepare(release, reader, request, now, person, trace)
-    with trace.step("retrieve"):
-        candidates = _retrieve(prepared)
-    candidates, scores = _score(prepared, candidates)
-    with trace.step("arrange"):
-        chosen, propensities = _arrange(prepared, candidates, scores)
-    with trace.step("present"):
-        items = _slate_items(prepared, candidates, scores, chosen, propensities)
-    return Slate(
-        request_id=request.request_id,
-        release_id=release.release_id,
-        generation_id=reader.generation_id,
-        tier=prepared.tier,
-        policy_id=_policy_id(prepared),
-        degraded=trace.degraded,
-        items=items,
-        timings_ms=trace.timings_ms(),
-    )
+        people = [_read_person(release, reader, request, now) for request in requests]
+    prepared = [
+        _prepare(release, request, now, person, missing)
+        for request, (person, missing) in zip(requests, people, strict=True)
+    ]
+    slates: dict[int, Slate] = {}
+    for numbers in _served_alike(prepared):
+        members = [prepared[number] for number in numbers]
+        group = _Group(release, reader, now, members, trace.continued(len(members)))
+        slates.update(zip(numbers, _slates(group), strict=True))
+    return [slates[number] for number in range(len(requests))]
+
+
+def _served_alike(prepared: Sequence[_PreparedRequest]) -> list[list[int]]:
+    """The numbers of the requests, those together that have one plan and one length."""
+    alike: dict[tuple[int, int], list[int]] = {}
+    for number, one in enumerate(prepared):
+        alike.setdefault((id(one.plan), one.k), []).append(number)
+    return list(alike.values())
+
+
+def _slates(group: _Group) -> list[Slate]:
+    try:
+        return _slates_together(group)
+    except _AnswerAlone:
+        alone = (replace(group, members=[member], trace=group.trace.continued(1)) for member in group.members)
+        return [slate for one in alone for slate in _slates_together(one)]
+
+
+def _slates_together(group: _Group) -> list[Slate]:
+    with group.trace.step("retrieve"):
+        candidates = _retrieve(group)
+    candidates, scores = _score(group, candidates)
+    with group.trace.step("arrange"):
+        shown = _arrange(group, candidates, scores)
+    with group.trace.step("present"):
+        slates = _slate_items(group, candidates, scores, shown)
+    return [
+        Slate(
+            request_id=member.request.request_id,
+            release_id=group.release.release_id,
+            generation_id=group.reader.generation_id,
+            tier=member.tier,
+            policy_id=_policy_id(group),
+            degraded=tuple(dict.fromkeys([*member.missing, *group.trace.degraded])),
+            items=items,
+            timings_ms=group.trace.timings_ms(),
+        )
+        for member, items in zip(group.members, slates, strict=True)
+    ]
 
 
 def _prepare(
-    release: Release, reader: FeatureReader, request: RecommendRequest, now: datetime, person: Person, trace: Trace
+    release: Release, request: RecommendRequest, now: datetime, person: Person, missing: tuple[str, ...]
 ) -> _PreparedRequest:
     query = retrieval_query(release, request, person, now)
     tier = identify_tier(
@@ -125,77 +217,87 @@ def _prepare(
         personal_min_events=release.request.personal_min_events,
     )
     k = min(request.k, release.request.max_k)
-    return _PreparedRequest(
-        release, reader, request, now, person, query, tier, plan_for(tier, request.surface), k, trace
-    )
+    return _PreparedRequest(request, person, query, tier, plan_for(tier, request.surface), k, missing)
 
 
 def _read_person(
-    release: Release, reader: FeatureReader, request: RecommendRequest, now: datetime, trace: Trace
-) -> Person:
+    release: Release, reader: FeatureReader, request: RecommendRequest, now: datetime
+) -> tuple[Person, tuple[str, ...]]:
+    """The person, and what is missing of them."""
     try:
         person = read_person(release, reader, request, now)
     except StoreError as error:
-        _note_missing(trace, FEATURES, error)
-        return _defaults(release, reader).read_person(request.user_id, request.session_id, now)
-    _note_lost(trace, reader, person.n_lost)
-    return person
+        _warn_missing(FEATURES, error)
+        return _defaults(release, reader).read_person(request.user_id, request.session_id, now), (FEATURES,)
+    if person.n_lost:
+        _warn_missing(FEATURES, _lost(reader, person.n_lost))
+        return person, (FEATURES,)
+    return person, ()
 
 
-def _read_items(prepared: _PreparedRequest, candidates: CandidateSet) -> FeatureRows:
-    release, reader = prepared.release, prepared.reader
-    item_ids = release.catalogue.ids.external(candidates.item_idx)
+def _read_items(group: _Group, candidates: CandidateSet) -> FeatureRows:
+    """(n_candidates, n_item_features) the rows of the candidates; each item is read once."""
+    release, reader = group.release, group.reader
+    item_idx, of_candidate = np.unique(candidates.item_idx, return_inverse=True)
+    item_ids = release.catalogue.ids.external(item_idx)
     try:
-        rows = reader.read_items(item_ids, prepared.now)
+        rows = reader.read_items(item_ids, group.now)
     except StoreError as error:
-        _note_missing(prepared.trace, FEATURES, error)
-        return _defaults(release, reader).read_items(item_ids, prepared.now)
-    _note_lost(prepared.trace, reader, rows.n_lost)
-    return rows
+        group.note_missing(FEATURES, error)
+        rows = _defaults(release, reader).read_items(item_ids, group.now)
+    if rows.n_lost:
+        group.note_missing(FEATURES, _lost(reader, rows.n_lost))
+    return FeatureRows(rows.values[of_candidate], rows.known[of_candidate])
 
 
 def _defaults(release: Release, reader: FeatureReader) -> DefaultFeatureReader:
     return DefaultFeatureReader(reader.generation_id, release.schemas)
 
 
-def _retrieve(prepared: _PreparedRequest) -> CandidateSet:
-    release, query = prepared.release, prepared.query
-    quotas = plan_quotas(prepared.plan, release.request.quotas, prepared.k)
-    n_ranked = max(release.request.n_ranked, prepared.k)
+def _retrieve(group: _Group) -> CandidateSet:
+    release, queries = group.release, group.queries
+    quotas = plan_quotas(group.plan, release.request.quotas, group.k)
+    n_ranked = max(release.request.n_ranked, group.k)
     try:
-        return gather(plan_generators(prepared.plan, release.generators), query, quotas, n_ranked)
+        encoded = encode_all(plan_generators(group.plan, release.generators), queries)
+        return gather(encoded, queries, quotas, n_ranked)
     except Exception as error:  # noqa: BLE001 - the ladder: whatever a generator or the index dies of, people are answered
-        _note_missing(prepared.trace, RETRIEVAL, error)
-        return gather({LAST_RESORT: release.generators[LAST_RESORT]}, query, {LAST_RESORT: n_ranked}, n_ranked)
+        group.note_missing(RETRIEVAL, error)
+        encoded = encode_all({LAST_RESORT: release.generators[LAST_RESORT]}, queries)
+        return gather(encoded, queries, {LAST_RESORT: n_ranked}, n_ranked)
 
 
-def _score(prepared: _PreparedRequest, candidates: CandidateSet) -> tuple[CandidateSet, FloatArray]:
+def _score(group: _Group, candidates: CandidateSet) -> tuple[CandidateSet, FloatArray]:
     """The candidates with their scores, (n,): the ranker's where the plan asks for it and retrieval went well.
 
     Where ranks are fused, an item's source is the generator that did most for it.
     """
-    trace = prepared.trace
-    if prepared.plan.scorer is Scorer.RANKER and RETRIEVAL not in trace.degraded:
+    trace = group.trace
+    if group.plan.scorer is Scorer.RANKER and RETRIEVAL not in trace.degraded:
         with trace.step("features"):
-            item_rows = _read_items(prepared, candidates)
+            item_rows = _read_items(group, candidates)
         try:
             with trace.step("rank"):
-                return candidates, _rank(prepared, candidates, item_rows)
+                return candidates, _rank(group, candidates, item_rows)
         except Exception as error:  # noqa: BLE001 - the ladder: whatever the ranker dies of, people are answered
-            _note_missing(trace, RANKER, error)
+            group.note_missing(RANKER, error)
     with trace.step("fuse"):
-        weights = None if RETRIEVAL in trace.degraded else prepared.plan.weights
+        weights = None if RETRIEVAL in trace.degraded else group.plan.weights
         fused = fuse_by_rank(candidates, weights)
     return replace(candidates, sources=fused.sources), fused.scores
 
 
-def _rank(prepared: _PreparedRequest, candidates: CandidateSet, item_rows: FeatureRows) -> FloatArray:
-    release = prepared.release
+def _rank(group: _Group, candidates: CandidateSet, item_rows: FeatureRows) -> FloatArray:
+    release = group.release
+    people = [member.person.features for member in group.members]
+    user_rows = FeatureRows(
+        np.concatenate([rows.values for rows in people]), np.concatenate([rows.known for rows in people])
+    )
     matrix = assemble(
         release.catalogue,
-        prepared.query,
+        group.queries,
         candidates,
-        prepared.person.features,
+        user_rows,
         item_rows,
         release.schemas,
         release.computed_features,
@@ -203,24 +305,50 @@ def _rank(prepared: _PreparedRequest, candidates: CandidateSet, item_rows: Featu
     return release.ranker.score(matrix.values)
 
 
-def _arrange(
-    prepared: _PreparedRequest, candidates: CandidateSet, scores: FloatArray
+@dataclass(frozen=True)
+class _Shown:
+    """The candidates that are shown: query q's are rows[offsets[q]:offsets[q + 1]], in the order of their positions.
+
+    rows: of the candidates; propensities: (n_shown,) the chance that each stood where it stands.
+    """
+
+    offsets: npt.NDArray[np.int64]
+    rows: Positions
+    propensities: npt.NDArray[np.float64]
+
+
+def _arrange(group: _Group, candidates: CandidateSet, scores: FloatArray) -> _Shown:
+    rules, offsets = group.release.request, candidates.items.offsets
+    order = np.lexsort((candidates.item_idx, -scores, candidates.rows))
+    if rules.relevance_weight == 1 and not rules.exploration_share:
+        rows = order[places_of(offsets) < group.k]
+        return _Shown(offsets_of(np.minimum(candidates.items.lengths, group.k)), rows, np.ones(len(rows)))
+    arranged = [
+        _arranged_alone(group, member, candidates.item_idx, scores, order[start:end])
+        for member, start, end in zip(group.members, offsets[:-1].tolist(), offsets[1:].tolist(), strict=True)
+    ]
+    return _Shown(
+        offsets_of([len(rows) for rows, _ in arranged]),
+        np.concatenate([rows for rows, _ in arranged]),
+        np.concatenate([propensities for _, propensities in arranged]),
+    )
+
+
+def _arranged_alone(
+    group: _Group, member: _PreparedRequest, item_idx: ItemIdxArray, scores: FloatArray, order: Positions
 ) -> tuple[Positions, npt.NDArray[np.float64]]:
-    """(rows, propensities): the rows of the candidates shown, in order, and the chance each stood where it stands."""
-    rules = prepared.release.request
-    order = np.lexsort((candidates.item_idx, -scores))
+    """(rows, propensities) of one request's slate; order: its candidates, best first."""
+    rules = group.release.request
     if rules.relevance_weight < 1:
-        order = _diversified_order(prepared, candidates.item_idx, scores, order)
-    return explore(order, prepared.k, rules.exploration_share, _rng(prepared.request))
+        order = _diversified_order(group, item_idx, scores, order)
+    return explore(order, group.k, rules.exploration_share, _rng(member.request))
 
 
-def _diversified_order(
-    prepared: _PreparedRequest, item_idx: ItemIdxArray, scores: FloatArray, order: Positions
-) -> Positions:
+def _diversified_order(group: _Group, item_idx: ItemIdxArray, scores: FloatArray, order: Positions) -> Positions:
     """The order with its first k places taken by what is relevant and unlike; the others follow as they were."""
-    vectors = prepared.release.catalogue.unit_categories[item_idx[order]]
-    weight = prepared.release.request.relevance_weight
-    first = maximal_marginal_relevance(scores[order], vectors, prepared.k, weight)
+    vectors = group.release.catalogue.unit_categories[item_idx[order]]
+    weight = group.release.request.relevance_weight
+    first = maximal_marginal_relevance(scores[order], vectors, group.k, weight)
     others = np.setdiff1d(np.arange(len(order)), first)
     diversified: Positions = order[np.concatenate([first, others])]
     return diversified
@@ -232,51 +360,63 @@ def _rng(request: RecommendRequest) -> np.random.Generator:
 
 
 def _slate_items(
-    prepared: _PreparedRequest,
-    candidates: CandidateSet,
-    scores: FloatArray,
-    chosen: Positions,
-    propensities: npt.NDArray[np.float64],
-) -> tuple[SlateItem, ...]:
-    catalogue, sources = prepared.release.catalogue, candidates.source_names()
-    items = []
-    for position, (row, propensity) in enumerate(zip(chosen.tolist(), propensities.tolist(), strict=True), start=1):
-        item_idx = int(candidates.item_idx[row])
-        items.append(
-            SlateItem(
-                item_id=catalogue.ids.ids[item_idx],
-                title=catalogue.titles[item_idx],
-                position=position,
-                score=float(scores[row]),
-                source=sources[row],
-                propensity=propensity,
-                reasons=_reasons(prepared, candidates, row),
-            )
+    group: _Group, candidates: CandidateSet, scores: FloatArray, shown: _Shown
+) -> list[tuple[SlateItem, ...]]:
+    """For each member its items, in the order of their positions."""
+    catalogue, names = group.release.catalogue, candidates.names
+    columns = zip(
+        candidates.item_idx[shown.rows].tolist(),
+        places_of(shown.offsets).tolist(),
+        scores[shown.rows].tolist(),
+        candidates.sources[shown.rows].tolist(),
+        shown.propensities.tolist(),
+        _reasons(group, candidates, shown),
+        strict=True,
+    )
+    items = [
+        SlateItem(
+            item_id=catalogue.ids.ids[item],
+            title=catalogue.titles[item],
+            position=place + 1,
+            score=score,
+            source=names[source],
+            propensity=propensity,
+            reasons=sentences,
         )
-    return tuple(items)
+        for item, place, score, source, propensity, sentences in columns
+    ]
+    bounds = shown.offsets.tolist()
+    return [tuple(items[start:end]) for start, end in pairwise(bounds)]
 
 
-def _reasons(prepared: _PreparedRequest, candidates: CandidateSet, row: int) -> tuple[str, ...]:
-    if not prepared.request.explain:
-        return ()
-    return reasons(prepared.release.catalogue, prepared.release.generators, prepared.query, candidates, row)
+def _reasons(group: _Group, candidates: CandidateSet, shown: _Shown) -> list[tuple[str, ...]]:
+    """For each item shown, why; nothing for a request that does not ask."""
+    sentences: list[tuple[str, ...]] = [()] * len(shown.rows)
+    asks = np.array([member.request.explain for member in group.members], bool)
+    explained = np.flatnonzero(np.repeat(asks, np.diff(shown.offsets)))
+    if not len(explained):
+        return sentences
+    release = group.release
+    rows = shown.rows[explained]
+    of_each = reasons(release.catalogue, release.generators, group.queries, candidates, rows)
+    for at, of_one in zip(explained.tolist(), of_each, strict=True):
+        sentences[at] = of_one
+    return sentences
 
 
-def _policy_id(prepared: _PreparedRequest) -> str:
-    """Which rule chose the slate: the scorer that was used, and how much it was explored around."""
-    ranked = prepared.plan.scorer is Scorer.RANKER and not {RANKER, RETRIEVAL} & set(prepared.trace.degraded)
+def _policy_id(group: _Group) -> str:
+    """Which rule chose the slates: the scorer that was used, and how much it was explored around."""
+    ranked = group.plan.scorer is Scorer.RANKER and not {RANKER, RETRIEVAL} & set(group.trace.degraded)
     scorer = Scorer.RANKER if ranked else Scorer.FUSION
-    share = prepared.release.request.exploration_share
+    share = group.release.request.exploration_share
     return f"{scorer}+explore-{share:g}" if share else str(scorer)
 
 
-def _note_lost(trace: Trace, reader: FeatureReader, n_lost: int) -> None:
-    """Note that of what was published some is not there, and defaults stand in."""
-    if n_lost:
-        problem = f"{n_lost} values of generation {reader.generation_id} were published, and are lost or damaged."
-        _note_missing(trace, FEATURES, PublishIncomplete(problem, "`slate sync` writes them again."))
+def _lost(reader: FeatureReader, n_lost: int) -> PublishIncomplete:
+    """That of what was published some is not there, and defaults stand in."""
+    problem = f"{n_lost} values of generation {reader.generation_id} were published, and are lost or damaged."
+    return PublishIncomplete(problem, "`slate sync` writes them again.")
 
 
-def _note_missing(trace: Trace, what: str, error: Exception) -> None:
-    trace.note_missing(what)
+def _warn_missing(what: str, error: Exception) -> None:
     LOG.warning("Answering without %s: %s: %s", what, type(error).__name__, error)

@@ -1,17 +1,24 @@
-"""What happened while one request was answered: how long each step took, and what had to be done without."""
+"""What happened while requests were answered: how long each step took, and what had to be done without."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+
+TOTAL = "total"
 
 
 class Trace:
-    """Collects the milliseconds of each step, and what was missing, in the order it was missed."""
+    """Collects the milliseconds of each step that n requests take together, and what was missing, in the order missed.
 
-    def __init__(self) -> None:
+    earlier_ms: what one of them had taken before.
+    """
+
+    def __init__(self, n_requests: int, earlier_ms: Mapping[str, float] | None = None) -> None:
         self._started = time.perf_counter()
+        self._n_requests = n_requests
+        self._earlier_ms = dict(earlier_ms or {})
         self._steps: dict[str, float] = {}
         self._missed: dict[str, None] = {}
 
@@ -24,6 +31,10 @@ class Trace:
         finally:
             self._steps[name] = self._steps.get(name, 0.0) + _ms_since(started)
 
+    def continued(self, n_requests: int) -> Trace:
+        """The trace of some of these requests, which go on by themselves."""
+        return Trace(n_requests, self.timings_ms())
+
     def note_missing(self, what: str) -> None:
         """Note that the answer stands a rung lower because `what` was away or failed."""
         self._missed[what] = None
@@ -33,9 +44,13 @@ class Trace:
         return tuple(self._missed)
 
     def timings_ms(self) -> dict[str, float]:
-        """Milliseconds by step, and `total` since the request came in."""
-        return {**self._steps, "total": _ms_since(self._started)}
+        """One request's share of the milliseconds, by step, and last the `total` since the requests came in."""
+        own = {**self._steps, TOTAL: _ms_since(self._started)}
+        names = [*dict.fromkeys(name for name in (*self._earlier_ms, *own) if name != TOTAL), TOTAL]
+        return {
+            name: round(self._earlier_ms.get(name, 0.0) + own.get(name, 0.0) / self._n_requests, 3) for name in names
+        }
 
 
 def _ms_since(started: float) -> float:
-    return round((time.perf_counter() - started) * 1000, 3)
+    return (time.perf_counter() - started) * 1000

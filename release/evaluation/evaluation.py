@@ -6,20 +6,23 @@ generators alone, on the same people with the same queries.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import groupby
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from contracts.batches import batches_of
 from contracts.clock import FixedClock
 from contracts.errors import ArtefactError
 from contracts.features import FeatureReader
 from contracts.id_map import UNKNOWN, IdMap
 from contracts.ids import FloatArray, ItemIdxArray
+from contracts.slates import Slate
 from recommender.generators.base import Generator
 from recommender.metrics import (
     PerPerson,
@@ -33,7 +36,8 @@ from recommender.metrics import (
     popularity_share,
     recall,
 )
-from release.answering.request_path import answer
+from recommender.query import QueryBatch
+from release.answering.request_path import BLOCK, answer_many
 from release.answering.request_query import read_person, retrieval_query
 from release.answering.session_reader import SessionReader
 from release.bundle.bundle import Release
@@ -145,7 +149,11 @@ def evaluate(
     rows, covered = [], []
     generators = {name: one for name, one in sorted(release.generators.items()) if alone is None or name in alone}
     for group, cases in groups.items():
-        answered = [_answer_case(release, reader, case, judge.item_ids, generators) for case in progress(cases)]
+        answered = [
+            one
+            for block in _asked_together(progress(cases))
+            for one in _answer_cases(release, reader, block, judge.item_ids, generators)
+        ]
         systems = _answering_systems(answered)
         rows += [row for one in answered for row in _person_rows(group, one, systems, judge)]
         covered += [_coverage_row(group, system, answered, judge) for system in systems]
@@ -157,22 +165,41 @@ def _answering_systems(answered: Iterable[_AnsweredCase]) -> list[str]:
     return sorted({name for one in answered for name, slate in one.slates.items() if len(slate) or name == SLATES})
 
 
-def _answer_case(
-    release: Release, reader: FeatureReader, case: EvaluationCase, item_ids: IdMap, generators: Mapping[str, Generator]
-) -> _AnsweredCase:
-    with_session = SessionReader(reader, sessions_of([case]))
-    slate = answer(release, with_session, FixedClock(case.now), case.request)
+def _asked_together(cases: Iterable[EvaluationCase]) -> Iterator[list[EvaluationCase]]:
+    """The cases in their order, those together that follow each other and ask at one moment for as many items."""
+    for _, alike in groupby(cases, key=lambda case: (case.now, case.request.k)):
+        yield from batches_of(alike, BLOCK)
+
+
+def _answer_cases(
+    release: Release,
+    reader: FeatureReader,
+    cases: Sequence[EvaluationCase],
+    item_ids: IdMap,
+    generators: Mapping[str, Generator],
+) -> Iterator[_AnsweredCase]:
+    """Every case answered; all ask at one moment."""
+    with_sessions, now = SessionReader(reader, sessions_of(cases)), cases[0].now
+    slates = answer_many(release, with_sessions, FixedClock(now), [case.request for case in cases])
+    people = [read_person(release, with_sessions, case.request, now) for case in cases]
+    queries = QueryBatch.of(
+        [retrieval_query(release, case.request, person, now) for case, person in zip(cases, people, strict=True)]
+    )
+    proposed = {name: one.encode(queries).propose(cases[0].request.k) for name, one in generators.items()}
+    for number, (case, slate) in enumerate(zip(cases, slates, strict=True)):
+        _check_whole(case, slate)
+        items = {name: proposals.of_query(number)[0] for name, proposals in proposed.items()}
+        shown = {name: item_ids.indices(release.catalogue.ids.external(own)) for name, own in items.items()}
+        shown[SLATES] = item_ids.indices(item.item_id for item in slate.items)
+        yield _AnsweredCase(case, str(slate.tier), len(queries.excluded[number]), shown)
+
+
+def _check_whole(case: EvaluationCase, slate: Slate) -> None:
     if slate.degraded:
         raise ArtefactError(
             f"The answer for {case.request.request_id} had to do without {', '.join(slate.degraded)}.",
             "The warning above names the error; mend it, and run `dvc repro evaluate` again.",
         )
-    person = read_person(release, with_session, case.request, case.now)
-    query = retrieval_query(release, case.request, person, case.now)
-    proposed = {name: one.propose(query, case.request.k).item_idx for name, one in generators.items()}
-    slates = {name: item_ids.indices(release.catalogue.ids.external(items)) for name, items in proposed.items()}
-    slates[SLATES] = item_ids.indices(item.item_id for item in slate.items)
-    return _AnsweredCase(case, str(slate.tier), len(query.excluded), slates)
 
 
 def _person_rows(group: str, answered: _AnsweredCase, systems: Sequence[str], judge: Judge) -> list[dict[str, object]]:

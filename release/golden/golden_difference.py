@@ -19,7 +19,7 @@ from recommender.slates.slate_similarity import overlap, rank_biased_overlap
 from release.bundle.bundle import Release
 from release.bundle.manifest import REBUILD, VALUES_FOLDER
 from release.bundle.parts import GOLDEN
-from release.golden.golden_queries import answer_golden_request, load_queries
+from release.golden.golden_queries import answer_golden_requests, load_queries
 from release.golden.golden_requests import GoldenRequest
 
 OVERLAP_AT: Final = 10
@@ -71,10 +71,10 @@ def compare_golden(a: Release, b: Release) -> GoldenDifference:
     values = FeatureValues.load(b.folder / VALUES_FOLDER)
     readers = [_reader_of(release, values) for release in (a, b)]
     differences = []
-    for golden, _ in queries:
-        theirs = answer_golden_request(b, readers[1], now, golden)
+    their_slates = answer_golden_requests(b, readers[1], now, [golden for golden, _ in queries])
+    for (golden, _), theirs in zip(queries, their_slates, strict=True):
         try:
-            ours = answer_golden_request(a, readers[0], now, golden)
+            (ours,) = answer_golden_requests(a, readers[0], now, [golden])
         except UnknownId as error:
             differences.append(_unanswered_query(golden, theirs, error))
         else:

@@ -30,7 +30,7 @@ from contracts.ids import ItemId, SessionId, UserId
 from contracts.slates import RecommendRequest, Slate
 from feature_store.readers.offline_reader import OfflineFeatureReader
 from feature_store.values.values import FeatureValues
-from release.answering.request_path import answer
+from release.answering.request_path import answer_many
 from release.answering.session_reader import SessionReader
 from release.bundle.bundle import Release
 from release.bundle.manifest import REBUILD
@@ -70,7 +70,7 @@ def make_golden(
     now = values.as_of
     requests = draw_golden_requests(release, values, contexts, now, n_queries, np.random.default_rng(seed))
     reader = _ItemRecorder(OfflineFeatureReader(values, release.schemas, release.catalogue.ids))
-    answers = [answer_golden_request(release, reader, now, golden) for golden in requests]
+    answers = answer_golden_requests(release, reader, now, requests)
     for slate in answers:
         if slate.degraded:
             raise ArtefactError(
@@ -131,12 +131,14 @@ class GoldenQueries:
                 f"{self.folder} holds {len(self.queries)} queries, the manifest says {self.n_expected}.", REBUILD
             )
         with reading(self.folder):
-            for golden, expected in self.queries:
-                _check_answer(self.release, expected, self.answer(golden), self.tolerance)
+            requests = [golden for golden, _ in self.queries]
+            slates = answer_golden_requests(self.release, self.reader, self.now, requests)
+            for (_, expected), slate in zip(self.queries, slates, strict=True):
+                _check_answer(self.release, expected, slate, self.tolerance)
 
     def answer(self, golden: GoldenRequest) -> Slate:
         """The release's slate for one of the requests, through the request path."""
-        return answer_golden_request(self.release, self.reader, self.now, golden)
+        return answer_golden_requests(self.release, self.reader, self.now, [golden])[0]
 
     def calls(self) -> list[Callable[[], Slate]]:
         """One call per query, which answers it; nothing is compared."""
@@ -181,11 +183,17 @@ class _ItemRecorder:
         return self._reader.read_items(item_ids, now)
 
 
-def answer_golden_request(release: Release, reader: FeatureReader, now: datetime, golden: GoldenRequest) -> Slate:
-    """The release's slate for one golden request, its session included."""
-    session_id = golden.request.session_id
-    sessions = {} if session_id is None else {session_id: _session_history(golden.session, release.catalogue.ids)}
-    return answer(release, SessionReader(reader, sessions), FixedClock(now), golden.request)
+def answer_golden_requests(
+    release: Release, reader: FeatureReader, now: datetime, requests: Sequence[GoldenRequest]
+) -> list[Slate]:
+    """The release's slates for golden requests, their sessions included, in their order."""
+    sessions = {
+        golden.request.session_id: _session_history(golden.session, release.catalogue.ids)
+        for golden in requests
+        if golden.request.session_id is not None
+    }
+    asked = [golden.request for golden in requests]
+    return answer_many(release, SessionReader(reader, sessions), FixedClock(now), asked)
 
 
 def _session_history(clicks: Sequence[Click], item_ids: IdMap) -> History:

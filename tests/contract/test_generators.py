@@ -18,13 +18,16 @@ from recommender.generators.base import Generator
 from recommender.generators.indexed import IndexedGenerator
 from recommender.generators.sets import GENERATOR_NAMES, _load_generator, load_generators, save_generators
 from recommender.index.vector_index import VectorIndex
-from recommender.query import RetrievalQuery
+from recommender.query import QueryBatch, RetrievalQuery
+from recommender.ragged import RaggedItems
 from tests.recommender_worlds import (
     CHECKERBOARD_END,
     CHECKERBOARD_ITEMS,
     INDEX_SETTINGS,
     checkerboard,
     checkerboard_generators,
+    proposed,
+    scored,
 )
 
 PERSONAL = ("als", "als through an exact index", "als through HNSW", "content", "covisitation", "covisitation_max")
@@ -56,27 +59,28 @@ def test_every_generator_of_the_project_is_asked():
 def test_what_each_person_left_out_of_the_checkerboard_comes_first(name):
     generator = generator_named(name)
     for user_id, left_out in checkerboard().held_out.items():
-        proposals = generator.propose(checkerboard().query(user_id), 3)
-        assert proposals.item_idx[0] == left_out, f"{name} for {user_id}"
+        items, _ = proposed(generator, checkerboard().query(user_id), 3)
+        assert items[0] == left_out, f"{name} for {user_id}"
 
 
 def test_at_most_k_are_proposed_best_first_and_each_once(generator):
     for k in (1, 3, 100):
-        proposals = generator.propose(checkerboard().query("u503"), k)
-        assert len(proposals) <= k
-        assert len(proposals.item_idx) == len(proposals.scores) == len(set(proposals.item_idx.tolist()))
-        assert np.all(np.diff(proposals.scores) <= 0)
+        items, scores = proposed(generator, checkerboard().query("u503"), k)
+        assert len(items) <= k
+        assert len(items) == len(scores) == len(set(items.tolist()))
+        assert np.all(np.diff(scores) <= 0)
 
 
 def test_equal_scores_come_in_the_order_of_the_index(generator):
-    proposals = generator.propose(checkerboard().query("u503"), 100)
-    equal = np.diff(proposals.scores) == 0
-    assert np.all(np.diff(proposals.item_idx)[equal] > 0)
+    items, scores = proposed(generator, checkerboard().query("u503"), 100)
+    equal = np.diff(scores) == 0
+    assert np.all(np.diff(items)[equal] > 0)
 
 
 def test_nothing_is_proposed_where_everything_is_excluded(generator):
     everything = np.arange(CHECKERBOARD_ITEMS, dtype=np.int32)
-    assert len(generator.propose(replace(checkerboard().query("u503"), excluded=everything), 5)) == 0
+    items, _ = proposed(generator, replace(checkerboard().query("u503"), excluded=everything), 5)
+    assert len(items) == 0
 
 
 @given(excluded=st.sets(st.integers(0, CHECKERBOARD_ITEMS - 1)), k=st.integers(1, 15))
@@ -85,37 +89,37 @@ def test_nothing_is_proposed_where_everything_is_excluded(generator):
 def test_what_is_excluded_is_never_proposed_and_frees_its_place_for_others(name, excluded, k):
     query = checkerboard().query("u504")
     without = replace(query, excluded=np.array(sorted(excluded), np.int32))
-    found = generator_named(name).propose(without, k).item_idx.tolist()
-    everything = generator_named(name).propose(replace(query, excluded=np.empty(0, np.int32)), 100).item_idx.tolist()
-    assert found == [item for item in everything if item not in excluded][:k]
+    items, _ = proposed(generator_named(name), without, k)
+    everything, _ = proposed(generator_named(name), replace(query, excluded=np.empty(0, np.int32)), 100)
+    assert items.tolist() == [item for item in everything.tolist() if item not in excluded][:k]
 
 
 def test_the_score_of_a_proposal_is_the_generators_score_of_that_item(generator):
     query = checkerboard().query("u506")
-    proposals = generator.propose(query, 5)
-    np.testing.assert_allclose(generator.score(query, proposals.item_idx), proposals.scores, rtol=1e-5)
+    items, scores = proposed(generator, query, 5)
+    np.testing.assert_allclose(scored(generator, query, items), scores, rtol=1e-5)
 
 
 def test_scores_are_aligned_with_the_items_whatever_their_order(generator):
     query = checkerboard().query("u506")
     items = np.array([7, 2, 11, 0], np.int32)
-    scores = generator.score(query, items)
+    scores = scored(generator, query, items)
     assert scores.shape == (4,)
     assert scores.dtype == np.float32
-    np.testing.assert_array_equal(generator.score(query, items[::-1]), scores[::-1])
+    np.testing.assert_array_equal(scored(generator, query, items[::-1]), scores[::-1])
 
 
 def test_no_items_have_no_scores(generator):
-    assert generator.score(checkerboard().query("u506"), np.empty(0, np.int32)).shape == (0,)
+    assert scored(generator, checkerboard().query("u506"), np.empty(0, np.int32)).shape == (0,)
 
 
 def test_somebody_of_whom_nothing_is_known_gets_only_what_is_popular(generator):
-    proposals = generator.propose(RetrievalQuery(NOW), 5)
+    items, _ = proposed(generator, RetrievalQuery(NOW), 5)
     if generator.name.startswith("popular") and generator.name != "popular_segment":
-        assert len(proposals) > 0
+        assert len(items) > 0
     else:
-        assert len(proposals) == 0
-        assert np.isnan(generator.score(RetrievalQuery(NOW), np.array([1, 2], np.int32))).all()
+        assert len(items) == 0
+        assert np.isnan(scored(generator, RetrievalQuery(NOW), np.array([1, 2], np.int32))).all()
 
 
 def test_items_unknown_to_the_release_count_for_nothing_in_a_history(generator):
@@ -124,18 +128,52 @@ def test_items_unknown_to_the_release_count_for_nothing_in_a_history(generator):
     )
     query = checkerboard().query("u505")
     polluted = replace(query, history=unknown.followed_by(query.history))
-    assert generator.propose(polluted, 5).item_idx.tolist() == generator.propose(query, 5).item_idx.tolist()
+    assert proposed(generator, polluted, 5)[0].tolist() == proposed(generator, query, 5)[0].tolist()
     only_unknown = replace(RetrievalQuery(NOW), history=unknown)
     if generator.name != "new_arrivals":  # goes by the time of the last event, whatever it was
-        expected = generator.propose(RetrievalQuery(NOW), 5).item_idx.tolist()
-        assert generator.propose(only_unknown, 5).item_idx.tolist() == expected
+        expected = proposed(generator, RetrievalQuery(NOW), 5)[0].tolist()
+        assert proposed(generator, only_unknown, 5)[0].tolist() == expected
 
 
 def test_asking_twice_gives_the_same_answer(generator):
     query = checkerboard().query("u511")
-    first, second = generator.propose(query, 6), generator.propose(query, 6)
-    assert first.item_idx.tobytes() == second.item_idx.tobytes()
-    assert first.scores.tobytes() == second.scores.tobytes()
+    first, second = proposed(generator, query, 6), proposed(generator, query, 6)
+    assert [array.tobytes() for array in first] == [array.tobytes() for array in second]
+
+
+def every_kind_of_query() -> list[RetrievalQuery]:
+    """Of people with histories, long and short, of one beside an item, and of people of whom little is known."""
+    world = checkerboard()
+    several = [replace(world.query(f"u{500 + user}"), now=NOW + user) for user in range(24)]
+    short = [replace(query, history=query.history.where(slice(0, 1))) for query in several[:3]]
+    stated = RetrievalQuery(NOW, preferred_items=np.array([4, 7], np.int32), excluded=np.array([4, 7], np.int32))
+    of_a_category = RetrievalQuery(NOW, preferred_categories=np.array([0, 1], np.float32))
+    beside = replace(several[5], anchor=3)
+    return [
+        RetrievalQuery(NOW),
+        *several,
+        stated,
+        beside,
+        RetrievalQuery(NOW, segment={"gender": "F"}),
+        of_a_category,
+        *short,
+    ]
+
+
+@given(st.permutations(range(len(every_kind_of_query()))), st.integers(1, 40))
+@settings(max_examples=15, deadline=None)
+@pytest.mark.parametrize("name", ALL)
+def test_a_query_is_answered_the_same_alone_and_in_any_batch_to_the_last_bit(name, order, n_together):
+    generator, queries = generator_named(name), every_kind_of_query()
+    chosen = order[:n_together]
+    items = np.array([7, 2, 11, 0, 2], np.int32)
+    together = generator.encode(QueryBatch.of([queries[number] for number in chosen]))
+    proposals, scores = together.propose(6), together.score(RaggedItems.of([items] * len(chosen)))
+    for place, number in enumerate(chosen):
+        alone = proposed(generator, queries[number], 6)
+        assert [array.tobytes() for array in proposals.of_query(place)] == [array.tobytes() for array in alone]
+        own = scores[place * len(items) : (place + 1) * len(items)]
+        assert own.tobytes() == scored(generator, queries[number], items).tobytes()
 
 
 @pytest.mark.parametrize("name", GENERATOR_NAMES)
@@ -146,8 +184,8 @@ def test_saved_and_loaded_it_proposes_the_same(name, tmp_path: Path):
     query = checkerboard().query("u507")
     assert loaded.name == name
     assert loaded.catalogue_fingerprint == generator.catalogue_fingerprint
-    assert loaded.propose(query, 8).item_idx.tolist() == generator.propose(query, 8).item_idx.tolist()
-    assert loaded.propose(query, 8).scores.tobytes() == generator.propose(query, 8).scores.tobytes()
+    loaded_again, fitted = proposed(loaded, query, 8), proposed(generator, query, 8)
+    assert [array.tobytes() for array in loaded_again] == [array.tobytes() for array in fitted]
 
 
 @pytest.mark.parametrize("name", GENERATOR_NAMES)

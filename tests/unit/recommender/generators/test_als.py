@@ -10,8 +10,8 @@ from scipy.sparse import csr_matrix
 from recommender.catalogue import Catalogue
 from recommender.generators.als import AlsGenerator
 from recommender.interactions import Interactions
-from recommender.query import RetrievalQuery
-from tests.recommender_worlds import CANDIDATE_SETTINGS, checkerboard
+from recommender.query import QueryBatch, RetrievalQuery
+from tests.recommender_worlds import CANDIDATE_SETTINGS, checkerboard, proposed, scored
 from tests.worlds import small_world
 
 # implicit warns when OpenBLAS has threads of its own, which makes it slow and not wrong.
@@ -45,14 +45,21 @@ def asked(interactions: Interactions, user_idx: int) -> RetrievalQuery:
     return RetrievalQuery(2_000_000_000, interactions.history(user_idx, 0, 2_000_000_000))
 
 
+def user_vector(als: AlsGenerator, query: RetrievalQuery) -> np.ndarray:
+    return als.fold_in(QueryBatch.of([query])).vectors[0]
+
+
 def test_the_folded_in_vector_is_that_of_the_slow_readable_solver(fitted):
     als, interactions = fitted
     for user_idx in (0, 7, 31):
         query = asked(interactions, user_idx)
         slow = solved_slowly(
-            als.item_factors.astype(float), query.taste_items().tolist(), SETTINGS.regularization, SETTINGS.alpha
+            als.item_factors.astype(float),
+            QueryBatch.of([query]).taste_items.item_idx.tolist(),
+            SETTINGS.regularization,
+            SETTINGS.alpha,
         )
-        np.testing.assert_allclose(als.user_vector(query), slow, atol=1e-4)
+        np.testing.assert_allclose(user_vector(als, query), slow, atol=1e-4)
 
 
 def test_the_folded_in_vector_is_that_of_implicits_own_fold_in(fitted):
@@ -63,11 +70,11 @@ def test_the_folded_in_vector_is_that_of_implicits_own_fold_in(fitted):
     model.item_factors = als.item_factors
     for user_idx in (0, 7, 31):
         query = asked(interactions, user_idx)
-        items = np.sort(query.taste_items())
+        items = np.sort(QueryBatch.of([query]).taste_items.item_idx)
         row = csr_matrix(
             (np.ones(len(items), np.float32), (np.zeros(len(items), int), items)), shape=(1, len(als.item_factors))
         )
-        np.testing.assert_allclose(als.user_vector(query), model.recalculate_user(0, row), atol=1e-4)
+        np.testing.assert_allclose(user_vector(als, query), model.recalculate_user(0, row), atol=1e-4)
 
 
 def test_two_fits_with_one_seed_are_equal_to_the_byte_and_another_seed_is_another_model(fitted):
@@ -87,11 +94,11 @@ def test_an_item_nobody_touched_is_neither_proposed_nor_scored():
     interactions = Interactions.of(world.tables.interactions.filter(touched_once), world.catalogue.ids)
     als = AlsGenerator.fit(interactions, world.catalogue, SETTINGS, seed=1)
     query = world.query("u501")
-    assert 5 not in als.propose(replace(query, excluded=np.empty(0, np.int32)), 100).item_idx
-    assert np.isnan(als.score(query, np.array([5], np.int32))).all()
+    assert 5 not in proposed(als, replace(query, excluded=np.empty(0, np.int32)), 100)[0]
+    assert np.isnan(scored(als, query, np.array([5], np.int32))).all()
 
 
 def test_beside_an_item_the_persons_own_history_is_silent(fitted):
     als, interactions = fitted
     beside = replace(asked(interactions, 3), anchor=9)
-    np.testing.assert_array_equal(als.user_vector(beside), als.user_vector(replace(asked(interactions, 5), anchor=9)))
+    np.testing.assert_array_equal(user_vector(als, beside), user_vector(als, replace(asked(interactions, 5), anchor=9)))

@@ -5,20 +5,26 @@ from datetime import timedelta
 import numpy as np
 import polars as pl
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.sparse import csr_matrix
 
 from contracts.features import History
+from contracts.id_map import UNKNOWN
 from contracts.settings.candidates import CovisitationSettings
 from contracts.tables import INTERACTIONS_SCHEMA
 from recommender.catalogue import Catalogue
 from recommender.generators.item_to_item import (
     ItemToItemGenerator,
+    Pooling,
     fit_covisitation,
     fit_covisitation_max,
     fit_next_visit,
 )
 from recommender.interactions import Interactions
-from recommender.query import RetrievalQuery
-from tests.recommender_worlds import CANDIDATE_SETTINGS, START, checkerboard
+from recommender.query import QueryBatch, RetrievalQuery
+from recommender.ragged import RaggedItems
+from tests.recommender_worlds import CANDIDATE_SETTINGS, START, checkerboard, checkerboard_generators, proposed, scored
 
 SETTINGS = CANDIDATE_SETTINGS.covisitation
 NOW = START.timestamp() + 10 * 86_400
@@ -40,7 +46,7 @@ def catalogue() -> Catalogue:
 
 def weight(generator: ItemToItemGenerator, source: int, neighbour: int) -> float:
     history = History.without_types(np.array([source], np.int32), np.array([0]), np.array([np.nan], np.float32))
-    return float(generator.score(RetrievalQuery(1, history), np.array([neighbour], np.int32))[0])
+    return float(scored(generator, RetrievalQuery(1, history), np.array([neighbour], np.int32))[0])
 
 
 def test_covisitation_max_is_the_co_occurrence_damped_by_length_and_mass():
@@ -87,7 +93,7 @@ def test_the_mean_and_the_max_pool_what_the_items_of_a_history_say():
     for fit, pool in ((fit_covisitation_max, max), (lambda *args: fit_covisitation(*args[:2], NOW, args[2]), None)):
         fitted = fit(rows, catalogue(), SETTINGS)
         said = [weight(fitted, 0, 2), weight(fitted, 1, 2)]
-        pooled = fitted.score(RetrievalQuery(2, both), np.array([2], np.int32))[0]
+        pooled = scored(fitted, RetrievalQuery(2, both), np.array([2], np.int32))[0]
         assert pooled == pytest.approx(pool(said) if pool else sum(said) / 2)
 
 
@@ -105,8 +111,46 @@ def test_the_item_that_speaks_most_for_a_candidate_is_named():
     history = History.without_types(
         np.array([0, 1], np.int32), np.array([0, 1]), np.array([np.nan, np.nan], np.float32)
     )
-    assert fitted.because(RetrievalQuery(2, history), 2) == 1
-    assert fitted.because(RetrievalQuery(2, history), 7) is None
+    encoded = fitted.encode(QueryBatch.of([RetrievalQuery(2, history)]))
+    assert encoded.because(RaggedItems.of([np.array([2, 7], np.int32)])).tolist() == [1, UNKNOWN]
+
+
+@given(st.lists(st.lists(st.integers(0, 11), max_size=6), min_size=1, max_size=4), st.integers(0, 99))
+def test_pooling_many_histories_is_what_a_walk_over_each_of_them_gives(histories, seed):
+    rng = np.random.default_rng(seed)
+    pairs = csr_matrix(np.where(rng.random((12, 12)) < 0.4, rng.random((12, 12)), 0) * (1 - np.eye(12)))
+    queries = QueryBatch.of([RetrievalQuery(0, preferred_items=np.array(items, np.int32)) for items in histories])
+    for pooling in Pooling:
+        fitted = ItemToItemGenerator.of_pairs("pairs", pairs, pooling, catalogue(), SETTINGS)
+        encoded = fitted.encode(queries)
+        every = RaggedItems.of([np.arange(12, dtype=np.int32)] * len(queries))
+        scores = encoded.score(every).reshape(len(queries), 12)
+        because = encoded.because(every).reshape(len(queries), 12)
+        for row in range(len(queries)):
+            taste = queries.taste_items[row].tolist()
+            for item in range(12):
+                said = [np.float32(pairs[source, item]) for source in taste]
+                if not taste:
+                    assert np.isnan(scores[row, item])
+                    continue
+                best = max(said)
+                pooled = best if pooling is Pooling.MAX else sum(map(float, said)) / len(said)
+                latest = [source for source, weight in zip(taste, said, strict=True) if weight == best][-1]
+                assert scores[row, item] == pytest.approx(float(pooled), rel=1e-6)
+                assert because[row, item] == (latest if best else UNKNOWN)
+
+
+def test_sorting_the_neighbours_that_are_met_gives_what_a_table_of_all_items_gives(monkeypatch):
+    queries = QueryBatch.of([checkerboard().query(f"u{500 + user}") for user in range(24)])
+    for name in ("covisitation", "covisitation_max", "next_visit"):
+        generator = checkerboard_generators()[name]
+        answers = []
+        for dense_below, portion in ((10**9, 10**9), (0, 10**9), (0, 7)):
+            monkeypatch.setattr("recommender.generators.item_to_item.DENSE_BELOW", dense_below)
+            monkeypatch.setattr("recommender.generators.item_to_item.MOST_POOLED_AT_ONCE", portion)
+            proposals = generator.encode(queries).propose(5)
+            answers.append((proposals.item_idx.tobytes(), proposals.scores.tobytes(), proposals.offsets.tobytes()))
+        assert len(set(answers)) == 1
 
 
 def test_no_events_at_all_give_a_generator_that_says_nothing():
@@ -116,4 +160,4 @@ def test_no_events_at_all_give_a_generator_that_says_nothing():
         fit_covisitation_max(nothing, catalogue(), SETTINGS),
         fit_next_visit(nothing, catalogue(), NOW, SETTINGS),
     ):
-        assert len(fitted.propose(checkerboard().query("u501"), 5)) == 0
+        assert len(proposed(fitted, checkerboard().query("u501"), 5)[0]) == 0

@@ -11,7 +11,7 @@ from recommender.generators.base import Generator
 from recommender.generators.sets import fit_generators
 from recommender.query import RetrievalQuery
 from recommender.segments import segment_of
-from tests.recommender_worlds import CANDIDATE_SETTINGS, START, checkerboard
+from tests.recommender_worlds import CANDIDATE_SETTINGS, START, checkerboard, proposed, scored
 
 AS_OF = START + timedelta(days=100)
 RECENT_DAYS = CANDIDATE_SETTINGS.popular.recent_days
@@ -33,7 +33,7 @@ def fitted(*rows: tuple[str, int, timedelta], people: dict[str, str] | None = No
 
 
 def share(generator: Generator, item: int, **segment: str) -> float:
-    return float(generator.score(RetrievalQuery(0, segment=segment), np.array([item], np.int32))[0])
+    return float(scored(generator, RetrievalQuery(0, segment=segment), np.array([item], np.int32))[0])
 
 
 SECOND = timedelta(seconds=1)
@@ -43,7 +43,7 @@ WINDOW = timedelta(days=RECENT_DAYS)
 def test_popular_is_the_share_of_all_events():
     popular = fitted(("a", 1, WINDOW * 2), ("b", 1, SECOND), ("c", 2, SECOND))["popular"]
     assert share(popular, 1) == pytest.approx(2 / 3)
-    assert popular.propose(RetrievalQuery(0), 5).item_idx.tolist() == [1, 2]
+    assert proposed(popular, RetrievalQuery(0), 5)[0].tolist() == [1, 2]
 
 
 def test_recent_reaches_back_to_the_windows_edge_and_no_further():
@@ -54,14 +54,14 @@ def test_recent_reaches_back_to_the_windows_edge_and_no_further():
 def test_what_happens_at_the_moment_itself_or_later_is_not_known():
     generators = fitted(("a", 1, SECOND), ("b", 2, timedelta(0)), ("c", 3, -SECOND))
     for name in ("popular", "popular_recent", "popular_newcomers"):
-        assert generators[name].propose(RetrievalQuery(0), 9).item_idx.tolist() == [1]
+        assert proposed(generators[name], RetrievalQuery(0), 9)[0].tolist() == [1]
 
 
 def test_newcomers_and_people_who_return_are_told_apart_a_day_after_the_first_event():
     day = timedelta(days=1)
     generators = fitted(("a", 1, day * 5), ("a", 2, day * 4), ("a", 3, day * 4 - SECOND))
-    assert generators["popular_newcomers"].propose(RetrievalQuery(0), 9).item_idx.tolist() == [1, 2]
-    assert generators["popular_returning"].propose(RetrievalQuery(0), 9).item_idx.tolist() == [3]
+    assert proposed(generators["popular_newcomers"], RetrievalQuery(0), 9)[0].tolist() == [1, 2]
+    assert proposed(generators["popular_returning"], RetrievalQuery(0), 9)[0].tolist() == [3]
 
 
 def test_a_segments_own_events_are_mixed_with_everybodys():
@@ -81,7 +81,7 @@ def test_several_segments_of_one_person_speak_alike():
 def test_a_segment_nobody_is_of_says_nothing():
     segment = fitted(("a", 1, SECOND), people={"a": "F"})["popular_segment"]
     assert np.isnan(share(segment, 1, gender="X"))
-    assert len(segment.propose(RetrievalQuery(0, segment={"gender": "X"}), 5)) == 0
+    assert len(proposed(segment, RetrievalQuery(0, segment={"gender": "X"}), 5)[0]) == 0
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,8 @@ from contracts.artefact import save_artefact
 from contracts.errors import ArtefactError, DataTooSmall, ReleaseMismatch, ShapeMismatch
 from contracts.id_map import IdMap
 from recommender.index.vector_index import KIND, VectorIndex
-from recommender.proposals import best_first
+from recommender.proposals import best_of_one
+from recommender.ragged import RaggedItems
 from tests.recommender_worlds import INDEX_SETTINGS
 
 N_ITEMS, DIM = 600, 8
@@ -21,7 +22,14 @@ EXACT = INDEX_SETTINGS.model_copy(update={"exact_below": N_ITEMS + 1})
 HNSW = INDEX_SETTINGS.model_copy(update={"exact_below": 10})
 IDS = IdMap.of(f"i{1000 + item}" for item in range(N_ITEMS))
 VECTORS = np.random.default_rng(11).normal(size=(N_ITEMS, DIM)).astype(np.float32)
-NOBODY = np.empty(0, np.int32)
+
+
+def nearest(
+    index: VectorIndex, vector: np.ndarray, k: int, excluded: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """The items near one vector, and their scores."""
+    without = None if excluded is None else RaggedItems.of([excluded])
+    return index.search(vector[None, :], k, without).of_query(0)
 
 
 @pytest.fixture(params=[EXACT, HNSW], ids=["exact", "hnsw"])
@@ -40,18 +48,29 @@ def test_small_catalogues_are_searched_exactly_and_large_ones_by_hnsw():
 def test_the_exact_index_finds_what_the_slow_search_finds(k, excluded, seed):
     query = np.random.default_rng(seed).normal(size=DIM).astype(np.float32)
     without = np.array(sorted(excluded), np.int32)
-    slow = best_first(np.arange(N_ITEMS, dtype=np.int32), VECTORS @ query, k, without)
-    found = VectorIndex.build(VECTORS, IDS, EXACT).search(query, k, without)
-    assert found.item_idx.tolist() == slow.item_idx.tolist()
-    np.testing.assert_allclose(found.scores, slow.scores, rtol=1e-4)
+    scores = VECTORS @ query
+    scores[without] = np.nan
+    slow_items, slow_scores = best_of_one(np.arange(N_ITEMS, dtype=np.int32), scores, k)
+    items, their_scores = nearest(VectorIndex.build(VECTORS, IDS, EXACT), query, k, without)
+    assert items.tolist() == slow_items.tolist()
+    np.testing.assert_allclose(their_scores, slow_scores, rtol=1e-4)
 
 
 def test_what_is_excluded_is_not_found_even_where_it_is_all_that_is_near(index):
     query = VECTORS[0]
-    nearest = index.search(query, 200, NOBODY).item_idx
-    found = index.search(query, 10, nearest)
-    assert len(found) == 10
-    assert not set(found.item_idx.tolist()) & set(nearest.tolist())
+    near, _ = nearest(index, query, 200)
+    further, _ = nearest(index, query, 10, np.sort(near))
+    assert len(further) == 10
+    assert not set(further.tolist()) & set(near.tolist())
+
+
+def test_what_is_near_a_vector_does_not_depend_on_those_it_is_searched_with(index):
+    excluded = RaggedItems.of([np.arange(7 * row, dtype=np.int32) for row in range(40)])
+    together = index.search(VECTORS[:40], 10, excluded)
+    for row in range(40):
+        alone = index.search(VECTORS[row : row + 1], 10, RaggedItems.of([excluded[row]]))
+        assert together.of_query(row)[0].tobytes() == alone.item_idx.tobytes()
+        assert together.of_query(row)[1].tobytes() == alone.scores.tobytes()
 
 
 def test_recall_is_the_share_of_the_exact_answer_that_is_found():
@@ -71,9 +90,9 @@ def test_nobody_to_measure_with_is_an_error(index):
 def test_items_without_a_vector_are_not_in_the_index():
     vectors = VECTORS.copy()
     vectors[[3, 7]] = 0
-    found = VectorIndex.build(vectors, IDS, EXACT).search(VECTORS[3], N_ITEMS, NOBODY)
-    assert len(found) == N_ITEMS - 2
-    assert not {3, 7} & set(found.item_idx.tolist())
+    items, _ = nearest(VectorIndex.build(vectors, IDS, EXACT), VECTORS[3], N_ITEMS)
+    assert len(items) == N_ITEMS - 2
+    assert not {3, 7} & set(items.tolist())
 
 
 def test_equal_input_gives_equal_bytes(index, tmp_path: Path):
@@ -102,7 +121,7 @@ def test_saved_and_loaded_it_finds_the_same(index, tmp_path: Path):
     assert loaded.recall_k == 10
     assert json.loads((tmp_path / "recall.json").read_text()) == {"recall": loaded.recall, "recall_k": 10}
     for query in VECTORS[:5]:
-        assert loaded.search(query, 7, NOBODY).item_idx.tolist() == index.search(query, 7, NOBODY).item_idx.tolist()
+        assert nearest(loaded, query, 7)[0].tolist() == nearest(index, query, 7)[0].tolist()
 
 
 def test_an_index_never_measured_says_so(index, tmp_path: Path):
@@ -156,9 +175,9 @@ def test_vectors_and_ids_must_be_as_many():
 
 def test_a_question_of_another_width_is_refused(index):
     with pytest.raises(ShapeMismatch, match="8 numbers"):
-        index.search(np.zeros(DIM + 1, np.float32), 5, NOBODY)
+        nearest(index, np.zeros(DIM + 1, np.float32), 5)
 
 
 def test_an_index_of_nothing_finds_nothing():
     empty = VectorIndex.build(np.zeros((N_ITEMS, DIM), np.float32), IDS, EXACT)
-    assert len(empty.search(VECTORS[0], 5, NOBODY)) == 0
+    assert len(nearest(empty, VECTORS[0], 5)[0]) == 0

@@ -17,13 +17,14 @@ from recommender.content_vectors import DIM
 from recommender.on_demand import NAMES as COMPUTED
 from recommender.on_demand import VIEWS, on_demand_names
 from recommender.on_demand.release_years import SECONDS_PER_YEAR
-from recommender.query import RetrievalQuery
+from recommender.query import QueryBatch, RetrievalQuery
+from recommender.ragged import RaggedItems
 from recommender.ranking.ranking_features import assemble, feature_names
 from tests.recommender_worlds import Schemas, checkerboard, feature_rows
 
 NAMES = ("als", "popular")
 CANDIDATES = CandidateSet(
-    item_idx=np.array([4, 1, 0], np.int32),
+    items=RaggedItems.of([np.array([4, 1, 0], np.int32)]),
     scores=np.array([[0.9, 0.1], [np.nan, 0.2], [0.3, 0.0]], np.float32),
     ranks=np.array([[1, 5], [11, 2], [2, 6]], np.float32),
     proposed=np.array([[True, False], [False, True], [True, False]]),
@@ -55,12 +56,14 @@ def column(
     user: FeatureRows = USER,
 ) -> list[float]:
     schemas = Schemas(user=SCHEMA)
-    matrix = assemble(world or checkerboard().catalogue, retrieval_query, candidates, user, ITEMS, schemas)
+    matrix = assemble(
+        world or checkerboard().catalogue, QueryBatch.of([retrieval_query]), candidates, user, ITEMS, schemas
+    )
     return matrix.values[:, matrix.names.index(name)].tolist()
 
 
 def test_the_names_are_those_of_the_columns_and_none_comes_twice():
-    matrix = assemble(checkerboard().catalogue, query(2), CANDIDATES, ONE, ITEMS, Schemas())
+    matrix = assemble(checkerboard().catalogue, QueryBatch.of([query(2)]), CANDIDATES, ONE, ITEMS, Schemas())
     assert matrix.names == feature_names(Schemas(), NAMES)
     assert matrix.values.shape == (3, len(matrix.names))
     assert len(set(matrix.names)) == len(matrix.names)
@@ -95,7 +98,6 @@ def test_categories_are_compared_with_what_the_person_touched():
 
 def test_the_latest_events_tell_of_the_taste_of_now(monkeypatch):
     monkeypatch.setattr("recommender.on_demand.inputs.LATEST", 2)
-    monkeypatch.setattr("recommender.on_demand.categories.LATEST", 2)
     retrieval_query = query(1, 3, 5, 2, 6)
     even, odd = (2 + 10 * 0.5) / 12, (10 * 0.5) / 12
     assert column("pair_category_affinity_latest", retrieval_query) == pytest.approx([even, odd, even])
@@ -127,24 +129,30 @@ def test_days_are_counted_from_the_last_event():
 def test_no_candidates_make_no_rows():
     none = replace(
         CANDIDATES,
-        **{name: getattr(CANDIDATES, name)[:0] for name in ("item_idx", "scores", "ranks", "proposed", "sources")},
+        items=RaggedItems.of([np.empty(0, np.int32)]),
+        **{name: getattr(CANDIDATES, name)[:0] for name in ("scores", "ranks", "proposed", "sources")},
     )
     empty_items = replace(ITEMS, values=ITEMS.values[:0], known=ITEMS.known[:0])
-    assert assemble(checkerboard().catalogue, query(2), none, ONE, empty_items, Schemas()).values.shape[0] == 0
+    assert (
+        assemble(checkerboard().catalogue, QueryBatch.of([query(2)]), none, ONE, empty_items, Schemas()).values.shape[0]
+        == 0
+    )
 
 
 def test_rows_that_are_not_as_many_as_the_candidates_are_refused():
     with pytest.raises(ShapeMismatch, match=r"item_rows has shape \(2, 2\)"):
         assemble(
             checkerboard().catalogue,
-            query(2),
+            QueryBatch.of([query(2)]),
             CANDIDATES,
             ONE,
             feature_rows([[1, 2], [3, 4]]),
             Schemas(),
         )
-    with pytest.raises(ShapeMismatch, match=r"user_row has shape \(1, 2\)"):
-        assemble(checkerboard().catalogue, query(2), CANDIDATES, feature_rows([[1, 2]]), ITEMS, Schemas())
+    with pytest.raises(ShapeMismatch, match=r"user_rows has shape \(1, 2\)"):
+        assemble(
+            checkerboard().catalogue, QueryBatch.of([query(2)]), CANDIDATES, feature_rows([[1, 2]]), ITEMS, Schemas()
+        )
 
 
 def test_every_feature_is_filled_by_somebody_in_a_session_where_items_have_prices_and_texts():
@@ -297,7 +305,7 @@ def test_the_views_of_every_module_are_in_the_list(name: str):
 
 def test_only_what_is_asked_for_is_computed_in_the_order_asked():
     names = ("pair_rank_best", "pair_category_lift_all", "query_history_count")
-    matrix = assemble(checkerboard().catalogue, query(2), CANDIDATES, ONE, ITEMS, Schemas(), names)
+    matrix = assemble(checkerboard().catalogue, QueryBatch.of([query(2)]), CANDIDATES, ONE, ITEMS, Schemas(), names)
     assert matrix.names == feature_names(Schemas(), NAMES, names)
     for name in names:
         assert matrix.values[:, matrix.names.index(name)].tolist() == column(name, query(2))

@@ -19,7 +19,7 @@ from recommender.interactions import Interactions
 from recommender.ranking.feature_tables import PointInTimeRows
 from recommender.ranking.training_queries import TrainingQuery, training_queries
 from recommender.ranking.training_rows import RankingInputs, build_ranking_rows
-from tests.recommender_worlds import CANDIDATE_SETTINGS, START, Schemas, feature_rows
+from tests.recommender_worlds import CANDIDATE_SETTINGS, START, Schemas, feature_rows, proposed
 from tests.worlds import small_world
 
 MOMENT, END = START + timedelta(days=60), START + timedelta(days=70)
@@ -113,9 +113,9 @@ def negative_candidate(tables: CanonicalTables) -> tuple[str, str]:
     inputs = ranking_inputs(tables)
     generators = inputs.fit_generators(MOMENT)
     for asked in training_queries(Interactions.of(tables.interactions, inputs.catalogue.ids), MOMENT, END, 100, {}):
-        proposed = generators["als"].propose(asked.query, 10).item_idx
-        if asked.query.now == int(MOMENT.timestamp()) and np.isin(proposed, asked.positives).any():
-            negatives = proposed[~np.isin(proposed, asked.positives)]
+        items, _ = proposed(generators["als"], asked.query, 10)
+        if asked.query.now == int(MOMENT.timestamp()) and np.isin(items, asked.positives).any():
+            negatives = items[~np.isin(items, asked.positives)]
             return asked.user_id, inputs.catalogue.ids.external(negatives)[0]
     raise AssertionError("The small world has nobody to test with.")
 

@@ -4,10 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from recommender.candidates import gather
-from recommender.query import RetrievalQuery
+from recommender.query import QueryBatch, RetrievalQuery
 from recommender.slates.explanation import reasons
-from tests.recommender_worlds import checkerboard, checkerboard_generators
+from tests.recommender_worlds import checkerboard, checkerboard_generators, gathered
 
 QUOTAS = {"als": 10, "covisitation": 10, "popular": 10, "popular_recent": 10, "popular_segment": 10, "content": 10}
 
@@ -15,9 +14,10 @@ QUOTAS = {"als": 10, "covisitation": 10, "popular": 10, "popular_recent": 10, "p
 def why(query: RetrievalQuery, quotas: dict[str, int] | None = None, item: int | None = None) -> tuple[str, ...]:
     """The reasons for one candidate: the item named, or the first."""
     world = checkerboard()
-    candidates = gather(checkerboard_generators(), query, quotas or QUOTAS, 100)
+    candidates = gathered(checkerboard_generators(), query, quotas or QUOTAS, 100)
     row = 0 if item is None else candidates.item_idx.tolist().index(item)
-    return reasons(world.catalogue, checkerboard_generators(), query, candidates, row)
+    queries, shown = QueryBatch.of([query]), np.array([row])
+    return reasons(world.catalogue, checkerboard_generators(), queries, candidates, shown)[0]
 
 
 def test_somebody_with_history_is_told_of_what_they_chose_and_like():

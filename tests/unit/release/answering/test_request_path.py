@@ -188,7 +188,7 @@ def test_a_retrieval_that_fails_leaves_what_is_popular() -> None:
     class BrokenGenerator:
         name = "covisitation"
 
-        def propose(self, *asked: Any) -> Any:
+        def encode(self, *asked: Any) -> Any:
             raise RuntimeError("the index is gone")
 
     broken = replace(release, generators={**release.generators, "covisitation": BrokenGenerator()})

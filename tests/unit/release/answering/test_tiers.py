@@ -7,6 +7,7 @@ from contracts.features import History
 from contracts.slates import Surface, Tier
 from recommender.candidates import CandidateSet
 from recommender.query import RetrievalQuery
+from recommender.ragged import RaggedItems
 from release.answering.tiers import FILLER_WEIGHT, Scorer, fuse_by_rank, identify_tier, plan_for, plan_quotas
 
 
@@ -63,7 +64,12 @@ def candidates() -> CandidateSet:
     """Three items: the first proposed second and first, the second first and never, the third never and second."""
     ranks = np.array([[2, 1], [1, 11], [11, 2]], np.float32)
     return CandidateSet(
-        np.arange(3, dtype=np.int32), ranks, ranks, ranks < 11, np.array([1, 0, 1], np.int32), ("als", "popular")
+        RaggedItems.of([np.arange(3, dtype=np.int32)]),
+        ranks,
+        ranks,
+        ranks < 11,
+        np.array([1, 0, 1], np.int32),
+        ("als", "popular"),
     )
 
 

@@ -1,0 +1,161 @@
+"""A request is answered the same alone and in any batch, bit for bit: one path for a click and for everybody."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from contracts.clock import FixedClock
+from contracts.errors import StoreUnavailable, UnknownId
+from contracts.features import ReadRows
+from contracts.slates import Preferences, RecommendRequest, Slate, Surface
+from feature_store.readers.offline_reader import OfflineFeatureReader
+from feature_store.values.values import FeatureValues
+from release.answering.request_path import BLOCK, answer, answer_many
+from release.bundle.bundle import Release, load_bundle
+from tests.unit.release.made_up_release import made_up_reader, made_up_release
+
+BUNDLE = Path("tests/golden/bundle_v4")
+
+
+@cache
+def served() -> tuple[Release, OfflineFeatureReader]:
+    """A release of the stages, and its own values."""
+    release = load_bundle(BUNDLE)
+    return release, OfflineFeatureReader(FeatureValues.load(BUNDLE / "values"), release.schemas, release.catalogue.ids)
+
+
+@cache
+def every_kind_of_request() -> tuple[RecommendRequest, ...]:
+    """People with histories, people unknown, visitors who tell something and nothing, item pages, several lengths."""
+    release, _ = served()
+    people = FeatureValues.load(BUNDLE / "values").users["user_id"].to_list()
+    items = release.catalogue.ids.ids
+    known = [RecommendRequest(f"p-{user}", user_id=user, explain=number % 3 == 0) for number, user in enumerate(people)]
+    others = [
+        RecommendRequest("nobody", user_id="nobody"),
+        RecommendRequest("visitor"),
+        RecommendRequest("told", context={"gender": "F", "age": "30"}, explain=True),
+        RecommendRequest(
+            "likes", preferences=Preferences(release.catalogue.category_names[:1], items[3:5]), explain=True
+        ),
+        RecommendRequest("beside", user_id=people[0], surface=Surface.ITEM, item_id=items[7], explain=True),
+        RecommendRequest("short", user_id=people[1], k=2),
+        RecommendRequest("long", user_id=people[2], k=50),
+    ]
+    return (*others, *known)
+
+
+def without_time(slate: Slate) -> Slate:
+    return replace(slate, timings_ms={})
+
+
+@cache
+def alone(number: int, explored: bool = False) -> Slate:
+    release, reader = served()
+    return without_time(
+        answer(rules(release, explored), reader, FixedClock(release.as_of), every_kind_of_request()[number])
+    )
+
+
+def rules(release: Release, explored: bool) -> Release:
+    changes = {"relevance_weight": 0.7, "exploration_share": 0.4} if explored else {}
+    return replace(release, request=release.request.model_copy(update=changes))
+
+
+@pytest.mark.parametrize("explored", [False, True], ids=["as shipped", "diversified and explored"])
+@given(st.data())
+@settings(max_examples=12, deadline=None)
+def test_every_kind_of_request_gets_the_same_slate_whatever_it_is_answered_with(explored, data):
+    release, reader = served()
+    requests = every_kind_of_request()
+    numbers = data.draw(st.lists(st.integers(0, len(requests) - 1), min_size=1, max_size=2 * BLOCK))
+    chosen = [requests[number] for number in numbers]
+    slates = answer_many(rules(release, explored), reader, FixedClock(release.as_of), chosen)
+    assert [without_time(slate) for slate in slates] == [alone(number, explored) for number in numbers]
+
+
+def test_no_requests_have_no_answers():
+    release, reader = served()
+    assert answer_many(release, reader, FixedClock(release.as_of), []) == []
+
+
+def test_an_item_page_that_is_not_known_answers_nobody():
+    release, reader = served()
+    beside_nothing = RecommendRequest("q", surface=Surface.ITEM, item_id="nothing")
+    with pytest.raises(UnknownId, match="knows no item 'nothing'"):
+        answer_many(release, reader, FixedClock(release.as_of), [every_kind_of_request()[0], beside_nothing])
+
+
+class StoreAwayForOne:
+    """A reader that cannot read one person, and that lost the row of one item."""
+
+    def __init__(self, reader: Any, user_id: str, item_id: str) -> None:
+        self._reader, self._user_id, self._item_id = reader, user_id, item_id
+        self.generation_id = reader.generation_id
+
+    def read_person(self, user_id, session_id, now):
+        if user_id == self._user_id:
+            raise StoreUnavailable("The store is away.", "Wait.")
+        return self._reader.read_person(user_id, session_id, now)
+
+    def read_items(self, item_ids, now) -> ReadRows:
+        rows = self._reader.read_items(item_ids, now)
+        return replace(rows, n_lost=int(self._item_id in item_ids))
+
+
+class FailsForSome:
+    """A generator that dies of people who touched one item."""
+
+    def __init__(self, generator: Any, item_idx: int) -> None:
+        self._generator, self._item_idx = generator, item_idx
+        self.name = generator.name
+
+    def encode(self, queries):
+        if self._item_idx in queries.histories.item_idx:
+            raise RuntimeError("this item is too much")
+        return self._generator.encode(queries)
+
+
+HISTORIES = {"u1": ["i10", "i11", "i12"], "u2": ["i13", "i14", "i15"], "u3": ["i20", "i21"], "u4": ["i17", "i18"]}
+
+
+def answered_together_and_alone(release: Release, reader: Any) -> tuple[list[Slate], list[Slate]]:
+    clock = FixedClock(release.as_of)
+    requests: Sequence[RecommendRequest] = [RecommendRequest(user, user_id=user, k=3) for user in HISTORIES]
+    together = answer_many(release, reader, clock, requests)
+    one_by_one = [answer(release, reader, clock, request) for request in requests]
+    return [without_time(slate) for slate in together], [without_time(slate) for slate in one_by_one]
+
+
+def test_what_is_missing_for_one_person_is_not_missing_for_the_others():
+    reader = StoreAwayForOne(made_up_reader(HISTORIES), "u2", "i10")
+    together, one_by_one = answered_together_and_alone(made_up_release(), reader)
+    assert together == one_by_one
+    # Item 10 is a candidate of everybody who has not seen it.
+    assert [slate.degraded for slate in together] == [(), ("features",), ("features",), ("features",)]
+
+
+def test_a_generator_that_dies_of_one_person_leaves_the_others_their_slates():
+    release = made_up_release()
+    broken = FailsForSome(release.generators["covisitation"], release.catalogue.ids.index("i20"))
+    together, one_by_one = answered_together_and_alone(
+        replace(release, generators={**release.generators, "covisitation": broken}), made_up_reader(HISTORIES)
+    )
+    assert together == one_by_one
+    assert [slate.degraded for slate in together] == [(), (), ("retrieval",), ()]
+
+
+def test_a_request_tells_its_share_of_the_time_that_its_block_took():
+    release, reader = served()
+    slates = answer_many(release, reader, FixedClock(release.as_of), every_kind_of_request()[7:20])
+    assert all(list(slate.timings_ms)[-1] == "total" for slate in slates)
+    assert all(np.isfinite(list(slate.timings_ms.values())).all() for slate in slates)
