@@ -40,9 +40,8 @@ class Interactions:
         rows = interactions.filter(
             pl.col("event_type").is_in(POSITIVE_EVENTS), pl.col("item_id").is_in(list(ids.ids))
         ).sort("user_id", "event_ts", "item_id", "event_type")
-        user_ids = rows.get_column("user_id").unique().sort().to_list()
-        position = {user_id: user_idx for user_idx, user_id in enumerate(user_ids)}
-        user_idx = np.array([position[user_id] for user_id in rows["user_id"]], np.int32)
+        user_idx = rows["user_id"].rle_id().cast(pl.Int32).to_numpy()  # the rows of one person stand together
+        user_ids = rows["user_id"].unique(maintain_order=True).to_list()
         return cls(
             tuple(user_ids),
             user_idx,

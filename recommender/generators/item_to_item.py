@@ -14,18 +14,14 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import csr_matrix
 
 from contracts.artefact import REBUILD, Meta, check_built_with, load_array, load_meta, save_artefact
-from contracts.calendar import SECONDS_PER_DAY
 from contracts.errors import ArtefactError
 from contracts.id_map import UNKNOWN
 from contracts.ids import FloatArray, ItemIdxArray
-from contracts.settings.candidates import CovisitationSettings
 from recommender.catalogue import Catalogue
-from recommender.interactions import Interactions
-from recommender.proposals import Proposals, best_first, best_of_one
-from recommender.query import QueryBatch, no_items
+from recommender.proposals import Proposals, best_first
+from recommender.query import QueryBatch
 from recommender.ragged import (
     ITEM_BITS,
     PairKeys,
@@ -38,12 +34,6 @@ from recommender.ragged import (
     sum_by,
 )
 
-# Mass added to an item's own: the few visits of a rare item would otherwise outshine everything.
-SHRINKAGE = 5.0
-NEXT_VISIT_SHRINKAGE = 10.0
-# A pair in a long history says less than one in a short one: it is divided by the length to this power.
-RECENT_LENGTH_POWER = 0.3
-LASTING_LENGTH_POWER = 0.5
 MOST_POOLED_AT_ONCE = 2_000_000  # neighbours
 DENSE_BELOW = 4  # cells a neighbour: up to here a table of all cells is quicker than sorting those that are met
 
@@ -84,22 +74,6 @@ class ItemToItemGenerator:
     pooling: Pooling
     history_length: int
     catalogue_fingerprint: str
-
-    @classmethod
-    def of_pairs(
-        cls, name: str, pairs: csr_matrix, pooling: Pooling, catalogue: Catalogue, settings: CovisitationSettings
-    ) -> ItemToItemGenerator:
-        """Keep the nearest neighbours of each row of pairs: (n_items, n_items), row i holds what i speaks for."""
-        kept = _nearest(pairs, settings.n_neighbours)
-        return cls(
-            name,
-            kept.indptr.astype(np.int64),
-            kept.indices.astype(np.int32),
-            kept.data.astype(np.float32),
-            pooling,
-            settings.history_length,
-            catalogue.ids.fingerprint,
-        )
 
     def encode(self, queries: QueryBatch) -> EncodedHistories:
         items = queries.taste_items
@@ -252,87 +226,3 @@ def _check_spans(folder: Path, starts: npt.NDArray[np.int64], neighbours: ItemId
             "after the other.",
             REBUILD,
         )
-
-
-def fit_covisitation(
-    interactions: Interactions, catalogue: Catalogue, as_of: float, settings: CovisitationSettings
-) -> ItemToItemGenerator:
-    """Neighbours are what the same people touched; an event of `decay_days` before as_of counts 1/e."""
-    touched = interactions.touched(
-        len(catalogue), np.exp(-interactions.ages(as_of) / (settings.decay_days * SECONDS_PER_DAY))
-    )
-    pairs = _similarity(touched, RECENT_LENGTH_POWER, settings.popularity_damping)
-    return ItemToItemGenerator.of_pairs("covisitation", pairs, Pooling.MEAN, catalogue, settings)
-
-
-def fit_covisitation_max(
-    interactions: Interactions, catalogue: Catalogue, settings: CovisitationSettings
-) -> ItemToItemGenerator:
-    """Neighbours are what the same people ever touched."""
-    touched = interactions.touched(len(catalogue), np.ones(len(interactions)))
-    pairs = _similarity(touched, LASTING_LENGTH_POWER, settings.popularity_damping)
-    return ItemToItemGenerator.of_pairs("covisitation_max", pairs, Pooling.MAX, catalogue, settings)
-
-
-def fit_next_visit(
-    interactions: Interactions, catalogue: Catalogue, as_of: float, settings: CovisitationSettings
-) -> ItemToItemGenerator:
-    """Neighbours are what people touched when they came back after a pause of `visit_gap_hours` or more."""
-    n_items = len(catalogue)
-    now, before = _visits(interactions, as_of, settings, n_items)
-    pairs = csr_matrix(before.T @ now)
-    popularity = np.bincount(interactions.item_idx, minlength=n_items) + NEXT_VISIT_SHRINKAGE
-    pairs = csr_matrix(pairs.multiply(1 / popularity[:, None]))
-    return ItemToItemGenerator.of_pairs("next_visit", pairs, Pooling.MEAN, catalogue, settings)
-
-
-def _visits(
-    interactions: Interactions, as_of: float, settings: CovisitationSettings, n_items: int
-) -> tuple[csr_matrix, csr_matrix]:
-    """(n_visits, n_items) twice: what each visit touched, and what the person had touched before it, weighted.
-
-    A visit's weight falls with its age, and is shared among the earlier items by the root of their number.
-    """
-    starts = interactions.visit_starts(settings.visit_gap_hours * 3600)
-    visit = np.cumsum(starts) - 1
-    n_visits = int(visit[-1]) + 1 if len(visit) else 0
-    now = csr_matrix((np.ones(len(interactions)), (visit, interactions.item_idx)), shape=(n_visits, n_items))
-    ages = np.bincount(visit, interactions.ages(as_of), n_visits) / np.maximum(
-        np.bincount(visit, minlength=n_visits), 1
-    )
-    first_event = np.flatnonzero(starts)
-    n_before = first_event - interactions.bounds[interactions.user_idx[first_event]]
-    rows = np.repeat(np.arange(n_visits), n_before)
-    # The events before a visit are those between the person's first and the visit's first.
-    earlier = np.arange(len(rows)) - np.repeat(np.cumsum(n_before) - first_event, n_before)
-    weight = np.exp(-ages / (settings.decay_days * SECONDS_PER_DAY)) / np.sqrt(np.maximum(n_before, 1))
-    before = csr_matrix((weight[rows], (rows, interactions.item_idx[earlier])), shape=(n_visits, n_items))
-    return now, before
-
-
-def _similarity(touched: csr_matrix, length_power: float, popularity_damping: float) -> csr_matrix:
-    """(n_items, n_items) co-occurrence, divided by the length of histories and the mass of both items; no diagonal.
-
-    popularity_damping: how much of the division falls on the neighbour, the rest on the item it goes with.
-    """
-    length = np.maximum(np.diff(touched.indptr), 1)
-    pairs = csr_matrix(touched.T @ touched.multiply(1 / length[:, None] ** length_power))
-    mass = np.asarray(touched.multiply(touched).sum(axis=0)).ravel() + SHRINKAGE
-    pairs = pairs.multiply(1 / mass[:, None] ** (1 - popularity_damping)).multiply(1 / mass**popularity_damping)
-    return csr_matrix(pairs)
-
-
-def _nearest(pairs: csr_matrix, n_neighbours: int) -> csr_matrix:
-    """Each row's n_neighbours largest weights, equal ones in the order of the index; no diagonal, columns sorted."""
-    columns, weights = [no_items()], [np.empty(0, np.float32)]
-    starts = np.zeros(pairs.shape[0] + 1, np.int64)
-    for row in range(pairs.shape[0]):
-        span = slice(pairs.indptr[row], pairs.indptr[row + 1])
-        others = (pairs.indices[span] != row) & (pairs.data[span] > 0)
-        near, weight = pairs.indices[span][others], pairs.data[span][others].astype(np.float32)
-        nearest, their_weights = best_of_one(near, weight, n_neighbours)
-        in_order = np.argsort(nearest)
-        columns.append(nearest[in_order])
-        weights.append(their_weights[in_order])
-        starts[row + 1] = starts[row] + len(nearest)
-    return csr_matrix((np.concatenate(weights), np.concatenate(columns), starts), shape=pairs.shape)

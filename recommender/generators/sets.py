@@ -26,12 +26,8 @@ from recommender.catalogue import Catalogue
 from recommender.generators.als import AlsGenerator
 from recommender.generators.base import Generator
 from recommender.generators.content import ContentGenerator
-from recommender.generators.item_to_item import (
-    ItemToItemGenerator,
-    fit_covisitation,
-    fit_covisitation_max,
-    fit_next_visit,
-)
+from recommender.generators.item_to_item import ItemToItemGenerator
+from recommender.generators.neighbours import fit_covisitation, fit_covisitation_max, fit_next_visit
 from recommender.generators.new_arrivals import NewArrivalsGenerator
 from recommender.generators.popular import PopularGenerator, PopularSegmentGenerator
 from recommender.interactions import Interactions

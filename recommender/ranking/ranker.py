@@ -22,6 +22,7 @@ MODEL = "model.txt"
 # NDCG of a few hundred queries jumps from tree to tree; its mean over this many neighbours does not.
 SMOOTHED_TREES = 21
 MAX_THREADS = 64  # as ranking.n_threads allows: a machine that cannot start so many kills the process
+TRAINING_THREADS = 0  # all cores; the model says this number, and not how many there were
 NDCG_AT = 10  # what early stopping watches: the length of a slate
 
 
@@ -231,9 +232,9 @@ def _parameters(settings: RankingSettings, seed: int) -> dict[str, Any]:
         "bagging_fraction": settings.row_share,
         "bagging_freq": 1,
         "lambda_l2": settings.l2,
-        "num_threads": settings.n_threads,
+        "num_threads": TRAINING_THREADS,
         "seed": seed,
-        # Without these two, threads and timing decide the order of sums, and with it the model.
+        # With these two the model is the same to the byte, however many threads there are.
         "deterministic": True,
         "force_row_wise": True,
         "verbose": -1,

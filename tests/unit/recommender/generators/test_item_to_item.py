@@ -14,12 +14,13 @@ from contracts.id_map import UNKNOWN
 from contracts.settings.candidates import CovisitationSettings
 from contracts.tables import INTERACTIONS_SCHEMA
 from recommender.catalogue import Catalogue
-from recommender.generators.item_to_item import (
-    ItemToItemGenerator,
-    Pooling,
+from recommender.generators.item_to_item import ItemToItemGenerator, Pooling
+from recommender.generators.neighbours import (
+    PairWeights,
     fit_covisitation,
     fit_covisitation_max,
     fit_next_visit,
+    generator_of_pairs,
 )
 from recommender.interactions import Interactions
 from recommender.query import QueryBatch, RetrievalQuery
@@ -121,7 +122,7 @@ def test_pooling_many_histories_is_what_a_walk_over_each_of_them_gives(histories
     pairs = csr_matrix(np.where(rng.random((12, 12)) < 0.4, rng.random((12, 12)), 0) * (1 - np.eye(12)))
     queries = QueryBatch.of([RetrievalQuery(0, preferred_items=np.array(items, np.int32)) for items in histories])
     for pooling in Pooling:
-        fitted = ItemToItemGenerator.of_pairs("pairs", pairs, pooling, catalogue(), SETTINGS)
+        fitted = generator_of_pairs("pairs", PairWeights(csr_matrix(np.eye(12)), pairs), pooling, catalogue(), SETTINGS)
         encoded = fitted.encode(queries)
         every = RaggedItems.of([np.arange(12, dtype=np.int32)] * len(queries))
         scores = encoded.score(every).reshape(len(queries), 12)
@@ -161,3 +162,14 @@ def test_no_events_at_all_give_a_generator_that_says_nothing():
         fit_next_visit(nothing, catalogue(), NOW, SETTINGS),
     ):
         assert len(proposed(fitted, checkerboard().query("u501"), 5)[0]) == 0
+
+
+def test_pairs_multiplied_out_for_few_items_at_a_time_have_the_same_neighbours(monkeypatch):
+    world = checkerboard()
+    events = Interactions.of(world.tables.interactions, world.catalogue.ids)
+    fits = []
+    for at_once in (10**9, 20, 1):
+        monkeypatch.setattr("recommender.generators.neighbours.MOST_PAIRS_AT_ONCE", at_once)
+        fitted = fit_covisitation(events, catalogue(), NOW + 20 * 86_400, SETTINGS)
+        fits.append((fitted.starts.tobytes(), fitted.neighbours.tobytes(), fitted.weights.tobytes()))
+    assert len(set(fits)) == 1

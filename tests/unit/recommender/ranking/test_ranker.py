@@ -69,6 +69,15 @@ def test_equal_rows_settings_and_seed_give_an_equal_model_and_another_seed_anoth
     assert saved["one"] == saved["again"] != saved["other"]
 
 
+def test_the_model_does_not_depend_on_how_many_threads_learnt_it(monkeypatch):
+    models = []
+    for n_threads in (1, 2, 3):
+        monkeypatch.setattr("recommender.ranking.ranker.TRAINING_THREADS", n_threads)
+        booster = Ranker.fit(rows(), RANKING_SETTINGS, 7, BUILT_WITH).booster
+        models.append(booster.model_to_string().replace(f"[num_threads: {n_threads}]", "[num_threads: 0]"))
+    assert models[0] == models[1] == models[2]
+
+
 def test_the_number_of_trees_is_chosen_on_the_latest_snapshots():
     told_apart = rows(n_snapshots=4)
     late = told_apart.moments == told_apart.moments.max()
