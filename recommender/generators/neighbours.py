@@ -45,7 +45,7 @@ class PairWeights:
     column_scale: Weights | None = None
 
     def nearest(self, n_neighbours: int) -> Proposals:
-        """Each item's n_neighbours with the largest weights, equal ones in the order of the index; above 0, not itself."""
+        """Each item's n_neighbours with the largest weights, equal ones in the order of the index; not itself."""
         parts = [self._nearest_of(rows, n_neighbours) for rows in self._portions()]
         lengths = np.concatenate([np.empty(0, np.int64), *(np.diff(part.offsets) for part in parts)])
         item_idx = np.concatenate([np.empty(0, np.int32), *(part.item_idx for part in parts)])
