@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from scipy.sparse import csr_matrix
 
 from contracts.artefact import REBUILD, Meta, check_built_with, load_array, load_meta, save_artefact
 from contracts.errors import ArtefactError
@@ -26,6 +27,7 @@ from recommender.ragged import (
     ITEM_BITS,
     PairKeys,
     RaggedItems,
+    Rows,
     max_by,
     offsets_of,
     pair_keys,
@@ -35,7 +37,7 @@ from recommender.ragged import (
 )
 
 MOST_POOLED_AT_ONCE = 2_000_000  # neighbours
-DENSE_BELOW = 4  # cells a neighbour: up to here a table of all cells is quicker than sorting those that are met
+DENSE_BELOW = 4  # cells a neighbour: up to here a sparse product is quicker than sorting what is met
 
 
 class Pooling(StrEnum):
@@ -74,6 +76,12 @@ class ItemToItemGenerator:
     pooling: Pooling
     history_length: int
     catalogue_fingerprint: str
+
+    @cached_property
+    def matrix(self) -> csr_matrix:
+        """(n_items, n_items) row i holds what i speaks for; in double precision, as sums are taken."""
+        n_items = len(self.starts) - 1
+        return csr_matrix((self.weights.astype(np.float64), self.neighbours, self.starts), (n_items, n_items))
 
     def encode(self, queries: QueryBatch) -> EncodedHistories:
         items = queries.taste_items
@@ -187,34 +195,61 @@ class EncodedHistories:
     def _pool(self, span: slice) -> _Pooled:
         """What some of the items say together; weights are added up in the order of the taste."""
         generator = self.generator
+        n_items = len(generator.starts) - 1
         rows, items = self.taste.rows[span], self.taste.item_idx[span]
+        first_row = int(rows[0]) if len(rows) else 0
+        n_rows = int(rows[-1]) + 1 - first_row if len(rows) else 0
+        n_near = int((generator.starts[items + 1] - generator.starts[items]).sum())
+        is_dense = n_rows * n_items <= DENSE_BELOW * n_near
+        if is_dense and generator.pooling is Pooling.MEAN:
+            keys, said = _sums_by_product(rows - first_row, items, n_rows, generator.matrix)
+        elif is_dense:
+            keys, said = _largest_by_table(*self._entries(rows - first_row, items), n_rows, n_items)
+        else:
+            keys, said = _pooled_by_sorting(*self._entries(rows - first_row, items), generator.pooling)
+        keys = keys + (first_row << 32)
+        weights = said / self.taste.lengths[keys >> 32] if generator.pooling is Pooling.MEAN else said
+        return _Pooled(keys, weights.astype(np.float32))
+
+    def _entries(self, rows: Rows, items: ItemIdxArray) -> tuple[PairKeys, FloatArray]:
+        """What each item says: keys of a row and a neighbour, in the order of the items, and the weights."""
+        generator = self.generator
         lengths = generator.starts[items + 1] - generator.starts[items]
         at = spans(generator.starts[items], lengths)
-        first_row = int(rows[0]) if len(rows) else 0
-        n_items = len(generator.starts) - 1
-        cells = np.repeat((rows - first_row) * n_items, lengths) + generator.neighbours[at]
-        met, said = _sums_or_largest(cells, generator.weights[at], generator.pooling)
-        met_rows = met // n_items + first_row
-        if generator.pooling is Pooling.MEAN:
-            said = said / self.taste.lengths[met_rows]
-        return _Pooled(pair_keys(met_rows, met % n_items), said.astype(np.float32))
+        return np.repeat(rows << 32, lengths) | generator.neighbours[at], generator.weights[at]
 
 
-def _sums_or_largest(
-    cells: npt.NDArray[np.int64], weights: FloatArray, pooling: Pooling
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
-    """The different cells, ascending, and of each the sum (in the order given) or the largest of its weights."""
+def _sums_by_product(
+    rows: Rows, items: ItemIdxArray, n_rows: int, neighbours: csr_matrix
+) -> tuple[PairKeys, npt.NDArray[np.float64]]:
+    """The pairs that are met, ascending, and the sum of their weights in the order given, by a sparse product.
+
+    It takes a table of the catalogue's length, which is nothing beside so many neighbours.
+    """
+    offsets = offsets_of(np.bincount(rows, minlength=n_rows))
+    taste = csr_matrix((np.ones(len(items)), items, offsets), (n_rows, neighbours.shape[0]))
+    met = taste @ neighbours
+    met.sort_indices()
+    return pair_keys(rows_of(met.indptr.astype(np.int64)), met.indices), met.data
+
+
+def _largest_by_table(
+    keys: PairKeys, weights: FloatArray, n_rows: int, n_items: int
+) -> tuple[PairKeys, npt.NDArray[np.float64]]:
+    """The pairs that are met, ascending, and the largest of their weights, which are above 0."""
+    table = np.zeros(n_rows * n_items, np.float32)
+    np.maximum.at(table, (keys >> 32) * n_items + (keys & ITEM_BITS), weights)
+    cells = np.flatnonzero(table)
+    return pair_keys(cells // n_items, cells % n_items), table[cells].astype(np.float64)
+
+
+def _pooled_by_sorting(
+    keys: PairKeys, weights: FloatArray, pooling: Pooling
+) -> tuple[PairKeys, npt.NDArray[np.float64]]:
+    """The same as by a product or a table, by sorting what is met: nothing is of the catalogue's length."""
+    met, pair = np.unique(keys, return_inverse=True)
     pool = sum_by if pooling is Pooling.MEAN else max_by
-    n_cells = int(cells.max(initial=-1)) + 1
-    if n_cells <= DENSE_BELOW * len(cells):
-        met = np.flatnonzero(np.bincount(cells, minlength=n_cells))
-        return met, pool(cells, weights, n_cells)[met]
-    # Cell and position in one number: sorting those is many times as fast as a stable sort of the cells.
-    bits = len(cells).bit_length()
-    packed = np.sort(cells << bits | np.arange(len(cells)))
-    in_order, cell_of = packed & ((1 << bits) - 1), packed >> bits
-    begins = np.diff(cell_of, prepend=-1) > 0
-    return cell_of[begins], pool(np.cumsum(begins) - 1, weights[in_order], int(begins.sum()))
+    return met, pool(pair, weights, len(met))
 
 
 def _check_spans(folder: Path, starts: npt.NDArray[np.int64], neighbours: ItemIdxArray, n_items: int) -> None:
