@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from cli import checkout, demo, doctor, serving, workspace
+from cli import batch, checkout, demo, doctor, serving, workspace
 from cli.application import enter
 from cli.data import baseline, features, inspect, quarantine, simulate, traffic
 from cli.releases import canary, difference, journal, parity, refresh, releases, shadow, storage
@@ -33,6 +33,7 @@ for module in (
     difference,
     journal,
     serving,
+    batch,
     doctor,
     features,
     inspect,
@@ -54,7 +55,7 @@ PANELS = {
     "Bring data": ("inspect", "quarantine", "baseline", "simulate", "traffic"),
     "Release and promote": ("register", "releases", "promote", "rollback", "sync", "refresh", "journal"),
     "Compare before and after": ("diff", "shadow", "canary", "parity"),
-    "Serve": ("serve", "recommend", "features", "collect"),
+    "Serve": ("serve", "recommend", "batch", "features", "collect"),
     "Run services": ("up", "down", "status", "workspace"),
 }
 

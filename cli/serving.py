@@ -37,7 +37,7 @@ def serve(
     ] = 1,
 ) -> None:
     """Serve the release in production over HTTP, and follow it when it changes."""
-    _one_thread_each()
+    one_thread_each()
     from feature_store.server.embedded_redis import online_store
     from serving.http.server import build_api, exit_quietly_on_sigterm, listen, log_to_stderr, run
     from serving.http.workers import Workers
@@ -65,7 +65,7 @@ def recommend(
     as_json: AsJson = False,
 ) -> None:
     """Print the slate that the release in production answers, without a server."""
-    _one_thread_each()
+    one_thread_each()
     from contracts.ids import ItemId, SessionId, UserId
     from contracts.slates import Preferences, RecommendRequest, Surface
     from serving.one_answer import answer_once
@@ -102,7 +102,7 @@ def _shortened(text: str, width: int) -> str:
     return text if len(text) <= width else text[: width - 1] + "…"
 
 
-def _one_thread_each() -> None:
+def one_thread_each() -> None:
     """One thread per call for the OpenMP and BLAS libraries, which read this when they are imported.
 
     A request is too small to be worth a team of threads, and teams of several requests would fight for the cores.

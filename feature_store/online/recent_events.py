@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import struct
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -77,6 +77,18 @@ def append_events(
             pipeline.ltrim(key, -retention.length, -1)
             pipeline.expire(key, retention.ttl_s)
         pipeline.execute()
+
+
+def read_recent(client: redis.Redis, app: str, user_ids: Sequence[str], item_ids: IdMap) -> dict[str, RecentEvents]:
+    """What each of these people did of late, in one round trip; people who did nothing are left out.
+
+    Raises StoreError when the store can't be read.
+    """
+    with mapped_errors(), client.pipeline(transaction=False) as pipeline:
+        for user_id in user_ids:
+            pipeline.lrange(recent_key(app, UserId(user_id)), 0, -1)
+        lists = pipeline.execute()
+    return {user_id: unpack_events(packed, item_ids) for user_id, packed in zip(user_ids, lists, strict=True) if packed}
 
 
 def pack_event(event: RecentEvent) -> bytes:

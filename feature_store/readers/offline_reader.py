@@ -20,10 +20,13 @@ class OfflineFeatureReader:
     """Reads one generation's values; sessions and recent events are empty, for nobody is clicking.
 
     item_ids: the map of the release that reads; raises ReleaseMismatch when a history holds an item it does not know.
+    generation_id: where the values are a part of a generation; None: they are the whole of it.
     """
 
-    def __init__(self, values: FeatureValues, schemas: FeatureSchemas, item_ids: IdMap) -> None:
-        self._generation_id = values.generation_id
+    def __init__(
+        self, values: FeatureValues, schemas: FeatureSchemas, item_ids: IdMap, generation_id: str | None = None
+    ) -> None:
+        self._generation_id = values.generation_id if generation_id is None else generation_id
         self._written = epoch_seconds(values.as_of)
         self._users = _Rows(values, schemas.user)
         self._items = _Rows(values, schemas.item)

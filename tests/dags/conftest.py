@@ -13,6 +13,7 @@ TOP = Path(__file__).resolve().parents[2]
 NASTY = "a'b\"; $(touch injected) `touch injected` \n && touch injected; {{ 1 + 1 }} \\"
 CONTEXT = {
     "run_id": f"manual {NASTY}",
+    "ts_nodash": "20260101T000000",
     "params": {"ref": NASTY, "source": "movielens", "overrides": {"ingest.path": NASTY, "seed": 8}},
 }
 

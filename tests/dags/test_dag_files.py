@@ -85,3 +85,10 @@ def test_only_prepare_hands_something_on_and_that_is_a_path(dags):
     pushing = [task_id for task_id, task in dags["train_recommender"]["tasks"].items() if task["do_xcom_push"]]
     assert pushing == ["prepare"]
     assert not dags["promote_recommender"]["tasks"]["sync"]["do_xcom_push"]
+
+
+def test_slates_for_everybody_go_into_a_folder_of_the_run_and_a_list_of_people_is_handed_on(dags):
+    task = dags["batch_slates"]["tasks"]["batch"]
+    assert task["env"]["SLATE_OUT"] == "slates/20260101T000000"
+    assert (task["env"]["SLATE_K"], task["env"]["SLATE_PEOPLE"]) == ("20", "")
+    assert '${SLATE_PEOPLE:+--people="$SLATE_PEOPLE"}' in task["command"]

@@ -1,0 +1,121 @@
+"""The folder that slates for everybody are written into, a part at a time, so that a run that was stopped goes on.
+
+    <out>/batch.json          what the slates are of, and once all are there how many
+    <out>/part-000000.parquet SLATE_SCHEMA; people in the order of their ids, each one's items by position
+
+A part is there whole or not at all. What a folder holds is of one release, generation, moment and length.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+from pathlib import Path
+
+import polars as pl
+
+from contracts.errors import ArtefactError, WrongInput
+from contracts.json_file import load_json
+from contracts.tables import write_parquet
+from contracts.whole_files import whole_file, write_whole
+
+HEADER = "batch.json"
+FORMAT = 1
+SLATE_SCHEMA = pl.Schema(
+    {
+        "user_id": pl.String(),
+        "position": pl.Int32(),
+        "item_id": pl.String(),
+        "score": pl.Float32(),
+        "source": pl.String(),
+        "tier": pl.String(),
+        "release_id": pl.String(),
+        "generation_id": pl.String(),
+    }
+)
+
+
+@dataclass(frozen=True)
+class BatchHeader:
+    """What the slates of a folder are of.
+
+    now: the moment at which all of them are asked for; people: the fingerprint of the list of people, None for
+    everybody; people_per_part: how many a part is made of; n_people, n_rows: None until all parts are there.
+    """
+
+    release_id: str
+    generation_id: str
+    now: datetime
+    k: int
+    people: str | None
+    people_per_part: int
+    n_people: int | None = None
+    n_rows: int | None = None
+    format: int = FORMAT
+
+    @property
+    def is_whole(self) -> bool:
+        return self.n_people is not None
+
+    def save(self, folder: Path) -> None:
+        """Write `batch.json`."""
+        content = {**asdict(self), "now": self.now.isoformat()}
+        write_whole(folder / HEADER, json.dumps(content, indent=1, sort_keys=True).encode() + b"\n")
+
+    @classmethod
+    def load(cls, folder: Path) -> BatchHeader | None:
+        """What `save` wrote, None where nothing was begun; raises ArtefactError when it is damaged."""
+        if not (folder / HEADER).exists():
+            return None
+        next_step = f"Remove {folder}, or name another folder."
+        value = load_json(folder / HEADER, next_step)
+        try:
+            header = cls(**{**value, "now": datetime.fromisoformat(value["now"])})
+        except (KeyError, TypeError, ValueError) as error:
+            raise ArtefactError(f"{folder / HEADER} is damaged: {error}.", next_step) from error
+        if header.format != FORMAT:
+            raise ArtefactError(
+                f"{folder / HEADER} has format {header.format}; this Slatework writes {FORMAT}.", next_step
+            )
+        return header
+
+
+def begun(folder: Path, wanted: BatchHeader) -> BatchHeader:
+    """The header of the folder: the one that is there, if it is of what is wanted, or else this one, written.
+
+    What is there keeps its moment. Raises WrongInput when the folder holds other slates, or files of somebody else's.
+    """
+    there = BatchHeader.load(folder)
+    if there is None:
+        if folder.exists() and any(folder.iterdir()):
+            raise WrongInput(f"{folder} is not empty, and holds no {HEADER}.", "Name a folder that is new or empty.")
+        folder.mkdir(parents=True, exist_ok=True)
+        wanted.save(folder)
+        return wanted
+    same = replace(wanted, now=there.now, n_people=there.n_people, n_rows=there.n_rows)
+    for name, found, asked in zip(asdict(there), asdict(there).values(), asdict(same).values(), strict=True):
+        if found != asked:
+            raise WrongInput(
+                f"{folder} holds slates of {name} {found}; asked for is {asked}.",
+                "Name another folder, or remove this one.",
+            )
+    return there
+
+
+def part_path(folder: Path, number: int) -> Path:
+    """Where a part lies, counted from 0."""
+    return folder / f"part-{number:06}.parquet"
+
+
+def write_part(folder: Path, number: int, slates: pl.DataFrame) -> None:
+    """Write a part whole; slates: SLATE_SCHEMA."""
+    with whole_file(part_path(folder, number)) as unfinished:
+        write_parquet(slates, unfinished)
+
+
+def count_rows(folder: Path) -> tuple[int, int]:
+    """(people, rows) of all parts."""
+    every = pl.scan_parquet(folder / "part-*.parquet").select(people=(pl.col("position") == 1).sum(), rows=pl.len())
+    people, rows = every.collect().row(0)
+    return int(people), int(rows)

@@ -1,0 +1,162 @@
+"""Slates for everybody: what the API answers, for all people, in parts that survive being stopped."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+
+import polars as pl
+import pytest
+from typer.testing import CliRunner
+
+from contracts.clock import FixedClock
+from contracts.errors import ArtefactError, WrongInput
+from contracts.events import EventType
+from contracts.slates import RecommendRequest
+from feature_store.online.recent_events import RecentEvent, Retention, append_events
+from feature_store.readers.online_reader import RedisFeatureReader
+from feature_store.readers.values_stream import people_chunks
+from feature_store.values.values_folder import ValuesFolder
+from release.answering.request_path import answer
+from release.bundle.bundle import load_bundle
+from release.bundle.bundle_store import BundleStore
+from release.bundle.generation_store import GenerationStore
+from serving.batch import everybody
+from serving.batch.everybody import named_people, write_slates
+from serving.batch.parts import SLATE_SCHEMA, BatchHeader, part_path
+from tests.integration.serving.worlds import Stage
+
+
+@pytest.fixture
+def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(everybody, "PEOPLE_PER_PART", 16)
+
+
+def slates(folder: Path) -> pl.DataFrame:
+    return pl.read_parquet(sorted(folder.glob("part-*.parquet")))
+
+
+def answered_online(stage: Stage, user_id: str, header: BatchHeader) -> list[tuple[str, int, str, str]]:
+    """What a server answers this person at the batch's moment, from Redis."""
+    release = load_bundle(BundleStore(stage.home).path(header.release_id))
+    reader = RedisFeatureReader(
+        stage.redis, stage.settings.app, header.generation_id, release.schemas, release.catalogue.ids
+    )
+    request = RecommendRequest("q", user_id=user_id, k=header.k, seed=stage.settings.seed)
+    slate = answer(release, reader, FixedClock(header.now), request)
+    return [(user_id, item.position, item.item_id, item.source) for item in slate.items]
+
+
+def test_everybody_gets_what_the_api_answers_them_at_that_moment_recent_clicks_included(
+    stage: Stage, tmp_path: Path, small_parts: None
+):
+    stage.point_at(0)
+    people = ValuesFolder(GenerationStore(stage.home).path(*stage.pairs[0])).counts["n_users"]
+    users = pl.concat(
+        [chunk.users for chunk in people_chunks(ValuesFolder(GenerationStore(stage.home).path(*stage.pairs[0])), 7)]
+    )["user_id"].to_list()
+    item = load_bundle(BundleStore(stage.home).path(stage.pairs[0][0])).catalogue.ids.ids[3]
+    clicked = RecentEvent(EventType.VIEW, item, int(stage.as_of.timestamp() * 1e6) + 1, float("nan"), user_id=users[0])
+    append_events(stage.redis, stage.settings.app, [clicked], session=Retention(50, 600), recent=Retention(50, 600))
+
+    header = write_slates(stage.home, stage.settings, tmp_path / "slates", None, 5, n_processes=2)
+    rows = slates(tmp_path / "slates")
+    assert rows.schema == SLATE_SCHEMA
+    assert len(list((tmp_path / "slates").glob("part-*.parquet"))) == -(-people // 16) + 1
+    assert rows["user_id"].unique(maintain_order=True).to_list() == sorted(users)
+    assert (header.n_people, header.n_rows) == (people, rows.height)
+    assert set(rows.select("release_id", "generation_id").unique().row(0)) == set(stage.pairs[0])
+    for user_id in users[:12]:
+        own = rows.filter(pl.col("user_id") == user_id).select("user_id", "position", "item_id", "source").rows()
+        assert own == answered_online(stage, user_id, header)
+    assert item not in rows.filter(pl.col("user_id") == users[0])["item_id"].to_list()
+
+
+def test_a_run_that_was_stopped_goes_on_at_its_own_moment_and_gives_the_same_rows(
+    stage: Stage, tmp_path: Path, small_parts: None, monkeypatch: pytest.MonkeyPatch
+):
+    stage.point_at(0)
+    whole = write_slates(stage.home, stage.settings, tmp_path / "whole", None, 5, n_processes=1)
+    stopped = tmp_path / "stopped"
+    stopped.mkdir()
+    replace(whole, n_people=None, n_rows=None).save(stopped)
+    part_path(stopped, 1).write_bytes(part_path(tmp_path / "whole", 1).read_bytes())
+    written_before = part_path(stopped, 1).stat().st_mtime_ns
+    again = write_slates(stage.home, stage.settings, stopped, None, 5, n_processes=1)
+    assert again == whole
+    assert part_path(stopped, 1).stat().st_mtime_ns == written_before
+    assert slates(stopped).equals(slates(tmp_path / "whole"))
+    # Whole, it is not begun again, whatever the files say.
+    part_path(stopped, 0).unlink()
+    assert write_slates(stage.home, stage.settings, stopped, None, 5, n_processes=1) == whole
+    assert not part_path(stopped, 0).exists()
+
+
+def test_the_people_of_a_file_are_answered_known_or_not(stage: Stage, tmp_path: Path, small_parts: None):
+    stage.point_at(0)
+    (tmp_path / "people.csv").write_text("user_id,mail\nzzz,a\n007,b\nu510,c\nu510,d\n")
+    header = write_slates(stage.home, stage.settings, tmp_path / "slates", tmp_path / "people.csv", 3, n_processes=1)
+    rows = slates(tmp_path / "slates")
+    assert rows["user_id"].unique(maintain_order=True).to_list() == ["007", "u510", "zzz"]
+    assert rows.filter(pl.col("user_id") == "007")["tier"].unique().to_list() == ["popular"]
+    assert (header.n_people, header.n_rows) == (3, 9)
+
+
+def test_a_folder_of_other_slates_or_of_somebody_elses_files_is_refused(stage: Stage, tmp_path: Path):
+    stage.point_at(0)
+    (tmp_path / "people.csv").write_text("user_id\nu510\n")
+    write_slates(stage.home, stage.settings, tmp_path / "slates", tmp_path / "people.csv", 3, n_processes=1)
+    with pytest.raises(WrongInput, match="holds slates of k 3; asked for is 4"):
+        write_slates(stage.home, stage.settings, tmp_path / "slates", tmp_path / "people.csv", 4, n_processes=1)
+    stage.point_at(1)
+    with pytest.raises(WrongInput, match=f"holds slates of release_id {stage.pairs[0][0]}"):
+        write_slates(stage.home, stage.settings, tmp_path / "slates", tmp_path / "people.csv", 3, n_processes=1)
+    with pytest.raises(WrongInput, match=r"is not empty, and holds no batch\.json"):
+        write_slates(stage.home, stage.settings, tmp_path, None, 3, n_processes=1)
+    (tmp_path / "slates" / "batch.json").write_text("{}")
+    with pytest.raises(ArtefactError, match=r"batch\.json is damaged"):
+        write_slates(stage.home, stage.settings, tmp_path / "slates", None, 3, n_processes=1)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [("person\nu1\n", "gives no people"), ("user_id\n" + "x" * 300 + "\n", "has 300 characters"), (None, "no file")],
+)
+def test_a_file_that_names_no_people_is_refused_in_words(tmp_path: Path, content: str | None, message: str):
+    path = tmp_path / "people.csv"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(WrongInput, match=message):
+        named_people(path)
+
+
+def test_the_command_says_how_many_of_what(stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    from cli import batch
+    from cli.main import app
+
+    stage.point_at(0)
+    (tmp_path / "people.csv").write_text("user_id\nu510\nu511\n")
+    monkeypatch.setattr(batch, "load_settings", lambda: stage.settings)
+    monkeypatch.setattr(batch, "find_home", lambda: stage.home)
+    out = ["batch", "--out", str(tmp_path / "slates"), "--people", str(tmp_path / "people.csv"), "--k", "3"]
+    runner = CliRunner()
+    assert "6 rows for 2 people" in runner.invoke(app, [*out, "--processes", "1"], catch_exceptions=False).output
+    assert json.loads(runner.invoke(app, [*out, "--json"], catch_exceptions=False).output)["people"] == 2
+
+
+@pytest.mark.parametrize("n_people", [1, 3, 1000])
+def test_people_come_in_order_whole_and_once_however_they_are_cut(stage: Stage, n_people: int):
+    source = ValuesFolder(GenerationStore(stage.home).path(*stage.pairs[0]))
+    chunks = list(people_chunks(source, n_people))
+    users = pl.concat(source.batches("user", 10_000))
+    histories = pl.concat(source.batches("history", 10_000))
+    assert pl.concat([chunk.users for chunk in chunks]).equals(users)
+    assert pl.concat([chunk.histories for chunk in chunks]).equals(histories)
+    assert chunks[0].after is None
+    assert chunks[-1].up_to is None
+    for chunk in chunks:
+        assert all(chunk.covers(user_id) for user_id in chunk.user_ids)
+    for before, after in pairwise(chunks):
+        assert before.up_to == after.after
