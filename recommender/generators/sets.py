@@ -29,7 +29,8 @@ from recommender.generators.content import ContentGenerator
 from recommender.generators.item_to_item import ItemToItemGenerator
 from recommender.generators.neighbours import fit_covisitation, fit_covisitation_max, fit_next_visit
 from recommender.generators.new_arrivals import NewArrivalsGenerator
-from recommender.generators.popular import PopularGenerator, PopularSegmentGenerator
+from recommender.generators.popular import PopularGenerator
+from recommender.generators.popular_segment import PopularSegmentGenerator
 from recommender.interactions import Interactions
 from recommender.segments import segments_of_users
 

@@ -23,7 +23,8 @@ from feature_store.values.values import FeatureSchemas, FeatureValues
 from recommender.catalogue import Catalogue
 from recommender.generators.content import ContentGenerator
 from recommender.generators.item_to_item import ItemToItemGenerator, Pooling
-from recommender.generators.popular import PopularGenerator, PopularSegmentGenerator
+from recommender.generators.popular import PopularGenerator
+from recommender.generators.popular_segment import PopularSegmentGenerator
 from recommender.ranking.ranking_features import feature_names
 from release.bundle.bundle import Release
 
@@ -83,7 +84,7 @@ def generators(items: Catalogue) -> dict[str, Any]:
         "covisitation": ItemToItemGenerator("covisitation", starts, flat, weights, Pooling.MEAN, 50, fingerprint),
         "popular": PopularGenerator("popular", falling, fingerprint),
         "popular_recent": PopularGenerator("popular_recent", falling, fingerprint),
-        "popular_segment": PopularSegmentGenerator(segments, falling[::-1][None, :].copy(), fingerprint),
+        "popular_segment": PopularSegmentGenerator.of_dense(segments, falling[::-1][None, :].copy(), fingerprint),
     }
 
 

@@ -1,16 +1,20 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import numpy as np
 import polars as pl
 import pytest
 
+from contracts.artefact import save_artefact
 from contracts.tables import INTERACTIONS_SCHEMA, USERS_SCHEMA, CanonicalTables
 from recommender.generators.base import Generator
+from recommender.generators.popular_segment import KIND, PopularSegmentGenerator
 from recommender.generators.sets import fit_generators
+from recommender.interactions import Interactions
 from recommender.query import RetrievalQuery
-from recommender.segments import segment_of
+from recommender.segments import segment_of, segments_of_users
 from tests.recommender_worlds import CANDIDATE_SETTINGS, START, checkerboard, proposed, scored
 
 AS_OF = START + timedelta(days=100)
@@ -100,3 +104,38 @@ def test_a_segment_nobody_is_of_says_nothing():
 )
 def test_a_context_tells_of_a_segment(context, segment):
     assert segment_of(context) == segment
+
+
+def test_sparse_shares_are_to_the_bit_those_that_every_count_of_every_segment_gives(tmp_path):
+    world = checkerboard()
+    events = Interactions.of(world.tables.interactions, world.catalogue.ids)
+    segments = segments_of_users(world.tables.users)
+    since, smoothing = (START + timedelta(days=3)).timestamp(), 10
+    generator = PopularSegmentGenerator.fit(events, world.catalogue, segments, since, smoothing)
+    recent = events.event_ts >= since
+    items, people = events.item_idx[recent], events.user_idx[recent]
+    counts = np.bincount(items, minlength=len(world.catalogue))
+    everybody = np.asarray(counts / counts.sum(), np.float32)
+    every = np.arange(len(world.catalogue), dtype=np.int32)
+    for number, (attribute, value) in enumerate(generator.segments):
+        members = np.array([segments[user_id].get(attribute) == value for user_id in events.user_ids])
+        own = np.bincount(items[members[people]], minlength=len(world.catalogue))
+        expected = ((own + smoothing * everybody) / (own.sum() + smoothing)).astype(np.float32)
+        assert generator.shares_of(np.full(len(every), number), every).tobytes() == expected.tobytes()
+        assert generator.head(number).tolist() == np.flatnonzero(expected).tolist()
+    # As it was written before: every share of every segment.
+    dense = np.stack(
+        [generator.shares_of(np.full(len(every), number), every) for number in range(len(generator.segments))]
+    )
+    save_artefact(
+        tmp_path / "popular_segment",
+        KIND,
+        built_with={"catalogue ids": generator.catalogue_fingerprint},
+        arrays={"shares": dense},
+        values={"segments": [list(segment) for segment in generator.segments]},
+    )
+    loaded = PopularSegmentGenerator.load(tmp_path / "popular_segment", world.catalogue)
+    query = replace(world.query("u503"), segment={"gender": "F", "age_band": "18-24"})
+    assert [array.tobytes() for array in proposed(loaded, query, 9)] == [
+        array.tobytes() for array in proposed(generator, query, 9)
+    ]
