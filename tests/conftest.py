@@ -14,7 +14,7 @@ from contracts.home import Home
 from contracts.tables import CanonicalTables
 from tests.left_out import LEFT_OUT
 from tests.once import built_once
-from tests.worlds import small_world
+from tests.worlds import small_shop, small_world
 
 # A deadline measures the machine, not the code: a busy one fails what is right.
 hypothesis.settings.register_profile("slatework", deadline=None)
@@ -33,6 +33,12 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
 def world() -> CanonicalTables:
     """The small world; nobody may change it."""
     return small_world()
+
+
+@pytest.fixture(scope="session")
+def shop() -> CanonicalTables:
+    """The small shop, in which purchases are taken back; nobody may change it."""
+    return small_shop()
 
 
 @pytest.fixture(scope="session")

@@ -69,3 +69,30 @@ def small_world(
             schema=USERS_SCHEMA,
         ),
     )
+
+
+def small_shop(
+    n_users: int = 30, n_items: int = 12, n_events: int = 3000, n_days: int = 100, seed: int = 8
+) -> CanonicalTables:
+    """A shop whose people buy the same few things again and again, and bring back a third of them; in whole hours.
+
+    Some returns find no purchase, and much happens at the same moment.
+    """
+    rng = np.random.default_rng(seed)
+    world = small_world(n_users, n_items, n_days=n_days)
+    kinds = rng.choice(["view", "click", "add_to_cart", "purchase", "return"], n_events, p=[0.2, 0.1, 0.1, 0.45, 0.15])
+    hours = rng.integers(n_days * 24, size=n_events)
+    interactions = pl.DataFrame(
+        {
+            "user_id": [f"u{500 + user}" for user in rng.integers(n_users, size=n_events)],
+            "item_id": [f"i{1000 + item}" for item in rng.integers(n_items, size=n_events)],
+            "event_type": kinds,
+            "event_ts": [START + timedelta(hours=int(hour)) for hour in hours],
+            "value": np.where(np.isin(kinds, ["purchase", "return"]), rng.integers(1, 9, n_events) / 2, np.nan),
+        }
+    ).with_columns(pl.col("value").fill_nan(None), session_id=pl.lit(None), request_id=pl.lit(None))
+    return CanonicalTables(
+        interactions.cast(INTERACTIONS_SCHEMA).sort("event_ts", "user_id", "item_id", "event_type"),
+        world.items.with_columns(price=pl.int_range(pl.len()) * 2.5 + 0.99),
+        world.users,
+    )

@@ -7,6 +7,7 @@ from collections.abc import Collection
 import polars as pl
 
 from contracts.events import POSITIVE_EVENTS, EventType
+from contracts.returns import TAKEN_BACK_TS
 
 # The dearest thing in the smallest currency, and what `POST /v1/events` takes. Thousandths of nine million of them add
 # up within 64 bits.
@@ -24,10 +25,17 @@ def of_types(event_types: Collection[EventType]) -> pl.Expr:
 
 
 def event_columns(interactions: pl.DataFrame) -> pl.DataFrame:
-    """The positive events among these, with as many of Source.EVENTS' own columns as the interactions have."""
+    """The positive events among these, with as many of Source.EVENTS' own columns as the interactions have.
+
+    taken_back_us: when a purchase was taken back, null where it was not; there if the interactions have `taken_back_ts`
+    (`contracts.returns.with_taken_back_ts`).
+    """
     ids_and_type = [name for name in ("user_id", "item_id", "session_id", "event_type") if name in interactions.columns]
+    moments = [name for name in ("event_ts", TAKEN_BACK_TS) if name in interactions.columns]
     return positive_events(interactions).select(
-        *ids_and_type, event_us=pl.col("event_ts").dt.epoch("us"), value_milli=thousandths("value")
+        *ids_and_type,
+        *(pl.col(name).dt.epoch("us").alias(name.replace("_ts", "_us")) for name in moments),
+        value_milli=thousandths("value"),
     )
 
 

@@ -9,17 +9,20 @@ import polars as pl
 from contracts.features import Entity
 from feature_store.definitions.views import KEY, EventTypes, FeatureView
 from feature_store.offline.events import of_types
-from feature_store.offline.trailing_windows import EventRuns, Moments
+from feature_store.offline.trailing_windows import STANDS, EventRuns, Moments
 
 
 class InMemoryAggregations:
     """The events of an entity, beside the keys (entity_id, as_of_us) to aggregate for.
 
-    events: `<entity>_id`, event_type, event_us, value_milli; null where an event has no value.
+    events: `<entity>_id`, event_type, event_us, value_milli, taken_back_us; null where an event has no value, and where
+    it was not taken back.
     """
 
     def __init__(self, events: pl.DataFrame, keys: pl.DataFrame, entity: Entity) -> None:
-        self._events = events.select(pl.col(f"{entity}_id").alias("entity_id"), "event_type", "event_us", "value_milli")
+        self._events = events.select(
+            pl.col(f"{entity}_id").alias("entity_id"), "event_type", "event_us", "value_milli", "taken_back_us"
+        )
         self._keys = keys
         self._runs: dict[EventTypes, EventRuns] = {}
 
@@ -39,13 +42,14 @@ class InMemoryAggregations:
             codes, _, n_entities = self._codes
             of_keys = pl.col("code").is_not_null()
             events = self._events.with_columns(code=codes).filter(of_types(event_types) & of_keys)
-            value = events["value_milli"]
+            value, taken_back_us = events["value_milli"], events["taken_back_us"]
             self._runs[event_types] = EventRuns(
                 events["code"].to_numpy(),
                 events["event_us"].to_numpy(),
                 value.fill_null(0).to_numpy(),
                 value.is_not_null().to_numpy(),
                 n_entities,
+                None if taken_back_us.null_count() == len(events) else taken_back_us.fill_null(STANDS).to_numpy(),
             )
         return self._runs[event_types]
 

@@ -1,7 +1,8 @@
 """The offline store: feature values of any entity as of any moment, computed by Ibis on DuckDB or Spark.
 
-`as_of - reach <= event_ts < as_of`, strictly before: what happens at as_of itself is not known at as_of. No feature
-depends on the order of events of the same microsecond; histories order them by item, then by kind of event.
+`as_of - reach <= event_ts < as_of`, strictly before: what happens at as_of itself is not known at as_of. A purchase
+that was taken back strictly before as_of does not count (`contracts.returns`). No feature depends on the order of
+events of the same microsecond; histories order them by item, then by kind of event.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import polars as pl
 
 from contracts.errors import ShapeMismatch
 from contracts.features import Entity, FeatureSchema, FeatureSpec
+from contracts.returns import with_taken_back_ts
 from contracts.tables import UTC_TIME, CanonicalTables, type_codes
 from feature_store.definitions import features_of, views_of
 from feature_store.definitions.views import Feature, FeatureView, Rows, Source
@@ -123,12 +125,14 @@ class _EngineTables:
     def __init__(self, tables: CanonicalTables, keys: pl.DataFrame, entity: Entity, engine: FeatureEngine) -> None:
         self._entity = entity
         self._engine = engine
-        events = event_columns(tables.interactions)
+        events = event_columns(with_taken_back_ts(tables.interactions))
         self._aggregated = InMemoryAggregations(events, keys, entity)
+        self._has_taken_back = events["taken_back_us"].null_count() < len(events)
         self._keys = engine.table(keys)
         self._items = engine.table(_item_columns(tables.items))
         self._users = engine.table(_user_columns(tables.users))
-        rows = engine.table(events).left_join(self._items, "item_id").drop("item_id_right")
+        known = events if self._has_taken_back else events.drop("taken_back_us")
+        rows = engine.table(known).left_join(self._items, "item_id").drop("item_id_right")
         self._events = engine.cached(rows.left_join(self._users, "user_id").drop("user_id_right"))
 
     def compute(self, view: FeatureView) -> pl.DataFrame:
@@ -142,7 +146,7 @@ class _EngineTables:
         reach_us = view.reach_us
         events = self._events.mutate(entity_id=self._events[f"{self._entity}_id"])
         keys = self._keys
-        return keys.join(
+        rows = keys.join(
             events,
             [
                 keys.entity_id == events.entity_id,
@@ -150,10 +154,16 @@ class _EngineTables:
                 events.event_us >= keys.as_of_us - reach_us,
             ],
         ).drop("entity_id_right")
+        return _standing(rows) if self._has_taken_back else rows
 
     def _attribute_rows(self) -> Rows:
         table = self._users if self._entity is Entity.USER else self._items
         return self._keys.join(table, self._keys.entity_id == table[f"{self._entity}_id"])
+
+
+def _standing(rows: Rows) -> Rows:
+    """The events that were not taken back before as_of."""
+    return rows.filter(rows.taken_back_us.isnull() | (rows.taken_back_us >= rows.as_of_us)).drop("taken_back_us")
 
 
 def _item_columns(items: pl.DataFrame) -> pl.DataFrame:

@@ -1,7 +1,8 @@
 """A training table of more rows than fit in memory as a table: Parquet in, Parquet out, in the order of the spine.
 
 Features are computed one after another, for one entity after another. Memory holds the time, value and running totals
-of each event, and the position and one feature of each row of the spine. Columns wait on disk to be put together.
+of each event, the position and one feature of each row of the spine, and every purchase and return of a person and item
+that has returns. Columns wait on disk to be put together.
 """
 
 from __future__ import annotations
@@ -19,13 +20,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from contracts.errors import SettingsError
+from contracts.events import EventType
 from contracts.features import Entity
 from contracts.progress import Progress
+from contracts.returns import TAKEN_BACK_TS, with_taken_back_ts
 from contracts.tables import UTC_TIME
 from contracts.whole_files import whole_file
 from feature_store.definitions.views import EventTypes, FeatureView
 from feature_store.offline.events import event_columns, of_types
-from feature_store.offline.trailing_windows import EventRuns, Moments
+from feature_store.offline.trailing_windows import STANDS, EventRuns, Moments
 
 BATCH_ROWS = 500_000
 N_THREADS = 2  # what numpy does here it does without Python's lock; more would hold more columns at once
@@ -50,10 +53,10 @@ def write_training_table(spine: Path, interactions: Path, views: Sequence[Featur
         tempfile.TemporaryDirectory(dir=out.parent, prefix=".columns-") as scratch,
         Progress(total=len(names), desc="features", unit="feature") as progress,
     ):
-        columns = Path(scratch)
+        columns, taken_back = Path(scratch), _taken_back(interactions)
         for entity in Entity:
             mine = [view for view in views if view.entity is entity]
-            for name, values in _columns(spine, interactions, entity, mine) if mine else ():
+            for name, values in _columns(spine, interactions, entity, mine, taken_back) if mine else ():
                 values.tofile(columns / name)
                 progress.update()
         _join_columns(spine, columns, names, unfinished)
@@ -71,15 +74,15 @@ def _check_aggregations(views: Sequence[FeatureView]) -> None:
 
 
 def _columns(
-    spine: Path, interactions: Path, entity: Entity, views: Sequence[FeatureView]
+    spine: Path, interactions: Path, entity: Entity, views: Sequence[FeatureView], taken_back: pl.DataFrame
 ) -> Iterator[tuple[str, Column]]:
-    """Each feature's name and values, in the order of the spine; NaN where missing."""
+    """Each feature's name and values, in the order of the spine; NaN where missing. taken_back: see `_taken_back`."""
     key = f"{entity}_id"
     ids = pl.scan_parquet(spine).select(pl.col(key).unique()).collect(engine="streaming")[key].drop_nulls()
     code = pl.col(key).cast(pl.Enum(ids), strict=False).to_physical().cast(pl.Int32).alias("code")
     moments: Moments | None = None
     for event_types in dict.fromkeys(types for view in views for types in view.functions_by_type):
-        runs = _runs(interactions, key, code, len(ids), event_types)
+        runs = _runs(interactions, key, code, len(ids), event_types, taken_back)
         # Made after the first runs: making those takes the most memory.
         moments = moments or _moments(spine, key, code, len(ids))
         mine = [view for view in views if event_types in view.functions_by_type]
@@ -116,14 +119,39 @@ def _moments(spine: Path, key: str, code: pl.Expr, n_entities: int) -> Moments:
     return Moments(codes, spine_rows["as_of_us"].to_numpy(), n_entities + 1)
 
 
-def _runs(interactions: Path, key: str, code: pl.Expr, n_entities: int, event_types: EventTypes) -> EventRuns:
+def _runs(
+    interactions: Path, key: str, code: pl.Expr, n_entities: int, event_types: EventTypes, taken_back: pl.DataFrame
+) -> EventRuns:
     value = pl.col("value_milli")
     columns = [code, "event_us", value.fill_null(0), value.is_not_null().alias("valued")]
+    if len(taken_back):
+        columns.append(pl.col("taken_back_us").fill_null(STANDS))
     batches = _batches(interactions, [key, "event_type", "event_ts", "value"])
-    selected = (event_columns(batch).filter(of_types(event_types)).select(columns) for batch in batches)
+    known = _with_taken_back(batches, taken_back) if len(taken_back) else batches
+    selected = (event_columns(batch).filter(of_types(event_types)).select(columns) for batch in known)
     events = pl.concat(selected, rechunk=True).drop_nulls("code")
-    codes, event_us, values, valued = (events[name].to_numpy() for name in events.columns)
-    return EventRuns(codes, event_us, values, valued, n_entities + 1)
+    codes, event_us, values, valued, *taken_back_us = (events[name].to_numpy() for name in events.columns)
+    return EventRuns(codes, event_us, values, valued, n_entities + 1, *taken_back_us)
+
+
+def _taken_back(interactions: Path) -> pl.DataFrame:
+    """row, taken_back_ts: which rows of the table are purchases that were taken back, and when."""
+    columns = ["row", "user_id", "item_id", "event_type", "event_ts", "value"]
+    rows = pl.scan_parquet(interactions, row_index_name="row").select(columns)
+    returned = rows.filter(of_types([EventType.RETURN])).select("user_id", "item_id").unique()
+    pairs = returned.collect(engine="streaming")
+    sales = rows.filter(of_types([EventType.PURCHASE, EventType.RETURN])) if len(pairs) else rows.head(0)
+    concerned = sales.join(pairs.lazy(), ["user_id", "item_id"], "semi", nulls_equal=True)
+    known = with_taken_back_ts(concerned.collect(engine="streaming"))
+    return known.drop_nulls(TAKEN_BACK_TS).select("row", TAKEN_BACK_TS)
+
+
+def _with_taken_back(batches: Iterator[pl.DataFrame], taken_back: pl.DataFrame) -> Iterator[pl.DataFrame]:
+    """The batches of a table, in its order, with the column `taken_back_ts`."""
+    first = 0
+    for batch in batches:
+        yield batch.with_row_index("row", first).join(taken_back, "row", "left", maintain_order="left")
+        first += len(batch)
 
 
 def _batches(path: Path, columns: Sequence[str]) -> Iterator[pl.DataFrame]:

@@ -7,7 +7,10 @@ from collections import Counter
 from datetime import datetime
 from typing import Any
 
+import polars as pl
+
 from contracts.events import POSITIVE_EVENTS
+from contracts.returns import without_taken_back
 from contracts.tables import CanonicalTables
 
 DAY = 86_400.0
@@ -15,10 +18,11 @@ DAY = 86_400.0
 
 def features_at(tables: CanonicalTables, entity: str, entity_id: str, as_of: datetime) -> dict[str, float | None]:
     """The features of one entity as of one moment, None where missing."""
+    known = without_taken_back(tables.interactions.filter(pl.col("event_ts") < as_of))
     events = [
         event
-        for event in tables.interactions.iter_rows(named=True)
-        if event["event_type"] in POSITIVE_EVENTS and event[f"{entity}_id"] == entity_id and event["event_ts"] < as_of
+        for event in known.iter_rows(named=True)
+        if event["event_type"] in POSITIVE_EVENTS and event[f"{entity}_id"] == entity_id
     ]
     ages = [(as_of - event["event_ts"]).total_seconds() / DAY for event in events]
     timed = list(zip(events, ages, strict=True))

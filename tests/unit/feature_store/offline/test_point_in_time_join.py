@@ -1,4 +1,5 @@
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -8,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from contracts.features import Entity
+from contracts.returns import without_taken_back
 from contracts.tables import INTERACTIONS_SCHEMA, ITEMS_SCHEMA, USERS_SCHEMA, UTC_TIME, CanonicalTables
 from feature_store.definitions import features_of
 from feature_store.offline.offline_store import learn_schema, point_in_time_join, values_as_of
@@ -165,6 +167,61 @@ def test_the_spread_of_large_values_that_differ_little_is_exact():
     assert row["user_value_std_total"] == 1.5
 
 
+BOUGHT, RETURNED = AS_OF - timedelta(days=10), AS_OF - timedelta(days=4)
+SALES = [
+    ("u1", "i8", BOUGHT - timedelta(days=20), 30.0, "purchase"),
+    ("u1", "i8", BOUGHT, 40.0, "purchase"),
+    ("u1", "i8", RETURNED, 40.0, "return"),
+]
+
+
+@pytest.mark.parametrize(
+    ("moment", "stands"),
+    [(RETURNED - TICK, True), (RETURNED, True), (RETURNED + TICK, False)],
+    ids=["just before", "on", "just after"],
+)
+def test_a_purchase_counts_until_it_is_taken_back_and_then_not_at_all(moment, stands):
+    since = {bought: (moment - bought) / timedelta(days=1) for bought in (BOUGHT, BOUGHT - timedelta(days=20))}
+    row = joined(("u1", moment), events=SALES).row(0, named=True)
+    assert row["user_event_count_7d"] == (1 if stands else 0)
+    assert row["user_purchase_count_30d"] == (2 if stands else 1)
+    assert row["user_event_count_total"] == (2 if stands else 1)
+    assert row["user_value_mean_total"] == ((30 + 40) / 2 if stands else 30)
+    assert row["user_value_std_total"] == ((40 - 30) / 2 if stands else 0)
+    assert row["user_purchase_rate_365d"] == np.float32(((2 if stands else 1) + 20 * 0.015) / 20)
+    assert row["user_purchase_recency_days_total"] == np.float32(min(since.values()) if stands else max(since.values()))
+    assert row["user_event_tenure_days_total"] == np.float32(max(since.values()))
+    item = joined(("i8", moment), events=SALES, entity=Entity.ITEM).row(0, named=True)
+    assert item["item_event_trend_7d_of_30d"] == (1 / 2 if stands else 0)
+    assert item["item_value_mean_90d"] == (35 if stands else 30)
+    assert item["item_user_count_total"] == 1
+
+
+def test_where_everything_was_taken_back_nothing_ever_happened():
+    world = tables(SALES[1:])
+    for entity, entity_id in ((Entity.USER, "u1"), (Entity.ITEM, "i8")):
+        asked = spine((entity_id, AS_OF), key=f"{entity}_id")
+        assert point_in_time_join(asked, world, entity).equals(point_in_time_join(asked, tables([]), entity))
+
+
+@pytest.mark.parametrize("entity", list(Entity))
+def test_a_return_that_takes_nothing_back_changes_no_bit(world, entity):
+    key = f"{entity}_id"
+    unasked = world.interactions.with_columns(event_type=pl.lit("return"))
+    told = replace(world, interactions=pl.concat([world.interactions, unasked]))
+    left = world.interactions.select(key, as_of="event_ts").gather_every(7)
+    assert point_in_time_join(left, told, entity).equals(point_in_time_join(left, world, entity))
+
+
+@pytest.mark.parametrize("entity", list(Entity))
+def test_after_all_returns_a_shop_is_as_if_what_came_back_had_never_been_sold(shop, entity):
+    key, end = f"{entity}_id", shop.interactions["event_ts"].max() + TICK
+    left = shop.interactions.select(pl.col(key).unique().sort()).with_columns(as_of=pl.lit(end))
+    kept = replace(shop, interactions=without_taken_back(shop.interactions))
+    assert len(shop.interactions) - len(kept.interactions) > 500
+    assert point_in_time_join(left, shop, entity).equals(point_in_time_join(left, kept, entity))
+
+
 MOMENTS = st.sampled_from(
     [
         AS_OF + shift - timedelta(days=days)
@@ -178,7 +235,7 @@ EVENTS = st.lists(
         st.sampled_from(list(GENRES)),
         MOMENTS,
         st.one_of(st.none(), st.integers(1, 10).map(lambda halves: halves / 2)),
-        st.sampled_from(["rating", "view", "click", "add_to_cart", "purchase", "impression"]),
+        st.sampled_from(["rating", "view", "click", "add_to_cart", "purchase", "purchase", "return", "impression"]),
     ),
     max_size=25,
 )

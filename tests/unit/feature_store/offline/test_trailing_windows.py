@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from contracts.calendar import MICROSECONDS_PER_DAY
 from contracts.errors import SettingsError, SourceError
 from contracts.features import Entity
+from contracts.returns import with_taken_back_ts
 from contracts.tables import UTC_TIME, CanonicalTables
 from feature_store.definitions import ALL_VIEWS
 from feature_store.definitions.views import (
@@ -26,20 +27,35 @@ from feature_store.definitions.views import (
 from feature_store.offline import trailing_windows, training_table
 from feature_store.offline.engines import open_engine
 from feature_store.offline.offline_store import point_in_time_join
-from feature_store.offline.trailing_windows import EventRuns, Moments
+from feature_store.offline.trailing_windows import STANDS, EventRuns, Moments
 from feature_store.offline.training_table import write_training_table
 
 REACH = 5
 COUNT = Aggregation(AggregateFunction.COUNT)
 AGGREGATED = tuple(view for view in ALL_VIEWS if view.aggregations)
+# An entity, when, its value, and how much later it was taken back.
 EVENTS = st.lists(
-    st.tuples(st.integers(0, 3), st.integers(0, 12), st.one_of(st.none(), st.integers(-3000, 3000))), max_size=30
+    st.tuples(
+        st.integers(0, 3),
+        st.integers(0, 12),
+        st.one_of(st.none(), st.integers(-3000, 3000)),
+        st.one_of(st.none(), st.integers(0, 9)),
+    ),
+    max_size=30,
 )
-MOMENTS = st.lists(st.tuples(st.integers(0, 3), st.integers(-2, 20)), max_size=20)
+EVERY_MOMENT = [(entity, as_of) for entity in range(4) for as_of in range(-2, 21)]
+# In no order, and some of them twice.
+MOMENTS = st.tuples(st.permutations(EVERY_MOMENT), st.integers(0, 30)).map(
+    lambda drawn: drawn[0] + drawn[0][: drawn[1]]
+)
 
 
 def by_loop(function: AggregateFunction, events: list[tuple], entity: int, as_of: int) -> float:
-    within = [(us, value) for code, us, value in events if code == entity and as_of - REACH <= us < as_of]
+    within = [
+        (us, value)
+        for code, us, value, later in events
+        if code == entity and as_of - REACH <= us < as_of and (later is None or us + later >= as_of)
+    ]
     values = [value for _, value in within if value is not None]
     match function:
         case AggregateFunction.COUNT:
@@ -61,11 +77,12 @@ def test_an_aggregate_is_what_a_loop_over_the_events_gives_however_they_are_cut(
         patch.setattr(trailing_windows, "CHUNK_ROWS", cut[0])
         patch.setattr(trailing_windows, "LARGEST_KEY", cut[1])
         runs = EventRuns(
-            np.array([code for code, _, _ in events], np.int32),
-            np.array([us for _, us, _ in events], np.int64),
-            np.array([value or 0 for _, _, value in events], np.int64),
-            np.array([value is not None for _, _, value in events], bool),
+            np.array([code for code, *_ in events], np.int32),
+            np.array([us for _, us, *_ in events], np.int64),
+            np.array([value or 0 for _, _, value, _ in events], np.int64),
+            np.array([value is not None for _, _, value, _ in events], bool),
             4,
+            np.array([STANDS if later is None else us + later for _, us, _, later in events], np.int64),
         )
         asked = Moments(
             np.array([code for code, _ in moments], np.int32), np.array([us for _, us in moments], np.int64), 4
@@ -84,18 +101,28 @@ def spine_of(world: CanonicalTables, entity: Entity) -> pl.DataFrame:
     return pl.concat([rows, rows[::10], nobody]).sample(fraction=1.0, shuffle=True, seed=4)
 
 
+@pytest.fixture(params=["world", "shop"])
+def told(request) -> CanonicalTables:
+    """What was told of films, and of a shop in which purchases are taken back."""
+    tables: CanonicalTables = request.getfixturevalue(request.param)
+    return tables
+
+
 @pytest.mark.parametrize("entity", list(Entity))
-def test_the_quick_way_gives_every_bit_of_the_expression(world, entity):
-    spine = spine_of(world, entity)
+def test_the_quick_way_gives_every_bit_of_the_expression(told, entity):
+    world, spine = told, spine_of(told, entity)
     quick = point_in_time_join(spine, world, entity)
     keys = pl.DataFrame({"entity_id": spine[f"{entity}_id"], "as_of_us": spine["as_of"].dt.epoch("us")})
     with open_engine() as engine:
         events = engine.table(
-            world.interactions.filter(pl.col("event_type") != "impression").select(
+            with_taken_back_ts(world.interactions)
+            .filter(pl.col("event_type") != "return")
+            .select(
                 f"{entity}_id",
                 "event_type",
                 event_us=pl.col("event_ts").dt.epoch("us"),
                 value_milli=(pl.col("value") * 1000).round().cast(pl.Int64),
+                taken_back_us=pl.col("taken_back_ts").dt.epoch("us").fill_null(STANDS),
             )
         )
         asked = engine.table(keys.unique())
@@ -106,18 +133,20 @@ def test_the_quick_way_gives_every_bit_of_the_expression(world, entity):
                     asked.entity_id == events[f"{entity}_id"],
                     events.event_us < asked.as_of_us,
                     events.event_us >= asked.as_of_us - view.reach_us,
+                    events.taken_back_us >= asked.as_of_us,
                 ],
             )
-            told = keys.join(
+            slow = keys.join(
                 engine.compute(view.computed_from(rows)), on=keys.columns, how="left", maintain_order="left"
             )
             for feature in view.features:
-                expected = told[feature.name].cast(pl.Float32)
+                expected = slow[feature.name].cast(pl.Float32)
                 expected = expected if feature.when_empty is None else expected.fill_null(feature.when_empty)
                 assert quick[feature.name].equals(expected, check_names=False), feature.name
 
 
-def test_a_table_by_parquet_is_the_join_in_memory(world, tmp_path, monkeypatch):
+def test_a_table_by_parquet_is_the_join_in_memory(told, tmp_path, monkeypatch):
+    world = told
     monkeypatch.setattr(training_table, "BATCH_ROWS", 97)  # many, and the last one is short
     spine = world.interactions.select("user_id", "item_id", "value", as_of="event_ts")
     spine = pl.concat([spine, spine[::7]]).sample(fraction=1.0, shuffle=True, seed=4)
