@@ -39,7 +39,8 @@ POSITIVE_EVENTS = frozenset(
     }
 )
 
-# The number of a type where an event is packed. A new type gets the next number; no number is ever used again.
+# The number of a type where an event is packed: those above, and what takes one of them back. A new type gets the next
+# number; no number is ever used again.
 UNSPECIFIED_TYPE: Final = 0  # of an event whose type is not known
 EVENT_CODES: Final[Mapping[EventType, int]] = {
     EventType.VIEW: 1,
@@ -51,5 +52,6 @@ EVENT_CODES: Final[Mapping[EventType, int]] = {
     EventType.LIKE: 7,
     EventType.SAVE: 8,
     EventType.COMMENT: 9,
+    EventType.RETURN: 10,
 }
 EVENT_TYPE_OF: Final[Mapping[int, EventType]] = {code: event_type for event_type, code in EVENT_CODES.items()}

@@ -127,7 +127,7 @@ class _EventArrays:
 
 @dataclass(frozen=True)
 class History(_EventArrays):
-    """What one person did, oldest first; the arrays are aligned.
+    """What one person did, oldest first, but for purchases that were taken back; the arrays are aligned.
 
     item_idx: (n_events,) dense ids of the release that reads them; event_ts: epoch seconds; event_types: codes (see
     contracts.events), UNSPECIFIED_TYPE where it is not known; values: ratings, NaN where an event has none.
@@ -153,7 +153,9 @@ class History(_EventArrays):
 
 @dataclass(frozen=True)
 class OlderEvents(_EventArrays):
-    """What a history no longer holds: of each item and type that are not in it together, the last event.
+    """What a history does not hold: of each item and type the last event, where that is not in it.
+
+    It was too long ago, or taken back.
 
     item_idx: (n_events,) dense ids, ascending; event_ts: epoch seconds; event_types: codes, ascending within an item.
     """
@@ -174,8 +176,8 @@ class OlderEvents(_EventArrays):
 class RecentEvents(_EventArrays):
     """What was done lately, in the order it came in; the arrays are aligned.
 
-    item_idx: (n_events,) dense ids of the release that reads them, -1 where it does not know the item;
-    event_us: epoch microseconds; event_types, values: as in a history.
+    item_idx: (n_events,) dense ids of the release that reads them; negative where it does not know the item, and the
+    same number for the same item; event_us: epoch microseconds; event_types, values: as in a history, and returns.
     """
 
     item_idx: ItemIdxArray
@@ -209,7 +211,7 @@ class Person:
     history: what they did before that row was written, the latest of it. session: what was done in this session, by
     whomever. recent: what the person did of late in any session; some of it may be in the history already.
     n_lost: of the row and the history, how many were published, and are not in the store any more or are damaged there.
-    older: what the history is too short to hold.
+    older: what the history does not hold.
     """
 
     features: ReadRows

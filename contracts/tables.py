@@ -155,6 +155,6 @@ def read_parquet(path: Path) -> pl.DataFrame:
 
 
 def type_codes() -> pl.Expr:
-    """The codes of an interactions' positive events, as `contracts.events.EVENT_CODES` has them."""
+    """The codes of interactions that are positive events or returns, as `contracts.events.EVENT_CODES` has them."""
     codes = {str(event_type): code for event_type, code in EVENT_CODES.items()}
     return pl.col("event_type").replace_strict(codes, return_dtype=pl.UInt8)

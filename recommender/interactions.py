@@ -14,7 +14,10 @@ from contracts.events import POSITIVE_EVENTS
 from contracts.features import History
 from contracts.id_map import IdMap
 from contracts.ids import EpochSeconds, EventCodes, FloatArray, ItemIdxArray, UserId
+from contracts.returns import TAKEN_BACK_TS, with_taken_back_ts
 from contracts.tables import type_codes
+
+STANDS = np.iinfo(np.int64).max
 
 
 @dataclass(frozen=True)
@@ -23,7 +26,8 @@ class Interactions:
 
     user_ids: sorted; user_idx: (n_events,) into it. bounds: (n_users + 1,) person u's events are bounds[u]:bounds[u+1].
     item_idx, event_ts (epoch seconds), event_types (codes, see contracts.events), values (NaN where none): aligned with
-    user_idx.
+    user_idx. taken_back_ts: the same, epoch seconds at which a purchase was taken back, STANDS where it was not; None
+    where nothing was.
     """
 
     user_ids: tuple[UserId, ...]
@@ -33,13 +37,16 @@ class Interactions:
     event_types: EventCodes
     values: FloatArray
     bounds: npt.NDArray[np.int64]
+    taken_back_ts: EpochSeconds | None = None
 
     @classmethod
     def of(cls, interactions: pl.DataFrame, ids: IdMap) -> Interactions:
         """The events of a canonical `interactions` table, whatever the order of its rows."""
-        rows = interactions.filter(
-            pl.col("event_type").is_in(POSITIVE_EVENTS), pl.col("item_id").is_in(list(ids.ids))
-        ).sort("user_id", "event_ts", "item_id", "event_type")
+        rows = (
+            with_taken_back_ts(interactions)
+            .filter(pl.col("event_type").is_in(POSITIVE_EVENTS), pl.col("item_id").is_in(list(ids.ids)))
+            .sort("user_id", "event_ts", "item_id", "event_type")
+        )
         user_idx = rows["user_id"].rle_id().cast(pl.Int32).to_numpy()  # the rows of one person stand together
         user_ids = rows["user_id"].unique(maintain_order=True).to_list()
         return cls(
@@ -50,6 +57,7 @@ class Interactions:
             rows.select(type_codes()).to_series().to_numpy(),
             np.array(rows["value"].cast(pl.Float32).to_numpy(), np.float32),
             np.searchsorted(user_idx, np.arange(len(user_ids) + 1)),
+            _epoch_seconds_or_stands(rows[TAKEN_BACK_TS]),
         )
 
     def __len__(self) -> int:
@@ -57,11 +65,20 @@ class Interactions:
 
     def history(self, user_idx: int, start: int, end: int) -> History:
         """What one person did at `start <= event_ts < end` (epoch seconds), oldest first."""
+        part = self._part(user_idx, start, end)
+        return History(self.item_idx[part], self.event_ts[part], self.event_types[part], self.values[part])
+
+    def standing(self, user_idx: int, start: int, end: int, now: int) -> npt.NDArray[np.bool_]:
+        """Which events of `history` were not taken back before `now` (epoch seconds)."""
+        part = self._part(user_idx, start, end)
+        if self.taken_back_ts is None:
+            return np.ones(part.stop - part.start, bool)
+        return np.asarray(self.taken_back_ts[part] >= now)
+
+    def _part(self, user_idx: int, start: int, end: int) -> slice:
         first, last = self.bounds[user_idx], self.bounds[user_idx + 1]
         low, high = first + np.searchsorted(self.event_ts[first:last], [start, end])
-        return History(
-            self.item_idx[low:high], self.event_ts[low:high], self.event_types[low:high], self.values[low:high]
-        )
+        return slice(int(low), int(high))
 
     def ages(self, as_of: float) -> npt.NDArray[np.float64]:
         """(n_events,) seconds between each event and as_of (epoch seconds)."""
@@ -86,3 +103,9 @@ class Interactions:
         last[:-1] = (np.diff(user_idx) != 0) | (np.diff(item_idx) != 0)
         shape = (len(self.user_ids), n_items)
         return csr_matrix((weights[order][last], (user_idx[last], item_idx[last])), shape=shape)
+
+
+def _epoch_seconds_or_stands(taken_back_ts: pl.Series) -> EpochSeconds | None:
+    if taken_back_ts.null_count() == len(taken_back_ts):
+        return None
+    return taken_back_ts.dt.epoch("s").fill_null(STANDS).to_numpy()

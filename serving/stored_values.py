@@ -76,7 +76,7 @@ def read_stored_values(home: Home, settings: Settings, *, user_id: str | None, i
         if user_id is not None:
             entity_id, schema = user_id, release.schemas.user
             person = with_live_features(reader.read_person(UserId(user_id), None, now), schema, now)
-            rows, history = person.features, whole_history(person)
+            rows, history = person.features, whole_history(person).standing
         else:
             entity_id, schema, history = str(item_id), release.schemas.item, None
             rows = reader.read_items([ItemId(entity_id)], now)

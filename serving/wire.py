@@ -141,7 +141,7 @@ class SentEvent(Incoming):
         }
     )
 
-    event_type: Literal["view", "click", "add_to_cart", "purchase", "rating", "share", "signup"]
+    event_type: Literal["view", "click", "add_to_cart", "purchase", "rating", "share", "return", "signup"]
     user_id: Id | None = None
     session_id: Id | None = None
     item_id: Id | None = None

@@ -13,15 +13,17 @@ import polars as pl
 
 from contracts.errors import ShapeMismatch
 from contracts.features import Entity, FeatureSchema, FeatureSpec
-from contracts.returns import with_taken_back_ts
+from contracts.returns import TAKEN_BACK_TS, with_taken_back_ts
 from contracts.tables import UTC_TIME, CanonicalTables, type_codes
 from feature_store.definitions import features_of, views_of
 from feature_store.definitions.views import Feature, FeatureView, Rows, Source
 from feature_store.offline.engines import EngineName, FeatureEngine, open_engine
 from feature_store.offline.events import event_columns, positive_events, thousandths
 from feature_store.offline.in_memory_aggregations import InMemoryAggregations
-from feature_store.values.value_source import OLDER, OLDER_EVENT_TS, OLDER_EVENT_TYPES, OLDER_ITEM_IDS
+from feature_store.values.value_source import EVENT_TYPES, OLDER, OLDER_EVENT_TS, OLDER_EVENT_TYPES, OLDER_ITEM_IDS
 from feature_store.values.values import HISTORY_SCHEMA, FeatureValues
+
+_STANDS = pl.col(TAKEN_BACK_TS).is_null()
 
 
 def point_in_time_join(
@@ -193,30 +195,38 @@ def _microseconds(times: pl.Series) -> pl.Series:
 def histories_as_of(interactions: pl.DataFrame, as_of: datetime, length: int) -> pl.DataFrame:
     """Everybody's latest events strictly before as_of, at most `length` of each, as `values.HISTORY_SCHEMA`.
 
-    Beside them stands what else they touched, however long ago.
+    Purchases that were taken back by then are none of them. Beside them stands what else people touched, however long
+    ago, and whether it was taken back or not.
     """
-    events = positive_events(interactions).filter(pl.col("event_ts") < as_of)
+    events = positive_events(with_taken_back_ts(interactions.filter(pl.col("event_ts") < as_of)))
     ordered = events.sort("event_ts", "item_id", "event_type")
-    histories = ordered.group_by("user_id").agg(
-        item_ids=pl.col("item_id").tail(length),
-        event_ts=pl.col("event_ts").dt.epoch("s").tail(length),
-        event_types=type_codes().tail(length),
-        values=pl.col("value").tail(length),
-    )
+    kept = (column.filter(_STANDS).tail(length) for column in _history_columns())
+    histories = ordered.group_by("user_id").agg(kept)
     older = histories.join(_older_events(ordered, length), on="user_id", how="left")
     return older.with_columns(pl.col(OLDER).fill_null([])).cast(HISTORY_SCHEMA).sort("user_id")
 
 
-def _older_events(ordered: pl.DataFrame, length: int) -> pl.DataFrame:
-    """Of everybody whose history is too short: the last event of each item and type that are not in it together."""
-    rank = pl.int_range(pl.len(), dtype=pl.Int64).over("user_id")
-    is_kept = rank >= pl.len().over("user_id") - length
-    long = ordered.filter(pl.len().over("user_id") > length).select(
-        "user_id", "item_id", pl.col("event_ts").dt.epoch("s"), code=type_codes(), is_kept=is_kept
-    )
-    last = long.group_by("user_id", "item_id", "code").agg(pl.col("event_ts").last(), pl.col("is_kept").any())
+def _history_columns() -> tuple[pl.Expr, ...]:
     return (
-        last.filter(~pl.col("is_kept"))
+        pl.col("item_id").alias("item_ids"),
+        pl.col("event_ts").dt.epoch("s"),
+        type_codes().alias(EVENT_TYPES),
+        pl.col("value").alias("values"),
+    )
+
+
+def _older_events(ordered: pl.DataFrame, length: int) -> pl.DataFrame:
+    """Of everybody whose history lacks anything: the last event of each item and type that is not in it."""
+    n_standing = _STANDS.cum_sum(reverse=True).over("user_id")  # from each event on
+    is_kept = _STANDS & (n_standing <= length)
+    more = ordered.select(
+        "user_id", "item_id", pl.col("event_ts").dt.epoch("s"), code=type_codes(), is_kept=is_kept
+    ).filter((~pl.col("is_kept")).any().over("user_id"))
+    last = more.group_by("user_id", "item_id", "code").agg(
+        pl.col("event_ts").max(), kept_ts=pl.col("event_ts").filter("is_kept").max()
+    )
+    return (
+        last.filter(pl.col("kept_ts").is_null() | (pl.col("kept_ts") < pl.col("event_ts")))
         .sort("user_id", "item_id", "code")
         .group_by("user_id", maintain_order=True)
         .agg(

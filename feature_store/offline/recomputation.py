@@ -2,9 +2,9 @@
 tables by the offline store's own functions.
 
 `expected_rows` is the one place that says what an online row must be: as it was published, and of people the live
-features as of the request, under the terms of `live_features`. A live feature is what was published, changed in two
-ways: by as much as the offline store's value over the history alone changed from `as_of` to `now`, and by its value
-over the recent events that were logged.
+features as of the request, under the terms of `live_features`. A live feature is what was published, changed by as much
+as the offline store's value changed from that over the history alone, as of `as_of`, to that over the history and the
+recent events that were logged, as of `now`.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -41,18 +42,34 @@ DAY = timedelta(days=1)
 class RowKey:
     """One row that was read.
 
-    as_of: when it was true; now: when it was read. recent: of a person, what was known of them since: epoch
-    microseconds and type.
+    as_of: when it was true; now: when it was read. recent: of a person, what was known of them since.
     """
 
     entity_id: str
     as_of: datetime
     now: datetime
-    recent: tuple[tuple[int, EventType], ...] = ()
+    recent: tuple[LoggedEvent, ...] = ()
 
 
-# By person and as_of: the events in the history that a reader gives, oldest first: epoch seconds and code of the type.
-_Histories = defaultdict[tuple[str, datetime], list[tuple[int, int]]]
+class LoggedEvent(NamedTuple):
+    """One recent event. item_id: of an item that the release does not know, any name that is no item's; None where the
+    log does not tell it."""
+
+    event_us: int
+    event_type: EventType
+    item_id: str | None
+
+
+class _HistoryEvent(NamedTuple):
+    """One event of a history that a reader gives. second: epoch seconds; code: of the type."""
+
+    second: int
+    code: int
+    item_id: str
+
+
+# By person and as_of, oldest first.
+_Histories = defaultdict[tuple[str, datetime], list[_HistoryEvent]]
 
 
 @dataclass(frozen=True)
@@ -104,13 +121,13 @@ def expected_rows(
 class _OfflineValues:
     """The offline store's values over what a reader holds of some keys: a row per key, a column per feature.
 
-    history_then, history_now: over their histories alone, as of the second of as_of and as of now; since: as of now,
-    over what came in since alone. stands: whether the row is as it was published. grown: the days from then to now.
-    has_types: whether it is known of what type the events are.
+    history_then: over their histories alone, as of the second of as_of; all_now, since: as of now, over their histories
+    and what came in since, and over the latter alone. stands: whether the row is as it was published. grown: the days
+    from then to now. has_types: whether it is known of what type the events are.
     """
 
     history_then: pl.DataFrame
-    history_now: pl.DataFrame
+    all_now: pl.DataFrame
     since: pl.DataFrame
     stands: npt.NDArray[np.bool_]
     grown: npt.NDArray[np.float64]
@@ -120,11 +137,11 @@ class _OfflineValues:
         """The live feature as of now. published: NaN where missing, and so is what is returned."""
         then, now, since = (
             values[feature.name].cast(pl.Float32).fill_null(float("nan")).to_numpy()
-            for values in (self.history_then, self.history_now, self.since)
+            for values in (self.history_then, self.all_now, self.since)
         )
         if feature.aggregation.function is AggregateFunction.COUNT:
             begins_before = self.grown < reach / DAY
-            changed = np.where(begins_before, np.maximum(np.nan_to_num(published) - then + now, 0), 0)
+            changed = np.where(begins_before, np.maximum(np.nan_to_num(published) - then + (now - since), 0), 0)
             count = np.where(self.stands, np.nan_to_num(published), changed) + since
             # Where nothing came in, the count of somebody without a row, or with an old one, stays missing.
             return np.where(np.isnan(published) & (since == 0), published, count)
@@ -149,7 +166,7 @@ def _write_live_values(
         if live[name].aggregation.event_types:
             values = np.where(offline.has_types, values, published)
         missing = np.isnan(values)
-        rows.values[later, column] = np.where(missing, rows.values[later, column], values)
+        rows.values[later, column] = np.where(missing, schema.defaults[column], values)
         rows.missing[later, column] = missing
 
 
@@ -165,19 +182,21 @@ def _offline_values(
     histories = _histories(tables, keys, history_length, item_ids)
     seconds = [_epoch_second(key.as_of) if is_known else 0 for key, is_known in zip(keys, known.tolist(), strict=True)]
     # Each key gets a person of its own: what was known of the same person differs from key to key.
-    history, since = ([f"{kind}{at}" for at in range(len(keys))] for kind in ("history", "since"))
+    history, both, since = ([f"{kind}{at}" for at in range(len(keys))] for kind in ("history", "both", "since"))
     then, now = [moment_of(second) for second in seconds], [key.now for key in keys]
     spine = pl.DataFrame(
-        {"user_id": [*history, *history, *since], "as_of": [*then, *now, *now]},
+        {"user_id": [*history, *both, *since], "as_of": [*then, *now, *now]},
         schema={"user_id": pl.String(), "as_of": UTC_TIME},
     )
     events = [
-        *((name, *event) for name, key in zip(history, keys, strict=True) for event in _history_events(histories, key)),
-        *(
-            (name, *event)
-            for name, key, second in zip(since, keys, seconds, strict=True)
-            for event in _events_since(histories, key, second)
-        ),
+        (name, *event)
+        for at, (key, second) in enumerate(zip(keys, seconds, strict=True))
+        for names, told in (
+            ((history, both), _history_events(histories, key, has_event_types)),
+            ((since, both), _events_since(histories, key, second)),
+        )
+        for event in told
+        for name in (people[at] for people in names)
     ]
     interactions = _interactions_table(events, tables.interactions.schema)
     joined = point_in_time_join(spine, replace(tables, interactions=interactions), Entity.USER)
@@ -192,33 +211,46 @@ def _offline_values(
     )
 
 
-def _history_events(histories: _Histories, key: RowKey) -> list[tuple[int, EventType]]:
-    """The events of a key's history: the epoch microseconds at which they count, and their types."""
+def _history_events(histories: _Histories, key: RowKey, has_event_types: bool) -> list[LoggedEvent]:
+    """The events of a key's history, at the moments at which they count."""
     before_us = _epoch_second(key.as_of) * MICROSECONDS_PER_SECOND
     return [
-        (min(second * MICROSECONDS_PER_SECOND, before_us - 1), EVENT_TYPE_OF[code])
-        for second, code in histories[key.entity_id, key.as_of]
+        LoggedEvent(
+            min(second * MICROSECONDS_PER_SECOND, before_us - 1),
+            # Nothing that a return could take back where the history does not say what it was.
+            EVENT_TYPE_OF[code] if has_event_types else EventType.RATING,
+            item_id,
+        )
+        for second, code, item_id in histories[key.entity_id, key.as_of]
     ]
 
 
-def _events_since(histories: _Histories, key: RowKey, row_second: int) -> list[tuple[int, EventType]]:
+def _events_since(histories: _Histories, key: RowKey, row_second: int) -> list[LoggedEvent]:
     """The recent events of a key that are not in its row, likewise."""
     in_history = set(histories[key.entity_id, key.as_of])
+    seconds_and_codes = {event[:2] for event in in_history}
     as_of_us, just_now = epoch_microseconds(key.as_of), epoch_microseconds(key.now) - 1
+
+    def is_in_history(event: LoggedEvent) -> bool:
+        second, code = event.event_us // MICROSECONDS_PER_SECOND, EVENT_CODES[event.event_type]
+        if event.item_id is None:
+            # An event of that second and type in the history, before as_of, is taken for this one.
+            return event.event_us < as_of_us and (second, code) in seconds_and_codes
+        return _HistoryEvent(second, code, event.item_id) in in_history
+
     return [
         # What is stamped later has happened all the same, just now.
-        (min(event_us, just_now), event_type)
-        for event_us, event_type in key.recent
-        if event_us // MICROSECONDS_PER_SECOND >= row_second
-        # The log has no items: an event of that second and type in the history, before as_of, is taken for this one.
-        and not (event_us < as_of_us and (event_us // MICROSECONDS_PER_SECOND, EVENT_CODES[event_type]) in in_history)
+        event._replace(event_us=min(event.event_us, just_now))
+        for event in key.recent
+        if event.event_us // MICROSECONDS_PER_SECOND >= row_second and not is_in_history(event)
     ]
 
 
-def _interactions_table(events: Sequence[tuple[str, int, EventType]], schema: pl.Schema) -> pl.DataFrame:
+def _interactions_table(events: Sequence[tuple[str, int, EventType, str | None]], schema: pl.Schema) -> pl.DataFrame:
     """Interactions of these people at these moments, of these types; an aggregation asks for no more of them."""
-    named = {"user_id": pl.String(), "event_ts": pl.Int64(), "event_type": pl.String()}
-    rows = pl.DataFrame([(user_id, us, str(kind)) for user_id, us, kind in events], schema=named, orient="row")
+    named = {"user_id": pl.String(), "event_ts": pl.Int64(), "event_type": pl.String(), "item_id": pl.String()}
+    told = [(user_id, event_us, str(kind), item_id) for user_id, event_us, kind, item_id in events]
+    rows = pl.DataFrame(told, schema=named, orient="row")
     return pl.concat([pl.DataFrame(schema=schema), rows.cast({"event_ts": UTC_TIME})], how="diagonal_relaxed")
 
 
@@ -235,17 +267,17 @@ def expected_histories(
     """
     histories = _histories(tables, keys, history_length, item_ids)
     mine = (histories[key.entity_id, key.as_of] for key in keys)
-    return [ExpectedHistory(len(events), events[-1][0] if events else None) for events in mine]
+    return [ExpectedHistory(len(events), events[-1].second if events else None) for events in mine]
 
 
 def _histories(tables: CanonicalTables, keys: Sequence[RowKey], history_length: int, item_ids: IdMap) -> _Histories:
     people = pl.Series([key.entity_id for key in keys], dtype=pl.String).unique().implode()
-    events = tables.interactions.filter(pl.col("user_id").is_in(people))
+    interactions = tables.interactions.filter(pl.col("user_id").is_in(people))
     histories: _Histories = defaultdict(list)
     for as_of in {key.as_of for key in keys}:
-        table = histories_of_items(histories_as_of(events, as_of, history_length), item_ids)
-        for user_id, seconds, codes in table.select("user_id", "event_ts", "event_types").iter_rows():
-            histories[user_id, as_of] = list(zip(seconds, codes, strict=True))
+        table = histories_of_items(histories_as_of(interactions, as_of, history_length), item_ids)
+        for user_id, *events in table.select("user_id", "event_ts", "event_types", "item_ids").iter_rows():
+            histories[user_id, as_of] = [_HistoryEvent(*event) for event in zip(*events, strict=True)]
     return histories
 
 

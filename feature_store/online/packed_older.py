@@ -1,4 +1,4 @@
-"""The events that a history is too short to hold, as few bytes: they only say what somebody touched, and when last.
+"""The events that a history does not hold, as few bytes: they only say what somebody touched, and when last.
 
 Numbers of seven bits a byte, the lowest first; the highest bit of a byte says that another one follows (LEB128).
 First, for each event in the order of item and type, how much its `item_idx * 16 + type` is above the one before; then,

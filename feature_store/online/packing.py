@@ -52,7 +52,7 @@ LARGEST_IDX, LARGEST_TYPE = 2**ITEM_BITS - 1, 2**4 - 1
 SEAL_WORD = HEADER.size // 4  # which of a row's 32-bit words it is
 UNSEALED_ROW, ROW_VERSION = 2, 3
 UNSEALED_HISTORIES, HISTORY_VERSIONS = (2, 3), (4, 5)  # each without types, and with them
-LONG_HISTORY = 6  # with what the history is too short to hold
+LONG_HISTORY = 6  # with what the history does not hold
 LENGTH = struct.Struct("<I")
 NOTHING_OLDER: Mapping[int, OlderEvents] = MappingProxyType({})
 MAX_EPOCH = 2**32 - 1  # u32: until the year 2106
@@ -205,7 +205,7 @@ def unpack_history(packed: bytes, id_map: str, user_id: str) -> History | None:
 
 
 def unpack_older_events(packed: bytes) -> OlderEvents:
-    """What a history is too short to hold; packed: bytes that `unpack_history` found whole.
+    """What a history does not hold; packed: bytes that `unpack_history` found whole.
 
     Raises ArtefactError where they cannot be read.
     """

@@ -25,8 +25,8 @@ import redis
 
 from contracts.events import EVENT_CODES, EVENT_TYPE_OF, EventType
 from contracts.features import RecentEvents
-from contracts.id_map import IdMap
-from contracts.ids import ItemId, SessionId, UserId
+from contracts.id_map import UNKNOWN, IdMap
+from contracts.ids import ItemId, ItemIdxArray, SessionId, UserId
 from feature_store.online.connection import mapped_errors
 from feature_store.online.keys import recent_key, session_key
 
@@ -38,7 +38,7 @@ _HEAD_TYPE = np.dtype([("beginning", "V3"), ("event_type", "u1"), ("event_us", "
 
 @dataclass(frozen=True)
 class RecentEvent:
-    """One event that says somebody wanted an item, and whose it is: a person's, a session's or both.
+    """One event that says somebody wanted an item or brought it back, and whose it is: a person's, a session's or both.
 
     event_us: epoch microseconds; value: NaN where it has none.
     """
@@ -108,11 +108,20 @@ def unpack_events(packed: Iterable[bytes], item_ids: IdMap) -> RecentEvents:
         return RecentEvents.empty()
     heads = np.frombuffer(b"".join(event[: _HEAD.size] for event in ours), _HEAD_TYPE)
     return RecentEvents(
-        item_ids.indices(event[_HEAD.size :].decode(errors="replace") for event in ours),
+        _item_numbers([event[_HEAD.size :].decode(errors="replace") for event in ours], item_ids),
         heads["event_us"].astype(np.int64),
         heads["event_type"].astype(np.uint8),
         heads["value"].astype(np.float32),
     )
+
+
+def _item_numbers(names: Sequence[str], item_ids: IdMap) -> ItemIdxArray:
+    """The items' dense ids, and for those that are not known -1, -2, ... by item: a return must find its purchase."""
+    item_idx = item_ids.indices(names)
+    unknown: dict[str, int] = {}
+    for at in np.flatnonzero(item_idx == UNKNOWN).tolist():
+        item_idx[at] = UNKNOWN - unknown.setdefault(names[at], len(unknown))
+    return item_idx
 
 
 def _is_ours(event: bytes) -> bool:

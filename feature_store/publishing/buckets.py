@@ -100,7 +100,7 @@ def _packed_histories(source: ValueSource, item_ids: IdMap) -> Iterator[Packed]:
 
 
 def _older_by_place(batch: pl.DataFrame, item_ids: IdMap) -> dict[int, OlderEvents]:
-    """By place in the batch, what the histories of those who did more are too short to hold."""
+    """By place in the batch, what the histories of those who did more do not hold."""
     older, lengths = older_events_of(batch, item_ids)
     ends = np.cumsum(lengths)
     return {

@@ -27,7 +27,7 @@ from feature_store.values.value_source import OLDER_EVENT_TS, ValueSource
 COMPACT_FIELD_BYTES = 32
 TABLE_FIELD_BYTES = 80
 KEY_BYTES = 200
-OLDER_BYTES = 2 * LONGEST  # of an event that a history is too short to hold, at most
+OLDER_BYTES = 2 * LONGEST  # of an event that a history does not hold, at most
 OVERHEAD_BYTES = HEADER.size + SEAL.size  # of a packed value
 
 

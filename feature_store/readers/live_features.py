@@ -16,6 +16,10 @@ published and the history, those since by the person's recent events. All of it 
 - Recent events that the list dropped (`serving.recent_length`, `serving.recent_ttl_hours`) are not counted.
 - An event of the recent list counts if it came in or after the second of `as_of` and is not in the history; what is
   older, the row already tells. The same event sent twice counts once (same item, type, time and value).
+- A return takes back the purchase that `contracts.returns` says: of the recent events, else of the history. Where that
+  one is in neither, as of an item that the release does not know, it counts until the next row. A return that came in
+  before the second of `as_of` is told by the row. Days since an event that was taken back become those since the last,
+  or the first, that the history still holds; missing where it holds none.
 - An event stamped `now` or later has happened all the same, a microsecond ago: clocks of workers and clients differ.
 - In the very second of `as_of` the row stands as it was published; there is nothing it could have lost.
 
@@ -40,9 +44,10 @@ from contracts.calendar import (
     SECONDS_PER_DAY,
     epoch_microseconds,
 )
-from contracts.events import EVENT_CODES, UNSPECIFIED_TYPE
+from contracts.events import EVENT_CODES, UNSPECIFIED_TYPE, EventType
 from contracts.features import Entity, FeatureSchema, History, Person, ReadRows, RecentEvents
 from contracts.id_map import UNKNOWN
+from contracts.returns import taken_back_by
 from feature_store.definitions import views_of
 from feature_store.definitions.view_terms import WITHOUT_END
 from feature_store.definitions.views import (
@@ -52,6 +57,7 @@ from feature_store.definitions.views import (
     FeatureView,
 )
 
+_PURCHASE, _RETURN = EVENT_CODES[EventType.PURCHASE], EVENT_CODES[EventType.RETURN]
 SECOND_DAYS = np.float32(1 / SECONDS_PER_DAY)
 
 Columns = npt.NDArray[np.intp]
@@ -101,31 +107,84 @@ def with_live_features(person: Person, schema: FeatureSchema, now: datetime) -> 
     return replace(person, features=ReadRows(values, person.features.known, missing, person.features.written))
 
 
-def whole_history(person: Person) -> History:
-    """The history, then what was done since by the person and in this session, oldest first; known items alone.
+@dataclass(frozen=True)
+class WholeHistory:
+    """What a person did, up to now and in this session, oldest first; known items alone.
+
+    taken_back: the purchases that were taken back since the row was published; `standing` is all the rest.
+    """
+
+    standing: History
+    taken_back: History
+
+    @property
+    def touched(self) -> History:
+        """All of it, what was taken back last."""
+        return self.standing.followed_by(self.taken_back) if len(self.taken_back) else self.standing
+
+
+def whole_history(person: Person) -> WholeHistory:
+    """The history, and what was done since by the person and in this session.
 
     Each event once: it is the same in both lists if item, type and time are, and in the history, which tells whole
     seconds, if item, type and second are.
     """
     if not len(person.recent) and not len(person.session):
-        return person.history
-    later = _events_since_row(int(person.features.written[0]), person).followed_by(person.session)
-    later = later.where((later.item_idx != UNKNOWN) & ~_in_history(later, person.history))
+        return WholeHistory(person.history, History.empty())
+    as_of = int(person.features.written[0])
+    later = _events_since_row(as_of, person).followed_by(person.session)
+    later = later.where((later.item_idx > UNKNOWN) & ~_in_history(later, person.history))
     times = later.event_us.tolist()
     events = zip(times, later.item_idx.tolist(), later.event_types.tolist(), strict=True)
     once = {event: at for at, event in enumerate(events)}
     later = later.where(np.array(sorted(once.values(), key=times.__getitem__), np.intp))
-    return person.history.followed_by(History(later.item_idx, later.event_ts, later.event_types, later.values))
+    done_since = History(later.item_idx, later.event_ts, later.event_types, later.values)
+    is_return = later.event_types == _RETURN
+    if not is_return.any():
+        return WholeHistory(person.history.followed_by(done_since), History.empty())
+    gone, gone_since = _taken_back(person.history, later, as_of)
+    return WholeHistory(
+        person.history.where(~gone).followed_by(done_since.where(~gone_since & ~is_return)),
+        person.history.where(gone).followed_by(done_since.where(gone_since)),
+    )
+
+
+def _taken_back(history: History, since: RecentEvents, as_of: int) -> tuple[Flags, Flags]:
+    """Which purchases of a history, and of what was done since, are taken back by the returns among the latter.
+
+    as_of: epoch seconds; the history tells already what was taken back before.
+    """
+    gone, gone_since = np.zeros(len(history), bool), np.zeros(len(since), bool)
+    purchases, returns = _taken_back_among(since)
+    gone_since[purchases] = True
+    is_left = since.event_types == _RETURN
+    is_left[returns] = False
+    returns_of_before = since.where(is_left & (since.event_ts >= as_of))
+    purchases, _ = _taken_back_among(RecentEvents.of(history).followed_by(returns_of_before))
+    gone[purchases] = True
+    return gone, gone_since
+
+
+def _taken_back_among(events: RecentEvents) -> tuple[Columns, Columns]:
+    """The positions of the purchases that returns among these events take back, and of those returns."""
+    at = np.flatnonzero((events.event_types == _PURCHASE) | (events.event_types == _RETURN))
+    returned_at = taken_back_by(events.item_idx[at], events.event_us[at], events.event_types[at] == _RETURN)
+    return at[returned_at >= 0], at[returned_at[returned_at >= 0]]
 
 
 @dataclass(frozen=True)
 class _Moment:
-    """One person at one moment. since: what they did since their row was published, oldest first, not after now."""
+    """One person at one moment.
+
+    history: as it was published. left: what of it has not been taken back. since: what they did since their row was
+    published and have not taken back, oldest first, not after now.
+    """
 
     now_us: int
     as_of: int
     is_of_row: bool
     history: History
+    left: History
     since: RecentEvents
 
     @classmethod
@@ -134,7 +193,13 @@ class _Moment:
         as_of = int(person.features.written[0])
         # Without a row there is nothing that could grow old.
         is_of_row = not as_of or now_us // MICROSECONDS_PER_SECOND <= as_of
-        return cls(now_us, as_of, is_of_row, person.history, _events_since_row(as_of, person))
+        history, since = person.history, _events_since_row(as_of, person)
+        is_return = since.event_types == _RETURN
+        if not is_return.any():
+            return cls(now_us, as_of, is_of_row, history, history, since)
+        happened = replace(since, event_us=np.minimum(since.event_us, now_us - 1))
+        gone, gone_since = _taken_back(history, happened, as_of)
+        return cls(now_us, as_of, is_of_row, history, history.where(~gone), since.where(~gone_since & ~is_return))
 
     @property
     def has_event_types(self) -> bool:
@@ -145,12 +210,30 @@ class _Moment:
         """The same with the events of these types alone; all where none is named."""
         if not codes:
             return self
-        history, since = self.history, self.since
-        return replace(self, history=history.where(_is_of(history, codes)), since=since.where(_is_of(since, codes)))
+        history, left, since = self.history, self.left, self.since
+        return replace(
+            self,
+            history=history.where(_is_of(history, codes)),
+            left=left.where(_is_of(left, codes)),
+            since=since.where(_is_of(since, codes)),
+        )
 
     @property
     def as_of_us(self) -> int:
         return self.as_of * MICROSECONDS_PER_SECOND
+
+    def days_since(self, at: int) -> float:
+        """Days since an event of those that are left of the history; NaN where none is."""
+        if not len(self.left):
+            return float("nan")
+        return (self.now_us - self._event_us(self.left, at)) / MICROSECONDS_PER_DAY
+
+    def days_to_row(self, at: int) -> float:
+        """Days from an event of the history to as_of."""
+        return (self.as_of_us - self._event_us(self.history, at)) / MICROSECONDS_PER_DAY
+
+    def _event_us(self, history: History, at: int) -> int:
+        return min(int(history.event_ts[at]) * MICROSECONDS_PER_SECOND, self.as_of_us - 1)
 
 
 def _events_since_row(as_of: int, person: Person) -> RecentEvents:
@@ -193,7 +276,7 @@ class _LiveColumns:
     """The columns of those live features of a schema that aggregate events of the same types.
 
     codes: of the types, none for all; counts, reaches_us: column and reach of each count; last, first: columns of the
-    days since either.
+    days since either; defaults: of all columns of the schema.
     """
 
     codes: tuple[int, ...]
@@ -201,6 +284,7 @@ class _LiveColumns:
     reaches_us: npt.NDArray[np.int64]
     last: Columns
     first: Columns
+    defaults: Cells
 
     def write(self, moment: _Moment, values: Cells, missing: Flags) -> None:
         """Put the values as of now into a row, and note that they are there."""
@@ -213,9 +297,9 @@ class _LiveColumns:
             values[self.last] = max(moment.now_us - int(events_us[-1]), 1) / MICROSECONDS_PER_DAY
             missing[self.last] = False
         elif not moment.is_of_row:
-            _grow_days(moment, self.last, -1, values, missing)
+            self._grow_days(moment, self.last, -1, values, missing)
         if not moment.is_of_row:
-            _grow_days(moment, self.first, 0, values, missing)
+            self._grow_days(moment, self.first, 0, values, missing)
         if len(events_us):
             unheard_of = self.first[missing[self.first]]
             values[unheard_of] = max(moment.now_us - int(events_us[0]), 1) / MICROSECONDS_PER_DAY
@@ -234,24 +318,27 @@ class _LiveColumns:
 
     def _n_left(self, moment: _Moment, begins_us: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """How many events of the history were in each window at as_of, and are no more."""
-        began_us, seconds = moment.as_of_us - self.reaches_us, moment.history.event_ts
-        return np.searchsorted(seconds, _whole_seconds(begins_us)) - np.searchsorted(seconds, _whole_seconds(began_us))
+        began_us = moment.as_of_us - self.reaches_us
+        return _n_within(moment.history, began_us) - _n_within(moment.left, begins_us)
+
+    def _grow_days(self, moment: _Moment, columns: Columns, at: int, values: Cells, missing: Flags) -> None:
+        """Let days since an event grow. at: where the event stands in the history, if it is the one that was meant."""
+        for column in columns[~missing[columns]].tolist():
+            aged = float(values[column]) + (moment.now_us - moment.as_of_us) / MICROSECONDS_PER_DAY
+            if len(moment.history) and is_same_event(values[column], np.float32(moment.days_to_row(at))):
+                aged = moment.days_since(at)
+            missing[column] = np.isnan(aged)
+            values[column] = self.defaults[column] if missing[column] else aged
+
+
+def _n_within(history: History, begin_us: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """How many events are at each of these moments or later."""
+    return len(history) - np.searchsorted(history.event_ts, _whole_seconds(begin_us))
 
 
 def _whole_seconds(moments_us: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     """The first whole second at or after each moment."""
     return -(-moments_us // MICROSECONDS_PER_SECOND)
-
-
-def _grow_days(moment: _Moment, columns: Columns, at: int, values: Cells, missing: Flags) -> None:
-    """Let days since an event grow. at: where the event stands in the history, if it is the one that was meant."""
-    for column in columns[~missing[columns]].tolist():
-        aged = float(values[column]) + (moment.now_us - moment.as_of_us) / MICROSECONDS_PER_DAY
-        if len(moment.history):
-            event_us = min(int(moment.history.event_ts[at]) * MICROSECONDS_PER_SECOND, moment.as_of_us - 1)
-            if is_same_event(values[column], np.float32((moment.as_of_us - event_us) / MICROSECONDS_PER_DAY)):
-                aged = (moment.now_us - event_us) / MICROSECONDS_PER_DAY
-        values[column] = aged
 
 
 def is_same_event(published_days: Any, history_days: Any) -> Any:
@@ -285,6 +372,7 @@ def _live_columns_of_types(schema: FeatureSchema, event_types: EventTypes, featu
         reaches_us=np.array([_reach_us(schema, feature) for feature in counts], np.int64),
         last=columns(AggregateFunction.DAYS_SINCE_LAST),
         first=columns(AggregateFunction.DAYS_SINCE_FIRST),
+        defaults=schema.defaults,
     )
 
 

@@ -34,7 +34,7 @@ class EventsByPerson:
         return History.empty() if mine is None else self._events.where(mine)
 
     def older_of(self, user_id: str) -> OlderEvents:
-        """What one person's history is too short to hold; empty for somebody unknown."""
+        """What one person's history does not hold; empty for somebody unknown."""
         mine = self._older_slices.get(user_id)
         return OlderEvents.empty() if mine is None else self._older.where(mine)
 
@@ -64,7 +64,7 @@ def events_of(histories: pl.DataFrame, item_ids: IdMap) -> tuple[History, npt.ND
 
 
 def older_events_of(histories: pl.DataFrame, item_ids: IdMap) -> tuple[OlderEvents, npt.NDArray[np.int64]]:
-    """What the histories of all rows are too short to hold, one after the other, and how many are of each row.
+    """What the histories of all rows do not hold, one after the other, and how many are of each row.
 
     Each row's are in the order of the map's indices. Raises as `events_of`.
     """

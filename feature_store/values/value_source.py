@@ -17,7 +17,7 @@ Table = Literal["user", "item", "history"]
 
 # The column of a history table that bundles before format version 3 do not have.
 EVENT_TYPES = "event_types"
-# Of the events that a history is too short to hold, the last of each item and type; bundles before version 4 have none.
+# Of the events that a history does not hold, the last of each item and type; bundles before version 4 have none.
 OLDER_ITEM_IDS, OLDER_EVENT_TS, OLDER_EVENT_TYPES = OLDER = ("older_item_ids", "older_event_ts", "older_event_types")
 REBUILD = "Run `dvc repro features` to build it again, or `dvc checkout` to restore it."
 
@@ -46,7 +46,7 @@ class ValueSource(Protocol):
 
     @property
     def has_older_events(self) -> bool:
-        """Whether there is said what histories are too short to hold."""
+        """Whether there is said what histories do not hold."""
         ...
 
     def feature_names(self, entity: Entity) -> tuple[str, ...]:

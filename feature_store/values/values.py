@@ -4,7 +4,7 @@
 <folder>/item.parquet     item_id, then the same
 <folder>/history.parquet  user_id, item_ids, event_ts (epoch seconds), event_types (codes, see contracts.events),
                           values; events oldest first; and beside them older_item_ids, older_event_ts,
-                          older_event_types: of what the history is too short to hold, the last event of each item
+                          older_event_types: of what the history does not hold, the last event of each item
                           and type that are not in it together, by item and type
 <folder>/values.json      as_of, counts, generation_id; written last
 """
@@ -125,7 +125,7 @@ class FeatureValues:
 
     @property
     def has_older_events(self) -> bool:
-        """Whether there is said what histories are too short to hold."""
+        """Whether there is said what histories do not hold."""
         return OLDER_ITEM_IDS in self.histories.columns
 
     def feature_names(self, entity: Entity) -> tuple[str, ...]:

@@ -59,12 +59,14 @@ def training_queries(
         if is_new:
             before, window = _first_events(window)
             now = int(before.event_ts[-1]) + 1 if len(before) else start
-        # As in serving, however short the history is that is read there.
+        standing = interactions.standing(user_idx, start if is_new else 0, stop if is_new else start, now)
+        # As in serving, however short the history is that is read there, and whatever was taken back.
         excluded = excluding.items(before, OlderEvents.empty(), now)
         positives = np.setdiff1d(window.item_idx, excluded)
         if len(positives) and len(before):
             segment = segments.get(user_id, {}) if is_new and _coin_is_heads(user_id, start, "tells") else {}
-            query = RetrievalQuery(now, _latest(before, history_length), dict(segment), excluded=excluded)
+            known = before.where(standing[: len(before)])
+            query = RetrievalQuery(now, _latest(known, history_length), dict(segment), excluded=excluded)
             is_guest = is_new and not _coin_is_heads(user_id, start, "signs in")
             yield TrainingQuery(None if is_guest else user_id, query, positives, is_new)
 

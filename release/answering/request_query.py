@@ -33,10 +33,11 @@ def retrieval_query(release: Release, request: RecommendRequest, person: Person,
     """
     catalogue = release.catalogue
     asked_at = int(now.timestamp())
-    history = _not_after(whole_history(person), asked_at)
+    done = whole_history(person)
+    history = _not_after(done.standing, asked_at)
     rules = release.request
     excluding = ExclusionRule.of(rules.excluding_events, rules.excluded_days)
-    touched = excluding.items(history, person.older, asked_at)
+    touched = excluding.items(_not_after(done.touched, asked_at), person.older, asked_at)
     preferred = catalogue.known(catalogue.ids.indices(request.preferences.item_ids))
     anchor = _anchor(release, request)
     looked_at = np.array([] if anchor is None else [anchor], np.int32)

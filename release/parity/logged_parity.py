@@ -18,7 +18,7 @@ from contracts.errors import ArtefactError
 from contracts.features import FeatureSchema, ReadRows
 from contracts.id_map import IdMap
 from contracts.tables import CanonicalTables
-from feature_store.offline.recomputation import RowKey, expected_histories, expected_rows
+from feature_store.offline.recomputation import LoggedEvent, RowKey, expected_histories, expected_rows
 from feature_store.online.packing import epoch_seconds, moment_of
 from feature_store.values.values import FeatureSchemas
 from release.parity.parity_result import FeatureParity, LoggedParity
@@ -73,7 +73,7 @@ def _row_parities(
         return [FeatureParity(name) for name in schema.names]
     online = _joined_rows(schema, [used for _, used in logged])
     keys = [
-        RowKey(entity_id, _as_of(inputs, one, written), one.now, one.recent if used is one.user else ())
+        RowKey(entity_id, _as_of(inputs, one, written), one.now, _recent(inputs, one) if used is one.user else ())
         for one, used in logged
         for entity_id, written in zip(used.ids, used.rows.written.tolist(), strict=True)
     ]
@@ -171,6 +171,20 @@ def _joined_rows(schema: FeatureSchema, logged: Sequence[UsedRows]) -> ReadRows:
         np.concatenate([row.missing for row in rows]),
         np.concatenate([row.written for row in rows]),
     )
+
+
+def _recent(inputs: RecomputationInputs, one: UsedValues) -> tuple[LoggedEvent, ...]:
+    return tuple(
+        LoggedEvent(event.event_us, event.event_type, _item_name(inputs.item_ids, event.item_idx))
+        for event in one.recent
+    )
+
+
+def _item_name(item_ids: IdMap, item_idx: int | None) -> str | None:
+    """The item's id; of one that the release does not know a name that no item has."""
+    if item_idx is None:
+        return None
+    return item_ids.ids[item_idx] if 0 <= item_idx < len(item_ids) else f"\0{item_idx}"
 
 
 def _as_of(inputs: RecomputationInputs, one: UsedValues, written: int) -> datetime:

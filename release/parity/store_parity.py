@@ -119,7 +119,7 @@ def _compare_histories(parity: StoreParity, user_id: UserId, stored: History, ex
 def _compare_older(parity: StoreParity, user_id: UserId, stored: OlderEvents, expected: OlderEvents) -> None:
     same = all(np.array_equal(vars(stored)[name], array) for name, array in vars(expected).items())
     if not same:
-        words = f"of user {user_id!r}, what the history is too short to hold is {len(stored)} events online and "
+        words = f"of user {user_id!r}, what the history does not hold is {len(stored)} events online and "
         parity.note(ParityFault.MISMATCH, f"{words}{len(expected)} offline{', and they differ' * (len(stored) > 0)}.")
 
 

@@ -3,11 +3,11 @@
 A record is JSON; arrays are base64 of little-endian bytes, row after row (docs/formats/redis.md):
 
     {"request_id", "arm", "release_id", "generation_id", "now", "history": {"n_events", "last_ts"},
-     "recent": [[epoch microseconds, event type], ...], "user": rows or null, "items": rows or null}
+     "recent": [[epoch microseconds, event type, item number], ...], "user": rows or null, "items": rows or null}
 
     rows: {"ids", "known", "written", "values", "missing"}
 
-`recent` are the person's recent events, which the live features of their row count in.
+`recent` are the person's recent events, which the live features of their row count in; servers of before told no items.
 
 `values` are what the ranker was handed, defaults filled in; `missing` has a bit for each of them, set where it is one
 of those defaults.
@@ -20,7 +20,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -46,13 +46,21 @@ class UsedRows:
     rows: ReadRows
 
 
+class UsedEvent(NamedTuple):
+    """One recent event. item_idx: as in `contracts.features.RecentEvents`; None where the log does not tell it."""
+
+    event_us: int
+    event_type: EventType
+    item_idx: int | None = None
+
+
 @dataclass(frozen=True)
 class UsedValues:
     """What one answer was made of.
 
     user: one row; None where nobody was named. items: those shown, in their order, then some of the other candidates;
     none where the tier asks no ranker. n_events, last_ts: of the person's history, session not included; last_ts is
-    epoch seconds, None where the history is empty. recent: epoch microseconds and type of what the person did of late.
+    epoch seconds, None where the history is empty. recent: what the person did of late.
     """
 
     request_id: str
@@ -63,7 +71,7 @@ class UsedValues:
     items: UsedRows | None
     n_events: int
     last_ts: int | None
-    recent: tuple[tuple[int, EventType], ...] = ()
+    recent: tuple[UsedEvent, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -72,7 +80,7 @@ class UsedValues:
             "generation_id": self.generation_id,
             "now": self.now.isoformat(),
             "history": {"n_events": self.n_events, "last_ts": self.last_ts},
-            "recent": self.recent,
+            "recent": [list(event) for event in self.recent],
             "user": self.user and _encoded_rows(self.user),
             "items": self.items and _encoded_rows(self.items),
         }
@@ -92,7 +100,7 @@ class UsedValues:
             items=None if value["items"] is None else _decoded_rows(value["items"]),
             n_events=int(value["history"]["n_events"]),
             last_ts=value["history"]["last_ts"],
-            recent=tuple((int(event_us), EventType(event_type)) for event_us, event_type in value["recent"]),
+            recent=tuple(_used_event(*event) for event in value["recent"]),
         )
 
 
@@ -143,7 +151,10 @@ class RecordingReader:
             n_events=len(history),
             last_ts=int(history.event_ts[-1]) if len(history) else None,
             recent=tuple(
-                zip(recent.event_us.tolist(), map(EVENT_TYPE_OF.__getitem__, recent.event_types.tolist()), strict=True)
+                UsedEvent(event_us, EVENT_TYPE_OF[code], item_idx)
+                for event_us, code, item_idx in zip(
+                    recent.event_us.tolist(), recent.event_types.tolist(), recent.item_idx.tolist(), strict=True
+                )
             ),
         )
 
@@ -157,6 +168,10 @@ def parse_record(record: bytes) -> UsedValues:
             f"The values log holds {record[:200]!r}, which are no values of this Slatework: {error!r}.",
             "Servers of another version wrote it: remove the log with `redis-cli del`, and let it fill again.",
         ) from error
+
+
+def _used_event(event_us: Any, event_type: Any, item_idx: Any = None) -> UsedEvent:
+    return UsedEvent(int(event_us), EventType(event_type), None if item_idx is None else int(item_idx))
 
 
 def _logged_item_rows(item_ids: Sequence[ItemId], rows: ReadRows, slate: Slate) -> UsedRows:

@@ -17,7 +17,7 @@ from starlette.responses import Response
 from contracts.calendar import epoch_microseconds
 from contracts.clock import Clock, WallClock
 from contracts.errors import StoreError, StoreUnavailable
-from contracts.events import POSITIVE_EVENTS, EventType
+from contracts.events import EVENT_CODES, EventType
 from contracts.ids import ItemId, SessionId, UserId
 from contracts.slates import RecommendRequest, Slate
 from feature_store.online.recent_events import RecentEvent
@@ -222,18 +222,18 @@ class Api:
         return unknown
 
     def _append(self, done: Sequence[tuple[SentEvent, datetime]]) -> list[str]:
-        """Append positive events to sessions and people's recent events; names those that Redis could not take."""
-        positive = [
+        """Append to sessions and people's recent events what the next request reads; names what Redis does not take."""
+        told = [
             _recent_event(event, ItemId(event.item_id), moment)
             for event, moment in done
-            if event.event_type in POSITIVE_EVENTS and event.item_id is not None
+            if event.event_type in EVENT_CODES and event.item_id is not None
         ]
         try:
-            self.production.append_events(positive)
+            self.production.append_events(told)
         except StoreError:
             lists = {
-                SESSIONS: any(event.session_id is not None for event in positive),
-                RECENT_EVENTS: any(event.user_id is not None for event in positive),
+                SESSIONS: any(event.session_id is not None for event in told),
+                RECENT_EVENTS: any(event.user_id is not None for event in told),
             }
             missed = [name for name, concerned in lists.items() if concerned]
             for name in missed:

@@ -320,6 +320,16 @@ def test_clicks_of_a_known_person_without_a_session_count_at_the_next_request(cl
     assert counts_used(stage, "u500") == {name: count + 2 for name, count in counts.items()}
 
 
+def test_a_purchase_counts_at_the_next_request_and_no_more_once_it_is_brought_back(client: Any, stage: Stage) -> None:
+    counts, item_id = counts_used(stage, "u500"), shown(ask(client, user_id="u500"))[0]
+    told = {"item_id": item_id, "user_id": "u500"}
+    assert client.post("/v1/events", json={"event_type": "purchase", **told}).status_code == 202
+    assert counts_used(stage, "u500") == {name: count + 1 for name, count in counts.items()}
+    assert client.post("/v1/events", json={"event_type": "return", **told}).status_code == 202
+    assert counts_used(stage, "u500") == counts
+    assert item_id not in shown(ask(client, user_id="u500"))
+
+
 def test_a_session_and_a_person_are_remembered_each_as_long_as_the_settings_say(stage: Stage) -> None:
     stage = stage.with_serving(session_length=2, session_ttl_minutes=3, recent_length=4, recent_ttl_hours=5)
     stage.point_at(0)

@@ -150,6 +150,25 @@ def test_live_features_are_computed_again_from_the_tables_and_what_came_in_since
     assert total[len(PEOPLE)] == 1.0
 
 
+def test_what_was_brought_back_since_is_computed_again_from_the_items_that_are_logged(
+    stage: Stage, tables: Path
+) -> None:
+    answering = Answering(stage, age=timedelta(hours=5))
+    start_us = int(answering.release.as_of.timestamp() * 1e6)
+    told = [("i1003", "purchase"), ("new", "purchase"), ("i1004", "purchase"), ("i1003", "return"), ("gone", "return")]
+    events = [
+        RecentEvent(EventType(kind), ItemId(item_id), start_us + at, math.nan, UserId(PEOPLE[0]))
+        for at, (item_id, kind) in enumerate(told, start=1)
+    ]
+    append_events(stage.redis, stage.settings.app, events, session=Retention(9, 900), recent=Retention(9, 900))
+    answering.answer(PEOPLE[0])
+    assert at_fault(answering.check(tables)) == {}
+    [one] = logged(stage)
+    assert one.user is not None
+    assert one.user.rows.values[0, answering.schemas.user.names.index("user_event_count_1h")] == 0
+    assert one.user.rows.values[0, answering.schemas.user.names.index("user_event_count_1d")] == 2
+
+
 def test_events_of_one_batch_that_are_stamped_alike_are_as_many_as_they_are(stage: Stage, tables: Path) -> None:
     answering = Answering(stage, age=timedelta(hours=5))
     clicked(stage, PEOPLE[0], answering.release.as_of + timedelta(hours=1), items=("i1003", "i1004", "i1003"))

@@ -1,4 +1,4 @@
-"""What a history is too short to hold, in few bytes, and read as it was written."""
+"""What a history does not hold, in few bytes, and read as it was written."""
 
 from __future__ import annotations
 

@@ -93,6 +93,11 @@ def test_only_the_latest_events_are_kept_of_each_by_its_own_bounds(client):
     assert read(client, recent_key(APP, USER)).event_us.tolist() == [5, 6, 7, 8, 9]
 
 
+def test_items_that_the_release_does_not_know_are_told_apart_and_are_none_of_its_own(client):
+    append(client, *clicked(("new", 1), ("i7", 2), ("newer", 3), ("new", 4)))
+    assert read(client).item_idx.tolist() == [UNKNOWN, IDS.index(ItemId("i7")), UNKNOWN - 1, UNKNOWN]
+
+
 def test_an_item_that_the_release_does_not_know_is_unknown_and_keeps_its_place(client):
     append(client, *clicked(("gone", 1), ("i7", 2)))
     assert read(client).item_idx.tolist() == [UNKNOWN, IDS.index(ItemId("i7"))]
@@ -142,5 +147,5 @@ def test_the_bytes_of_an_event_are_those_that_the_format_says():
 
 
 def test_every_event_that_is_kept_has_a_code_of_its_own():
-    assert set(EVENT_CODES) == POSITIVE_EVENTS
+    assert set(EVENT_CODES) == POSITIVE_EVENTS | {EventType.RETURN}
     assert len({*EVENT_CODES.values(), UNSPECIFIED_TYPE}) == len(EVENT_CODES) + 1

@@ -21,7 +21,7 @@ from feature_store.definitions import features_of, views_of
 from feature_store.definitions.view_terms import WITHOUT_END
 from feature_store.definitions.views import AggregateFunction, Aggregation
 from feature_store.offline.offline_store import point_in_time_join, values_as_of
-from feature_store.offline.recomputation import RowKey, expected_rows
+from feature_store.offline.recomputation import LoggedEvent, RowKey, expected_rows
 from feature_store.online.recent_events import RecentEvent, pack_event, unpack_events
 from feature_store.readers.live_features import LIVE_FEATURES, live_features, whole_history, with_live_features
 from feature_store.readers.offline_reader import OfflineFeatureReader
@@ -35,6 +35,7 @@ ITEMS = IdMap.of(["i7", "i8", "i9"])
 NAMES = tuple(feature.name for feature in LIVE_FEATURES)
 
 Done = tuple[str, datetime, EventType]
+Kinds = tuple[EventType, ...]
 
 
 def schema_of(entity: Entity) -> FeatureSchema:
@@ -67,6 +68,11 @@ def recent(events: list[Done]) -> RecentEvents:
         for item_id, moment, kind in events
     ]
     return unpack_events(packed, ITEMS)
+
+
+def logged(events: list[Done]) -> tuple[LoggedEvent, ...]:
+    """The events as a log tells them."""
+    return tuple(LoggedEvent((moment - EPOCH) // TICK, kind, item_id) for item_id, moment, kind in events)
 
 
 def reader_of(events: dict[str, list[Done]], as_of: datetime = AS_OF, history_length: int = 1000) -> Any:
@@ -109,6 +115,7 @@ def of_types(events: list[Done], event_types: tuple[EventType, ...]) -> list[Don
 
 EDGES_DAYS = (0, 1, 7, 30, 90, 365, 400)
 KINDS = (EventType.VIEW, EventType.CLICK, EventType.ADD_TO_CART, EventType.PURCHASE, EventType.RATING)
+AND_RETURNS = (*KINDS, *[EventType.PURCHASE, EventType.RETURN] * 3)
 N_PEOPLE = 60  # of one example: the offline store answers for all of them at once
 PEOPLE = [f"u{number}" for number in range(N_PEOPLE)]
 
@@ -122,7 +129,7 @@ class Deeds:
     now: datetime
 
     @classmethod
-    def draw(cls, rng: np.random.Generator, *, parts_of_seconds: bool = False) -> Deeds:
+    def draw(cls, rng: np.random.Generator, *, parts_of_seconds: bool = False, kinds: Kinds = AND_RETURNS) -> Deeds:
         def moment_before() -> datetime:
             days, off = int(rng.choice(EDGES_DAYS)), int(rng.choice([1, 2, 30, 3600, 3601, 80_000]))
             age = timedelta(days=days, seconds=off if not days or rng.random() < 0.4 else -off)
@@ -135,8 +142,10 @@ class Deeds:
         # In the second of as_of the row stands as it was published, which is the subject of a test of its own.
         now = max(moment_after(), AS_OF + SECOND)
         return cls(
-            _happened(rng, [moment_before() for _ in range(rng.integers(9))]),
-            _happened(rng, [moment for moment in (moment_after() for _ in range(rng.integers(9))) if moment < now]),
+            _happened(rng, kinds, [moment_before() for _ in range(rng.integers(9))]),
+            _happened(
+                rng, kinds, [moment for moment in (moment_after() for _ in range(rng.integers(9))) if moment < now]
+            ),
             now,
         )
 
@@ -146,12 +155,12 @@ class Deeds:
         return [*self.before[-2:], *self.after, *self.after[:1]]
 
 
-def _happened(rng: np.random.Generator, moments: list[datetime]) -> list[Done]:
-    drawn = {(str(rng.choice(ITEMS.ids)), moment, KINDS[rng.integers(len(KINDS))]) for moment in moments}
+def _happened(rng: np.random.Generator, kinds: Kinds, moments: list[datetime]) -> list[Done]:
+    drawn = {(str(rng.choice(ITEMS.ids)), moment, kinds[rng.integers(len(kinds))]) for moment in moments}
     return sorted(drawn, key=lambda done: (done[1], done[0], done[2]))
 
 
-def deeds_of_people(seed: int, **how: bool) -> dict[str, Deeds]:
+def deeds_of_people(seed: int, **how: Any) -> dict[str, Deeds]:
     rng = np.random.default_rng(seed)
     return {user_id: Deeds.draw(rng, **how) for user_id in PEOPLE}
 
@@ -212,7 +221,7 @@ def test_of_a_history_with_parts_of_seconds_a_count_differs_by_what_fell_into_th
 def test_of_a_history_that_was_cut_a_count_is_never_too_low_and_too_high_by_no_more_than_left_unseen(
     seed, history_length
 ):
-    people = deeds_of_people(seed)
+    people = deeds_of_people(seed, kinds=KINDS)
     for user_id, (found, right) in found_and_right(people, history_length).items():
         now = people[user_id].now
         for feature in LIVE_FEATURES:
@@ -226,6 +235,20 @@ def test_of_a_history_that_was_cut_a_count_is_never_too_low_and_too_high_by_no_m
 
 
 @FEW
+@given(SEEDS, st.integers(1, 4))
+def test_of_a_history_that_was_cut_a_count_is_too_high_by_no_more_than_was_brought_back_besides(seed, history_length):
+    people = deeds_of_people(seed)
+    for user_id, (found, right) in found_and_right(people, history_length).items():
+        done = people[user_id]
+        for feature in LIVE_FEATURES:
+            if feature.aggregation.function is AggregateFunction.COUNT:
+                window = feature.window or 40_000 * DAY
+                left = sum(AS_OF - window <= moment < done.now - window for _, moment, _ in done.before)
+                returned = sum(kind is EventType.RETURN for _, _, kind in done.after)
+                assert 0 <= found[feature.name] - right[feature.name] <= left + returned, done
+
+
+@FEW
 @given(SEEDS, st.sampled_from([1, 3, 1000]))
 def test_what_a_reader_must_give_is_told_to_the_bit_whatever_its_history_lacks(seed, history_length):
     """With parts of seconds in event times and in as_of, and a history that was cut."""
@@ -236,10 +259,7 @@ def test_what_a_reader_must_give_is_told_to_the_bit_whatever_its_history_lacks(s
     world = tables(before)
     values = values_as_of(world, as_of, history_length, n_threads=1)
     reader = OfflineFeatureReader(values, SCHEMAS, ITEMS)
-    keys = [
-        RowKey(user_id, as_of, one.now, tuple(((done[1] - EPOCH) // TICK, done[2]) for done in after[user_id]))
-        for user_id, one in people.items()
-    ]
+    keys = [RowKey(user_id, as_of, one.now, logged(after[user_id])) for user_id, one in people.items()]
     right = expected_rows(world, SCHEMAS.user, keys, history_length, ITEMS)
     for at, key in enumerate(keys):
         person = reader.read_person(UserId(key.entity_id), None, key.now)
@@ -309,6 +329,74 @@ def test_events_of_a_type_are_counted_enter_and_leave_by_themselves():
     assert found["user_add_to_cart_recency_days_total"] == np.float32(23 / 24 + 1 / 86_400)
 
 
+BOUGHT, AGAIN = ("i8", AS_OF - 6 * DAY, EventType.PURCHASE), ("i8", AS_OF - 2 * DAY, EventType.PURCHASE)
+VIEWED = ("i7", AS_OF - 4 * DAY, EventType.VIEW)
+BACK = ("i8", AS_OF + HOUR, EventType.RETURN)
+
+
+@pytest.mark.parametrize(
+    ("now", "stands"),
+    [(BACK[1] - TICK, True), (BACK[1] + TICK, False)],
+    ids=["just before the return", "just after"],
+)
+def test_a_published_purchase_counts_until_the_person_brings_it_back(now, stands):
+    person = published([BOUGHT, VIEWED, AGAIN])
+    found = live(with_recent(person, [BACK] if now > BACK[1] else []), now)
+    assert found["user_purchase_count_7d"] == (2 if stands else 1)
+    assert found["user_event_count_total"] == (3 if stands else 2)
+    last = AGAIN if stands else BOUGHT
+    assert found["user_purchase_recency_days_total"] == np.float32((now - last[1]) / DAY)
+    last = AGAIN if stands else VIEWED
+    assert found["user_event_recency_days_total"] == np.float32((now - last[1]) / DAY)
+    assert found["user_event_tenure_days_total"] == np.float32((now - BOUGHT[1]) / DAY)
+
+
+def test_of_somebody_who_brings_everything_back_nothing_is_left_but_defaults():
+    now = AS_OF + 2 * HOUR
+    person = with_recent(published([BOUGHT]), [BACK])
+    assert live(person, now) == live(unknown_person(SCHEMAS.user), now)
+    row, nobody = (
+        with_live_features(one, SCHEMAS.user, now).features for one in (person, unknown_person(SCHEMAS.user))
+    )
+    columns = [SCHEMAS.user.names.index(name) for name in NAMES if name.endswith("_days_total")]
+    np.testing.assert_array_equal(row.values[:, columns], nobody.values[:, columns])
+    assert row.missing[0, columns].all()
+
+
+def test_what_the_row_tells_to_be_taken_back_takes_nothing_more_back():
+    returned = ("i8", AS_OF - DAY, EventType.RETURN)
+    person = with_recent(published([BOUGHT, AGAIN, returned]), [AGAIN, returned])
+    assert live(person, AS_OF + HOUR)["user_purchase_count_7d"] == 1
+
+
+def test_a_return_of_an_unknown_item_takes_back_that_item_alone():
+    bought = [(item_id, AS_OF + HOUR, EventType.PURCHASE) for item_id in ("new today", "new as well")]
+    back = [("new today", AS_OF + 2 * HOUR, EventType.RETURN), ("never sold", AS_OF + 2 * HOUR, EventType.RETURN)]
+    person = with_recent(published([]), bought + back)
+    assert live(person, AS_OF + 3 * HOUR)["user_purchase_count_7d"] == 1
+
+
+def test_where_a_history_tells_no_types_a_return_takes_back_only_what_was_bought_since():
+    bought = ("i8", AS_OF + TICK, EventType.PURCHASE)
+    done, back = without_types(published([BOUGHT])), [BACK, ("i8", AS_OF + 2 * HOUR, EventType.RETURN)]
+    assert live(with_recent(done, [bought, *back]), AS_OF + 3 * HOUR)["user_event_count_7d"] == 1
+
+
+def test_the_whole_history_lacks_what_was_brought_back_and_tells_it_beside():
+    taken_today = ("i9", AS_OF + HOUR, EventType.PURCHASE)
+    returned = [BACK, ("i9", AS_OF + 2 * HOUR, EventType.RETURN)]
+    done = whole_history(with_recent(published([BOUGHT, VIEWED, AGAIN]), [taken_today, *returned]))
+    assert [ITEMS.ids[at] for at in done.standing.item_idx] == ["i8", "i7"]
+    assert [ITEMS.ids[at] for at in done.taken_back.item_idx] == ["i8", "i9"]
+    assert sorted(done.touched.item_idx) == sorted(ITEMS.indices(["i8", "i7", "i8", "i9"]))
+
+
+def test_a_return_in_the_session_before_the_row_takes_nothing_back_that_the_row_has_left():
+    returned = ("i8", AS_OF - DAY, EventType.RETURN)
+    person = replace(published([BOUGHT, AGAIN, returned]), session=recent([returned]))
+    assert told(whole_history(person).standing) == [("i8", (BOUGHT[1] - EPOCH) // SECOND)]
+
+
 def without_types(person: Person) -> Person:
     """As a bundle of before told it."""
     history = person.history
@@ -330,21 +418,21 @@ def test_an_event_without_a_type_that_the_history_has_is_there_once():
     """As evaluation has sessions: of whole seconds, and without types."""
     done = published(clicks(AS_OF - HOUR, AS_OF - SECOND))
     session = RecentEvents.of(without_types(done).history.where(slice(1, None)))
-    assert len(whole_history(replace(done, session=session))) == 2
+    assert len(whole_history(replace(done, session=session)).standing) == 2
 
 
 def test_an_event_that_a_history_without_types_has_counts_once():
     as_of, at = AS_OF + 500_000 * TICK, AS_OF + 400_000 * TICK
     person = with_recent(without_types(published(clicks(at), as_of)), clicks(at))
     assert live(person, AS_OF + HOUR)["user_event_count_1d"] == 1
-    assert len(whole_history(person)) == 1
+    assert len(whole_history(person).standing) == 1
 
 
 def test_what_must_be_given_where_a_history_tells_no_types_is_what_is_given():
     done = {"u1": [("i8", AS_OF - 6 * DAY, EventType.PURCHASE)], "u2": []}
     bought = ("i8", AS_OF + HOUR, EventType.PURCHASE)
-    now, logged = AS_OF + 2 * DAY, (((bought[1] - EPOCH) // TICK, bought[2]),)
-    keys = [RowKey(user_id, AS_OF, now, logged) for user_id in done]
+    now = AS_OF + 2 * DAY
+    keys = [RowKey(user_id, AS_OF, now, logged([bought])) for user_id in done]
     right = expected_rows(tables(done), SCHEMAS.user, keys, 1000, ITEMS, has_event_types=False)
     for at, user_id in enumerate(done):
         person = without_types(reader_of(done).read_person(UserId(user_id), None, now))
@@ -363,7 +451,7 @@ def test_an_event_stamped_later_than_now_happened_just_now():
 def test_an_event_of_an_item_that_the_release_does_not_know_counts_too_and_is_in_no_history():
     person = with_recent(published([]), clicks(AS_OF + HOUR, item_id="new today"))
     assert live(person, AS_OF + 2 * HOUR)["user_event_count_1d"] == 1
-    assert len(whole_history(person)) == 0
+    assert len(whole_history(person).standing) == 0
 
 
 def test_features_that_are_not_live_stay_as_they_were_read():
@@ -430,7 +518,7 @@ def test_the_whole_history_has_every_event_once_in_the_order_of_time():
         session=[("i8", 100), ("i9", 120), ("i7", 130), ("i9", 99)],
         lately=[*clicks(at[0], item_id="i8"), *clicks(at[1])],
     )
-    assert told(whole_history(person)) == [("i7", 50), ("i8", 100), ("i9", 99), ("i9", 120), ("i7", 130)]
+    assert told(whole_history(person).standing) == [("i7", 50), ("i8", 100), ("i9", 99), ("i9", 120), ("i7", 130)]
 
 
 def test_codes_of_types_are_what_was_packed():
@@ -441,4 +529,4 @@ def test_several_events_on_one_item_at_one_moment_are_all_in_the_history():
     at = EPOCH + timedelta(seconds=100)
     done = [("i7", at, EventType.VIEW), ("i7", at, EventType.ADD_TO_CART), ("i7", at, EventType.VIEW)]
     person = Person(unknown_person(SCHEMAS.user).features, History.empty(), recent(done), recent(done))
-    assert told(whole_history(person)) == [("i7", 100), ("i7", 100)]
+    assert told(whole_history(person).standing) == [("i7", 100), ("i7", 100)]

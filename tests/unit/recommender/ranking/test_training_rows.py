@@ -304,6 +304,33 @@ def test_only_the_latest_events_are_remembered_and_older_ones_still_excluded():
     assert asked.query.excluded.tolist() == [0, 1, 2, 3]
 
 
+def test_what_was_taken_back_before_the_snapshot_is_in_no_history_and_still_excluded():
+    days = timedelta(days=1)
+    told = [("i1000", "purchase", -3), ("i1001", "purchase", -2), ("i1000", "return", -1), ("i1001", "return", 1)]
+    rows = [("u1", item_id, kind, MOMENT + number * days, None, None, None) for item_id, kind, number in told]
+    rows.append(("u1", "i1002", "view", MOMENT + SECOND, None, None, None))
+    interactions = Interactions.of(
+        pl.DataFrame(rows, schema=INTERACTIONS_SCHEMA, orient="row"), Catalogue.from_items(small_world().items).ids
+    )
+    (asked,) = training_queries(interactions, MOMENT, END, 100, {})
+    assert asked.query.history.item_idx.tolist() == [1]
+    assert asked.query.excluded.tolist() == [0, 1]
+    assert asked.positives.tolist() == [2]
+
+
+def test_somebody_new_who_brought_back_the_first_thing_they_bought_has_done_the_second_alone():
+    told = [("i1000", "purchase", 0), ("i1000", "return", 1), ("i1001", "view", 2), ("i1002", "view", 3)]
+    rows = [
+        ("u1", item_id, kind, MOMENT + timedelta(minutes=minute), None, None, None) for item_id, kind, minute in told
+    ]
+    interactions = Interactions.of(
+        pl.DataFrame(rows, schema=INTERACTIONS_SCHEMA, orient="row"), Catalogue.from_items(small_world().items).ids
+    )
+    (asked,) = training_queries(interactions, MOMENT, END, 100, {})
+    assert asked.query.history.item_idx.tolist() == [1]
+    assert (asked.query.excluded.tolist(), asked.positives.tolist()) == ([0, 1], [2])
+
+
 def test_what_may_be_shown_again_is_proposed_again_and_may_be_a_positive():
     days = [timedelta(days=-3), timedelta(days=-1), timedelta(seconds=1), timedelta(seconds=2)]
     rows = [

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 
-from contracts.events import EventType
+from contracts.events import EVENT_CODES, EventType
 from contracts.features import History, OlderEvents, RecentEvents
 from contracts.slates import RecommendRequest
 from feature_store.readers.ttl_and_defaults import unknown_person
@@ -40,3 +40,18 @@ def test_what_was_touched_before_the_history_begins_is_excluded_too_as_the_rule_
     assert excluded() == [3, 5, 7]
     assert excluded(excluded_days=30.0) == [5, 7]
     assert excluded(excluding_events=(EventType.PURCHASE,)) == [5, 7]
+
+
+def test_what_somebody_brought_back_says_nothing_of_their_taste_and_is_still_excluded():
+    release, now = made_up_release(), int(NOW.timestamp())
+    bought, viewed, returned = (EVENT_CODES[kind] for kind in (EventType.PURCHASE, EventType.VIEW, EventType.RETURN))
+    done = History(
+        np.array([3, 5, 3], np.int32),
+        np.array([now - 90, now - 60, now - 5]),
+        np.array([bought, viewed, returned], np.uint8),
+        np.full(3, np.nan, np.float32),
+    )
+    person = replace(unknown_person(release.schemas.user), recent=RecentEvents.of(done))
+    query = retrieval_query(release, RecommendRequest("r"), person, NOW)
+    assert query.history.item_idx.tolist() == [5]
+    assert query.excluded.tolist() == [3, 5]

@@ -75,7 +75,7 @@ def test_what_was_read_is_kept_with_when_and_for_whom_and_nothing_is_read_twice(
     assert found is not None
     assert (found.request_id, found.release_id, found.generation_id, found.now) == ("r1", "r-1", "g1", NOW)
     assert (found.n_events, found.last_ts) == (2, 9)
-    assert found.recent == ((7_000_000, EventType.CLICK),)
+    assert found.recent == ((7_000_000, EventType.CLICK, -1),)
     assert found.user is not None
     assert (found.user.ids, found.user.rows.missing.tolist()) == (("u7",), [[True, False]])
 
