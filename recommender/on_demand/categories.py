@@ -31,7 +31,8 @@ def _recency(inputs: OnDemandInputs) -> dict[str, npt.NDArray[np.float64]]:
     touched = ItemCategories.of(inputs.catalogue, events)
     cells = touched.row_of_entry * n_categories + touched.category
     event_ts = histories.event_ts[known][touched.item_of_entry].astype(np.float64)
-    touched_ts = max_by(cells, event_ts, len(inputs.queries) * n_categories).reshape(-1, n_categories)
+    touched_ts = max_by(cells, event_ts, len(inputs.queries) * n_categories)
+    touched_ts = touched_ts.reshape(len(inputs.queries), n_categories)  # a catalogue may have no category at all
     candidates = inputs.candidate_categories
     latest_ts = max_by(candidates.item_of_entry, candidates.values(touched_ts), len(inputs.candidates))
     days = (inputs.queries.now[inputs.candidates.rows] - latest_ts) / SECONDS_PER_DAY

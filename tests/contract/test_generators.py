@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,19 +14,29 @@ from hypothesis import strategies as st
 from contracts.errors import ArtefactError, ReleaseMismatch
 from contracts.features import History
 from contracts.id_map import IdMap
+from recommender.catalogue import Catalogue
 from recommender.generators.als import AlsGenerator
 from recommender.generators.base import Generator
 from recommender.generators.indexed import IndexedGenerator
-from recommender.generators.sets import GENERATOR_NAMES, _load_generator, load_generators, save_generators
+from recommender.generators.sets import (
+    GENERATOR_NAMES,
+    _load_generator,
+    fit_generators,
+    load_generators,
+    save_generators,
+)
 from recommender.index.vector_index import VectorIndex
 from recommender.query import QueryBatch, RetrievalQuery
 from recommender.ragged import RaggedItems
+from recommender.slates.explanation import reasons
 from tests.recommender_worlds import (
+    CANDIDATE_SETTINGS,
     CHECKERBOARD_END,
     CHECKERBOARD_ITEMS,
     INDEX_SETTINGS,
     checkerboard,
     checkerboard_generators,
+    gathered,
     proposed,
     scored,
 )
@@ -244,3 +255,15 @@ class TestSetsOfGenerators:
         (tmp_path / "meta.json").unlink()
         with pytest.raises(ArtefactError, match="missing or unfinished"):
             load_generators(tmp_path)
+
+
+@pytest.mark.parametrize("name", GENERATOR_NAMES)
+def test_a_catalogue_without_categories_is_one_all_the_same(name):
+    items = checkerboard().tables.items.with_columns(categories=pl.lit([], pl.List(pl.String)))
+    tables, catalogue = replace(checkerboard().tables, items=items), Catalogue.from_items(items)
+    generator = fit_generators(tables, catalogue, CHECKERBOARD_END, CANDIDATE_SETTINGS, seed=7)[name]
+    query = checkerboard().query("u503")
+    candidates = gathered({name: generator}, query, {name: 5}, 5)
+    assert len(candidates) or name in ("content", "new_arrivals", "popular_returning")
+    every = np.arange(len(candidates))
+    assert len(reasons(catalogue, {name: generator}, QueryBatch.of([query]), candidates, every)) == len(candidates)

@@ -324,3 +324,11 @@ def test_every_view_computed_at_the_request_says_whom_to_ask_and_what_it_is():
         assert view.owner
         assert view.description.endswith(".")
         assert all(view.features.values())
+
+
+def test_a_catalogue_without_categories_has_every_other_feature():
+    bare = replace(checkerboard().catalogue, category_names=(), categories=np.zeros((12, 0), np.float32))
+    for name in COMPUTED:
+        values = column(name, query(2, 6, now=NOW - 2 * DAY + 300), segmented(), world=bare)
+        assert np.isnan(values).all() or not name.startswith(("pair_category_lift", "pair_category_recency")), name
+    assert column("query_history_count", query(2, 6), world=bare) == [2, 2, 2]
