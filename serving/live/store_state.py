@@ -9,7 +9,10 @@ from feature_store.online.pointer import Pointer
 from feature_store.online.serving_targets import ServingTargets
 from serving.live.production import Production
 
-NO_RELEASE = StoreError("No release is in production.", "Promote one: `slate promote VERSION`.")
+NO_RELEASE = StoreError(
+    "No release is in production.",
+    "Promote one: `slate promote VERSION`. `slate register` makes a version of what `dvc repro` built.",
+)
 POINTER_GONE = "pointer"
 NOTHING_NAMED = ServingTargets()
 

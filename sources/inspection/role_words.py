@@ -23,7 +23,8 @@ INTERACTION_WORDS: Mapping[str, str] = {
     "event_type": "event event_type action aktion ereignis type typ activity behavior behaviour verb vorgang accion"
     " evento evenement interaction kind",
     "session_id": "session sitzung visit besuch invoice invoiceno order orderno order_id basket receipt transaction"
-    " transaction_id cart rechnung rechnungsnr bestellung bestellnr beleg bon commande facture factura pedido ordine"
+    " transaction_id cart rechnung rechnungsnr rechnungsnummer bestellung bestellnr bestellnummer auftrag auftragsnr"
+    " auftragsnummer belegnr belegnummer beleg bon commande facture factura pedido ordine"
     " fattura ticket",
     "request_id": "request request_id",
     "quantity": "quantity qty menge anzahl stueck stuck quantite cantidad quantita aantal units pieces count",
@@ -33,7 +34,7 @@ INTERACTION_WORDS: Mapping[str, str] = {
 ITEM_WORDS: Mapping[str, str] = {
     "item_id": INTERACTION_WORDS["item_id"],
     "title": "title titel name bezeichnung label nombre nom titre headline ueberschrift libelle designation"
-    " intitule titulo titolo denominazione naam",
+    " intitule titulo titolo denominazione naam artikelbezeichnung artikelname produktbezeichnung produktname",
     "categories": "category categories kategorie genre genres warengruppe gruppe group department tags topic categoria"
     " categorie section ressort famille familia famiglia rayon rubrique reparto departamento",
     "text": "text description beschreibung abstract body summary inhalt descripcion plot texte descriptif descrizione"
@@ -50,6 +51,10 @@ USER_WORDS: Mapping[str, str] = {
     "gender": "gender sex geschlecht anrede",
     "occupation": "occupation job beruf profession",
 }
+# What stands among the goods of an order and is none: parts of its code or its name.
+SHIPPING_WORDS = (
+    "shipping postage delivery freight porto versand liefer fracht livraison port_de envio gastos spedizione"
+)
 ID_WORDS = frozenset({"id", "nr", "nummer", "no", "number", "code", "key", "num"})
 
 # In order: a `remove_from_cart` must not count as a cart.

@@ -11,6 +11,7 @@ from typing import Any, Final
 import polars as pl
 
 from sources.files.cells import number
+from sources.inspection.role_words import SHIPPING_WORDS
 from sources.inspection.sampled_columns import SampledColumn
 
 FEW: Final = 0.05  # of the rows; where more cost nothing, a price of nothing is usual
@@ -56,7 +57,10 @@ def no_sales(
 def suspects(
     columns: Mapping[str, str], items: Mapping[str, str], samples: Mapping[str, SampledColumn], rows: pl.DataFrame
 ) -> Iterator[str]:
-    """Codes that may be no goods: they never have a title, or no steady price. items: what rows say of their items."""
+    """Codes that may be no goods: they never have a title or a steady price, or are named like shipping.
+
+    items: what rows say of their items.
+    """
     code, title, price = columns["item_id"], items.get("title"), items.get("price")
     names: dict[str, None] = {}
     if title is not None:
@@ -71,13 +75,21 @@ def suspects(
             (pl.col("len") >= SOME_ROWS) & (pl.col("times") >= UNSTEADY) & (2 * pl.col("prices") > pl.col("len"))
         )
         names |= dict.fromkeys(_sorted(unsteady["code"]))
+    names |= dict.fromkeys(_sorted(rows.filter(_is_shipping(pl.col(code)) | _is_shipping(pl.col(title or code)))[code]))
     if names:
         listed = ", ".join(list(names)[:MOST_SUSPECTS])
         more = f" and {len(names) - MOST_SUSPECTS:,} more" if len(names) > MOST_SUSPECTS else ""
         yield (
-            f"{code} {listed}{more}: never a title, or a price that changes with every row. If they are no goods, "
-            f"leave them out: `drop: [{{column: {code}, operator: one_of, value: [{listed}]}}]`."
+            f"{code} {listed}{more}: never a title, a price that changes with every row, or a name for what shipping "
+            "costs. If they are no goods, leave them out: "
+            f"`drop: [{{column: {code}, operator: one_of, value: [{listed}]}}]`."
         )
+
+
+def _is_shipping(cells: pl.Expr) -> pl.Expr:
+    """Whether a text speaks of what it costs to send goods; a title that is missing does not."""
+    parts = SHIPPING_WORDS.replace("_", "[_ ]").split()
+    return cells.cast(pl.String).str.to_lowercase().str.contains(rf"\b(?:{'|'.join(parts)})").fill_null(False)
 
 
 def _cancel_mark(orders: pl.Series) -> str:

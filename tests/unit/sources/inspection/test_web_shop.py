@@ -257,3 +257,28 @@ def test_an_excel_sheet_is_looked_at_as_any_other_table(tmp_path: Path) -> None:
         "value": "Price",
     }  # fmt: skip
     assert (mapping["event_type"], mapping["time_zone"]) == ("purchase", "UTC")
+
+
+def test_a_german_shops_orders_guests_titles_and_shipping_are_known(tmp_path: Path) -> None:
+    lines = ["Bestellnummer;Artikelnummer;Artikelbezeichnung;Menge;Einzelpreis;Bestelldatum;Kundennr"]
+    for order in range(300):
+        moment = datetime(2024, 3, 1 + order // 12, 8 + order % 12, tzinfo=UTC)
+        customer = "" if order % 5 == 0 else str(5000 + order * 7 % 60)
+        for line in range(3):
+            article = (order * 11 + line * 17) % 50
+            price = f"{article + 1},50"
+            lines.append(f"{1000 + order};A{article};Tasse {article};1;{price};{moment:%d.%m.%Y %H:%M};{customer}")
+        if order % 2:
+            lines.append(f"{1000 + order};VERSAND;Versandkosten;1;4,90;{moment:%d.%m.%Y %H:%M};{customer}")
+    (tmp_path / "mai.csv").write_text("\n".join(lines) + "\n")
+    inspection = inspected(tmp_path)
+    assert inspection.proposal is not None
+    files = inspection.proposal.files
+    assert (
+        files["interactions"]["columns"] | {"session_id": "Bestellnummer", "user_id": "Kundennr"}
+        == (files["interactions"]["columns"])
+    )
+    assert files["interactions"]["anonymous"] == "session"
+    assert files["items"]["columns"]["title"] == "Artikelbezeichnung"
+    (note,) = [note for note in inspection.notes if "what shipping costs" in note]
+    assert note.startswith("Artikelnummer VERSAND: ")
