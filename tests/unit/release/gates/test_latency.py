@@ -9,7 +9,15 @@ import numpy as np
 import pytest
 
 from contracts.errors import ArtefactError
-from release.gates.latency import MIN_ANSWERS, MOST_TIMES, LatencyRatio, compare_latency, measure_latency
+from release.gates.latency import (
+    MIN_ANSWERS,
+    MOST_TIMES,
+    N_BLOCKS,
+    LatencyRatio,
+    compare_latency,
+    measure_latency,
+    resampled_p99,
+)
 
 
 def test_the_first_round_warms_up_and_rounds_go_on_until_there_are_enough() -> None:
@@ -97,6 +105,17 @@ def test_a_slow_release_is_slow_each_time() -> None:
     machine = Machine()
     assert machine.compare(0.012, 0.004, most=2).low == pytest.approx(3)
     assert len(machine.answered) == 48 + 2 * MIN_ANSWERS * MOST_TIMES
+
+
+@pytest.mark.parametrize("n_answers", [10, 13, 99, 240, 245, 1003])
+def test_the_percentile_of_a_resample_is_that_of_its_stretches_one_after_the_other(n_answers: int) -> None:
+    rng = np.random.default_rng(n_answers)
+    taken = rng.integers(1, n_answers, n_answers) / 1000  # some take equally long
+    stretches = np.array_split(taken, N_BLOCKS)
+    drawn = rng.integers(N_BLOCKS, size=(50, N_BLOCKS))
+    times_drawn = np.array([np.bincount(row, minlength=N_BLOCKS) for row in drawn])
+    slow = [np.quantile(np.concatenate([stretches[at] for at in row]), 0.99, method="higher") for row in drawn]
+    assert resampled_p99(taken, times_drawn).tolist() == slow
 
 
 def test_nothing_to_answer_is_no_release() -> None:
