@@ -15,6 +15,7 @@ from cli.services.health import responds
 from contracts.home import Home
 from feature_store.server.server_program import free_port
 
+WITHOUT_JOBS = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}  # four more processes that import MLflow
 WITHIN_SECONDS = 120  # importing MLflow on a busy machine
 
 
@@ -38,7 +39,9 @@ class MlflowServer:
             *("--default-artifact-root", self._home.mlflow_artifacts.as_uri(), "--no-serve-artifacts"),
         ]
         with self._log.open("ab") as log:
-            self._process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+            self._process = subprocess.Popen(
+                command, env=os.environ | WITHOUT_JOBS, stdout=log, stderr=log, start_new_session=True
+            )
         answers, until = responds(f"{self.address}/health"), time.monotonic() + WITHIN_SECONDS
         while not answers():
             assert time.monotonic() < until, self._log.read_text()
