@@ -123,8 +123,8 @@ class Promoter:
         """
         with self._switch() as switch:
             self._sync(switch)
-            self.registry.version(number)
             pointer, snapshot = switch.pointer(), self._snapshot()
+            self.registry.check_there(number, snapshot.versions)
             request = PromotionRequest(stage, snapshot.original(number), requester, allow_dirty, accepted)
             *_, decision = self._decide_all(switch, pointer, snapshot, RegistryRequests((request,)))
         return decision
@@ -141,7 +141,9 @@ class Promoter:
             raise PromotionRefused(not_allowed, "Ask somebody who is on the list, or with a token: set SLATE_TOKEN.")
         with self._switch() as switch:
             self._sync(switch)
-            version = self.registry.version(self._snapshot().original(self.registry.version(number).number))
+            snapshot = self._snapshot()
+            self.registry.check_there(number, snapshot.versions)
+            version = snapshot.versions[snapshot.original(number)]
             request = PromotionRequest(stage, version.number, requester)
             gates = self._decider(switch, switch.pointer()).gates(version, request) if version.release_id else ()
             yield EvaluatedVersion(switch, version, gates)

@@ -86,12 +86,12 @@ def finish_writes(journal: Journal, registry: Registry) -> None:
 
 
 def _write_comments(registry: Registry, write: RegistryWrite) -> None:
-    versions = {version.number: version for version in registry.versions()}
     for number, comment in write.comments.items():
-        if number in versions:
-            own_words = versions[number].description.partition(DECISION_MARK)[0]
-            registry.log_texts(versions[number], comment.artifacts)
-            registry.annotate(versions[number], comment.tags, own_words + DECISION_MARK + comment.decision)
+        version = registry.version_if_there(number)
+        if version is not None:
+            own_words = version.description.partition(DECISION_MARK)[0]
+            registry.log_texts(version, comment.artifacts)
+            registry.annotate(version, comment.tags, own_words + DECISION_MARK + comment.decision)
 
 
 def check_resolution(registry: Registry, production: int | None) -> None:

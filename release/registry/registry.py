@@ -7,10 +7,11 @@ deprecated), `connection`, and `answering.pyfunc_model`.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from contracts.errors import RegistryError
 from contracts.home import Home
@@ -22,6 +23,7 @@ from release.registry.state import ALIASES, RegistryState, RegistryUpdate, Stage
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities.model_registry import RegisteredModel
 
 RELEASE_TAG = "slate.release_id"
 GENERATION_TAG = "slate.generation_id"
@@ -34,6 +36,8 @@ FORMER_TAGS = ("slate.gate.", "slate.decision.stage", "slate.decision.ts", "slat
 HEAD_TAG = "slate.journal_head"  # on the model: the journal's last entry when it was written last
 VERSION_TAGS = (RELEASE_TAG, GENERATION_TAG, COMMIT_TAG, DIRTY_TAG, DATA_TAG)
 BUNDLE_ARTIFACT = "bundle"  # the name under which the pyfunc model holds the bundle
+
+Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True)
@@ -121,14 +125,29 @@ class Registry:
 
     def version(self, number: int) -> Version:
         """One version; raises RegistryError when there is no such number."""
+        version = self.version_if_there(number)
+        if version is not None:
+            return version
         versions = {version.number: version for version in self.versions()}
-        if number not in versions:
-            known = ", ".join(map(str, versions)) or "none"
+        self.check_there(number, versions)
+        return versions[number]  # it came since
+
+    def version_if_there(self, number: int) -> Version | None:
+        """One version; None when there is no such number."""
+        if number < 1:
+            return None  # MLflow calls it no number of a version
+        with self.connection.speaking() as client:
+            raw = _if_there(lambda: client.get_model_version(self.app, str(number)))
+            return None if raw is None else _version(client, self.app, raw, dict.fromkeys(raw.aliases, number))
+
+    def check_there(self, number: int, known: Collection[int]) -> None:
+        """Raise RegistryError when the number is not among those of the versions that there are."""
+        if number not in known:
+            listed = ", ".join(map(str, known)) or "none"
             raise RegistryError(
-                f"The model {self.app!r} at {self.connection.address} has no version {number}; it has {known}.",
+                f"The model {self.app!r} at {self.connection.address} has no version {number}; it has {listed}.",
                 "List them with `slate releases`, or make one: `dvc repro release`, then `slate register`.",
             )
-        return versions[number]
 
     def by_release(self, release_id: str) -> Version | None:
         """The version that holds a release; a copy of one only where no other does."""
@@ -137,8 +156,11 @@ class Registry:
 
     def write(self, before: RegistryState, after: RegistryState) -> None:
         """Set the stages and aliases that differ; those that are no longer as `before` are left to whoever set them."""
+        planned = RegistryUpdate.between(before, after)
+        if not planned:
+            return
         now = self.state()
-        update = RegistryUpdate.between(before, after).where_unchanged(before, now)
+        update = planned.where_unchanged(before, now)
         with self.connection.speaking() as client:
             for number, stage in sorted(update.stages.items()):
                 registry_stages.set_stage(client, self.app, number, stage)
@@ -170,31 +192,25 @@ class Registry:
 
     def log_texts(self, version: Version, texts: Mapping[str, str]) -> None:
         """Keep texts as artifacts of the version's run, by their names; of a version without a run, nowhere."""
-        if not texts:
+        if not texts or not version.run_id:
             return
         with self.connection.speaking() as client:
-            try:
-                experiment_id = client.get_run(version.run_id).info.experiment_id if version.run_id else None
-            except load_mlflow().exceptions.MlflowException as error:
-                if error.error_code != "RESOURCE_DOES_NOT_EXIST":
-                    raise
-                return  # somebody deleted the run for good: the journal has the same
-            for name, text in texts.items() if experiment_id else ():
-                client.log_text(version.run_id, text, name)
+            for name, text in texts.items():
+                # Where somebody deleted the run for good, the journal has the same.
+                _if_there(partial(client.log_text, version.run_id, text, name))
 
     def write_journal_head(self, head: str) -> None:
-        """Keep the journal's last entry outside the journal."""
+        """Keep the journal's last entry outside the journal; before the first registration, nowhere."""
         with self.connection.speaking() as client:
-            if self._exists(client):
-                client.set_registered_model_tag(self.app, HEAD_TAG, head)
+            _if_there(lambda: client.set_registered_model_tag(self.app, HEAD_TAG, head))
 
     def journal_head(self) -> str | None:
         """What was kept last; None where nothing was."""
         if not self.connection.is_remote and not self.home.mlflow_database.exists():
             return None  # asking would make the database
         with self.connection.speaking() as client:
-            models = client.search_registered_models(f"name='{self.app}'")
-            return next((str(model.tags[HEAD_TAG]) for model in models if HEAD_TAG in model.tags), None)
+            model = self._model(client)
+            return model.tags.get(HEAD_TAG) if model else None
 
     def take_token(self, number: int) -> None:
         """Take the token away from a version."""
@@ -204,7 +220,7 @@ class Registry:
     def resolved(self, stage: Stage) -> int | None:
         """The version that `models:/<app>/<stage>` means to whoever loads it; None where it means none."""
         with self.connection.speaking() as client:
-            return registry_stages.resolved(client, self.app, stage) if self._exists(client) else None
+            return _if_there(lambda: registry_stages.resolved(client, self.app, stage))
 
     def download_bundle(self, version: Version, into: Path) -> Path:
         """Fetch the bundle that was logged with a version into a folder, and return where it lies."""
@@ -227,24 +243,35 @@ class Registry:
 
     def _describe_model(self, client: MlflowClient) -> None:
         """See that the registered model is there, and that its page says how to promote; somebody's own words stay."""
-        models = client.search_registered_models(f"name='{self.app}'")
-        if not models:
+        model = self._model(client)
+        if model is None:
             client.create_registered_model(self.app, description=MODEL_DESCRIPTION)
-        elif not models[0].description:
+        elif not model.description:
             client.update_registered_model(self.app, MODEL_DESCRIPTION)
 
-    def _exists(self, client: MlflowClient) -> bool:
-        return bool(client.search_registered_models(f"name='{self.app}'"))
+    def _model(self, client: MlflowClient) -> RegisteredModel | None:
+        """None before the first registration."""
+        return _if_there(lambda: client.get_registered_model(self.app))
 
     def _aliases(self, client: MlflowClient) -> Mapping[str, int]:
-        models = client.search_registered_models(f"name='{self.app}'")
-        return {alias: int(number) for model in models for alias, number in model.aliases.items()}
+        model = self._model(client)
+        return {alias: int(number) for alias, number in model.aliases.items()} if model else {}
 
     def _set_alias(self, client: MlflowClient, alias: str, number: int | None) -> None:
         if number is None:
             client.delete_registered_model_alias(self.app, alias)
         else:
             client.set_registered_model_alias(self.app, alias, str(number))
+
+
+def _if_there(ask: Callable[[], Answer]) -> Answer | None:
+    """What MLflow answers; None where it knows nothing of that name or number."""
+    try:
+        return ask()
+    except load_mlflow().exceptions.MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        return None
 
 
 def state_of(versions: Sequence[Version]) -> RegistryState:
