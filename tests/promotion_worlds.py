@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from release.registry import stages as registry_stages
 from release.registry.registration import RegistrationInputs, register
 from release.registry.registry import Registry, Version
 from release.registry.state import Stage
+from tests.restored_folder import restore
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 COMMIT = "c0ffee" * 6 + "c0ff"
@@ -41,6 +43,7 @@ FOREIGN_WARNINGS = [
 ]
 
 
+@cache
 def settings_of_tests() -> Settings:
     """The checkout's parameters, with latency that never decides: these releases are timed on a query or two."""
     settings = load_settings(CHECKOUT / "params.yaml")
@@ -107,6 +110,11 @@ def register_bundle(home: Home, bundle: Path, runs: Path, *, dirty: bool = False
     """Register a bundle as `slate register` does."""
     registry = Registry(home, settings_of_tests().app)
     return register(registry, RegistrationInputs(bundle, runs, runs / "no-reports", COMMIT, dirty))
+
+
+def restore_home(stocked: Home, home: Home) -> None:
+    """Put a home back to what is stocked; MLflow's artefacts stay there, where its database names them."""
+    restore(stocked.root, home.root, leave_out={stocked.mlflow_artifacts.name})
 
 
 @dataclass(frozen=True)

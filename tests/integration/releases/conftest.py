@@ -1,9 +1,8 @@
-"""Versions in a real MLflow, made once; every test gets a copy of the home they live in, and an empty Redis."""
+"""Versions in a real MLflow, made once; every test finds the home they live in as it was, and an empty Redis."""
 
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 
 import pytest
@@ -11,7 +10,14 @@ import pytest
 from contracts.home import Home
 from release.bundle_build import build_bundle
 from tests.once import built_once
-from tests.promotion_worlds import Studio, register_bundle, settings_of_tests, turn_ranker_over, variant
+from tests.promotion_worlds import (
+    Studio,
+    register_bundle,
+    restore_home,
+    settings_of_tests,
+    turn_ranker_over,
+    variant,
+)
 from tests.release_worlds import ingredients_of, small_settings
 
 
@@ -57,12 +63,17 @@ def stocked_home(tmp_path_factory: pytest.TempPathFactory, base_bundle: Path, ru
     return Home(built_once(tmp_path_factory, "stock", stock) / "home")
 
 
+@pytest.fixture(scope="session")
+def studio_home(tmp_path_factory: pytest.TempPathFactory) -> Home:
+    """The home of all studios of this process, one after the other: at a new address MLflow would begin anew."""
+    return Home(tmp_path_factory.mktemp("studio") / "home")
+
+
 @pytest.fixture
-def studio(stocked_home: Home, tmp_path: Path, redis_url: str, monkeypatch: pytest.MonkeyPatch) -> Studio:
-    """The five versions, none promoted, in a home of this test's own."""
-    home = Home(tmp_path / "home")
-    shutil.copytree(stocked_home.root, home.root)
-    monkeypatch.setenv("SLATE_HOME", str(home.root))
+def studio(stocked_home: Home, studio_home: Home, redis_url: str, monkeypatch: pytest.MonkeyPatch) -> Studio:
+    """The five versions, none promoted, in a home in which nothing is left of the test before."""
+    restore_home(stocked_home, studio_home)
+    monkeypatch.setenv("SLATE_HOME", str(studio_home.root))
     monkeypatch.setenv("REDIS_URL", redis_url)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    return Studio(home, settings_of_tests(), redis_url)
+    return Studio(studio_home, settings_of_tests(), redis_url)

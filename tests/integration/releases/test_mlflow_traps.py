@@ -5,7 +5,6 @@ Versions 1, 2 and 5 are about as good as each other, 3 is much worse, 4 was buil
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import replace
@@ -22,10 +21,9 @@ from release.journal.entries import Action, Entry, Note, Phase
 from release.journal.journal import Journal
 from release.promotion.rollback import roll_back
 from release.registry import stages as registry_stages
-from release.registry.registry import Registry
 from release.registry.state import Stage
 from tests.mlflow_server import MlflowServer
-from tests.promotion_worlds import FOREIGN_WARNINGS, Studio, settings_of_tests
+from tests.promotion_worlds import FOREIGN_WARNINGS, Studio, restore_home, settings_of_tests
 
 pytestmark = [*FOREIGN_WARNINGS, pytest.mark.usefixtures("one_timed_round")]
 PRODUCTION, STAGING, ARCHIVED, NONE = Stage.PRODUCTION, Stage.STAGING, Stage.ARCHIVED, Stage.NONE
@@ -34,7 +32,7 @@ PRODUCTION, STAGING, ARCHIVED, NONE = Stage.PRODUCTION, Stage.STAGING, Stage.ARC
 @pytest.fixture(scope="module")
 def server_home(stocked_home: Home, tmp_path_factory: pytest.TempPathFactory) -> Home:
     home = Home(tmp_path_factory.mktemp("served") / "home")
-    shutil.copytree(stocked_home.root, home.root)
+    restore_home(stocked_home, home)
     return home
 
 
@@ -47,31 +45,16 @@ def server(server_home: Home, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 
 @pytest.fixture
-def studio(server: MlflowServer, server_home: Home, redis_url: str, monkeypatch: pytest.MonkeyPatch) -> Studio:
-    """The five versions, none promoted, registered anew, and an empty journal."""
-    settings = settings_of_tests()
+def studio(
+    server: MlflowServer, stocked_home: Home, server_home: Home, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> Studio:
+    """The five versions, none promoted, and an empty journal; the server finds its database as it was."""
+    restore_home(stocked_home, server_home)
     monkeypatch.setenv("SLATE_HOME", str(server_home.root))
     monkeypatch.setenv("REDIS_URL", redis_url)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", server.address)
     monkeypatch.delenv("SLATE_JOURNAL_URL", raising=False)
-    server_home.journal_database.unlink(missing_ok=True)
-    register_anew(Registry(server_home, settings.app), Registry(server_home, "stock"))
-    return Studio(server_home, settings, redis_url)
-
-
-def register_anew(registry: Registry, stock: Registry) -> None:
-    """The versions as they were stocked; the first time, a copy of them is laid by."""
-    if not stock.versions():
-        copy_versions(registry, stock)
-    with registry.connection.speaking() as client:
-        client.delete_registered_model(registry.app)
-    copy_versions(stock, registry)
-
-
-def copy_versions(source: Registry, target: Registry) -> None:
-    for version in source.versions()[:5]:
-        parts = {"source": version.source, "run_id": version.run_id, "description": version.description}
-        target.create_version(**parts, tags=version.tags)
+    return Studio(server_home, settings_of_tests(), redis_url)
 
 
 def sync(studio: Studio) -> list[tuple[int, str]]:
@@ -362,8 +345,7 @@ def test_without_stages_aliases_ask_alone_and_that_is_said_once(
     n_entries = len(studio.entries())
     assert sync(studio) == []
     assert len(studio.entries()) == n_entries
-    said = [*caplog.get_records("setup"), *caplog.records]  # registering the versions anew was the first to find out
-    assert [record.message for record in said if record.name == registry_stages.__name__] == [
+    assert [record.message for record in caplog.records if record.name == registry_stages.__name__] == [
         "This MLflow has no stages any more: ask for a promotion by alias alone."
     ]
 
