@@ -9,6 +9,7 @@ import pytest
 
 from contracts.home import Home
 from release.bundle_build import build_bundle
+from release.golden.golden_queries import GoldenQueries
 from tests.once import built_once
 from tests.promotion_worlds import (
     Studio,
@@ -23,11 +24,18 @@ from tests.release_worlds import ingredients_of, small_settings
 
 @pytest.fixture
 def one_timed_round(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The latency gate times each golden query once, for tests of what follows from its figure.
+    """The latency gate times each golden query once, for tests of its figure."""
+    monkeypatch.setattr("release.gates.latency.MIN_ANSWERS", 1)
+
+
+@pytest.fixture
+def one_timed_answer(one_timed_round: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It times one golden query once, for tests of what follows from a decision.
 
     A module asks for it by name; `test_promotion_as_shipped.py` does not.
     """
-    monkeypatch.setattr("release.gates.latency.MIN_ANSWERS", 1)
+    calls = GoldenQueries.calls
+    monkeypatch.setattr(GoldenQueries, "calls", lambda queries: calls(queries)[:1])
 
 
 @pytest.fixture(scope="session")

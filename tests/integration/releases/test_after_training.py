@@ -15,7 +15,7 @@ from pipelines.runs.repository import Repository
 from release.journal.entries import Action
 from tests.promotion_worlds import CHECKOUT, FOREIGN_WARNINGS, Studio
 
-pytestmark = [*FOREIGN_WARNINGS, pytest.mark.usefixtures("one_timed_round")]
+pytestmark = [*FOREIGN_WARNINGS, pytest.mark.usefixtures("one_timed_answer")]
 RUN_ID = "scheduled__2026-11-01T00:00:00+00:00"
 GRAPH = """
 stages:

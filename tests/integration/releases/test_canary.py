@@ -30,7 +30,7 @@ from release.registry.state import Stage
 from tests.canary_worlds import LIMITS, START, Log, World, settled_ms
 from tests.promotion_worlds import FOREIGN_WARNINGS, Studio
 
-pytestmark = [*FOREIGN_WARNINGS, pytest.mark.usefixtures("one_timed_round")]
+pytestmark = [*FOREIGN_WARNINGS, pytest.mark.usefixtures("one_timed_answer")]
 INTENT, DONE, FAILED = Phase.INTENT, Phase.DONE, Phase.FAILED
 NOBODY_LISTENS = "http://127.0.0.1:1"
 

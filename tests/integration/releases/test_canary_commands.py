@@ -23,7 +23,7 @@ from release.promotion.promotion import Promoter
 from tests.canary_worlds import START, Log, World, settled_ms
 from tests.promotion_worlds import CHECKOUT, FOREIGN_WARNINGS, Studio
 
-pytestmark = [*FOREIGN_WARNINGS, pytest.mark.usefixtures("one_timed_round")]
+pytestmark = [*FOREIGN_WARNINGS, pytest.mark.usefixtures("one_timed_answer")]
 
 
 @pytest.fixture

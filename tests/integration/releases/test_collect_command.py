@@ -17,7 +17,7 @@ from feature_store.values.values import FeatureValues
 from release.bundle.bundle import load_bundle
 from tests.promotion_worlds import CHECKOUT, FOREIGN_WARNINGS, Studio
 
-pytestmark = [*FOREIGN_WARNINGS, pytest.mark.usefixtures("one_timed_round")]
+pytestmark = [*FOREIGN_WARNINGS, pytest.mark.usefixtures("one_timed_answer")]
 
 
 @pytest.fixture

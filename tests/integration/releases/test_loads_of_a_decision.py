@@ -20,7 +20,7 @@ from release.promotion.canary_control import start_canary
 from release.registry.state import Stage
 from tests.promotion_worlds import FOREIGN_WARNINGS, Studio
 
-pytestmark = [*FOREIGN_WARNINGS, pytest.mark.usefixtures("one_timed_round")]
+pytestmark = [*FOREIGN_WARNINGS, pytest.mark.usefixtures("one_timed_answer")]
 Loads = Counter[tuple[str, str]]
 
 SERVED = {("bytes", ""): 1, ("manifest", ""): 1, ("ranker", "ranking"): 1, ("values", "golden/values"): 1}

@@ -18,7 +18,7 @@ from tests.promotion_worlds import CHECKOUT, FOREIGN_WARNINGS, Studio, settings_
 
 pytestmark = [
     *FOREIGN_WARNINGS,
-    pytest.mark.usefixtures("one_timed_round"),
+    pytest.mark.usefixtures("one_timed_answer"),
     pytest.mark.slow,
     needed(CHROMIUM and DRIVER, "a browser: `apt-get install chromium chromium-driver`"),
 ]

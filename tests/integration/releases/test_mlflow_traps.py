@@ -25,7 +25,7 @@ from release.registry.state import Stage
 from tests.mlflow_server import MlflowServer
 from tests.promotion_worlds import FOREIGN_WARNINGS, Studio, restore_home, settings_of_tests
 
-pytestmark = [*FOREIGN_WARNINGS, pytest.mark.usefixtures("one_timed_round")]
+pytestmark = [*FOREIGN_WARNINGS, pytest.mark.usefixtures("one_timed_answer")]
 PRODUCTION, STAGING, ARCHIVED, NONE = Stage.PRODUCTION, Stage.STAGING, Stage.ARCHIVED, Stage.NONE
 
 

@@ -36,7 +36,7 @@ from release.registry.requests import PromotionRequest
 from release.registry.state import Stage
 from tests.promotion_worlds import FOREIGN_WARNINGS, Studio, record, register_bundle, variant
 
-pytestmark = [*FOREIGN_WARNINGS, pytest.mark.usefixtures("one_timed_round")]
+pytestmark = [*FOREIGN_WARNINGS, pytest.mark.usefixtures("one_timed_answer")]
 PRODUCTION, STAGING, ARCHIVED, NONE = Stage.PRODUCTION, Stage.STAGING, Stage.ARCHIVED, Stage.NONE
 
 

@@ -1,4 +1,4 @@
-"""A promotion with every gate as it is shipped; the other tests here time less: see `one_timed_round`."""
+"""A promotion with every gate as it is shipped; the other tests here time less: see `one_timed_answer`."""
 
 from __future__ import annotations
 

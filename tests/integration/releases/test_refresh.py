@@ -29,7 +29,7 @@ from release.promotion.rollback import roll_back
 from tests.promotion_worlds import FOREIGN_WARNINGS, Studio, register_bundle
 from tests.release_worlds import small_settings
 
-pytestmark = [*FOREIGN_WARNINGS, pytest.mark.usefixtures("one_timed_round")]
+pytestmark = [*FOREIGN_WARNINGS, pytest.mark.usefixtures("one_timed_answer")]
 SETTINGS = small_settings()
 
 

@@ -26,7 +26,7 @@ from release.registry.registry import Registry
 from release.registry.state import Stage
 from tests.promotion_worlds import COMMIT, FOREIGN_WARNINGS, Studio, register_bundle
 
-pytestmark = [*FOREIGN_WARNINGS, pytest.mark.usefixtures("one_timed_round")]
+pytestmark = [*FOREIGN_WARNINGS, pytest.mark.usefixtures("one_timed_answer")]
 
 
 def runs_of(registry: Registry) -> list:

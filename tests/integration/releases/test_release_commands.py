@@ -15,7 +15,7 @@ from release.journal.entries import Action, Note, Phase
 from release.registry.state import Stage
 from tests.promotion_worlds import CHECKOUT, FOREIGN_WARNINGS, Studio
 
-pytestmark = [*FOREIGN_WARNINGS, pytest.mark.usefixtures("one_timed_round")]
+pytestmark = [*FOREIGN_WARNINGS, pytest.mark.usefixtures("one_timed_answer")]
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from release.promotion.rollback import roll_back
 from release.registry.state import Stage
 from tests.promotion_worlds import FOREIGN_WARNINGS, Studio
 
-pytestmark = [*FOREIGN_WARNINGS, pytest.mark.usefixtures("one_timed_round")]
+pytestmark = [*FOREIGN_WARNINGS, pytest.mark.usefixtures("one_timed_answer")]
 TOKEN = "correct horse battery staple"
 ADA = hashed_token(TOKEN)
 PRODUCTION = Stage.PRODUCTION

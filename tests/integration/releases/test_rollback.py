@@ -17,7 +17,7 @@ from release.promotion.rollback import RolledBack, roll_back
 from release.registry.state import Stage
 from tests.promotion_worlds import CHECKOUT, FOREIGN_WARNINGS, Studio
 
-pytestmark = [*FOREIGN_WARNINGS, pytest.mark.usefixtures("one_timed_round")]
+pytestmark = [*FOREIGN_WARNINGS, pytest.mark.usefixtures("one_timed_answer")]
 NOBODY_LISTENS = "http://127.0.0.1:1"
 
 

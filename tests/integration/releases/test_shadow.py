@@ -20,7 +20,7 @@ from feature_store.online.keys import events_key, receipt_key, requests_key
 from release.shadow.shadow_run import shadow_version
 from tests.promotion_worlds import CHECKOUT, FOREIGN_WARNINGS, Studio, register_bundle, variant
 
-pytestmark = [*FOREIGN_WARNINGS, pytest.mark.usefixtures("one_timed_round")]
+pytestmark = [*FOREIGN_WARNINGS, pytest.mark.usefixtures("one_timed_answer")]
 
 
 def ask(studio: Studio, *requests: RecommendRequest) -> None:
