@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import polars as pl
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from contracts.tables import ITEMS_SCHEMA
@@ -92,6 +92,7 @@ def test_of_titles_that_share_exactly_one_word_those_that_have_it_are_alike():
     assert not found["i4"].any()
 
 
+@example(["red hat", "red hat"])
 @given(st.lists(st.lists(st.sampled_from(["red", "hat", "spade", "the", "7"]), max_size=3).map(" ".join), max_size=6))
 @settings(deadline=None, max_examples=60)
 def test_whatever_few_words_titles_share_vectors_come_out(titles):
