@@ -55,13 +55,15 @@ def test_the_page_leads_from_files_to_slates(tmp_path: Path, home: object, monke
     shutil.copy(CHECKOUT / "params.yaml", tmp_path)
     monkeypatch.chdir(tmp_path)
     link_code(tmp_path)
-    make_export, inspect, reproduce, recommend = COMMANDS
+    make_environment, make_export, inspect, reproduce, register, promote, recommend = COMMANDS
+    assert make_environment == "make env && source .venv/bin/activate"
     assert make_export == "python -m tests.web_shop inbox"
     write_web_shop(Path(make_export.split()[-1]))
     looked = CliRunner().invoke(app, shlex.split(inspect)[1:], catch_exceptions=False)
     assert looked.exit_code == 0, looked.output
     settings = paste(looked.stdout)
     assert reproduce == "dvc repro"
+    assert (register, promote) == ("slate register", "slate promote 1")
     repro(settings)
     events = pl.read_parquet(VALID / "interactions.parquet")
     assert set(events["event_type"]) == {"purchase", "return"}
