@@ -36,10 +36,10 @@ def batch(
 
     n_processes = processes or len(os.sched_getaffinity(0))
     header = write_slates(find_home(), load_settings(), out, people, k, n_processes)
-    found = {"people": header.n_people, "rows": header.n_rows, "folder": str(out)}
-    told = {**found, "release_id": header.release_id, "generation_id": header.generation_id}
+    counts = {"people": header.n_people, "rows": header.n_rows, "folder": str(out)}
+    result = {**counts, "release_id": header.release_id, "generation_id": header.generation_id}
     text = (
         f"{header.n_rows:,} rows for {header.n_people:,} people in {out}: release {header.release_id}, generation "
         f"{header.generation_id}, as of {header.now.isoformat(timespec='seconds')}"
     )
-    print_result(told, as_json, text)
+    print_result(result, as_json, text)

@@ -160,10 +160,10 @@ def _answer_block(
         _prepare(release, request, now, person, missing)
         for request, (person, missing) in zip(requests, people, strict=True)
     ]
-    slates: dict[int, Slate] = {}
+    spent_ms, slates = trace.timings_ms(), dict[int, Slate]()
     for numbers in _served_alike(prepared):
         members = [prepared[number] for number in numbers]
-        group = _Group(release, reader, now, members, trace.continued(len(members)))
+        group = _Group(release, reader, now, members, Trace(len(members), spent_ms))
         slates.update(zip(numbers, _slates(group), strict=True))
     return [slates[number] for number in range(len(requests))]
 
@@ -180,7 +180,8 @@ def _slates(group: _Group) -> list[Slate]:
     try:
         return _slates_together(group)
     except _AnswerAlone:
-        alone = (replace(group, members=[member], trace=group.trace.continued(1)) for member in group.members)
+        spent_ms = group.trace.timings_ms()
+        alone = (replace(group, members=[member], trace=Trace(1, spent_ms)) for member in group.members)
         return [slate for one in alone for slate in _slates_together(one)]
 
 

@@ -31,10 +31,6 @@ class Trace:
         finally:
             self._steps[name] = self._steps.get(name, 0.0) + _ms_since(started)
 
-    def continued(self, n_requests: int) -> Trace:
-        """The trace of some of these requests, which go on by themselves."""
-        return Trace(n_requests, self.timings_ms())
-
     def note_missing(self, what: str) -> None:
         """Note that the answer stands a rung lower because `what` was away or failed."""
         self._missed[what] = None

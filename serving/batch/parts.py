@@ -94,10 +94,10 @@ def begun(folder: Path, wanted: BatchHeader) -> BatchHeader:
         wanted.save(folder)
         return wanted
     same = replace(wanted, now=there.now, n_people=there.n_people, n_rows=there.n_rows)
-    for name, found, asked in zip(asdict(there), asdict(there).values(), asdict(same).values(), strict=True):
-        if found != asked:
+    for name, held, asked in zip(asdict(there), asdict(there).values(), asdict(same).values(), strict=True):
+        if held != asked:
             raise WrongInput(
-                f"{folder} holds slates of {name} {found}; asked for is {asked}.",
+                f"{folder} holds slates of {name} {held}; asked for is {asked}.",
                 "Name another folder, or remove this one.",
             )
     return there
