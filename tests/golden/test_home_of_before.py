@@ -22,7 +22,7 @@ import pytest
 from ruamel.yaml import YAML
 from typer.testing import CliRunner
 
-from cli.main import app
+from cli.main import command_line
 from contracts.home import Home
 from contracts.settings.settings import load_settings
 from feature_store.server.embedded_redis import online_store
@@ -59,7 +59,7 @@ class Before:
 
     def slate(self, *words: str) -> str:
         """What a command of today prints."""
-        result = CliRunner().invoke(app, list(words), catch_exceptions=False)
+        result = CliRunner().invoke(command_line(), list(words), catch_exceptions=False)
         assert result.exit_code == 0, result.output
         return result.stdout
 

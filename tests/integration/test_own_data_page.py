@@ -12,7 +12,7 @@ import pytest
 from ruamel.yaml import YAML
 from typer.testing import CliRunner
 
-from cli.main import app
+from cli.main import command_line
 from contracts.settings.settings import Settings, load_settings
 from pipelines import candidates, evaluate, features, index, ingest, ranking, release, validate
 from pipelines.paths import BUNDLE, EVALUATION, RAW, VALID, Cutoff
@@ -59,7 +59,7 @@ def test_the_page_leads_from_files_to_slates(tmp_path: Path, home: object, monke
     assert make_environment == "make env && source .venv/bin/activate"
     assert make_export == "python -m tests.web_shop inbox"
     write_web_shop(Path(make_export.split()[-1]))
-    looked = CliRunner().invoke(app, shlex.split(inspect)[1:], catch_exceptions=False)
+    looked = CliRunner().invoke(command_line(), shlex.split(inspect)[1:], catch_exceptions=False)
     assert looked.exit_code == 0, looked.output
     settings = paste(looked.stdout)
     assert reproduce == "dvc repro"

@@ -18,7 +18,7 @@ import pytest
 from ruamel.yaml import YAML
 from typer.testing import CliRunner
 
-from cli.main import app
+from cli.main import command_line
 from contracts.clock import FixedClock
 from contracts.errors import SourceError, ValidationFailed, WorkspaceError
 from contracts.settings.settings import Settings, load_settings
@@ -64,7 +64,7 @@ def page(tmp_path_factory: pytest.TempPathFactory, export: Path) -> str:
 
 def run(*arguments: str) -> str:
     """What a command of `slate` prints; it must succeed."""
-    result = CliRunner().invoke(app, arguments, catch_exceptions=False)
+    result = CliRunner().invoke(command_line(), arguments, catch_exceptions=False)
     assert result.exit_code == 0, result.output
     return result.stdout
 
@@ -261,7 +261,7 @@ def test_inspect_tells_of_a_file_that_was_cut_short_once(workspace: Path) -> Non
     for part in (2, 3):
         whole = (Path("inbox") / EVENTS).read_bytes()
         (Path("inbox") / f"{part}-{EVENTS}").write_bytes(whole if part == 2 else whole[: len(whole) // 2])
-    result = CliRunner().invoke(app, ["inspect", "inbox"], catch_exceptions=False)
+    result = CliRunner().invoke(command_line(), ["inspect", "inbox"], catch_exceptions=False)
     assert result.exit_code == 1
     printed = result.stdout
     assert "Nothing can be built before 1 of these 1 thing(s) are mended" in printed
@@ -285,20 +285,20 @@ def test_quarantine_shows_rows_of_every_reason(workspace: Path, settings: Settin
 
 def test_inspect_of_what_is_no_export_says_what_it_found_and_exits_1(workspace: Path) -> None:
     (Path("inbox") / EVENTS).unlink()
-    result = CliRunner().invoke(app, ["inspect", f"inbox/{GOODS}"], catch_exceptions=False)
+    result = CliRunner().invoke(command_line(), ["inspect", f"inbox/{GOODS}"], catch_exceptions=False)
     assert result.exit_code == 1
     assert "No file was recognised as interactions" in result.stdout
     with pytest.raises(SourceError, match="holds no data file"):
-        CliRunner().invoke(app, ["inspect", "nowhere"], catch_exceptions=False)
+        CliRunner().invoke(command_line(), ["inspect", "nowhere"], catch_exceptions=False)
 
 
 def test_quarantine_without_a_validation_or_of_an_unknown_rule_says_what_to_do(
     workspace: Path, settings: Settings
 ) -> None:
     with pytest.raises(WorkspaceError, match="Nothing was validated here yet"):
-        CliRunner().invoke(app, ["quarantine"], catch_exceptions=False)
+        CliRunner().invoke(command_line(), ["quarantine"], catch_exceptions=False)
     ingest.run(settings)
     validate.run(settings, NOW)
     with pytest.raises(WorkspaceError, match="No rule of the last validation is called no_such") as caught:
-        CliRunner().invoke(app, ["quarantine", "--rule", "no_such"], catch_exceptions=False)
+        CliRunner().invoke(command_line(), ["quarantine", "--rule", "no_such"], catch_exceptions=False)
     assert "value_in_range" in caught.value.next_step

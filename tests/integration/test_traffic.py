@@ -16,7 +16,7 @@ import orjson
 import pytest
 from typer.testing import CliRunner
 
-from cli.main import app
+from cli.main import command_line
 from contracts.errors import StoreError
 from contracts.home import Home
 from feature_store.online.connection import Client, connect
@@ -286,10 +286,12 @@ def test_the_command_line_collects_into_the_workspace_and_tells_the_days(
     (tmp_path / "params.yaml").write_text(PARAMS.read_text())
     monkeypatch.chdir(tmp_path)
     write(client, 1)
-    said = CliRunner().invoke(app, ["traffic", "collect", "--json"], catch_exceptions=False).stdout
+    said = CliRunner().invoke(command_line(), ["traffic", "collect", "--json"], catch_exceptions=False).stdout
     assert json.loads(said)["new"] == {"impressions": 2, "interactions": 1, "unreadable": 0}
     brought = tmp_path / "traffic" / APP
     assert sorted(path.parent.name for path in brought.rglob("day=2026-11-24.parquet")) == list(traffic.TABLES)
-    told = json.loads(CliRunner().invoke(app, ["traffic", "status", "--json"], catch_exceptions=False).stdout)
+    told = json.loads(
+        CliRunner().invoke(command_line(), ["traffic", "status", "--json"], catch_exceptions=False).stdout
+    )
     day = {"day": "2026-11-24", "impressions": 2, "interactions": 1, "unreadable": 0}
     assert told == {"days": [day], "lost": 0, "other_streams": 0}

@@ -16,7 +16,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from cli.main import app
+from cli.main import command_line
 from contracts.clock import FixedClock
 from contracts.errors import ArtefactError, SettingsError, ValidationFailed
 from contracts.home import Home
@@ -589,16 +589,16 @@ def test_what_was_accepted_is_the_next_baseline(workspace: Path, tables: Canonic
     (workspace / "params.yaml").write_text(PARAMS.read_text().replace("baselines/movies.json", "baselines/today.json"))
     tables.save(RAW)
     stage.run(stage_settings(), FixedClock(NOW))
-    answer = CliRunner().invoke(app, ["baseline", "accept", "--json"], catch_exceptions=False)
+    answer = CliRunner().invoke(command_line(), ["baseline", "accept", "--json"], catch_exceptions=False)
     assert json.loads(answer.stdout)["rows"]["interactions"] == len(tables.interactions)
     moved = tables.interactions.with_columns(value=pl.lit(1.0))
     with_table(tables, "interactions", moved).save(RAW)
     settings_then = stage_settings(baseline="baselines/today.json")
     with pytest.raises(ValidationFailed, match="value_drift"):
         stage.run(settings_then, FixedClock(NOW))
-    assert "value" in CliRunner().invoke(app, ["baseline"], catch_exceptions=False).stdout
+    assert "value" in CliRunner().invoke(command_line(), ["baseline"], catch_exceptions=False).stdout
     # What failed for nothing but the baseline can become it.
-    CliRunner().invoke(app, ["baseline", "accept"], catch_exceptions=False)
+    CliRunner().invoke(command_line(), ["baseline", "accept"], catch_exceptions=False)
     stage.run(settings_then, FixedClock(NOW))
 
 
@@ -608,7 +608,7 @@ def test_data_that_broke_another_rule_is_no_baseline(workspace: Path, tables: Ca
     with pytest.raises(ValidationFailed):
         stage.run(stage_settings(max_quarantine_share=0.0), FixedClock(NOW))
     with pytest.raises(ValidationFailed, match="also broke quarantine_share"):
-        CliRunner().invoke(app, ["baseline", "accept"], catch_exceptions=False)
+        CliRunner().invoke(command_line(), ["baseline", "accept"], catch_exceptions=False)
 
 
 def test_the_stage_checks_where_the_features_are_computed(

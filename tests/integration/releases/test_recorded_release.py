@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from cli.main import app
+from cli.main import command_line
 from cli.workspace import SERVED, prepare
 from contracts.errors import PromotionRefused
 from contracts.settings.released import released_params
@@ -52,7 +52,7 @@ def checkout(studio: Studio, base_bundle: Path, tmp_path: Path, monkeypatch: pyt
 
 
 def register(*options: str) -> str:
-    result = CliRunner().invoke(app, ["register", *options], catch_exceptions=False)
+    result = CliRunner().invoke(command_line(), ["register", *options], catch_exceptions=False)
     assert result.exit_code == 0, result.output
     return result.stdout
 

@@ -134,7 +134,7 @@ def test_a_file_that_names_no_people_is_refused_in_words(tmp_path: Path, content
 
 def test_the_command_says_how_many_of_what(stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     from cli import batch
-    from cli.main import app
+    from cli.main import command_line
 
     stage.point_at(0)
     (tmp_path / "people.csv").write_text("user_id\nu510\nu511\n")
@@ -142,8 +142,11 @@ def test_the_command_says_how_many_of_what(stage: Stage, tmp_path: Path, monkeyp
     monkeypatch.setattr(batch, "find_home", lambda: stage.home)
     out = ["batch", "--out", str(tmp_path / "slates"), "--people", str(tmp_path / "people.csv"), "--k", "3"]
     runner = CliRunner()
-    assert "6 rows for 2 people" in runner.invoke(app, [*out, "--processes", "1"], catch_exceptions=False).output
-    assert json.loads(runner.invoke(app, [*out, "--json"], catch_exceptions=False).output)["people"] == 2
+    assert (
+        "6 rows for 2 people"
+        in runner.invoke(command_line(), [*out, "--processes", "1"], catch_exceptions=False).output
+    )
+    assert json.loads(runner.invoke(command_line(), [*out, "--json"], catch_exceptions=False).output)["people"] == 2
 
 
 @pytest.mark.parametrize("n_people", [1, 3, 1000])

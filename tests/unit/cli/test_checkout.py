@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from cli.main import app
+from cli.main import command_line
 from contracts.home import Home
 
 
@@ -26,7 +26,7 @@ def built(tmp_path: Path, home: Home, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def clean(*options: str, said: str = "") -> Result:
-    return CliRunner().invoke(app, ["clean", *options], input=said)
+    return CliRunner().invoke(command_line(), ["clean", *options], input=said)
 
 
 def test_what_was_built_goes_and_collected_traffic_stays(built: Path, home: Home) -> None:

@@ -10,9 +10,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import typer
 from typer.testing import CliRunner
 
-from cli import main as command_line
+import cli.main
+from cli.commands import HIDDEN, PANELS, named_command
 from cli.doctor import _source
 from contracts.home import Home
 from feature_store.server import embedded_redis
@@ -40,9 +42,9 @@ def failing_with(error: BaseException) -> Callable[[], None]:
 def test_what_the_system_refuses_is_one_message(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: OSError, said: str
 ) -> None:
-    monkeypatch.setattr(command_line, "app", failing_with(error))
+    monkeypatch.setattr(cli.main, "command_line", lambda _: failing_with(error))
     with pytest.raises(SystemExit) as end:
-        command_line.main()
+        cli.main.main()
     assert end.value.code == 1
     assert said in capsys.readouterr().err
 
@@ -55,7 +57,7 @@ def test_doctor_goes_on_looking_where_the_home_is_no_folder(
     monkeypatch.delenv("REDIS_URL", raising=False)
     monkeypatch.setattr(sys, "argv", ["slate", "doctor"])
     with pytest.raises(SystemExit) as end:
-        command_line.main()
+        cli.main.main()
     assert end.value.code == 1
     assert "Not a directory" in (said := capsys.readouterr().out)
     assert "Spark" in said
@@ -108,10 +110,10 @@ def test_down_stops_the_redis_that_a_killed_command_left(
     embedded_redis.start(home)
     try:
         with embedded_redis.online_store(home), pytest.raises(SystemExit):
-            command_line.main()
+            cli.main.main()
         assert "nothing was running" in capsys.readouterr().out  # what another command uses is left alone
         with pytest.raises(SystemExit) as end:
-            command_line.main()
+            cli.main.main()
         assert end.value.code == 0
         assert not embedded_redis.is_alive(home)
     finally:
@@ -119,14 +121,12 @@ def test_down_stops_the_redis_that_a_killed_command_left(
 
 
 def test_help_lists_every_command_once_together_with_those_of_the_same_purpose() -> None:
-    import typer
-
-    commands = typer.main.get_command(command_line.app).commands  # type: ignore[attr-defined]  # it is a group
+    commands = typer.main.get_command(cli.main.command_line()).commands  # type: ignore[attr-defined]  # it is a group
     shown = {name: command.rich_help_panel for name, command in commands.items() if not command.hidden}
-    listed = {name: panel for panel, names in command_line.PANELS.items() for name in names}
+    listed = {name: panel for panel, each in PANELS.items() for names in each.values() for name in names}
     assert shown == listed
-    text = CliRunner().invoke(command_line.app, ["--help"]).output
-    assert [panel for panel in command_line.PANELS if panel not in text] == []
+    text = CliRunner().invoke(cli.main.command_line(), ["--help"]).output
+    assert [panel for panel in PANELS if panel not in text] == []
 
 
 @pytest.mark.parametrize(
@@ -139,6 +139,39 @@ def test_help_lists_every_command_once_together_with_those_of_the_same_purpose()
 def test_the_two_commands_that_collect_say_what_they_do_and_name_each_other(
     command: list[str], does: str, other: str
 ) -> None:
-    text = " ".join(CliRunner().invoke(command_line.app, [*command, "--help"]).output.split())
+    text = " ".join(CliRunner().invoke(cli.main.command_line(), [*command, "--help"]).output.split())
     assert does in text
     assert other in text
+
+
+def test_a_command_loads_no_other_command() -> None:
+    program = "import sys, cli.main; cli.main.command_line(['rollback', '--help']); print('cli.doctor' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
+
+
+def test_every_command_is_found_under_its_name() -> None:
+    """As the whole command line has it, so that the table names no command that its module does not register."""
+    whole = names_of(cli.main.command_line())
+    named = {name for each in (*PANELS.values(), HIDDEN) for names in each.values() for name in names}
+    assert named == whole
+    assert all(name in names_of(cli.main.command_line([name])) for name in named)
+
+
+@pytest.mark.parametrize(
+    ("words", "command"),
+    [
+        (["rollback", "--reason", "x"], "rollback"),
+        (["--app", "serve", "rollback"], "rollback"),
+        (["--app=serve", "--debug", "rollback"], "rollback"),
+        (["--app"], None),
+        (["--unknown", "serve"], None),
+        ([], None),
+    ],
+)
+def test_the_command_is_the_first_word_that_is_no_option(words: list[str], command: str | None) -> None:
+    assert named_command(words) == command
+
+
+def names_of(app: typer.Typer) -> set[str]:
+    return set(typer.main.get_command(app).commands)  # type: ignore[attr-defined]

@@ -16,7 +16,7 @@ import pytest
 import typer.main
 from ruamel.yaml import YAML
 
-from cli.main import app
+from cli.main import command_line
 from cli.services.plan import Ports
 
 COMPOSE_SPECIFICATION = files("check_jsonschema") / "builtin_schemas" / "vendor" / "compose-spec.json"
@@ -145,7 +145,7 @@ def test_every_command_of_slate_exists_with_these_options():
     calls = all_commands("slate")
     assert len(calls) == 3
     for _, name, *options in calls:
-        command = typer.main.get_command(app).commands[name]
+        command = typer.main.get_command(command_line()).commands[name]
         command.make_context(name, list(options)).close()  # parses, and runs nothing
 
 
