@@ -6,13 +6,13 @@ fifth of the time of a rollback.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 
 import typer
 
 # Panel of the help -> module -> its commands, in the order in which the help lists the modules.
-PANELS = {
+PANELS: Mapping[str, Mapping[str, Sequence[str]]] = {
     "Begin": {"cli.demo": ("demo",), "cli.doctor": ("doctor",), "cli.checkout": ("setup", "clean")},
     "Bring data": {
         "cli.data.inspect": ("inspect",),
@@ -40,7 +40,7 @@ PANELS = {
     },
     "Run services": {"cli.services.services": ("up", "down", "status"), "cli.workspace": ("workspace",)},
 }
-HIDDEN = {"cli.services.services": ("redis",)}
+HIDDEN: Mapping[str, Sequence[str]] = {"cli.services.services": ("redis",)}
 # Options that stand before the command, and how many words follow each.
 OPTIONS = {"--app": 1, "--debug": 0}
 
