@@ -123,17 +123,23 @@ def promote(
     ] = Target.PRODUCTION,
     allow_dirty: AllowDirty = False,
     accept: Annotated[
-        str, typer.Option(help="Why it may go without a comparison, or on data that drifted; for the journal.")
-    ] = "",
+        list[str] | None,
+        typer.Option(
+            metavar="GATE=REASON",
+            help="Let the gate `drift`, or `ndcg` where nothing can be compared, pass although it fails; the reason "
+            "goes into the journal. May be repeated.",
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Ask for a version to be put into Production (or Staging), and have it decided now; exits 1 when refused."""
+    from release.gates.acceptance import read_acceptances
     from release.promotion.promotion import Promoter
     from release.registry.state import Stage
 
-    settings = load_settings()
+    accepted, settings = read_acceptances(accept or []), load_settings()
     decision = Promoter.open(settings, find_home()).promote(
-        version, Stage(stage), requester=whoever_types(), allow_dirty=allow_dirty, accepted=accept
+        version, Stage(stage), requester=whoever_types(), allow_dirty=allow_dirty, accepted=accepted
     )
     print_result(decision.to_json(), as_json, _describe(decision))
     _raise_if_refused(decision)

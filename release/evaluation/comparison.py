@@ -23,7 +23,7 @@ from release.evaluation.measured_window import MeasuredWindow
 from release.evaluation.summary import Bootstrap
 
 FIRST_WITH_CASES = 2  # the format version from which on a bundle carries its test window
-ADVICE = "Look at both cards, and accept it in words: `slate promote VERSION --accept REASON`."
+ADVICE = "Look at both cards."
 
 
 @dataclass(frozen=True)

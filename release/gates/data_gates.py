@@ -11,6 +11,7 @@ from contracts.clock import Clock
 from contracts.drift import ColumnDrift, Verdict, drift_between
 from contracts.errors import ArtefactError
 from contracts.profiles import TableProfile, read_profiles
+from contracts.settings.drift import DriftSettings
 from contracts.settings.promotion import PromotionSettings
 from release.bundle.bundle import VALIDATION
 from release.bundle.manifest import REBUILD
@@ -48,7 +49,8 @@ class DataGates:
         sentence = (
             f"Its data ends {ends[0]:%Y-%m-%d %H:%M}, {max(age, 0.0):.1f} days before {whose}; {most:g} may pass."
         )
-        return Gate("freshness", age <= most, sentence, round(age, 3), most)
+        limits = ("promotion.max_age_days",)
+        return Gate("freshness", age <= most, sentence, round(age, 3), most, limits=limits)
 
     def _now(self, ends: list[datetime]) -> tuple[datetime, str]:
         if self.clock is not None:
@@ -67,8 +69,8 @@ class DataGates:
             return Gate.not_judged("drift", "the release in production was built before columns were profiled.")
         if not now:
             sentence = "Not comparable: it was built before columns were profiled, unlike production."
-            accepted = bool(self.accepted)
-            return Gate("drift", accepted, f"{sentence} {self._acceptance()}", judged=not accepted)
+            gate = Gate("drift", passed=False, sentence=sentence, acceptable=True)
+            return gate.taken(self.accepted, judged=False) if self.accepted else gate
         return self._judged(drift_between(then, now, self.settings.drift))
 
     def _judged(self, drifts: tuple[ColumnDrift, ...]) -> Gate:
@@ -83,13 +85,18 @@ class DataGates:
             f"Of {len(judged)} columns, {most} moved most: {psi:.3f}, where {limits.max_psi:g} is allowed.",
             *_listed("Too far", broken),
             *_listed("Worth a look", moved),
-            *([self._acceptance()] if broken else []),
         ]
-        passed = not broken or bool(self.accepted)
-        return Gate("drift", passed, " ".join(sentences), round(psi, 6), limits.max_psi, n=len(judged))
-
-    def _acceptance(self) -> str:
-        return f"Accepted: {self.accepted}" if self.accepted else "To take it nevertheless: `--accept REASON`."
+        gate = Gate(
+            "drift",
+            not broken,
+            " ".join(sentences),
+            round(psi, 6),
+            limits.max_psi,
+            n=len(judged),
+            limits=_broken_limits(broken, limits),
+            acceptable=bool(broken),
+        )
+        return gate.taken(self.accepted) if broken and self.accepted else gate
 
 
 def _profiles(bundle: OpenBundle) -> dict[str, TableProfile]:
@@ -98,6 +105,15 @@ def _profiles(bundle: OpenBundle) -> dict[str, TableProfile]:
         return read_profiles(bundle.validation)
     except (TypeError, ValueError) as error:
         raise ArtefactError(f"{bundle.folder / VALIDATION} is no result of a validation: {error}", REBUILD) from error
+
+
+def _broken_limits(broken: list[ColumnDrift], limits: DriftSettings) -> tuple[str, ...]:
+    """The parameters above which these columns are."""
+    too_far = {
+        "promotion.drift.max_psi": any((drift.psi or 0.0) > limits.max_psi for drift in broken),
+        "promotion.drift.max_category_share": any(drift.category_share > limits.max_category_share for drift in broken),
+    }
+    return tuple(name for name, is_above in too_far.items() if is_above)
 
 
 def _listed(word: str, drifts: list[ColumnDrift]) -> Iterator[str]:

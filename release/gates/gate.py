@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
 VERDICTS: Final = ("failed", "not judged", "passed")
+ACCEPTABLE: Final = ("drift", "ndcg")  # with a reason in words; of `ndcg` where nothing can be compared
 # For readers, in the order in which `release/gates/gates.py` asks them; a test holds it to that.
 GATES = (
     "artefacts",
@@ -40,6 +41,9 @@ class Gate:
 
     value and threshold are None where the gate is a plain yes or no; low, high: the 95% interval of the value; n: how
     many people, answers or keys it is of.
+
+    limits: the parameters it was held against, as `params.yaml` names them; none where no parameter would change it.
+    acceptable: a reason in words lets it pass; accepted: that reason, where it was needed and given.
     """
 
     name: str
@@ -51,17 +55,38 @@ class Gate:
     high: float | None = None
     n: int | None = None
     judged: bool = True
+    limits: tuple[str, ...] = ()
+    acceptable: bool = False
+    accepted: str = ""
 
     @classmethod
     def not_judged(cls, name: str, why: str, **figures: Any) -> Gate:
         """A gate that keeps nobody out, because its question cannot be asked; why: a sentence."""
         return cls(name, passed=True, sentence=f"Not judged: {why}", judged=False, **figures)
 
+    def taken(self, reason: str, *, judged: bool = True) -> Gate:
+        """This gate, which failed, let pass for the reason that somebody gave."""
+        told = f"{self.sentence} Accepted: {reason}"
+        return replace(self, passed=True, sentence=told, accepted=reason, judged=judged)
+
     @property
     def verdict(self) -> str:
         if not self.judged:
             return "not judged"
         return "passed" if self.passed else "failed"
+
+    @property
+    def why(self) -> str:
+        """The sentence; of a gate that failed with the parameter to change, and whether `--accept` lets it pass."""
+        return self.sentence if self.passed else " ".join([self.sentence, *self._ways_out()])
+
+    def _ways_out(self) -> Iterator[str]:
+        if self.limits:
+            yield f"Its limit: {' and '.join(f'`{name}`' for name in self.limits)} in params.yaml."
+        if self.acceptable:
+            yield f"To take it nevertheless: `slate promote VERSION --accept {self.name}=REASON`."
+        else:
+            yield "`--accept` does not let it pass."
 
     @property
     def cells(self) -> dict[str, str]:
@@ -74,11 +99,11 @@ class Gate:
             "95% interval": interval,
             "threshold": _figure(self.threshold),
             "n": _figure(self.n),
-            "why": self.sentence,
+            "why": self.why,
         }
 
     def to_json(self) -> dict[str, Any]:
-        return {**asdict(self), "verdict": self.verdict}
+        return {**asdict(self), "verdict": self.verdict, "why": self.why}
 
 
 def failures_first(gates: Iterable[Gate]) -> tuple[Gate, ...]:
@@ -88,7 +113,28 @@ def failures_first(gates: Iterable[Gate]) -> tuple[Gate, ...]:
 
 def failure_sentences(gates: Iterable[Gate]) -> str:
     """What the gates that failed say, by their names, one sentence behind the other; empty when none failed."""
-    return " ".join(f"{gate.name}: {gate.sentence}" for gate in gates if not gate.passed)
+    return " ".join(f"{gate.name}: {gate.why}" for gate in gates if not gate.passed)
+
+
+def without_effect(accepted: Mapping[str, str], gates: Sequence[Gate]) -> tuple[str, ...]:
+    """Of each gate that was accepted in words and is decided without them, a sentence that says so.
+
+    accepted: the reason, by the gate's name.
+    """
+    asked = {gate.name: gate for gate in gates}
+    return tuple(
+        f"`--accept {name}` changed nothing: {_decided_by_itself(asked.get(name))}."
+        for name in accepted
+        if name not in asked or not asked[name].accepted
+    )
+
+
+def _decided_by_itself(gate: Gate | None) -> str:
+    if gate is None:
+        return "this gate was not asked"
+    if not gate.passed:
+        return "it failed for what words do not let pass"
+    return "the gate was not judged, which keeps nobody out" if not gate.judged else "the gate was passed without it"
 
 
 def outcome(gates: Sequence[Gate]) -> str:

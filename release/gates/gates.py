@@ -63,10 +63,10 @@ def _fitness(candidate: ReleaseCandidate, settings: Settings, clock: Clock | Non
     yield _source(candidate)
     yield _logged_parity(candidate, settings.promotion)
     wall = (clock or WallClock()) if settings.serving.clock == "wall" else None
-    data = DataGates(settings.promotion, wall, candidate.accepted)
+    data = DataGates(settings.promotion, wall, candidate.accepted.get("drift", ""))
     yield from data.evaluate(candidate.bundle, candidate.champion)
     bootstrap = Bootstrap(settings.evaluate.n_bootstrap, settings.seed)
-    quality = QualityGates(settings.promotion, bootstrap, candidate.accepted)
+    quality = QualityGates(settings.promotion, bootstrap, candidate.accepted.get("ndcg", ""))
     yield from quality.evaluate(candidate.bundle, candidate.champion)
 
 
@@ -102,7 +102,7 @@ def _index_recall(release: Release, least: float) -> Gate:
     index = release.index
     found, wanted = told_apart(index.recall, least)
     sentence = f"The index finds {found} of the exact top {index.recall_k}; at least {wanted} is asked."
-    return Gate("index_recall", index.recall >= least, sentence, index.recall, least)
+    return Gate("index_recall", index.recall >= least, sentence, index.recall, least, limits=("index.min_recall",))
 
 
 def _latency(candidate: ReleaseCandidate, settings: Settings, timer: Timer) -> Gate:
@@ -122,8 +122,9 @@ def _latency(candidate: ReleaseCandidate, settings: Settings, timer: Timer) -> G
 
 
 def _above_bound(latency: Latency, bound_ms: float) -> Gate:
-    sentence = f"{_slowest(latency)}, and {bound_ms:g} ms are allowed (promotion.max_p99_ms)."
-    return Gate("latency", False, sentence, latency.p99_ms, bound_ms, n=latency.n_answers)
+    sentence = f"{_slowest(latency)}, and {bound_ms:g} ms are allowed."
+    limits = ("promotion.max_p99_ms",)
+    return Gate("latency", False, sentence, latency.p99_ms, bound_ms, n=latency.n_answers, limits=limits)
 
 
 def _nothing_to_compare_with(latency: Latency, bound_ms: float | None) -> Gate:
@@ -145,9 +146,8 @@ def _latency_against(champion: OpenBundle, calls: Calls, settings: Settings, tim
         f"{_slowest(ours)}, those of the release in production {theirs.p99_ms:.1f} ms: {compared.ratio:.2f} times as "
         f"long. The lower end of the 95% interval is {compared.low:.2f}, and may be {most:.2f} at most."
     )
-    return Gate(
-        "latency", compared.low <= most, sentence, compared.ratio, most, compared.low, compared.high, ours.n_answers
-    )
+    figures = (compared.ratio, most, compared.low, compared.high, ours.n_answers)
+    return Gate("latency", compared.low <= most, sentence, *figures, limits=("promotion.max_p99_ratio",))
 
 
 def _slowest(latency: Latency) -> str:
@@ -190,7 +190,8 @@ def _logged_parity(candidate: ReleaseCandidate, promotion: PromotionSettings) ->
         )
     if n < least:
         sentence += "Let it answer in Staging or as a canary, and run `slate parity`."
-    return Gate("logged_parity", n >= least and share <= most, sentence.strip(), share, most, n=n)
+    limits = ("promotion.min_parity_requests",) if n < least else ("promotion.max_parity_share",)
+    return Gate("logged_parity", n >= least and share <= most, sentence.strip(), share, most, n=n, limits=limits)
 
 
 def _source(candidate: ReleaseCandidate) -> Gate:

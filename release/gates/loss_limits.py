@@ -36,7 +36,8 @@ def _floor(name: str, ours: float, theirs: float, max_loss: float, n_people: int
         f"{name.capitalize()} of the slates is {found}, at least {wanted} is asked: {max_loss:.0%} less than the "
         f"{theirs:.4f} of the release in production."
     )
-    return Gate(name, ours >= least, sentence, ours, least, n=n_people)
+    limits = (f"promotion.max_relative_loss_{name}",)
+    return Gate(name, ours >= least, sentence, ours, least, n=n_people, limits=limits)
 
 
 def _ceiling(ours: float, theirs: float, max_gain: float, n_people: int) -> Gate:
@@ -46,4 +47,5 @@ def _ceiling(ours: float, theirs: float, max_gain: float, n_people: int) -> Gate
         f"The most popular {POPULAR_SHARE:.0%} of the items take {found} of the places, at most {wanted} is allowed: "
         f"{max_gain:.4f} more than the {theirs:.4f} with the release in production."
     )
-    return Gate("popularity_share", ours <= most, sentence, ours, most, n=n_people)
+    limits = ("promotion.max_popularity_share_gain",)
+    return Gate("popularity_share", ours <= most, sentence, ours, most, n=n_people, limits=limits)

@@ -65,7 +65,8 @@ class QualityGates:
         ndcg = self.bootstrap.interval(measured.of(SLATES), WARM, SLATES, NDCG)
         found, wanted = told_apart(ndcg.mean, least)
         sentence = f"{TITLE} of people with history was measured as {found}; at least {wanted} is asked."
-        return Gate("floor", ndcg.mean >= least, sentence, ndcg.mean, least, ndcg.low, ndcg.high, measured.n_people)
+        figures = (ndcg.mean, least, ndcg.low, ndcg.high, measured.n_people)
+        return Gate("floor", ndcg.mean >= least, sentence, *figures, limits=("promotion.min_ndcg",))
 
     def _not_worse_than_popular(self, measured: _MeasuredFigures) -> Gate:
         baseline = measured.best_of(BASELINES)
@@ -80,7 +81,9 @@ class QualityGates:
             f"{against}; {_requirement(gain.low, margin)}" if enough else f"{against}; at least {wanted} is asked."
         )
         passed, threshold = enough and gain.low > margin, margin if enough else least
-        return Gate("popular", passed, sentence, gain.mean, threshold, gain.low, gain.high, measured.n_people)
+        limit = "promotion.max_ndcg_loss" if enough else "promotion.min_gain_over_popular"
+        figures = (gain.mean, threshold, gain.low, gain.high, measured.n_people)
+        return Gate("popular", passed, sentence, *figures, limits=(limit,))
 
     def _compared(self, bundle: OpenBundle, champion: OpenBundle | None) -> Iterator[Gate]:
         if champion is None:
@@ -103,7 +106,8 @@ class QualityGates:
     def _not_worse(self, comparison: Comparison) -> Gate:
         superior = self.settings.rule == "superiority"
         least = 0.0 if superior else -self.settings.max_ndcg_loss
-        return self._difference("ndcg", comparison, WARM, "people with history", least)
+        limit = "promotion.rule" if superior else "promotion.max_ndcg_loss"
+        return self._difference("ndcg", comparison, WARM, "people with history", least, limit)
 
     def _tier(self, comparison: Comparison, tier: str, people: str) -> Gate:
         name, least = f"ndcg_{tier}", -self.settings.max_tier_loss
@@ -112,9 +116,9 @@ class QualityGates:
             few = f"{n_people} {people} are too few, below {self.settings.min_people} this gate keeps nobody out"
             why = f"{few} (promotion.min_people)."
             return Gate.not_judged(name, why, n=n_people)
-        return self._difference(name, comparison, tier, people, least)
+        return self._difference(name, comparison, tier, people, least, "promotion.max_tier_loss")
 
-    def _difference(self, name: str, comparison: Comparison, group: str, people: str, least: float) -> Gate:
+    def _difference(self, name: str, comparison: Comparison, group: str, people: str, least: float, limit: str) -> Gate:
         ours, theirs = (values.mean() for values in comparison.values(group, "ndcg"))
         gain = comparison.difference(group, "ndcg", self.bootstrap)
         sentence = (
@@ -122,12 +126,14 @@ class QualityGates:
             f"{_requirement(gain.low, least)}"
         )
         n_people = len(comparison.values(group, "ndcg")[0])
-        return Gate(name, gain.low > least, sentence, gain.mean, least, gain.low, gain.high, n_people)
+        figures = (gain.mean, least, gain.low, gain.high, n_people)
+        return Gate(name, gain.low > least, sentence, *figures, limits=(limit,))
 
     def _not_comparable(self, error: NotComparable) -> Gate:
-        advice = f"Accepted: {self.accepted}" if self.accepted else error.next_step
-        accepted = bool(self.accepted)
-        return Gate("ndcg", accepted, f"Not comparable: {error.problem} {advice}", judged=not accepted)
+        told = f"Not comparable: {error.problem}"
+        if self.accepted:
+            return Gate("ndcg", passed=False, sentence=told).taken(self.accepted, judged=False)
+        return Gate("ndcg", passed=False, sentence=f"{told} {error.next_step}", acceptable=True)
 
 
 @dataclass(frozen=True)

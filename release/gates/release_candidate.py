@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -22,7 +22,7 @@ class ReleaseCandidate:
 
     reader: publishes a release's values, if they are not in the store yet, and reads them as serving would.
     champion: the bundle of the release in production; None when there is none.
-    allow_dirty: uncommitted source is no reason against it; accepted: why it may be without a comparison.
+    allow_dirty: uncommitted source is no reason against it; accepted: by gate, why one that fails may pass.
     parity: where the results of `slate parity` are kept; None where they are not.
     """
 
@@ -32,7 +32,7 @@ class ReleaseCandidate:
     reader: Callable[[Release], FeatureReader]
     champion: OpenBundle | None = None
     allow_dirty: bool = False
-    accepted: str = ""
+    accepted: Mapping[str, str] = field(default_factory=dict)
     parity: Path | None = None
 
     @cached_property

@@ -14,7 +14,7 @@ from feature_store.readers.online_reader import RedisFeatureReader
 from release.bundle.bundle import Release
 from release.bundle.open_bundle import OpenBundle
 from release.bundle.publication import publish_release
-from release.gates.gate import Gate, failure_sentences, outcome
+from release.gates.gate import Gate, failure_sentences, outcome, without_effect
 from release.gates.gates import evaluate_gates
 from release.gates.release_candidate import ReleaseCandidate
 from release.promotion.decision import IN_PRODUCTION_ALREADY, NOT_REGISTERED, Decision
@@ -55,11 +55,14 @@ class Decider:
             return replace(refused, reason=NOT_REGISTERED)
         if version.release_id == self._served_release():
             stands = request.stage is Stage.PRODUCTION
-            return replace(refused, accepted=stands, reason=IN_PRODUCTION_ALREADY, changes_nothing=stands)
+            reason = " ".join([IN_PRODUCTION_ALREADY, *without_effect(request.accepted, ())])
+            return replace(refused, accepted=stands, reason=reason, changes_nothing=stands)
         gates = self.gates(version, request)
         failures = failure_sentences(gates)
-        reason = failures or outcome(gates)
-        return replace(refused, accepted=not failures, reason=reason, gates=gates, epoch=epoch_of(self.pointer))
+        remarks = without_effect(request.accepted, gates)
+        reason = " ".join([failures or outcome(gates), *remarks])
+        epoch = epoch_of(self.pointer)
+        return replace(refused, accepted=not failures, reason=reason, gates=gates, remarks=remarks, epoch=epoch)
 
     def gates(self, version: Version, request: PromotionRequest) -> tuple[Gate, ...]:
         """What every gate says; its bundle is brought from the registry where this machine does not keep it."""

@@ -31,6 +31,7 @@ class Decision:
 
     changes_nothing: it stands where it is wanted already; no gate was asked.
     epoch: of the pointer that it was decided beside; None where no gate was asked.
+    remarks: of gates that were accepted in words for nothing, as sentences.
     """
 
     version: int
@@ -43,6 +44,7 @@ class Decision:
     gates: tuple[Gate, ...] = ()
     changes_nothing: bool = False
     epoch: int | None = None
+    remarks: tuple[str, ...] = ()
 
     @property
     def verdict(self) -> str:
@@ -80,7 +82,7 @@ class Decision:
     @property
     def summary(self) -> str:
         """What came out, in a sentence; where gates were asked, how many said what."""
-        return outcome(self.gates) if self.gates else self.reason
+        return " ".join([outcome(self.gates), *self.remarks]) if self.gates else self.reason
 
     def comment(self, moment: datetime) -> VersionComment:
         """The decision as it stands on the version in the registry."""
@@ -116,7 +118,7 @@ def copy_comment(original: int) -> VersionComment:
 
 def _sentences(gates: Sequence[Gate]) -> str:
     """What the gates say that were not passed, one below the other, as far as there is room."""
-    lines = [f"- **{gate.cells['verdict']}** `{gate.name}`: {_one_line(gate.sentence)}" for gate in gates]
+    lines = [f"- **{gate.cells['verdict']}** `{gate.name}`: {_one_line(gate.why)}" for gate in gates]
     shown = [line for line, gate in zip(lines, gates, strict=True) if gate.verdict != "passed"]
     while len(shown) > 1 and len("\n".join(shown)) > SENTENCES_LENGTH:
         shown.pop()

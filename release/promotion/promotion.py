@@ -11,7 +11,7 @@ otherwise a rollback made while the registry was away would be undone.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -23,6 +23,7 @@ from contracts.settings.settings import Settings
 from feature_store.online.pointer import Pointer
 from release.canary.guard import CanaryGuard
 from release.canary.history import last_run
+from release.gates.acceptance import check_acceptable
 from release.gates.gate import Gate
 from release.journal.entries import Action, Note, Phase
 from release.journal.journal import Journal
@@ -113,19 +114,20 @@ class Promoter:
         *,
         requester: str,
         allow_dirty: bool = False,
-        accepted: str = "",
+        accepted: Mapping[str, str] | None = None,
     ) -> Decision:
         """Decide at once on one version, after everything that was asked for before.
 
-        allow_dirty: also when built from uncommitted source; accepted: why it may go without a comparison, or
-        on data that moved.
-        Of a copy of a version, that version is meant. Raises RegistryError when there is no such version.
+        allow_dirty: also when built from uncommitted source; accepted: by gate, why it may pass where it fails.
+        Of a copy of a version, that version is meant. Raises RegistryError when there is no such version, and
+        PromotionRefused where no gate of that name can be accepted.
         """
+        check_acceptable(accepted or {})
         with self._switch() as switch:
             self._sync(switch)
             pointer, snapshot = switch.pointer(), self._snapshot()
             self.registry.check_there(number, snapshot.versions)
-            request = PromotionRequest(stage, snapshot.original(number), requester, allow_dirty, accepted)
+            request = PromotionRequest(stage, snapshot.original(number), requester, allow_dirty, accepted or {})
             *_, decision = self._decide_all(switch, pointer, snapshot, RegistryRequests((request,)))
         return decision
 

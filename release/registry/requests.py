@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from release.registry.state import ALIASES, RegistryState, Stage, versions_moved_into, was_taken_from
 
@@ -14,14 +15,14 @@ TOKEN_TAG = "slate.token"  # noqa: S105 - where somebody puts a token, not a tok
 class PromotionRequest:
     """Somebody wants a version in Production or Staging.
 
-    allow_dirty: also when built from uncommitted source; accepted: why it may go without a comparison.
+    allow_dirty: also when built from uncommitted source; accepted: by gate, why one that fails may pass.
     """
 
     stage: Stage
     version: int
     requester: str = BY_REGISTRY
     allow_dirty: bool = False
-    accepted: str = ""
+    accepted: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -427,7 +427,7 @@ def test_what_was_measured_on_another_window_has_to_be_accepted_in_words(
     studio.set_stage(earlier, PRODUCTION)
     assert sync(studio) == [(earlier, "refused")]
     assert "Not comparable" in studio.registry.version(earlier).tags["slate.decision.reason"]
-    assert studio.promoter.promote(earlier, requester="ada", accepted="both were looked at").accepted
+    assert studio.promoter.promote(earlier, requester="ada", accepted={"ndcg": "both were looked at"}).accepted
     assert "Accepted: both were looked at" in studio.registry.version(earlier).description
     done = studio.entries(Action.PROMOTE)[-1]
     (gate,) = [gate for gate in done.figures["gates"] if gate["name"] == "ndcg"]

@@ -69,6 +69,20 @@ def test_of_the_version_that_is_served_the_generation_that_is_served_is_listed(s
     assert "fedcba9876543210" in slate("releases").stdout
 
 
+def test_a_refusal_names_the_parameter_to_change_and_acceptance_is_judged_before_anything_is_decided(
+    slate, studio: Studio
+) -> None:
+    slate("promote", "1")
+    n_entries = len(studio.entries())
+    refused = slate("promote", "3", "--accept", "coverage")
+    assert "The gate `coverage` cannot be accepted." in str(refused.exception)
+    assert "There is no gate `covrage`" in str(slate("promote", "3", "--accept", "covrage=why").exception)
+    assert len(studio.entries()) == n_entries
+    told = slate("promote", "3", "--accept", "drift=why").stdout
+    assert "Its limit: `promotion.max_ndcg_loss` in params.yaml. `--accept` does not let it pass." in told
+    assert "`--accept drift` changed nothing: the gate was " in told.splitlines()[0]
+
+
 def test_a_refusal_is_told_once_failures_first_and_with_nothing_cut_short(slate) -> None:
     slate("promote", "1")
     result = slate("promote", "3")

@@ -114,3 +114,12 @@ def test_a_release_of_before_that_calls_its_slates_a_chain_is_judged_by_its_floo
     floor = next(gate for gate in QualityGates(settings, Bootstrap(100, seed=7)).evaluate(bundle, None))
     assert (floor.name, floor.passed) == ("floor", True)
     assert floor.n
+
+
+def test_every_gate_that_compares_names_its_limit_as_params_yaml_does() -> None:
+    settings = load_settings(Path("params.yaml"))
+    for gate in ask(evaluation()).values():
+        if gate.judged:
+            (limit,) = gate.limits
+            group, _, name = limit.partition(".")
+            assert hasattr(getattr(settings, group), name), limit

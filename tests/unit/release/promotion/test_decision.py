@@ -27,7 +27,7 @@ def test_the_description_says_what_failed_in_whole_sentences_and_then_every_figu
         "1 passed."
     )
     assert sentences.splitlines() == [
-        "- **FAILED** `ndcg`: NDCG@10 fell | and how.",
+        "- **FAILED** `ndcg`: NDCG@10 fell | and how. `--accept` does not let it pass.",
         "- **not judged** `ndcg_cold_session`: Not judged: 12 visitors are too few.",
     ]
     assert "`decisions/20261101T123000Z-production-refused.md`" in artifact
@@ -51,7 +51,7 @@ def test_a_handful_of_tags_and_an_artifact_with_every_sentence() -> None:
     assert comment.tags == {"slate.decision": "refused", "slate.decision.reason": "NDCG@10 fell."}
     (page,) = comment.artifacts.values()
     assert "| passed | artefacts |  |  |  |  | Whole. |" in page
-    assert r"| FAILED | ndcg | -0.0700 | -0.1235 to -0.0200 | -0.0500 | 1,234 | NDCG@10 fell \| and how. |" in page
+    assert r"| FAILED | ndcg | -0.0700 | -0.1235 to -0.0200 | -0.0500 | 1,234 | NDCG@10 fell \| and how. " in page
 
 
 def test_whatever_the_gates_say_fits_into_the_registry_and_is_whole_in_the_artifact() -> None:
@@ -67,7 +67,7 @@ def test_sentences_that_do_not_fit_are_left_out_whole() -> None:
     gates = [Gate(name, False, f"{name} is {'much ' * 60}too low.") for name in GATES]
     lines = decision(*gates).comment(MOMENT).decision.split("\n\n")[1].splitlines()
     assert 3 < len(lines) < len(GATES)
-    assert all(line.endswith("too low.") for line in lines)
+    assert all(line.endswith("too low. `--accept` does not let it pass.") for line in lines)
 
 
 def test_the_journal_takes_every_figure_and_null_where_there_is_none() -> None:
