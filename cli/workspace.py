@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cli.output import AsJson
+from contracts.counted import counted
 from contracts.errors import PromotionRefused, SettingsError, WorkspaceError
 from contracts.home import Home, find_home, main_checkout
 from pipelines.paths import REGISTERED
@@ -196,4 +197,6 @@ def _warn_of_uncommitted_edits(repository: Repository) -> None:
     edits = repository.uncommitted()
     if edits:
         shown = ", ".join(edits[:SHOWN_EDITS]) + (", ..." if len(edits) > SHOWN_EDITS else "")
-        print(f"{len(edits)} uncommitted edit(s) in {repository.root} are not in this run: {shown}", file=sys.stderr)
+        print(
+            f"{counted(len(edits), 'uncommitted edit')} in {repository.root} not in this run: {shown}", file=sys.stderr
+        )

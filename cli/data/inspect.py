@@ -10,11 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cli.output import AsJson
+from contracts.counted import counted
 
 if TYPE_CHECKING:
+    from sources.inspection.fitting_preset import FittingPreset
     from sources.inspection.inspection import Inspection
 
 MAX_PROBLEMS = 30
+OF_ITS_DATA = ("app", "ingest", "validate")  # what a preset says of its own data, and not of an export that is like it
 
 Paths = Annotated[list[str], typer.Argument(help="Files, folders, quoted patterns or URLs of one export.")]
 
@@ -33,6 +36,8 @@ def inspect(paths: Paths, *, as_json: AsJson = False) -> None:
     settings = load_settings()
     inspection = inspect_files(paths, settings.validate_, WallClock().now())
     blocks = _blocks(inspection, settings.ingest.traffic)
+    if inspection.preset is not None:
+        blocks |= _preset_block(inspection.preset)
     if as_json:
         print(json.dumps({**inspection.to_json(), "params": blocks}, indent=1, ensure_ascii=False))
     else:
@@ -62,7 +67,22 @@ def _print(inspection: Inspection, blocks: dict[str, str], named: str | None) ->
     if blocks and named:
         print(f"# and write a name of your own in place of `app: {named}`: a release is held against the one in")
         print("# production under its name, and refused where its data is of another kind.\n")
+    if inspection.preset is not None:
+        _print_preset(inspection.preset, blocks.get("preset", ""))
     _print_problems(inspection)
+
+
+def _print_preset(preset: FittingPreset, block: str) -> None:
+    """block: what the preset has otherwise than params.yaml, and an export may take; empty where there is nothing."""
+    if preset.name is None:
+        print(f"# No preset fits: {preset.why}. Leave the other groups of params.yaml as they are.\n")
+        return
+    print(f"# The preset `{preset.name}` fits (presets/{preset.name}.yaml): {preset.why}.")
+    if block:
+        print(
+            "# Set these of it, too, in the groups of params.yaml; its `ingest` and `validate` are of simulated data:"
+        )
+        print(block)
 
 
 def _print_problems(inspection: Inspection) -> None:
@@ -72,13 +92,44 @@ def _print_problems(inspection: Inspection) -> None:
     ranked = sorted(inspection.problems, key=lambda problem: not problem.stops)
     n_stopping = sum(problem.stops for problem in ranked)
     if n_stopping:
-        print(f"# Nothing can be built before {n_stopping} of these {len(ranked)} thing(s) are mended, the first ones:")
+        print(f"# Nothing can be built before {_to_be_mended(n_stopping, len(ranked))}:")
     else:
-        print(f"# It builds as pasted. Next: `dvc repro`. {len(ranked)} thing(s) to know:")
+        print(f"# It builds as pasted. Next: `dvc repro`. {counted(len(ranked), 'thing')} to know:")
     for problem in ranked[:MAX_PROBLEMS]:
         print("\n".join(f"#   {line}" for line in str(problem).splitlines()))
     if len(inspection.problems) > MAX_PROBLEMS:
         print(f"#   ... and {len(inspection.problems) - MAX_PROBLEMS} more: `--json` lists all.")
+
+
+def _to_be_mended(n_stopping: int, n_problems: int) -> str:
+    """Those that stop are listed first."""
+    if n_stopping == n_problems:
+        return "this is mended" if n_stopping == 1 else f"these {n_stopping} things are mended"
+    return (
+        f"the first {n_stopping} of these {n_problems} are mended"
+        if n_stopping > 1
+        else (f"the first of these {n_problems} is mended")
+    )
+
+
+def _preset_block(preset: FittingPreset) -> dict[str, str]:
+    """What the preset has otherwise than params.yaml, apart from its data, as text; none where it is not there."""
+    from contracts.settings.presets import load_preset, preset_names
+
+    if preset.name not in preset_names(Path.cwd()):
+        return {}
+    keys = load_preset(Path.cwd(), preset.name) | dict(preset.instead)
+    why = dict.fromkeys(preset.instead, "by this export")
+    groups: dict[str, Any] = {}
+    for key, value in keys.items():
+        if key.partition(".")[0] in OF_ITS_DATA:
+            continue
+        *above, name = key.split(".")
+        group = groups
+        for one in above:
+            group = group.setdefault(one, {})
+        group[name] = value
+    return {"preset": _yaml(groups, why)} if groups else {}
 
 
 def _blocks(inspection: Inspection, traffic: str) -> dict[str, str]:

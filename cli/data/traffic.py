@@ -11,6 +11,7 @@ import typer
 
 from cli.output import AsJson, print_result, table
 from cli.parameters import load_settings
+from contracts.counted import counted
 from contracts.errors import StoreError
 from contracts.home import Home, find_home
 
@@ -73,7 +74,7 @@ def status(*, as_json: AsJson = False) -> None:
     if progress.n_lost:
         lines.append(f"{progress.n_lost:,} records were cut off before they were collected")
     if progress.n_other:
-        lines.append(f"Redis was emptied or restored {progress.n_other} time(s) between two collections")
+        lines.append(f"Redis was emptied or restored {counted(progress.n_other, 'time')} between two collections")
     print_result({"days": days, **lost}, as_json, "\n".join(lines))
 
 

@@ -10,6 +10,7 @@ from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 
+from contracts.counted import counted
 from contracts.errors import SettingsError
 from contracts.settings.group import Group
 from contracts.settings.params_file import read_params
@@ -40,7 +41,7 @@ def _checked(kind: type[Kind], chosen: Mapping[str, Any], in_file: Mapping[str, 
     except ValidationError as error:
         problems = "\n".join(f"  {path}: {_describe(problem, kind, in_file)}" for problem in error.errors())
         raise SettingsError(
-            f"{error.error_count()} parameter(s) are wrong:\n{problems}",
+            f"{counted(error.error_count(), 'parameter is', 'parameters are')} wrong:\n{problems}",
             f"Mend them in {path}; contracts/settings/ explains each group in the module of its name.",
         ) from error
 

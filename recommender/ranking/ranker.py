@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from contracts.artefact import REBUILD, Meta, load_meta, reading, save_artefact
+from contracts.counted import counted
 from contracts.errors import ArtefactError, DataTooSmall, ReleaseMismatch, ShapeMismatch
 from contracts.ids import FloatArray
 from contracts.settings.ranking import RankingSettings
@@ -167,7 +168,7 @@ def _check_snapshots(rows: RankingRows) -> None:
     n_snapshots = len(np.unique(rows.moments))
     if n_snapshots < 2:
         raise DataTooSmall(
-            f"Training queries were found at {n_snapshots} snapshot(s); the ranker needs two or more.",
+            f"Training queries were found at {counted(n_snapshots, 'snapshot')}; the ranker needs two or more.",
             "Bring more data, or raise features.n_snapshots or features.snapshot_step_share in params.yaml.",
         )
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from contracts.counted import counted
 from contracts.json_file import write_json
 
 REPORT = "report.json"
@@ -45,7 +46,7 @@ class IngestReport:
 
     def _lines(self) -> Iterator[str]:
         for name, count in self.rows.items():
-            source = f" from {self.files[name]:,} file(s)" if name in self.files else ""
+            source = f" from {counted(self.files[name], 'file')}" if name in self.files else ""
             derived = f", {self.derived[name]}" if name in self.derived else ""
             refused = self.refused.get(name, 0)
             aside = f"; {refused:,} more cannot be read and go to quarantine" if refused else ""
@@ -62,5 +63,5 @@ class IngestReport:
             words = ", ".join(f"{count:,} {name}" for name, count in self.served.items())
             yield f"of these, served traffic: {words}"
         for name, files in self.unended.items():
-            more = f" and {len(files) - 1:,} more file(s)" if len(files) > 1 else ""
-            yield f"{name}: {files[0]}{more} end without a line end, unlike the others: were they cut short?"
+            more = f" and {counted(len(files) - 1, 'more file')} end" if len(files) > 1 else " ends"
+            yield f"{name}: {files[0]}{more} without a line end, unlike the others: were they cut short?"

@@ -18,6 +18,7 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
+from contracts.counted import counted
 from contracts.errors import SourceError
 from contracts.events import EventType
 from contracts.progress import Progress
@@ -87,7 +88,7 @@ class _ExportReader:
                 self._read_interactions(settings, where, sorter)
             if not sorter.n_rows:
                 raise SourceError(
-                    f"Of {self._report.files['interactions']:,} file(s) no row is left as an interaction"
+                    f"Of {counted(self._report.files['interactions'], 'file')} no row is left as an interaction"
                     f"{self._refusals.first_words()}.",
                     "Look at the mapping under ingest.files.interactions in params.yaml.",
                 )
@@ -236,7 +237,7 @@ class _ExportReader:
         missing = [source for source in needed if source not in present]
         if missing:
             raise SourceError(
-                f"None of the {len(files):,} file(s) of {name} has `{missing[0]}`.",
+                f"No file of {name} has `{missing[0]}`; {counted(len(files), 'file was', 'files were')} looked at.",
                 f"Mend the column mapping under ingest.files.{where} in params.yaml.",
             )
 

@@ -21,6 +21,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 
+from contracts.counted import counted
 from contracts.errors import SourceError
 from contracts.settings.files import TableFiles
 from sources.canonical.origins import FINGERPRINT
@@ -359,7 +360,8 @@ def check_columns(name: str, columns: Sequence[str], wanted: Sequence[str], sepa
     other = _likelier_separator(columns, separator) if missing else None
     if other:
         raise SourceError(
-            f"{name}, row 1: with the separator {separator!r} it has {len(columns)} column(s): {columns[0][:200]}.",
+            f"{name}, row 1: with the separator {separator!r} it has {counted(len(columns), 'column')}: "
+            f"{columns[0][:200]}.",
             f"It looks separated by {other!r}: set `separator: {other!r}` beside its path in params.yaml.",
         )
     if missing:

@@ -45,6 +45,16 @@ def read_time(cells: pl.Series, settings: TableFiles) -> pl.Expr:
     return pl.coalesce(moments) if moments else pl.lit(None, UTC_TIME)
 
 
+def skipped_by_clocks(cells: pl.Series, settings: TableFiles) -> pl.Series:
+    """Which cells are local times that never were: the clocks of the zone went forward over them."""
+    if settings.time_zone is None:
+        return pl.repeat(False, len(cells), eager=True)
+    return (
+        _without_zone(cells, settings)
+        & pl.DataFrame({"cell": cells}).select(read_time(cells, settings).is_null()).to_series()
+    )
+
+
 def check_times(cells: pl.Series, settings: TableFiles, file: str, column: str, rows: pl.Series) -> None:
     """Raise SourceError when times name no zone and the settings name none, or when most are in another unit."""
     bare = _without_zone(cells, settings)

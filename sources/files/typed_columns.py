@@ -18,7 +18,7 @@ from sources.canonical.refusals import Refusals
 from sources.files.cells import is_blank, number, text
 from sources.files.list_cells import separated
 from sources.files.raw_rows import RawRows
-from sources.files.times import check_times, expected_time, read_time
+from sources.files.times import check_times, expected_time, read_time, skipped_by_clocks
 
 MOST = 0.5  # the share of wrong cells above which the mapping is wrong, not the cells
 ONE = 1  # a single wrong cell says nothing about the others
@@ -46,18 +46,33 @@ class CellReader:
 class _TypedColumn:
     """One column of a batch. source: its name in the file; expected: what its cells should be, in words.
 
-    values: aligned with cells, null where a cell is blank or could not be read.
+    values: aligned with cells, null where a cell is blank or could not be read; skipped: of times, which of them the
+    clocks of the zone skipped.
     """
 
     source: str
     expected: str
     cells: pl.Series
     values: pl.Series
+    skipped: pl.Series | None = None
+    zone: str | None = None
 
     @cached_property
     def is_wrong(self) -> pl.Series:
         """Which cells hold something that could not be read."""
         return self.values.is_null() & ~is_blank(self.cells)
+
+    @property
+    def reason(self) -> pl.Expr:
+        """Why each wrong cell is refused, in words."""
+        usual = pl.lit(f"expected {self.expected}")
+        if self.skipped is None:
+            return usual
+        told = (
+            f"there is no such time in {self.zone}: the clocks went forward over this hour. Is `time_zone` right? "
+            "Times that are UTC, or of another zone, have such an hour"
+        )
+        return pl.when(pl.lit(self.skipped.filter(self.is_wrong))).then(pl.lit(told)).otherwise(usual)
 
 
 def typed(
@@ -98,7 +113,8 @@ def _typed_column(
     if reader.is_time:
         check_times(cells, settings, batch.file, source, raw.rows)
     values = pl.DataFrame({"cell": cells}).select(reader.read).to_series()
-    return _TypedColumn(source, reader.expected, cells, values)
+    skipped = skipped_by_clocks(cells, settings) if reader.is_time else None
+    return _TypedColumn(source, reader.expected, cells, values, skipped, settings.time_zone)
 
 
 def _without_null_words(cells: pl.Series, settings: TableFiles) -> pl.Series:
@@ -141,7 +157,7 @@ def _refused_rows(column: _TypedColumn, rows: pl.Series, batch: BatchSource) -> 
         table=pl.lit(batch.table),
         file=pl.lit(batch.file),
         column=pl.lit(column.source),
-        reason=pl.lit(f"expected {column.expected}"),
+        reason=column.reason,
     )
 
 

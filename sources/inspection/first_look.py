@@ -24,6 +24,7 @@ from sources.files.raw_rows import SEPARATORS, columns_of, read_header, read_row
 from sources.files.times import guess_unit
 
 NUMBER = re.compile(r"[+-]?\d+([.,]\d+)?")
+LIKELY_NAMES = ("user_id", "item_id", "value", "event_ts")  # of the commonest file without names, a dump of ratings
 SAMPLE_BYTES = 4 << 20
 SAMPLE_ROWS = 20_000
 SNIFFED_LINES = 50
@@ -77,8 +78,9 @@ def look_at(file: DataFile) -> FirstLook:
     settings = TableFiles(
         format=_unless_named(kind, file), encoding=encoding, separator=None if separator == "," else separator
     )
-    names = [name for name in dict.fromkeys(read_header(file, settings)) if name]
-    _check_names(file, names)
+    first_row = list(read_header(file, settings))
+    names = [name for name in dict.fromkeys(first_row) if name]
+    _check_names(file, first_row, "\t" if kind == "tsv" else settings.separator or ",")
     # The reader refuses a name that stands twice. Here it would hide everything else that is wrong.
     sample = _sample(file, settings, names)
     nulled = sample.with_columns(pl.when(~pl.all().is_in(NULL_WORDS)).then(pl.all()))
@@ -87,8 +89,9 @@ def look_at(file: DataFile) -> FirstLook:
     )
 
 
-def _check_names(file: DataFile, names: list[str]) -> None:
+def _check_names(file: DataFile, first_row: list[str], separator: str) -> None:
     """Raise SourceError where the first row looks like data: a time is in it, or most of it are numbers."""
+    names = [name for name in dict.fromkeys(first_row) if name]
     times = [name for name in names if guess_unit(pl.Series([name])) == "iso"]
     numbers = [name for name in names if NUMBER.fullmatch(name)]
     if not times and 2 * len(numbers) <= len(names):
@@ -96,8 +99,17 @@ def _check_names(file: DataFile, names: list[str]) -> None:
     shown = (times or numbers)[0]
     raise SourceError(
         f"{file.name}, row 1: found {shown!r}; expected a row of column names, and this looks like data.",
-        "Put a row of names above the data, such as user_id,item_id,event_type,event_ts.",
+        f"Put a row of names above the data, separated as the data is: {_row_of_names(len(first_row), separator)}",
     )
+
+
+def _row_of_names(n_columns: int, separator: str) -> str:
+    """A row of so many names, for a person to put their own in; a tab is shown as what prints one."""
+    names = [*LIKELY_NAMES, *(f"column_{number}" for number in range(len(LIKELY_NAMES) + 1, n_columns + 1))][:n_columns]
+    if separator != "\t":
+        return f"such as {separator.join(names)}."
+    row = "\\t".join(names)
+    return f"the line that `printf '{row}\\n'` prints, with tabs, or names of your own."
 
 
 def _null_words(sample: pl.DataFrame) -> dict[str, tuple[str, ...]]:

@@ -16,7 +16,6 @@ import polars as pl
 
 from contracts.errors import SourceError
 from contracts.events import EventType
-from contracts.settings.files import FROM_FILE_NAME
 from contracts.settings.validate import ValidateSettings
 from contracts.tables import SCHEMAS, CanonicalTables
 from sources.canonical.ingest_report import IngestReport
@@ -24,12 +23,12 @@ from sources.canonical.origins import Origins
 from sources.canonical.refusals import load_refusals, none_refused
 from sources.canonical.row_text import as_line
 from sources.files.data_files import DataFile, find_files, is_url
-from sources.files.export_reader import DATE_IN_NAME, write_tables
+from sources.files.export_reader import write_tables
 from sources.inspection.agreed_writing import written_otherwise
 from sources.inspection.bounds import Bound, needed_bounds
 from sources.inspection.first_look import FirstLook, look_at
+from sources.inspection.fitting_preset import FittingPreset, fitting_preset
 from sources.inspection.proposal import FileGroup, Proposal, group_files, propose
-from sources.inspection.roles import without_time
 from sources.movielens.movielens import CSV_LAYOUT, layout_name
 from sources.validation.baseline import Baseline
 
@@ -85,7 +84,7 @@ class Inspection:
     """What was seen of files. groups: those that are parts of one table, together; proposal: None without interactions.
 
     report: what ingest would say; values: the least and the largest value to allow under `validate`, None where no
-    value is mapped; bounds: what else must be set under `validate`, and why.
+    value is mapped; bounds: what else must be set under `validate`, and why; preset: None where nothing was read.
     """
 
     root: str
@@ -94,6 +93,7 @@ class Inspection:
     report: IngestReport | None = None
     values: tuple[float, float] | None = None
     bounds: Mapping[str, Bound] = field(default_factory=dict)
+    preset: FittingPreset | None = None
     problems: list[Problem] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -119,6 +119,7 @@ class Inspection:
             "report": self.report and asdict(self.report),
             "values": self.values,
             "bounds": {name: asdict(bound) for name, bound in self.bounds.items()},
+            "preset": self.preset and asdict(self.preset),
             "builds": self.builds,
             "problems": [asdict(problem) for problem in self.problems],
             "notes": self.notes,
@@ -135,7 +136,7 @@ def inspect_files(paths: Sequence[str], rules: ValidateSettings, now: datetime) 
     groups = group_files(looks)
     inspection = Inspection(root, groups, propose(groups, root), problems=problems, notes=notes)
     if inspection.proposal is None:
-        inspection.problems += [_no_interactions(groups, files)] if groups else []
+        inspection.problems += [_no_interactions(groups)] if groups else []
         return inspection
     inspection.problems += _written_otherwise(groups, inspection.proposal)
     named = {problem.file for problem in inspection.problems}
@@ -144,7 +145,7 @@ def inspect_files(paths: Sequence[str], rules: ValidateSettings, now: datetime) 
             inspection.notes.append(f"{name} is left out: it is none of the three tables, or another file fits better.")
     inspection.notes += [*inspection.proposal.notes, *_not_read(groups, inspection.proposal)]
     inspection.problems += [
-        Problem(None, None, None, question, "Nothing is built before: no event is taken for another one.", stops=True)
+        Problem(None, None, None, question, "Nothing is built before this is answered.", stops=True)
         for question in inspection.proposal.questions
     ]
     _check_proposal(inspection, inspection.proposal, rules, now)
@@ -179,7 +180,8 @@ def _not_read(groups: Sequence[FileGroup], proposal: Proposal) -> Iterator[str]:
     read = set(items["columns"].values()) if "from" in items else set()
     for group in groups:
         if group.guess is not None and group.names[0] not in proposal.unused:
-            columns = [column for column in group.samples if column not in read | set(group.guess.columns.values())]
+            known = read | set(group.guess.columns.values()) | set(proposal.told_of)
+            columns = [column for column in group.samples if column not in known]
             if columns:
                 yield f"{group.guess.table}: nothing reads {', '.join(columns)}; if one fits, name it under `columns`."
 
@@ -244,10 +246,7 @@ def _of_error(error: SourceError) -> Problem:
     return Problem(None, None, None, error.problem, error.next_step, stops=True)
 
 
-def _no_interactions(groups: Sequence[FileGroup], files: Sequence[DataFile]) -> Problem:
-    untimed = next((group for group in groups if without_time(group.samples)), None)
-    if untimed is not None:
-        return _no_time(untimed, files)
+def _no_interactions(groups: Sequence[FileGroup]) -> Problem:
     columns = "; ".join(f"{group.names[0]}: {', '.join(group.samples)}" for group in groups)
     return Problem(
         None,
@@ -255,27 +254,6 @@ def _no_interactions(groups: Sequence[FileGroup], files: Sequence[DataFile]) -> 
         None,
         f"No file was recognised as interactions: a person, an item and a time in each row. Found {columns}.",
         "If one of them is, write its mapping by hand: docs/sources.md has a worked example.",
-    )
-
-
-def _no_time(group: FileGroup, files: Sequence[DataFile]) -> Problem:
-    guess = without_time(group.samples)
-    person, item = (guess.columns["user_id"], guess.columns["item_id"]) if guess else ("?", "?")
-    dated = sum(bool(DATE_IN_NAME.search(file.name)) for file in files if file.name in group.names)
-    own = (
-        f"`event_ts: {FROM_FILE_NAME}` takes the date in each file's name"
-        if dated == len(group.names)
-        else (f"name each file by its day (2024-01-31.csv) and set `event_ts: {FROM_FILE_NAME}`")
-    )
-    return Problem(
-        group.names[0],
-        None,
-        None,
-        f"Its rows have a person ({person}) and an item ({item}), but no time, without which nothing can be learnt "
-        "from the past and judged on what came later.",
-        f"Export the time of each row; or {own}; or give all rows one moment, `event_ts: 2024-01-31`, which serves but "
-        "cannot be judged. docs/own-data.md shows the mapping.",
-        stops=True,
     )
 
 
@@ -293,6 +271,7 @@ def _check_proposal(inspection: Inspection, proposal: Proposal, rules: ValidateS
             return
         tables = CanonicalTables.load(folder)
         inspection.values = _value_bounds(tables.interactions)
+        inspection.preset = fitting_preset(tables.interactions)
         inspection.problems += _refused(folder)
         if len(tables.interactions) > MAX_CHECKED:
             inspection.notes.append(f"The rules were checked on the first {MAX_CHECKED:,} interactions.")

@@ -12,16 +12,24 @@ from typing import Any
 import polars as pl
 
 from contracts.events import EventType
-from contracts.settings.files import Files, InteractionColumns, ItemColumns, UserColumns, required_fields
+from contracts.settings.files import (
+    FROM_FILE_NAME,
+    Files,
+    InteractionColumns,
+    ItemColumns,
+    UserColumns,
+    required_fields,
+)
 from contracts.settings.group import Group
 from sources.files.cells import without_point
 from sources.files.data_files import find_files
+from sources.files.export_reader import DATE_IN_NAME
 from sources.files.raw_rows import read_rows
 from sources.inspection.agreed_writing import agreed_samples
 from sources.inspection.column_relations import column_relations
 from sources.inspection.first_look import SAMPLE_ROWS, FirstLook
-from sources.inspection.role_words import INTERACTION_WORDS, guess_event, name_score
-from sources.inspection.roles import KEYS, Guess, columns_of_items, described_by, guess_table
+from sources.inspection.role_words import INTERACTION_WORDS, ITEM_WORDS, guess_event, name_score
+from sources.inspection.roles import KEYS, Guess, columns_of_items, described_by, guess_table, without_time
 from sources.inspection.row_rules import no_sales, returns, suspects
 from sources.inspection.sampled_columns import FEW_WORDS, SampledColumn, sampled_columns
 
@@ -30,6 +38,7 @@ MOST_IDS = 0.5  # of the ids in the sample of events; a column of something else
 COLUMNS: Mapping[str, type[Group]] = {"interactions": InteractionColumns, "items": ItemColumns, "users": UserColumns}
 BESIDE_EVENTS = ("categories", "price")  # what rows of events may say of their items, besides a title
 N_ASKED = 10
+SOME_DAY = "2024-01-31"
 MAX_WORDS = 200  # event types listed; a column with more words holds no types
 
 
@@ -62,7 +71,8 @@ class Proposal:
     """The mapping as params.yaml has it, and what a person should look at before pasting it.
 
     event_types: word -> how often; comments: dotted key of the mapping -> why; unused: files that are no table;
-    notes: what a person should know of the rows; questions: what only a person can say, before anything can be built.
+    notes: what a person should know of the rows; questions: what only a person can say, before anything can be built;
+    told_of: columns that nothing reads, and that the notes name.
     """
 
     files: dict[str, Any]
@@ -71,6 +81,7 @@ class Proposal:
     unused: tuple[str, ...]
     notes: tuple[str, ...] = ()
     questions: tuple[str, ...] = ()
+    told_of: tuple[str, ...] = ()
 
     @property
     def settings(self) -> Files:
@@ -139,7 +150,7 @@ def propose(groups: Sequence[FileGroup], root: str) -> Proposal | None:
     for group in ranked:
         if group.guess is not None:
             chosen.setdefault(group.guess.table, group)
-    if "interactions" not in chosen:
+    if "interactions" not in chosen and not _take_without_time(ranked, chosen):
         return None
     for group in groups:
         if group.guess is None and (guess := _guess_by_ids(group, chosen["interactions"], chosen)):
@@ -147,6 +158,19 @@ def propose(groups: Sequence[FileGroup], root: str) -> Proposal | None:
             chosen[guess.table] = group
     events = [group for group in ranked if _is_of_the_same_shop(group, chosen["interactions"])]
     return _Proposing(events, chosen, groups, root).proposal()
+
+
+def _take_without_time(groups: Sequence[FileGroup], chosen: dict[str, FileGroup]) -> bool:
+    """Take the first group whose rows name a person and an item as interactions, though no column says when."""
+    for group in groups:
+        guess = without_time(group.samples)
+        if guess is not None:
+            if group.guess is not None and chosen.get(group.guess.table) is group:
+                del chosen[group.guess.table]
+            group.guess = guess
+            chosen["interactions"] = group
+            return True
+    return False
 
 
 def _is_of_the_same_shop(group: FileGroup, largest: FileGroup) -> bool:
@@ -182,6 +206,7 @@ class _Proposing:
         self._root = root
         self._comments: dict[str, str] = {}
         self._notes: list[str] = []
+        self._told_of: list[str] = []
         self._questions: list[str] = []
         self._words: dict[str, int] = {}
 
@@ -197,13 +222,20 @@ class _Proposing:
                 files[table] = _mapping(table, table, self._chosen[table], self._root, self._comments)
         if "items" not in files and (items := self._items_beside(self._events[0])):
             files["items"] = items
+        if "items" in files:
+            group = self._chosen.get("items", self._events[0])
+            self._other_categories(files["items"]["columns"], group.samples)
         used = [*self._events, *self._chosen.values()]
         unused = tuple(name for group in self._groups if group not in used for name in group.names)
-        return Proposal(files, self._words, self._comments, unused, tuple(self._notes), tuple(self._questions))
+        return Proposal(
+            files, self._words, self._comments, unused, tuple(self._notes), tuple(self._questions), tuple(self._told_of)
+        )
 
     def _interactions(self, group: FileGroup, where: str) -> dict[str, Any]:
         mapping = _mapping(where, "interactions", group, self._root, self._comments)
         columns = mapping["columns"]
+        if "event_ts" not in columns:
+            self._time_of_all(group, mapping, where)
         self._event_types(group, mapping, where)
         for key, (conditions, why) in {
             "returns": returns(columns, group.samples, group.rows),
@@ -232,6 +264,24 @@ class _Proposing:
             mapping["explode"] = lists
         return mapping
 
+    def _time_of_all(self, group: FileGroup, mapping: dict[str, Any], where: str) -> None:
+        """Give times to rows that have none: the dates of the files' names, or a moment that somebody must know."""
+        are_dated = all(DATE_IN_NAME.search(name) for name in group.names)
+        mapping["event_ts"] = FROM_FILE_NAME if are_dated else SOME_DAY
+        self._comments[f"{where}.event_ts"] = "no column is a time: " + (
+            "the date in each file's name" if are_dated else "write the day of the export, the same for all rows"
+        )
+        if are_dated and len(group.names) > 1:
+            return
+        columns = group.recognised.columns
+        self._questions.append(
+            f"When did it happen? The rows of {group.names[0]} have a person ({columns['user_id']}) and an item "
+            f"({columns['item_id']}), but no time, without which nothing can be learnt from the past and judged on "
+            f"what came later. Export the time of each row; or name each file by its day ({SOME_DAY}.csv) and set "
+            f"`event_ts: {FROM_FILE_NAME}`; or set `event_ts` to one moment for all rows, which serves but cannot be "
+            "judged: docs/own-data.md."
+        )
+
     def _event_types(self, group: FileGroup, mapping: dict[str, Any], where: str) -> None:
         """Say in the mapping what happened in each row: by its words, or by what the file is."""
         column = mapping["columns"].get("event_type")
@@ -246,12 +296,31 @@ class _Proposing:
         for word, ours in mapped.items():
             note = "" if ours else "; left out: map it if it says that somebody wanted an item"
             self._comments[f"{where}.event_types.{word}"] = f"{words[word]:,} rows{note}"
+        as_they_are = [f"{word} ({words[word]:,} rows)" for word, ours in mapped.items() if ours == word]
+        if as_they_are:
+            self._comments[f"{where}.columns.event_type"] = f"read as they are: {', '.join(as_they_are)}"
         self._words |= words
         if words and not any(mapped.values()):
             listed = ", ".join(f"{word} ({n_rows:,} rows)" for word, n_rows in list(words.items())[:N_ASKED])
             self._questions.append(
                 f"What do the event types in {column} mean: {listed}? Beside each of them under `event_types` write "
                 "view, click, add_to_cart, purchase, like..., or null where it says nothing of anybody's wishes."
+            )
+
+    def _other_categories(self, columns: Mapping[str, str], samples: Mapping[str, SampledColumn]) -> None:
+        """Say that columns could be the categories of an item, too: one is read. columns: what is read of items."""
+        taken = columns.get("categories")
+        others = [
+            name
+            for name, column in samples.items()
+            if name not in columns.values() and column.n_filled and name_score(name, ITEM_WORDS["categories"])
+        ]
+        if taken is not None and others:
+            self._told_of += others
+            self._notes.append(
+                f"items: {', '.join(others)} could be categories, too, and is left out: of several columns one is "
+                f"read, {taken}. To take it instead: `categories: {others[0]}`. To take both, export one column that "
+                "holds both, as a list or with a separator between them (`category_separator`)."
             )
 
     def _items_beside(self, group: FileGroup) -> dict[str, Any] | None:

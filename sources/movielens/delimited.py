@@ -12,6 +12,7 @@ from pathlib import Path
 
 import polars as pl
 
+from contracts.counted import counted
 from contracts.errors import SourceError
 
 _LINE = "line number"
@@ -168,6 +169,6 @@ def _check_cells(path: Path, table: pl.DataFrame, source: str, column: Column, r
     more = int(refused.sum()) - 1
     raise SourceError(
         f"{path}, line {row[_LINE]}, column {source}: found {cell}; expected {column.type.words}."
-        + (f" {more} more line(s) are wrong in this column." if more else ""),
+        + (f" {counted(more, 'more line is', 'more lines are')} wrong in this column." if more else ""),
         GET_IT_AGAIN,
     )

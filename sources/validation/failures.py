@@ -9,6 +9,7 @@ from pathlib import Path
 
 import polars as pl
 
+from contracts.counted import counted
 from contracts.tables import SCHEMAS
 from contracts.validation_rules import is_about_the_baseline
 from sources.canonical.origins import ORIGIN_SCHEMA, Origins
@@ -116,7 +117,7 @@ class Concerned:
             yield f"{file}: {self._by_file[file]:,} of its {rows_of[file]:,} rows{self._which_repeat(file)}"
         others = sum(self._by_file[file] for file in ranked[N_FILES:])
         if others:
-            yield f"{len(ranked) - N_FILES:,} more file(s): {others:,} rows"
+            yield f"{counted(len(ranked) - N_FILES, 'more file')}: {others:,} rows"
 
     def _which_repeat(self, file: str) -> str:
         originals = self._repeats.get(file)

@@ -18,6 +18,7 @@ import polars as pl
 from great_expectations.expectations.expectation import Expectation
 from great_expectations.expectations.row_conditions import Column
 
+from contracts.counted import counted
 from contracts.drift import ColumnDrift
 from contracts.events import EventType
 from contracts.settings.drift import DriftSettings
@@ -207,7 +208,8 @@ def file_rules(settings: ValidateSettings) -> list[Rule]:
     """The rules for the files of a table, each held against the others."""
     most = settings.max_swapped_files
     kind = gxe.ExpectColumnSumToBeBetween
-    says = f"at most {most:,} file(s) have two columns in each other's place, by what the other files hold"
+    files = counted(most, "file has", "files have")
+    says = f"at most {files} two columns in each other's place, by what the other files hold"
     return [_table_rule("columns_in_place", says, kind, column=SWAPPED, max_value=most)]
 
 

@@ -124,6 +124,17 @@ def test_inspect_paste_run_gives_features(workspace: Path, settings: Settings) -
     assert (FEATURES / "split.json").exists()
 
 
+def test_the_preset_that_fits_is_named_with_what_it_sets(page: str) -> None:
+    assert "# The preset `shop` fits (presets/shop.yaml): it has " in page
+
+
+def test_the_preset_sets_what_is_not_of_its_own_data(workspace: Path) -> None:
+    shutil.copytree(CHECKOUT / "presets", workspace / "presets")
+    preset = json.loads(run("inspect", "inbox", "--json"))["params"]["preset"]
+    assert YAML_IN_PAGES.load(preset) == {"features": {"n_snapshots": 6}}
+    assert "# Set these of it, too, in the groups of params.yaml" in run("inspect", "inbox")
+
+
 def test_the_proposal_names_every_event_type_with_its_count_and_what_it_takes_it_for(workspace: Path) -> None:
     told = json.loads(run("inspect", "inbox", "--json"))
     words = told["files"]["interactions"]["event_types"]
@@ -264,7 +275,7 @@ def test_inspect_tells_of_a_file_that_was_cut_short_once(workspace: Path) -> Non
     result = CliRunner().invoke(command_line(), ["inspect", "inbox"], catch_exceptions=False)
     assert result.exit_code == 1
     printed = result.stdout
-    assert "Nothing can be built before 1 of these 1 thing(s) are mended" in printed
+    assert "Nothing can be built before this is mended:" in printed
     assert printed.count("cut short or damaged") == 1
 
 

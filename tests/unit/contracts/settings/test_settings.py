@@ -121,7 +121,7 @@ def test_a_reader_of_some_groups_says_what_is_wrong_in_them_with_what_would_be_r
     path = params_with(tmp_path, "ranking.n_tree", 10)
     path.write_text(path.read_text().replace("\nseed:", "\nsed:"))
     unknown = r"n_tree` is unknown\. Did you mean `ranking\.n_trees`"
-    said = rf"2 parameter\(s\)(.|\n)*{unknown}(.|\n)*`seed` is missing\. Is `sed` a slip"
+    said = rf"2 parameters are wrong(.|\n)*{unknown}(.|\n)*`seed` is missing\. Is `sed` a slip"
     with pytest.raises(SettingsError, match=said):
         load_groups(RankingParams, path)
 
@@ -129,7 +129,7 @@ def test_a_reader_of_some_groups_says_what_is_wrong_in_them_with_what_would_be_r
 def test_every_wrong_parameter_is_named_at_once(tmp_path: Path) -> None:
     path = params_with(tmp_path, "seed", -1)
     path.write_text(path.read_text().replace("poll_ms: 100", "poll_ms: soon"))
-    with pytest.raises(SettingsError, match=r"2 parameter\(s\) are wrong(.|\n)*`seed`(.|\n)*`serving\.poll_ms`"):
+    with pytest.raises(SettingsError, match=r"2 parameters are wrong(.|\n)*`seed`(.|\n)*`serving\.poll_ms`"):
         load_settings(path)
 
 

@@ -291,7 +291,7 @@ def test_of_many_files_the_one_that_ends_without_a_line_end_is_told(tmp_path: Pa
     contents = {f"d{day}.csv": NAMES + GOOD for day in range(3)} | {"d7.csv": (NAMES + GOOD).rstrip("\n") + "12"}
     report = write_tables(files(), str(write(tmp_path / "in", contents)), out)
     assert report.unended == {"interactions": ["d7.csv"]}
-    assert "interactions: d7.csv end without a line end, unlike the others" in str(report)
+    assert "interactions: d7.csv ends without a line end, unlike the others" in str(report)
 
 
 def test_a_line_that_is_no_json_is_set_aside(tmp_path: Path, out: Path) -> None:

@@ -146,6 +146,9 @@ def test_the_hour_that_a_change_of_clocks_leaves_out_is_no_time_and_the_repeated
     root = write(tmp_path / "in", {"e.csv": as_csv([("1", "2", "seen", moment, None) for moment in moments])})
     report = ingest(files(time_unit="iso", time_zone="Europe/Berlin"), root, out)
     assert report.refused == {"interactions": 1}
+    (refused,) = load_refusals(out).iter_rows(named=True)
+    assert refused["found"] == "2024-03-31 02:30:00"
+    assert refused["reason"].startswith("there is no such time in Europe/Berlin: the clocks went forward")
     assert story(out)[-1][3] == datetime(2024, 10, 27, 0, 30, tzinfo=UTC)
 
 
@@ -376,7 +379,7 @@ def test_a_key_may_be_lacking_in_a_day_but_not_in_all_of_them(tmp_path: Path, ou
     )
     folder = write(tmp_path / "in", {"a.jsonl": quiet, "b.jsonl": as_jsonl()})
     assert ingest(files(), folder, out).rows["interactions"] == 2 + len(ROWS)
-    with pytest.raises(SourceError, match=r"None of the 1 file\(s\) of interactions has `paid`"):
+    with pytest.raises(SourceError, match="No file of interactions has `paid`; 1 file was looked at"):
         ingest(files(path="a.jsonl"), folder, out)
 
 

@@ -57,6 +57,11 @@ def test_a_web_shop(tmp_path: Path) -> None:
     assert found["event_types"] == {"addtocart": "add_to_cart", "transaction": "purchase"}
 
 
+def test_words_that_stay_as_they_are_are_listed_with_their_counts(tmp_path: Path) -> None:
+    found = proposal_of(tmp_path / "in", e_dot_csv="\n".join(WEB))
+    assert found.comments["interactions.columns.event_type"] == "read as they are: view (20 rows)"
+
+
 def test_ratings_without_an_event_and_days_that_may_be_read_two_ways(tmp_path: Path) -> None:
     found = proposal_of(tmp_path / "in", e_dot_csv="\n".join(RATED)).files["interactions"]
     assert found["columns"] == {

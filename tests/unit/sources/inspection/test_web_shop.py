@@ -17,6 +17,7 @@ from tests.unit.sources.exports import write
 from tests.web_shop import write_web_shop
 
 PARAMS = Path(__file__).resolve().parents[4] / "params.yaml"
+NAMES = ("user_id", "item_id", "value", "event_ts")
 NOW = datetime(2024, 9, 1, tzinfo=UTC)
 
 
@@ -164,20 +165,57 @@ def test_codes_of_which_nobody_can_know_the_meaning_are_asked_about_and_never_ta
 
 
 @pytest.mark.parametrize(
-    ("name", "advice"),
-    [
-        ("ratings.csv", "name each file by its day (2024-01-31.csv) and set `event_ts: file_name`"),
-        ("ratings-2024-01-31.csv", "`event_ts: file_name` takes the date in each file's name"),
-    ],
+    ("name", "event_ts"),
+    [("ratings.csv", "2024-01-31"), ("ratings-2024-02-29.csv", "file_name")],
 )
-def test_ratings_without_a_time_are_told_in_one_sentence(tmp_path: Path, name: str, advice: str) -> None:
+def test_ratings_without_a_time_are_mapped_and_the_time_is_asked_for(tmp_path: Path, name: str, event_ts: str) -> None:
     rows = "".join(f"u{row % 17},b{row % 23},{1 + row % 5}\n" for row in range(200))
     inspection = inspected(write(tmp_path / "in", {name: "user_id,book_id,rating\n" + rows}))
-    assert inspection.proposal is None
-    (problem,) = inspection.problems
-    assert problem.found.startswith("Its rows have a person (user_id) and an item (book_id), but no time")
-    assert advice in problem.next_step
-    assert problem.stops
+    assert inspection.proposal is not None
+    mapping = inspection.proposal.files["interactions"]
+    assert mapping["columns"] == {"user_id": "user_id", "item_id": "book_id", "value": "rating"}
+    assert (mapping["event_ts"], mapping["event_type"]) == (event_ts, "rating")
+    (question,) = [problem for problem in inspection.problems if problem.stops]
+    assert "have a person (user_id) and an item (book_id), but no time" in question.found
+    assert "name each file by its day (2024-01-31.csv) and set `event_ts: file_name`" in question.found
+
+
+def test_the_times_of_ratings_are_those_of_the_names_of_their_files(tmp_path: Path) -> None:
+    days = {
+        f"2024-01-{day}.csv": "user_id,book_id,rating\n"
+        + "".join(f"u{row % 17},b{row % 23},{1 + row % 5}\n" for row in range(day, day + 90))
+        for day in (28, 29, 30)
+    }
+    inspection = inspected(write(tmp_path / "in", days))
+    assert inspection.builds, [str(problem) for problem in inspection.problems]
+    assert inspection.proposal is not None
+    assert inspection.proposal.files["interactions"]["event_ts"] == "file_name"
+
+
+def test_of_two_columns_of_categories_the_one_that_is_left_out_is_named_with_how_to_take_it(tmp_path: Path) -> None:
+    events = "".join(f"u{row % 17},i{row % 23},view,{1_700_000_000 + 60 * row}\n" for row in range(200))
+    items = "".join(f"i{row};t{row};s{row % 4};['a{row % 3}', 'b']\n" for row in range(23))
+    inspection = inspected(
+        write(
+            tmp_path / "in",
+            {"e.csv": "user_id,item_id,event,ts\n" + events, "goods.csv": "item_id;title;section;tags\n" + items},
+        )
+    )
+    assert inspection.proposal is not None
+    taken = inspection.proposal.files["items"]["columns"]["categories"]
+    left_out = {"section": "tags", "tags": "section"}[taken]
+    (note,) = [note for note in inspection.notes if left_out in note]
+    assert f"`categories: {left_out}`" in note
+    assert "To take both, export one column" in note
+
+
+@pytest.mark.parametrize(("name", "separator"), [("u.csv", ","), ("u.tsv", "\t"), ("u.csv", ";")])
+def test_a_file_without_names_is_told_in_its_own_separator(tmp_path: Path, name: str, separator: str) -> None:
+    rows = "".join(separator.join(map(str, (row % 17, row % 23, 5, 881_250_949 + row))) + "\n" for row in range(200))
+    (problem,) = inspected(write(tmp_path / "in", {name: rows})).problems
+    shown = "\\t".join(NAMES) if separator == "\t" else separator.join(NAMES)
+    assert shown in problem.next_step
+    assert ("printf" in problem.next_step) is (separator == "\t")
 
 
 def test_lists_of_items_are_exploded_and_said_to_be_lists(tmp_path: Path) -> None:
