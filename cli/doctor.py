@@ -14,6 +14,7 @@ from typing import Literal
 import typer
 
 from cli.output import AsJson
+from contracts.counted import counted
 from contracts.errors import SlateworkError, refused_by_system
 
 State = Literal["ok", "missing", "optional"]
@@ -36,7 +37,13 @@ def add_to(app: typer.Typer) -> None:
 
 def doctor(*, as_json: AsJson = False) -> None:
     """Check the installation and say what is missing; exits 1 when something that is needed is missing."""
-    results = [check() for check in CHECKS]
+    from contracts.progress import working
+
+    results = []
+    with working("slate doctor") as begin:
+        for check in CHECKS:
+            begin(check.__name__.strip("_").replace("_", " "))
+            results.append(check())
     if as_json:
         print(json.dumps([asdict(result) for result in results], indent=1))
     else:
@@ -118,6 +125,79 @@ def _source() -> CheckResult:
                 f"Put the data there, or mend {parameter} in params.yaml.",
             )
     return CheckResult(name, "ok", f"{ingest.source}, {ingest.path}")
+
+
+def _baseline() -> CheckResult:
+    """What new data is held against: without a baseline a day of half the rows passes."""
+    from contracts.settings.settings import load_settings
+    from sources.validation.baseline import read_baseline
+
+    name = "data baseline"
+    try:
+        path = load_settings().validate_.baseline
+        rows = read_baseline(path).rows
+    except (SlateworkError, OSError) as error:
+        return CheckResult(name, "missing", *_told(error))
+    if not rows:
+        found = f"{path} holds none: volumes and columns are held against nothing"
+        return CheckResult(name, "optional", found, "After a validation that you trust: `slate baseline accept`.")
+    return CheckResult(name, "ok", f"{path}: " + ", ".join(f"{count:,} {table}" for table, count in rows.items()))
+
+
+def _built() -> CheckResult:
+    from contracts.settings.settings import load_settings
+    from pipelines.paths import BUNDLE
+    from release.bundle.manifest import load_manifest
+
+    name = "built"
+    if not (BUNDLE / "manifest.json").is_file():
+        return CheckResult(name, "optional", f"no release in {BUNDLE}", "Build one: `dvc repro`.")
+    try:
+        manifest, app = load_manifest(BUNDLE), load_settings().app
+    except (SlateworkError, OSError) as error:
+        return CheckResult(name, "missing", *_told(error))
+    of_another = "" if manifest.app == app else f" of {manifest.app}; params.yaml says {app}"
+    next_step = "Build it again: `dvc repro`." if of_another else ""
+    state: State = "optional" if of_another else "ok"
+    return CheckResult(name, state, f"release {manifest.release_id} in {BUNDLE}{of_another}", next_step)
+
+
+def _registered() -> CheckResult:
+    from contracts.home import find_home
+    from contracts.settings.settings import load_settings
+    from release.registry.registry import Registry
+
+    name = "registered"
+    try:
+        app = load_settings().app
+        versions = Registry(find_home(), app).versions()
+    except (SlateworkError, OSError):
+        return CheckResult(name, "optional", "cannot be asked, see MLflow")
+    if not versions:
+        next_step = "After `dvc repro`: `slate register`."
+        return CheckResult(name, "optional", f"no version of {app}", next_step)
+    last = versions[-1]
+    return CheckResult(
+        name, "ok", f"{counted(len(versions), 'version')} of {app}, the last is {last.number}: {last.release_id}"
+    )
+
+
+def _in_production() -> CheckResult:
+    """What the journal says; `published values` counts what the store has of it."""
+    from contracts.home import find_home
+    from contracts.settings.settings import load_settings
+    from release.journal.journal import Journal
+
+    name = "in production"
+    try:
+        app = load_settings().app
+        entry = Journal(find_home(), app).view().production
+    except (SlateworkError, OSError) as error:
+        return CheckResult(name, "missing", *_told(error))
+    if entry is None:
+        return CheckResult(name, "optional", f"nothing of {app}", "After `slate register`: `slate promote VERSION`.")
+    found = f"release {entry.release_id} (version {entry.version}), since {entry.ts:%Y-%m-%d %H:%M} UTC"
+    return CheckResult(name, "ok", found)
 
 
 def _redis() -> CheckResult:
@@ -212,8 +292,13 @@ def _attempt(name: str, look: Callable[[], str]) -> CheckResult:
     try:
         return CheckResult(name, "ok", look())
     except (SlateworkError, OSError) as error:
-        ours = refused_by_system(error) if isinstance(error, OSError) else error
-        return CheckResult(name, "missing", ours.problem, ours.next_step)
+        return CheckResult(name, "missing", *_told(error))
+
+
+def _told(error: SlateworkError | OSError) -> tuple[str, str]:
+    """What is wrong, and what to do."""
+    ours = refused_by_system(error) if isinstance(error, OSError) else error
+    return ours.problem, ours.next_step
 
 
 CHECKS = (
@@ -223,9 +308,13 @@ CHECKS = (
     _home,
     _params,
     _source,
+    _baseline,
+    _built,
     _redis,
     _redis_settings,
     _published_values,
     _mlflow,
+    _registered,
+    _in_production,
     _spark,
 )

@@ -67,6 +67,7 @@ def recommend(
     """Print the slate that the release in production answers, without a server."""
     one_thread_each()
     from contracts.ids import ItemId, SessionId, UserId
+    from contracts.progress import working
     from contracts.slates import Preferences, RecommendRequest, Surface
     from serving.one_answer import answer_once
 
@@ -82,7 +83,8 @@ def recommend(
         seed=settings.seed,
         explain=True,
     )
-    slate = answer_once(home, settings, request)
+    with working(f"slate recommend: the release of {settings.app} in production is loaded, and answers"):
+        slate = answer_once(home, settings, request)
     print(json.dumps(asdict(slate), indent=1) if as_json else _as_table(slate))
 
 

@@ -15,6 +15,8 @@ _ADDRESS = re.compile(
     r"(?P<place>(?:[\w.-]+|\[[0-9a-fA-F:.]+\])?(?::\d+)?(?:/[^?#@\s]*)?)"
     r"(?:\?(?P<query>[\w.-]+=[^&@#\s]*(?:&[\w.-]+=[^&@#\s]*)*))?"
 )
+# Nobody logs in to a file: its path may hold anything. With a ? it is read as an address that has options.
+_FILE = re.compile(r"(?:sqlite|file):///[^?]*")
 _HARMLESS = frozenset({"db"})
 
 
@@ -32,6 +34,8 @@ def printable_address(url: str) -> str:
     'redis://***'
     """
     parts = _ADDRESS.fullmatch(url)
+    if parts is None and _FILE.fullmatch(url):
+        return url
     if parts is None:
         scheme, separator, _ = url.partition("://")
         # Of a web address a password stands before @ or behind =; another kind may have one in the place of its port.

@@ -47,6 +47,7 @@ def run(settings: Settings) -> dict[str, Any]:
         if receipt is None:
             receipt = _publish(client, release, settings.publish.batch_size)
     _save(receipt)
+    print(_sentence(release, receipt, written), flush=True)
     return {"written": written, **receipt.to_json()}
 
 
@@ -86,6 +87,12 @@ def _receipt_on_disk() -> Receipt | None:
         return Receipt.from_json(json.loads(RECEIPT.read_bytes()))
     except (FileNotFoundError, ValueError, TypeError):
         return None  # not published from here yet, or cut short: the store is asked instead
+
+
+def _sentence(release: _Release, receipt: Receipt, written: bool) -> str:
+    values = f"{receipt.n_users:,} people, {receipt.n_items:,} items, {receipt.n_histories:,} histories"
+    done = "published" if written else "published already, and all there"
+    return f"{release.app}: generation {release.generation_id} of release {release.release_id} is {done}: {values}"
 
 
 def _save(receipt: Receipt) -> None:

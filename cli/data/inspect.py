@@ -30,11 +30,13 @@ def add_to(app: typer.Typer) -> None:
 def inspect(paths: Paths, *, as_json: AsJson = False) -> None:
     """Read an export, propose its mapping, and list its problems; exits 1 when it can't be built as it is."""
     from contracts.clock import WallClock
+    from contracts.progress import working
     from contracts.settings.settings import load_settings
     from sources.inspection.inspection import inspect_files
 
     settings = load_settings()
-    inspection = inspect_files(paths, settings.validate_, WallClock().now())
+    with working("slate inspect") as begin:
+        inspection = inspect_files(paths, settings.validate_, WallClock().now(), begin)
     blocks = _blocks(inspection, settings.ingest.traffic)
     if inspection.preset is not None:
         blocks |= _preset_block(inspection.preset)

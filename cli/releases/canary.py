@@ -68,11 +68,13 @@ def start(
     as_json: AsJson = False,
 ) -> None:
     """Give a share of people a version that passes the gates of Staging."""
+    from contracts.progress import working
     from release.promotion.canary_control import refused_before, start_canary
     from release.promotion.promotion import Promoter
 
     promoter = Promoter.open(load_settings(), find_home())
-    run = start_canary(promoter, version, share, requester=whoever_types(), reason=reason)
+    with working(f"slate canary start {version}: its values are published, its gates are asked"):
+        run = start_canary(promoter, version, share, requester=whoever_types(), reason=reason)
     warning = refused_before(promoter.registry.version(version))
     if warning:
         print(warning, file=sys.stderr)

@@ -52,7 +52,22 @@ def journal(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show requests, decisions and switches: when, by whom and why."""
+    """Show requests, decisions and switches: when, by whom and why.
+
+    \b
+    The actions:
+      promote, rollback  the pointer moves to another release, or back to one
+      refresh            the pointer moves to fresher values of its release
+      rebuild            the lost pointer is set to what the journal says
+      stage              a version becomes the release in Staging, or none is
+      canary             a share of people got a candidate; share changed; ended
+      refuse             a request was refused
+      registry_write     what is true is written to MLflow
+      observe            MLflow changed and asked for nothing: a new version, say
+      identify           somebody put a token on a version
+      record             the commit that gives a release back was made
+      collect            old generations were removed from Redis
+    """
     if context.invoked_subcommand:
         return
     if at is not None:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from release.registry.registry import Version
 
 REPORTS = Path("reports")
+NOT_RECORDED = "not recorded"
 WATCH_EVERY_S = 3.0  # a request must be decided within a minute; reading the registry takes milliseconds
 
 AllowDirty = Annotated[bool, typer.Option("--allow-dirty", help="Also when built from uncommitted source.")]
@@ -53,6 +54,7 @@ def register(
     from contracts.json_file import write_json
     from pipelines.stage_run import run_folder
     from release.registry.registry import Registry
+    from release.registry.state import Stage
 
     home, settings = find_home(), load_settings()
     version = _register(home, settings, folder)
@@ -61,18 +63,19 @@ def register(
     write_json({"address": registry.run_page(version), "version": version.number}, run_folder() / REGISTERED)
     page = registry.connection.page_of(version.app, version.number)
     lines = [_describe_registration(version), page, *([recorded] if recorded else [])]
+    lines += [_next_step(version)] if version.stage is not Stage.PRODUCTION else []
     print_result({**version.to_json(), "recorded": recorded}, as_json, "\n".join(lines))
 
 
 def releases(*, as_json: AsJson = False) -> None:
-    """List the registered versions, and which release is served."""
+    """List the registered versions, the commit that gives each of them back, and which release is served."""
     from release.journal.journal import Journal
     from release.registry.registry import Registry
 
     home, settings = find_home(), load_settings()
     in_production = Journal(home, settings.app).view().production
     rows = [_release_row(version, in_production) for version in Registry(home, settings.app).versions()]
-    shown = [{**row, "commit": row["commit"][:12], "served": _remark(row)} for row in rows]
+    shown = [{**row, "commit": row["release_commit"][:12] or NOT_RECORDED, "served": _remark(row)} for row in rows]
     listing = table(shown, ("version", "stage", "release_id", "generation_id", "commit", "served"))
     print_result(rows, as_json, listing or "no versions yet: `dvc repro release`, then `slate register`")
 
@@ -97,11 +100,14 @@ def sync(
     as_json: AsJson = False,
 ) -> None:
     """Decide on the promotions that were asked for in MLflow, by stage or alias, and carry them out."""
+    from contracts.progress import working
     from release.promotion.promotion import Promoter
 
     promoter = Promoter.open(load_settings(), find_home())
     if not watch:
-        _print_report(promoter.sync(), as_json, quiet=False)
+        with working("slate sync: what was asked for is decided"):
+            report = promoter.sync()
+        _print_report(report, as_json, quiet=False)
         return
     from cli.releases.watching import watch as watch_rounds
     from contracts.stop_signals import stopped_by_signals
@@ -133,14 +139,16 @@ def promote(
     as_json: AsJson = False,
 ) -> None:
     """Ask for a version to be put into Production (or Staging), and have it decided now; exits 1 when refused."""
+    from contracts.progress import working
     from release.gates.acceptance import read_acceptances
     from release.promotion.promotion import Promoter
     from release.registry.state import Stage
 
     accepted, settings = read_acceptances(accept or []), load_settings()
-    decision = Promoter.open(settings, find_home()).promote(
-        version, Stage(stage), requester=whoever_types(), allow_dirty=allow_dirty, accepted=accepted
-    )
+    with working(f"slate promote {version}: its values are published, its gates are asked"):
+        decision = Promoter.open(settings, find_home()).promote(
+            version, Stage(stage), requester=whoever_types(), allow_dirty=allow_dirty, accepted=accepted
+        )
     print_result(decision.to_json(), as_json, _describe(decision))
     _raise_if_refused(decision)
 
@@ -208,6 +216,13 @@ def _record(home: Home, settings: Settings, version: Version, folder: Path) -> s
     if folder != BUNDLE or here.parent == home.worktrees.resolve():
         return ""
     return record_registered(Repository(here), Promoter.open(settings, home), version)
+
+
+def _next_step(version: Version) -> str:
+    promote = f"slate promote {version.number}"
+    if version.dirty:
+        return f"Next: commit the source and `slate register` again, or `{promote} --allow-dirty`."
+    return f"Next: `{promote}`"
 
 
 def _describe_registration(version: Version) -> str:

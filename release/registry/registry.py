@@ -78,6 +78,14 @@ class Version:
         return self.tags.get(COMMIT_TAG, "")
 
     @property
+    def release_commit(self) -> str:
+        """The commit that gives the release back; empty where it was not recorded.
+
+        `commit` is that of the code: releases that were built from the same code share it.
+        """
+        return self.tags.get(RELEASE_COMMIT_TAG, "")
+
+    @property
     def dirty(self) -> bool:
         return self.tags.get(DIRTY_TAG) == "true"
 
@@ -90,6 +98,7 @@ class Version:
             "release_id": self.release_id,
             "generation_id": self.generation_id,
             "commit": self.commit,
+            "release_commit": self.release_commit,
             "dirty": self.dirty,
             "copy_of": self.copy_of,
             "run_id": self.run_id,

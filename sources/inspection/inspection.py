@@ -6,7 +6,7 @@ To find what is wrong, it runs the ingest and the validation themselves, into a 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from pathlib import Path, PurePosixPath
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from contracts.counted import counted
 from contracts.errors import SourceError
 from contracts.events import EventType
 from contracts.settings.validate import ValidateSettings
@@ -126,13 +127,19 @@ class Inspection:
         }
 
 
-def inspect_files(paths: Sequence[str], rules: ValidateSettings, now: datetime) -> Inspection:
+def inspect_files(
+    paths: Sequence[str], rules: ValidateSettings, now: datetime, begin: Callable[[str], None] = lambda _: None
+) -> Inspection:
     """Look at files, folders, patterns or URLs. rules: for the rows; the range of values is taken from the data.
+
+    begin: is told each step, in words, when it begins.
 
     Raises SourceError when none of them holds a data file.
     """
     root, files, notes = _find(paths)
+    begin(f"looking at {counted(len(files), 'file')}")
     looks, problems = _look(files)
+    begin("counting the types of events")
     groups = group_files(looks)
     inspection = Inspection(root, groups, propose(groups, root), problems=problems, notes=notes)
     if inspection.proposal is None:
@@ -148,7 +155,7 @@ def inspect_files(paths: Sequence[str], rules: ValidateSettings, now: datetime) 
         Problem(None, None, None, question, "Nothing is built before this is answered.", stops=True)
         for question in inspection.proposal.questions
     ]
-    _check_proposal(inspection, inspection.proposal, rules, now)
+    _check_proposal(inspection, inspection.proposal, rules, now, begin)
     return inspection
 
 
@@ -257,10 +264,17 @@ def _no_interactions(groups: Sequence[FileGroup]) -> Problem:
     )
 
 
-def _check_proposal(inspection: Inspection, proposal: Proposal, rules: ValidateSettings, now: datetime) -> None:
+def _check_proposal(
+    inspection: Inspection,
+    proposal: Proposal,
+    rules: ValidateSettings,
+    now: datetime,
+    begin: Callable[[str], None],
+) -> None:
     """Run the ingest and the validation with the proposed mapping, and note what they find."""
     with tempfile.TemporaryDirectory(prefix="slatework-") as name:
         folder = Path(name)
+        begin("reading every row by the mapping")
         try:
             inspection.report = write_tables(proposal.settings, inspection.root, folder)
         except SourceError as error:
@@ -277,6 +291,7 @@ def _check_proposal(inspection: Inspection, proposal: Proposal, rules: ValidateS
             inspection.notes.append(f"The rules were checked on the first {MAX_CHECKED:,} interactions.")
             first = (tables.interactions.head(MAX_CHECKED), tables.items, tables.users)
             tables = CanonicalTables(*first, tables.impressions.head(MAX_CHECKED))
+        begin("checking the rules of validation")
         problems, failures = _broken_rules(tables, _with_values(rules, inspection.values), folder, now)
         inspection.problems += problems
         inspection.bounds, stopping = needed_bounds(failures)

@@ -135,10 +135,14 @@ class TestPublish:
     def _own_store(self, home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv("REDIS_URL", raising=False)
 
-    def test_the_values_are_published_and_the_second_run_finds_them(self, bundle, settings, home):
+    def test_the_values_are_published_and_the_second_run_finds_them(self, bundle, settings, home, capsys):
         first = publish.run(settings)
         content = RECEIPT.read_bytes()
+        told = capsys.readouterr().out
+        assert f"generation {bundle.generation_id} of release {bundle.release_id} is published: " in told
+        assert f"{first['n_users']:,} people, {first['n_items']:,} items" in told
         second = publish.run(settings)
+        assert "is published already, and all there: " in capsys.readouterr().out
         assert (first["written"], second["written"]) == (True, False)
         assert RECEIPT.read_bytes() == content
         assert json.loads(content)["release_id"] == bundle.release_id

@@ -73,6 +73,31 @@ def test_a_release_of_committed_source_has_a_commit_and_a_tag_and_leaves_a_clean
     git(checkout, "checkout", "--quiet", f"release/{release_id}")
 
 
+def test_the_last_line_is_the_next_command(checkout: Path, studio: Studio) -> None:
+    assert register().splitlines()[-1] == "Next: `slate promote 6`"  # the studio has five versions
+    assert studio.promoter.promote(6, requester="ada").accepted
+    assert "Next:" not in register()
+
+
+def test_uncommitted_source_is_not_sent_into_a_refusal(checkout: Path, studio: Studio) -> None:
+    (checkout / "contracts/__init__.py").write_text("x = 1\n")
+    assert register().splitlines()[-1].endswith("`slate promote 6 --allow-dirty`.")
+
+
+def test_of_two_releases_of_the_same_code_each_is_listed_with_its_own_commit(checkout: Path, studio: Studio) -> None:
+    first = json.loads(register("--json"))["release_id"]
+    bundle = checkout / "build" / "release"
+    manifest = load_manifest(bundle)
+    replace(manifest, data={**manifest.data, "users": "0" * 16}).save(bundle)
+    (checkout / "dvc.lock").write_text("schema: '2.0'\nstages: {}\n")
+    second = json.loads(register("--json"))["release_id"]
+    own = [git(checkout, "rev-parse", f"release/{one}^{{commit}}") for one in (first, second)]
+    rows = CliRunner().invoke(command_line(), ["releases"], catch_exceptions=False).stdout.splitlines()
+    listed = [next(row for row in rows if one in row) for one in (first, second)]
+    assert [commit[:12] in row for commit, row in zip(own, listed, strict=True)] == [True, True]
+    assert own[0][:12] not in listed[1]
+
+
 def test_registering_again_records_nothing_twice(checkout: Path, studio: Studio) -> None:
     register()
     commit = git(checkout, "rev-parse", "HEAD")

@@ -9,6 +9,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from cli.doctor import _in_production, _registered
 from cli.releases import journal, releases
 from contracts.errors import PromotionRefused
 from release.journal.entries import Action, Note, Phase
@@ -45,6 +46,23 @@ def test_from_promotion_to_rollback_in_words_and_in_json(slate, studio: Studio) 
     assert slate("journal", "--limit", "1").stdout.count("\n") == 2
     assert "is the one MLflow was told of" in slate("journal", "verify").stdout
     assert slate("sync").stdout == "nothing was asked for\n"
+
+
+def test_the_doctor_says_what_is_registered_and_in_production(slate, studio: Studio) -> None:
+    before = _in_production()
+    assert (before.state, before.found) == ("optional", "nothing of movies")
+    assert before.next_step == "After `slate register`: `slate promote VERSION`."
+    slate("promote", "1")
+    release_id = studio.registry.version(1).release_id
+    assert _in_production().found.startswith(f"release {release_id} (version 1), since ")
+    assert _registered().found == f"5 versions of movies, the last is 5: {studio.registry.version(5).release_id}"
+
+
+@pytest.mark.parametrize("action", Action)
+def test_every_action_of_the_journal_is_explained_where_it_is_shown(slate, action: Action) -> None:
+    words = slate("journal", "--help").stdout.replace(",", " ").split()
+    assert str(action) in words
+    assert f"`{action}`" in (CHECKOUT / "docs/formats/journal.md").read_text()
 
 
 def test_entries_cut_off_at_the_end_are_missed_by_what_mlflow_was_told(slate, studio: Studio) -> None:

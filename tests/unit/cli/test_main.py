@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,9 +16,11 @@ from typer.testing import CliRunner
 
 import cli.main
 from cli.commands import HIDDEN, PANELS, named_command
-from cli.doctor import _source
+from cli.doctor import _baseline, _built, _source
 from contracts.home import Home
 from feature_store.server import embedded_redis
+from pipelines.paths import BUNDLE
+from tests.unit.release.sample_manifest import MANIFEST_OF_NOTHING
 
 CHECKOUT = Path(__file__).resolve().parents[3]
 DISK_FULL = OSError(errno.ENOSPC, "No space left on device", "journal.db")
@@ -77,6 +80,24 @@ def test_doctor_names_the_parameter_whose_data_is_not_there(
     found = _source()
     assert (found.state, found.found.split(":")[0]) == ("missing", f"ingest.{missing}")
     assert f"ingest.{missing} in params.yaml" in found.next_step
+
+
+def test_doctor_says_what_is_built_and_what_new_data_is_held_against(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "params.yaml").write_text((CHECKOUT / "params.yaml").read_text())
+    assert (_built().state, _built().next_step) == ("optional", "Build one: `dvc repro`.")
+    assert (_baseline().state, "baselines/movies.json" in _baseline().found) == ("missing", True)
+    (tmp_path / "baselines").mkdir()
+    (tmp_path / "baselines/movies.json").write_text('{"tables": {}}')
+    assert (_baseline().state, _baseline().next_step.split("`")[1]) == ("optional", "slate baseline accept")
+    (tmp_path / "baselines/movies.json").write_text('{"tables": {"interactions": {"rows": 1200}}}')
+    assert (_baseline().state, _baseline().found) == ("ok", "baselines/movies.json: 1,200 interactions")
+    MANIFEST_OF_NOTHING.save(tmp_path / BUNDLE)
+    assert f"release {MANIFEST_OF_NOTHING.release_id} in build/release" in _built().found
+    replace(MANIFEST_OF_NOTHING, app="shop").save(tmp_path / BUNDLE)
+    assert _built().found.endswith("of shop; params.yaml says movies")
 
 
 def test_starting_waits_for_no_library_but_the_one_that_parses_the_command_line() -> None:
