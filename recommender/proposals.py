@@ -70,21 +70,30 @@ def best_first(
         rows, item_idx, scores = rows[eligible], item_idx[eligible], scores[eligible]
     if k <= 0 or not len(rows):
         return Proposals.none(n_rows)
+    keys = _rank_keys(item_idx, scores)
+    if n_rows == 1:
+        keys = _smallest(keys, k)
+        return Proposals(offsets_of([len(keys)]), *_ranked(keys))
     lengths = np.bincount(rows, minlength=n_rows)
-    width = int(lengths.max())
-    keys = np.full((n_rows, width), _NOTHING)
-    keys[rows, places_of(offsets_of(lengths))] = _rank_keys(item_idx, scores)
-    if k < width:
-        keys = np.partition(keys, k - 1, axis=1)[:, :k]
-    keys.sort(axis=1)
-    kept = keys != _NOTHING
-    return Proposals(offsets_of(kept.sum(axis=1)), *_ranked(keys[kept]))
+    table = np.full((n_rows, int(lengths.max())), _NOTHING)
+    table[rows, places_of(offsets_of(lengths))] = keys
+    table = _smallest(table, k)
+    kept = table != _NOTHING
+    return Proposals(offsets_of(kept.sum(axis=1)), *_ranked(table[kept]))
 
 
 def best_of_one(item_idx: ItemIdxArray, scores: FloatArray, k: int) -> tuple[ItemIdxArray, FloatArray]:
     """The k best of these items, best first, and their scores."""
     best = best_first(np.zeros(len(item_idx), np.int64), item_idx, np.asarray(scores, np.float32), 1, k)
     return best.item_idx, best.scores
+
+
+def _smallest(keys: npt.NDArray[np.uint64], k: int) -> npt.NDArray[np.uint64]:
+    """The k smallest of each row, ascending; all of them where there are fewer."""
+    if k < keys.shape[-1]:
+        keys = np.partition(keys, k - 1)[..., :k]
+    keys.sort()
+    return keys
 
 
 def _rank_keys(item_idx: ItemIdxArray, scores: FloatArray) -> npt.NDArray[np.uint64]:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from contracts.features import History
 from contracts.id_map import UNKNOWN
 from contracts.ids import EpochSeconds, EventCodes, FloatArray, ItemIdxArray
-from recommender.ragged import Offsets, RaggedItems, Rows, offsets_of, pair_keys, rows_of
+from recommender.ragged import Offsets, RaggedItems, Rows, lengths_of, offsets_of, pair_keys, rows_of
 
 
 def no_items() -> ItemIdxArray:
@@ -61,9 +61,9 @@ class RaggedHistory:
             np.concatenate([history.values for history in every]),
         )
 
-    @property
+    @cached_property
     def lengths(self) -> npt.NDArray[np.int64]:
-        return np.diff(self.offsets)
+        return lengths_of(self.offsets)
 
     def items_of(self, query: int) -> ItemIdxArray:
         """The items of one of the histories."""

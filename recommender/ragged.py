@@ -21,24 +21,33 @@ Rows = npt.NDArray[np.int64]  # (n_values,) the row of each value
 PairKeys = npt.NDArray[np.int64]  # row and item in one number, which sorts by row and then by item
 
 ITEM_BITS: Final = 2**32 - 1  # of a pair key: the item; the bits above are the row
+ONE_ROW: Final = 2  # offsets; a click is a batch of one query, for which the general way costs many times the work
 
 
 def offsets_of(lengths: npt.NDArray[np.integer] | Sequence[int]) -> Offsets:
     """Where each row of these lengths begins, and where the last one ends."""
     offsets = np.zeros(len(lengths) + 1, np.int64)
-    np.cumsum(lengths, out=offsets[1:])
+    np.add.accumulate(lengths, out=offsets[1:])
     return offsets
+
+
+def lengths_of(offsets: Offsets) -> npt.NDArray[np.int64]:
+    """The length of each row."""
+    return offsets[1:] - offsets[:-1]  # a tenth of the time of np.diff, where rows are few
 
 
 def rows_of(offsets: Offsets) -> Rows:
     """The row of each value."""
-    return np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
+    if len(offsets) == ONE_ROW:
+        return np.zeros(offsets[-1], np.int64)
+    return np.arange(len(offsets) - 1).repeat(lengths_of(offsets))
 
 
 def places_of(offsets: Offsets) -> npt.NDArray[np.int64]:
     """The place of each value in its row, from 0."""
-    lengths = np.diff(offsets)
-    return np.arange(offsets[-1]) - np.repeat(offsets[:-1], lengths)
+    if len(offsets) == ONE_ROW:
+        return np.arange(offsets[-1])
+    return np.arange(offsets[-1]) - offsets[:-1].repeat(lengths_of(offsets))
 
 
 def spans(starts: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
@@ -48,7 +57,7 @@ def spans(starts: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64]) -> npt.
     [7, 8, 2, 3, 4]
     """
     offsets = offsets_of(lengths)
-    return np.arange(offsets[-1]) + np.repeat(starts - offsets[:-1], lengths)
+    return np.arange(offsets[-1]) + (starts - offsets[:-1]).repeat(lengths)
 
 
 def pair_keys(rows: Rows, item_idx: npt.NDArray[np.integer]) -> PairKeys:
@@ -116,7 +125,7 @@ class RaggedItems:
     @classmethod
     def of_rows(cls, rows: Rows, item_idx: ItemIdxArray, n_rows: int) -> RaggedItems:
         """Of items whose rows are ascending."""
-        return cls(offsets_of(np.bincount(rows, minlength=n_rows)), item_idx)
+        return cls(offsets_of([len(rows)] if n_rows == 1 else np.bincount(rows, minlength=n_rows)), item_idx)
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -124,9 +133,9 @@ class RaggedItems:
     def __getitem__(self, row: int) -> ItemIdxArray:
         return self.item_idx[self.offsets[row] : self.offsets[row + 1]]
 
-    @property
+    @cached_property
     def lengths(self) -> npt.NDArray[np.int64]:
-        return np.diff(self.offsets)
+        return lengths_of(self.offsets)
 
     @cached_property
     def rows(self) -> Rows:
@@ -138,6 +147,8 @@ class RaggedItems:
 
     def where(self, chosen: npt.NDArray[np.bool_]) -> RaggedItems:
         """Only the chosen items, in their rows; chosen: (n_items,)."""
+        if chosen.all():
+            return self
         return RaggedItems.of_rows(self.rows[chosen], self.item_idx[chosen], len(self))
 
     def latest(self, n: int) -> RaggedItems:
