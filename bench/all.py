@@ -13,6 +13,7 @@ NAMES = (
     "features",
     "publish",
     "online_read",
+    "ranking",
     "rollback",
     "gates",
     "canary",

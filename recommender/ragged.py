@@ -41,14 +41,16 @@ def rows_of(offsets: Offsets) -> Rows:
     """The row of each value."""
     if len(offsets) == ONE_ROW:
         return np.zeros(offsets[-1], np.int64)
-    return np.arange(len(offsets) - 1).repeat(lengths_of(offsets))
+    rows: Rows = np.arange(len(offsets) - 1).repeat(lengths_of(offsets))
+    return rows
 
 
 def places_of(offsets: Offsets) -> npt.NDArray[np.int64]:
     """The place of each value in its row, from 0."""
     if len(offsets) == ONE_ROW:
         return np.arange(offsets[-1])
-    return np.arange(offsets[-1]) - offsets[:-1].repeat(lengths_of(offsets))
+    places: npt.NDArray[np.int64] = np.arange(offsets[-1]) - offsets[:-1].repeat(lengths_of(offsets))
+    return places
 
 
 def spans(starts: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
@@ -58,7 +60,8 @@ def spans(starts: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64]) -> npt.
     [7, 8, 2, 3, 4]
     """
     offsets = offsets_of(lengths)
-    return np.arange(offsets[-1]) + (starts - offsets[:-1]).repeat(lengths)
+    positions: npt.NDArray[np.int64] = np.arange(offsets[-1]) + (starts - offsets[:-1]).repeat(lengths)
+    return positions
 
 
 def pair_keys(rows: Rows, item_idx: npt.NDArray[np.integer]) -> PairKeys:
