@@ -37,6 +37,11 @@ import shutil
 _DISK_AND_PERMISSIONS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM})
 
 
+def _as_sentence(problem: str) -> str:
+    """The problem with its full stop, which the words of a library often lack; of several lines, as it is."""
+    return problem if "\n" in problem or problem.rstrip().endswith((".", "!", "?", ":", "…")) else f"{problem}."
+
+
 class SlateworkError(Exception):
     """An error whose message says where, what was found, what was expected, and what to do next.
 
@@ -45,6 +50,7 @@ class SlateworkError(Exception):
     """
 
     def __init__(self, problem: str, next_step: str) -> None:
+        problem = _as_sentence(problem)
         super().__init__(problem, next_step)
         self.problem = problem
         self.next_step = next_step

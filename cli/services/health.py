@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import urllib.error
 import urllib.request
 from collections.abc import Callable
 from typing import Any
@@ -33,11 +34,37 @@ def airflow_responds(url: str) -> Probe:
     return probe
 
 
-def _fetch(url: str) -> dict[str, Any] | None:
-    """The JSON object at an address, {} where it answers something else, None where it does not answer."""
+def readiness(url: str, starting: str) -> Callable[[], str]:
+    """What a server's `/readyz` says, in words: that it is ready, or why not; empty while it starts.
+
+    starting: the message by which it says that it starts. A release that is not there is no start: nobody knows when
+    one comes.
+    """
+
+    def told() -> str:
+        report = _fetch(url, failing=True)
+        if not report or report.get("message") == starting:
+            return ""
+        if report.get("ready"):
+            return f"ready with release {report.get('release_id')}"
+        return f"not ready: {report.get('message')} {report.get('next_step', '')}".rstrip()
+
+    return told
+
+
+def _fetch(url: str, *, failing: bool = False) -> dict[str, Any] | None:
+    """The JSON object at an address, {} where it answers something else, None where it does not answer.
+
+    failing: an answer that says no is one, too.
+    """
     try:
         with urllib.request.urlopen(url, timeout=ANSWER_WITHIN_SECONDS) as answer:  # noqa: S310 -- loopback, our own
             body = answer.read()
+    except urllib.error.HTTPError as refusal:
+        with refusal:
+            body = refusal.read()
+        if not failing:
+            return None
     except OSError:
         return None
     try:

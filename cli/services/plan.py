@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-from cli.services.health import Probe, airflow_responds, always, responds
+from cli.services.health import Probe, airflow_responds, always, readiness, responds
 from contracts.errors import PortTaken, SettingsError
 from contracts.home import Home
 from feature_store.server import embedded_redis
@@ -52,12 +52,17 @@ class Ports:
 
 @dataclass(frozen=True)
 class Service:
-    """One process of `slate up`. address: where it is found, empty for one nobody calls; answers: whether it is up."""
+    """One process of `slate up`.
+
+    address: where it is found, empty for one nobody calls; answers: whether it is up; says: how it is, empty where
+    there is no more to say.
+    """
 
     name: str
     command: list[str]
     address: str = ""
     answers: Probe = always
+    says: Callable[[], str] = str
 
 
 @dataclass(frozen=True)
@@ -147,7 +152,11 @@ def _airflow(ports: Ports) -> Service:
 
 def _api(ports: Ports) -> Service:
     address = f"http://{LOOPBACK}:{ports.api}"
-    return Service("api", _slate("serve", "--port", str(ports.api)), address, responds(f"{address}/healthz"))
+    from serving.live.next_lineup import STARTING
+
+    says = readiness(f"{address}/readyz", STARTING.problem)
+    # It answers long before the release is loaded: up is who is ready, or knows why not.
+    return Service("api", _slate("serve", "--port", str(ports.api)), address, lambda: bool(says()), says)
 
 
 def _sync() -> Service:

@@ -41,7 +41,8 @@ def _wait_until_up(control: ServiceControl, wave: list[Service], pids: dict[str,
         if seconds > within_seconds:
             raise _not_up(control, waiting[0].name, f"did not answer within {seconds:.0f} s")
         for service in [service for service in waiting if statuses[service.name].is_running and service.answers()]:
-            print(f"  {service.name:8} up after {seconds:3.0f} s", flush=True)
+            told = service.says()
+            print(f"  {service.name:8} up after {seconds:3.0f} s{told and ', '}{told}", flush=True)
             waiting.remove(service)
         time.sleep(POLL_SECONDS if waiting else 0)
 

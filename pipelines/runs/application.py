@@ -5,9 +5,11 @@ The application that the checkout's params.yaml names works in the checkout itse
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from contracts.errors import WorkspaceError
+from contracts.errors import SettingsError, WorkspaceError
 from contracts.home import Home
 from contracts.settings.presets import load_preset
 from contracts.settings.settings import load_settings
@@ -47,12 +49,25 @@ def find_application(repository: Repository, home: Home, app: str) -> Path:
     return folder
 
 
+def _check_source(checkout: Path, app: str, overrides: Mapping[str, Any]) -> None:
+    """Raise SettingsError where an export is named by a path that means another place in the application's folder."""
+    path = str(overrides.get("ingest.path", ""))
+    if overrides.get("ingest.source") == "files" and "://" not in path and not Path(path).is_absolute():
+        found = repr(path) if path else "nothing"
+        raise SettingsError(
+            f"presets/{app}.yaml, ingest.path: found {found}; expected an absolute path, for the application works in "
+            "a folder of its own.",
+            f"Write where the export lies, such as {(checkout / (path or 'inbox')).resolve()}.",
+        )
+
+
 def prepare_application(repository: Repository, home: Home, app: str) -> Path:
     """The application's workspace at the checkout's commit, with the preset in its params.yaml; what it built stays.
 
     The preset is read as it lies in the checkout, edits included; of everything else, what is committed counts.
     """
     overrides = load_preset(repository.root, app)
+    _check_source(repository.root, app, overrides)
     folder = application_folder(home, app)
     commit = repository.commit_of("HEAD")
     if repository.has_worktree(folder) and folder.is_dir():

@@ -154,7 +154,7 @@ def _code_in(checkout: Path) -> str:
     try:
         return code_fingerprint(checkout)
     except CodeGone as error:
-        return f"not whole ({error.problem})"
+        return f"not whole ({error.problem.rstrip('.')})"
 
 
 def _check_not_older(values: FeatureValues, entry: Entry, switch: Switch) -> None:

@@ -70,6 +70,7 @@ class Api:
     Slates, events and metrics each have threads of their own: none starves behind another.
     """
 
+    app: str
     live: LiveRelease
     production: Production
     log: EventLog

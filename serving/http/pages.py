@@ -50,7 +50,8 @@ def _start_page(api: Api) -> str:
     return render_page(
         "serving.http",
         "start.html",
-        title="Slatework",
+        title=f"{api.app} - Slatework",
+        app=api.app,
         arms=[] if state.lineup is None else list(state.lineup),
         epoch=None if state.lineup is None else state.lineup.pointer.epoch,
         clock=api.clock,

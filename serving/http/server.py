@@ -64,6 +64,7 @@ def build_api(home: Home, settings: Settings, spool_name: str) -> Api:
     remembered_s = round(settings.serving.event_id_hours * 3600)
     log = EventLog(production.client, settings.app, spool, metrics, requests, values, remembered_s)
     return Api(
+        settings.app,
         live,
         production,
         log,

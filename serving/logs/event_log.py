@@ -170,7 +170,7 @@ class EventLog:
         except OSError as disk_error:
             self._outcomes.labels("refused").inc(len(contents))
             raise StoreUnavailable(
-                f"Events are taken neither by Redis ({error.problem}) nor by the disk ({disk_error}).",
+                f"Events are taken neither by Redis ({error.problem.rstrip('.')}) nor by the disk ({disk_error}).",
                 "Send them again in a moment. Whoever runs this: bring Redis back, or free disk space.",
             ) from error
         self._outcomes.labels("spooled").inc(len(contents))

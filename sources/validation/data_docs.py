@@ -12,6 +12,7 @@ from great_expectations.core import ExpectationSuiteValidationResult
 from great_expectations.render.renderer import ValidationResultsPageRenderer
 from great_expectations.render.view import DefaultJinjaSectionView
 
+from contracts.counted import counted
 from contracts.drift import Bin, ColumnDrift, Verdict
 from contracts.web_page import render_page
 from sources.validation.suite_run import RuleResult, SuiteRun
@@ -34,17 +35,28 @@ def write_docs(validation: Validation, folder: Path) -> None:
         "data_docs.html",
         title="Validation",
         validation=validation,
+        n_quarantined=_rows_in_quarantine(validation),
         drifts=[(drift, DriftChart.of(drift)) for drift in _most_moved_first(validation)],
         suites=[SuiteSection.of(run) for run in validation.runs],
     )
     (folder / "index.html").write_text(page, encoding="utf-8")
 
 
+def _rows_in_quarantine(validation: Validation) -> str:
+    """How many of all tables, in words; empty where there is none."""
+    n_rows = sum(check.n_quarantined for check in validation.tables.values())
+    return counted(n_rows, "row") if n_rows else ""
+
+
 @dataclass(frozen=True)
 class RuleRow:
-    """One rule on the page. n_broken: rows that break it, None where it is about the whole table."""
+    """One rule on the page. n_broken: rows that break it, None where it is about the whole table.
 
-    passed: bool
+    verdict: `passed`; `set aside` where rows that break it are in quarantine, which refuses nothing; `broken` where the
+    table breaks it, which refuses the data.
+    """
+
+    verdict: str
     name: str
     says: str
     n_broken: int | None
@@ -54,7 +66,8 @@ class RuleRow:
     def of(cls, result: RuleResult) -> RuleRow:
         """A rule's line."""
         n_broken = result.n_broken if result.rule.level is Level.ROW else None
-        return cls(result.passed, result.rule.name, result.rule.says, n_broken, result.measured)
+        verdict = "passed" if result.passed else "set aside" if result.rule.level is Level.ROW else "broken"
+        return cls(verdict, result.rule.name, result.rule.says, n_broken, result.measured)
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,11 @@ class RuleResult:
         """What was measured, as people read it; empty where there is nothing to tell."""
         if isinstance(self.observed, float):
             return f"{self.observed:.4g}" if abs(self.observed) < 10_000 else f"{self.observed:,.0f}"
-        return "" if self.observed in (None, []) else str(self.observed)
+        if isinstance(self.observed, list | tuple):
+            return ", ".join(map(str, self.observed))
+        if isinstance(self.observed, int) and not isinstance(self.observed, bool):
+            return f"{self.observed:,}"
+        return "" if self.observed is None else str(self.observed)
 
 
 @dataclass(frozen=True)

@@ -57,6 +57,19 @@ def test_an_application_gets_a_worktree_with_its_parameters(repository, home):
     assert find_application(repository, home, "shop") == folder == home.root / "applications" / "shop"
 
 
+def test_an_own_export_is_named_by_an_absolute_path(repository, home):
+    preset = repository.root / "presets/giftshop.yaml"
+    mapping = "{interactions: {event_type: view, columns: {user_id: u, item_id: i, event_ts: t}}}"
+    preset.write_text(f"app: giftshop\ningest:\n  source: files\n  path: inbox\n  files: {mapping}\n")
+    with pytest.raises(SettingsError, match="found 'inbox'; expected an absolute path") as refusal:
+        prepare_application(repository, home, "giftshop")
+    named = refusal.value.next_step.split()[-1].rstrip(".")
+    assert named == str(repository.root / "inbox")
+    preset.write_text(preset.read_text().replace("path: inbox", f"path: {named}"))
+    settings = load_settings(prepare_application(repository, home, "giftshop") / "params.yaml")
+    assert (settings.app, settings.ingest.path) == ("giftshop", named)
+
+
 def test_prepared_again_it_stands_on_the_new_commit_with_what_it_had_built(repository, home):
     folder = prepare_application(repository, home, "shop")
     (folder / "data").mkdir()

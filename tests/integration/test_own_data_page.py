@@ -13,9 +13,11 @@ from ruamel.yaml import YAML
 from typer.testing import CliRunner
 
 from cli.main import command_line
+from contracts.settings.presets import load_preset
 from contracts.settings.settings import Settings, load_settings
 from pipelines import candidates, evaluate, features, index, ingest, ranking, release, validate
 from pipelines.paths import BUNDLE, EVALUATION, RAW, VALID, Cutoff
+from pipelines.runs.overrides import write_overrides
 from release.answering.batch import BatchRecommender
 from tests.release_worlds import link_code
 from tests.web_shop import write_web_shop
@@ -78,8 +80,19 @@ def test_the_page_leads_from_files_to_slates(tmp_path: Path, home: object, monke
 
 def test_every_mapping_of_the_page_is_one() -> None:
     blocks = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
-    assert len(blocks) == 2
-    for block in blocks:
+    mappings = [block for block in blocks if not block.startswith("app:")]
+    assert len(mappings) == 2
+    for block in mappings:
         values = YAML_OF_PAGE.load((CHECKOUT / "params.yaml").read_text())
         values["ingest"] |= {"source": "files", "files": YAML_OF_PAGE.load(block)}
         Settings.model_validate(values)
+
+
+def test_the_preset_of_the_page_makes_an_application(tmp_path: Path) -> None:
+    (block,) = [one for one in re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL) if one.startswith("app:")]
+    shutil.copy(CHECKOUT / "params.yaml", tmp_path)
+    (tmp_path / "presets").mkdir()
+    (tmp_path / "presets/bookshop.yaml").write_text(block)
+    write_overrides(tmp_path / "params.yaml", load_preset(tmp_path, "bookshop"))
+    settings = load_settings(tmp_path / "params.yaml")
+    assert (settings.app, settings.ingest.source, settings.validate_.max_value) == ("bookshop", "files", 5.0)

@@ -9,7 +9,7 @@ import psutil
 import pytest
 
 from cli.services.control import ServiceControl
-from cli.services.health import responds
+from cli.services.health import readiness, responds
 from cli.services.plan import VARIABLES, Ports, Service, ServicePlan, airflow_environment, plan_services
 from cli.services.startup import bring_up
 from contracts.errors import PortTaken, SettingsError, WorkspaceError
@@ -22,6 +22,22 @@ import http.server, subprocess, sys
 child = subprocess.Popen(["sleep", "1000"], start_new_session=True)
 print("child", child.pid, flush=True)
 http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), http.server.SimpleHTTPRequestHandler).serve_forever()
+"""
+
+
+# A server whose release is loaded when it is asked for the third time.
+SLOW_TO_BE_READY = """
+import http.server, json, sys
+asked = []
+class Answer(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        asked.append(1)
+        print("asked", len(asked), "times", flush=True)
+        status, report = (503, {{"message": "Starting."}}) if len(asked) < 3 else ({status}, {report})
+        self.send_response(status)
+        self.end_headers()
+        self.wfile.write(json.dumps(report).encode())
+http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), Answer).serve_forever()
 """
 
 
@@ -54,6 +70,27 @@ def test_services_come_up_in_waves_and_are_found_where_they_were_planned(control
     assert all(status.is_running for status in control.statuses())
     assert [status.address for status in control.statuses()] == [first.address, second.address]
     assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == ["first", "second"]
+
+
+@pytest.mark.parametrize(
+    ("status", "report", "told"),
+    [
+        (200, {"ready": True, "release_id": "r-1"}, "ready with release r-1"),
+        (503, {"message": "Nothing is there.", "next_step": "Promote."}, "not ready: Nothing is there. Promote."),
+    ],
+)
+def test_the_api_is_up_once_it_is_ready_or_says_why_not(control, tmp_path, capsys, status, report, told):
+    """It says twice that it starts, before it says how it is."""
+    port = free_port()
+    url = f"http://127.0.0.1:{port}/readyz"
+    says = readiness(url, "Starting.")
+    program = tmp_path / "slow_to_be_ready.py"
+    program.write_text(SLOW_TO_BE_READY.format(status=status, report=report))
+    api = Service("api", [sys.executable, str(program), str(port)], url, lambda: bool(says()), says)
+    bring_up(control, plan(tmp_path, [api]))
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.endswith(f" s, {told}")
+    assert "asked 3 times" in control.log("api").read_text()
 
 
 def test_nothing_is_left_running_after_down_not_even_what_a_service_put_in_a_session_of_its_own(control, tmp_path):

@@ -30,7 +30,8 @@ from sources.validation.baseline import Baseline, read_baseline
 from sources.validation.data_docs import write_docs
 from sources.validation.row_batches import BATCH_ROWS
 from sources.validation.suite_engine import IN_PROCESS, SuiteEngine, suite_engine
-from sources.validation.suites import EARLIEST
+from sources.validation.suite_run import RuleResult
+from sources.validation.suites import EARLIEST, file_rules
 from sources.validation.table_check import QUARANTINE_COLUMNS, RowFolders
 from sources.validation.validation import Validation, check_tables
 from tests.spark import needs_spark
@@ -435,6 +436,7 @@ def test_the_report_for_people_needs_nothing_from_outside(workspace: Path, home:
     page = (home.runs / "checkout" / "validation" / "index.html").read_text()
     assert "item_is_known" in page
     assert "As Great Expectations tells it" in page
+    assert "['" not in page.partition("<summary>")[0]
     assert not [word for word in ("http:", "https:", "<script", "<link", "src=") if word in page]
 
 
@@ -447,6 +449,24 @@ def test_what_stands_in_the_data_cannot_break_the_report(
     hostile = look(with_change(tables, name, 5, **{column: "<script>alert(1)</script>"}))
     write_docs(hostile, tmp_path)
     assert "<script" not in (tmp_path / "index.html").read_text()
+
+
+def test_what_is_set_aside_within_the_bounds_is_not_called_broken(tables: CanonicalTables, tmp_path: Path) -> None:
+    write_docs(look(with_change(tables, "interactions", 5, value=9.0)), tmp_path)
+    page = (tmp_path / "index.html").read_text()
+    words = " ".join(page.split())
+    assert "Yes, the data is good. 1 row broke a rule: it is in quarantine, within the bounds." in words
+    assert '<td class="name ">set aside</td> <td class="name">value_in_range</td>' in words
+    assert ">broken<" not in page
+
+
+@pytest.mark.parametrize(
+    ("observed", "shown"),
+    [(1851, "1,851"), (0.01122, "0.01122"), (["user_id", "item_id"], "user_id, item_id"), ([], ""), (None, "")],
+)
+def test_what_was_measured_is_written_for_people(observed: Any, shown: str) -> None:
+    (rule,) = file_rules(LENIENT)
+    assert RuleResult(rule, True, 0, 10, observed).measured == shown
 
 
 def test_a_failed_run_leaves_its_report_where_the_message_says_and_no_output(

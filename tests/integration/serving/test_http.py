@@ -291,6 +291,7 @@ def test_the_first_page_says_what_is_served_and_where_the_rest_is(
     for named in (*stage.pairs[0], 'href="/docs"', 'href="http://ada:***@127.0.0.1:5000"', "Airflow: training"):
         assert named in page
     assert "s3cret" not in page
+    assert f"<h1>{stage.settings.app}</h1>" in page
 
 
 def test_every_example_of_the_documentation_is_valid() -> None:
