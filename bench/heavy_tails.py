@@ -1,8 +1,9 @@
 """Made-up interactions as heavy-tailed as MovieLens 25M: some people with thousands, some items with tens of thousands.
 
-What the journey simulator makes has few events a person, which makes the pairs of item to item far too easy. Here people
-have as many events as MovieLens' (20 at least, 71 at the median, 153 on average, thousands at most), items are chosen
-by popularity (a Zipf law that flattens at its head) within the taste of whoever chooses, and everybody comes in visits.
+What the journey simulator makes has few events a person, which makes the pairs of item to item far too easy. Here
+people have as many events as MovieLens' (20 at least, 71 at the median, 153 on average, thousands at most), items are
+chosen by popularity (a Zipf law that flattens at its head) within the taste of whoever chooses, and everybody comes in
+visits.
 """
 
 from __future__ import annotations
@@ -146,7 +147,9 @@ def _write_items(folder: Path, rng: np.random.Generator, taste_of_item: npt.NDAr
                 f"Kind{taste} word{one} word{other} {item}"
                 for item, (taste, (one, other)) in enumerate(zip(taste_of_item.tolist(), words.tolist(), strict=True))
             ],
-            "kinds": [f"kind {one}|kind {two}" for one, two in zip(taste_of_item.tolist(), second.tolist(), strict=True)],
+            "kinds": [
+                f"kind {one}|kind {two}" for one, two in zip(taste_of_item.tolist(), second.tolist(), strict=True)
+            ],
             "price": rng.gamma(2.0, 15.0, n_items).round(2) + 1,
             "since": FIRST_TS - rng.integers(0, 1000 * SECONDS_PER_DAY, n_items),
         }

@@ -78,6 +78,7 @@ def _rows() -> RankingRows:
         wanted.astype(np.int32),
         np.full(N_QUERIES, N_ROWS, np.int32),
         np.repeat(np.arange(N_SNAPSHOTS), N_QUERIES // N_SNAPSHOTS),
+        np.ones(N_QUERIES),
     )
 
 
@@ -93,6 +94,7 @@ def _ranker(rows: RankingRows, n_trees: int, n_leaves: int) -> Ranker:
         l2=1.0,
         early_stopping_rounds=n_trees,
         n_threads=1,
+        max_queries=N_QUERIES,
     )
     with tempfile.TemporaryDirectory() as folder:
         Ranker.fit(rows, settings, SEED, {}).save(Path(folder))

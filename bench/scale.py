@@ -22,6 +22,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -151,12 +152,12 @@ def _print_growth(runs: Sequence[Mapping[str, Any]]) -> None:
             stage,
             *(
                 f"{later['stages'][stage]['seconds'] / max(earlier['stages'][stage]['seconds'], 0.1):.1f}"
-                for earlier, later in zip(runs[:-1], runs[1:], strict=True)
+                for earlier, later in pairwise(runs)
             ),
         ]
         for stage in STAGES
     ]
-    times = [f"x {later['interactions'] / earlier['interactions']:g}" for earlier, later in zip(runs, runs[1:], strict=False)]
+    times = [f"x {later['interactions'] / earlier['interactions']:g}" for earlier, later in pairwise(runs)]
     print_table(["stage, times as long", *times], rows)
 
 

@@ -50,8 +50,9 @@ def run(settings: Params, cutoff: Cutoff) -> dict[str, Any]:
     """Write the ranker and its report; returns the sizes of what it learnt from."""
     generators, schemas = load_generators(CANDIDATES / cutoff), load_schemas(FEATURES)
     inputs = ranking_inputs(settings, CanonicalTables.load(VALID, impressions=False), generators, schemas)
-    windows = load_split().label_windows(cutoff)
-    rows = build_ranking_rows(inputs, Progress(windows, desc=f"ranking@{cutoff}", unit="snapshot"))
+    rows = build_ranking_rows(
+        inputs, load_split().label_windows(cutoff), partial(Progress, desc=f"ranking@{cutoff}", unit="snapshot")
+    )
     print(f"ranking@{cutoff}: learning from {len(rows.labels):,} rows of {len(rows.group_sizes):,} queries", flush=True)
     built_with = {"generators": generators.fingerprint, "feature schemas": schemas.fingerprint}
     ranker = Ranker.fit(rows, settings.ranking, settings.seed, built_with)
@@ -83,6 +84,7 @@ def ranking_inputs(
         n_ranked=settings.request.n_ranked,
         history_length=settings.features.history_length,
         excluding=ExclusionRule.of(settings.request.excluding_events, settings.request.excluded_days),
+        max_queries=settings.ranking.max_queries,
     )
 
 

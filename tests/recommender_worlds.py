@@ -46,6 +46,7 @@ RANKING_SETTINGS = RankingSettings(
     row_share=1.0,
     l2=1.0,
     early_stopping_rounds=20,
+    max_queries=100_000,
     n_threads=1,
 )
 

@@ -8,7 +8,10 @@ from contracts.settings.group import Group
 
 
 class RankingSettings(Group):
-    """LightGBM LambdaRank; names as in LightGBM, spelt out."""
+    """LightGBM LambdaRank; names as in LightGBM, spelt out.
+
+    max_queries: that are learnt from. Of many people the latest snapshots are enough, and of each of them a sample.
+    """
 
     n_trees: int = Field(ge=1, le=10_000)
     n_leaves: int = Field(ge=2, le=1024)
@@ -19,3 +22,4 @@ class RankingSettings(Group):
     l2: float = Field(ge=0)
     early_stopping_rounds: int = Field(ge=1)
     n_threads: int = Field(ge=1, le=64)
+    max_queries: int = Field(ge=100)

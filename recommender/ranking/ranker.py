@@ -34,6 +34,7 @@ class RankingRows:
 
     values: (n_rows, n_features), columns as `names`; labels: (n_rows,) 1 where the person then wanted the item.
     group_sizes: (n_queries,) rows of each query; moments: (n_queries,) epoch seconds of the snapshot each was made at.
+    weights: (n_queries,) how much each counts.
     """
 
     names: tuple[str, ...]
@@ -41,12 +42,18 @@ class RankingRows:
     labels: npt.NDArray[np.int32]
     group_sizes: npt.NDArray[np.int32]
     moments: npt.NDArray[np.int64]
+    weights: npt.NDArray[np.float64]
 
     def of_queries(self, chosen: npt.NDArray[np.bool_]) -> RankingRows:
         """Only the rows of the chosen queries; chosen: (n_queries,)."""
         rows = np.repeat(chosen, self.group_sizes)
         return RankingRows(
-            self.names, self.values[rows], self.labels[rows], self.group_sizes[chosen], self.moments[chosen]
+            self.names,
+            self.values[rows],
+            self.labels[rows],
+            self.group_sizes[chosen],
+            self.moments[chosen],
+            self.weights[chosen],
         )
 
     def of_columns(self, chosen: npt.NDArray[np.bool_]) -> RankingRows:
@@ -77,10 +84,10 @@ class Ranker:
     >>> values = rng.random((60, 1), np.float32)
     >>> labels = (values.reshape(20, 3) == values.reshape(20, 3).max(axis=1, keepdims=True)).astype(np.int32).ravel()
     >>> group_sizes, moments = np.full(20, 3, np.int32), np.repeat([1, 2], 10)
-    >>> rows = RankingRows(("score_als",), values, labels, group_sizes, moments)
+    >>> rows = RankingRows(("score_als",), values, labels, group_sizes, moments, np.ones(20))
     >>> settings = RankingSettings(
     ...     n_trees=5, n_leaves=4, learning_rate=0.1, min_rows_per_leaf=2, feature_share=1.0, row_share=1.0, l2=0.0,
-    ...     early_stopping_rounds=5, n_threads=1,
+    ...     early_stopping_rounds=5, n_threads=1, max_queries=1000,
     ... )
     >>> ranker = Ranker.fit(rows, settings, seed=7, built_with={})
     >>> low, high = ranker.score(np.array([[0.1], [0.9]], np.float32))
@@ -218,11 +225,19 @@ def _dataset(rows: RankingRows, reference: lgb.Dataset | None = None) -> lgb.Dat
         rows.values,
         rows.labels,
         group=rows.group_sizes,
+        weight=_row_weights(rows),
         feature_name=list(rows.names),
         reference=reference,
         params={"verbose": -1, "feature_pre_filter": False},
         free_raw_data=False,
     )
+
+
+def _row_weights(rows: RankingRows) -> npt.NDArray[np.float64] | None:
+    """(n_rows,) 1 on average over the queries, so that what regularises keeps its meaning; None where all are equal."""
+    if (rows.weights == rows.weights[0]).all():
+        return None
+    return np.repeat(rows.weights / rows.weights.mean(), rows.group_sizes)
 
 
 def _parameters(settings: RankingSettings, seed: int) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import numpy as np
+import numpy.typing as npt
 
 from contracts.features import History, OlderEvents
 from contracts.fingerprint import fingerprint_json
@@ -23,6 +24,14 @@ Segments = Mapping[str, Mapping[str, str]]
 
 
 @dataclass(frozen=True)
+class AskedPeople:
+    """Who is asked about at a snapshot. user_idx: ascending; weight: how many people each of them stands for."""
+
+    user_idx: npt.NDArray[np.int32]
+    weight: float
+
+
+@dataclass(frozen=True)
 class TrainingQuery:
     """One person at a snapshot. positives: the items they then touched and could be shown, in the order of the index.
 
@@ -35,6 +44,26 @@ class TrainingQuery:
     is_new: bool
 
 
+def asked_people(
+    interactions: Interactions, moment: datetime, end: datetime, max_people: int | None = None
+) -> AskedPeople:
+    """Everybody with something to be asked about in the window; of more than max_people, as many drawn by lot.
+
+    The lot is drawn by the person and the snapshot alone: whoever else comes, the same people come first.
+    """
+    start, stop = _whole_seconds(moment), _whole_seconds(end)
+    n_people, who = len(interactions.user_ids), interactions.user_idx
+    n_before = np.bincount(who[interactions.event_ts < start], minlength=n_people)
+    in_window = (interactions.event_ts >= start) & (interactions.event_ts < stop)
+    n_in_window = np.bincount(who[in_window], minlength=n_people)
+    people = np.flatnonzero(n_in_window > np.where(n_before, 0, SESSION_EVENTS)).astype(np.int32)
+    if max_people is None or len(people) <= max_people:
+        return AskedPeople(people, 1.0)
+    lots = [int(fingerprint_json([interactions.user_ids[user], start, "is asked"]), 16) for user in people.tolist()]
+    drawn = np.argsort(np.array(lots, np.uint64), kind="stable")[:max_people]
+    return AskedPeople(np.sort(people[drawn]), len(people) / max_people)
+
+
 def training_queries(
     interactions: Interactions,
     moment: datetime,
@@ -42,8 +71,9 @@ def training_queries(
     history_length: int,
     segments: Segments,
     excluding: ExclusionRule = FOR_EVER,
+    people: AskedPeople | None = None,
 ) -> Iterator[TrainingQuery]:
-    """A query for everybody with positives in the window, in the order of user_id.
+    """A query for each of the people with positives in the window, in the order of user_id. people: None for everybody.
 
     People with history are asked about at the snapshot itself; people without, after their first events in the window,
     which are then all that is known of them. Half of the newcomers, others at every snapshot, are signed in, so that
@@ -51,8 +81,9 @@ def training_queries(
     with and without either, and the ranker has to know all four. Others tell no segment: the data knows the
     circumstances of first visits alone, and not those in which somebody would have asked later.
     """
-    start, stop = int(np.ceil(moment.timestamp())), int(np.ceil(end.timestamp()))
-    for user_idx, user_id in enumerate(interactions.user_ids):
+    start, stop = _whole_seconds(moment), _whole_seconds(end)
+    for user_idx in (people or asked_people(interactions, moment, end)).user_idx.tolist():
+        user_id = interactions.user_ids[user_idx]
         before = interactions.history(user_idx, 0, start)
         window = interactions.history(user_idx, start, stop)
         now, is_new = start, not len(before)
@@ -69,6 +100,10 @@ def training_queries(
             query = RetrievalQuery(now, _latest(known, history_length), dict(segment), excluded=excluded)
             is_guest = is_new and not _coin_is_heads(user_id, start, "signs in")
             yield TrainingQuery(None if is_guest else user_id, query, positives, is_new)
+
+
+def _whole_seconds(moment: datetime) -> int:
+    return int(np.ceil(moment.timestamp()))
 
 
 def _coin_is_heads(user_id: str, start: int, whether: str) -> bool:

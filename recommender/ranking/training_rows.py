@@ -7,7 +7,7 @@ features are as of it. Labels alone come from the window after it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import numpy as np
@@ -28,9 +28,12 @@ from recommender.ragged import RaggedItems, is_among
 from recommender.ranking.feature_tables import FeatureTable, PointInTimeRows
 from recommender.ranking.ranker import RankingRows
 from recommender.ranking.ranking_features import Schemas, assemble
-from recommender.ranking.training_queries import Segments, TrainingQuery, training_queries
+from recommender.ranking.training_queries import Segments, TrainingQuery, asked_people, training_queries
 
 ASKED_TOGETHER = 64  # queries
+MIN_SNAPSHOTS = 4  # that are learnt from where there are as many: the latest quarter of them is held back
+
+Window = tuple[datetime, datetime]
 
 FitGenerators = Callable[[datetime], Mapping[str, Generator]]
 ColdStartRow = Callable[[History, datetime], FeatureRows]
@@ -44,6 +47,7 @@ class RankingInputs:
     fit_generators: the generators fitted on what lies strictly before a moment.
     excluding: what is not proposed to a person, because of what they did before.
     cold_start_row: the row that serving reads, at a moment, of a person without a published row and with this history.
+    max_queries: that are learnt from; None for all there are.
     """
 
     tables: CanonicalTables
@@ -58,17 +62,25 @@ class RankingInputs:
     n_ranked: int
     history_length: int
     excluding: ExclusionRule = FOR_EVER
+    max_queries: int | None = None
 
 
-def build_ranking_rows(inputs: RankingInputs, windows: Iterable[tuple[datetime, datetime]]) -> RankingRows:
-    """The rows of every snapshot; windows: (snapshot, end of its label window).
+def build_ranking_rows(
+    inputs: RankingInputs,
+    windows: Sequence[Window],
+    progress: Callable[[Iterable[Window]], Iterable[Window]] = iter,
+) -> RankingRows:
+    """The rows of the snapshots; windows: (snapshot, end of its label window), oldest first.
+
+    Where inputs.max_queries bounds them: the latest MIN_SNAPSHOTS, and those before until the bound is met, each with
+    an equal share of the bound at most, by lot. A query then weighs as many people as it stands for.
 
     A query without a positive among its candidates teaches nothing and is left out; so is a feature computed at the
     request that is known in no row.
     Raises DataTooSmall when no query is left.
     """
     interactions = Interactions.of(inputs.tables.interactions, inputs.catalogue.ids)
-    parts = [part for window in windows for part in _snapshot_rows(inputs, interactions, *window)]
+    parts = _latest_parts(inputs, interactions, progress(windows[::-1]))
     if not any(len(part.group_sizes) for part in parts):
         raise DataTooSmall(
             "At no snapshot did the generators propose anything that somebody then touched.",
@@ -80,8 +92,20 @@ def build_ranking_rows(inputs: RankingInputs, windows: Iterable[tuple[datetime, 
         np.concatenate([part.labels for part in parts]),
         np.concatenate([part.group_sizes for part in parts]),
         np.concatenate([part.moments for part in parts]),
+        np.concatenate([part.weights for part in parts]),
     )
     return rows.of_columns(_known_features(rows))
+
+
+def _latest_parts(inputs: RankingInputs, interactions: Interactions, windows: Iterable[Window]) -> list[RankingRows]:
+    """The rows in the order of time; windows: the latest first."""
+    snapshots: list[list[RankingRows]] = []
+    for window in windows:
+        n_queries = sum(len(part.group_sizes) for parts in snapshots for part in parts)
+        if inputs.max_queries and len(snapshots) >= MIN_SNAPSHOTS and n_queries >= inputs.max_queries:
+            break
+        snapshots.append(list(_snapshot_rows(inputs, interactions, *window)))
+    return [part for parts in reversed(snapshots) for part in parts]
 
 
 def _known_features(rows: RankingRows) -> npt.NDArray[np.bool_]:
@@ -97,9 +121,14 @@ def _snapshot_rows(
 ) -> Iterator[RankingRows]:
     generators = inputs.fit_generators(moment)
     users, items = inputs.users.as_of(moment), inputs.items.as_of(moment)
-    every = training_queries(interactions, moment, end, inputs.history_length, inputs.segments, inputs.excluding)
-    for block in batches_of(every, ASKED_TOGETHER):
-        yield _block_rows(inputs, generators, block, users, items, int(moment.timestamp()))
+    most = inputs.max_queries and -(-inputs.max_queries // MIN_SNAPSHOTS)
+    people = asked_people(interactions, moment, end, most)
+    asked = training_queries(
+        interactions, moment, end, inputs.history_length, inputs.segments, inputs.excluding, people
+    )
+    for block in batches_of(asked, ASKED_TOGETHER):
+        rows = _block_rows(inputs, generators, block, users, items, int(moment.timestamp()))
+        yield replace(rows, weights=rows.weights * people.weight)
 
 
 def _block_rows(
@@ -130,6 +159,7 @@ def _block_rows(
         labels.astype(np.int32),
         candidates.items.lengths.astype(np.int32),
         np.full(len(block), moment, np.int64),
+        np.ones(len(block)),
     )
     return rows.of_queries(has_positive)
 

@@ -31,6 +31,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         labels,
         np.full(N_QUERIES, GROUP, np.int32),
         np.repeat(np.arange(4) * 1000, N_QUERIES // 4),
+        np.ones(N_QUERIES),
     )
     folder = tmp_path_factory.mktemp("ranker")
     Ranker.fit(rows, RANKING_SETTINGS, 7, {}).save(folder)

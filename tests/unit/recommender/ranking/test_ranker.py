@@ -33,6 +33,7 @@ def rows(n_snapshots: int = 4, n_queries: int = 30, seed: int = 0) -> RankingRow
         labels.ravel(),
         np.full(n_groups, GROUP, np.int32),
         np.repeat(np.arange(n_snapshots) * 1000, n_queries),
+        np.ones(n_groups),
     )
 
 
@@ -209,3 +210,24 @@ class TestReport:
         (tmp_path / "importance.csv").write_text("feature,share_of_gain\nlies,1\n")
         with pytest.raises(ArtefactError, match=r"importance\.csv is damaged"):
             Ranker.load(tmp_path)
+
+
+def test_a_query_counts_by_its_weight():
+    """Half of the queries want the largest `telling`, the others the smallest; the ranker follows those that count."""
+    upwards, downwards = rows(seed=1), rows(seed=2)
+    best = downwards.values[:, 0].reshape(-1, GROUP).argsort(axis=1)[:, :3]
+    labels = np.zeros((len(best), GROUP), np.int32)
+    np.put_along_axis(labels, best, 1, axis=1)
+    learnt = {}
+    for heavier in ("up", "down"):
+        mixed = RankingRows(
+            upwards.names,
+            np.concatenate([upwards.values, downwards.values]),
+            np.concatenate([upwards.labels, labels.ravel()]),
+            np.concatenate([upwards.group_sizes, downwards.group_sizes]),
+            np.concatenate([upwards.moments, downwards.moments]),
+            np.repeat([9.0, 1.0] if heavier == "up" else [1.0, 9.0], len(upwards.group_sizes)),
+        )
+        low, high = Ranker.fit(mixed, RANKING_SETTINGS, 7, {}).score(np.array([[0.05, 0.5], [0.95, 0.5]], np.float32))
+        learnt[heavier] = "up" if high > low else "down"
+    assert learnt == {"up": "up", "down": "down"}

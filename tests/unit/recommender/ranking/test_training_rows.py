@@ -17,8 +17,8 @@ from recommender.exclusion import ExclusionRule
 from recommender.generators.sets import fit_generators
 from recommender.interactions import Interactions
 from recommender.ranking.feature_tables import PointInTimeRows
-from recommender.ranking.training_queries import TrainingQuery, training_queries
-from recommender.ranking.training_rows import RankingInputs, build_ranking_rows
+from recommender.ranking.training_queries import AskedPeople, TrainingQuery, asked_people, training_queries
+from recommender.ranking.training_rows import MIN_SNAPSHOTS, RankingInputs, build_ranking_rows
 from tests.recommender_worlds import CANDIDATE_SETTINGS, START, Schemas, feature_rows, proposed
 from tests.worlds import small_world
 
@@ -375,3 +375,70 @@ def test_what_is_known_in_no_row_is_left_out_of_the_rankers_input(rows):
 
 def test_every_query_has_the_moment_of_its_snapshot(rows):
     assert set(rows.moments) == {int(MOMENT.timestamp())}
+
+
+def test_of_many_people_as_many_are_asked_about_as_the_bound_says_and_stand_for_the_others():
+    people = newcomers(*(f"u{number}" for number in range(200)))
+    everybody = asked_people(people, MOMENT, END)
+    assert (len(everybody.user_idx), everybody.weight) == (200, 1)
+    some = asked_people(people, MOMENT, END, max_people=50)
+    assert (len(some.user_idx), some.weight) == (50, 4)
+    assert some.user_idx.tolist() == sorted(set(some.user_idx.tolist()))
+    asked = list(training_queries(people, MOMENT, END, 100, {}, people=some))
+    assert len(asked) == 50
+
+
+def test_the_lot_falls_by_person_and_snapshot_alone():
+    names = [f"u{number}" for number in range(200)]
+    few, many = newcomers(*names[:120]), newcomers(*names)
+    drawn = names_of(few, asked_people(few, MOMENT, END, max_people=40))
+    among_more = names_of(many, asked_people(many, MOMENT, END, max_people=80))
+    ahead = [name for name in among_more if name in set(names[:120])]
+    assert set(ahead) <= set(drawn) or set(drawn) <= set(ahead)
+    assert drawn != names_of(few, asked_people(few, MOMENT - SECOND, END, max_people=40))
+
+
+def names_of(interactions: Interactions, people: AskedPeople) -> list[str]:
+    return [interactions.user_ids[user_idx] for user_idx in people.user_idx.tolist()]
+
+
+def test_whoever_did_nothing_in_the_window_or_came_for_two_events_only_is_not_asked_about():
+    rows = [
+        ("before", "i1000", "view", MOMENT - SECOND, None, None, None),
+        *(("came for two", f"i{1000 + n}", "view", MOMENT + n * SECOND, None, None, None) for n in range(2)),
+        *(("came for three", f"i{1000 + n}", "view", MOMENT + n * SECOND, None, None, None) for n in range(3)),
+        ("came back", "i1000", "view", MOMENT - SECOND, None, None, None),
+        ("came back", "i1001", "view", MOMENT, None, None, None),
+        ("too late", "i1000", "view", MOMENT - SECOND, None, None, None),
+        ("too late", "i1001", "view", END, None, None, None),
+    ]
+    interactions = Interactions.of(
+        pl.DataFrame(rows, schema=INTERACTIONS_SCHEMA, orient="row"), Catalogue.from_items(small_world().items).ids
+    )
+    assert names_of(interactions, asked_people(interactions, MOMENT, END)) == ["came back", "came for three"]
+
+
+def windows_of_days(*days: int) -> list[tuple[datetime, datetime]]:
+    return [(MOMENT - timedelta(days=day), MOMENT - timedelta(days=day - 4)) for day in days]
+
+
+def test_the_latest_snapshots_are_learnt_from_until_the_bound_is_met(tables):
+    windows = windows_of_days(*range(40, 4, -4))
+    inputs = ranking_inputs_at(tables, [*(moment for moment, _ in windows), MOMENT])
+    every = build_ranking_rows(inputs, windows)
+    assert np.unique(every.moments).tolist() == [int(moment.timestamp()) for moment, _ in windows]
+    assert (every.weights == 1).all()
+    bounded = build_ranking_rows(replace(inputs, max_queries=MIN_SNAPSHOTS * 3), windows)
+    learnt, n_queries = np.unique(bounded.moments, return_counts=True)
+    latest = [int(moment.timestamp()) for moment, _ in windows[-len(learnt) :]]
+    assert learnt.tolist() == latest
+    assert MIN_SNAPSHOTS <= len(learnt) < len(windows)
+    assert n_queries[1:].sum() < MIN_SNAPSHOTS * 3 <= n_queries.sum()  # the earliest was needed, and none before it
+    assert n_queries.max() <= 3
+    assert bounded.weights.max() > 1
+    assert (np.diff(bounded.moments) >= 0).all()
+
+
+def test_a_bound_that_is_not_met_changes_nothing(tables, rows):
+    bounded = build_ranking_rows(replace(ranking_inputs(tables), max_queries=100_000), [(MOMENT, END)])
+    assert bounded.values.tobytes() == rows.values.tobytes()
