@@ -29,11 +29,13 @@ def add_to(app: typer.Typer) -> None:
 
 def diff(a: ReleaseName, b: ReleaseName, *, as_json: AsJson = False) -> None:
     """Show what differs between releases A and B: data, code, parameters, features, metrics, golden slates."""
+    from contracts.progress import working
     from release.difference import compare_bundles
     from release.lookup import find_bundle
 
     home, app = find_home(), load_settings().app
-    difference = compare_bundles(find_bundle(a, home, app), find_bundle(b, home, app))
+    with working("slate diff: both releases are loaded, and answer their golden queries"):
+        difference = compare_bundles(find_bundle(a, home, app), find_bundle(b, home, app))
     print(json.dumps(difference.to_json(), sort_keys=True) if as_json else "\n".join(_difference_lines(difference)))
 
 

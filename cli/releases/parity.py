@@ -39,13 +39,15 @@ def parity(
 
     The result of each release is kept under SLATE_HOME for the gate `logged_parity`, unless a tolerance was named.
     """
+    from contracts.progress import working
     from feature_store.online.connection import connect
     from feature_store.server.embedded_redis import online_store
     from release.parity.parity_result import save_parity
     from release.parity.parity_run import check_values_log
 
     home, settings = find_home(), load_settings()
-    with online_store(home) as url, connect(url) as client:
+    what = "slate parity: the values that answers stood on are computed again"
+    with working(what), online_store(home) as url, connect(url) as client:
         results = check_values_log(client, settings.app, home, tables, requests, tolerance=tolerance)
     if not tolerance:  # the gate knows none, and would take what was overlooked for equal
         for result in results:

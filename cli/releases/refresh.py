@@ -28,19 +28,21 @@ def refresh(
     as_json: AsJson = False,
 ) -> None:
     """Serve the values that `dvc repro features` made, with the models that are in production."""
+    from contracts.progress import working
     from release.journal.journal import Journal
     from release.promotion.refresh import RefreshInputs
     from release.promotion.refresh import refresh as refresh_values
 
     home, settings = find_home(), load_settings()
-    done = refresh_values(
-        settings,
-        home,
-        Journal(home, settings.app),
-        RefreshInputs(values, VALIDATION_RESULT, Path.cwd()),
-        requester=whoever_types(),
-        reason=reason,
-    )
+    with working("slate refresh: the values are checked and published"):
+        done = refresh_values(
+            settings,
+            home,
+            Journal(home, settings.app),
+            RefreshInputs(values, VALIDATION_RESULT, Path.cwd()),
+            requester=whoever_types(),
+            reason=reason,
+        )
     now = f"generation {done.pointer.generation_id} of {done.pointer.release_id}, as of {done.as_of.isoformat()}"
     changed = done.pointer.generation_id != done.left_generation_id
     lines = [f"serving {now}, instead of {done.left_generation_id}" if changed else f"nothing fresher than {now}"]

@@ -19,6 +19,7 @@ from ruamel.yaml import YAML
 from typer.testing import CliRunner
 
 from cli.main import command_line
+from contracts import progress
 from contracts.clock import FixedClock
 from contracts.errors import SourceError, ValidationFailed, WorkspaceError
 from contracts.settings.settings import Settings, load_settings
@@ -122,6 +123,16 @@ def test_inspect_paste_run_gives_features(workspace: Path, settings: Settings) -
     assert tables.interactions["user_id"].str.len_chars().unique().to_list() == [6]
     features.run(settings)
     assert (FEATURES / "split.json").exists()
+
+
+def test_inspect_says_its_steps_on_stderr_while_it_takes_long(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "FIRST_AFTER_S", {True: 0.0, False: 0.0})
+    monkeypatch.setattr(progress, "AGAIN_AFTER_S", {True: 0.0, False: 0.0})
+    monkeypatch.setattr(progress, "LOOKS_EVERY_S", 0.001)
+    result = CliRunner().invoke(command_line(), ["inspect", "inbox"], catch_exceptions=False)
+    assert "slate inspect: reading every row by the mapping, " in result.stderr
+    assert "slate inspect: checking the rules of validation, " in result.stderr
+    assert "slate inspect" not in result.stdout
 
 
 def test_the_preset_that_fits_is_named_with_what_it_sets(page: str) -> None:
