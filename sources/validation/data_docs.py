@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -137,12 +138,17 @@ def _most_moved_first(validation: Validation) -> list[ColumnDrift]:
 def _evidence_html(evidence: ExpectationSuiteValidationResult) -> str:
     """The sections of the library's own page; that page loads Bootstrap and a logo from the network."""
     document = ValidationResultsPageRenderer().render(evidence).to_json_dict()
-    view: Any = DefaultJinjaSectionView()  # its methods carry no types
     # The first section is an overview that links to pages of a site that is not here.
     return "\n".join(
-        view.render({"section": _escaped(section), "section_loop": {"index": index}})
+        _section_view().render({"section": _escaped(section), "section_loop": {"index": index}})
         for index, section in enumerate(document["sections"][1:], start=1)
     )
+
+
+@cache
+def _section_view() -> Any:  # its methods carry no types
+    """One for all sections: each new one compiles its templates anew."""
+    return DefaultJinjaSectionView()
 
 
 def _escaped(content: Any) -> Any:

@@ -17,38 +17,47 @@ from great_expectations.datasource.fluent.interfaces import Batch
 
 from contracts.errors import WorkspaceError
 
-# By default the library lists twenty of the rows that break a rule.
-COMPLETE: dict[str, Any] = {"result_format": "COMPLETE", "return_unexpected_index_query": False}
+# Each metric costs the library milliseconds: it is asked for rows only where somebody wants them, then for all.
+NO_ROWS: dict[str, Any] = {"result_format": "BASIC"}
+ALL_ROWS: dict[str, Any] = {"result_format": "COMPLETE", "return_unexpected_index_query": False}
 ROW = "row"  # the column that numbers the rows, on Spark
 
 
 class SuiteEngine(Protocol):
     """Checks a suite over a frame.
 
-    The rows that break a rule are in `unexpected_index_list`: as positions, or as mappings that hold ROW.
+    name_rows: whether the rows that break a rule are wanted. They are in `unexpected_index_list`: as positions, or as
+    mappings that hold ROW.
     """
 
-    def validate(self, name: str, table: pl.DataFrame, suite: ExpectationSuite) -> ExpectationSuiteValidationResult: ...
+    def validate(
+        self, name: str, table: pl.DataFrame, suite: ExpectationSuite, *, name_rows: bool
+    ) -> ExpectationSuiteValidationResult: ...
 
 
 class PandasSuiteEngine:
     """In this process."""
 
-    def validate(self, name: str, table: pl.DataFrame, suite: ExpectationSuite) -> ExpectationSuiteValidationResult:
+    def validate(
+        self, name: str, table: pl.DataFrame, suite: ExpectationSuite, *, name_rows: bool
+    ) -> ExpectationSuiteValidationResult:
         batch: Batch = _pandas_batches(name).get_batch({"dataframe": table.to_pandas()})
-        return batch.validate(suite, result_format=COMPLETE)
+        return batch.validate(suite, result_format=ALL_ROWS if name_rows else NO_ROWS)
 
 
 class SparkSuiteEngine:
     """On a Spark session of this process, or of the cluster that Spark's own configuration names."""
 
-    def validate(self, name: str, table: pl.DataFrame, suite: ExpectationSuite) -> ExpectationSuiteValidationResult:
+    def validate(
+        self, name: str, table: pl.DataFrame, suite: ExpectationSuite, *, name_rows: bool
+    ) -> ExpectationSuiteValidationResult:
         with tempfile.TemporaryDirectory(prefix="slatework-") as folder:
             path = Path(folder, "rows.parquet")
             table.with_row_index(ROW).cast({ROW: pl.Int64}).write_parquet(path)
             rows = _spark_session().read.parquet(str(path))
             batch: Batch = _spark_batches(name).get_batch({"dataframe": rows})
-            return batch.validate(suite, result_format={**COMPLETE, "unexpected_index_column_names": [ROW]})
+            by_number = {**ALL_ROWS, "unexpected_index_column_names": [ROW]}
+            return batch.validate(suite, result_format=by_number if name_rows else NO_ROWS)
 
 
 IN_PROCESS: SuiteEngine = PandasSuiteEngine()

@@ -65,7 +65,8 @@ def run_suite(name: str, table: pl.DataFrame, rules: Sequence[Rule], engine: Sui
     Raises ValidationFailed when a rule could not be checked at all.
     """
     suite = ExpectationSuite(name=name, expectations=[rule.expectation for rule in rules])
-    evidence = engine.validate(name, _checked_columns(table, rules), suite)
+    name_rows = any(rule.level is Level.ROW for rule in rules)
+    evidence = engine.validate(name, _checked_columns(table, rules), suite, name_rows=name_rows)
     for result in evidence.results:
         _make_plain(result)
     by_rule = _by_rule(evidence)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 
 import polars as pl
@@ -103,15 +104,20 @@ class RowCheck:
 
 def check_layout(name: str, table: pl.LazyFrame) -> TableCheck:
     """Check columns and types alone. Where they differ nothing is valid, because no other rule can be checked."""
-    schema = table.collect_schema()
-    layout = pl.DataFrame({column: [str(dtype)] for column, dtype in schema.items()})
-    run = run_suite(f"{name}: columns and types", layout, layout_rules(SCHEMAS[name], schema.names()))
+    run = _layout_run(name, tuple((column, str(dtype)) for column, dtype in table.collect_schema().items()))
     broken = _broken_table_rules(run)
     if not broken:
         return TableCheck(0, runs=(run,))
     n_rows = table.select(pl.len()).collect().item()
     rows = Concerned.only(n_rows, table.head(N_EXAMPLES).collect())
     return TableCheck(0, runs=(run,), failures=tuple(_failure(name, one, rows, n_rows, {}) for one in broken))
+
+
+@lru_cache(maxsize=32)
+def _layout_run(name: str, layout: tuple[tuple[str, str], ...]) -> SuiteRun:
+    # Names and types are all it looks at: who checks many tables of one layout pays the library's time once.
+    types = pl.DataFrame({column: [dtype] for column, dtype in layout})
+    return run_suite(f"{name}: columns and types", types, layout_rules(SCHEMAS[name], types.columns))
 
 
 def check_rows(name: str, table: pl.LazyFrame, check: RowCheck, folders: RowFolders) -> TableCheck:
