@@ -14,6 +14,7 @@ from contracts.home import Home
 from contracts.tables import CanonicalTables
 from tests.left_out import LEFT_OUT
 from tests.once import built_once
+from tests.spark import SMALL_SPARK
 from tests.worlds import small_shop, small_world
 
 # A deadline measures the machine, not the code: a busy one fails what is right.
@@ -111,6 +112,12 @@ def postgres_url(postgres_server: str) -> str:
         cursor.execute(f"CREATE DATABASE {name}")
     connection.close()
     return f"{postgres_server}/{name}"
+
+
+@pytest.fixture
+def small_spark(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The Spark session that a test starts, or finds, is a small one."""
+    monkeypatch.setenv("PYSPARK_SUBMIT_ARGS", SMALL_SPARK)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
