@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import lightgbm as lgb
 import numpy as np
 import numpy.typing as npt
 
@@ -18,6 +17,11 @@ from contracts.ids import FloatArray
 from contracts.settings.ranking import RankingSettings
 from recommender.ranking.model_text import trees_of
 from recommender.ranking.quick_trees import QuickTrees, quick_trees
+
+if TYPE_CHECKING:
+    import lightgbm as lgb
+else:
+    from recommender.ranking.tree_library import lgb
 
 KIND = "ranker"
 MODEL = "model.txt"

@@ -1,4 +1,4 @@
-"""`slate serve` and `slate recommend` as processes: what they print, and how they end."""
+"""`slate serve` and `slate recommend`: what they print, and how they end; one of each as a process of its own."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from ruamel.yaml import YAML
 from contracts.failure import TRY_AGAIN
 from feature_store.server import embedded_redis
 from tests.integration.serving.worlds import Stage
+from tests.slate_command import slate_here
 
 SLATE = (sys.executable, "-m", "cli.main")
 
@@ -70,7 +71,7 @@ def test_a_slate_is_printed_with_titles_scores_and_reasons(stage: Stage, checkou
 
 def test_a_slate_is_printed_as_json_too(stage: Stage, checkout: Path) -> None:
     stage.point_at(0)
-    done = slate(checkout, "recommend", "--like", "i1004", "--category", "drama", "--json")
+    done = slate_here("recommend", "--like", "i1004", "--category", "drama", "--json", folder=checkout)
     assert done.returncode == 0, done.stderr
     content = json.loads(done.stdout)
     assert content["tier"] == "onboarded"
@@ -91,7 +92,7 @@ def test_what_the_release_does_not_know_is_one_message_and_no_traceback(
     stage: Stage, checkout: Path, arguments: tuple[str, str], error: str, said: str
 ) -> None:
     stage.point_at(0)
-    done = slate(checkout, "recommend", *arguments)
+    done = slate_here("recommend", *arguments, folder=checkout)
     assert done.returncode == 1
     assert error in done.stderr
     assert said in done.stderr
@@ -99,13 +100,13 @@ def test_what_the_release_does_not_know_is_one_message_and_no_traceback(
 
 
 def test_nothing_in_production_says_what_to_do(checkout: Path) -> None:
-    done = slate(checkout, "recommend", "--user", "u500")
+    done = slate_here("recommend", "--user", "u500", folder=checkout)
     assert done.returncode == 1
     assert "slate promote VERSION" in done.stderr
 
 
 def test_a_redis_that_is_away_says_so(checkout: Path) -> None:
-    done = slate(checkout, "recommend", REDIS_URL="redis://:secret@127.0.0.1:1/0")
+    done = slate_here("recommend", folder=checkout, REDIS_URL="redis://:secret@127.0.0.1:1/0")
     assert done.returncode == TRY_AGAIN
     assert "StoreUnavailable" in done.stderr
     assert "secret" not in done.stderr
@@ -114,7 +115,7 @@ def test_a_redis_that_is_away_says_so(checkout: Path) -> None:
 def test_a_port_in_use_is_named_with_the_variable_that_moves_it(checkout: Path) -> None:
     with closing(socket.create_server(("127.0.0.1", 0))) as taken:
         port = taken.getsockname()[1]
-        done = slate(checkout, "serve", SLATE_API_PORT=str(port))
+        done = slate_here("serve", folder=checkout, SLATE_API_PORT=str(port))
     assert done.returncode == 1
     assert "PortTaken" in done.stderr
     assert str(port) in done.stderr
@@ -134,8 +135,10 @@ def test_told_to_stop_a_server_ends_well_and_stops_the_redis_it_started(stage: S
 
 
 def test_serving_loads_nothing_that_only_training_or_promoting_needs() -> None:
-    # LightGBM loads pandas where it is installed; that one is not ours to refuse.
-    unwanted = ("mlflow", "great_expectations", "ibis", "duckdb", "airflow", "dvc", "matplotlib", "implicit")
+    unwanted = (
+        *("mlflow", "great_expectations", "ibis", "duckdb", "airflow", "dvc", "matplotlib", "implicit"),
+        *("pandas", "sklearn", "scipy.stats"),
+    )
     program = (
         "import sys, serving.http.server, serving.one_answer, cli.serving\n"
         f"print([name for name in {unwanted!r} if name in sys.modules])"
