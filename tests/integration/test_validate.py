@@ -592,7 +592,7 @@ def test_raw_tables_that_are_missing_are_named(workspace: Path) -> None:
 
 @settings(max_examples=8, deadline=None)
 @example(batch_rows=1, seed=0)
-@given(batch_rows=st.integers(1, 20), seed=st.integers(0, 1000))
+@given(batch_rows=st.integers(3, 20), seed=st.integers(0, 1000))
 def test_batches_change_no_finding(batch_rows: int, seed: int) -> None:
     # Great Expectations takes most of the time, batch by batch: nine events and eight that repeat some make few.
     tables = small_world(n_users=3, n_items=3, n_events=60)
