@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -34,6 +34,7 @@ class Answer:
     generation_id: str
     degraded: tuple[str, ...]
     items: tuple[str, ...]
+    timings_ms: Mapping[str, float]
 
     @classmethod
     def from_line(cls, line: bytes) -> Answer:
@@ -49,6 +50,7 @@ class Answer:
             str(body.get("generation_id")),
             tuple(body.get("degraded", ())),
             item_ids(body) if "items" in body else (),
+            body.get("timings_ms", {}),
         )
 
     @property

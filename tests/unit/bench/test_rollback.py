@@ -15,7 +15,7 @@ GOOD = {"rollback_s": 0.3, "failed": 0, "mixed": 0, "y_ms": 8.0}
 
 
 def answer(release: str = "r-old", generation: str = "g-old", status: int = 200, took_s: float = 0.01) -> Answer:
-    return Answer(0, 1.0, 1.0 + took_s, status, release, generation, (), SLATES.get(release, [()])[0])
+    return Answer(0, 1.0, 1.0 + took_s, status, release, generation, (), SLATES.get(release, [()])[0], {})
 
 
 def test_an_answer_of_one_release_with_the_values_of_the_other_is_mixed() -> None:
