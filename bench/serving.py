@@ -3,9 +3,9 @@
     python -m bench.serving [--workspace FOLDER] [--rate N] [--seconds N] [--workers N]
 
 Run it in a checkout where `dvc repro` has finished, or name a workspace that `python -m bench.scale --keep FOLDER`
-left. One server with real Redis and MLflow away, and a client in a process of its own on the same cores: an open loop at
-a steady rate over connections that stay open. An answer's time counts from when its question was due, so that a server
-that falls behind is not asked less. Asked about are people with 30 events or more.
+left. One server with real Redis and MLflow away, and a client in a process of its own on the same cores: an open loop
+at a steady rate over connections that stay open. An answer's time counts from when its question was due: a server that
+falls behind is not asked less. Asked about are people with 30 events or more.
 
 Then: the highest rate at which 99 in 100 answers come within 100 ms; what happens at twice that rate; and a switch to
 another release of that size under load. Printed are also milliseconds by stage, memory of a worker (proportional set
