@@ -89,6 +89,9 @@ def sum_by(rows: Rows, values: npt.NDArray[np.floating], n_rows: int) -> npt.NDA
 def mean_by(rows: Rows, values: npt.NDArray[np.floating], n_rows: int) -> npt.NDArray[np.float64]:
     """(n_rows,) the mean of each row's values that are not NaN; NaN where there is none."""
     known = ~np.isnan(values)
+    if known.all():
+        n_values = np.bincount(rows, minlength=n_rows)
+        return np.where(n_values, sum_by(rows, values, n_rows) / np.maximum(n_values, 1), np.nan)
     n_known = np.bincount(rows[known], minlength=n_rows)
     return np.where(n_known, sum_by(rows[known], values[known], n_rows) / np.maximum(n_known, 1), np.nan)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -40,12 +41,14 @@ class ItemCategories:
         weight = np.where(lengths, 1 / np.sqrt(np.maximum(lengths, 1)), 0.0)
         return cls(items.rows, rows_of(offsets_of(lengths)), entries, weight)
 
-    @property
+    @cached_property
     def row_of_entry(self) -> Rows:
         return self.rows[self.item_of_entry]
 
     def values(self, by_category: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
         """(n_entries,) of (n_queries, n_categories), the value of each entry's query and category."""
+        if len(by_category) == 1:
+            return np.take(by_category[0], self.category)
         return by_category[self.row_of_entry, self.category]
 
     def by_category(self, n_queries: int, n_categories: int) -> npt.NDArray[np.float64]:
@@ -63,7 +66,7 @@ class CategoryTaste:
     share: npt.NDArray[np.float64]
     prior: npt.NDArray[np.float64]
 
-    @property
+    @cached_property
     def lift_by_category(self) -> npt.NDArray[np.float64]:
         """(n_queries, n_categories) 1 where somebody wants a category as much as it is common."""
         lift: npt.NDArray[np.float64] = self.share / np.maximum(self.prior, 1e-6)
