@@ -9,13 +9,15 @@ from __future__ import annotations
 import logging
 import re
 import tempfile
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-import lightgbm as lgb
 import numpy as np
 import numpy.typing as npt
 
 from contracts.ids import FloatArray
+
+if TYPE_CHECKING:
+    import lightgbm as lgb
 
 LOG = logging.getLogger(__name__)
 
