@@ -1,7 +1,8 @@
 """LightGBM's trees, scored with by lignum: to the bit what LightGBM says, in a quarter of its time.
 
 lignum is young, and of one author. So its scores are held against LightGBM's whenever a model is loaded, on rows that
-stand on, below and above every threshold; where one differs, or where lignum is not installed, LightGBM scores.
+stand on, below and above every threshold; where one differs, or where lignum is not installed, LightGBM scores. Rows
+that hold an infinity are LightGBM's as well: it reads a threshold of infinity as 1e300, which lignum does not.
 """
 
 from __future__ import annotations
@@ -57,14 +58,17 @@ def quick_trees(text: str, booster: lgb.Booster) -> QuickTrees | None:
 
 
 def probe_rows(text: str, n_features: int) -> FloatArray:
-    """(N_PROBES, n_features) values on, just below and just above the thresholds of these trees, zeros and NaN."""
+    """(N_PROBES, n_features) values on, just below and just above the thresholds of these trees, zeros and NaN.
+
+    Infinities are none of them (see above).
+    """
     rng = np.random.default_rng(SEED)
     rows = rng.choice(np.array([np.nan, 0.0, -1.0, 1.0], np.float32), (N_PROBES, n_features))
     for feature, thresholds in _thresholds(text).items():
         values = np.array(thresholds, np.float32)
         near = np.stack([np.nextafter(values, np.float32(-np.inf)), values, np.nextafter(values, np.float32(np.inf))])
         chosen = rng.random(N_PROBES) < 0.9
-        rows[chosen, feature] = rng.choice(near.ravel(), int(chosen.sum()))
+        rows[chosen, feature] = rng.choice(near[np.isfinite(near)], int(chosen.sum()))
     return rows
 
 

@@ -129,7 +129,7 @@ class Ranker:
             )
         if not len(values):
             return np.empty(0, np.float32)
-        if self.quick is not None:
+        if self.quick is not None and not np.isinf(values).any():
             return np.asarray(self.quick.predict(values, n_jobs=self.n_threads), np.float32)
         return np.asarray(self.booster.predict(values, num_threads=self.n_threads), np.float32)
 

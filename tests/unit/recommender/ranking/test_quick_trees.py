@@ -62,6 +62,22 @@ def test_the_probe_stands_on_beside_and_away_from_thresholds(folder: Path) -> No
     assert (column > split["threshold"]).any()
 
 
+def test_rows_with_an_infinity_are_scored_by_lightgbm(tmp_path: Path) -> None:
+    """A threshold of infinity divides what is known from what is missing; LightGBM reads it as 1e300."""
+    rng = np.random.default_rng(5)
+    values = rng.random((N_QUERIES * GROUP, 1)).astype(np.float32)
+    values[rng.random(values.shape) < 0.5] = np.nan
+    labels = np.isnan(values[:, 0]).astype(np.int32)
+    moments = np.repeat(np.arange(4) * 1000, N_QUERIES // 4)
+    sizes, weights = np.full(N_QUERIES, GROUP, np.int32), np.ones(N_QUERIES)
+    Ranker.fit(RankingRows(("f0",), values, labels, sizes, moments, weights), RANKING_SETTINGS, 7, {}).save(tmp_path)
+    assert "inf" in (tmp_path / MODEL).read_text()
+    ranker = Ranker.load(tmp_path)
+    assert ranker.quick is not None
+    asked = np.array([[np.inf], [-np.inf], [0.3], [np.nan]], np.float32)
+    assert ranker.score(asked).tolist() == ranker.booster.predict(asked, num_threads=1).astype(np.float32).tolist()
+
+
 def test_a_library_that_scores_one_row_otherwise_is_not_used(
     folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
