@@ -137,7 +137,7 @@ def _baseline() -> CheckResult:
         path = load_settings().validate_.baseline
         rows = read_baseline(path).rows
     except (SlateworkError, OSError) as error:
-        return CheckResult(name, "missing", *_told(error))
+        return CheckResult(name, "missing", *_problem_and_next_step(error))
     if not rows:
         found = f"{path} holds none: volumes and columns are held against nothing"
         return CheckResult(name, "optional", found, "After a validation that you trust: `slate baseline accept`.")
@@ -155,7 +155,7 @@ def _built() -> CheckResult:
     try:
         manifest, app = load_manifest(BUNDLE), load_settings().app
     except (SlateworkError, OSError) as error:
-        return CheckResult(name, "missing", *_told(error))
+        return CheckResult(name, "missing", *_problem_and_next_step(error))
     of_another = "" if manifest.app == app else f" of {manifest.app}; params.yaml says {app}"
     next_step = "Build it again: `dvc repro`." if of_another else ""
     state: State = "optional" if of_another else "ok"
@@ -193,7 +193,7 @@ def _in_production() -> CheckResult:
         app = load_settings().app
         entry = Journal(find_home(), app).view().production
     except (SlateworkError, OSError) as error:
-        return CheckResult(name, "missing", *_told(error))
+        return CheckResult(name, "missing", *_problem_and_next_step(error))
     if entry is None:
         return CheckResult(name, "optional", f"nothing of {app}", "After `slate register`: `slate promote VERSION`.")
     found = f"release {entry.release_id} (version {entry.version}), since {entry.ts:%Y-%m-%d %H:%M} UTC"
@@ -292,10 +292,10 @@ def _attempt(name: str, look: Callable[[], str]) -> CheckResult:
     try:
         return CheckResult(name, "ok", look())
     except (SlateworkError, OSError) as error:
-        return CheckResult(name, "missing", *_told(error))
+        return CheckResult(name, "missing", *_problem_and_next_step(error))
 
 
-def _told(error: SlateworkError | OSError) -> tuple[str, str]:
+def _problem_and_next_step(error: SlateworkError | OSError) -> tuple[str, str]:
     """What is wrong, and what to do."""
     ours = refused_by_system(error) if isinstance(error, OSError) else error
     return ours.problem, ours.next_step

@@ -41,7 +41,7 @@ def readiness(url: str, starting: str) -> Callable[[], str]:
     one comes.
     """
 
-    def told() -> str:
+    def readiness_in_words() -> str:
         report = _fetch(url, failing=True)
         if not report or report.get("message") == starting:
             return ""
@@ -49,7 +49,7 @@ def readiness(url: str, starting: str) -> Callable[[], str]:
             return f"ready with release {report.get('release_id')}"
         return f"not ready: {report.get('message')} {report.get('next_step', '')}".rstrip()
 
-    return told
+    return readiness_in_words
 
 
 def _fetch(url: str, *, failing: bool = False) -> dict[str, Any] | None:

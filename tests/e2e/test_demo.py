@@ -55,7 +55,7 @@ def test_the_demo_names_every_stage_with_its_cost(built, first_output):
         assert f"\n{stage} " in first_output
 
 
-def test_the_chain_beats_both_popular_lists_for_people_with_a_history(built):
+def test_the_slates_beat_both_popular_lists_for_people_with_a_history(built):
     metrics = json.loads((built.folder / "reports/evaluation/metrics.json").read_bytes())
     headline = metrics["headline"]
     assert headline["people"] == 90

@@ -181,6 +181,11 @@ def test_stores_that_the_environment_names_are_used_and_not_started(home):
     assert named.items() <= made.environment.items()
 
 
+@pytest.mark.parametrize(("named", "disabled"), [({}, "true"), ({"MLFLOW_DISABLE_TELEMETRY": "false"}, "false")])
+def test_mlflow_reports_home_only_where_somebody_says_so(home, named, disabled):
+    assert plan_services(TOP, home, Ports(), named).environment["MLFLOW_DISABLE_TELEMETRY"] == disabled
+
+
 def test_every_service_listens_on_loopback_alone(home):
     made = plan_services(TOP, home, Ports(), {})
     assert all(service.address.split("//")[1].startswith("127.0.0.1:") for service in made.services if service.address)

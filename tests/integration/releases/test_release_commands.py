@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 
 import pytest
@@ -46,6 +47,16 @@ def test_from_promotion_to_rollback_in_words_and_in_json(slate, studio: Studio) 
     assert slate("journal", "--limit", "1").stdout.count("\n") == 2
     assert "is the one MLflow was told of" in slate("journal", "verify").stdout
     assert slate("sync").stdout == "nothing was asked for\n"
+
+
+def test_what_a_watch_did_has_its_time(capsys: pytest.CaptureFixture[str], studio: Studio) -> None:
+    studio.set_stage(1, Stage.PRODUCTION)
+    releases._print_report(studio.promoter.sync(), as_json=False, quiet=True)
+    releases._complain(PromotionRefused("No.", "Ask."))
+    printed = capsys.readouterr()
+    time = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\+00:00  "
+    assert re.match(time + "version 1 accepted for Production", printed.out)
+    assert re.match(time + r"slate: PromotionRefused: No\.\n  Ask", printed.err)
 
 
 def test_the_doctor_says_what_is_registered_and_in_production(slate, studio: Studio) -> None:

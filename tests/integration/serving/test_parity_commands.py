@@ -95,6 +95,13 @@ def test_a_persons_row_is_shown_as_it_is_stored(stage: Stage, slate: Any) -> Non
     assert told["history"]["last"][-1]["event_ts"] == max(event["event_ts"] for event in told["history"]["last"])
 
 
+def test_a_history_says_how_many_events_it_does_not_show(stage: Stage, slate: Any) -> None:
+    stage.point_at(0)
+    n_events = json.loads(slate("features", "get", "--user", PEOPLE[0], "--json").stdout)["history"]["n_events"]
+    shown = slate("features", "get", "--user", PEOPLE[0]).stdout
+    assert f"history: {n_events} events, of which the {n_events - 10} oldest are left out here" in shown
+
+
 def test_a_row_older_than_its_ttl_says_which_values_expired(
     stage: Stage, slate: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
