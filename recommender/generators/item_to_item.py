@@ -187,6 +187,8 @@ class EncodedHistories:
     def _portions(self) -> list[slice]:
         """The items of the tastes, whole queries at a time, so that few neighbours are in memory at once."""
         generator, taste = self.generator, self.taste
+        if len(taste) == 1:
+            return [slice(None)]
         n_near = generator.starts[taste.item_idx + 1] - generator.starts[taste.item_idx]
         per_query = np.bincount(taste.rows, n_near, len(taste))
         portion = np.cumsum(per_query) // MOST_POOLED_AT_ONCE
@@ -203,7 +205,9 @@ class EncodedHistories:
         n_rows = int(rows[-1]) + 1 - first_row if len(rows) else 0
         n_near = int((generator.starts[items + 1] - generator.starts[items]).sum())
         is_dense = n_rows * n_items <= DENSE_BELOW * n_near
-        if is_dense and generator.pooling is Pooling.MEAN:
+        if is_dense and generator.pooling is Pooling.MEAN and n_rows == 1:
+            keys, said = _sums_by_table(*self._entries(rows - first_row, items), n_items)
+        elif is_dense and generator.pooling is Pooling.MEAN:
             keys, said = _sums_by_product(rows - first_row, items, n_rows, generator.matrix)
         elif is_dense:
             keys, said = _largest_by_table(*self._entries(rows - first_row, items), n_rows, n_items)
@@ -239,6 +243,13 @@ def _sums_by_product(
     met = taste @ neighbours
     met.sort_indices()
     return pair_keys(rows_of(met.indptr.astype(np.int64)), met.indices), met.data
+
+
+def _sums_by_table(keys: PairKeys, weights: FloatArray, n_items: int) -> tuple[PairKeys, npt.NDArray[np.float64]]:
+    """The same for one query: what a product of SciPy costs before it begins is more than its work here."""
+    table = np.bincount(keys, weights, n_items).astype(np.float64, copy=False)
+    cells = np.flatnonzero(table)
+    return cells, table[cells]
 
 
 def _largest_by_table(
