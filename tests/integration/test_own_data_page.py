@@ -15,13 +15,14 @@ from typer.testing import CliRunner
 from cli.main import command_line
 from contracts.settings.presets import load_preset
 from contracts.settings.settings import Settings, load_settings
-from pipelines import candidates, evaluate, features, index, ingest, ranking, release, validate
-from pipelines.paths import BUNDLE, EVALUATION, RAW, VALID, Cutoff
+from pipelines import candidates, evaluate, features, index, ingest, publish, ranking, release, validate
+from pipelines.paths import EVALUATION, RAW, VALID, Cutoff
 from pipelines.runs.overrides import write_overrides
-from release.answering.batch import BatchRecommender
-from tests.release_worlds import link_code
+from tests.e2e.conftest import make_checkout
+from tests.promotion_worlds import FOREIGN_WARNINGS
 from tests.web_shop import write_web_shop
 
+pytestmark = FOREIGN_WARNINGS
 CHECKOUT = Path(__file__).parents[2]
 PAGE = (CHECKOUT / "docs/own-data.md").read_text()
 COMMANDS = re.findall(r"^    (\S.*)$", PAGE.split("## When a column")[0], re.MULTILINE)
@@ -40,7 +41,7 @@ def paste(printed: str) -> Settings:
 
 
 def repro(settings: Settings) -> None:
-    """Every stage of the graph, in its order."""
+    """What `dvc repro` does: every stage of the graph, in its order, and the lock."""
     ingest.run(settings)
     validate.run(settings)
     features.run(settings)
@@ -50,32 +51,40 @@ def repro(settings: Settings) -> None:
         ranking.run(settings, cutoff)
     evaluate.run(settings)
     release.run(settings)
+    publish.run(settings)
+    Path("dvc.lock").write_text("schema: '2.0'\n")
 
 
-def test_the_page_leads_from_files_to_slates(tmp_path: Path, home: object, monkeypatch: pytest.MonkeyPatch) -> None:
-    shutil.copytree(CHECKOUT / "baselines", tmp_path / "baselines")
-    shutil.copy(CHECKOUT / "params.yaml", tmp_path)
-    monkeypatch.chdir(tmp_path)
-    link_code(tmp_path)
+def slate(command: str) -> str:
+    """Type a command of the page; what it prints."""
+    program, *words = shlex.split(command)
+    assert program == "slate"
+    done = CliRunner().invoke(command_line(), words, catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    return done.stdout
+
+
+def test_the_page_leads_from_files_to_slates(
+    tmp_path: Path, home: object, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REDIS_URL", redis_url)
+    monkeypatch.chdir(make_checkout(tmp_path / "own").folder)
     make_environment, make_export, inspect, reproduce, register, promote, recommend = COMMANDS
     assert make_environment == "make env && source .venv/bin/activate"
     assert make_export == "python -m tests.web_shop inbox"
     write_web_shop(Path(make_export.split()[-1]))
-    looked = CliRunner().invoke(command_line(), shlex.split(inspect)[1:], catch_exceptions=False)
-    assert looked.exit_code == 0, looked.output
-    settings = paste(looked.stdout)
+    settings = paste(slate(inspect))
     assert reproduce == "dvc repro"
-    assert (register, promote) == ("slate register", "slate promote 1")
     repro(settings)
     events = pl.read_parquet(VALID / "interactions.parquet")
     assert set(events["event_type"]) == {"purchase", "return"}
     assert pl.read_parquet(RAW / "items.parquet").filter(item_id="21000A")["title"].to_list() == ["RED LANTERN"]
     assert (EVALUATION / "metrics.json").is_file()
-    user_id = recommend.split("--user ")[1].split()[0]
-    assert user_id in set(events["user_id"])
-    assert recommend == f"slate recommend --user {user_id} -k 5"
-    slate = BatchRecommender(BUNDLE).answer(pl.DataFrame({"user_id": [user_id], "k": [5]}))
-    assert slate["position"].to_list() == [1, 2, 3, 4, 5]
+    assert "registered release r-" in slate(register)
+    assert "version 1 accepted for Production" in slate(promote)
+    shown = slate(recommend)
+    assert "tier personal" in shown
+    assert [line.split()[0] for line in shown.splitlines()[2:]] == ["1", "2", "3", "4", "5"]
 
 
 def test_every_mapping_of_the_page_is_one() -> None:
