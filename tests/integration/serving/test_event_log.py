@@ -131,6 +131,19 @@ def test_what_a_stopped_server_spooled_is_written_by_the_next_one(
     assert logged(switch) == [1]
 
 
+def test_a_line_of_the_spool_that_changed_is_left_out_and_counted(
+    log: EventLog, switch: Switch, metrics: Metrics, spool_path: Path
+) -> None:
+    switch.away = True
+    log.append(log.encoded([record(1), record(2)]))
+    log.write_waiting()
+    spool_path.write_bytes(spool_path.read_bytes().replace(b'"1"', b'"7"'))
+    switch.away = False
+    log.write_waiting()
+    assert logged(switch) == [2]
+    assert (outcome(metrics, "damaged"), outcome(metrics, "written")) == (1, 1)
+
+
 def test_a_full_spool_drops_and_counts(
     switch: Switch, metrics: Metrics, spool_path: Path, requests: RequestLog, values: ValuesLog
 ) -> None:
