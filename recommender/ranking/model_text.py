@@ -37,8 +37,8 @@ _TREE_KEYS = frozenset(
 )
 _END = "end of trees\n"
 _MAX_LEAVES = 1024  # as ranking.n_leaves: LightGBM walks a tree by recursion
-_INTEGER = re.compile(r"-?\d{1,10}")
-_FLOAT = re.compile(r"-?(\d{1,400}(\.\d{0,400})?(e[-+]?\d{1,3})?|inf|nan)")
+_INTEGER = re.compile(r"-?[0-9]{1,10}")
+_FLOAT = re.compile(r"-?([0-9]{1,400}(\.[0-9]{0,400})?(e[-+]?[0-9]{1,3})?|inf|nan)")
 
 
 def trees_of(text: str, n_features: int) -> str:
@@ -47,6 +47,9 @@ def trees_of(text: str, n_features: int) -> str:
     Raises ValueError where that part is not what LightGBM writes for a ranker of so many features.
     """
     head, blank, trees = text.partition("\n\n")
+    if not (head + trees.partition(_END)[0]).isascii():
+        # Its sizes count bytes, and LightGBM ends the process where it finds a digit of another alphabet.
+        raise ValueError("a character is no ASCII, and LightGBM writes no other")
     fields = _parsed_fields(head.removeprefix("tree\n"), _HEAD_KEYS)
     if not head.startswith("tree\n") or any(fields[key] != value for key, value in _FIXED.items()):
         raise ValueError(f"the model starts with {head[:80]!r}, expected a `tree` with {_FIXED}")
@@ -67,7 +70,9 @@ def _check_tree(text: str, number: int, n_features: int) -> None:
     if title != f"Tree={number}" or not body.endswith("\n\n"):
         raise ValueError(f"tree {number} starts with {title[:40]!r}")
     fields = _parsed_fields(body.strip("\n"), _TREE_KEYS)
-    n_leaves, n_categorical, is_linear = (int(fields[key]) for key in ("num_leaves", "num_cat", "is_linear"))
+    n_leaves, n_categorical, is_linear = (
+        _parsed_integers(fields[key], 1)[0] for key in ("num_leaves", "num_cat", "is_linear")
+    )
     if not 1 <= n_leaves <= _MAX_LEAVES or n_categorical or is_linear:
         raise ValueError(f"tree {number} has {n_leaves} leaves, {n_categorical} categorical splits, linear {is_linear}")
     splits = {key: _parsed_integers(fields[key], n_leaves - 1) for key in _PER_SPLIT_INTS}

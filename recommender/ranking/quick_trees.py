@@ -65,7 +65,8 @@ def probe_rows(text: str, n_features: int) -> FloatArray:
     rng = np.random.default_rng(SEED)
     rows = rng.choice(np.array([np.nan, 0.0, -1.0, 1.0], np.float32), (N_PROBES, n_features))
     for feature, thresholds in _thresholds(text).items():
-        values = np.array(thresholds, np.float32)
+        with np.errstate(over="ignore"):  # past the largest of them it is infinite
+            values = np.array(thresholds, np.float64).astype(np.float32)
         near = np.stack([np.nextafter(values, np.float32(-np.inf)), values, np.nextafter(values, np.float32(np.inf))])
         chosen = rng.random(N_PROBES) < 0.9
         rows[chosen, feature] = rng.choice(near[np.isfinite(near)], int(chosen.sum()))

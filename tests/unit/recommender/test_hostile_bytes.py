@@ -128,6 +128,7 @@ def test_what_scores_is_kept_and_scores_the_same() -> None:
     [
         ("split_feature=0", "split_feature=7"),
         ("num_leaves=", "num_leaves=9"),
+        ("num_leaves=", "num_leaves=+"),
         ("num_cat=0", "num_cat=1"),
         ("is_linear=0", "is_linear=1"),
         ("decision_type=2", "decision_type=1"),
@@ -146,6 +147,26 @@ def test_a_forged_model_is_refused(old: str, new: str) -> None:
         trees_of(MODEL.replace(old, new, 1), 3)
 
 
+@pytest.mark.parametrize(
+    "key",
+    ["left_child", "split_feature", "num_leaves", "num_cat", "threshold", "leaf_value", "shrinkage", "tree_sizes"],
+)
+def test_digits_of_another_alphabet_are_refused_for_lightgbm_ends_the_process_at_one(key: str) -> None:
+    arabic = re.sub(rf"^{key}=.*\d", _in_arabic_digits, MODEL, count=1, flags=re.MULTILINE)
+    assert arabic != MODEL
+    forged = arabic if key == "tree_sizes" else re.sub(r"tree_sizes=(\d+)", _grown(arabic), arabic)
+    with pytest.raises(ValueError, match="ASCII"):
+        trees_of(forged, 3)
+
+
+def _in_arabic_digits(line: re.Match[str]) -> str:
+    return line.group().translate({ord("0") + digit: 0x660 + digit for digit in range(10)})
+
+
+def test_what_training_wrote_behind_the_trees_may_be_of_any_alphabet() -> None:
+    assert trees_of(MODEL + "[data: \u0661]\n", 3) == trees_of(MODEL, 3)
+
+
 @pytest.mark.parametrize("child", [0, 999, -999])
 def test_a_tree_that_is_none_is_refused(child: int) -> None:
     circle = re.sub(r"left_child=\S+", f"left_child={child}", MODEL, count=1)
@@ -160,7 +181,7 @@ def _grown(text: str) -> str:
 
 
 @settings(max_examples=150, deadline=None)
-@given(at=st.integers(0, len(MODEL) - 1), put=st.sampled_from(["9", "-", " ", "\n", "=", "e", "nan", "0 0"]))
+@given(at=st.integers(0, len(MODEL) - 1), put=st.sampled_from(["9", "-", " ", "\n", "=", "e", "nan", "0 0", "\u0661"]))
 def test_a_model_that_is_taken_is_read_and_scores(at: int, put: str) -> None:
     try:
         trees = trees_of(MODEL[:at] + put + MODEL[at + 1 :], 3)
