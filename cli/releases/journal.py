@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -31,7 +31,8 @@ def add_to(app: typer.Typer) -> None:
 def _moment(text: str) -> datetime:
     try:
         moment = datetime.fromisoformat(text)
-    except ValueError:
+        moment.astimezone(UTC)  # of the first and last day of the calendar, some have no UTC
+    except (ValueError, OverflowError):
         raise typer.BadParameter(f"{text!r} is no time; write it like 2026-11-01T12:00Z") from None
     if moment.tzinfo is None:
         full = moment.isoformat()

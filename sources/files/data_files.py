@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from typing import Any, BinaryIO
 
 import fsspec
 import pyarrow as pa
+from fsspec.implementations.local import LocalFileSystem
 
 from contracts.errors import SourceError
 from contracts.settings.files import Format
@@ -67,6 +69,9 @@ class DataFile:
 
     @contextmanager
     def _plain(self) -> Iterator[BinaryIO]:
+        if isinstance(self.fs, LocalFileSystem) and Path(self.path).exists() and not Path(self.path).is_file():
+            # Opening a pipe waits until somebody writes into it.
+            raise SourceError(f"{self.name} is no plain file.", "Take it away, or write its content into a file.")
         try:
             raw = self.fs.open(self.path, "rb")
         except (OSError, ValueError) as error:
@@ -142,6 +147,11 @@ def find_files(root: str, path: str) -> list[DataFile]:
 
 
 def _data_file(fs: Any, path: str, below: str) -> DataFile:
+    try:
+        path.encode()
+    except UnicodeEncodeError as error:
+        name = os.fsencode(path)
+        raise SourceError(f"{name!r} is no name in UTF-8.", "Rename the file or folder, and run it again.") from error
     return DataFile(fs, path, path.removeprefix(below).lstrip("/"))
 
 

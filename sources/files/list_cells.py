@@ -51,7 +51,7 @@ def _list_in(cell: str) -> list[str] | None:
 def _json(cell: str) -> Any:
     try:
         return json.loads(cell)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
 
 

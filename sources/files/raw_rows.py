@@ -187,16 +187,24 @@ def _json_columns(lines: pl.Series, names: Sequence[str], cells: Mapping[str, pl
     if not lines.str.contains(LONG_NUMBER).any():
         return lines.to_frame().select(**cells)
     # Polars reads numbers beyond 64 bits as floats, and two ids become one.
-    rows = [_parsed_line(line) for line in lines]
+    rows = [parsed_line(line) for line in lines]
     columns = {name: [_cell_of(row, name) for row in rows] for name in names}
     return pl.DataFrame(columns, schema=dict.fromkeys(names, pl.String))
 
 
-def _parsed_line(line: str) -> Any:
+def parsed_line(line: str) -> Any:
+    """The value of a JSON line; None where it is no JSON, nests too deeply, or has half a character.
+
+    >>> parsed_line('{"user_id": 7}'), parsed_line("[" * 100_000), parsed_line(r'"\\ud800"')
+    ({'user_id': 7}, None, None)
+    """
     try:
-        return json.loads(line)
-    except ValueError:
+        value = json.loads(line)
+        if "\\ud" in line.lower():
+            json.dumps(value, ensure_ascii=False).encode()
+    except (ValueError, RecursionError):  # UnicodeEncodeError is a ValueError
         return None  # told as a row that is no JSON object
+    return value
 
 
 def _cell_of(row: Any, name: str) -> str | None:

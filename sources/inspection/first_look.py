@@ -20,7 +20,7 @@ from contracts.errors import SourceError
 from contracts.settings.files import Format, TableFiles
 from sources.files.data_files import DataFile
 from sources.files.encodings import FirstBytes, first_bytes
-from sources.files.raw_rows import SEPARATORS, columns_of, read_header, read_rows
+from sources.files.raw_rows import SEPARATORS, columns_of, parsed_line, read_header, read_rows
 from sources.files.times import guess_unit
 
 NUMBER = re.compile(r"[+-]?\d+([.,]\d+)?")
@@ -139,7 +139,11 @@ def guess_separator(text: str) -> str:
     best, most = ",", 1
     for separator in SEPARATORS:
         # A quotation mark inside a field shows that another separator stands before it.
-        rows = [row for row in csv.reader(lines, delimiter=separator) if row and not any('"' in cell for cell in row)]
+        try:
+            read = list(csv.reader(lines, delimiter=separator))
+        except csv.Error:
+            continue  # a field is longer than the module takes
+        rows = [row for row in read if row and not any('"' in cell for cell in row)]
         counts = [len(row) for row in rows]
         if counts and counts[0] > most and counts.count(counts[0]) >= CONSISTENT * len(lines):
             best, most = separator, counts[0]
@@ -183,10 +187,7 @@ def _sample(file: DataFile, settings: TableFiles, names: list[str]) -> pl.DataFr
 def _json_sample(file: DataFile, text: str) -> tuple[pl.DataFrame, frozenset[str]]:
     rows: list[Mapping[str, Any]] = []
     for line in islice(io.StringIO(text), SAMPLE_ROWS):
-        try:
-            value = json.loads(line)
-        except ValueError:
-            continue  # the sample cuts the last line; other broken lines are reported when the file is read
+        value = parsed_line(line)  # the sample cuts the last line; other broken ones are told when the file is read
         if isinstance(value, dict):
             rows.append(_flat(value))
     if not rows:

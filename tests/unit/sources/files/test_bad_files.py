@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import gzip
 import io
+import os
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -392,3 +393,30 @@ def test_a_cell_of_objects_is_refused_by_column_and_type(tmp_path: Path, out: Pa
     items = {"path": "i.parquet", "columns": {"item_id": "id", "categories": "tags"}}
     with pytest.raises(SourceError, match=r"i\.parquet, column tags: its cells are List\(Struct"):
         write_tables(files(path="e.csv", items=items), str(folder), out)
+
+
+def test_a_pipe_is_no_file_and_is_not_waited_for(tmp_path: Path, out: Path) -> None:
+    folder = write(tmp_path / "in", {"e.csv": as_csv()})
+    os.mkfifo(folder / "f.csv")
+    assert "f.csv is no plain file" in refusal(folder, out, path=".")
+
+
+def test_a_name_that_is_not_utf_8_is_told_with_its_bytes(tmp_path: Path, out: Path) -> None:
+    folder = write(tmp_path / "in", {"e.csv": as_csv()})
+    (folder / os.fsdecode(b"caf\xe9.csv")).write_text(as_csv())
+    assert "caf\\xe9.csv' is no name in UTF-8" in refusal(folder, out, path=".")
+
+
+@pytest.mark.parametrize("who", ["7", 12345678901234567890123], ids=["as usual", "beside a long number"])
+@pytest.mark.parametrize(
+    "line",
+    ['{"who": "\\ud800", "what": "A-1", "did": "seen", "at": 1700000000}', '{"who": ' + "[" * 100_000],
+    ids=["half a character", "deep"],
+)
+def test_a_json_line_that_holds_half_a_character_or_nests_too_deeply_is_set_aside(
+    tmp_path: Path, out: Path, line: str, who: str | int
+) -> None:
+    sound = as_jsonl([(who, "A-1", "seen", 1_700_000_000, None)])
+    write_tables(files(path="e.jsonl"), str(write(tmp_path / "in", {"e.jsonl": sound + line + "\n" + sound})), out)
+    assert set(pl.read_parquet(out / "interactions.parquet")["user_id"]) == {str(who)}
+    assert load_refusals(out)["row"].to_list() == [2]

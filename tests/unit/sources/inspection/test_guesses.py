@@ -57,6 +57,22 @@ def test_a_web_shop(tmp_path: Path) -> None:
     assert found["event_types"] == {"addtocart": "add_to_cart", "transaction": "purchase"}
 
 
+def test_a_cell_past_what_the_csv_module_takes_hides_nothing(tmp_path: Path) -> None:
+    rows = [f"{line},{'x' * 200_000 if number == 1 else 'x'}" for number, line in enumerate(WEB)]
+    found = proposal_of(tmp_path / "in", e_dot_csv="\n".join(rows)).files["interactions"]
+    assert found["columns"]["user_id"] == "visitorid"
+    assert "separator" not in found
+
+
+def test_of_json_lines_one_that_cannot_be_read_hides_no_other(tmp_path: Path) -> None:
+    rows = [{"user_id": str(row % 9), "item_id": f"B{row % 6}", "ts": 1544070000 + row} for row in range(60)]
+    unreadable = ['{"user_id": ' + "[" * 100_000, '{"user_id": "\\ud800", "item_id": "B1", "ts": 1544070000}']
+    found = proposal_of(tmp_path / "in", e_dot_jsonl="\n".join([*unreadable, *map(json.dumps, rows)])).files[
+        "interactions"
+    ]
+    assert found["columns"]["user_id"] == "user_id"
+
+
 def test_words_that_stay_as_they_are_are_listed_with_their_counts(tmp_path: Path) -> None:
     found = proposal_of(tmp_path / "in", e_dot_csv="\n".join(WEB))
     assert found.comments["interactions.columns.event_type"] == "read as they are: view (20 rows)"
