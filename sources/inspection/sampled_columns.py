@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import cast
@@ -23,6 +24,7 @@ DATE_FORMATS = (
     "%d.%m.%y", "%d/%m/%y", "%m/%d/%y", "%d-%m-%y", "%d %b %Y", "%d-%b-%Y", "%b %d, %Y",
 )  # fmt: skip
 CLOCK_FORMATS = (" %H:%M:%S", " %H:%M", "", " %H", " %I:%M:%S %p", " %I:%M %p", ", %H:%M:%S", ", %H:%M")
+COMPACT_DATE = "%Y%m%d"  # the only one that digits alone can be
 TIME_FORMATS = (
     *(date + clock for date in DATE_FORMATS for clock in CLOCK_FORMATS),
     "%Y-%m-%d %H",
@@ -177,8 +179,18 @@ def time_readings(look: FirstLook, name: str, filled: pl.Series) -> dict[str, Ti
     unit = _unit(look, name, filled)
     if unit is not None:
         return {unit: TimeReading(unit, FIRST_PLAUSIBLE, FIRST_PLAUSIBLE)}
-    readings = {form: reading for form in TIME_FORMATS if (reading := _format_reading(filled, form)) is not None}
+    forms = _possible_formats(filled.head(FEW_CELLS))
+    readings = {form: reading for form in forms if (reading := _format_reading(filled, form)) is not None}
     return dict(sorted(readings.items(), key=lambda one: one[1].span))
+
+
+def _possible_formats(few: pl.Series) -> Sequence[str]:
+    """Of TIME_FORMATS, those that may read nearly all of these cells: an export of thousands of numbers has no time."""
+    if _share(few.str.contains(r"\d")) < NEARLY_ALL:
+        return ()
+    if _share(~few.str.contains(r"^\s*\d+\s*$")) < NEARLY_ALL:
+        return tuple(form for form in TIME_FORMATS if form.startswith(COMPACT_DATE))
+    return TIME_FORMATS
 
 
 def _format_reading(filled: pl.Series, form: str) -> TimeReading | None:
