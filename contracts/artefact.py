@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +30,7 @@ from contracts.whole_files import write_whole
 
 FORMAT_VERSION = 1
 META = "meta.json"
+MAPPED_FROM_BYTES = 2**20  # below it a copy costs nothing
 # What numpy writes, and nothing else: https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html
 _MAGIC = b"\x93NUMPY\x01\x00"
 _PREFIX = struct.Struct("<8sH")
@@ -72,7 +73,9 @@ def save_artefact(
     folder.mkdir(parents=True, exist_ok=True)
     (folder / META).unlink(missing_ok=True)
     for name, array in (arrays or {}).items():
-        np.save(folder / f"{name}.npy", array, allow_pickle=False)
+        path = folder / f"{name}.npy"
+        path.unlink(missing_ok=True)  # whoever has mapped it keeps the old one, and this array may be of it
+        np.save(path, array, allow_pickle=False)
     files = {path.name: fingerprint_file(path) for path in sorted(folder.iterdir()) if path.is_file()}
     meta = Meta(kind, dict(built_with), dict(values or {}), files)
     content = {"format_version": FORMAT_VERSION, **meta.__dict__}
@@ -122,6 +125,8 @@ def _check_bytes(folder: Path, name: str, expected: str) -> None:
 def load_array(folder: Path, name: str, dtype: npt.DTypeLike, shape: tuple[int | None, ...]) -> npt.NDArray[Any]:
     """One array of an artefact; call after `load_meta` has checked the bytes. shape: None where any length will do.
 
+    A large one is mapped, not read: processes that load the same file share its memory, and nobody can write into it.
+    So a file of an artefact is never changed in its place.
     Raises ArtefactError, before memory is taken, when the file holds no such array.
     """
     path = folder / f"{name}.npy"
@@ -137,7 +142,11 @@ def load_array(folder: Path, name: str, dtype: npt.DTypeLike, shape: tuple[int |
         n_bytes = path.stat().st_size - file.tell()
         if n_bytes != prod(found) * expected_type.itemsize:
             raise ValueError(f"it holds {n_bytes} bytes behind its header, which promises {found} of {kind}")
-        return np.fromfile(file, expected_type).reshape(found, order="F" if fortran_order else "C")
+        order: Literal["F", "C"] = "F" if fortran_order else "C"
+        if n_bytes >= MAPPED_FROM_BYTES:
+            # A plain view: slices of a memmap take many times as long.
+            return np.asarray(np.memmap(path, expected_type, "r", file.tell(), found, order))
+        return np.fromfile(file, expected_type).reshape(found, order=order)
 
 
 def _read_header(file: BinaryIO) -> tuple[str, bool, tuple[int, ...]]:

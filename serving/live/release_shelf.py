@@ -6,6 +6,7 @@ that going back from one that is still loading is as quick as any.
 
 from __future__ import annotations
 
+import atexit
 import gc
 import logging
 import threading
@@ -22,6 +23,8 @@ LOG = logging.getLogger(__name__)
 LOOKS_BEFORE_RETRY = 50
 MOST_LOOKS_BEFORE_RETRY = 800
 STOP_WITHIN_S = 5.0  # taking up a release takes a few seconds
+# What is frozen at the end would be told as leaked.
+atexit.register(gc.unfreeze)
 
 
 @dataclass(frozen=True)

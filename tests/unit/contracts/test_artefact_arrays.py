@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mmap import mmap
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from contracts.artefact import load_array
+from contracts.artefact import MAPPED_FROM_BYTES, load_array, load_meta, save_artefact
 from contracts.errors import ArtefactError
 
 VALUES = np.arange(12, dtype=np.float32).reshape(3, 4)
@@ -61,3 +62,33 @@ def test_any_bytes_give_an_array_as_asked_for_or_our_error(tmp_path: Path, at: i
     except ArtefactError:
         return
     assert (values.dtype, values.shape[1:]) == (np.float32, (4,))
+
+
+LARGE = np.arange(MAPPED_FROM_BYTES // 4 + 8, dtype=np.float32).reshape(-1, 4)
+
+
+@pytest.mark.parametrize("values", [LARGE, np.asfortranarray(LARGE)])
+def test_a_large_array_is_mapped_so_that_processes_share_it(tmp_path: Path, values: np.ndarray) -> None:
+    np.save(tmp_path / "a.npy", values)
+    loaded = load_array(tmp_path, "a", np.float32, (None, 4))
+    np.testing.assert_array_equal(loaded, values)
+    assert type(loaded) is np.ndarray
+    assert isinstance(memory_of(loaded), mmap)
+    with pytest.raises(ValueError, match="read-only"):
+        loaded[0, 0] = 1
+
+
+def memory_of(array: object) -> object:
+    """What an array is a view of."""
+    while (base := getattr(array, "base", None)) is not None:
+        array = base
+    return array
+
+
+def test_what_is_mapped_outlives_being_saved_anew_and_can_be_what_is_saved(tmp_path: Path) -> None:
+    save_artefact(tmp_path, "kind", built_with={}, arrays={"a": LARGE})
+    before = load_array(tmp_path, "a", np.float32, (None, 4))
+    save_artefact(tmp_path, "kind", built_with={}, arrays={"a": before})
+    load_meta(tmp_path, "kind")
+    save_artefact(tmp_path, "kind", built_with={}, arrays={"a": LARGE[:1]})
+    np.testing.assert_array_equal(before, LARGE)
