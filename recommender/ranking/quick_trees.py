@@ -1,4 +1,4 @@
-"""LightGBM's trees, scored with by lignum: to the bit what LightGBM says, in a quarter of its time.
+"""LightGBM's trees, scored with by lignum: to the bit what LightGBM says, in less than half of its time.
 
 lignum is young, and of one author. So its scores are held against LightGBM's whenever a model is loaded, on rows that
 stand on, below and above every threshold; where one differs, or where lignum is not installed, LightGBM scores. Rows
@@ -39,7 +39,7 @@ def quick_trees(text: str, booster: lgb.Booster) -> QuickTrees | None:
     try:
         import lignum  # noqa: PLC0415 - not on every platform
     except ImportError as error:
-        LOG.warning("Ranking with LightGBM, which takes four times as long as lignum: %s", error)
+        LOG.warning("Ranking with LightGBM, which takes two to five times as long as lignum: %s", error)
         return None
     try:
         with tempfile.NamedTemporaryFile("w", suffix=".txt", encoding="utf-8") as file:
@@ -49,7 +49,7 @@ def quick_trees(text: str, booster: lgb.Booster) -> QuickTrees | None:
         probes = probe_rows(text, booster.num_feature())
         differing = np.flatnonzero(quick.predict(probes, n_jobs=1) != booster.predict(probes, num_threads=1))
     except (ValueError, RuntimeError, OSError) as error:
-        LOG.warning("Ranking with LightGBM, which takes four times as long as lignum: %s", error)
+        LOG.warning("Ranking with LightGBM, which takes two to five times as long as lignum: %s", error)
         return None
     if len(differing):
         LOG.warning("Ranking with LightGBM: of %d rows lignum scores %d otherwise.", N_PROBES, len(differing))
