@@ -52,6 +52,9 @@ def template(tmp_path_factory):
     """A repository with one commit, to be copied."""
     root = tmp_path_factory.mktemp("template") / "checkout"
     (root / "pipelines").mkdir(parents=True)
+    (
+        root / "pipelines" / "__init__.py"
+    ).touch()  # as in a checkout; without it, a package of that name elsewhere comes first
     (root / "pipelines" / "stub.py").write_text(STAGE)
     (root / "dvc.yaml").write_text(GRAPH)
     (root / ".gitignore").write_text("/data/\n/build/\n__pycache__\n")
