@@ -14,6 +14,8 @@ NAMES = (
     "publish",
     "online_read",
     "ranking",
+    "serving",
+    "batch",
     "rollback",
     "gates",
     "canary",

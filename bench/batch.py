@@ -19,6 +19,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import chdir
 from pathlib import Path
 
 import polars as pl
@@ -40,15 +41,14 @@ def main() -> None:
     asked = parser.parse_args()
     os.environ["PYTHONPATH"] = str(Path.cwd())  # of this checkout, for what starts in the workspace
     y_ms = yardstick_ms()
-    os.chdir(asked.workspace)
     options = ["--k", str(asked.k), "--processes", str(asked.processes)]
-    with running_rig(0, 1) as rig:
+    with chdir(asked.workspace), running_rig(0, 1) as rig:
         rig.promote(rig.older)
         somebody = rig.home.root / "one.csv"
         somebody.write_text("user_id\nnobody-known\n")
         start_s, _, _ = _batch(rig, "one", [*options, "--people", str(somebody)])
         seconds, peak_gib, n_people = _batch(rig, "all", options)
-    n_items = pl.scan_parquet(VALID / "items.parquet").select(pl.len()).collect().item()
+        n_items = pl.scan_parquet(VALID / "items.parquet").select(pl.len()).collect().item()
     people_per_s = round(n_people / max(seconds - start_s, 1e-3), 1)
     rows = [[f"{n_people:,}", f"{n_items:,}", f"{start_s:.1f}", f"{seconds:.1f}", people_per_s, peak_gib]]
     print_table(["people", "items", "start s", "seconds", "people/s", "peak GiB of a process"], rows)

@@ -27,7 +27,7 @@ import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import closing
+from contextlib import chdir, closing
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -63,8 +63,7 @@ def main() -> None:
     asked = parser.parse_args()
     os.environ["PYTHONPATH"] = str(Path.cwd())  # of this checkout, for what starts in the workspace
     y_ms = yardstick_ms()
-    os.chdir(asked.workspace)
-    with running_rig(1, asked.workers) as rig:
+    with chdir(asked.workspace), running_rig(1, asked.workers) as rig:
         figures = {"yardstick_ms": round(y_ms, 2), **_size(), "workers": asked.workers}
         figures |= _measured(rig, asked.rate, asked.seconds)
     _print(figures)
