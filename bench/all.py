@@ -14,12 +14,12 @@ NAMES = (
     "publish",
     "online_read",
     "ranking",
-    "serving",
-    "batch",
     "rollback",
     "gates",
     "canary",
     "skew",
+    "batch",
+    "serving",
 )
 
 
