@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib.metadata import version as installed_version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,7 @@ MODEL_TAG = "slate.model_uri"
 MODEL_CODE = Path(answering.__file__).with_name("pyfunc_model.py")
 # What the model needs to answer; named outright, for MLflow's own guess takes a minute and the network.
 MODEL_REQUIREMENTS = ("mlflow", "faiss-cpu", "implicit", "lightgbm", "numpy", "pandas", "polars", "scipy")
+QUICK_TREES = ("lignum", "pylignum")  # scores sooner; not on every platform: its module, and its package
 
 
 @dataclass(frozen=True)
@@ -198,9 +200,15 @@ def _log_model(bundle: Path, manifest: Manifest) -> str:
         artifacts={BUNDLE_ARTIFACT: str(bundle)},
         signature=_signature(),
         input_example=pd.DataFrame({"user_id": ["42"], "k": [10]}),
-        pip_requirements=[f"{name}=={installed_version(name)}" for name in MODEL_REQUIREMENTS],
+        pip_requirements=_pinned_requirements(),
     )
     return str(info.model_uri)
+
+
+def _pinned_requirements() -> list[str]:
+    module, package = QUICK_TREES
+    names = (*MODEL_REQUIREMENTS, package) if find_spec(module) else MODEL_REQUIREMENTS
+    return [f"{name}=={installed_version(name)}" for name in names]
 
 
 def _signature() -> ModelSignature:

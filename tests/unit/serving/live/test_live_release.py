@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -464,3 +465,9 @@ def test_a_canary_goes_on_without_live_values_while_the_store_is_away(
     assert answering(live)[Arm.CANARY] == ("r-new", "g-new")
     assert live.current is not None
     assert {served.online for served in live.current} == {False}
+
+
+def test_what_a_release_holds_is_out_of_the_collectors_way(production: FakeProduction, last: LastPointer) -> None:
+    gc.unfreeze()
+    look(follow(production, last))
+    assert gc.get_freeze_count() > 0
