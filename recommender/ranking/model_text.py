@@ -65,6 +65,12 @@ def trees_of(text: str, n_features: int) -> str:
     return f"{head}{blank}{trees[:end]}{_END}"
 
 
+def features_of(text: str) -> tuple[str, ...]:
+    """The names of the features of a model that `trees_of` gave, in their order."""
+    head = text.partition("\n\n")[0]
+    return tuple(_parsed_fields(head.removeprefix("tree\n"), _HEAD_KEYS)["feature_names"].split())
+
+
 def _check_tree(text: str, number: int, n_features: int) -> None:
     title, _, body = text.partition("\n")
     if title != f"Tree={number}" or not body.endswith("\n\n"):

@@ -1,8 +1,10 @@
 """LightGBM's trees, scored with by lignum: to the bit what LightGBM says, in less than half of its time.
 
 lignum is young, and of one author. So its scores are held against LightGBM's whenever a model is loaded, on rows that
-stand on, below and above every threshold; where one differs, or where lignum is not installed, LightGBM scores. Rows
-that hold an infinity are LightGBM's as well: it reads a threshold of infinity as 1e300, which lignum does not.
+stand on, below and above every threshold; a saved model brings what LightGBM says of them, so that scoring does not
+need LightGBM. Where a score differs, where a model of before brings none, or where lignum is not installed, LightGBM
+scores. Rows that hold an infinity are LightGBM's as well: it reads a threshold of infinity as 1e300, which lignum does
+not.
 """
 
 from __future__ import annotations
@@ -10,15 +12,12 @@ from __future__ import annotations
 import logging
 import re
 import tempfile
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from contracts.ids import FloatArray
-
-if TYPE_CHECKING:
-    import lightgbm as lgb
 
 LOG = logging.getLogger(__name__)
 
@@ -34,8 +33,14 @@ class QuickTrees(Protocol):
         """(n,) a score per row."""
 
 
-def quick_trees(text: str, booster: lgb.Booster) -> QuickTrees | None:
-    """These trees for lignum, or None where LightGBM has to score with them; text: `trees_of` a model."""
+def quick_trees(text: str, n_features: int, probe_scores: npt.NDArray[np.float64]) -> QuickTrees | None:
+    """These trees for lignum, or None where LightGBM has to score with them.
+
+    text: `trees_of` a model; probe_scores: (N_PROBES,) what LightGBM says of `probe_rows`, or none.
+    """
+    if len(probe_scores) != N_PROBES:
+        LOG.warning("Ranking with LightGBM: the model was saved before scores were kept with it. Train it again.")
+        return None
     try:
         import lignum  # noqa: PLC0415 - not on every platform
     except ImportError as error:
@@ -46,8 +51,7 @@ def quick_trees(text: str, booster: lgb.Booster) -> QuickTrees | None:
             file.write(text)
             file.flush()
             quick: QuickTrees = lignum.load(file.name, format="lightgbm")
-        probes = probe_rows(text, booster.num_feature())
-        differing = np.flatnonzero(quick.predict(probes, n_jobs=1) != booster.predict(probes, num_threads=1))
+        differing = np.flatnonzero(quick.predict(probe_rows(text, n_features), n_jobs=1) != probe_scores)
     except (ValueError, RuntimeError, OSError) as error:
         LOG.warning("Ranking with LightGBM, which takes two to five times as long as lignum: %s", error)
         return None

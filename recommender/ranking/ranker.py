@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,16 +16,15 @@ from contracts.counted import counted
 from contracts.errors import ArtefactError, DataTooSmall, ReleaseMismatch, ShapeMismatch
 from contracts.ids import FloatArray
 from contracts.settings.ranking import RankingSettings
-from recommender.ranking.model_text import trees_of
-from recommender.ranking.quick_trees import QuickTrees, quick_trees
+from recommender.ranking.model_text import features_of, trees_of
+from recommender.ranking.quick_trees import QuickTrees, probe_rows, quick_trees
 
 if TYPE_CHECKING:
     import lightgbm as lgb
-else:
-    from recommender.ranking.tree_library import lgb
 
 KIND = "ranker"
 MODEL = "model.txt"
+PROBE_SCORES = "probe_scores"  # of the meta: what LightGBM says of `probe_rows`
 # NDCG of a few hundred queries jumps from tree to tree; its mean over this many neighbours does not.
 SMOOTHED_TREES = 21
 MAX_THREADS = 64  # as ranking.n_threads allows: a machine that cannot start so many kills the process
@@ -78,9 +78,10 @@ class LearningCurve:
 class Ranker:
     """Scores candidates; higher is better.
 
-    feature_names: the columns it expects, in order. built_with: fingerprints of the generators and the feature schemas.
-    n_trees: as many as early stopping chose. curve: how that was chosen; None when loaded. quick: the same trees in a
-    library that scores with them sooner, to the bit alike; None where LightGBM itself scores.
+    text: the model, as LightGBM writes it. feature_names: the columns it expects, in order. built_with: fingerprints of
+    the generators and the feature schemas. n_trees: as many as early stopping chose.
+    curve: how that was chosen; trained: LightGBM's own model, just learnt; both None when loaded. quick: the same trees
+    in a library that scores with them sooner, to the bit alike; None where LightGBM itself scores.
 
     Two snapshots of ten queries with three candidates each; the one with the largest value is the one that was chosen:
 
@@ -99,13 +100,14 @@ class Ranker:
     True
     """
 
-    booster: lgb.Booster
+    text: str
     feature_names: tuple[str, ...]
     built_with: Mapping[str, str]
     n_trees: int
     n_threads: int
     curve: LearningCurve | None = None
     quick: QuickTrees | None = None
+    trained: lgb.Booster | None = None
 
     @classmethod
     def fit(cls, rows: RankingRows, settings: RankingSettings, seed: int, built_with: Mapping[str, str]) -> Ranker:
@@ -113,12 +115,22 @@ class Ranker:
 
         Equal rows, settings and seed give an equal model. Raises DataTooSmall with fewer than two snapshots.
         """
+        import lightgbm as lgb  # noqa: PLC0415 - who scores does without
+
         _check_snapshots(rows)
         held_back = _latest_quarter(rows.moments)
         curve = _choose_trees(rows.of_queries(~held_back), rows.of_queries(held_back), settings, seed)
         n_trees = _best_n_trees(curve.held_back)
         booster = lgb.train(_parameters(settings, seed), _dataset(rows), num_boost_round=n_trees)
-        return cls(booster, rows.names, dict(built_with), n_trees, settings.n_threads, curve)
+        text = booster.model_to_string()
+        return cls(text, rows.names, dict(built_with), n_trees, settings.n_threads, curve, trained=booster)
+
+    @cached_property
+    def booster(self) -> lgb.Booster:
+        """LightGBM's own model. A server does without: what it imports takes seconds of a start, and 100 MiB."""
+        import lightgbm as lgb  # noqa: PLC0415 - see above
+
+        return lgb.Booster(model_str=self.text) if self.trained is None else self.trained
 
     def score(self, values: FloatArray) -> FloatArray:
         """(n,) a score per row; values: (n, n_features), columns in the order of `feature_names`."""
@@ -151,12 +163,15 @@ class Ranker:
     def save(self, folder: Path) -> Meta:
         """Write the model as text and its meta; files already in the folder are covered by the meta as well."""
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / MODEL).write_text(self.booster.model_to_string(), encoding="utf-8")
+        text, n_features = self.booster.model_to_string(), len(self.feature_names)
+        (folder / MODEL).write_text(text, encoding="utf-8")
+        probes = probe_rows(trees_of(text, n_features), n_features)
         values = {
             "feature_names": list(self.feature_names),
             "n_trees": self.n_trees,
             "n_threads": self.n_threads,
             "importance": self.importance(),
+            PROBE_SCORES: np.asarray(self.booster.predict(probes, num_threads=1)).tolist(),
         }
         return save_artefact(folder, KIND, built_with=self.built_with, values=values)
 
@@ -164,21 +179,30 @@ class Ranker:
     def load(cls, folder: Path) -> Ranker:
         """Read what `save` wrote; raises ArtefactError when it is damaged or no model."""
         meta = load_meta(folder, KIND)
-        try:
-            with reading(folder):
-                expected = tuple(str(name) for name in meta.values["feature_names"])
-                n_trees, n_threads = int(meta.values["n_trees"]), int(meta.values["n_threads"])
-                if not 1 <= n_threads <= MAX_THREADS:
-                    raise ValueError(f"it would score on {n_threads} threads")
-            with reading(folder / MODEL):
-                trees = trees_of((folder / MODEL).read_text(encoding="utf-8"), len(expected))
-            booster = lgb.Booster(model_str=trees)
-        except lgb.basic.LightGBMError as error:
-            raise ArtefactError(f"{folder / MODEL} is no readable LightGBM model: {error}", REBUILD) from error
-        quick = quick_trees(trees, booster)
-        ranker = cls(booster, expected, meta.built_with, n_trees, n_threads, quick=quick)
-        ranker.check_features(tuple(booster.feature_name()))
+        with reading(folder):
+            expected = tuple(str(name) for name in meta.values["feature_names"])
+            n_trees, n_threads = int(meta.values["n_trees"]), int(meta.values["n_threads"])
+            if not 1 <= n_threads <= MAX_THREADS:
+                raise ValueError(f"it would score on {n_threads} threads")
+            probe_scores = np.array(meta.values.get(PROBE_SCORES, []), np.float64)
+        with reading(folder / MODEL):
+            trees = trees_of((folder / MODEL).read_text(encoding="utf-8"), len(expected))
+        ranker = cls(trees, expected, meta.built_with, n_trees, n_threads)
+        ranker.check_features(features_of(trees))
+        ranker = replace(ranker, quick=quick_trees(trees, len(expected), probe_scores))
+        if ranker.quick is None:
+            _check_readable(ranker, folder)
         return ranker
+
+
+def _check_readable(ranker: Ranker, folder: Path) -> None:
+    """Where LightGBM has to score, it reads the model now, and not at the first request."""
+    import lightgbm as lgb  # noqa: PLC0415 - who scores with the quick trees does without
+
+    try:
+        ranker.booster  # noqa: B018 - read once, and kept
+    except lgb.basic.LightGBMError as error:
+        raise ArtefactError(f"{folder / MODEL} is no readable LightGBM model: {error}", REBUILD) from error
 
 
 def _check_snapshots(rows: RankingRows) -> None:
@@ -197,6 +221,8 @@ def _latest_quarter(moments: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
 
 
 def _choose_trees(learnt: RankingRows, held_back: RankingRows, settings: RankingSettings, seed: int) -> LearningCurve:
+    import lightgbm as lgb  # noqa: PLC0415 - who scores does without
+
     curve: dict[str, dict[str, list[float]]] = {}
     dataset = _dataset(learnt)
     # The curve on all that was learnt from would take as long as the learning.
@@ -225,6 +251,8 @@ def _best_n_trees(held_back: tuple[float, ...]) -> int:
 
 
 def _dataset(rows: RankingRows, reference: lgb.Dataset | None = None) -> lgb.Dataset:
+    import lightgbm as lgb  # noqa: PLC0415 - who scores does without
+
     return lgb.Dataset(
         rows.values,
         rows.labels,

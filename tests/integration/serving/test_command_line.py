@@ -137,7 +137,7 @@ def test_told_to_stop_a_server_ends_well_and_stops_the_redis_it_started(stage: S
 def test_serving_loads_nothing_that_only_training_or_promoting_needs() -> None:
     unwanted = (
         *("mlflow", "great_expectations", "ibis", "duckdb", "airflow", "dvc", "matplotlib", "implicit"),
-        *("pandas", "sklearn", "scipy.stats"),
+        *("pandas", "sklearn", "scipy.stats", "lightgbm"),
     )
     program = (
         "import sys, serving.http.server, serving.one_answer, cli.serving\n"
