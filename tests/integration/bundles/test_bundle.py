@@ -222,3 +222,8 @@ def test_values_of_another_moment_are_refused(ingredients: Ingredients, tmp_path
     earlier = ingredients.values.with_name("test")
     with pytest.raises(ReleaseMismatch, match=r"are as of .*, the data they go with ends at"):
         build_bundle(tmp_path / "bundle", replace(ingredients, values=earlier))
+
+
+def test_a_release_as_built_is_scored_by_the_quick_trees(bundle: Path) -> None:
+    """Where the probe refused every model, nobody would notice but by the clock and a line of the log."""
+    assert load_bundle(bundle).ranker.quick is not None
