@@ -1,7 +1,7 @@
 """LightGBM's trees, scored with by lignum: to the bit what LightGBM says, in less than half of its time.
 
 lignum is young, and of one author. So its scores are held against LightGBM's whenever a model is loaded, on rows that
-stand on, below and above every threshold; a saved model brings what LightGBM says of them, so that scoring does not
+stand on, below and above thresholds; a saved model brings what LightGBM says of them, so that scoring does not
 need LightGBM. Where a score differs, where a model of before brings none, or where lignum is not installed, LightGBM
 scores. Rows that hold an infinity are LightGBM's as well: it reads a threshold of infinity as 1e300, which lignum does
 not.
