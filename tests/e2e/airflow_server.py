@@ -24,6 +24,8 @@ from contracts.home import Home
 from feature_store.server.server_program import free_port
 
 START_WITHIN_SECONDS = 300  # it makes its database first
+ANSWER_WITHIN_SECONDS = 60  # while a run's tasks keep every core busy, Airflow answers late
+N_TRIES = 5  # of asking for what changes nothing: a question that got no answer is asked again
 POLL_SECONDS = 1  # nothing tells us when another process is done: asking is the only way
 
 
@@ -67,18 +69,27 @@ class AirflowServer:
             headers["authorization"] = f"Bearer {self.token}"
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(self.address + path, data, headers, method=method)
-        with urllib.request.urlopen(request, timeout=30) as answer:
-            return json.load(answer)
+        return json.loads(_answer_to(request, N_TRIES if method == "GET" else 1)[1])
 
     def page(self, link: str, *, signed_in: bool = True) -> tuple[int, str]:
         """Status and content of what a link of the UI leads to, in a browser that is signed in, or in a stranger's."""
         headers = {"cookie": f"_token={self.token}"} if signed_in else {}
         request = urllib.request.Request(urllib.parse.urljoin(self.address, link), headers=headers)
         try:
-            with urllib.request.urlopen(request, timeout=30) as answer:
-                return answer.status, answer.read().decode()
+            return _answer_to(request, N_TRIES)
         except urllib.error.HTTPError as error:
             return error.code, error.read().decode()
+
+
+def _answer_to(request: urllib.request.Request, n_tries: int) -> tuple[int, str]:
+    """Status and content; TimeoutError when the last try goes without an answer too."""
+    try:
+        with urllib.request.urlopen(request, timeout=ANSWER_WITHIN_SECONDS) as answer:
+            return answer.status, answer.read().decode()
+    except TimeoutError:
+        if n_tries == 1:
+            raise
+    return _answer_to(request, n_tries - 1)
 
 
 def wait_until(is_true: Callable[[], bool], within_seconds: float, log: Path) -> None:
