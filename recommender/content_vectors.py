@@ -57,7 +57,8 @@ def _topic_directions(weights: Any, seed: int) -> npt.NDArray[np.float64]:
 
     if weights.shape[1] == 1:  # one word has one direction, which scikit-learn refuses to look for
         return np.eye(1, DIM)
-    with np.errstate(invalid="ignore"):  # texts that are all alike have no variance, of which scikit-learn gives shares
+    # Texts that are all alike have no variance, or a rounding error of one; scikit-learn divides by it.
+    with np.errstate(divide="ignore", invalid="ignore"):
         model = TruncatedSVD(min(DIM, *weights.shape), n_iter=10, random_state=seed).fit(weights)
     right_vectors = model.components_[model.singular_values_ > SMALLEST_SINGULAR_VALUE]
     directions = np.zeros((weights.shape[1], DIM))
