@@ -40,6 +40,8 @@ ITEMS_SCHEMA = pl.Schema(
         "price": pl.Float64(),
         "created_ts": UTC_TIME,
         "release_year": pl.Int32(),  # an attribute that films, books and records have; null elsewhere
+        "in_stock": pl.Boolean(),  # null where nothing is said of it, which counts as in stock
+        "attributes": pl.String(),  # a JSON object, see contracts.attributes; null where the item has none
     }
 )
 USERS_SCHEMA = pl.Schema(

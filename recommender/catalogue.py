@@ -1,10 +1,12 @@
-"""The items a release knows: their dense ids, titles, categories, years, prices and what their texts say."""
+"""The items a release knows: dense ids, titles, categories, years, prices, stock, attributes, what their texts say."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +17,13 @@ from contracts.fingerprint import fingerprint_json
 from contracts.id_map import IdMap
 from contracts.ids import FloatArray, ItemId, ItemIdxArray
 from recommender.content_vectors import DIM
+from recommender.item_attributes import (
+    Attribute,
+    attribute_arrays,
+    attribute_columns,
+    attribute_values,
+    load_attributes,
+)
 from recommender.ragged import RaggedItems, offsets_of
 
 KIND = "catalogue"
@@ -27,6 +36,7 @@ class Catalogue:
     categories: (n_items, n_categories) float32, 1 where the item is of the category; columns as `category_names`.
     release_year, price: (n_items,) float32, NaN where unknown.
     content: (n_items, DIM) float32, rows of unit length (`content_vectors`), or zero where the text says nothing.
+    in_stock: (n_items,) False for what is known to be out of stock. attributes: by name, sorted.
     """
 
     ids: IdMap
@@ -36,6 +46,8 @@ class Catalogue:
     release_year: FloatArray
     price: FloatArray
     content: FloatArray
+    in_stock: npt.NDArray[np.bool_]
+    attributes: Mapping[str, Attribute]
 
     @classmethod
     def from_items(cls, items: pl.DataFrame, content: FloatArray | None = None) -> Catalogue:
@@ -53,7 +65,9 @@ class Catalogue:
         titles = rows.select(pl.col("title").fill_null(pl.col("item_id"))).to_series().to_list()
         years, prices = (np.array(rows[name].cast(pl.Float32), np.float32) for name in ("release_year", "price"))
         vectors = _no_content(len(ids)) if content is None else content
-        return cls(ids, tuple(titles), tuple(names), categories, years, prices, vectors)
+        in_stock = rows["in_stock"].fill_null(value=True).to_numpy()
+        attributes = attribute_columns(rows["attributes"].to_list())
+        return cls(ids, tuple(titles), tuple(names), categories, years, prices, vectors, in_stock, attributes)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -69,14 +83,24 @@ class Catalogue:
                 "categories": fingerprint_array(self.categories),
                 "release_year": fingerprint_array(self.release_year),
                 **{name: fingerprint_array(array) for name, array in self._later_arrays.items()},
+                **self._later_values,
             }
         )
 
     @property
-    def _later_arrays(self) -> dict[str, FloatArray]:
+    def _later_arrays(self) -> dict[str, npt.NDArray[Any]]:
         """Arrays that older catalogues lack; one without any value is left out, so that their fingerprint stays."""
-        prices = {} if np.isnan(self.price).all() else {"price": self.price}
-        return {**prices, "content": self.content} if self.content.any() else prices
+        there = {
+            "price": not np.isnan(self.price).all(),
+            "content": self.content.any(),
+            "in_stock": not self.in_stock.all(),
+        }
+        own = {name: getattr(self, name) for name, is_there in there.items() if is_there}
+        return own | attribute_arrays(self.attributes)
+
+    @property
+    def _later_values(self) -> dict[str, Any]:
+        return {"attributes": attribute_values(self.attributes)} if self.attributes else {}
 
     @cached_property
     def unit_categories(self) -> FloatArray:
@@ -147,6 +171,7 @@ class Catalogue:
                 "ids": list(self.ids.ids),
                 "titles": list(self.titles),
                 "category_names": list(self.category_names),
+                **self._later_values,
             },
         )
 
@@ -167,12 +192,14 @@ class Catalogue:
                 load_array(folder, "release_year", np.float32, (len(ids),)),
                 _load_later_array(folder, meta, "price", np.full(len(ids), np.nan, np.float32)),
                 _load_later_array(folder, meta, "content", _no_content(len(ids))),
+                _load_later_array(folder, meta, "in_stock", np.ones(len(ids), bool)),
+                load_attributes(folder, values.get("attributes", ()), len(ids)),
             )
 
 
-def _load_later_array(folder: Path, meta: Meta, name: str, default: FloatArray) -> FloatArray:
-    """An array of the artefact, of the default's shape; the default where the artefact has none."""
-    return load_array(folder, name, np.float32, default.shape) if f"{name}.npy" in meta.files else default
+def _load_later_array(folder: Path, meta: Meta, name: str, default: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """An array of the artefact, of the default's type and shape; the default where the artefact has none."""
+    return load_array(folder, name, default.dtype, default.shape) if f"{name}.npy" in meta.files else default
 
 
 def _no_content(n_items: int) -> FloatArray:

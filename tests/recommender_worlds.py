@@ -97,6 +97,8 @@ def checkerboard() -> Checkerboard:
             "price": [None] * CHECKERBOARD_ITEMS,
             "created_ts": [None] * CHECKERBOARD_ITEMS,
             "release_year": [2000 + item if item else None for item in numbers],
+            "in_stock": [None] * CHECKERBOARD_ITEMS,
+            "attributes": [None] * CHECKERBOARD_ITEMS,
         },
         schema=ITEMS_SCHEMA,
     ).reverse()

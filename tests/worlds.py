@@ -52,6 +52,8 @@ def small_world(
                 "price": [None] * n_items,
                 "created_ts": [None] * n_items,
                 "release_year": [1980 + item for item in range(n_items)],
+                "in_stock": [None] * n_items,
+                "attributes": [None] * n_items,
             },
             schema=ITEMS_SCHEMA,
         ),

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import codecs
 from datetime import datetime
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 from zoneinfo import ZoneInfo
 
 from pydantic import Field, field_validator, model_validator
 
+from contracts.attributes import ATTRIBUTE_NAME, MOST_ATTRIBUTES
 from contracts.events import EventType
 from contracts.settings.group import Group
 
@@ -43,7 +44,8 @@ class InteractionColumns(Group):
 class ItemColumns(Group):
     """Which column of the export is which of `items`. Without a title, titles are the ids.
 
-    item_id: not with `from: interactions`, where it is that of the interactions.
+    item_id: not with `from: interactions`, where it is that of the interactions. in_stock: yes or no in a word, or how
+    many there are.
     """
 
     item_id: str | None = None
@@ -53,6 +55,14 @@ class ItemColumns(Group):
     price: str | None = None
     created_ts: str | None = None
     release_year: str | None = None
+    in_stock: str | None = None
+
+
+class AttributeColumn(Group):
+    """A column of the export that is a free attribute of items. type: of its values, the same in every file."""
+
+    column: str
+    type: Literal["text", "number", "boolean"] = "text"
 
 
 class UserColumns(Group):
@@ -271,11 +281,22 @@ class ItemFiles(TableFiles):
 
     from: `interactions` takes the columns out of the rows of interactions, whose files say how they are written.
     Of several rows of one item each column has the latest value that is not empty.
+    attributes: what else is known of an item, by a name of your choice; a column alone is one of texts.
     """
 
     columns: ItemColumns
+    attributes: dict[Annotated[str, Field(pattern=f"^{ATTRIBUTE_NAME}$")], AttributeColumn] = Field(
+        default_factory=dict, max_length=MOST_ATTRIBUTES
+    )
     category_separator: str = Field(default="|", min_length=1)
     from_: Literal["interactions"] | None = Field(default=None, alias="from")
+
+    @field_validator("attributes", mode="before")
+    @classmethod
+    def _a_column_alone_is_of_texts(cls, attributes: Any) -> Any:
+        if not isinstance(attributes, dict):
+            return attributes
+        return {name: {"column": one} if isinstance(one, str) else one for name, one in attributes.items()}
 
     @model_validator(mode="after")
     def _one_thing_says_the_id(self) -> ItemFiles:
@@ -283,7 +304,7 @@ class ItemFiles(TableFiles):
             raise ValueError("`columns.item_id` is missing (with `from: interactions` it is that of the interactions)")
         if self.from_ is not None and self.columns.item_id is not None:
             raise ValueError("with `from: interactions` leave out `columns.item_id`: it is that of the interactions")
-        if self.from_ is not None and self.columns == ItemColumns():
+        if self.from_ is not None and self.columns == ItemColumns() and not self.attributes:
             raise ValueError("with `from: interactions` name at least one column, such as `columns.title`")
         return self
 

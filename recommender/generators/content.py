@@ -34,8 +34,8 @@ class ContentGenerator:
     >>> import polars as pl
     >>> from contracts.tables import ITEMS_SCHEMA
     >>> from recommender.query import RetrievalQuery
-    >>> films = [(name, None, [kind], None, None, None, None) for name, kind in (("alien", "sf"), ("brazil", "comedy"))]
-    >>> catalogue = Catalogue.from_items(pl.DataFrame(films, ITEMS_SCHEMA, orient="row"))
+    >>> films = [{"item_id": "alien", "categories": ["sf"]}, {"item_id": "brazil", "categories": ["comedy"]}]
+    >>> catalogue = Catalogue.from_items(pl.DataFrame(films, ITEMS_SCHEMA))
     >>> generator = ContentGenerator(catalogue, np.ones(2, np.float32))
     >>> query = RetrievalQuery(now=0, preferred_categories=catalogue.category_vector(["comedy"]))
     >>> catalogue.ids.external(generator.encode(QueryBatch.of([query])).propose(k=1).item_idx)

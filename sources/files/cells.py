@@ -7,6 +7,16 @@ from typing import Final
 import polars as pl
 
 THOUSANDS = r"^[+-]?\d{1,3}(\.\d{3})+(,\d+)?$"  # 1.234,5: a point anywhere else groups no thousands
+# As `word_of` writes them: "In Stock", in_stock and https://schema.org/InStock are one word.
+YES_WORDS: Final = (
+    "true", "t", "yes", "y", "ja", "j", "oui", "si", "sí", "instock", "available", "availabletoorder", "onlineonly",
+    "limitedavailability", "lieferbar", "verfügbar", "verfuegbar", "auflager", "enstock", "disponible", "disponibile",
+)  # fmt: skip
+NO_WORDS: Final = (
+    "false", "f", "no", "n", "nein", "non", "outofstock", "unavailable", "notavailable", "soldout", "discontinued",
+    "nichtlieferbar", "nichtverfügbar", "nichtverfuegbar", "ausverkauft", "rupturedestock", "épuisé", "agotado",
+    "esaurito", "nodisponible", "nondisponibile",
+)  # fmt: skip
 WHOLE_FLOAT: Final = r"^[+-]?\d+\.0+$"  # 17850.0: a whole number that became a float because another one was missing
 
 
@@ -45,6 +55,23 @@ def number(cells: pl.Series, decimal: str) -> pl.Expr:
         return cell.cast(pl.Float64, strict=False)
     plain = cell.str.strip_chars()
     return (with_point(plain) if decimal == "," else plain).cast(pl.Float64, strict=False)
+
+
+def yes_or_no(cells: pl.Series, decimal: str) -> pl.Expr:
+    """The column `cell` as booleans: by its word, or, of a number, whether it is above 0; null where it is neither."""
+    if cells.dtype == pl.Boolean:
+        return pl.col("cell")
+    amount = number(cells, decimal)
+    is_some = pl.when(amount.is_not_nan()).then(amount > 0)
+    if cells.dtype != pl.String:
+        return is_some
+    words = pl.lit(cells.map_elements(word_of, pl.String))
+    return pl.when(words.is_in(YES_WORDS)).then(True).when(words.is_in(NO_WORDS)).then(False).otherwise(is_some)
+
+
+def word_of(cell: str) -> str:
+    """A cell as one word: lower case, letters and digits alone."""
+    return "".join(filter(str.isalnum, cell.strip().lower().rsplit("schema.org/", 1)[-1]))
 
 
 def with_point(amount: pl.Expr) -> pl.Expr:

@@ -18,11 +18,19 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
+from contracts.attributes import PREFIX, with_attributes
 from contracts.counted import counted
 from contracts.errors import SourceError
 from contracts.events import EventType
 from contracts.progress import Progress
-from contracts.settings.files import FROM_FILE_NAME, Files, InteractionFiles, ItemFiles, TableFiles
+from contracts.settings.files import (
+    FROM_FILE_NAME,
+    AttributeColumn,
+    Files,
+    InteractionFiles,
+    ItemFiles,
+    TableFiles,
+)
 from contracts.tables import GUEST, SCHEMAS, write_parquet
 from sources.archives import unpack
 from sources.canonical.canonical import conform
@@ -46,7 +54,7 @@ ID_COLUMNS: Final = ("user_id", "item_id", "session_id", "request_id")
 # The place of a row in its batch: rows that come out of one list have one number in the file.
 PLACE: Final = "place in the batch"
 EXPORTED: Final = pl.Schema({**SCHEMAS["interactions"], "quantity": pl.Float64(), PLACE: pl.Int32()})
-DESCRIBED: Final = pl.Schema({**SCHEMAS["items"], PLACE: pl.Int32()})
+ATTRIBUTE_TYPES: Final = {"text": pl.String(), "number": pl.Float64(), "boolean": pl.Boolean()}
 _BESIDE: Final = BatchSource("items", "", is_first=False)
 DATE_IN_NAME: Final = re.compile(r"(?<!\d)(\d{4})-?(\d{2})-?(\d{2})(?!\d)")
 
@@ -137,7 +145,9 @@ class _ExportReader:
         """What rows of interactions say of their items: item_id, event_ts, and the mapped columns that are there."""
         there = {PLACE: PLACE} | {ours: theirs for ours, theirs in beside.items() if theirs in raw.table.columns}
         unread = Refusals()  # a cell that is no price says nothing of the item; its event counts all the same
-        said = typed(raw, there, DESCRIBED, self._items_written_like(settings), _BESIDE, unread).drop("row")
+        items = self._items_written_like(settings)
+        described = pl.Schema({**_exported("items", items), PLACE: pl.Int32()})
+        said = typed(raw, there, described, items, _BESIDE, unread).drop("row")
         rows = events.select("item_id", "event_ts", PLACE)
         return rows.join(said, on=PLACE, how="inner", maintain_order="left").drop(PLACE)
 
@@ -150,7 +160,8 @@ class _ExportReader:
         """Read `items` or `users`, or make them of the interactions."""
         settings: TableFiles | None = getattr(self._files, name)
         if name == "items" and self._items_beside is not None:
-            described = self._ids.items().select("item_id").join(self._items_beside.table(), on="item_id", how="left")
+            said = with_attributes(self._items_beside.table())
+            described = self._ids.items().select("item_id").join(said, on="item_id", how="left")
             table = conform(_with_all_titles(described), name)
             columns = ", ".join(column for column in described.columns if column != "item_id")
             self._report.derived[name] = f"derived from the interactions: the latest {columns} that is not empty"
@@ -167,7 +178,7 @@ class _ExportReader:
         whole = pl.concat(read) if read else pl.DataFrame(schema={"file": pl.String, "row": pl.Int64})
         folded = fold_repeats(whole, KEYS[name])
         self._report.count(f"{name} that repeat an id", len(whole) - len(folded))
-        named = conform(_with_titles(folded) if name == "items" else folded, name)
+        named = conform(with_attributes(_with_titles(folded)) if name == "items" else folded, name)
         if name == "users":
             named = self._traffic.with_new_people(self._with_guests_among(named))
         save_origins(named.select(ORIGIN), self._folder, name)
@@ -204,7 +215,8 @@ class _ExportReader:
         """Each batch of a table's files in canonical columns and types, with `row`."""
         for file, raw, is_first in self._raw_batches(name, settings):
             batch = BatchSource(name, file.name, is_first)
-            yield file, typed(raw, _mapped_columns(settings), SCHEMAS[name], settings, batch, self._refusals)
+            columns, schema = _mapped_columns(settings), _exported(name, settings)
+            yield file, typed(raw, columns, schema, settings, batch, self._refusals)
 
     def _raw_batches(
         self, where: str, settings: TableFiles, optional: frozenset[str] = frozenset()
@@ -265,7 +277,18 @@ class _ExportReader:
 
 
 def _mapped_columns(settings: Any) -> Mapping[str, str]:
-    return {ours: theirs for ours, theirs in settings.columns.model_dump().items() if theirs is not None}
+    columns = {ours: theirs for ours, theirs in settings.columns.model_dump().items() if theirs is not None}
+    return columns | {PREFIX + name: one.column for name, one in _attributes(settings).items()}
+
+
+def _exported(name: str, settings: TableFiles) -> pl.Schema:
+    """The columns of a table as an export may say them: each attribute of an item in one of its own."""
+    attributes = {PREFIX + ours: ATTRIBUTE_TYPES[one.type] for ours, one in _attributes(settings).items()}
+    return pl.Schema({**SCHEMAS[name], **attributes})
+
+
+def _attributes(settings: TableFiles) -> Mapping[str, AttributeColumn]:
+    return settings.attributes if isinstance(settings, ItemFiles) else {}
 
 
 def _with_places(raw: RawRows) -> RawRows:

@@ -15,7 +15,7 @@ from contracts.errors import SourceError
 from contracts.settings.files import ItemFiles, TableFiles
 from sources.canonical.origins import FINGERPRINT
 from sources.canonical.refusals import Refusals
-from sources.files.cells import is_blank, number, text
+from sources.files.cells import is_blank, number, text, yes_or_no
 from sources.files.list_cells import separated
 from sources.files.raw_rows import RawRows
 from sources.files.times import check_times, expected_time, read_time, skipped_by_clocks
@@ -142,6 +142,10 @@ def _reader(dtype: pl.DataType, cells: pl.Series, settings: TableFiles) -> CellR
             amount = number(cells, settings.decimal)
             return CellReader(
                 "a whole number", pl.when(amount == amount.round()).then(amount).cast(pl.Int32, strict=False)
+            )
+        case pl.Boolean():
+            return CellReader(
+                "yes or no, true or false, in stock or out of stock, or a number", yes_or_no(cells, settings.decimal)
             )
         case pl.List() if isinstance(settings, ItemFiles):  # categories: no other table has a list
             return CellReader("a text or a list of texts", pl.lit(separated(cells, settings.category_separator)))

@@ -185,6 +185,7 @@ def _in_words(group: FileGroup) -> str:
 def _not_read(groups: Sequence[FileGroup], proposal: Proposal) -> Iterator[str]:
     items = proposal.files.get("items", {})
     read = set(items["columns"].values()) if "from" in items else set()
+    read |= {one if isinstance(one, str) else one["column"] for one in items.get("attributes", {}).values()}
     for group in groups:
         if group.guess is not None and group.names[0] not in proposal.unused:
             known = read | set(group.guess.columns.values()) | set(proposal.told_of)

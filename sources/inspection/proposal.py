@@ -28,6 +28,7 @@ from sources.files.raw_rows import read_rows
 from sources.inspection.agreed_writing import agreed_samples
 from sources.inspection.column_relations import column_relations
 from sources.inspection.first_look import SAMPLE_ROWS, FirstLook
+from sources.inspection.item_attributes import item_attributes
 from sources.inspection.role_words import INTERACTION_WORDS, ITEM_WORDS, guess_event, name_score
 from sources.inspection.roles import KEYS, Guess, columns_of_items, described_by, guess_table, without_time
 from sources.inspection.row_rules import no_sales, returns, suspects
@@ -220,6 +221,8 @@ class _Proposing:
         for table in ("items", "users"):
             if table in self._chosen:
                 files[table] = _mapping(table, table, self._chosen[table], self._root, self._comments)
+        if "items" in files:
+            self._attributes(files["items"], self._chosen["items"].samples)
         if "items" not in files and (items := self._items_beside(self._events[0])):
             files["items"] = items
         if "items" in files:
@@ -307,6 +310,16 @@ class _Proposing:
                 "view, click, add_to_cart, purchase, like..., or null where it says nothing of anybody's wishes."
             )
 
+    def _attributes(self, mapping: dict[str, Any], samples: Mapping[str, SampledColumn]) -> None:
+        """Name what else is known of the items; a request may ask for items by it."""
+        found = item_attributes(samples, mapping["columns"].values(), mapping.get("decimal", "."))
+        if not found:
+            return
+        mapping["attributes"] = found
+        for name, one in found.items():
+            place, column = (name, one) if isinstance(one, str) else (f"{name}.column", one["column"])
+            self._comments[f"items.attributes.{place}"] = _examples(samples[column])
+
     def _other_categories(self, columns: Mapping[str, str], samples: Mapping[str, SampledColumn]) -> None:
         """Say that columns could be the categories of an item, too: one is read. columns: what is read of items."""
         taken = columns.get("categories")
@@ -336,9 +349,7 @@ class _Proposing:
             return None
         kept = {"title": title, **{role: name for role, name in described.items() if role in BESIDE_EVENTS}}
         for role, name in kept.items():
-            self._comments[f"items.columns.{role}"] = "e.g. " + ", ".join(
-                _short(one) for one in group.samples[name].examples
-            )
+            self._comments[f"items.columns.{role}"] = _examples(group.samples[name])
         self._notes += suspects(group.recognised.columns, kept, group.samples, group.rows)
         mapping: dict[str, Any] = {"from": "interactions", "columns": kept}
         separator = group.samples[kept["categories"]].list_separator if "categories" in kept else None
@@ -401,9 +412,7 @@ def _mapping(where: str, table: str, group: FileGroup, root: str, comments: dict
     for role in guess.by_values:
         comments[f"{where}.columns.{role}"] = "guessed by its values: look at it"
     for role, column in guess.columns.items():
-        comments.setdefault(
-            f"{where}.columns.{role}", "e.g. " + ", ".join(_short(one) for one in group.samples[column].examples)
-        )
+        comments.setdefault(f"{where}.columns.{role}", _examples(group.samples[column]))
     categories = guess.columns.get("categories")
     if table == "items" and categories:
         separator = group.samples[categories].list_separator
@@ -439,6 +448,10 @@ def _null_words(where: str, group: FileGroup, comments: dict[str, str]) -> dict[
     columns = ", ".join(sorted({column for _, column in words}))
     comments[f"{where}.null_words"] = f"they stand in {columns}: take out what is a word there"
     return {"null_words": sorted({word for word, _ in words})}
+
+
+def _examples(column: SampledColumn) -> str:
+    return "e.g. " + ", ".join(_short(one) for one in column.examples)
 
 
 def _short(text: str) -> str:

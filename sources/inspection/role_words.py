@@ -41,6 +41,8 @@ ITEM_WORDS: Mapping[str, str] = {
     " omschrijving",
     "price": "price preis prix precio prezzo prijs cost uvp amount betrag",
     "created_ts": "created created_at added angelegt published erschienen launched listed available since date datum",
+    "in_stock": "in_stock instock stock availability is_available lieferbar verfuegbar verfugbar bestand lagerbestand"
+    " lager disponible disponibilite disponibilidad disponibilita inventory on_hand stock_quantity",
     "release_year": "year jahr annee release_year erscheinungsjahr",
 }
 USER_WORDS: Mapping[str, str] = {

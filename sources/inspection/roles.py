@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from sources.inspection.column_relations import ColumnRelations
+from sources.inspection.item_attributes import is_yes_or_no
 from sources.inspection.role_words import INTERACTION_WORDS, ITEM_WORDS, USER_WORDS, guess_event, name_score
 from sources.inspection.sampled_columns import FEW_WORDS, NEARLY_ALL, SampledColumn
 
@@ -157,6 +158,7 @@ FITS: Mapping[str, Callable[[SampledColumn], bool]] = {
     "price": lambda column: column.is_number,
     "age": lambda column: column.is_whole,
     "release_year": lambda column: column.is_whole,
+    "in_stock": lambda column: column.is_whole or is_yes_or_no(column),
     "title": lambda column: not column.is_number and not column.is_list,
     "user_id": lambda column: not column.is_list and (column.is_whole or not column.is_number),
     "item_id": lambda column: column.is_whole or not column.is_number,

@@ -35,6 +35,7 @@ ITEM_ID_SOUND = "item_id_sound"
 USER_SHARE = "user_share"
 BUSIEST = "busiest"
 REQUEST_ID_SOUND = "request_id_sound"
+ATTRIBUTES_SOUND = "attributes_sound"
 PLACE_REPEATED = "place_repeated"
 READABLE = "readable"
 KEPT = "kept"
@@ -149,6 +150,12 @@ def item_rules(now: datetime) -> list[Rule]:
             OLDEST_WORK_YEAR,
             now.year + ANNOUNCED_YEARS,
             f"between {OLDEST_WORK_YEAR} and {ANNOUNCED_YEARS} years ahead",
+        ),
+        _in_set(
+            ATTRIBUTES_SOUND,
+            "attributes is a JSON object of texts, numbers and booleans, or is not given",
+            ATTRIBUTES_SOUND,
+            True,
         ),
     ]
 

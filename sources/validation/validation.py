@@ -14,6 +14,7 @@ from typing import Any
 
 import polars as pl
 
+from contracts.attributes import are_attributes
 from contracts.drift import ColumnDrift, Verdict, table_drift
 from contracts.errors import ValidationFailed
 from contracts.profiles import TableProfile, write_profile
@@ -30,6 +31,7 @@ from sources.validation.row_batches import BATCH_ROWS, parquet_errors
 from sources.validation.suite_engine import IN_PROCESS, SuiteEngine
 from sources.validation.suite_run import SuiteRun
 from sources.validation.suites import (
+    ATTRIBUTES_SOUND,
     BUSIEST,
     ITEM_ID_SOUND,
     ITEM_KNOWN,
@@ -228,7 +230,10 @@ class _TablesCheck:
     def _entities(self, name: str, key: str, sound: str) -> RowCheck:
         rules = item_rules(self.now) if name == "items" else user_rules(self.now)
         ids = self.tables[name].select(key).unique().collect(engine="streaming")[key]
-        return self._row_check(name, rules, {sound: _is_sound(ids)})
+        marks = {sound: _is_sound(ids)}
+        if name == "items":
+            marks[ATTRIBUTES_SOUND] = pl.col("attributes").map_batches(are_attributes, pl.Boolean)
+        return self._row_check(name, rules, marks)
 
     def _interactions(self) -> RowCheck:
         events = self.tables["interactions"]

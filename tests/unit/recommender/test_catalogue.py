@@ -7,9 +7,10 @@ import numpy as np
 import polars as pl
 import pytest
 
-from contracts.errors import ArtefactError
+from contracts.errors import ArtefactError, ShapeMismatch
 from contracts.ids import ItemId
 from recommender.catalogue import Catalogue
+from recommender.item_attributes import TextAttribute, attribute_columns
 
 
 @pytest.fixture
@@ -22,6 +23,8 @@ def catalogue() -> Catalogue:
                 "categories": [["horror", "space"], None, ["crime"]],
                 "release_year": [1979, None, 1995],
                 "price": [4.5, None, None],
+                "in_stock": [False, None, True],
+                "attributes": ['{"colour":"red","weight":1.5}', None, '{"colour":"blue","vegan":true}'],
             }
         )
     )
@@ -49,16 +52,48 @@ def test_stated_categories_are_found_whatever_their_case_and_unknown_ones_left_o
     np.testing.assert_array_equal(catalogue.category_vector(("Horror", "opera")), [0, 1, 0])
 
 
+def test_stock_and_attributes_stand_in_the_order_of_the_ids_and_unknown_stock_counts_as_there(catalogue):
+    np.testing.assert_array_equal(catalogue.in_stock, [True, True, False])
+    assert list(catalogue.attributes) == ["colour", "vegan", "weight"]
+    colour, vegan, weight = catalogue.attributes.values()
+    assert colour.values == ("blue", "red")
+    np.testing.assert_array_equal(colour.codes, [-1, 0, 1])
+    np.testing.assert_array_equal(vegan.flags, [-1, 1, -1])
+    np.testing.assert_array_equal(weight.numbers, [np.nan, np.nan, 1.5])
+
+
+def test_an_attribute_of_two_types_is_refused_by_its_name():
+    with pytest.raises(ShapeMismatch, match="attribute size is number and text in turns"):
+        attribute_columns(['{"size":"XL"}', None, '{"size":42}'])
+
+
 def test_saved_and_loaded_it_is_the_same(catalogue, tmp_path: Path):
     catalogue.save(tmp_path)
     loaded = Catalogue.load(tmp_path)
     assert loaded.fingerprint == catalogue.fingerprint
     assert loaded.ids == catalogue.ids
+    np.testing.assert_array_equal(loaded.in_stock, catalogue.in_stock)
+    assert loaded.attributes["colour"].values == ("blue", "red")
+    np.testing.assert_array_equal(loaded.attributes["weight"].numbers, catalogue.attributes["weight"].numbers)
+
+
+def test_what_nothing_is_known_of_leaves_fingerprint_and_files_as_they_were(catalogue, tmp_path: Path):
+    bare = replace(catalogue, in_stock=np.ones(3, bool), attributes={})
+    bare.save(tmp_path)
+    assert sorted(path.name for path in tmp_path.glob("*.npy")) == ["categories.npy", "price.npy", "release_year.npy"]
+    assert bare.fingerprint == "c3eb14b3338d64ed"
 
 
 @pytest.mark.parametrize(
     "change",
-    [{"titles": ("a", "b", "c")}, {"category_names": ("x", "y", "z")}, {"release_year": np.zeros(3, np.float32)}],
+    [
+        {"titles": ("a", "b", "c")},
+        {"category_names": ("x", "y", "z")},
+        {"release_year": np.zeros(3, np.float32)},
+        {"in_stock": np.ones(3, bool)},
+        {"attributes": {}},
+        {"attributes": {"colour": TextAttribute(("blue", "green"), np.array([-1, 0, 1], np.int32))}},
+    ],
 )
 def test_whatever_changes_gives_another_fingerprint(catalogue, change):
     assert replace(catalogue, **change).fingerprint != catalogue.fingerprint

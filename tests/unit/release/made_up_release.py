@@ -43,6 +43,8 @@ def catalogue() -> Catalogue:
                 "categories": [["comedy"]] * 6 + [["drama"]] * 6,
                 "release_year": [1990] * N_ITEMS,
                 "price": [None] * N_ITEMS,
+                "in_stock": [None] * N_ITEMS,
+                "attributes": [None] * N_ITEMS,
             }
         )
     )

@@ -22,6 +22,7 @@ from contracts.tables import SCHEMAS, CanonicalTables
 from sources.canonical.ingest_report import IngestReport
 from sources.canonical.origins import Origins
 from sources.canonical.refusals import load_refusals
+from sources.files.cells import yes_or_no
 from sources.files.export_reader import write_tables
 from tests.unit.sources.exports import COLUMNS, ROWS, as_csv, as_jsonl, as_parquet, files, write
 
@@ -229,6 +230,56 @@ def test_items_and_people_are_read_with_their_own_mapping(tmp_path: Path, out: P
         ("Zoë", 41, None),
     ]
     assert report.derived == {}
+
+
+def test_stock_and_free_attributes_of_items_are_read(tmp_path: Path, out: Path) -> None:
+    goods = "sku;left;Farbe;kg;vegan\nA-1;3;rot;1,5;ja\nB-2;0;;;nein\nC-3;;blau;?;\n"
+    items = {
+        "path": "goods.csv",
+        "separator": ";",
+        "decimal": ",",
+        "columns": {"item_id": "sku", "in_stock": "left"},
+        "attributes": {
+            "colour": "Farbe",
+            "weight": {"column": "kg", "type": "number"},
+            "vegan": {"column": "vegan", "type": "boolean"},
+        },
+    }
+    root = write(tmp_path / "in", {"e.csv": as_csv(), "goods.csv": goods})
+    report = ingest(files(path="e.csv", items=items), root, out)
+    assert CanonicalTables.load(out).items.select("item_id", "in_stock", "attributes").rows() == [
+        ("A-1", True, '{"colour":"rot","vegan":true,"weight":1.5}'),
+        ("B-2", False, '{"vegan":false}'),
+    ]
+    assert report.refused == {"items": 1}
+    assert load_refusals(out)["column"].to_list() == ["kg"]
+
+
+def test_rows_of_interactions_say_attributes_of_their_items_too(tmp_path: Path, out: Path) -> None:
+    rows = "who,what,at,brand,left\n1,A,1700000000,Acme,yes\n1,A,1700000060,,no\n2,B,1700000060,,\n"
+    columns = {"user_id": "who", "item_id": "what", "event_ts": "at"}
+    items = {"from": "interactions", "columns": {"in_stock": "left"}, "attributes": {"brand": "brand"}}
+    mapping = {"path": "e.csv", "time_unit": "s", "event_type": "view", "columns": columns}
+    root = write(tmp_path / "in", {"e.csv": rows})
+    ingest(Files.model_validate({"interactions": mapping, "items": items}), root, out)
+    assert CanonicalTables.load(out).items.select("item_id", "in_stock", "attributes").rows() == [
+        ("A", False, '{"brand":"Acme"}'),
+        ("B", None, None),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("cells", "read"),
+    [
+        (["in stock", "OutOfStock", "https://schema.org/InStock", "", "preorder"], [True, False, True, None, None]),
+        (["12", "0", "-1", "1,5"], [True, False, False, True]),
+        ([True, False, None], [True, False, None]),
+        ([3, 0, None], [True, False, None]),
+    ],
+)
+def test_stock_is_said_in_words_or_numbers(cells: list[Any], read: list[bool | None]) -> None:
+    table = pl.DataFrame({"cell": cells})
+    assert table.select(yes_or_no(table["cell"], ",")).to_series().to_list() == read
 
 
 def test_impressions_are_read_with_their_own_mapping(tmp_path: Path, out: Path) -> None:

@@ -149,6 +149,24 @@ def test_a_french_shop_is_understood_by_its_words(tmp_path: Path) -> None:
     assert found["users"]["columns"] == {"user_id": "client", "signup_ts": "inscrit_le"}
 
 
+def test_what_customers_choose_by_becomes_attributes_and_stock(tmp_path: Path) -> None:
+    events = [f"C{row % 9},{row % 7:05},view,17882241{row:02}" for row in range(40)]
+    goods = [f"{row:05};Tee {row};{row},50;{('rot', 'blau')[row % 2]};{row},5;ja;{row % 3};x{row}" for row in range(7)]
+    found = proposal_of(
+        tmp_path / "in",
+        journal_dot_csv="\n".join(["kunde,artikel,ereignis,zeit", *events]),
+        artikel_dot_csv="\n".join(["artikel;name;preis;Farbe;gewicht_kg;vegan;bestand;lagerplatz_3", *goods]),
+    ).files
+    assert found["items"]["columns"] == {
+        "item_id": "artikel", "title": "name", "price": "preis", "in_stock": "bestand",
+    }  # fmt: skip
+    assert found["items"]["attributes"] == {
+        "farbe": "Farbe",
+        "gewicht_kg": {"column": "gewicht_kg", "type": "number"},
+        "vegan": {"column": "vegan", "type": "boolean"},
+    }
+
+
 def test_json_lines_with_objects_and_parquet_with_types(tmp_path: Path) -> None:
     start = datetime(2024, 1, 1, tzinfo=UTC)
     events = [
