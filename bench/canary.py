@@ -28,7 +28,7 @@ from feature_store.server.embedded_redis import online_store
 from release.canary.guardrails import check_guardrails, kept_clicks
 from release.canary.sums import CANARY, Cells
 from release.canary.trail import read_report
-from tests.canary_worlds import LIMITS, START, Log, Stream, World, run_of, settled_ms
+from tests.canary_worlds import LIMITS, START, CanaryWorld, Log, Stream, run_of, settled_ms
 
 SHARE = 0.3
 CANDIDATES = {
@@ -109,7 +109,7 @@ def _read_once(url: str) -> tuple[int, float, float]:
 
 def _write(client: Client, n_entries: int) -> int:
     log, rng, n_written = Log(client, APP), np.random.default_rng(0), 0
-    world = World(run_of(SHARE).canary, n_visits=2, slate=10)
+    world = CanaryWorld(run_of(SHARE).canary, n_visits=2, slate=10)
     while n_written < n_entries:
         people = [f"{n_written}-{at}" for at in range(RECORDS_PER_WRITE // 20)]
         visits = list(world.visits(people, rng))

@@ -64,7 +64,7 @@ class Run:
 
 
 @dataclass(frozen=True)
-class World:
+class MeasuredWorld:
     """The release that was measured, who is asked about, and what is known of them."""
 
     settings: Settings
@@ -74,7 +74,7 @@ class World:
     cases: Sequence[EvaluationCase]
 
     @classmethod
-    def load(cls) -> World:
+    def load(cls) -> MeasuredWorld:
         """From the checkout's own data and models."""
         settings, tables, split = load_settings(), CanonicalTables.load(VALID), load_split()
         values, schemas = FeatureValues.load(feature_values(Cutoff.TEST)), load_schemas(FEATURES)
@@ -108,7 +108,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=5)
     n_runs = max(parser.parse_args().runs, 2)
-    world = World.load()
+    world = MeasuredWorld.load()
     runs = [world.train(world.settings.seed + 1 + number) for number in trange(n_runs, desc="train", disable=None)]
     bootstrap = Bootstrap(N_RESAMPLES, world.settings.seed)
     retrieval, slates = _retrieval(world, runs), _slates(world, runs)
@@ -146,7 +146,7 @@ def main() -> None:
     sys.exit(0 if all(refused) else 1)
 
 
-def _retrieval(world: World, runs: Sequence[Run]) -> dict[str, dict[str, PerPerson]]:
+def _retrieval(world: MeasuredWorld, runs: Sequence[Run]) -> dict[str, dict[str, PerPerson]]:
     """By set and metric, (n_people,) the mean over the runs."""
     popular = world.release.generators["popular"]
     values: dict[str, dict[str, list[float]]] = {name: {"ndcg": [], "recall": []} for name in COLOURS}
@@ -171,7 +171,7 @@ def _propose(als: AlsGenerator, index: VectorIndex, query: RetrievalQuery) -> It
     return Unchecked(als, index).encode(QueryBatch.of([query])).propose(N_PROPOSED).item_idx
 
 
-def _slates(world: World, runs: Sequence[Run]) -> dict[str, PerPerson]:
+def _slates(world: MeasuredWorld, runs: Sequence[Run]) -> dict[str, PerPerson]:
     """By set, (n_people,) NDCG@10 of what the whole request path answers; the ranker is the measured release's."""
     indexed = world.release.generators["als"]
     assert isinstance(indexed, IndexedGenerator)
@@ -184,7 +184,7 @@ def _with_als(release: Release, als: IndexedGenerator) -> Release:
     return replace(release, generators={**release.generators, "als": als})
 
 
-def _judge(world: World, release: Release) -> PerPerson:
+def _judge(world: MeasuredWorld, release: Release) -> PerPerson:
     clock, item_ids = FixedClock(release.as_of), release.catalogue.ids
     slates = answer_many(release, world.reader, clock, [case.request for case in world.cases])
     return np.array(
@@ -236,7 +236,7 @@ def _plot(path: Path, figures: Mapping[tuple[str, str], tuple[Interval, Interval
     figure.savefig(path, dpi=120)
 
 
-def _mixed_sets(world: World, runs: Sequence[Run]) -> Iterator[tuple[str, Callable[[Path], object]]]:
+def _mixed_sets(world: MeasuredWorld, runs: Sequence[Run]) -> Iterator[tuple[str, Callable[[Path], object]]]:
     """What nobody may serve: each is put together in an empty folder, and loaded."""
     index = runs[0].index
     claiming = replace(index, embeddings_fingerprint=world.release.index.embeddings_fingerprint)
@@ -247,7 +247,7 @@ def _mixed_sets(world: World, runs: Sequence[Run]) -> Iterator[tuple[str, Callab
         yield "the same, listed in its manifest", partial(_mix, part, relisted=True)
 
 
-def _assemble(world: World, index: VectorIndex, folder: Path) -> Release:
+def _assemble(world: MeasuredWorld, index: VectorIndex, folder: Path) -> Release:
     """The measured release with another index."""
     index.save(folder / "index")
     mixed = replace(fit_of(Cutoff.TEST), index=folder / "index")

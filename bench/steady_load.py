@@ -25,7 +25,7 @@ ANSWER_WITHIN_S = 30.0
 
 
 @dataclass
-class Connection:
+class HttpConnection:
     """One connection to a server, made again after a failure."""
 
     host: str
@@ -71,13 +71,13 @@ async def ask_steadily(addresses: Sequence[str], rate: float, questions: Sequenc
     for address in addresses:
         host, port = address.split(":")
         for _ in range(N_CONNECTIONS):
-            connections.append(Connection(host, int(port)))
+            connections.append(HttpConnection(host, int(port)))
             await connections[-1].ask(questions[0])  # one after the other, so that every worker comes to take some
     stop, loop = asyncio.Event(), asyncio.get_running_loop()
     threading.Thread(target=lambda: (sys.stdin.read(), loop.call_soon_threadsafe(stop.set)), daemon=True).start()
     numbers, started = count(), time.monotonic() + 0.1
 
-    async def ask_on(connection: Connection, place: int) -> None:
+    async def ask_on(connection: HttpConnection, place: int) -> None:
         for turn in count():
             number = next(numbers)
             due = started + (turn * len(connections) + place) / rate

@@ -71,7 +71,7 @@ def click(request_id: str | None, item_id: str = "i1", **changes: Any) -> bytes:
 
 
 @dataclass(frozen=True)
-class World:
+class CanaryWorld:
     """How people behave. click_share: chance that a request is clicked, by arm; lost_share: of the canary's people,
     those of whom nothing is logged; degraded_share: of the answers, by arm; n_visits: requests of a person, on average.
     """

@@ -307,7 +307,7 @@ def _rank(group: _Group, candidates: CandidateSet, item_rows: FeatureRows) -> Fl
 
 
 @dataclass(frozen=True)
-class _Shown:
+class _Arrangement:
     """The candidates that are shown: query q's are rows[offsets[q]:offsets[q + 1]], in the order of their positions.
 
     rows: of the candidates; propensities: (n_shown,) the chance that each stood where it stands.
@@ -318,17 +318,17 @@ class _Shown:
     propensities: npt.NDArray[np.float64]
 
 
-def _arrange(group: _Group, candidates: CandidateSet, scores: FloatArray) -> _Shown:
+def _arrange(group: _Group, candidates: CandidateSet, scores: FloatArray) -> _Arrangement:
     rules, offsets = group.release.request, candidates.items.offsets
     order = np.lexsort((candidates.item_idx, -scores, candidates.rows))
     if rules.relevance_weight == 1 and not rules.exploration_share:
         rows = order[places_of(offsets) < group.k]
-        return _Shown(offsets_of(np.minimum(candidates.items.lengths, group.k)), rows, np.ones(len(rows)))
+        return _Arrangement(offsets_of(np.minimum(candidates.items.lengths, group.k)), rows, np.ones(len(rows)))
     arranged = [
         _arranged_alone(group, member, candidates.item_idx, scores, order[start:end])
         for member, start, end in zip(group.members, offsets[:-1].tolist(), offsets[1:].tolist(), strict=True)
     ]
-    return _Shown(
+    return _Arrangement(
         offsets_of([len(rows) for rows, _ in arranged]),
         np.concatenate([rows for rows, _ in arranged]),
         np.concatenate([propensities for _, propensities in arranged]),
@@ -361,7 +361,7 @@ def _rng(request: RecommendRequest) -> np.random.Generator:
 
 
 def _slate_items(
-    group: _Group, candidates: CandidateSet, scores: FloatArray, shown: _Shown
+    group: _Group, candidates: CandidateSet, scores: FloatArray, shown: _Arrangement
 ) -> list[tuple[SlateItem, ...]]:
     """For each member its items, in the order of their positions."""
     catalogue, names = group.release.catalogue, candidates.names
@@ -390,7 +390,7 @@ def _slate_items(
     return [tuple(items[start:end]) for start, end in pairwise(bounds)]
 
 
-def _reasons(group: _Group, candidates: CandidateSet, shown: _Shown) -> list[tuple[str, ...]]:
+def _reasons(group: _Group, candidates: CandidateSet, shown: _Arrangement) -> list[tuple[str, ...]]:
     """For each item shown, why; nothing for a request that does not ask."""
     sentences: list[tuple[str, ...]] = [()] * len(shown.rows)
     asks = np.array([member.request.explain for member in group.members], bool)

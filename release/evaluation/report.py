@@ -1,8 +1,8 @@
 """An evaluation as files: figures for `dvc metrics show`, tables and a picture for `dvc plots show`.
 
-metrics.json         the headline, the gain over each rival (baselines, best single generator), the slates per group
+metrics.json         the headline, the gain over each rival, the slates per group
 notes.txt            what somebody should know of it, a line each; empty where there is nothing
-glance/<who>.json    the slates for each group, and each baseline: the same few keys, so that they line up in a table
+glance/<who>.json    the slates for each group, and each rival: the same few keys, so that they line up in a table
 per_system.csv       group, system, metric, value, low, high
 ndcg_by_system.csv   the headline metric of people with history, one row per system, best first; and as PNG
 slices.json          the slates per group, tier and length of history
@@ -11,7 +11,6 @@ per_user.parquet     the values per person behind all of it, for paired tests
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -19,10 +18,11 @@ from typing import Any, Final
 
 import polars as pl
 
+from contracts.json_file import write_json
 from contracts.tables import write_parquet
 from release.evaluation.cases import WARM
 from release.evaluation.evaluation import SLATES, Evaluation
-from release.evaluation.summary import BASELINES, Bootstrap, per_system, slices, summarise
+from release.evaluation.summary import RIVALS, Bootstrap, per_system, slices, summarise
 
 METRICS: Final = "metrics.json"
 NOTES: Final = "notes.txt"
@@ -56,20 +56,20 @@ def write_report(
     systems.write_csv(folder / PER_SYSTEM)
     ranking.write_csv(folder / f"{BY_SYSTEM}.csv")
     _plot(folder / f"{BY_SYSTEM}.png", ranking, metric)
-    _write_json(folder / SLICES, slices(evaluation, bootstrap, metric))
-    _write_json(folder / METRICS, summary)
+    write_json(slices(evaluation, bootstrap, metric), folder / SLICES, sort_keys=False, allow_nan=False)
+    write_json(summary, folder / METRICS, sort_keys=False, allow_nan=False)
     (folder / NOTES).write_text("".join(f"{note}\n" for note in notes), encoding="utf-8")
     for who, figures in glance(systems, metric).items():
-        _write_json(folder / GLANCE / f"{who}.json", figures)
+        write_json(figures, folder / GLANCE / f"{who}.json", sort_keys=False, allow_nan=False)
     return summary
 
 
 def glance(systems: pl.DataFrame, metric: str) -> dict[str, dict[str, float]]:
-    """A few figures at the headline's cutoff: the slates by group, and the baselines for people with history."""
+    """A few figures at the headline's cutoff: the slates by group, and the rivals for people with history."""
     at = metric.removeprefix("ndcg")
     groups = {group: _row(systems, str(group), SLATES, at) for group in systems["group"].unique(maintain_order=True)}
     present = set(systems["system"])
-    return groups | {name: _row(systems, WARM, name, at) for name in BASELINES if name in present}
+    return groups | {name: _row(systems, WARM, name, at) for name in RIVALS if name in present}
 
 
 def _row(systems: pl.DataFrame, group: str, system: str, at: str) -> dict[str, float]:
@@ -105,8 +105,3 @@ def _plot(path: Path, ranking: pl.DataFrame, metric: str) -> None:
         axes.spines[["top", "right"]].set_visible(False)
         # No version and no date: they would change the bytes of an unchanged plot.
         figure.savefig(path, dpi=110, metadata={"Software": None})
-
-
-def _write_json(path: Path, content: object) -> None:
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")

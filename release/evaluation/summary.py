@@ -16,7 +16,7 @@ from release.evaluation.cases import WARM
 from release.evaluation.evaluation import SLATES, Evaluation, values_of
 
 # Item to item is what a shop has today, or would buy.
-BASELINES: Final = ("als", "covisitation", "popular", "popular_recent")
+RIVALS: Final = ("als", "covisitation", "popular", "popular_recent")
 DIGITS: Final = 6  # more would be noise: the intervals are some hundredths wide
 HISTORY_BANDS: Final = ((1, 4), (5, 19), (20, 99), (100, None))
 
@@ -45,7 +45,8 @@ def summarise(
 ) -> dict[str, Any]:
     """The figures worth a glance: the headline, what the slates gain over each rival, and the slates per group.
 
-    The rivals are the baselines and the best single generator. window: where the test window starts and ends.
+    The rivals are those of `RIVALS` that were measured, and the best single generator.
+    window: where the test window starts and ends.
     """
     groups = evaluation.per_person["group"].unique(maintain_order=True).to_list()
     return {
@@ -153,9 +154,9 @@ def _group_means(evaluation: Evaluation, group: str) -> dict[str, Any]:
 
 
 def _rivals(evaluation: Evaluation, metric: str) -> list[str]:
-    """What the slates is held against: the baselines that were measured, and the best single generator."""
+    """What the slates are held against: the rivals that were measured, and the best single generator."""
     measured, best = _generator_means(evaluation, metric), best_generator(evaluation, metric)
-    names: list[str] = [name for name in BASELINES if name in measured]
+    names: list[str] = [name for name in RIVALS if name in measured]
     return names if best is None or best in names else [*names, best]
 
 

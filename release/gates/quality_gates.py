@@ -32,7 +32,7 @@ from release.gates.loss_limits import LOSS_LIMITS, loss_limits
 
 NDCG: Final = f"ndcg_at_{PROMOTION_CUTOFF}"
 TITLE: Final = f"NDCG@{PROMOTION_CUTOFF}"
-BASELINES: Final = ("popular", "popular_recent")
+POPULARITY: Final = ("popular", "popular_recent")
 TIERS: Final = {
     COLD_POPULAR: "newcomers nothing is known of",
     COLD_CONTEXT: "newcomers with a context",
@@ -69,14 +69,14 @@ class QualityGates:
         return Gate("floor", ndcg.mean >= least, sentence, *figures, limits=("promotion.min_ndcg",))
 
     def _not_worse_than_popular(self, measured: _MeasuredFigures) -> Gate:
-        baseline = measured.best_of(BASELINES)
-        if baseline is None:
+        popularity = measured.best_of(POPULARITY)
+        if popularity is None:
             return Gate.not_judged("popular", "the release has no generator of popular items.")
-        gain = self.bootstrap.difference(measured.of(SLATES), measured.of(baseline), WARM, baseline, NDCG)
+        gain = self.bootstrap.difference(measured.of(SLATES), measured.of(popularity), WARM, popularity, NDCG)
         least, margin = self.settings.min_gain_over_popular, -self.settings.max_ndcg_loss
         found, wanted = told_apart(gain.mean, least, "+")
         enough = gain.mean >= least
-        against = f"{TITLE} is {found} against {baseline} alone"
+        against = f"{TITLE} is {found} against {popularity} alone"
         sentence = (
             f"{against}; {_requirement(gain.low, margin)}" if enough else f"{against}; at least {wanted} is asked."
         )

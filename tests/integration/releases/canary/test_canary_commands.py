@@ -20,7 +20,7 @@ from feature_store.online.connection import connect
 from release.canary.trail import read_report
 from release.promotion.canary_control import start_canary
 from release.promotion.promotion import Promoter
-from tests.canary_worlds import START, Log, World, settled_ms
+from tests.canary_worlds import START, CanaryWorld, Log, settled_ms
 from tests.promotion_worlds import CHECKOUT, FOREIGN_WARNINGS, Studio
 
 pytestmark = [*FOREIGN_WARNINGS, pytest.mark.usefixtures("one_timed_answer")]
@@ -42,7 +42,7 @@ def visited(studio: Studio, **world: object) -> None:
     promoter = Promoter.open(studio.settings, studio.home, FixedClock(START))
     run = start_canary(promoter, 2, 0.4, requester="ada")
     visits = list(
-        World(run.canary, run.beside, **world).visits(  # type: ignore[arg-type]
+        CanaryWorld(run.canary, run.beside, **world).visits(  # type: ignore[arg-type]
             [f"u{n}" for n in range(2000)], np.random.default_rng(0)
         )
     )

@@ -27,7 +27,7 @@ from release.promotion.canary_control import CanaryControl, start_canary
 from release.promotion.promotion import Promoter
 from release.promotion.rollback import roll_back
 from release.registry.state import Stage
-from tests.canary_worlds import LIMITS, START, Log, World, settled_ms
+from tests.canary_worlds import LIMITS, START, CanaryWorld, Log, settled_ms
 from tests.promotion_worlds import FOREIGN_WARNINGS, Studio
 
 pytestmark = [*FOREIGN_WARNINGS, pytest.mark.usefixtures("one_timed_answer")]
@@ -71,7 +71,7 @@ def log_of(studio: Studio) -> Iterator[Log]:
 
 def people_come(studio: Studio, run: CanaryRun, n_people: int = 1600, seed: int = 0, **world: object) -> None:
     """So many people visit soon after the start."""
-    visits = World(run.canary, run.beside, **world).visits(  # type: ignore[arg-type]
+    visits = CanaryWorld(run.canary, run.beside, **world).visits(  # type: ignore[arg-type]
         [f"u{seed}-{number}" for number in range(n_people)], np.random.default_rng(seed)
     )
     with log_of(studio) as log:
@@ -370,7 +370,7 @@ def test_a_change_of_the_share_in_the_middle_of_a_watch_takes_nobody_for_lost(st
     people_come(studio, run, 1500)
     watching.sync()
     run = control_at(studio, 1).change_share(0.6, requester="ada")
-    visits = World(run.canary, run.beside).visits([f"u0-{n}" for n in range(1500)], np.random.default_rng(1))
+    visits = CanaryWorld(run.canary, run.beside).visits([f"u0-{n}" for n in range(1500)], np.random.default_rng(1))
     with log_of(studio) as log:
         log.write(list(visits), settled_ms(START + timedelta(hours=1)))
         assert watching.sync().canary_ended == ""
