@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from contracts.home import Home
+from contracts.json_file import write_json
 from contracts.settings.settings import Settings, load_settings
 from feature_store.server.embedded_redis import online_store
 from feature_store.server.server_program import free_port
@@ -127,7 +128,7 @@ def with_other_rules(bundle: Path, folder: Path, seed: int, own_values: FeatureV
 
 def _rewrite(path: Path, **changes: Any) -> None:
     content = json.loads(path.read_bytes()) | changes
-    path.write_text(json.dumps(content, indent=1, sort_keys=True) + "\n")
+    write_json(content, path)
 
 
 @contextmanager

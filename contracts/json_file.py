@@ -10,9 +10,14 @@ from contracts.errors import ArtefactError
 from contracts.whole_files import write_whole
 
 
-def write_json(value: Any, path: Path, *, shared: bool = False) -> None:
-    """Write it indented, keys in order; a killed writer leaves what was there before. shared: as of `whole_file`."""
-    write_whole(path, json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False).encode() + b"\n", shared=shared)
+def write_json(value: Any, path: Path, *, shared: bool = False, sort_keys: bool = True, allow_nan: bool = True) -> None:
+    """Write it indented; a killed writer leaves what was there before. shared: as of `whole_file`.
+
+    sort_keys: off where the order is one that people read by. allow_nan: off where a number that is none is a fault:
+    ValueError then, and nothing is written.
+    """
+    text = json.dumps(value, indent=1, sort_keys=sort_keys, ensure_ascii=False, allow_nan=allow_nan)
+    write_whole(path, text.encode() + b"\n", shared=shared)
 
 
 def load_json(path: Path, next_step: str) -> dict[str, Any]:

@@ -11,13 +11,13 @@ has seen its own future. The training tables hold every feature, the values thos
 
 from __future__ import annotations
 
-import json
 from datetime import datetime
 from typing import Any
 
 import polars as pl
 
 from contracts.features import Entity
+from contracts.json_file import write_json
 from contracts.progress import Progress
 from contracts.settings.features import FeatureSettings
 from contracts.settings.group import Group
@@ -100,8 +100,7 @@ def _learn_schemas(training: dict[Entity, pl.DataFrame], split: TimeSplit) -> Fe
 
 
 def _save_split(split: TimeSplit, counts: dict[str, int]) -> None:
-    content = {**split.to_json(), "counts": counts}
-    SPLIT.write_text(json.dumps(content, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    write_json({**split.to_json(), "counts": counts}, SPLIT)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@ What varies from run to run never goes into a stage's outputs; it goes there, an
 
 from __future__ import annotations
 
-import json
 import resource
 import sys
 import time
@@ -16,6 +15,7 @@ from typing import Any, TypeVar
 from contracts.errors import SlateworkError, WorkspaceError, refused_by_system
 from contracts.failure import FAILED, exit_status, write_cause
 from contracts.home import find_home
+from contracts.json_file import write_json
 from contracts.settings.group import Group
 from contracts.settings.loading import load_groups
 from contracts.stage_code import GRAPH, NO_CODE, code_of_stage, is_code
@@ -76,10 +76,8 @@ def _loaded_code() -> set[str]:
 
 def _record(stage: str, cutoff: str | None, seconds: float, notes: dict[str, Any]) -> None:
     name = f"{stage}@{cutoff}" if cutoff else stage
-    folder = run_folder()
-    folder.mkdir(parents=True, exist_ok=True)
     record = {"stage": name, "seconds": round(seconds, 3), "peak_memory_mib": peak_memory_mib(), **notes}
-    (folder / f"{name}.json").write_text(json.dumps(record, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    write_json(record, run_folder() / f"{name}.json")
 
 
 def run_folder() -> Path:

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from contracts.errors import ReleaseMismatch
 from contracts.features import Entity
 from contracts.id_map import IdMap
-from contracts.json_file import load_json
+from contracts.json_file import load_json, write_json
 from contracts.settings.released import ReleasedSettings, released_params
 from feature_store.values.values import FeatureValues, load_schemas
 from release.bundle.bundle import (
@@ -105,7 +103,7 @@ def _copy_parts(folder: Path, ingredients: Ingredients) -> None:
     shutil.copyfile(ingredients.validation, folder / VALIDATION)
     built_with = {"generators": generators_fingerprint(ingredients.shipped)}
     rules = {BUILT_WITH: built_with, **ingredients.settings.request.model_dump(mode="json")}
-    _write_json(folder / RULES, rules)
+    write_json(rules, folder / RULES)
 
 
 def _add_window(folder: Path, ingredients: Ingredients) -> None:
@@ -116,7 +114,7 @@ def _add_window(folder: Path, ingredients: Ingredients) -> None:
     for name in (measured_window.CASES, measured_window.POPULARITY, PER_USER):
         shutil.copyfile(ingredients.evaluation / name, folder / name)
     window = {"test_start": ingredients.test_start.isoformat(), "as_of": ingredients.as_of.isoformat()}
-    _write_json(folder / WINDOW, window)
+    write_json(window, folder / WINDOW)
 
 
 def _check_as_of(values: FeatureValues, folder: Path, expected: datetime) -> None:
@@ -157,7 +155,3 @@ def _describe(folder: Path, release: Release, ingredients: Ingredients, n_golden
         metrics=dict(load_json(folder / EVALUATION, REBUILD).get("headline", {})),
         files=list_files(folder),
     )
-
-
-def _write_json(path: Path, content: Mapping[str, Any]) -> None:
-    path.write_text(json.dumps(content, indent=1, sort_keys=True) + "\n", encoding="utf-8")

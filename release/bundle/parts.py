@@ -16,6 +16,7 @@ from typing import Any, Final
 from contracts.artefact import reading
 from contracts.errors import ReleaseMismatch
 from contracts.fingerprint import fingerprint_json
+from contracts.json_file import write_json
 from release.bundle.manifest import REBUILD, Manifest, check_files, list_files, load_manifest
 
 GOLDEN: Final = "golden"
@@ -59,7 +60,7 @@ def name_parts(folder: Path) -> None:
     """Write into the golden queries of an unfinished bundle which parts they were made with; nothing may come after."""
     queries = folder / GOLDEN / QUERIES
     content = {**_read(queries), BUILT_WITH: part_fingerprints(list_files(folder))}
-    queries.write_text(json.dumps(content, indent=1, sort_keys=True, allow_nan=False) + "\n", encoding="utf-8")
+    write_json(content, queries, allow_nan=False)
 
 
 def _check_parts(folder: Path, manifest: Manifest) -> None:

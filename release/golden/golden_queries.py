@@ -9,7 +9,6 @@ replays them before serving it.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
@@ -27,6 +26,7 @@ from contracts.errors import ArtefactError, ReleaseMismatch
 from contracts.features import FeatureReader, History, Person, ReadRows
 from contracts.id_map import IdMap
 from contracts.ids import ItemId, SessionId, UserId
+from contracts.json_file import write_json
 from contracts.slates import RecommendRequest, Slate
 from feature_store.readers.offline_reader import OfflineFeatureReader
 from feature_store.values.values import FeatureValues
@@ -85,7 +85,7 @@ def make_golden(
             for golden, slate in zip(requests, answers, strict=True)
         ],
     }
-    (folder / QUERIES).write_text(json.dumps(content, indent=1, sort_keys=True, allow_nan=False) + "\n")
+    write_json(content, folder / QUERIES, allow_nan=False)
     return len(requests)
 
 

@@ -8,7 +8,6 @@ A part is there whole or not at all. What a folder holds is of one release, gene
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -16,9 +15,9 @@ from pathlib import Path
 import polars as pl
 
 from contracts.errors import ArtefactError, WrongInput
-from contracts.json_file import load_json
+from contracts.json_file import load_json, write_json
 from contracts.tables import write_parquet
-from contracts.whole_files import whole_file, write_whole
+from contracts.whole_files import whole_file
 
 HEADER = "batch.json"
 FORMAT = 1
@@ -61,7 +60,7 @@ class BatchHeader:
     def save(self, folder: Path) -> None:
         """Write `batch.json`."""
         content = {**asdict(self), "now": self.now.isoformat()}
-        write_whole(folder / HEADER, json.dumps(content, indent=1, sort_keys=True).encode() + b"\n")
+        write_json(content, folder / HEADER)
 
     @classmethod
     def load(cls, folder: Path) -> BatchHeader | None:

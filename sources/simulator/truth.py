@@ -18,6 +18,7 @@ import numpy.typing as npt
 import polars as pl
 
 from contracts.errors import ArtefactError
+from contracts.json_file import write_json
 from contracts.tables import read_parquet, write_parquet
 from sources.simulator.items import Items
 from sources.simulator.people import People, PeopleState, n_blocks
@@ -45,7 +46,7 @@ def save_world(folder: Path, spec: WorldSpec, topics: Topics, items: Items) -> N
         "season_phase": topics.season_phase.tolist(),
         "examination": examination(spec.nature, SLATE_LENGTH).tolist(),
     }
-    (truth / "world.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    write_json(content, truth / "world.json", sort_keys=False)
     of_items = {
         "item_id": items.ids,
         "vector": _lists(items.vectors()),
