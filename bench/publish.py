@@ -285,7 +285,7 @@ def feast_python() -> Path | None:
 
 @contextmanager
 def one_server(folder: Path) -> Iterator[str]:
-    """A Redis for this benchmark alone, which saves nothing."""
+    """A Redis for this benchmark alone: every write goes to its append-only file, as shipped, and nothing is dumped."""
     folder.mkdir()
     port = free_port()
     process = subprocess.Popen([*server_command(folder, port), "--save", ""])

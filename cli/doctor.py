@@ -239,6 +239,33 @@ def _redis_settings() -> CheckResult:
     return CheckResult(name, "optional" if next_step else "ok", settings, next_step)
 
 
+def _redis_on_disk() -> CheckResult:
+    """Whether an event that was acknowledged outlives Redis."""
+    from contracts.home import find_home
+    from feature_store.online.connection import connect, named_url
+    from feature_store.online.nodes import nodes_of
+    from feature_store.online.persistence import read_persistence
+    from feature_store.server.embedded_redis import running
+
+    name = "Redis on disk"
+    try:
+        url = named_url() or running(find_home())
+        if not url:
+            return CheckResult(name, "ok", "the embedded server has an append-only file")
+        with connect(url) as client:
+            nodes = [read_persistence(node) for node in nodes_of(client)]
+    except (SlateworkError, OSError):
+        return CheckResult(name, "optional", "cannot be asked, see Redis")
+    if not all(node.can_write for node in nodes):
+        found = "it cannot write to its append-only file, and so refuses writes"
+        return CheckResult(name, "missing", found, "Free disk space where it keeps its data; it goes on by itself.")
+    if not all(node.appends for node in nodes):
+        found = "no append-only file: where it is killed, events that it took since its last save are lost"
+        own = "`redis-cli config set appendonly yes`, and the same in its configuration file."
+        return CheckResult(name, "optional", found, own if named_url() else "Start it again: `slate down; slate up`.")
+    return CheckResult(name, "ok", "an append-only file")
+
+
 def _published_values() -> CheckResult:
     """Whether Redis holds what it says of the generation in production."""
     from contracts.home import find_home
@@ -312,6 +339,7 @@ CHECKS = (
     _built,
     _redis,
     _redis_settings,
+    _redis_on_disk,
     _published_values,
     _mlflow,
     _registered,

@@ -42,7 +42,7 @@ def connect(url: str, timeout_ms: int | None = None) -> redis.Redis:
     except ValueError:
         raise _no_redis_url(where) from None  # its words may hold a part of the password
     with mapped_errors(where=where):
-        probe.ping()
+        _greet(probe)
         if _is_cluster(probe):
             client.close()
             # It has every command that is used here, but is not a subclass of redis.Redis.
@@ -75,6 +75,19 @@ def mapped_errors(where: str = "Redis") -> Iterator[None]:
         if mapped is None:
             raise
         raise mapped from error
+
+
+def _greet(probe: redis.Redis) -> None:
+    """Be answered once. A server that cannot write to its disk refuses a PING as it refuses writes; it can be read."""
+    from redis.exceptions import ResponseError  # noqa: PLC0415 - see above
+
+    from feature_store.online.foreign_errors import cannot_write  # noqa: PLC0415 - see above
+
+    try:
+        probe.ping()
+    except ResponseError as error:
+        if not cannot_write(error):
+            raise
 
 
 def _is_cluster(probe: redis.Redis) -> bool:

@@ -24,6 +24,7 @@ _START_ONE = (
     "Start the server, mend REDIS_URL, or unset REDIS_URL to use the embedded server (`slate up` keeps one running)."
 )
 _GOES_ON = "Nothing was switched, and a rerun goes on from here."
+_FREE_SPACE = "Free disk space where it keeps its data; then it goes on by itself."
 
 # The first that fits: the errors that come earlier are kinds of those that come later.
 _MEANINGS: tuple[tuple[tuple[type[Exception], ...], type[StoreError], str, str], ...] = (
@@ -60,4 +61,11 @@ def store_error_of(error: Exception, where: str) -> StoreError | None:
     for kinds, kind, problem, next_step in _MEANINGS:
         if isinstance(error, kinds):
             return kind(f"{where} {problem}: {error}", next_step)
+    if cannot_write(error):
+        return StoreError(f"{where} cannot write to its disk: {error}", _FREE_SPACE)
     return StoreError(f"{where} refused: {error}", f"See the server's log. {_GOES_ON}")
+
+
+def cannot_write(error: Exception) -> bool:
+    """Whether a server refused because its disk is full: it takes no writes, and can be read."""
+    return "MISCONF" in str(error)  # of a script, its place in it comes first

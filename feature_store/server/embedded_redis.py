@@ -2,7 +2,9 @@
 
 One server per SLATE_HOME, on loopback TCP, with its state in `<home>/redis/`:
 
-    dump.rdb     the data, saved when the server stops and every minute in which something changed
+    appendonly.aof   every write, before it is answered (in `appendonlydir` with Redis 7): what a killed server held
+    dump.rdb     the data, saved when the server stops and every quarter of an hour in which something changed
+    unsaved      there from the server's start until it ends saved; says which of the two is read next
     redis.log    what the server says
     url          where it listens; may be stale after a crash, so it is always checked against the server
     alive        locked by the server itself while it lives (the lock comes to it through an inherited descriptor)
@@ -29,6 +31,7 @@ from contracts.home import Home
 from contracts.whole_files import write_whole
 from feature_store.online.bare_client import BareClient, BareError, NoReply
 from feature_store.online.connection import named_url
+from feature_store.server.append_only import begin_append_only
 from feature_store.server.server_program import (
     LOG,
     check_free,
@@ -104,7 +107,7 @@ def stop_left_over(home: Home) -> str | None:
 
 
 def running(home: Home) -> str | None:
-    """The URL of this home's server when it answers, else None."""
+    """The URL of this home's server when it answers, else None; also None while it still loads its data."""
     try:
         url = (home.redis / "url").read_text(encoding="utf-8").strip()
     except FileNotFoundError:
@@ -112,6 +115,8 @@ def running(home: Home) -> str | None:
     try:
         with closing(BareClient(url, ANSWER_TIMEOUT_S)) as client:
             answer = client.ask("CONFIG", "GET", "dir")
+            # Refused while the server loads, where CONFIG is answered; PING is refused on a full disk too.
+            client.ask("ECHO", "loaded")
     except (OSError, BareError, ValueError):
         return None
     # Another program, or the server of another home, may listen on that port by now.
@@ -139,6 +144,7 @@ def serve(home: Home, port: int) -> None:
             os.close(alive)
             raise
         (home.redis / "temporary").unlink(missing_ok=True)
+        begin_append_only(home.redis)
         _write_url(home, port)
         arguments = server_command(home.redis, port)
         os.set_inheritable(alive, True)
@@ -164,6 +170,7 @@ def _launch(home: Home, port: int) -> str | None:
     alive = _take_alive_lock(home)
     size_before = log_size(home.redis)
     try:
+        begin_append_only(home.redis)
         _write_url(home, port)  # before the server starts: without it, nobody would find the server to stop it
         _daemonize(home, port, alive)
     finally:

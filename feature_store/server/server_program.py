@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from contracts.errors import PortTaken, SettingsError, WorkspaceError
+from feature_store.server.append_only import append_only_options
 
 PORT_VARIABLE = "SLATE_REDIS_PORT"
 # Room for twice the people of a bucket (BUCKET_SIZE), and for rows of up to 252 features.
@@ -45,15 +46,10 @@ def server_command(folder: Path, port: int) -> list[str]:
         *("--bind", "127.0.0.1"),
         *("--port", str(port)),
         *("--dir", str(folder.resolve())),
-        *("--dbfilename", "dump.rdb"),
         *("--logfile", str(folder.resolve() / LOG)),
-        *("--pidfile", str(folder.resolve() / "redis.pid")),  # its default lies outside SLATE_HOME
-        *("--save", "60", "1"),  # with a save point, SIGTERM saves too; as one argument Redis 6.2 ignores it
-        *("--appendonly", "no"),
+        *append_only_options(folder.resolve()),
         *("--maxmemory-policy", "noeviction"),  # a published row must never vanish on its own
         *compact_hashes(),
-        # A save that fails in the background must not stop requests: the values can be published again.
-        *("--stop-writes-on-bgsave-error", "no"),
     ]
 
 

@@ -33,7 +33,7 @@ SPARE = 64 * 1024  # what a connection's buffers and the list of generations tak
 
 
 class Server:
-    """A Redis of this test alone."""
+    """A Redis of this test alone, which comes back with its last dump: it keeps no append-only file."""
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir()
@@ -43,7 +43,8 @@ class Server:
         self.start()
 
     def start(self, *options: str) -> None:
-        self._process = subprocess.Popen([*server_command(self.folder, self.port), *options])
+        command = [*server_command(self.folder, self.port), "--appendonly", "no"]
+        self._process = subprocess.Popen([*command, *options])
         with redis.Redis(port=self.port) as probe:
             while not _answers(probe):
                 assert self._process.poll() is None, (self.folder / "redis.log").read_text()

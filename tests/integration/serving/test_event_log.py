@@ -3,6 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
+import resource
+import signal
+import subprocess
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,11 +19,17 @@ import orjson
 import pytest
 import redis
 
-from contracts.errors import StoreUnavailable
+from cli.doctor import _redis_on_disk
+from contracts.errors import StoreError, StoreUnavailable
+from contracts.home import Home
+from contracts.settings.serving import ServingSettings
 from contracts.settings.settings import load_settings
 from contracts.slates import Preferences, RecommendRequest
 from feature_store.online.connection import connect
 from feature_store.online.keys import event_id_key, events_key, events_written_key, requests_key
+from feature_store.online.stream_writes import StreamRecord, write_records
+from feature_store.server import embedded_redis
+from feature_store.server.server_program import free_port, server_command
 from serving.logs.capped_stream import QUEUE_LENGTH as N_QUESTIONS
 from serving.logs.event_log import BATCH_LENGTH, QUEUE_LENGTH, EventLog
 from serving.logs.record_spool import RecordSpool
@@ -24,6 +37,7 @@ from serving.logs.request_log import RequestLog
 from serving.logs.values_log import ValuesLog
 from serving.metrics import Metrics
 from serving.served import Arm
+from tests.integration.serving.worlds import wait_until
 
 CHECKOUT = Path(__file__).resolve().parents[3]
 HOUR = 3600
@@ -64,9 +78,13 @@ def requests(switch: Switch, metrics: Metrics) -> RequestLog:
     return RequestLog(switch, "movies", 100, metrics)
 
 
+def serving_settings() -> ServingSettings:
+    return load_settings(CHECKOUT / "params.yaml").serving
+
+
 @pytest.fixture
 def values(switch: Switch, metrics: Metrics) -> ValuesLog:
-    return ValuesLog(switch, "movies", load_settings(CHECKOUT / "params.yaml").serving, metrics)
+    return ValuesLog(switch, "movies", serving_settings(), metrics)
 
 
 @pytest.fixture
@@ -330,3 +348,99 @@ def test_a_request_log_of_no_length_keeps_nobodys_questions(switch: Switch, metr
     requests.append(QUESTION, Arm.PRODUCTION, datetime.now(UTC))
     requests.write_waiting()
     assert not switch.client.exists(requests_key("movies"))
+
+
+@pytest.fixture
+def own_home(home: Home, monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
+    """A home with a Redis of its own, always on one port, which is stopped afterwards."""
+    monkeypatch.delenv("REDIS_URL", raising=False)
+    monkeypatch.setenv("SLATE_REDIS_PORT", str(free_port()))
+    yield home
+    embedded_redis.stop(home)
+
+
+def test_acknowledged_events_live_through_the_death_of_redis_and_none_is_doubled(
+    own_home: Home, metrics: Metrics, spool_path: Path
+) -> None:
+    switch = Switch(embedded_redis.start(own_home))
+    others = RequestLog(switch, "movies", 100, metrics), ValuesLog(switch, "movies", serving_settings(), metrics)
+    log = EventLog(switch, "movies", RecordSpool(spool_path, 1_000_000), metrics, *others, HOUR)
+    acknowledged: list[str] = []
+    process_id = switch.client.info("server")["process_id"]
+
+    def send(sender: int) -> None:
+        for number in range(100):
+            log.keep([named(number, name := f"{sender}-{number}")])
+            acknowledged.append(f"sent:{name}")
+            if len(acknowledged) == 150:
+                os.kill(process_id, signal.SIGKILL)
+
+    with ThreadPoolExecutor(4) as senders:
+        list(senders.map(send, range(4)))
+    assert outcome(metrics, "spooled") >= 100, "it died in the middle"
+    embedded_redis.start(own_home)
+    log.write_waiting()
+    assert sorted(names_logged(switch)) == sorted(acknowledged)
+    assert switch.client.get(events_written_key("movies")) == b"400"
+    switch.client.close()
+
+
+@contextmanager
+def redis_that_may_be_limited(home: Home) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """A Redis that is refused a write past the limit of its files' size, where others are ended by a signal."""
+    home.redis.mkdir(parents=True)
+    port = free_port()
+    url = f"redis://127.0.0.1:{port}/0"
+    (home.redis / "url").write_text(url)
+    with subprocess.Popen(server_command(home.redis, port), restore_signals=False) as process:
+        try:
+            wait_until(lambda: answers(url))
+            yield url, process
+        finally:
+            process.kill()
+
+
+def answers(url: str) -> bool:
+    try:
+        connect(url).close()
+    except StoreUnavailable:
+        return False
+    return True
+
+
+def test_where_the_disk_of_redis_is_full_events_wait_and_are_written_once_there_is_room(
+    home: Home, metrics: Metrics, spool_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with redis_that_may_be_limited(home) as (url, process):
+        switch = Switch(url)
+        others = RequestLog(switch, "movies", 100, metrics), ValuesLog(switch, "movies", serving_settings(), metrics)
+        log = EventLog(switch, "movies", RecordSpool(spool_path, 1_000_000), metrics, *others, HOUR)
+        _, most = resource.prlimit(process.pid, resource.RLIMIT_FSIZE)
+        resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (10_000, most))
+        n_kept = 0
+        while not outcome(metrics, "spooled"):
+            log.keep([named(n_kept, str(n_kept))])
+            n_kept += 1
+        with pytest.raises(StoreError, match=r"cannot write to its disk: .*MISCONF.*\n.*Free disk space") as refused:
+            write_records(switch.client, "movies", [StreamRecord(b"{}")], max_length=10, remembered_s=10)
+        assert "by itself" in refused.value.next_step
+        assert embedded_redis.running(home) == url
+        monkeypatch.setenv("REDIS_URL", url)
+        assert (_redis_on_disk().state, "refuses writes" in _redis_on_disk().found) == ("missing", True)
+        resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (most, most))
+        wait_until(lambda: log.write_waiting() == 0 and not log._spool)
+        assert _redis_on_disk().state == "ok"
+        assert names_logged(switch) == [f"sent:{number}" for number in range(n_kept)]
+        switch.client.close()
+
+
+def test_the_doctor_tells_of_a_redis_that_keeps_no_append_only_file(
+    own_home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with connect(embedded_redis.start(own_home)) as client:
+        client.config_set("appendonly", "no")
+    assert (_redis_on_disk().state, "`slate down; slate up`" in _redis_on_disk().next_step) == ("optional", True)
+    monkeypatch.setenv("REDIS_URL", str(embedded_redis.running(own_home)))
+    assert "lost" in _redis_on_disk().found
+    assert "config set appendonly yes" in _redis_on_disk().next_step
+    monkeypatch.delenv("REDIS_URL")

@@ -232,3 +232,9 @@ def test_drivers_for_the_databases_are_locked_with_hashes():
     locked = "".join((TOP / folder / "requirements.lock").read_text() for folder in ("docker", "."))
     for name in ("asyncpg", "psycopg2-binary"):
         assert re.search(rf"^{name}==\S+ \\\n    --hash=sha256:", locked, re.MULTILINE)
+
+
+def test_redis_keeps_every_write_and_evicts_nothing():
+    (command,) = SERVICES["redis"]["command"][2:]
+    for option in ("--appendonly yes", "--appendfsync everysec", "--maxmemory-policy noeviction"):
+        assert option in command

@@ -1,3 +1,4 @@
+import errno
 import os
 import signal
 import socket
@@ -9,6 +10,7 @@ from pathlib import Path
 from threading import Barrier
 
 import pytest
+import redis
 
 from contracts.errors import Busy, PortTaken, SettingsError, StoreUnavailable, WorkspaceError
 from contracts.home import Home
@@ -128,14 +130,89 @@ def test_whatever_listens_on_a_stale_port_and_never_answers_holds_nobody_up(stor
         assert running(store_home) is None
 
 
-def test_a_server_that_was_killed_is_started_again(store_home):
-    with connect(start(store_home)) as client:
+def end(home: Home, deadly: signal.Signals) -> None:
+    """Have the server die without a chance to save."""
+    with connect(str(running(home))) as client:
         process_id = client.info("server")["process_id"]
-    os.kill(process_id, signal.SIGKILL)
-    while embedded_redis.is_alive(store_home):
+    os.kill(process_id, deadly)
+    while embedded_redis.is_alive(home):
         pass  # the kernel ends it in a moment
-    with connect(start(store_home)) as client:
-        assert client.ping()
+
+
+def set_in(home: Home, key: str) -> None:
+    with connect(start(home)) as client:
+        client.set(key, "kept")
+
+
+def keys_of(home: Home) -> set[bytes]:
+    with connect(start(home)) as client:
+        return set(client.keys())
+
+
+def serve_as_before(home: Home, key: str) -> set[bytes]:
+    """Set a key by a server without an append-only file, as older code starts one, and stop it; what it held before."""
+    arguments = server_program.server_command(home.redis, server_program.free_port())
+    older = [*arguments, "--appendonly", "no", "--pidfile", str(home.redis / "redis.pid")]
+    with subprocess.Popen(older) as process:
+        url = f"redis://127.0.0.1:{arguments[arguments.index('--port') + 1]}/0"
+        with connect_once_it_answers(url) as client:
+            held = set(client.keys())
+            client.set(key, "kept")
+            client.shutdown(save=True)
+        process.wait()
+    return held
+
+
+def connect_once_it_answers(url: str) -> redis.Redis:
+    while True:
+        try:
+            return connect(url)
+        except StoreUnavailable:
+            pass
+
+
+@pytest.mark.parametrize("deadly", [signal.SIGKILL, signal.SIGSEGV])
+def test_a_server_that_was_killed_is_started_again_and_has_every_write_that_it_answered(store_home, deadly):
+    for number in range(2):
+        set_in(store_home, f"before {number}")
+        end(store_home, deadly)
+    assert keys_of(store_home) == {b"before 0", b"before 1"}
+
+
+def test_a_home_that_has_a_dump_alone_keeps_its_values_and_what_is_written_on_top(store_home):
+    store_home.redis.mkdir(parents=True)
+    assert serve_as_before(store_home, "of before") == set()
+    (store_home.redis / "appendonly.aof").unlink(missing_ok=True)
+    set_in(store_home, "of now")
+    end(store_home, signal.SIGKILL)
+    assert keys_of(store_home) == {b"of before", b"of now"}
+
+
+def test_where_the_file_system_has_no_second_names_the_dump_is_copied(store_home, monkeypatch):
+    def refuse(source: Path, target: Path) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    set_in(store_home, "of before")
+    stop(store_home)
+    monkeypatch.setattr(os, "link", refuse)
+    set_in(store_home, "of now")
+    end(store_home, signal.SIGKILL)
+    assert keys_of(store_home) == {b"of before", b"of now"}
+
+
+def test_what_older_code_wrote_between_two_starts_is_kept(store_home):
+    set_in(store_home, "first")
+    stop(store_home)
+    assert serve_as_before(store_home, "older") == {b"first"}
+    assert keys_of(store_home) == {b"first", b"older"}
+
+
+def test_older_code_finds_what_was_dumped_where_the_server_was_killed(store_home):
+    set_in(store_home, "first")
+    stop(store_home)
+    set_in(store_home, "second")
+    end(store_home, signal.SIGKILL)
+    assert serve_as_before(store_home, "older") == {b"first"}
 
 
 def test_a_fixed_port_is_used(store_home, monkeypatch):
@@ -218,6 +295,17 @@ class TestInTheForeground:
         assert process.wait(timeout=60) == 0
         with online_store(store_home) as url, connect(url) as client:
             assert client.get("kept") == b"yes"
+
+    def test_it_goes_on_with_what_was_saved_and_one_that_is_killed_loses_nothing(self, store_home):
+        with online_store(store_home) as url, connect(url) as client:
+            client.set("saved", "yes")
+        process = self.serve(store_home, server_program.free_port())
+        while not running(store_home):
+            assert process.poll() is None
+        set_in(store_home, "killed")
+        process.kill()
+        process.wait()
+        assert keys_of(store_home) == {b"saved", b"killed"}
 
     def test_a_second_one_is_refused(self, store_home):
         start(store_home)
