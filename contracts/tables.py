@@ -12,6 +12,7 @@ from pathlib import Path
 
 import polars as pl
 
+from contracts.disk_errors import disk_errors_of
 from contracts.errors import ArtefactError
 from contracts.events import EVENT_CODES
 from contracts.whole_files import whole_file
@@ -138,8 +139,9 @@ def write_parquet(table: pl.DataFrame, path: Path, rows_per_group: int | None = 
     """Write the table so that equal rows give equal bytes, and a killed writer leaves no half file.
 
     rows_per_group: of a row group, which a reader takes in as a whole; None leaves it to Polars.
+    Raises OSError, with the file's name, when the disk refuses.
     """
-    with whole_file(path) as unfinished:
+    with whole_file(path) as unfinished, disk_errors_of(path):
         table.write_parquet(unfinished, compression="zstd", statistics=True, row_group_size=rows_per_group)
 
 

@@ -7,6 +7,7 @@ loaded of them is checked first, and made again by the command that made it.
 
 from __future__ import annotations
 
+import errno
 import glob
 import os
 import shutil
@@ -16,6 +17,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import get_native_id
 
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 PART = ".part"
 BEFORE = ".before"
 
@@ -25,7 +27,7 @@ def whole_file(path: Path, *, durable: bool = False, shared: bool = False) -> It
     """Yield the path to write to; at the end that file takes the place of `path`, in one step.
 
     Whatever goes wrong meanwhile (an error, Ctrl-C, a full disk), `path` stays as it was and the unfinished file is
-    removed. Folders that are missing are made.
+    removed. Folders that are missing are made. The error of a full disk names the file.
     durable: the bytes are on the disk before the file takes its place; some milliseconds.
     shared: several processes and threads may write it at once, and the last one wins; else only one may at a time.
     """
@@ -39,6 +41,10 @@ def whole_file(path: Path, *, durable: bool = False, shared: bool = False) -> It
         if durable:
             _flush(unfinished)
         unfinished.replace(path)
+    except OSError as error:
+        if error.errno in FULL and error.filename is None:
+            error.filename = str(path)  # a write knows none
+        raise
     finally:
         unfinished.unlink(missing_ok=True)
 

@@ -19,7 +19,7 @@ from typing import Any
 import polars as pl
 
 from contracts.clock import FixedClock
-from contracts.errors import ArtefactError, SlateworkError, WrongInput
+from contracts.errors import ArtefactError, SlateworkError
 from contracts.fingerprint import fingerprint_json
 from contracts.home import Home
 from contracts.ids import UserId
@@ -30,12 +30,13 @@ from feature_store.online.connection import Client, connect
 from feature_store.online.recent_events import read_recent
 from feature_store.readers.values_stream import ChunkReader, PeopleChunk, people_chunks
 from feature_store.values.values_folder import ValuesFolder
-from release.answering.bounds import check_length, user_id_of
+from release.answering.bounds import check_length
 from release.answering.request_path import answer_many
 from release.bundle.bundle import Release, load_bundle
 from release.bundle.bundle_store import BundleStore
 from release.bundle.generation_store import GenerationStore
 from serving.batch.parts import SLATE_SCHEMA, BatchHeader, begun, count_rows, part_path, write_part
+from serving.batch.people_file import named_people
 from serving.live.production import store_url
 from serving.served_now import served_now
 
@@ -88,22 +89,6 @@ def write_slates(
     whole = replace(header, n_people=n_people, n_rows=n_rows)
     whole.save(folder)
     return whole
-
-
-def named_people(path: Path) -> list[str]:
-    """The ids of a file, each once, in their order; raises WrongInput naming what is wrong with it."""
-    next_step = "Name a Parquet or CSV file with a column `user_id`."
-    try:
-        if path.suffix == ".parquet":
-            table = pl.read_parquet(path, columns=["user_id"])
-        else:
-            table = pl.read_csv(path, columns=["user_id"], infer_schema=False)  # "007" stays what it is
-    except FileNotFoundError as error:
-        raise WrongInput(f"There is no file {path}.", next_step) from error
-    except (OSError, pl.exceptions.PolarsError) as error:
-        raise WrongInput(f"{path} gives no people: {error}", next_step) from error
-    ids = [user_id_of(value) for value in table["user_id"].to_list()]
-    return sorted({user_id for user_id in ids if user_id is not None})
 
 
 def _write_parts(job: _Job, named: Sequence[str] | None, n_processes: int) -> None:

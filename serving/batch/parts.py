@@ -17,7 +17,6 @@ import polars as pl
 from contracts.errors import ArtefactError, WrongInput
 from contracts.json_file import load_json, write_json
 from contracts.tables import write_parquet
-from contracts.whole_files import whole_file
 
 HEADER = "batch.json"
 FORMAT = 1
@@ -108,9 +107,8 @@ def part_path(folder: Path, number: int) -> Path:
 
 
 def write_part(folder: Path, number: int, slates: pl.DataFrame) -> None:
-    """Write a part whole; slates: SLATE_SCHEMA."""
-    with whole_file(part_path(folder, number)) as unfinished:
-        write_parquet(slates, unfinished)
+    """Write a part whole; slates: SLATE_SCHEMA. Raises OSError, with the file's name, when the disk refuses."""
+    write_parquet(slates, part_path(folder, number))
 
 
 def count_rows(folder: Path) -> tuple[int, int]:

@@ -15,6 +15,7 @@ import polars as pl
 import pyarrow.parquet
 
 from contracts.calendar import MICROSECONDS_PER_HOUR
+from contracts.disk_errors import disk_errors_of
 from contracts.tables import SCHEMAS
 from sources.canonical.canonical import conform
 from sources.canonical.origins import FINGERPRINT, ORIGIN, origin_path
@@ -55,7 +56,9 @@ class EventSorter:
         hour = pl.col("event_ts").dt.epoch("us") // MICROSECONDS_PER_HOUR
         part = batch.with_columns(pl.lit(len(self._files) - 1, pl.Int32).alias(_FILE), hour.alias(_HOUR))
         self._hours.update(dict(part[_HOUR].value_counts().iter_rows()))
-        part.write_parquet(self._folder / f"{self._n_parts:06}.parquet", compression="lz4")
+        path = self._folder / f"{self._n_parts:06}.parquet"
+        with disk_errors_of(path):
+            part.write_parquet(path, compression="lz4")
         self._n_parts += 1
         self.n_rows += len(part)
 

@@ -6,13 +6,14 @@ import json
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
 from typer.testing import CliRunner
 
 from contracts.clock import FixedClock
-from contracts.errors import ArtefactError, WrongInput
+from contracts.errors import ArtefactError, WrongInput, refused_by_system
 from contracts.events import EventType
 from contracts.slates import RecommendRequest
 from feature_store.online.recent_events import RecentEvent, Retention, append_events
@@ -24,8 +25,9 @@ from release.bundle.bundle import load_bundle
 from release.bundle.bundle_store import BundleStore
 from release.bundle.generation_store import GenerationStore
 from serving.batch import everybody
-from serving.batch.everybody import named_people, write_slates
+from serving.batch.everybody import write_slates
 from serving.batch.parts import SLATE_SCHEMA, BatchHeader, part_path
+from serving.batch.people_file import named_people
 from tests.integration.serving.worlds import Stage
 
 
@@ -122,14 +124,33 @@ def test_a_folder_of_other_slates_or_of_somebody_elses_files_is_refused(stage: S
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [("person\nu1\n", "gives no people"), ("user_id\n" + "x" * 300 + "\n", "has 300 characters"), (None, "no file")],
+    [
+        ("person\nu1\n", "gives no people: its columns are person"),
+        ("", "gives no people: its columns are none"),
+        ("user_id\n" + "x" * 300 + "\n", "has 300 characters"),
+        ("user_id,town\nu1,Ulm\n\nu2\n", "has 1 cells in line 4, where it names 2 columns: 'u2'"),
+        ("town,user_id\nUlm,u1\nUlm,Donau,u2\n", "has 3 cells in line 3, .* 'Ulm,Donau,u2'"),
+        ('town,user_id\n"Ulm\n(Donau)",u1\nUlm,\n', "has no user_id in line 4"),
+        ("user_id\n\xe4\n", "gives no people: .*decode"),
+        ('user_id\n"u1\n', "gives no people: unexpected end"),
+        (None, "no file"),
+    ],
 )
-def test_a_file_that_names_no_people_is_refused_in_words(tmp_path: Path, content: str | None, message: str):
+def test_a_file_that_names_no_people_or_not_all_is_refused_in_words(tmp_path: Path, content: str | None, message: str):
     path = tmp_path / "people.csv"
     if content is not None:
-        path.write_text(content)
+        path.write_text(content, encoding="latin-1")
     with pytest.raises(WrongInput, match=message):
         named_people(path)
+
+
+def test_a_row_of_a_parquet_file_without_an_id_is_refused_with_its_number(tmp_path: Path):
+    path = tmp_path / "people.parquet"
+    pl.DataFrame({"user_id": [7, 42, None, 7]}).write_parquet(path)
+    with pytest.raises(WrongInput, match="no user_id in row 3"):
+        named_people(path)
+    pl.DataFrame({"user_id": [0, 42, 0]}).write_parquet(path)
+    assert named_people(path) == ["0", "42"]
 
 
 def test_the_command_says_how_many_of_what(stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -147,6 +168,26 @@ def test_the_command_says_how_many_of_what(stage: Stage, tmp_path: Path, monkeyp
         in runner.invoke(command_line(), [*out, "--processes", "1"], catch_exceptions=False).output
     )
     assert json.loads(runner.invoke(command_line(), [*out, "--json"], catch_exceptions=False).output)["people"] == 2
+
+
+def test_a_full_disk_names_the_file_and_the_same_command_goes_on(
+    stage: Stage, tmp_path: Path, small_parts: None, monkeypatch: pytest.MonkeyPatch
+):
+    stage.point_at(0)
+    folder, write_parquet = tmp_path / "slates", pl.DataFrame.write_parquet
+
+    def full(table: pl.DataFrame, path: Path, **options: Any) -> None:
+        write_parquet(table, "/dev/full" if "000001" in path.name else path, **options)
+
+    with monkeypatch.context() as of_a_full_disk:
+        of_a_full_disk.setattr(pl.DataFrame, "write_parquet", full)
+        with pytest.raises(OSError, match="No space left") as refused:
+            write_slates(stage.home, stage.settings, folder, None, 5, 1)
+    told = str(refused_by_system(refused.value))
+    assert told.startswith(f"No space left on device ({part_path(folder, 1)}).\n  Free disk space")
+    assert "run the same command again to go on" in told
+    assert [path.name for path in sorted(folder.iterdir())] == ["batch.json", "part-000000.parquet"]
+    assert write_slates(stage.home, stage.settings, folder, None, 5, 1).n_people == 60
 
 
 @pytest.mark.parametrize("n_people", [1, 3, 1000])

@@ -42,6 +42,13 @@ def test_trouble_leaves_the_old_file_and_nothing_unfinished(tmp_path: Path, trou
     assert names(tmp_path) == ["report.json"]
 
 
+def test_the_error_of_a_full_disk_names_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "report.json"
+    with pytest.raises(OSError, match="No space left") as refused, whole_file(path):
+        Path("/dev/full").write_text("a write knows no name")
+    assert refused.value.filename == str(path)
+
+
 def test_what_a_killed_writer_left_of_a_file_is_gone_before_the_next_begins(tmp_path: Path) -> None:
     (tmp_path / "report.json.part").write_text("stale")
     with whole_file(tmp_path / "report.json") as unfinished:
