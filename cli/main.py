@@ -10,8 +10,11 @@ import typer
 
 from cli.application import enter
 from cli.commands import add_commands
+from contracts.arithmetic import settle_arithmetic
 from contracts.errors import SlateworkError, refused_by_system
 from contracts.failure import exit_status, write_cause
+
+settle_arithmetic()  # before a command imports numpy; also for the processes that it starts
 
 INTERRUPTED = 130
 

@@ -105,9 +105,8 @@ def _shortened(text: str, width: int) -> str:
 
 
 def one_thread_each() -> None:
-    """One thread per call for the OpenMP and BLAS libraries, which read this when they are imported.
+    """One thread per call for OpenMP's libraries, which read this when they are imported; BLAS has one everywhere.
 
     A request is too small to be worth a team of threads, and teams of several requests would fight for the cores.
     """
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")

@@ -10,12 +10,15 @@ from uuid import uuid4
 import hypothesis
 import pytest
 
+from contracts.arithmetic import settle_arithmetic
 from contracts.home import Home
 from contracts.tables import CanonicalTables
 from tests.left_out import LEFT_OUT
 from tests.once import built_once
 from tests.spark import SMALL_SPARK
 from tests.worlds import small_shop, small_world
+
+settle_arithmetic()  # as stages and commands do: what tests compute is then equal to what they compute
 
 # A deadline measures the machine, not the code: a busy one fails what is right.
 hypothesis.settings.register_profile("slatework", deadline=None)
