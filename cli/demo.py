@@ -18,6 +18,7 @@ import typer
 
 from contracts.errors import SlateworkError, WorkspaceError
 from contracts.home import Home, find_home
+from contracts.printable import printable_line
 
 LONG_HISTORY = 20  # events: what makes somebody worth showing
 READY_WITHIN_SECONDS = 60  # the API loads a bundle and answers the golden queries; two busy cores need up to ten
@@ -185,7 +186,7 @@ def _show_slates(address: str, somebody: _Somebody) -> None:
     _post(address, "/v1/events", {"events": events})
     visitor = _post(address, "/v1/recommend", {"session_id": visit, "k": 5, "explain": True})
     titles = [item["title"] for item in person["items"][:2]]
-    _print_slate(f"An anonymous visitor, after clicks on {' and '.join(titles)}", visitor)
+    _print_slate(printable_line(f"An anonymous visitor, after clicks on {' and '.join(titles)}"), visitor)
 
 
 def _print_slate(who: str, slate: dict[str, Any]) -> None:
@@ -193,7 +194,8 @@ def _print_slate(who: str, slate: dict[str, Any]) -> None:
     print(f"\n{who}  [tier {slate['tier']}, release {slate['release_id']}, {milliseconds:.1f} ms]")
     for item in slate["items"]:
         why = "; ".join(item["reasons"][:2])
-        print(f"  {item['position']:>2}  {item['title'][:34]:36}{item['score']:>6.2f}  {item['source']:19}{why}")
+        row = f"  {item['position']:>2}  {item['title'][:34]:36}{item['score']:>6.2f}  {item['source']:19}{why}"
+        print(printable_line(row))
 
 
 def _show_costs() -> None:

@@ -8,6 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
+from contracts.printable import printable_line
+
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -28,7 +30,7 @@ def aligned(lines: Sequence[Sequence[object]], n_left: int | None = None, indent
 
     n_left: the columns from this one on end at the same place, as numbers do; None: all of them start there.
     """
-    cells = [[str(cell) for cell in line] for line in lines]
+    cells = [[printable_line(str(cell)) for cell in line] for line in lines]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     return "\n".join((indent + "  ".join(_padded(line, widths, n_left))).rstrip() for line in cells)
 

@@ -12,6 +12,7 @@ import typer
 from cli.output import AsJson
 from cli.parameters import load_settings
 from contracts.home import find_home
+from contracts.printable import printable_line
 
 if TYPE_CHECKING:
     from contracts.slates import Slate
@@ -97,7 +98,7 @@ def _as_table(slate: Slate) -> str:
         f"{item.source:{SOURCE_WIDTH}}{'; '.join(item.reasons)}"
         for item in slate.items
     ]
-    return "\n".join([head, columns, *rows])
+    return "\n".join([head, columns, *map(printable_line, rows)])
 
 
 def _shortened(text: str, width: int) -> str:

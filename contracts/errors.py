@@ -34,6 +34,8 @@ from __future__ import annotations
 import errno
 import shutil
 
+from contracts.printable import printable
+
 _DISK_AND_PERMISSIONS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM})
 
 
@@ -56,7 +58,7 @@ class SlateworkError(Exception):
         self.next_step = next_step
 
     def __str__(self) -> str:
-        return f"{self.problem}\n  {self.next_step}"
+        return printable(f"{self.problem}\n  {self.next_step}")
 
 
 class SettingsError(SlateworkError):

@@ -13,6 +13,7 @@ from pydantic import Field
 
 from contracts.clock import Clock, WallClock
 from contracts.json_file import write_json
+from contracts.printable import printable
 from contracts.settings.features import FeatureSettings
 from contracts.settings.group import Group
 from contracts.settings.validate import ValidateSettings
@@ -54,7 +55,7 @@ def run(settings: Params, clock: Clock | None = None) -> dict[str, Any]:
         validation.raise_failures(report)
     write_json(validation.result, VALIDATION_RESULT)
     for warning in validation.warnings:
-        print(f"warning: {warning}")
+        print(printable(f"warning: {warning}"))
     counts = {name: {"valid": one.n_valid, "quarantined": one.n_quarantined} for name, one in validation.tables.items()}
     for name, count in counts.items():
         print(f"{name}: {count['valid']:,} valid, {count['quarantined']:,} in quarantine")

@@ -11,6 +11,7 @@ import typer
 
 from cli.output import AsJson
 from contracts.counted import counted
+from contracts.printable import printable_line
 
 if TYPE_CHECKING:
     from sources.inspection.fitting_preset import FittingPreset
@@ -54,12 +55,12 @@ def _print(inspection: Inspection, blocks: dict[str, str], named: str | None) ->
     """named: what the application is called that had other data so far."""
     for group in inspection.groups:
         files = group.names[0] if len(group.names) == 1 else f"{group.names[0]} and {len(group.names) - 1} more"
-        print(f"# {group.guess.table if group.guess else 'not recognised'}: {files}")
+        print(f"# {group.guess.table if group.guess else 'not recognised'}: {printable_line(files)}")
     if inspection.report:
         for line in str(inspection.report).splitlines():
             print(f"#   {line}")
     for note in inspection.notes:
-        print(f"# {note}")
+        print(f"# {printable_line(note)}")
     if blocks:
         print("\n# Put this in place of the group `ingest` of params.yaml:")
         print(blocks["ingest"])
@@ -193,5 +194,5 @@ def _commented(value: Any, comments: dict[str, str], prefix: str = "") -> Any:
         key = f"{prefix}.{name}" if prefix else name
         mapping[name] = _commented(inner, comments, key)
         if key in comments and not isinstance(inner, dict):
-            mapping.yaml_add_eol_comment(comments[key].replace("\n", " "), name, column=0)
+            mapping.yaml_add_eol_comment(printable_line(comments[key]), name, column=0)
     return mapping

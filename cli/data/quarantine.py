@@ -11,6 +11,7 @@ import typer
 
 from cli.output import AsJson
 from contracts.errors import WorkspaceError
+from contracts.printable import printable_line
 
 if TYPE_CHECKING:
     import polars as pl
@@ -105,7 +106,7 @@ def _print(result: dict[str, Any], report: Path, tables: dict[str, Any]) -> None
         if table["by_rule"]:
             print("             a row that breaks several rules counts at each of them")
         for line in _file_lines(table["by_file"]):
-            print(f"  {line}")
+            print(f"  {printable_line(line)}")
         for row in table["sample"]:
             print(f"    {_line(row)}")
     print(f"{'passed' if result['success'] else 'failed'}; every row and rule: {report}")

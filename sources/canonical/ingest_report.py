@@ -8,6 +8,7 @@ from pathlib import Path
 
 from contracts.counted import counted
 from contracts.json_file import write_json
+from contracts.printable import printable_line
 
 REPORT = "report.json"
 
@@ -42,7 +43,7 @@ class IngestReport:
         write_json(asdict(self), folder / REPORT)
 
     def __str__(self) -> str:
-        return "\n".join(self._lines())
+        return "\n".join(map(printable_line, self._lines()))
 
     def _lines(self) -> Iterator[str]:
         for name, count in self.rows.items():

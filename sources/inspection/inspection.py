@@ -17,6 +17,7 @@ import polars as pl
 from contracts.counted import counted
 from contracts.errors import SourceError
 from contracts.events import EventType
+from contracts.printable import printable, printable_line
 from contracts.settings.validate import ValidateSettings
 from contracts.tables import SCHEMAS, CanonicalTables
 from sources.canonical.ingest_report import IngestReport
@@ -43,6 +44,7 @@ WRITE_ALIKE = (
     "One mapping reads all files of a path: write this one like the others, or move it away and map it by itself."
 )
 N_FILES = 3  # named in a problem
+N_COLUMNS = 30  # named as read by nothing
 RATED_AT_MOST = 10.0
 N_RATINGS = 21  # 0 to 10 in halves
 
@@ -70,11 +72,12 @@ class Problem:
             for part in (self.file, self.row and f"row {self.row}", self.column and f"column {self.column}")
             if part
         )
+        where = printable_line(where)
         many = f" ({self.count:,} rows{self._files()})" if self.count > 1 else ""
-        return f"{where + ': ' if where else ''}{self.found}{many}\n  {self.next_step}"
+        return printable(f"{where + ': ' if where else ''}{self.found}{many}\n  {self.next_step}")
 
     def _files(self) -> str:
-        shown = [f"{count:,} in {file}" for file, count in list(self.by_file.items())[:N_FILES]]
+        shown = [f"{count:,} in {printable_line(file)}" for file, count in list(self.by_file.items())[:N_FILES]]
         rest = sum(list(self.by_file.values())[N_FILES:])
         more = [f"{rest:,} in {len(self.by_file) - N_FILES:,} more"] if rest else []
         return f": {', '.join(shown + more)}" if len(self.by_file) > 1 else ""
@@ -191,7 +194,9 @@ def _not_read(groups: Sequence[FileGroup], proposal: Proposal) -> Iterator[str]:
             known = read | set(group.guess.columns.values()) | set(proposal.told_of)
             columns = [column for column in group.samples if column not in known]
             if columns:
-                yield f"{group.guess.table}: nothing reads {', '.join(columns)}; if one fits, name it under `columns`."
+                more = f" and {len(columns) - N_COLUMNS:,} more" if len(columns) > N_COLUMNS else ""
+                named = f"{', '.join(columns[:N_COLUMNS])}{more}"
+                yield f"{group.guess.table}: nothing reads {named}; if one fits, name it under `columns`."
 
 
 def _find(paths: Sequence[str]) -> tuple[str, list[DataFile], list[str]]:

@@ -139,7 +139,8 @@ def _belongs_to(group: FileGroup, larger: FileGroup) -> bool:
 def _file_group(looks: list[FirstLook]) -> FileGroup:
     # Some rows of each file: in those of one day nobody comes back.
     rows = pl.concat([look.sample.head(SAMPLE_ROWS // len(looks) + 1) for look in looks], how="diagonal")
-    first, whole = sampled_columns(looks[0]), sampled_columns(replace(looks[0], sample=rows))
+    first = sampled_columns(looks[0])
+    whole = sampled_columns(replace(looks[0], sample=rows)) if len(looks) > 1 else first
     samples = {name: column.written_like(first.get(name, column)) for name, column in whole.items()}
     return FileGroup(tuple(looks), samples, guess_table(samples, column_relations(rows, samples)), rows)
 

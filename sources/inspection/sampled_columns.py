@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -185,12 +186,26 @@ def time_readings(look: FirstLook, name: str, filled: pl.Series) -> dict[str, Ti
 
 
 def _possible_formats(few: pl.Series) -> Sequence[str]:
-    """Of TIME_FORMATS, those that may read nearly all of these cells: an export of thousands of numbers has no time."""
-    if _share(few.str.contains(r"\d")) < NEARLY_ALL:
+    """Of TIME_FORMATS, those that may read nearly all of these cells: an export of thousands of columns has few times.
+
+    A format is tried where its signs (`-`, `/`, `:`, ...) stand in the cells; a space may be left out of them.
+    """
+    if _share(few.str.contains(r"\d")) < NEARLY_ALL or _share(few.str.contains(r"^\s*-?\d*[.,]\d*\s*$")) >= NEARLY_ALL:
         return ()
-    if _share(~few.str.contains(r"^\s*\d+\s*$")) < NEARLY_ALL:
-        return tuple(form for form in TIME_FORMATS if form.startswith(COMPACT_DATE))
-    return TIME_FORMATS
+    is_there = {sign: _share(few.str.contains(sign, literal=True)) >= NEARLY_ALL for sign in _SIGNS}
+    is_digits = _share(~few.str.contains(r"^\s*\d+\s*$")) < NEARLY_ALL
+    return tuple(
+        form
+        for form in TIME_FORMATS
+        if all(is_there[sign] for sign in _signs(form)) and (form.startswith(COMPACT_DATE) or not is_digits)
+    )
+
+
+def _signs(form: str) -> set[str]:
+    return set(re.sub(r"%[-:#.]*\w|\s", "", form))
+
+
+_SIGNS = set().union(*map(_signs, TIME_FORMATS))
 
 
 def _format_reading(filled: pl.Series, form: str) -> TimeReading | None:

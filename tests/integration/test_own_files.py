@@ -22,6 +22,7 @@ from cli.main import command_line
 from contracts import progress
 from contracts.clock import FixedClock
 from contracts.errors import SourceError, ValidationFailed, WorkspaceError
+from contracts.printable import printable
 from contracts.settings.settings import Settings, load_settings
 from contracts.tables import CanonicalTables
 from pipelines import features, ingest, validate
@@ -277,6 +278,24 @@ def test_a_file_of_other_ids_is_no_catalogue(workspace: Path) -> None:
 def test_inspect_names_the_columns_that_nothing_reads(workspace: Path) -> None:
     change_events(lambda lines: [f"{lines[0]};kanal", *(f"{line};app" for line in lines[1:] if line)])
     assert "# interactions: nothing reads kanal; if one fits, name it under `columns`." in run("inspect", "inbox")
+
+
+def test_of_thousands_of_columns_that_nothing_reads_the_first_are_named(workspace: Path) -> None:
+    added = ";".join(f"x{number}" for number in range(40))
+    change_events(lambda lines: [f"{lines[0]};{added}", *(line + 40 * ";app" for line in lines[1:] if line)])
+    assert "nothing reads x0, x1, " in (printed := run("inspect", "inbox"))
+    assert "x28, x29 and 10 more; if one fits" in printed
+
+
+def test_inspect_writes_out_what_steers_a_terminal_in_names_and_goes_on_in_comments(workspace: Path) -> None:
+    hostile = "\x1b[2J\x07\u202e"
+    change_events(lambda lines: [f"{lines[0]};{hostile}", *(f"{line};app" for line in lines[1:] if line)])
+    (Path("inbox") / f"{hostile}\ningest: stolen.csv").write_text("one;two\n1;2\n")
+    (Path("inbox") / f"{hostile}.csv").write_bytes(b"one;two\n\xff\x00;2\n")
+    printed = run("inspect", "inbox")
+    assert printed == printable(printed)
+    assert printed.count(r"\x1b[2J\x07\u202e") >= 3
+    assert YAML_IN_PAGES.load(printed)["ingest"]["source"] == "files"
 
 
 def test_inspect_tells_of_a_file_that_was_cut_short_once(workspace: Path) -> None:
