@@ -13,7 +13,7 @@
     │   └── DataTooSmall         too little data to split, fit or measure
     ├── ValidationFailed         the data came in, and broke a rule
     ├── WrongInput               a question is not within its bounds
-    ├── UnknownId                a person or item that is not known
+    ├── UnknownId                a person, item, category or field that is not known
     ├── ShapeMismatch            arrays that must agree do not
     ├── ArtefactError            a file of a model, index or bundle is damaged or not what it says
     │   ├── ReleaseMismatch      artefacts of different builds were put together
@@ -122,7 +122,7 @@ class WrongInput(SlateworkError):
 
 
 class UnknownId(SlateworkError):
-    """A person or item that is not known."""
+    """A person, an item, a category, or a field of a filter that is not known."""
 
 
 class ShapeMismatch(SlateworkError):

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Final
 
+from contracts.errors import WrongInput
+from contracts.filters import Filter, filter_of
 from contracts.ids import ItemId, SessionId, UserId
 
 
@@ -43,6 +45,7 @@ MOST_ITEMS: Final = 500  # the most any release may be set to answer; each has i
 class RecommendRequest:
     """One question. `context` holds what is known of the moment or the person: age, gender, occupation, device...
 
+    filter: what every item of the answer must satisfy; None for no condition.
     seed: draws of exploration come from it and the request alone, so that the same request can be answered again.
     """
 
@@ -56,12 +59,23 @@ class RecommendRequest:
     k: int = 10
     seed: int = 0
     explain: bool = False
+    filter: Filter | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """The request as `from_json` reads it; without a filter, as requests were written before there were any."""
+        content = asdict(replace(self, filter=None))
+        del content["filter"]
+        return content if self.filter is None else {**content, "filter": self.filter.to_json()}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> RecommendRequest:
-        """The request that `dataclasses.asdict` made this of; raises KeyError, TypeError or ValueError for another."""
+        """The request that `to_json` made this of; raises KeyError, TypeError or ValueError for another."""
         preferences = Preferences(tuple(value["preferences"]["categories"]), tuple(value["preferences"]["item_ids"]))
-        return cls(**{**value, "surface": Surface(value["surface"]), "preferences": preferences})
+        own: dict[str, Any] = {**value, "surface": Surface(value["surface"]), "preferences": preferences}
+        try:
+            return cls(**(own | {"filter": filter_of(value["filter"])} if "filter" in value else own))
+        except WrongInput as error:
+            raise ValueError(error.problem) from error
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from contracts.features import History
 from contracts.id_map import UNKNOWN
 from contracts.ids import EpochSeconds, EventCodes, FloatArray, ItemIdxArray
+from recommender.allowed_items import AllowedItems
 from recommender.ragged import Offsets, RaggedItems, Rows, lengths_of, offsets_of, pair_keys, rows_of
 
 
@@ -88,7 +89,7 @@ class QueryBatch:
 
     now: (n,) epoch seconds; segments: n of them; anchors: (n,) dense ids, UNKNOWN (-1) for none;
     preferred_categories: (n, n_categories) or (n, 0) weights; preferred_items, excluded: n rows, those of `excluded`
-    ascending and each once.
+    ascending and each once. allowed: the items that may be proposed to all of them; None for all items.
 
     >>> item_4_then_7 = RetrievalQuery(now=0, preferred_items=np.array([4, 7, 4], np.int32))
     >>> beside_item_2 = RetrievalQuery(now=0, preferred_items=np.array([4, 7], np.int32), anchor=2)
@@ -103,9 +104,10 @@ class QueryBatch:
     preferred_categories: FloatArray
     preferred_items: RaggedItems
     excluded: RaggedItems
+    allowed: AllowedItems | None = None
 
     @classmethod
-    def of(cls, queries: Sequence[RetrievalQuery]) -> QueryBatch:
+    def of(cls, queries: Sequence[RetrievalQuery], allowed: AllowedItems | None = None) -> QueryBatch:
         """These queries, in the order given."""
         return cls(
             np.array([query.now for query in queries], np.int64),
@@ -115,10 +117,15 @@ class QueryBatch:
             _stacked([query.preferred_categories for query in queries]),
             RaggedItems.of(query.preferred_items for query in queries),
             RaggedItems.of(np.unique(query.excluded) for query in queries),
+            allowed,
         )
 
     def __len__(self) -> int:
         return len(self.now)
+
+    def allowed_of(self, item_idx: ItemIdxArray) -> ItemIdxArray:
+        """Those of these items that may be proposed, in their order."""
+        return item_idx if self.allowed is None else item_idx[self.allowed.contains(item_idx)]
 
     @cached_property
     def taste_items(self) -> RaggedItems:

@@ -157,8 +157,8 @@ class EncodedVectors:
     index: VectorIndex
 
     def propose(self, k: int) -> Proposals:
-        folded = self.folded
-        return self.index.search(folded.vectors, k, folded.queries.excluded, folded.is_known)
+        folded, queries = self.folded, self.folded.queries
+        return self.index.search(folded.vectors, k, queries.excluded, folded.is_known, queries.allowed)
 
     def score(self, items: RaggedItems) -> FloatArray:
         factors = self.folded.als.item_factors[items.item_idx]

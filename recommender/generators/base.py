@@ -18,7 +18,7 @@ class EncodedQueries(Protocol):
     def propose(self, k: int) -> Proposals:
         """At most k items for each query, best first, none of them excluded; equal scores in the order of item_idx.
 
-        None where the generator has nothing to go by.
+        None where the generator has nothing to go by. Where the queries allow some items alone, the k best of these.
         """
         ...
 

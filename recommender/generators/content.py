@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from contracts.artefact import Meta, check_built_with, load_array, load_meta, save_artefact
 from contracts.ids import FloatArray, ItemIdxArray
+from recommender.allowed_items import AllowedItems
 from recommender.catalogue import Catalogue
 from recommender.generators.base import EncodedQueries
 from recommender.interactions import Interactions
@@ -76,11 +77,20 @@ class ContentGenerator:
         has_taste = queries.preferred_categories.any(axis=1) | (touched.lengths > 0)
         return _EncodedTaste(queries, self, has_taste, category_taste(self.catalogue, queries, touched))
 
-    def proposable_items(self, lift: npt.NDArray[np.float64]) -> ItemIdxArray:
+    def proposable_items(self, lift: npt.NDArray[np.float64], allowed: AllowedItems | None) -> ItemIdxArray:
         """What competes for somebody with this taste: the heads of all categories, or of those wanted most.
 
+        Of few items that are allowed, all; of many, those that stand in the heads.
         lift: (n_categories,) how much more each is wanted than it is common.
         """
+        if allowed is None:
+            return self._heads_wanted(lift)
+        if allowed.n_allowed <= MOST_COMPETING:
+            return allowed.kept(self.name, lambda: allowed.item_idx)
+        heads = self._heads_wanted(lift)
+        return heads[allowed.contains(heads)]
+
+    def _heads_wanted(self, lift: npt.NDArray[np.float64]) -> ItemIdxArray:
         if len(self._every_head) <= MOST_COMPETING:
             return self._every_head
         most_wanted = best_of_one(np.arange(len(lift), dtype=np.int32), lift.astype(np.float32), MOST_COMPETING // HEAD)
@@ -110,7 +120,7 @@ class _EncodedTaste:
     def propose(self, k: int) -> Proposals:
         lifts = self.taste.lift_by_category
         items = RaggedItems.of(
-            self.generator.proposable_items(lift) if has_taste else no_items()
+            self.generator.proposable_items(lift, self.queries.allowed) if has_taste else no_items()
             for lift, has_taste in zip(lifts, self.has_taste.tolist(), strict=True)
         )
         return best_first(items.rows, items.item_idx, self.score(items), len(items), k, self.queries.excluded.keys)

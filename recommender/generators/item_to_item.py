@@ -144,6 +144,9 @@ class EncodedHistories:
     def propose(self, k: int) -> Proposals:
         keys, weights = self._pooled.keys, self._pooled.weights
         rows, item_idx = keys >> 32, (keys & ITEM_BITS).astype(np.int32)
+        if self.queries.allowed is not None:
+            allowed = self.queries.allowed.contains(item_idx)
+            rows, item_idx, weights = rows[allowed], item_idx[allowed], weights[allowed]
         return best_first(rows, item_idx, weights, len(self.queries), k, self.queries.excluded.keys)
 
     def score(self, items: RaggedItems) -> FloatArray:

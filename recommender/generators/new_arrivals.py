@@ -12,6 +12,7 @@ import numpy.typing as npt
 from contracts.artefact import Meta, check_built_with, load_array, load_meta, save_artefact
 from contracts.calendar import SECONDS_PER_DAY
 from contracts.ids import FloatArray, ItemIdxArray
+from recommender.allowed_items import AllowedItems
 from recommender.catalogue import Catalogue
 from recommender.generators.base import EncodedQueries
 from recommender.interactions import Interactions
@@ -51,12 +52,18 @@ class NewArrivalsGenerator:
         return cls(first_ts, catalogue.ids.fingerprint)
 
     @cached_property
-    def _newest(self) -> ItemIdxArray:
-        """The items that may be proposed, the newest first."""
-        return np.lexsort((np.arange(len(self.first_ts)), -self.first_ts))[:HEAD].astype(np.int32)
+    def _by_newness(self) -> ItemIdxArray:
+        """All items, the newest first."""
+        return np.lexsort((np.arange(len(self.first_ts)), -self.first_ts)).astype(np.int32)
+
+    def newest(self, allowed: AllowedItems | None) -> ItemIdxArray:
+        """The items that compete, the newest first."""
+        if allowed is None:
+            return self._by_newness[:HEAD]
+        return allowed.kept(self.name, lambda: allowed.first_of(self._by_newness, HEAD))
 
     def encode(self, queries: QueryBatch) -> EncodedQueries:
-        return _EncodedVisits(queries, self.first_ts, self._newest)
+        return _EncodedVisits(queries, self.first_ts, self.newest(queries.allowed))
 
     def save(self, folder: Path) -> Meta:
         built_with = {"catalogue ids": self.catalogue_fingerprint}

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from contracts.artefact import Meta, check_built_with, load_array, load_meta, save_artefact
 from contracts.ids import FloatArray, ItemIdxArray
+from recommender.allowed_items import AllowedItems
 from recommender.catalogue import Catalogue
 from recommender.generators.base import EncodedQueries
 from recommender.interactions import Interactions
@@ -21,6 +22,8 @@ from recommender.ragged import RaggedItems, offsets_of, places_of, rows_of
 
 # Only the most popular of a segment compete: more than anybody has seen, and no request walks the catalogue.
 HEAD = 2000
+# The generator that also proposes what nobody has touched, where a filter leaves too little else.
+FILLER = "popular"
 
 
 @dataclass(frozen=True)
@@ -52,8 +55,23 @@ class PopularGenerator:
         popular = np.flatnonzero(self.shares > 0).astype(np.int32)
         return best_of_one(popular, self.shares[popular], len(popular))[0]
 
+    def head(self, n: int, allowed: AllowedItems | None) -> ItemIdxArray:
+        """The items that compete, best first: n of those allowed, or more; all there are where there are fewer."""
+        if allowed is None:
+            return self._by_popularity
+        n_kept = max(HEAD, 1 << (n - 1).bit_length())  # few different lengths
+        return allowed.kept((self.name, n_kept), lambda: self._first_allowed(n_kept, allowed))
+
+    def _first_allowed(self, n: int, allowed: AllowedItems) -> ItemIdxArray:
+        popular = allowed.first_of(self._by_popularity, n)
+        if self.name != FILLER or len(popular) == n:
+            return popular
+        others = allowed.item_idx
+        untouched = others[self.shares[others] == 0]
+        return np.concatenate([popular, untouched[: n - len(popular)]])
+
     def encode(self, queries: QueryBatch) -> EncodedQueries:
-        return _EncodedForEverybody(queries, self.shares, self._by_popularity)
+        return _EncodedForEverybody(queries, self)
 
     def save(self, folder: Path) -> Meta:
         built_with = {"catalogue ids": self.catalogue_fingerprint}
@@ -70,21 +88,22 @@ class PopularGenerator:
 
 @dataclass(frozen=True)
 class _EncodedForEverybody:
-    """Queries that are all told the same. by_popularity: the items that may be proposed, best first."""
+    """Queries that are all told the same."""
 
     queries: QueryBatch
-    shares: FloatArray
-    by_popularity: ItemIdxArray
+    generator: PopularGenerator
 
     def propose(self, k: int) -> Proposals:
         """The head of the list, long enough to have k left whatever is excluded of it."""
-        lengths = np.minimum(k + self.queries.excluded.lengths, len(self.by_popularity))
+        wanted = k + self.queries.excluded.lengths
+        head = self.generator.head(int(wanted.max(initial=0)), self.queries.allowed)
+        lengths = np.minimum(wanted, len(head))
         offsets = offsets_of(lengths)
-        items = self.by_popularity[places_of(offsets)]
-        return best_first(rows_of(offsets), items, self.shares[items], len(lengths), k, self.queries.excluded.keys)
+        items, excluded = head[places_of(offsets)], self.queries.excluded.keys
+        return best_first(rows_of(offsets), items, self.generator.shares[items], len(lengths), k, excluded)
 
     def score(self, items: RaggedItems) -> FloatArray:
-        return self.shares[items.item_idx]
+        return self.generator.shares[items.item_idx]
 
 
 def share_of_all(counts: npt.NDArray[np.number[Any]]) -> FloatArray:

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from contracts.artefact import REBUILD, Meta, check_built_with, load_array, load_meta, save_artefact
 from contracts.errors import ArtefactError
 from contracts.ids import FloatArray, ItemIdxArray
+from recommender.allowed_items import AllowedItems
 from recommender.catalogue import Catalogue
 from recommender.generators.base import EncodedQueries
 from recommender.generators.popular import HEAD, share_of_all
@@ -115,15 +116,23 @@ class PopularSegmentGenerator:
     def _heads(self) -> dict[int, ItemIdxArray]:
         return {}
 
-    def head(self, number: int) -> ItemIdxArray:
-        """The items that may be proposed for one segment, in the order of their index: the HEAD most popular."""
+    def head(self, number: int, allowed: AllowedItems | None = None) -> ItemIdxArray:
+        """The items that compete for one segment, by their index: of those allowed, the HEAD most popular."""
+        if allowed is not None:
+            return allowed.kept((self.name, number), lambda: self._head_of(number, allowed))
         if number not in self._heads:
-            own = self.touched[number]
-            # So many of everybody's that HEAD are left when those of the segment are taken out.
-            items = np.union1d(own, self._by_background[: HEAD + len(own)]).astype(np.int32)
-            shares = self.shares_of(np.full(len(items), number), items)
-            self._heads[number] = np.sort(best_of_one(items, np.where(shares > 0, shares, np.nan), HEAD)[0])
+            self._heads[number] = self._head_of(number, None)
         return self._heads[number]
+
+    def _head_of(self, number: int, allowed: AllowedItems | None) -> ItemIdxArray:
+        own, others = self.touched[number], self._by_background
+        # So many of everybody's that HEAD are left when those of the segment are taken out.
+        n_others = HEAD + len(own)
+        if allowed is not None:
+            own, others = own[allowed.contains(own)], allowed.first_of(others, n_others)
+        items = np.union1d(own, others[:n_others]).astype(np.int32)
+        shares = self.shares_of(np.full(len(items), number), items)
+        return np.sort(best_of_one(items, np.where(shares > 0, shares, np.nan), HEAD)[0])
 
     @cached_property
     def _number(self) -> dict[tuple[str, str], int]:
@@ -200,7 +209,8 @@ class _EncodedSegments:
     numbers: npt.NDArray[np.intp]
 
     def propose(self, k: int) -> Proposals:
-        heads = RaggedItems.of([self.generator.head(number) for number in self.numbers.tolist()])
+        allowed = self.queries.allowed
+        heads = RaggedItems.of([self.generator.head(number, allowed) for number in self.numbers.tolist()])
         rows = np.repeat(rows_of(self.offsets), heads.lengths)
         keys = np.unique(pair_keys(rows, heads.item_idx))
         rows, item_idx = keys >> 32, (keys & ITEM_BITS).astype(np.int32)

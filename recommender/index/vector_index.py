@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -26,6 +27,7 @@ from contracts.fingerprint import canonical_json
 from contracts.id_map import IdMap
 from contracts.ids import FloatArray, ItemIdxArray
 from contracts.settings.index import IndexSettings
+from recommender.allowed_items import AllowedItems
 from recommender.index.index_file import check_index_bytes
 from recommender.proposals import Proposals, best_first
 from recommender.ragged import RaggedItems, Rows, is_among, pair_keys, sum_by
@@ -35,7 +37,9 @@ FILE = "index.faiss"
 RECALL = "recall.json"
 # FAISS keeps any of the items that tie for the last place; a few more are fetched, so that ties break by item_idx.
 TIES_FETCHED = 16
+_FAISS: Any = faiss  # the stubs that come with it lack classes and arguments
 MEASURED_TOGETHER = 64  # queries
+EXACT_AMONG = 50_000  # vectors: where a filter allows no more, looking at each is quicker than any index
 # Inner products one vector after the other: with many queries FAISS asks BLAS, whose sums have another order.
 faiss.cvar.distance_compute_blas_threshold = 2**30
 
@@ -103,10 +107,12 @@ class VectorIndex:
         k: int,
         excluded: RaggedItems | None = None,
         wanted: npt.NDArray[np.bool_] | None = None,
+        allowed: AllowedItems | None = None,
     ) -> Proposals:
         """At most k items for each vector, best first, none of them excluded; vectors: (n, dim).
 
-        excluded: a row for each vector; wanted: (n,) False for a vector that is not searched for.
+        excluded: a row for each vector; wanted: (n,) False for a vector that is not searched for; allowed: the items
+        that may be found, None for all. They are looked for among these from the start, so that the k best are found.
         """
         if vectors.ndim != 2 or vectors.shape[1] != self.dim:
             raise ShapeMismatch(
@@ -116,34 +122,60 @@ class VectorIndex:
         n_queries = len(vectors)
         n_excluded = np.zeros(n_queries, np.int64) if excluded is None else excluded.lengths
         asked = np.ones(n_queries, bool) if wanted is None else wanted
-        if k <= 0 or not len(self.item_idx) or not asked.any():
+        among = None if allowed is None else self._among(allowed)
+        n_there = len(self.item_idx) if among is None else among.n_positions
+        if k <= 0 or not n_there or not asked.any():
             return Proposals.none(n_queries)
         n_fetched = _rounded_up(k + n_excluded + TIES_FETCHED)
-        parts = [self._fetch(vectors, asked & (n_fetched == n), int(n)) for n in np.unique(n_fetched[asked])]
+        parts = [self._fetch(vectors, asked & (n_fetched == n), int(n), among) for n in np.unique(n_fetched[asked])]
         rows, item_idx, scores = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
         in_order = np.argsort(rows, kind="stable")
         keys = None if excluded is None else excluded.keys
         return best_first(rows[in_order], item_idx[in_order], scores[in_order], n_queries, k, keys)
 
+    def _among(self, allowed: AllowedItems) -> _Among:
+        """Where the allowed items stand in this index; worked out once for each filter."""
+        return allowed.kept((KIND, self.embeddings_fingerprint, self.is_exact), lambda: self._positions_of(allowed))
+
+    def _positions_of(self, allowed: AllowedItems) -> _Among:
+        mask = allowed.contains(self.item_idx)
+        n_positions = int(mask.sum())
+        if self.is_exact or n_positions <= EXACT_AMONG:
+            return _Among(n_positions, _FAISS.IDSelectorArray(np.flatnonzero(mask)), one_by_one=True)
+        bits = np.packbits(mask, bitorder="little")
+        return _Among(n_positions, _FAISS.IDSelectorBitmap(bits), one_by_one=False)
+
     def _fetch(
-        self, vectors: FloatArray, chosen: npt.NDArray[np.bool_], n_fetched: int
+        self, vectors: FloatArray, chosen: npt.NDArray[np.bool_], n_fetched: int, among: _Among | None
     ) -> tuple[Rows, ItemIdxArray, FloatArray]:
         """The nearest items of the chosen vectors. The excluded may all be among them, so that many more are fetched.
 
         How many are fetched changes what an approximate index finds: it hangs on the query alone.
         """
-        n = min(n_fetched, len(self.item_idx))
+        n = min(n_fetched, len(self.item_idx) if among is None else among.n_positions)
         queries = np.ascontiguousarray(vectors[chosen], np.float32)
-        scores, positions = self.searcher.search(queries, n, params=self._search_params(n_fetched))
+        searcher = self._vectors if among is not None and among.one_by_one else self.searcher
+        scores, positions = searcher.search(queries, n, params=self._search_params(n_fetched, among))
         reached = positions >= 0  # HNSW pads with -1 what it could not reach
         rows = np.repeat(np.flatnonzero(chosen), n).reshape(positions.shape)[reached]
         return rows, self.item_idx[positions[reached]], scores[reached]
 
-    def _search_params(self, n_fetched: int) -> Any:
+    @property
+    def _vectors(self) -> Any:
+        """The vectors one after the other, in which a few are looked at each."""
+        return self.searcher if self.is_exact else faiss.downcast_index(self.searcher.storage)
+
+    def _search_params(self, n_fetched: int, among: _Among | None) -> Any:
+        if among is not None and among.one_by_one:
+            return _FAISS.SearchParameters(sel=among.selector)
         if self.is_exact:
             return None
-        # The stubs that come with faiss leave this class out.
-        return faiss.SearchParametersHNSW(efSearch=max(self.ef_search, n_fetched))  # type: ignore[attr-defined]
+        effort = max(self.ef_search, n_fetched)
+        if among is None:
+            return _FAISS.SearchParametersHNSW(efSearch=effort)
+        # Of what the search meets so many fewer are allowed, so that it must meet so many more.
+        effort = math.ceil(effort * len(self.item_idx) / among.n_positions)
+        return _FAISS.SearchParametersHNSW(efSearch=effort, sel=among.selector)
 
     def measured(self, vectors: FloatArray, queries: FloatArray, k: int) -> VectorIndex:
         """This index with its recall at k against exact search over the same vectors; queries: (n_queries, dim)."""
@@ -206,6 +238,15 @@ class VectorIndex:
                 "They belong to different releases. Run `dvc repro index`, or check out one release: "
                 "`git checkout release/<id> && dvc checkout`.",
             )
+
+
+@dataclass(frozen=True)
+class _Among:
+    """The positions of an index that a filter allows. selector: FAISS's; one_by_one: so few that each is looked at."""
+
+    n_positions: int
+    selector: Any
+    one_by_one: bool
 
 
 def read_searcher(content: bytes) -> Any:

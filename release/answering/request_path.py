@@ -30,7 +30,9 @@ from contracts.fingerprint import fingerprint_json
 from contracts.ids import FloatArray, ItemIdxArray
 from contracts.slates import RecommendRequest, Slate, SlateItem, Tier
 from feature_store.readers.default_reader import DefaultFeatureReader
+from recommender.allowed_items import AllowedItems
 from recommender.candidates import CandidateSet, encode_all, gather
+from recommender.generators.popular import FILLER
 from recommender.query import QueryBatch, RetrievalQuery
 from recommender.ragged import offsets_of, places_of
 from recommender.ranking.ranking_features import assemble
@@ -58,7 +60,7 @@ RETRIEVAL = "retrieval"
 RANKER = "ranker"
 
 # What is left to propose when retrieval fails: it looks at nothing but its own counts.
-LAST_RESORT = "popular"
+LAST_RESORT = FILLER
 
 # Requests that are answered at once: enough for arrays to pay, few enough for the 500 candidates of each to stay small.
 BLOCK = 64
@@ -70,7 +72,7 @@ Positions = npt.NDArray[np.intp]
 class _PreparedRequest:
     """One request with everything that was made out of it before candidates are asked for.
 
-    missing: what its answer has to do without already.
+    missing: what its answer has to do without already; allowed: the items that its filter lets through, None for all.
     """
 
     request: RecommendRequest
@@ -80,11 +82,12 @@ class _PreparedRequest:
     plan: TierPlan
     k: int
     missing: tuple[str, ...]
+    allowed: AllowedItems | None
 
 
 @dataclass(frozen=True)
 class _Group:
-    """Requests of one block that are served alike: by one plan, and with as many items."""
+    """Requests of one block that are served alike: by one plan, with as many items, and through one filter."""
 
     release: Release
     reader: FeatureReader
@@ -102,7 +105,7 @@ class _Group:
 
     @cached_property
     def queries(self) -> QueryBatch:
-        return QueryBatch.of([member.query for member in self.members])
+        return QueryBatch.of([member.query for member in self.members], self.members[0].allowed)
 
     def note_missing(self, what: str, error: Exception) -> None:
         """Note that the answer has to do without `what`; raises _AnswerAlone where it is the answer of several."""
@@ -117,12 +120,13 @@ class _AnswerAlone(Exception):
 
 
 def answer(release: Release, reader: FeatureReader, clock: Clock, request: RecommendRequest) -> Slate:
-    """The release's slate for a request; fewer items than k where fewer are left.
+    """The release's slate for a request; fewer items than k where fewer are left, or pass its filter.
 
     reader: of one generation; person and items are both read from it. The same release, values, time and request
     (with its seed) give the same slate.
-    Raises UnknownId where the surface is an item's page and the release does not know the item; nothing else is
-    refused.
+    Raises UnknownId where the surface is an item's page and the release does not know the item, or where the filter
+    names a field that it has not; WrongInput where the filter compares a field with a value of another type. Nothing
+    else is refused.
 
     >>> from pathlib import Path
     >>> from contracts.clock import FixedClock
@@ -145,7 +149,7 @@ def answer_many(
     """A slate for each request, in their order: what `answer` gives for it alone, but for the time it took.
 
     The clock is read once for each block of requests. `timings_ms` are a request's share of its block's.
-    Raises UnknownId as `answer`; then nobody is answered.
+    Raises UnknownId and WrongInput as `answer`; then nobody is answered.
     """
     return [slate for block in batches_of(requests, BLOCK) for slate in _answer_block(release, reader, clock, block)]
 
@@ -169,10 +173,10 @@ def _answer_block(
 
 
 def _served_alike(prepared: Sequence[_PreparedRequest]) -> list[list[int]]:
-    """The numbers of the requests, those together that have one plan and one length."""
-    alike: dict[tuple[int, int], list[int]] = {}
+    """The numbers of the requests, those together that have one plan, one length and one filter."""
+    alike: dict[tuple[int, int, int], list[int]] = {}
     for number, one in enumerate(prepared):
-        alike.setdefault((id(one.plan), one.k), []).append(number)
+        alike.setdefault((id(one.plan), one.k, id(one.allowed)), []).append(number)
     return list(alike.values())
 
 
@@ -218,7 +222,9 @@ def _prepare(
         personal_min_events=release.request.personal_min_events,
     )
     k = min(request.k, release.request.max_k)
-    return _PreparedRequest(request, person, query, tier, plan_for(tier, request.surface), k, missing)
+    allowed = release.filters.allowed(request.filter)
+    plan = plan_for(tier, request.surface, filtered=allowed is not None)
+    return _PreparedRequest(request, person, query, tier, plan, k, missing, allowed)
 
 
 def _read_person(

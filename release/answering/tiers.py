@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
@@ -14,6 +14,7 @@ from contracts.ids import FloatArray
 from contracts.slates import Surface, Tier
 from recommender.candidates import CandidateSet
 from recommender.generators.base import Generator
+from recommender.generators.popular import FILLER
 from recommender.query import RetrievalQuery
 
 # What keeps one first place from outweighing two second ones; the value of the paper named below.
@@ -33,11 +34,19 @@ class Scorer(StrEnum):
 class TierPlan:
     """How a tier is served. weights: of the generators that propose, in the fusion of their ranks.
 
-    None: all of them propose, as many as the quotas say, and weigh alike.
+    None: all of them propose, as many as the quotas say, and weigh alike. is_filled: the generator FILLER proposes a
+    whole slate at least, for there is a filter, and of what the others know too little may pass it.
     """
 
     scorer: Scorer
     weights: Mapping[str, float] | None = None
+    is_filled: bool = False
+
+    @property
+    def filled(self) -> TierPlan:
+        """This plan where there is a filter."""
+        weights = None if self.weights is None else {FILLER: FILLER_WEIGHT**2, **self.weights}
+        return replace(self, weights=weights, is_filled=True)
 
 
 _RANKED: Final = TierPlan(Scorer.RANKER)
@@ -57,6 +66,8 @@ _PLANS: Final[Mapping[Tier, TierPlan]] = {
     ),
     Tier.POPULAR: TierPlan(Scorer.FUSION, {"popular_recent": 1.0, "popular": FILLER_WEIGHT}),
 }
+_FILLED_ANCHORED: Final = _ANCHORED.filled
+_FILLED_PLANS: Final[Mapping[Tier, TierPlan]] = {tier: plan.filled for tier, plan in _PLANS.items()}
 
 
 def identify_tier(query: RetrievalQuery, *, has_account: bool, personal_min_events: int) -> Tier:
@@ -73,16 +84,20 @@ def identify_tier(query: RetrievalQuery, *, has_account: bool, personal_min_even
     return Tier.CONTEXTUAL if query.segment else Tier.POPULAR
 
 
-def plan_for(tier: Tier, surface: Surface) -> TierPlan:
+def plan_for(tier: Tier, surface: Surface, *, filtered: bool = False) -> TierPlan:
     """How this tier is served on this surface; beside an item, what goes with it outweighs who looks at it."""
-    return _ANCHORED if surface is Surface.ITEM else _PLANS[tier]
+    if surface is Surface.ITEM:
+        return _FILLED_ANCHORED if filtered else _ANCHORED
+    return (_FILLED_PLANS if filtered else _PLANS)[tier]
 
 
 def plan_quotas(plan: TierPlan, quotas: Mapping[str, int], k: int) -> dict[str, int]:
-    """How many candidates each generator is asked for: its quota, and at least k where the plan names it."""
+    """How many candidates each generator is asked for: its quota, and at least k where the plan names it, or fills."""
     if plan.weights is None:
-        return dict(quotas)
-    return {name: max(quotas[name], k) for name in plan.weights if name in quotas}
+        wanted = dict(quotas)
+    else:
+        wanted = {name: max(quotas[name], k) for name in plan.weights if name in quotas}
+    return wanted | {FILLER: max(quotas.get(FILLER, 0), k)} if plan.is_filled else wanted
 
 
 def plan_generators(plan: TierPlan, generators: Mapping[str, Generator]) -> dict[str, Generator]:

@@ -30,6 +30,7 @@ from contracts.settings.request import RequestSettings
 from feature_store.values.file_names import VALUES
 from feature_store.values.values import FeatureSchemas, load_schemas
 from recommender.catalogue import Catalogue
+from recommender.filters import CatalogueFilters
 from recommender.generators.als import AlsGenerator
 from recommender.generators.base import Generator
 from recommender.generators.indexed import IndexedGenerator
@@ -141,6 +142,11 @@ class Release:
     def computed_features(self) -> tuple[str, ...]:
         """The on-demand features: those that the ranker was trained on, and none that came later."""
         return on_demand_names(self.ranker.feature_names)
+
+    @cached_property
+    def filters(self) -> CatalogueFilters:
+        """What requests may ask of items, and what was compiled of it lately."""
+        return CatalogueFilters(self.catalogue, self.release_id)
 
     @property
     def dimensions(self) -> dict[str, int]:

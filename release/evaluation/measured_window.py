@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
@@ -136,7 +136,7 @@ def _case_row(group: str, case: EvaluationCase, item_ids: IdMap) -> tuple[Any, .
     return (
         group,
         case.user_id,
-        canonical_json(asdict(case.request)).decode(),
+        canonical_json(case.request.to_json()).decode(),
         case.now,
         item_ids.external(session.item_idx),
         session.event_ts.tolist(),

@@ -81,7 +81,7 @@ def make_golden(
     content = {
         "now": now.isoformat(),
         "queries": [
-            {**asdict(golden), "answer": asdict(ExpectedAnswer.of(slate))}
+            {**golden.to_json(), "answer": asdict(ExpectedAnswer.of(slate))}
             for golden, slate in zip(requests, answers, strict=True)
         ],
     }

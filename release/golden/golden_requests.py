@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from itertools import cycle, islice
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import numpy as np
 import polars as pl
@@ -39,6 +39,10 @@ class GoldenRequest:
 
     request: RecommendRequest
     session: tuple[Click, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Request and session as a bundle has them."""
+        return {"request": self.request.to_json(), "session": [asdict(click) for click in self.session]}
 
 
 @dataclass(frozen=True)

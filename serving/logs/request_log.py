@@ -29,7 +29,7 @@ class RequestLog:
 
     def append(self, request: RecommendRequest, arm: Arm, answered_at: datetime) -> None:
         """Take a question to be written soon; one too many is dropped and counted."""
-        self._stream.append({"ts": answered_at, "arm": arm, "request": request})
+        self._stream.append({"ts": answered_at, "arm": arm, "request": request.to_json()})
 
     def write_waiting(self) -> None:
         """Write what waits, or drop it where Redis does not take it."""

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from contracts.clock import FixedClock
 from contracts.errors import StoreUnavailable, UnknownId
 from contracts.features import ReadRows
+from contracts.filters import Condition, Not, Operator
 from contracts.slates import Preferences, RecommendRequest, Slate, Surface
 from feature_store.readers.offline_reader import OfflineFeatureReader
 from feature_store.values.values import FeatureValues
@@ -25,6 +26,7 @@ from release.bundle.bundle import Release, load_bundle
 from tests.unit.release.made_up_release import made_up_reader, made_up_release
 
 BUNDLE = Path("tests/golden/bundle_v4")
+RECENT = Condition("release_year", Operator.AT_LEAST, 1988.0)
 
 
 @cache
@@ -51,6 +53,10 @@ def every_kind_of_request() -> tuple[RecommendRequest, ...]:
         RecommendRequest("beside", user_id=people[0], surface=Surface.ITEM, item_id=items[7], explain=True),
         RecommendRequest("short", user_id=people[1], k=2),
         RecommendRequest("long", user_id=people[2], k=50),
+        RecommendRequest("filtered", user_id=people[0], filter=RECENT),
+        RecommendRequest("filtered alike", user_id=people[3], filter=RECENT),
+        RecommendRequest("filtered otherwise", user_id=people[3], filter=Not(RECENT)),
+        RecommendRequest("filtered visitor", filter=Not(RECENT)),
     ]
     return (*others, *known)
 

@@ -14,10 +14,12 @@ from hypothesis import strategies as st
 from contracts.errors import ArtefactError, ReleaseMismatch
 from contracts.features import History
 from contracts.id_map import IdMap
+from recommender.allowed_items import AllowedItems
 from recommender.catalogue import Catalogue
 from recommender.generators.als import AlsGenerator
 from recommender.generators.base import Generator
 from recommender.generators.indexed import IndexedGenerator
+from recommender.generators.popular import PopularGenerator
 from recommender.generators.sets import (
     GENERATOR_NAMES,
     _load_generator,
@@ -105,6 +107,25 @@ def test_what_is_excluded_is_never_proposed_and_frees_its_place_for_others(name,
     assert items.tolist() == [item for item in everything.tolist() if item not in excluded][:k]
 
 
+@given(allowed=st.sets(st.integers(0, CHECKERBOARD_ITEMS - 1)), k=st.integers(1, 15))
+@settings(max_examples=20, deadline=None)
+@pytest.mark.parametrize("name", ALL)
+def test_what_is_not_allowed_is_never_proposed_and_frees_its_place_for_others(name, allowed, k):
+    generator, query = generator_named(name), checkerboard().query("u504")
+    filtered = QueryBatch.of([query], AllowedItems.of(np.isin(np.arange(CHECKERBOARD_ITEMS), list(allowed))))
+    items, _ = generator.encode(filtered).propose(k).of_query(0)
+    everything, _ = proposed(generator, query, 100)
+    assert items.tolist() == [item for item in everything.tolist() if item in allowed][:k]
+
+
+def test_under_a_filter_popular_also_proposes_what_nobody_has_touched_last():
+    shares = np.array([0, 0.6, 0, 0.4], np.float32)
+    popular, recent = (PopularGenerator(name, shares, "four") for name in ("popular", "popular_recent"))
+    queries = QueryBatch.of([RetrievalQuery(NOW, excluded=np.array([2], np.int32))], AllowedItems.of(np.ones(4, bool)))
+    assert popular.encode(queries).propose(4).item_idx.tolist() == [1, 3, 0]
+    assert recent.encode(queries).propose(4).item_idx.tolist() == [1, 3]
+
+
 def test_the_score_of_a_proposal_is_the_generators_score_of_that_item(generator):
     query = checkerboard().query("u506")
     items, scores = proposed(generator, query, 5)
@@ -178,10 +199,11 @@ def test_a_query_is_answered_the_same_alone_and_in_any_batch_to_the_last_bit(nam
     generator, queries = generator_named(name), every_kind_of_query()
     chosen = order[:n_together]
     items = np.array([7, 2, 11, 0, 2], np.int32)
-    together = generator.encode(QueryBatch.of([queries[number] for number in chosen]))
+    allowed = None if n_together % 2 else AllowedItems.of(np.arange(CHECKERBOARD_ITEMS) % 3 > 0)
+    together = generator.encode(QueryBatch.of([queries[number] for number in chosen], allowed))
     proposals, scores = together.propose(6), together.score(RaggedItems.of([items] * len(chosen)))
     for place, number in enumerate(chosen):
-        alone = proposed(generator, queries[number], 6)
+        alone = generator.encode(QueryBatch.of([queries[number]], allowed)).propose(6).of_query(0)
         assert [array.tobytes() for array in proposals.of_query(place)] == [array.tobytes() for array in alone]
         own = scores[place * len(items) : (place + 1) * len(items)]
         assert own.tobytes() == scored(generator, queries[number], items).tobytes()

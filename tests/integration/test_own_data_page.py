@@ -90,7 +90,7 @@ def test_the_page_leads_from_files_to_slates(
 def test_every_mapping_of_the_page_is_one() -> None:
     blocks = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
     mappings = [block for block in blocks if not block.startswith("app:")]
-    assert len(mappings) == 2
+    assert len(mappings) == 3
     for block in mappings:
         values = YAML_OF_PAGE.load((CHECKOUT / "params.yaml").read_text())
         values["ingest"] |= {"source": "files", "files": YAML_OF_PAGE.load(block)}

@@ -9,14 +9,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contracts.clock import FixedClock
-from contracts.errors import UnknownId
+from contracts.errors import UnknownId, WrongInput
+from contracts.filters import AllOf, Condition, Filter, Not, Operator
 from contracts.slates import Preferences, RecommendRequest, Slate, Surface, Tier
+from recommender.generators.popular import PopularGenerator
+from recommender.item_attributes import TextAttribute
 from release.answering.request_path import answer
 from release.answering.session_reader import SessionReader
 from release.bundle.bundle import Release
 from tests.unit.release.made_up_release import (
     ITEM_IDS,
     NOW,
+    QUOTAS,
     AwayReader,
     BrokenRanker,
     clicks,
@@ -270,3 +274,119 @@ def test_a_slate_never_repeats_an_item_nor_shows_a_seen_one_nor_exceeds_k(
     assert all(0 < item.propensity <= 1 for item in slate.items)
     if weight == 1 and share == 0:
         assert list(np.argsort([-item.score for item in slate.items], kind="stable")) == list(range(len(items)))
+
+
+def told_apart(release: Release) -> Release:
+    """The release with prices, stock and an attribute; what is popular ends with item 7, nobody touched the others."""
+    items = replace(
+        release.catalogue,
+        price=np.arange(len(ITEM_IDS), dtype=np.float32),
+        in_stock=np.arange(len(ITEM_IDS)) % 4 > 0,
+        attributes={"colour": TextAttribute(("blue", "red"), np.array([-1, 0, 1] * 4, np.int32))},
+    )
+    popular = release.generators["popular"]
+    assert isinstance(popular, PopularGenerator)
+    touched = np.where(np.arange(len(ITEM_IDS)) < 8, popular.shares, np.float32(0))
+    generators = {
+        **release.generators,
+        "popular": PopularGenerator("popular", touched, items.ids.fingerprint),
+        "popular_recent": PopularGenerator("popular_recent", touched, items.ids.fingerprint),
+    }
+    return replace(release, catalogue=items, generators=generators)
+
+
+IN_STOCK = Condition("in_stock", Operator.EQUALS, value=True)
+BOUNDS = st.sampled_from([Operator.AT_LEAST, Operator.AT_MOST])
+EQUALS = st.just(Operator.EQUALS)
+ANY_FILTER: st.SearchStrategy[Filter] = st.recursive(
+    st.one_of(
+        st.just(IN_STOCK),
+        st.builds(Condition, st.just("price"), BOUNDS, st.integers(-1, 12).map(float)),
+        st.builds(Condition, st.just("attributes.colour"), EQUALS, st.sampled_from(["red", "blue", "green"])),
+        st.builds(Condition, st.just("categories"), EQUALS, st.sampled_from(["Drama", "comedy"])),
+    ),
+    lambda parts: st.builds(Not, parts) | st.lists(parts, min_size=1, max_size=3).map(lambda all_of: AllOf((*all_of,))),
+    max_leaves=3,
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    wanted=ANY_FILTER,
+    history=st.lists(st.sampled_from(ITEM_IDS), max_size=12, unique=True),
+    context=st.sampled_from([{}, {"gender": "F"}, {"gender": "X"}]),
+    preferred=st.sampled_from([(), ("drama",)]),
+    k=st.integers(1, 13),
+    anchor=st.none() | st.sampled_from(ITEM_IDS),
+    quotas=st.sampled_from([QUOTAS, {**QUOTAS, "popular": 0}, {"content": 1, "covisitation": 1}]),
+    weight=st.sampled_from([0.3, 1.0]),
+)
+def test_under_any_filter_the_slate_holds_k_items_where_k_exist_and_all_of_them_pass(
+    wanted: Filter,
+    history: list[str],
+    context: dict[str, str],
+    preferred: tuple[str, ...],
+    k: int,
+    anchor: str | None,
+    quotas: dict[str, int],
+    weight: float,
+) -> None:
+    release = told_apart(made_up_release(quotas=quotas, relevance_weight=weight))
+    allowed = release.filters.allowed(wanted)
+    assert allowed is not None
+    slate = ask(
+        release,
+        made_up_reader({"u1": history} if history else {}),
+        user_id="u1",
+        context=context,
+        preferences=Preferences(categories=preferred),
+        k=k,
+        surface=Surface.ITEM if anchor else Surface.HOME,
+        item_id=anchor,
+        filter=wanted,
+    )
+    left = set(release.catalogue.ids.external(allowed.item_idx)) - {*history, anchor}
+    assert slate.degraded == ()
+    assert len(set(shown(slate))) == len(slate.items) == min(k, len(left))
+    assert set(shown(slate)) <= left
+
+
+def test_a_filter_holds_before_the_best_are_chosen_and_not_after() -> None:
+    slate = ask(told_apart(made_up_release()), user_id="u1", filter=Condition("price", Operator.AT_MOST, 5.0))
+    assert shown(slate) == ["i15", "i14", "i13"]  # without it, i21 to i19
+
+
+def test_what_nobody_touched_fills_the_places_behind_what_is_popular() -> None:
+    slate = ask(told_apart(made_up_release()), k=5, filter=Condition("price", Operator.AT_LEAST, 6.0))
+    assert slate.tier is Tier.POPULAR
+    assert shown(slate) == ["i16", "i17", "i18", "i19", "i20"]
+    assert {item.source for item in slate.items[2:]} == {"popular"}
+
+
+def test_fallbacks_obey_the_filter_too() -> None:
+    release = told_apart(made_up_release())
+
+    class BrokenGenerator:
+        name = "covisitation"
+
+        def encode(self, *asked: Any) -> Any:
+            raise RuntimeError("the index is gone")
+
+    without = replace(release, generators={**release.generators, "covisitation": BrokenGenerator()})
+    away = AwayReader(made_up_reader(HISTORIES))
+    for slate, missing in (
+        (ask(without, user_id="u1", filter=IN_STOCK), ("retrieval",)),
+        (ask(release, reader=away, user_id="u1", filter=IN_STOCK), ("features",)),
+        (ask(with_ranker(release, BrokenRanker()), user_id="u1", filter=IN_STOCK), ("ranker",)),
+    ):
+        assert slate.degraded == missing
+        assert len(slate.items) == 3
+        assert not {"i10", "i14", "i18"} & set(shown(slate))
+
+
+def test_a_filter_the_release_cannot_apply_is_refused() -> None:
+    release = told_apart(made_up_release())
+    with pytest.raises(UnknownId, match=r"r-made-up has no field 'attributes\.size'"):
+        ask(release, filter=Condition("attributes.size", Operator.EQUALS, "XL"))
+    with pytest.raises(WrongInput, match=r"attributes\.colour is text"):
+        ask(release, filter=Condition("attributes.colour", Operator.EQUALS, 3.0))
