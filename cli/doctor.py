@@ -292,6 +292,19 @@ def _published_values() -> CheckResult:
     return CheckResult(name, "ok", f"generation {pointer.generation_id} is wholly there, as its receipt says")
 
 
+def _left_in_memory() -> CheckResult:
+    from contracts.home import find_home
+    from serving.http.worker_metrics import WorkerMetrics, left_over
+
+    name = "left by servers"
+    folders = left_over(WorkerMetrics.of(find_home(), "").folder)
+    if not folders:
+        return CheckResult(name, "ok", "nothing")
+    size = sum(file.stat().st_size for folder in folders for file in folder.glob("*"))
+    found = f"{size / 2**20:.1f} MiB of numbers of servers that were killed: {', '.join(map(str, folders))}"
+    return CheckResult(name, "optional", found, "The next `slate serve --workers` removes them, or you may.")
+
+
 def _mlflow() -> CheckResult:
     from contracts.home import find_home
     from release.registry.connection import RegistryConnection
@@ -341,6 +354,7 @@ CHECKS = (
     _redis_settings,
     _redis_on_disk,
     _published_values,
+    _left_in_memory,
     _mlflow,
     _registered,
     _in_production,

@@ -12,10 +12,13 @@ import signal
 import socket
 import sys
 import threading
+from pathlib import Path
 
 from contracts.home import find_home
 from contracts.settings.settings import load_settings
 from serving.http.server import build_api, exit_quietly_on_sigterm, log_to_stderr, run
+from serving.http.worker_metrics import remove_left_over
+from serving.metrics import WORKERS_FOLDER
 
 
 def main() -> None:
@@ -31,6 +34,8 @@ def main() -> None:
 def _end_with_the_parent() -> None:
     while os.read(0, 1):
         pass
+    if folder := os.environ.get(WORKERS_FOLDER):
+        remove_left_over(Path(folder))  # what is mapped of it stays so until this process ends
     os.kill(os.getpid(), signal.SIGTERM)
 
 

@@ -163,8 +163,11 @@ def test_told_to_stop_the_workers_end_well_and_none_is_left(crew: Crew) -> None:
     assert not any(worker.is_running() for worker in workers)
 
 
-def test_workers_do_not_outlive_a_server_that_is_killed(crew: Crew) -> None:
+def test_neither_workers_nor_their_files_outlive_a_server_that_is_killed(stage: Stage, crew: Crew) -> None:
     workers = [psutil.Process(pid) for pid in crew.workers()]
+    folder = WorkerMetrics.of(stage.home, str(crew.port)).folder
+    assert folder.exists()
     crew.process.kill()
     gone, alive = psutil.wait_procs(workers, timeout=60)
     assert (len(gone), alive) == (2, [])
+    assert not folder.exists()

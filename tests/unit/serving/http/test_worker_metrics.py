@@ -13,8 +13,10 @@ from typing import Any
 
 import pytest
 
+from cli.doctor import _left_in_memory
 from contracts.home import Home
-from serving.http.worker_metrics import FILE_BYTES, WorkerMetrics
+from serving.http import worker_metrics
+from serving.http.worker_metrics import FILE_BYTES, WorkerMetrics, remove_left_over
 from serving.http.workers import Worker, Workers
 
 
@@ -30,6 +32,48 @@ def test_the_room_of_every_file_is_taken_before_a_worker_starts(metrics: WorkerM
     sizes = {path.name: path.stat().st_size for path in metrics.folder.iterdir()}
     assert sizes == {f"{kind}_1.db": n_bytes for kind, n_bytes in FILE_BYTES.items()}
     assert all(path.stat().st_blocks * 512 >= path.stat().st_size for path in metrics.folder.iterdir())
+
+
+@pytest.fixture
+def shared_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(worker_metrics, "IN_MEMORY", tmp_path / "shm")
+    (tmp_path / "shm").mkdir()
+    return tmp_path / "shm"
+
+
+def killed(metrics: WorkerMetrics) -> None:
+    assert metrics._hold is not None
+    metrics._hold.close()
+
+
+def test_a_server_that_starts_removes_what_killed_ones_left_and_nothing_of_those_that_live(
+    shared_memory: Path, tmp_path: Path
+) -> None:
+    dead, alive, next_one = (WorkerMetrics.of(Home(tmp_path / str(number)), "8000") for number in range(3))
+    of_before = shared_memory / f"slatework-{os.getuid()}-0-8000.metrics"
+    of_before.mkdir()
+    dead.start()
+    alive.start()
+    dead.environment(1)
+    killed(dead)
+    next_one.start()
+    assert {*shared_memory.iterdir()} == {alive.folder, next_one.folder, of_before}
+    remove_left_over(alive.folder)  # as a worker does whose server was started again meanwhile
+    assert alive.folder.exists()
+    alive.end()
+    next_one.end()
+
+
+def test_the_doctor_tells_of_what_a_killed_server_left(shared_memory: Path, home: Home) -> None:
+    assert _left_in_memory().state == "ok"
+    metrics = WorkerMetrics.of(home, "8000")
+    metrics.start()
+    metrics.environment(1)
+    assert _left_in_memory().state == "ok"
+    killed(metrics)
+    told = _left_in_memory()
+    assert (told.state, str(metrics.folder) in told.found, "1.6 MiB" in told.found) == ("optional", True, True)
+    assert "slate serve" in told.next_step
 
 
 def test_without_room_the_disk_is_named_and_the_worker_starts_all_the_same(
