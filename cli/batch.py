@@ -10,7 +10,7 @@ import typer
 
 from cli.output import AsJson, print_result
 from cli.parameters import load_settings
-from cli.serving import one_thread_each
+from cli.serving import FILTER, one_thread_each
 from contracts.home import find_home
 
 
@@ -28,14 +28,17 @@ def batch(
     processes: Annotated[
         int, typer.Option(min=0, max=64, help="That answer; 0: as many as there are cores. Each holds the release.")
     ] = 0,
+    wanted: Annotated[str | None, FILTER] = None,
     as_json: AsJson = False,
 ) -> None:
     """Write a slate for everybody, as the release in production answers now; goes on where it was stopped."""
     one_thread_each()
+    from contracts.filters import filter_in
     from serving.batch.everybody import write_slates
 
     n_processes = processes or len(os.sched_getaffinity(0))
-    header = write_slates(find_home(), load_settings(), out, people, k, n_processes)
+    passing = None if wanted is None else filter_in(wanted)
+    header = write_slates(find_home(), load_settings(), out, people, k, n_processes, passing)
     counts = {"people": header.n_people, "rows": header.n_rows, "folder": str(out)}
     result = {**counts, "release_id": header.release_id, "generation_id": header.generation_id}
     text = (

@@ -17,6 +17,10 @@ from contracts.printable import printable_line
 if TYPE_CHECKING:
     from contracts.slates import Slate
 
+FILTER = typer.Option(
+    "--filter",
+    help='What every item must satisfy, as JSON: {"field": "price", "operator": "at_most", "value": 50}.',
+)
 TITLE_WIDTH = 44
 SOURCE_WIDTH = 20
 
@@ -63,10 +67,12 @@ def recommend(
     like: Annotated[list[str] | None, typer.Option(help="An item a newcomer likes; may be repeated.")] = None,
     category: Annotated[list[str] | None, typer.Option(help="A category a newcomer likes; may be repeated.")] = None,
     k: Annotated[int, typer.Option("-k", min=1, max=500, help="Items wanted.")] = 10,
+    wanted: Annotated[str | None, FILTER] = None,
     as_json: AsJson = False,
 ) -> None:
     """Print the slate that the release in production answers, without a server."""
     one_thread_each()
+    from contracts.filters import filter_in
     from contracts.ids import ItemId, SessionId, UserId
     from contracts.progress import working
     from contracts.slates import Preferences, RecommendRequest, Surface
@@ -83,6 +89,7 @@ def recommend(
         k=k,
         seed=settings.seed,
         explain=True,
+        filter=None if wanted is None else filter_in(wanted),
     )
     with working(f"slate recommend: the release of {settings.app} in production is loaded, and answers"):
         slate = answer_once(home, settings, request)

@@ -9,12 +9,14 @@ A filter is parsed without knowing any release; which fields there are, and of w
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
 from contracts.errors import WrongInput
+from contracts.fingerprint import canonical_json
 
 MOST_CONDITIONS: Final = 32  # of a filter: each is a bitmap that somebody has to compute once
 MOST_DEPTH: Final = 8  # filters within filters
@@ -104,6 +106,20 @@ def filter_of(value: object) -> Filter:
       docs/filters.md has the form of filters, with examples.
     """
     return _Parser().filter(value, "filter", MOST_DEPTH)
+
+
+def filter_in(text: str) -> Filter:
+    """The filter in a JSON text; raises WrongInput as `filter_of`, and where it is no JSON."""
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise _wrong(f"The filter {text!r:.80} is no JSON: {error}") from error
+    return filter_of(value)
+
+
+def filter_text(wanted: Filter) -> str:
+    """The filter as JSON, always written the same way; as `filter_in` reads it."""
+    return canonical_json(wanted.to_json()).decode()
 
 
 class _Parser:

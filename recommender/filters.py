@@ -7,7 +7,6 @@ with a filter that was met lately pays for neither.
 from __future__ import annotations
 
 import difflib
-import json
 from dataclasses import dataclass
 from functools import lru_cache, reduce
 from typing import Any, Final, Protocol
@@ -17,8 +16,7 @@ import numpy.typing as npt
 
 from contracts.attributes import PREFIX
 from contracts.errors import UnknownId, WrongInput
-from contracts.filters import AllOf, AnyOf, Condition, Filter, Not, Operator, Value, filter_of
-from contracts.fingerprint import canonical_json
+from contracts.filters import AllOf, AnyOf, Condition, Filter, Not, Operator, Value, filter_in, filter_text
 from contracts.ids import FloatArray
 from recommender.allowed_items import AllowedItems, Bits
 from recommender.catalogue import Catalogue
@@ -121,16 +119,16 @@ class CatalogueFilters:
 
         Raises UnknownId for a field that the release has not, WrongInput for a value of another type than the field's.
         """
-        return None if wanted is None else self._allowed(_key(wanted))
+        return None if wanted is None else self._allowed(filter_text(wanted))
 
     # By its canonical JSON: as values, True and 1.0 would be one condition.
     def _compiled(self, key: str) -> AllowedItems:
-        return AllowedItems(self._bits(filter_of(json.loads(key))), self._n_items)
+        return AllowedItems(self._bits(filter_in(key)), self._n_items)
 
     def _bits(self, wanted: Filter) -> Bits:
         match wanted:
             case Condition():
-                return self._condition_bits(_key(wanted))
+                return self._condition_bits(filter_text(wanted))
             case AllOf():
                 return reduce(np.bitwise_and, map(self._bits, wanted.parts))
             case AnyOf():
@@ -139,7 +137,7 @@ class CatalogueFilters:
                 return ~self._bits(wanted.part) & _ones(self._n_items)
 
     def _bits_of_condition(self, key: str) -> Bits:
-        condition = filter_of(json.loads(key))
+        condition = filter_in(key)
         if not isinstance(condition, Condition):
             raise TypeError(f"{key} is no condition")
         field = self._fields.get(condition.field)
@@ -191,10 +189,6 @@ def _field_of(attribute: Attribute) -> _Field:
             return _Numbers(attribute.numbers)
         case BooleanAttribute():
             return _Flags(attribute.flags)
-
-
-def _key(wanted: Filter) -> str:
-    return canonical_json(wanted.to_json()).decode()
 
 
 def _folded(texts: tuple[str, ...]) -> tuple[str, ...]:

@@ -14,10 +14,15 @@ SHOWN_LENGTH = 80
 
 
 def check_known(release: Release, request: RecommendRequest) -> None:
-    """Raise UnknownId when the question names an item or a category that the release does not hold."""
+    """Raise UnknownId when the question names an item, a category or a filter's field that the release does not hold.
+
+    Raises WrongInput where its filter compares a field with a value of another type.
+    """
     anchor = [] if request.item_id is None else [request.item_id]
     _check_items(release, [*anchor, *request.preferences.item_ids])
     check_categories(release, request.preferences.categories)
+    if request.filter is not None:
+        release.filters.allowed(request.filter)
 
 
 def unknown_items(releases: Collection[Release], item_ids: Iterable[str]) -> list[str]:

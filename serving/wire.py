@@ -13,12 +13,16 @@ from pydantic import (
     Discriminator,
     FailFast,
     Field,
+    PlainValidator,
     Tag,
+    WithJsonSchema,
     field_validator,
     model_validator,
 )
 
 from contracts.calendar import EPOCH
+from contracts.errors import WrongInput
+from contracts.filters import Filter, filter_of
 from contracts.ids import ItemId, SessionId, UserId
 from contracts.slates import LONGEST_ID, MOST_ITEMS, Preferences, RecommendRequest, Surface
 
@@ -56,6 +60,31 @@ class Incoming(BaseModel):
         return fields
 
 
+FILTER_SCHEMA = {
+    "type": "object",
+    "description": "A condition `{field, operator, value}`, or `{all: [...]}`, `{any: [...]}`, `{not: {...}}` of such.",
+    "examples": [
+        {"field": "in_stock", "operator": "equals", "value": True},
+        {
+            "all": [
+                {"field": "price", "operator": "at_most", "value": 50},
+                {"not": {"field": "attributes.colour", "operator": "in", "value": ["red", "pink"]}},
+            ]
+        },
+    ],
+}
+
+
+def _read_filter(value: Any) -> Filter | None:
+    try:
+        return None if value is None else filter_of(value)
+    except WrongInput as error:
+        raise ValueError(error.problem.removesuffix(".")) from error
+
+
+WireFilter = Annotated[Filter | None, PlainValidator(_read_filter), WithJsonSchema(FILTER_SCHEMA)]
+
+
 class StatedPreferences(Incoming):
     """What a newcomer said they like."""
 
@@ -81,6 +110,7 @@ class Question(Incoming):
                 {"user_id": "42", "k": 10},
                 {"preferences": {"categories": ["Comedy"]}, "context": {"age": "34"}, "k": 5, "explain": True},
                 {"session_id": "s-7", "surface": "item", "item_id": "50", "k": 10},
+                {"user_id": "42", "filter": {"field": "in_stock", "operator": "equals", "value": True}},
             ]
         }
     )
@@ -97,6 +127,10 @@ class Question(Incoming):
     )
     k: int = Field(default=10, ge=1, le=MOST_ITEMS, description="Items wanted; the release may set a lower limit.")
     explain: bool = Field(default=False, description="Give the reasons of each item.")
+    filter: WireFilter = Field(
+        default=None,
+        description="What every item must satisfy: categories, price, release_year, in_stock, attributes.<name>.",
+    )
 
     @field_validator("context", mode="before")
     @classmethod
@@ -126,6 +160,7 @@ class Question(Incoming):
             k=self.k,
             seed=seed,
             explain=self.explain,
+            filter=self.filter,
         )
 
 

@@ -9,12 +9,12 @@ from typing import Any
 import polars as pl
 
 from contracts.clock import FixedClock
-from contracts.errors import ShapeMismatch, WrongInput
+from contracts.errors import ShapeMismatch, UnknownId, WrongInput
 from contracts.ids import UserId
 from contracts.slates import RecommendRequest, Slate
 from feature_store.readers.offline_reader import OfflineFeatureReader
 from feature_store.values.values import FeatureValues
-from release.answering.bounds import check_length, length_of, user_id_of
+from release.answering.bounds import check_length, filter_cell, length_of, user_id_of
 from release.answering.request_path import answer_many
 from release.bundle.bundle import Release, load_bundle
 
@@ -51,10 +51,10 @@ class BatchRecommender:
     def answer(self, people: pl.DataFrame) -> pl.DataFrame:
         """One row per person and position, in the order asked; people nobody knows get what is popular.
 
-        people: column user_id (null for an anonymous visitor), and k where not everybody wants 10. Lists in a row are
-        as many rows: a mapping of columns may come like that.
-        Raises ShapeMismatch when user_id is missing, WrongInput naming the row for what HTTP would not take either;
-        then nobody is answered.
+        people: column user_id (null for an anonymous visitor), k where not everybody wants 10, and `filter`, as JSON,
+        where items must satisfy something. Lists in a row are as many rows: a mapping of columns may come like that.
+        Raises ShapeMismatch when user_id is missing, WrongInput naming the row for what HTTP would not take either,
+        UnknownId for a filter's field that the release has not; then nobody is answered.
         """
         if "user_id" not in people.columns:
             raise ShapeMismatch(
@@ -72,13 +72,15 @@ class BatchRecommender:
         try:
             user_id, k = user_id_of(person["user_id"]), length_of(person.get("k"), DEFAULT_K)
             check_length(k, self._release.request.max_k, self._release.release_id)
-        except WrongInput as error:
-            raise WrongInput(f"Row {number}: {error.problem}", error.next_step) from error
-        return RecommendRequest("batch", user_id=user_id, k=k)
+            wanted = filter_cell(person.get("filter"))
+            self._release.filters.allowed(wanted)
+        except (WrongInput, UnknownId) as error:
+            raise type(error)(f"Row {number}: {error.problem}", error.next_step) from error
+        return RecommendRequest("batch", user_id=user_id, k=k, filter=wanted)
 
 
 def _a_row_each(people: pl.DataFrame) -> Iterator[dict[str, Any]]:
-    lists = [name for name in ("user_id", "k") if isinstance(people.schema.get(name), pl.List)]
+    lists = [name for name in ("user_id", "k", "filter") if isinstance(people.schema.get(name), pl.List)]
     try:
         yield from (people.explode(lists) if lists else people).iter_rows(named=True)
     except pl.exceptions.ShapeError as error:

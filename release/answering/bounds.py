@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from contracts.errors import WrongInput
+from contracts.filters import Filter, filter_in
 from contracts.ids import UserId
 from contracts.slates import LONGEST_ID
 
@@ -53,3 +54,12 @@ def length_of(value: Any, default: int) -> int:
     if isinstance(value, bool) or not isinstance(value, int | float) or value != int(value):
         raise WrongInput(f"k is {value!r}; expected an integer.", "Leave it out for 10 items, or send an integer.")
     return int(value)
+
+
+def filter_cell(value: Any) -> Filter | None:
+    """The filter in the cell of a table, as JSON; None where it is empty. Raises WrongInput for anything else."""
+    if value is None or value == "":
+        return None
+    if not isinstance(value, str):
+        raise WrongInput(f"filter is {value!r:.80}; expected JSON as a text.", "Write it with json.dumps.")
+    return filter_in(value)

@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 import polars as pl
 
-from contracts.errors import ArtefactError, UnknownId
+from contracts.errors import ArtefactError, SlateworkError, UnknownId, WrongInput
 from contracts.features import Entity, FeatureSchema
 from contracts.slates import Slate
 from feature_store.readers.offline_reader import OfflineFeatureReader
@@ -75,7 +75,7 @@ def compare_golden(a: Release, b: Release) -> GoldenDifference:
     for (golden, _), theirs in zip(queries, their_slates, strict=True):
         try:
             (ours,) = answer_golden_requests(a, readers[0], now, [golden])
-        except UnknownId as error:
+        except (UnknownId, WrongInput) as error:
             differences.append(_unanswered_query(golden, theirs, error))
         else:
             differences.append(_query_difference(ours, theirs))
@@ -116,5 +116,5 @@ def _query_difference(ours: Slate, theirs: Slate) -> QueryDifference:
     )
 
 
-def _unanswered_query(golden: GoldenRequest, theirs: Slate, error: UnknownId) -> QueryDifference:
+def _unanswered_query(golden: GoldenRequest, theirs: Slate, error: SlateworkError) -> QueryDifference:
     return QueryDifference(golden.request.request_id, False, 0.0, 0.0, ("none", str(theirs.tier)), error.problem)

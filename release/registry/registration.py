@@ -20,7 +20,7 @@ import pandas as pd  # type: ignore[import-untyped]  # pandas publishes its type
 from mlflow import MlflowClient
 from mlflow.entities import Run
 from mlflow.models import ModelSignature
-from mlflow.types import ColSpec, Schema
+from mlflow.types import ColSpec, Schema, TensorSpec
 
 from contracts.file_lock import locked
 from contracts.json_file import load_json
@@ -222,8 +222,10 @@ def _signature() -> ModelSignature:
         "source": "string",
         "release_id": "string",
     }
-    question = Schema([ColSpec("string", "user_id"), ColSpec("long", "k", required=False)])
-    return ModelSignature(question, Schema([ColSpec(kind, name) for name, kind in answer.items()]))
+    options = {"k": "long", "filter": "string"}
+    question: list[ColSpec | TensorSpec] = [ColSpec("string", "user_id")]
+    question += [ColSpec(kind, name, required=False) for name, kind in options.items()]
+    return ModelSignature(Schema(question), Schema([ColSpec(kind, name) for name, kind in answer.items()]))
 
 
 def _version_tags(manifest: Manifest, inputs: RegistrationInputs) -> dict[str, str]:

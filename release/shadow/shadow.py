@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from contracts.clock import FixedClock
-from contracts.errors import ArtefactError, UnknownId
+from contracts.errors import ArtefactError, UnknownId, WrongInput
 from contracts.features import FeatureReader, History
 from contracts.progress import Progress
 from contracts.slates import RecommendRequest, Slate
@@ -57,14 +57,15 @@ class Side:
         return cls(replace(release, request=settings), reader)
 
     def answer(self, replayed: ReplayedRequest, now: datetime) -> tuple[Slate | None, float]:
-        """The slate and the milliseconds it took; no slate where the release does not know the request's item."""
+        """The slate and the milliseconds it took; no slate where the release does not know the request's item, or
+        cannot apply its filter."""
         reader, session_id = self.reader, replayed.request.session_id
         if replayed.session is not None and session_id is not None:
             reader = SessionReader(reader, {session_id: replayed.session})
         started = time.perf_counter()
         try:
             slate = answer(self.release, reader, FixedClock(now), replayed.request)
-        except UnknownId:
+        except (UnknownId, WrongInput):
             return None, 0.0
         return slate, 1000 * (time.perf_counter() - started)
 
@@ -89,7 +90,8 @@ class SlatePair:
 
 @dataclass(frozen=True)
 class ShadowReport:
-    """What the pairs say. n_unanswerable: requests about an item that one of the two does not know."""
+    """What the pairs say. n_unanswerable: requests about an item, or with a filter, that one of the two does
+    not know."""
 
     pairs: tuple[SlatePair, ...]
     n_unanswerable: int

@@ -20,6 +20,7 @@ import polars as pl
 
 from contracts.clock import FixedClock
 from contracts.errors import ArtefactError, SlateworkError
+from contracts.filters import Filter, filter_in, filter_text
 from contracts.fingerprint import fingerprint_json
 from contracts.home import Home
 from contracts.ids import UserId
@@ -59,16 +60,25 @@ class _Job:
 
 
 def write_slates(
-    home: Home, settings: Settings, folder: Path, people: Path | None, k: int, n_processes: int
+    home: Home,
+    settings: Settings,
+    folder: Path,
+    people: Path | None,
+    k: int,
+    n_processes: int,
+    passing: Filter | None = None,
 ) -> BatchHeader:
     """Write a slate of k for everybody of the generation that is served, or for the people of a file.
 
-    people: a Parquet or CSV file with a column `user_id`. Goes on where an earlier run into the folder was stopped.
-    Raises WrongInput for a k or a file that can't be, or a folder of other slates; StoreError when nothing is in
-    production or Redis is away; ArtefactError when an answer would have to do without something.
+    people: a Parquet or CSV file with a column `user_id`; passing: what every item must satisfy. Goes on where an
+    earlier run into the folder was stopped.
+    Raises WrongInput for a k, a filter or a file that can't be, or a folder of other slates; UnknownId for a filter's
+    field that the release has not; StoreError when nothing is in production or Redis is away; ArtefactError when an
+    answer would have to do without something.
     """
     with served_now(home, settings) as served:
         check_length(k, served.release.request.max_k, served.release_id)
+        served.release.filters.allowed(passing)
         named = None if people is None else named_people(people)
         wanted = BatchHeader(
             served.release_id,
@@ -77,6 +87,7 @@ def write_slates(
             k,
             None if named is None else fingerprint_json(named),
             PEOPLE_PER_PART,
+            filter=None if passing is None else filter_text(passing),
         )
         header = begun(folder, wanted)
         if header.is_whole:
@@ -181,8 +192,9 @@ class _Answering:
         header = self.job.header
         recent = read_recent(self.store, self.job.app, user_ids, self.release.catalogue.ids)
         self.reader.take(chunk, recent)
+        wanted = None if header.filter is None else filter_in(header.filter)
         requests = [
-            RecommendRequest(f"batch-{user_id}", user_id=UserId(user_id), k=header.k, seed=self.job.seed)
+            RecommendRequest(f"batch-{user_id}", user_id=UserId(user_id), k=header.k, seed=self.job.seed, filter=wanted)
             for user_id in user_ids
         ]
         slates = answer_many(self.release, self.reader, FixedClock(header.now), requests)

@@ -39,7 +39,8 @@ class BatchHeader:
     """What the slates of a folder are of.
 
     now: the moment at which all of them are asked for; people: the fingerprint of the list of people, None for
-    everybody; people_per_part: how many a part is made of; n_people, n_rows: None until all parts are there.
+    everybody; people_per_part: how many a part is made of; n_people, n_rows: None until all parts are there; filter:
+    what every item satisfies, as JSON, None where nothing was asked for.
     """
 
     release_id: str
@@ -51,6 +52,7 @@ class BatchHeader:
     n_people: int | None = None
     n_rows: int | None = None
     format: int = FORMAT
+    filter: str | None = None
 
     @property
     def is_whole(self) -> bool:

@@ -12,7 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from contracts.errors import SlateworkError, UnknownId
+from contracts.errors import SlateworkError, UnknownId, WrongInput
 
 LOG = logging.getLogger(__name__)
 SHOWN_PROBLEMS = 5  # more would hide the first, and the first is what a caller mends
@@ -104,7 +104,7 @@ async def _http_error(request: Request, error: HTTPException) -> Response:
 
 
 async def _slatework_error(_request: Request, error: SlateworkError) -> Response:
-    status = 422 if isinstance(error, UnknownId) else 503
+    status = 422 if isinstance(error, UnknownId | WrongInput) else 503
     if status == 503:
         LOG.error("%s: %s", type(error).__name__, error)
     return JsonAnswer(error_fields(error), status)

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from contracts.events import EventType
+from contracts.filters import filter_text
 from contracts.slates import RecommendRequest, Slate
 from serving.logs.event_log import SENT
 from serving.served import Arm
@@ -15,8 +16,8 @@ from serving.wire import SentEvent
 
 
 def impressions(request: RecommendRequest, slate: Slate, arm: Arm, shown_at: datetime) -> list[dict[str, Any]]:
-    """One impression for each position of the slate."""
-    common = {
+    """One impression for each position of the slate; with the filter that it was shown under, where there was one."""
+    common: dict[str, Any] = {
         "event_type": EventType.IMPRESSION,
         "event_ts": shown_at.isoformat(),
         "request_id": slate.request_id,
@@ -30,6 +31,8 @@ def impressions(request: RecommendRequest, slate: Slate, arm: Arm, shown_at: dat
         "tier": slate.tier,
         "degraded": slate.degraded,
     }
+    if request.filter is not None:
+        common["filter"] = filter_text(request.filter)
     return [
         {
             **common,

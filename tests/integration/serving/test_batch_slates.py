@@ -13,8 +13,9 @@ import pytest
 from typer.testing import CliRunner
 
 from contracts.clock import FixedClock
-from contracts.errors import ArtefactError, WrongInput, refused_by_system
+from contracts.errors import ArtefactError, UnknownId, WrongInput, refused_by_system
 from contracts.events import EventType
+from contracts.filters import Condition, Operator, filter_in
 from contracts.slates import RecommendRequest
 from feature_store.online.recent_events import RecentEvent, Retention, append_events
 from feature_store.readers.online_reader import RedisFeatureReader
@@ -46,7 +47,8 @@ def answered_online(stage: Stage, user_id: str, header: BatchHeader) -> list[tup
     reader = RedisFeatureReader(
         stage.redis, stage.settings.app, header.generation_id, release.schemas, release.catalogue.ids
     )
-    request = RecommendRequest("q", user_id=user_id, k=header.k, seed=stage.settings.seed)
+    passing = None if header.filter is None else filter_in(header.filter)
+    request = RecommendRequest("q", user_id=user_id, k=header.k, seed=stage.settings.seed, filter=passing)
     slate = answer(release, reader, FixedClock(header.now), request)
     return [(user_id, item.position, item.item_id, item.source) for item in slate.items]
 
@@ -104,6 +106,24 @@ def test_the_people_of_a_file_are_answered_known_or_not(stage: Stage, tmp_path: 
     assert rows["user_id"].unique(maintain_order=True).to_list() == ["007", "u510", "zzz"]
     assert rows.filter(pl.col("user_id") == "007")["tier"].unique().to_list() == ["popular"]
     assert (header.n_people, header.n_rows) == (3, 9)
+
+
+def test_slates_under_a_filter_are_what_the_api_answers_under_it(stage: Stage, tmp_path: Path):
+    stage.point_at(0)
+    (tmp_path / "people.csv").write_text("user_id\nu510\nu511\nzzz\n")
+    folder, people = tmp_path / "slates", tmp_path / "people.csv"
+    drama = Condition("categories", Operator.EQUALS, "Drama")
+    header = write_slates(stage.home, stage.settings, folder, people, 5, 1, drama)
+    rows = slates(folder)
+    for user_id in ("u510", "u511", "zzz"):
+        own = rows.filter(pl.col("user_id") == user_id).select("user_id", "position", "item_id", "source").rows()
+        assert own == answered_online(stage, user_id, header)
+    known = load_bundle(BundleStore(stage.home).path(header.release_id)).catalogue
+    assert {known.title(item_id).split("(")[1] for item_id in rows["item_id"]} == {"drama)"}
+    with pytest.raises(WrongInput, match=r"holds slates of filter .* asked for is None"):
+        write_slates(stage.home, stage.settings, folder, people, 5, 1)
+    with pytest.raises(UnknownId, match="has no field 'price'"):
+        write_slates(stage.home, stage.settings, folder, people, 5, 1, Condition("price", Operator.AT_MOST, 5.0))
 
 
 def test_a_folder_of_other_slates_or_of_somebody_elses_files_is_refused(stage: Stage, tmp_path: Path):

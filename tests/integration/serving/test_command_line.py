@@ -86,6 +86,8 @@ def test_a_slate_is_printed_as_json_too(stage: Stage, checkout: Path) -> None:
         (("--like", "i9"), "UnknownId", "knows no item 'i9'"),
         (("-k", "101"), "WrongInput", "at most 100"),
         (("--category", "dramma"), "UnknownId", "Did you mean 'drama'?"),
+        (("--filter", "price < 50"), "WrongInput", "The filter 'price < 50' is no JSON"),
+        (("--filter", '{"field": "prise", "operator": "at_most", "value": 5}'), "UnknownId", "has no field 'prise'"),
     ],
 )
 def test_what_the_release_does_not_know_is_one_message_and_no_traceback(

@@ -13,9 +13,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from contracts.filters import filter_of
 from contracts.ids import UserId
 from contracts.slates import RecommendRequest
-from feature_store.online.keys import events_key, recent_key, session_key
+from feature_store.online.keys import events_key, recent_key, requests_key, session_key
 from feature_store.readers.online_reader import RedisFeatureReader
 from release.answering.request_query import read_person
 from release.bundle.bundle import load_bundle
@@ -28,6 +29,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:Using `httpx` with `starlette.te
 
 CHECKOUT = Path(__file__).resolve().parents[3]
 GUEST = {"session_id": "visit-1"}
+RECENT = {"field": "release_year", "operator": "at_least", "value": 2000}
 
 
 def ask(client: Any, **question: Any) -> dict[str, Any]:
@@ -130,6 +132,23 @@ def test_every_item_shown_and_everything_done_is_logged(stage: Stage) -> None:
     assert {record["event_ts"][:10] for record in entries} == {stage.as_of.date().isoformat()}
 
 
+def test_every_item_satisfies_the_filter_and_what_was_asked_is_logged(stage: Stage) -> None:
+    stage.point_at(0)
+    known = load_bundle(BundleStore(stage.home).path(stage.pairs[0][0])).catalogue
+    with stage.client() as client:
+        unfiltered, slate = ask(client, user_id="u500", k=5), ask(client, user_id="u500", k=5, filter=RECENT)
+    years = known.release_year[known.ids.indices(shown(slate))]
+    assert len(years) == 5
+    assert (years >= 2000).all()
+    assert shown(slate) != shown(unfiltered)
+    name = stage.settings.app
+    records = [json.loads(fields[b"record"]) for _, fields in stage.redis.xrange(events_key(name))]
+    assert {record.get("filter") for record in records[:5]} == {None}
+    assert {json.loads(record["filter"])["field"] for record in records[5:]} == {"release_year"}
+    questions = [json.loads(fields[b"record"])["request"] for _, fields in stage.redis.xrange(requests_key(name))]
+    assert [RecommendRequest.from_json(question).filter for question in questions] == [None, filter_of(RECENT)]
+
+
 @pytest.mark.parametrize(
     ("path", "body", "status", "said"),
     [
@@ -139,6 +158,14 @@ def test_every_item_shown_and_everything_done_is_logged(stage: Stage) -> None:
         ("/v1/recommend", {"k": 101}, 422, "at most 100"),
         ("/v1/recommend", {"k": 0}, 422, "`k` is 0"),
         ("/v1/recommend", {"usr": "u500"}, 422, "`usr` is unknown"),
+        ("/v1/recommend", {"filter": {"all": [3]}}, 422, "`filter`: filter.all[0] is 3; expected a condition"),
+        (
+            "/v1/recommend",
+            {"filter": RECENT | {"field": "price"}},
+            422,
+            "Its fields are categories (text), release_year",
+        ),
+        ("/v1/recommend", {"filter": RECENT | {"field": "in_stock"}}, 422, "in_stock is true or false"),
         ("/v1/events", {"event_type": "stare", "session_id": "s", "item_id": "i1000"}, 422, "'stare'"),
         ("/v1/events", {"event_type": "click", "session_id": "s"}, 422, "needs the `item_id`"),
         (

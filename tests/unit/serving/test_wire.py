@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
+from contracts.filters import Condition, Operator
 from contracts.slates import Preferences, RecommendRequest, Surface
 from serving.wire import MAX_EVENTS, EventBatch, Question, SentEvent, SentEvents
 
@@ -27,6 +28,7 @@ def test_a_question_becomes_the_request_it_asks_for() -> None:
             "context": {"age": "34"},
             "k": 7,
             "explain": True,
+            "filter": {"field": "price", "operator": "at_most", "value": 50},
         }
     )
     assert question.to_request("q1", seed=5) == RecommendRequest(
@@ -40,6 +42,7 @@ def test_a_question_becomes_the_request_it_asks_for() -> None:
         k=7,
         seed=5,
         explain=True,
+        filter=Condition("price", Operator.AT_MOST, 50.0),
     )
 
 
@@ -70,6 +73,8 @@ def test_an_empty_question_asks_for_what_is_popular() -> None:
         ("preferences", {"moods": []}),
         ("usr_id", "42"),
         ("explain", "yes"),
+        ("filter", "price < 5"),
+        ("filter", {"field": "price", "operator": "below", "value": 5}),
     ],
 )
 def test_a_field_of_another_type_or_out_of_bounds_is_refused(field: str, value: Any) -> None:
@@ -135,6 +140,7 @@ EVENT_OF_45_UNKNOWN_FIELDS = {**CLICK, **{f"field_{number}": number for number i
         (Question, {str(number): number for number in range(20_000)}),
         (Question, {"context": {str(number): number for number in range(20_000)}}),
         (Question, {"preferences": {"item_ids": list(range(20_000)), "categories": list(range(20_000))}}),
+        (Question, {"filter": {"all": [0] * 20_000}}),
         (Question, {"preferences": {str(number): number for number in range(20_000)}}),
     ],
 )

@@ -9,7 +9,7 @@ import pandas as pd
 import polars as pl
 import pytest
 
-from contracts.errors import ShapeMismatch, WrongInput
+from contracts.errors import ShapeMismatch, UnknownId, WrongInput
 from release.answering.batch import BatchRecommender
 from release.answering.bounds import check_id, check_length
 
@@ -53,6 +53,33 @@ def test_an_empty_cell_asks_for_ten_and_a_whole_float_is_what_pandas_makes_of_an
 def test_an_id_out_of_bounds_is_refused_with_its_row(recommender: BatchRecommender, user_id: Any) -> None:
     with pytest.raises(WrongInput, match="Row 1: "):
         answered(recommender, user_id=[user_id])
+
+
+def test_a_row_may_have_a_filter_as_json(recommender: BatchRecommender) -> None:
+    comedies = '{"field": "categories", "operator": "equals", "value": "comedy"}'
+    slates = recommender.answer(pl.DataFrame({"user_id": ["u500", "u500"], "k": [2, 2], "filter": [comedies, None]}))
+    titles = slates["title"].to_list()
+    assert [title.endswith("(comedy)") for title in titles] == [True, True, True, False]
+    assert titles[2:] == recommender.answer(pl.DataFrame({"user_id": ["u500"], "k": [2]}))["title"].to_list()
+
+
+@pytest.mark.parametrize(
+    ("cell", "error", "message"),
+    [
+        ("price < 5", WrongInput, "Row 2: The filter 'price < 5' is no JSON"),
+        ("3", WrongInput, "Row 2: filter is 3; expected a condition"),
+        (
+            '{"field": "size", "operator": "equals", "value": "XL"}',
+            UnknownId,
+            r"Row 2: .* has no field 'size'",
+        ),
+    ],
+)
+def test_a_filter_that_is_none_is_refused_with_its_row(
+    recommender: BatchRecommender, cell: Any, error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        answered(recommender, user_id=["u500", "u501"], filter=[None, cell])
 
 
 def test_a_mapping_of_columns_is_a_table_and_not_a_person_of_that_name(recommender: BatchRecommender) -> None:
