@@ -71,3 +71,9 @@ def test_every_module_function_and_parameter_that_a_page_names_is_there(page: Pa
 )
 def test_a_word_in_a_source_is_no_name_of_its_module(name: str, is_there: bool):
     assert is_attribute(name) == is_there
+
+
+def test_what_the_picture_of_the_architecture_names_is_walked_through_beside_it():
+    picture, page = TOP / "docs/images/architecture.svg", TOP / "docs/architecture.md"
+    assert paths_named(picture)
+    assert paths_named(picture) <= paths_named(page)
