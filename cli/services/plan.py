@@ -84,6 +84,7 @@ def plan_services(checkout: Path, home: Home, ports: Ports, environment: Mapping
     addresses = {
         "REDIS_URL": environment.get("REDIS_URL") or f"redis://{LOOPBACK}:{redis_port}/0",
         "MLFLOW_TRACKING_URI": environment.get("MLFLOW_TRACKING_URI") or f"http://{LOOPBACK}:{ports.mlflow}",
+        "SLATE_API_URL": environment.get("SLATE_API_URL") or f"http://{LOOPBACK}:{ports.api}",
         "MLFLOW_DISABLE_TELEMETRY": environment.get("MLFLOW_DISABLE_TELEMETRY") or "true",
     }
     stores = [] if redis_port is None else [_redis(home, redis_port)]

@@ -17,7 +17,7 @@ from contracts.errors import RegistryError
 from contracts.home import Home
 from release.registry import stages as registry_stages
 from release.registry.connection import RegistryConnection, load_mlflow
-from release.registry.model_description import MODEL_DESCRIPTION
+from release.registry.model_description import is_ours, model_description
 from release.registry.requests import TOKEN_TAG
 from release.registry.state import ALIASES, RegistryState, RegistryUpdate, Stage
 
@@ -252,11 +252,11 @@ class Registry:
 
     def _describe_model(self, client: MlflowClient) -> None:
         """See that the registered model is there, and that its page says how to promote; somebody's own words stay."""
-        model = self._model(client)
+        model, description = self._model(client), model_description()
         if model is None:
-            client.create_registered_model(self.app, description=MODEL_DESCRIPTION)
-        elif not model.description:
-            client.update_registered_model(self.app, MODEL_DESCRIPTION)
+            client.create_registered_model(self.app, description=description)
+        elif model.description != description and (not model.description or is_ours(model.description)):
+            client.update_registered_model(self.app, description)
 
     def _model(self, client: MlflowClient) -> RegisteredModel | None:
         """None before the first registration."""

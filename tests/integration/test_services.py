@@ -170,6 +170,7 @@ def test_every_service_is_told_of_the_others(home):
     addresses = {service.name: service.address for service in made.services}
     assert made.environment["REDIS_URL"] == addresses["redis"]
     assert made.environment["MLFLOW_TRACKING_URI"] == addresses["mlflow"]
+    assert made.environment["SLATE_API_URL"] == addresses["api"]
     assert made.environment["SLATE_HOME"] == str(home.root)
     assert made.environment["PATH"] == f"{Path(sys.executable).parent}:/usr/bin"
 

@@ -21,6 +21,7 @@ from release.bundle.bundle_store import BundleStore
 from release.bundle.manifest import load_manifest
 from release.journal.journal import Journal
 from release.promotion.rollback import roll_back
+from release.registry.model_description import model_description
 from release.registry.registration import MODEL_TAG
 from release.registry.registry import Registry
 from release.registry.state import Stage
@@ -117,6 +118,36 @@ def test_a_release_of_uncommitted_source_names_the_commit_once_its_source_is_com
     assert not register_bundle(studio.home, kept, runs, dirty=True).dirty
 
 
+LAST_WORDS_OF_BEFORE = """\
+The README and `docs/runbook.md` of the checkout say more: what each gate asks, who may promote, canaries.
+`slate status` prints the addresses of Airflow, of this server and of the API: its `/docs` and `/readyz` show what is
+served.
+"""
+
+
+def described_by_the_next_registration(studio: Studio, description: str) -> str:
+    with studio.registry.connection.speaking() as client:
+        client.update_registered_model(studio.app, description)
+        studio.registry._describe_model(client)
+        return str(client.get_registered_model(studio.app).description)
+
+
+def test_the_models_page_links_to_what_is_served_and_follows_its_address_and_somebodys_own_words_stay(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("SLATE_API_URL", "SLATE_API_PORT"):
+        monkeypatch.delenv(name, raising=False)
+    moved = model_description({"SLATE_API_PORT": "18000"})
+    for page in ("/", "/docs", "/readyz"):
+        assert f"](http://127.0.0.1:18000{page})" in moved
+    for ours in (moved, moved.partition("[What is served now]")[0] + LAST_WORDS_OF_BEFORE):
+        assert described_by_the_next_registration(studio, ours) == model_description({})
+    monkeypatch.setenv("SLATE_API_URL", "https://slates.example.org/movies/")
+    assert "](https://slates.example.org/movies/docs)" in described_by_the_next_registration(studio, "")
+    for own in ("Ask Ada before you promote.", f"{moved}\nAsk Ada."):
+        assert described_by_the_next_registration(studio, own) == own
+
+
 def test_the_run_holds_parameters_figures_reports_and_one_child_per_stage(studio: Studio) -> None:
     version = studio.registry.version(1)
     with studio.registry.connection.speaking() as client:
@@ -130,7 +161,7 @@ def test_the_run_holds_parameters_figures_reports_and_one_child_per_stage(studio
         )
         assert min(run.data.metrics) == "1_ndcg_at_10"
         assert run.data.metrics["1_ndcg_at_10"] == run.data.metrics["headline.ndcg_at_10"]
-        assert "slate promote VERSION" in client.get_registered_model(studio.app).description
+        assert client.get_registered_model(studio.app).description == model_description()
         assert [file.path for file in client.list_artifacts(version.run_id, "validation")] == ["validation/index.html"]
     children = {
         other.info.run_name: other.data.metrics
