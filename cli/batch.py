@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -11,7 +12,15 @@ import typer
 from cli.output import AsJson, print_result
 from cli.parameters import load_settings
 from cli.serving import FILTER, one_thread_each
+from contracts.errors import WrongInput
 from contracts.home import find_home
+
+
+class Engine(StrEnum):
+    """What `slate batch` answers with."""
+
+    PROCESSES = "processes"
+    SPARK = "spark"
 
 
 def add_to(app: typer.Typer) -> None:
@@ -28,6 +37,9 @@ def batch(
     processes: Annotated[
         int, typer.Option(min=0, max=64, help="That answer; 0: as many as there are cores. Each holds the release.")
     ] = 0,
+    engine: Annotated[
+        Engine, typer.Option(help="What answers: processes of this machine, or Spark, as its own configuration says.")
+    ] = Engine.PROCESSES,
     wanted: Annotated[str | None, FILTER] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -36,9 +48,14 @@ def batch(
     from contracts.filters import filter_in
     from serving.batch.everybody import write_slates
 
+    if engine is Engine.SPARK and processes:
+        raise WrongInput(
+            f"`--processes {processes}` says nothing to Spark, which has its own settings.",
+            "Leave it out, or `--engine spark`; `spark.executor.instances` and `spark.executor.cores` are Spark's.",
+        )
     n_processes = processes or len(os.sched_getaffinity(0))
     passing = None if wanted is None else filter_in(wanted)
-    header = write_slates(find_home(), load_settings(), out, people, k, n_processes, passing)
+    header = write_slates(find_home(), load_settings(), out, people, k, n_processes, passing, engine.value)
     counts = {"people": header.n_people, "rows": header.n_rows, "folder": str(out)}
     result = {**counts, "release_id": header.release_id, "generation_id": header.generation_id}
     text = (

@@ -45,6 +45,13 @@ with DAG(
             title="People",
             description="A Parquet or CSV file with a column `user_id`; empty: everybody.",
         ),
+        "engine": Param(
+            "processes",
+            type="string",
+            enum=["processes", "spark"],
+            title="Engine",
+            description="Processes of this machine, or Spark, as its own configuration says.",
+        ),
     },
     default_args={
         "retries": 1,  # goes on where it stopped: a service that restarts in the middle costs one
@@ -55,11 +62,13 @@ with DAG(
 ) as dag:
     batch = SlateStep(
         task_id="batch",
-        bash_command='exec slate batch --out="$SLATE_OUT" --k="$SLATE_K" ${SLATE_PEOPLE:+--people="$SLATE_PEOPLE"}',
+        bash_command='exec slate batch --out="$SLATE_OUT" --k="$SLATE_K" ${SLATE_PEOPLE:+--people="$SLATE_PEOPLE"}'
+        ' --engine="$SLATE_ENGINE"',
         env={
             "SLATE_OUT": "{{ params.out }}/{{ ts_nodash }}",
             "SLATE_K": "{{ params.k }}",
             "SLATE_PEOPLE": "{{ params.people or '' }}",
+            "SLATE_ENGINE": "{{ params.engine }}",
         },
         cwd=REPOSITORY,
         do_xcom_push=False,

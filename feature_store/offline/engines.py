@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
+import sys
 import uuid
 from contextlib import AbstractContextManager, ExitStack
 from typing import Any, Literal, Protocol
@@ -35,6 +36,10 @@ SPARK_NEEDED = {
     "spark.sql.ansi.enabled": "true",  # a sum that overflows raises instead of wrapping around
     "spark.sql.execution.arrow.pyspark.enabled": "true",
 }
+
+
+ARITHMETIC = ("OPENBLAS_NUM_THREADS", "OPENBLAS_CORETYPE", "OMP_NUM_THREADS")  # see contracts/arithmetic.py
+BY_PARAMETER, INSTEAD = "`features.engine: spark`", "keep `features.engine: duckdb` in params.yaml"
 
 
 class FeatureEngine(Protocol):
@@ -88,9 +93,8 @@ class SparkFeatureEngine(ExitStack):
     aggregate_in_memory = False
 
     def __init__(self) -> None:
-        check_spark()
         super().__init__()
-        self._session = _spark_session()
+        self._session = spark_session()
         self._connection = ibis.pyspark.connect(self._session)
 
     def table(self, rows: pl.DataFrame) -> Rows:
@@ -117,18 +121,17 @@ def open_engine(name: EngineName = "duckdb", n_threads: int | None = None) -> Ab
     return SparkFeatureEngine() if name == "spark" else DuckdbFeatureEngine(n_threads)
 
 
-def check_spark() -> None:
-    """Raise EngineMissing when Spark cannot start here, saying what to install."""
+def check_spark(asked_by: str = BY_PARAMETER, instead: str = INSTEAD) -> None:
+    """Raise EngineMissing when Spark cannot start here, saying what to install, or what to do `instead`."""
     if importlib.util.find_spec("pyspark") is None:
         raise EngineMissing(
-            "Spark, which `features.engine: spark` asks for, is not installed here: there is no pyspark.",
-            "Install it with `make spark`, or keep `features.engine: duckdb` in params.yaml.",
+            f"Spark, which {asked_by} asks for, is not installed here: there is no pyspark.",
+            f"Install it with `make spark`, or {instead}.",
         )
     if "SPARK_REMOTE" not in os.environ and java() is None:
         raise EngineMissing(
-            "Spark, which `features.engine: spark` asks for, needs Java; there is none in JAVA_HOME or on PATH.",
-            "Install Java 17 or 21 (Debian: `apt-get install openjdk-17-jre-headless`), or keep "
-            "`features.engine: duckdb` in params.yaml.",
+            f"Spark, which {asked_by} asks for, needs Java; there is none in JAVA_HOME or on PATH.",
+            f"Install Java 17 or 21 (Debian: `apt-get install openjdk-17-jre-headless`), or {instead}.",
         )
 
 
@@ -138,13 +141,22 @@ def java() -> str | None:
     return shutil.which("java", path=f"{home}/bin") if home else shutil.which("java")
 
 
-def _spark_session() -> Any:
+def spark_session(asked_by: str = BY_PARAMETER, instead: str = INSTEAD) -> Any:
+    """The session that runs here already, or a new one, as Spark's own configuration says.
+
+    Python in its executors is this one, where the configuration names no other, and computes as this process does.
+    Raises EngineMissing as `check_spark` does.
+    """
+    check_spark(asked_by, instead)
     from pyspark import SparkConf  # noqa: PLC0415 - an extra, and a second to import
     from pyspark.sql import SparkSession  # noqa: PLC0415
 
     configured = SparkConf()
+    if not configured.contains("spark.pyspark.python"):
+        os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     builder = SparkSession.builder
-    for key, value in SPARK_DEFAULTS.items():
+    in_executors = {f"spark.executorEnv.{name}": os.environ[name] for name in ARITHMETIC if name in os.environ}
+    for key, value in (SPARK_DEFAULTS | in_executors).items():
         if not configured.contains(key):
             builder = builder.config(key, value)
     session = builder.getOrCreate()

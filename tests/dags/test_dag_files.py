@@ -91,4 +91,5 @@ def test_slates_for_everybody_go_into_a_folder_of_the_run_and_a_list_of_people_i
     task = dags["batch_slates"]["tasks"]["batch"]
     assert task["env"]["SLATE_OUT"] == "slates/20260101T000000"
     assert (task["env"]["SLATE_K"], task["env"]["SLATE_PEOPLE"]) == ("20", "")
+    assert (task["env"]["SLATE_ENGINE"], "--engine=" in task["command"]) == ("processes", True)
     assert '${SLATE_PEOPLE:+--people="$SLATE_PEOPLE"}' in task["command"]

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
+import pickle
+import subprocess
+import sys
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import polars as pl
+import pyarrow as pa
 import pytest
 from typer.testing import CliRunner
 
@@ -25,11 +30,13 @@ from release.answering.request_path import answer
 from release.bundle.bundle import load_bundle
 from release.bundle.bundle_store import BundleStore
 from release.bundle.generation_store import GenerationStore
-from serving.batch import everybody
+from serving.batch import everybody, on_spark
 from serving.batch.everybody import write_slates
+from serving.batch.part_answers import BatchJob, Part
 from serving.batch.parts import SLATE_SCHEMA, BatchHeader, part_path
 from serving.batch.people_file import named_people
 from tests.integration.serving.worlds import Stage
+from tests.spark import needs_spark
 
 
 @pytest.fixture
@@ -188,6 +195,8 @@ def test_the_command_says_how_many_of_what(stage: Stage, tmp_path: Path, monkeyp
         in runner.invoke(command_line(), [*out, "--processes", "1"], catch_exceptions=False).output
     )
     assert json.loads(runner.invoke(command_line(), [*out, "--json"], catch_exceptions=False).output)["people"] == 2
+    with pytest.raises(WrongInput, match="`--processes 2` says nothing to Spark"):
+        runner.invoke(command_line(), [*out, "--engine", "spark", "--processes", "2"], catch_exceptions=False)
 
 
 def test_a_full_disk_names_the_file_and_the_same_command_goes_on(
@@ -224,3 +233,49 @@ def test_people_come_in_order_whole_and_once_however_they_are_cut(stage: Stage, 
         assert all(chunk.covers(user_id) for user_id in chunk.user_ids)
     for before, after in pairwise(chunks):
         assert before.up_to == after.after
+
+
+ON_A_CLUSTER = (
+    "--master local-cluster[2,1,1024] --conf spark.sql.shuffle.partitions=2 --conf spark.executor.memory=1g"
+    ' --driver-java-options "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC" pyspark-shell'
+)
+
+
+@needs_spark
+def test_executors_of_spark_write_the_same_bytes(stage: Stage, tmp_path: Path, small_parts: None):
+    """On a cluster of two executors, each a process of its own."""
+    stage.point_at(0)
+    here, there = tmp_path / "here", tmp_path / "there"
+    header = write_slates(stage.home, stage.settings, here, None, 5, n_processes=1)
+    there.mkdir()
+    replace(header, n_people=None, n_rows=None).save(there)
+    program = (
+        "import pickle, sys\n"
+        "from serving.batch import everybody\n"
+        "everybody.PEOPLE_PER_PART = 16\n"
+        "everybody.write_slates(*pickle.load(sys.stdin.buffer), None, 5, 1, engine='spark')\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        input=pickle.dumps((stage.home, stage.settings, there)),
+        env={**os.environ, "PYSPARK_SUBMIT_ARGS": ON_A_CLUSTER},
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    written = {path.name: path.read_bytes() for path in there.iterdir()}
+    assert len(written) > 5
+    assert written == {path.name: path.read_bytes() for path in here.iterdir()}
+
+
+def test_what_stops_an_executor_is_told_as_it_is(stage: Stage, tmp_path: Path):
+    stage.point_at(0)
+    header = write_slates(stage.home, stage.settings, tmp_path / "slates", None, 5, n_processes=1)
+    values = GenerationStore(stage.home).path(*stage.pairs[0])
+    gone = replace(header, release_id="r-gone")
+    job = BatchJob(stage.home, stage.settings.app, "redis://127.0.0.1:1", 100, values, tmp_path, gone, 7)
+    part = Part(3, next(people_chunks(ValuesFolder(values), 16)), ["u510"])
+    [told] = on_spark._answer_rows(job, iter([pa.RecordBatch.from_pydict({"part": [pickle.dumps(part)]})]))
+    number, error = pickle.loads(told["answered"][0].as_py())
+    assert (number, type(error)) == (3, ArtefactError)
+    assert "r-gone" in str(error)
