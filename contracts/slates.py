@@ -97,7 +97,7 @@ class SlateItem:
 
 @dataclass(frozen=True)
 class Slate:
-    """The answer: positions from 1, and which release, generation, tier and rung of the ladder it stands on.
+    """The answer: positions from 1, and which release, generation and tier it stands on.
 
     degraded: what was missing or slow while answering, empty when all went well.
     """

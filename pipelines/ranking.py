@@ -62,7 +62,7 @@ def run(settings: Params, cutoff: Cutoff) -> dict[str, Any]:
     return {
         "n_queries": len(rows.group_sizes),
         "n_rows": len(rows.labels),
-        "n_wanted": int(rows.labels.sum()),
+        "n_positives": int(rows.labels.sum()),
         "n_trees": ranker.n_trees,
     }
 

@@ -49,8 +49,8 @@ def places_of(offsets: Offsets) -> npt.NDArray[np.int64]:
     """The place of each value in its row, from 0."""
     if len(offsets) == ONE_ROW:
         return np.arange(offsets[-1])
-    places: npt.NDArray[np.int64] = np.arange(offsets[-1]) - offsets[:-1].repeat(lengths_of(offsets))
-    return places
+    ranks: npt.NDArray[np.int64] = np.arange(offsets[-1]) - offsets[:-1].repeat(lengths_of(offsets))
+    return ranks
 
 
 def spans(starts: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:

@@ -14,7 +14,7 @@ from feature_store.values.values import FeatureSchemas
 
 @dataclass(frozen=True)
 class DefaultFeatureReader:
-    """Knows nobody and nothing: the last rung of the ladder, when the store is away."""
+    """Knows nobody and nothing: what degraded answers stand on when the store is away."""
 
     generation_id: str
     schemas: FeatureSchemas

@@ -24,7 +24,7 @@ Segments = Mapping[str, Mapping[str, str]]
 
 
 @dataclass(frozen=True)
-class AskedPeople:
+class SampledPeople:
     """Who is asked about at a snapshot. user_idx: ascending; weight: how many people each of them stands for."""
 
     user_idx: npt.NDArray[np.int32]
@@ -44,9 +44,9 @@ class TrainingQuery:
     is_new: bool
 
 
-def asked_people(
+def sample_people(
     interactions: Interactions, moment: datetime, end: datetime, max_people: int | None = None
-) -> AskedPeople:
+) -> SampledPeople:
     """Everybody with something to be asked about in the window; of more than max_people, as many drawn by lot.
 
     The lot is drawn by the person and the snapshot alone: whoever else comes, the same people come first.
@@ -58,10 +58,10 @@ def asked_people(
     n_in_window = np.bincount(who[in_window], minlength=n_people)
     people = np.flatnonzero(n_in_window > np.where(n_before, 0, SESSION_EVENTS)).astype(np.int32)
     if max_people is None or len(people) <= max_people:
-        return AskedPeople(people, 1.0)
+        return SampledPeople(people, 1.0)
     lots = [int(fingerprint_json([interactions.user_ids[user], start, "is asked"]), 16) for user in people.tolist()]
     drawn = np.argsort(np.array(lots, np.uint64), kind="stable")[:max_people]
-    return AskedPeople(np.sort(people[drawn]), len(people) / max_people)
+    return SampledPeople(np.sort(people[drawn]), len(people) / max_people)
 
 
 def training_queries(
@@ -71,7 +71,7 @@ def training_queries(
     history_length: int,
     segments: Segments,
     excluding: ExclusionRule = FOR_EVER,
-    people: AskedPeople | None = None,
+    people: SampledPeople | None = None,
 ) -> Iterator[TrainingQuery]:
     """A query for each of the people with positives in the window, in the order of user_id. people: None for everybody.
 
@@ -82,7 +82,7 @@ def training_queries(
     circumstances of first visits alone, and not those in which somebody would have asked later.
     """
     start, stop = _whole_seconds(moment), _whole_seconds(end)
-    for user_idx in (people or asked_people(interactions, moment, end)).user_idx.tolist():
+    for user_idx in (people or sample_people(interactions, moment, end)).user_idx.tolist():
         user_id = interactions.user_ids[user_idx]
         before = interactions.history(user_idx, 0, start)
         window = interactions.history(user_idx, start, stop)

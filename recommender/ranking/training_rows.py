@@ -28,7 +28,7 @@ from recommender.ragged import RaggedItems, is_among
 from recommender.ranking.feature_tables import FeatureTable, PointInTimeRows
 from recommender.ranking.ranker import RankingRows
 from recommender.ranking.ranking_features import Schemas, assemble
-from recommender.ranking.training_queries import Segments, TrainingQuery, asked_people, training_queries
+from recommender.ranking.training_queries import Segments, TrainingQuery, sample_people, training_queries
 
 ASKED_TOGETHER = 64  # queries
 MIN_SNAPSHOTS = 4  # that are learnt from where there are as many: the latest quarter of them is held back
@@ -122,7 +122,7 @@ def _snapshot_rows(
     generators = inputs.fit_generators(moment)
     users, items = inputs.users.as_of(moment), inputs.items.as_of(moment)
     most = inputs.max_queries and -(-inputs.max_queries // MIN_SNAPSHOTS)
-    people = asked_people(interactions, moment, end, most)
+    people = sample_people(interactions, moment, end, most)
     asked = training_queries(
         interactions, moment, end, inputs.history_length, inputs.segments, inputs.excluding, people
     )

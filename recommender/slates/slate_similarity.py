@@ -52,9 +52,9 @@ def kendall_tau(first: Items, second: Items) -> float | None:
     # The server imports this room and compares nothing.
     from scipy.stats import kendalltau  # noqa: PLC0415 see above
 
-    place = {item: at for at, item in enumerate(second)}
-    places = [place[item] for item in first if item in place]
-    return float(kendalltau(range(len(places)), places).statistic) if len(places) > 1 else None
+    rank_in_second = {item: at for at, item in enumerate(second)}
+    ranks = [rank_in_second[item] for item in first if item in rank_in_second]
+    return float(kendalltau(range(len(ranks)), ranks).statistic) if len(ranks) > 1 else None
 
 
 def _common_by_depth(short: Items, long: Items) -> np.ndarray[tuple[int], np.dtype[np.float64]]:

@@ -268,7 +268,7 @@ def _retrieve(group: _Group) -> CandidateSet:
     try:
         encoded = encode_all(plan_generators(group.plan, release.generators), queries)
         return gather(encoded, queries, quotas, n_ranked)
-    except Exception as error:  # noqa: BLE001 - the ladder: whatever a generator or the index dies of, people are answered
+    except Exception as error:  # noqa: BLE001 - whatever a generator or the index dies of, people are answered
         group.note_missing(RETRIEVAL, error)
         encoded = encode_all({LAST_RESORT: release.generators[LAST_RESORT]}, queries)
         return gather(encoded, queries, {LAST_RESORT: n_ranked}, n_ranked)
@@ -286,7 +286,7 @@ def _score(group: _Group, candidates: CandidateSet) -> tuple[CandidateSet, Float
         try:
             with trace.step("rank"):
                 return candidates, _rank(group, candidates, item_rows)
-        except Exception as error:  # noqa: BLE001 - the ladder: whatever the ranker dies of, people are answered
+        except Exception as error:  # noqa: BLE001 - whatever the ranker dies of, people are answered
             group.note_missing(RANKER, error)
     with trace.step("fuse"):
         weights = None if RETRIEVAL in trace.degraded else group.plan.weights

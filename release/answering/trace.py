@@ -32,7 +32,7 @@ class Trace:
             self._steps[name] = self._steps.get(name, 0.0) + _ms_since(started)
 
     def note_missing(self, what: str) -> None:
-        """Note that the answer stands a rung lower because `what` was away or failed."""
+        """Note that the answer is degraded: `what` was away or failed."""
         self._missed[what] = None
 
     @property

@@ -39,8 +39,8 @@ class KeyedRows:
         """The row of each key; -1 where it never came, or was forgotten."""
         if not len(self._keys):
             return np.full(len(keys), UNKNOWN)
-        places = np.minimum(np.searchsorted(self._keys, keys), len(self._keys) - 1)
-        return np.where(self._keys[places] == keys, self._rows[places], UNKNOWN)
+        at = np.minimum(np.searchsorted(self._keys, keys), len(self._keys) - 1)
+        return np.where(self._keys[at] == keys, self._rows[at], UNKNOWN)
 
     def add(self, keys: UInt64Array) -> IntArray:
         """The row of each key, new where it never came; rows that were found before may have another number now."""
@@ -61,9 +61,9 @@ class KeyedRows:
 
     def _insert(self, fresh: UInt64Array, order: IntArray) -> None:
         n_before = len(self)
-        places = np.searchsorted(self._keys, fresh)
-        self._keys = np.insert(self._keys, places, fresh)
-        self._rows = np.insert(self._rows, places, n_before + order)
+        insert_at = np.searchsorted(self._keys, fresh)
+        self._keys = np.insert(self._keys, insert_at, fresh)
+        self._rows = np.insert(self._rows, insert_at, n_before + order)
         missing = len(self) - len(self._table)
         if missing > 0:
             grown = max(missing, len(self._table))

@@ -144,7 +144,7 @@ def evaluate(
 
     alone: the generators that are also judged each for itself; None is all of them.
     Left out: groups without cases, and in each group the generators that had nothing to go by for anybody.
-    Raises ArtefactError when an answer stands on a lower rung of the ladder: it would measure something else.
+    Raises ArtefactError when an answer is degraded: it would measure something else.
     """
     rows, covered = [], []
     generators = {name: one for name, one in sorted(release.generators.items()) if alone is None or name in alone}

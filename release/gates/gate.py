@@ -147,16 +147,16 @@ def outcome(gates: Sequence[Gate]) -> str:
     return f"{', '.join(parts)}."
 
 
-def told_apart(found: float, wanted: float, sign: str = "") -> tuple[str, str]:
+def distinct_texts(measured: float, limit: float, sign: str = "") -> tuple[str, str]:
     """Two figures that are compared, with four digits, or as many more as it takes to tell them apart.
 
     sign: `+` writes the sign of what is not negative, too.
     """
     for digits in range(4, 10):
-        texts = f"{found:{sign}.{digits}f}", f"{wanted:{sign}.{digits}f}"
+        texts = f"{measured:{sign}.{digits}f}", f"{limit:{sign}.{digits}f}"
         if texts[0] != texts[1]:
             return texts
-    return f"{found:{sign}.4f}", f"{wanted:{sign}.4f}"
+    return f"{measured:{sign}.4f}", f"{limit:{sign}.4f}"
 
 
 def _figure(value: float | None) -> str:

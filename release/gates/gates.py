@@ -22,7 +22,7 @@ from release.bundle.manifest import VALUES_FOLDER
 from release.bundle.open_bundle import OpenBundle
 from release.evaluation.summary import Bootstrap
 from release.gates.data_gates import DataGates
-from release.gates.gate import Gate, told_apart
+from release.gates.gate import Gate, distinct_texts
 from release.gates.latency import Calls, Latency, Timer, compare_latency, measure_latency
 from release.gates.quality_gates import QualityGates
 from release.gates.release_candidate import ReleaseCandidate
@@ -100,8 +100,8 @@ def _validation(bundle: OpenBundle) -> Gate:
 
 def _index_recall(release: Release, least: float) -> Gate:
     index = release.index
-    found, wanted = told_apart(index.recall, least)
-    sentence = f"The index finds {found} of the exact top {index.recall_k}; at least {wanted} is asked."
+    measured, limit = distinct_texts(index.recall, least)
+    sentence = f"The index finds {measured} of the exact top {index.recall_k}; at least {limit} is asked."
     return Gate("index_recall", index.recall >= least, sentence, index.recall, least, limits=("index.min_recall",))
 
 

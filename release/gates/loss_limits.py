@@ -9,7 +9,7 @@ from contracts.settings.promotion import PromotionSettings
 from release.evaluation.cases import WARM
 from release.evaluation.comparison import Comparison
 from release.evaluation.evaluation import POPULAR_SHARE
-from release.gates.gate import Gate, told_apart
+from release.gates.gate import Gate, distinct_texts
 
 LOSS_LIMITS: Final = ("diversity", "novelty", "coverage", "popularity_share")
 
@@ -31,9 +31,9 @@ def _means(comparison: Comparison, metric: str) -> tuple[float, float]:
 
 def _floor(name: str, ours: float, theirs: float, max_loss: float, n_people: int) -> Gate:
     least = theirs * (1 - max_loss)
-    found, wanted = told_apart(ours, least)
+    measured, limit = distinct_texts(ours, least)
     sentence = (
-        f"{name.capitalize()} of the slates is {found}, at least {wanted} is asked: {max_loss:.0%} less than the "
+        f"{name.capitalize()} of the slates is {measured}, at least {limit} is asked: {max_loss:.0%} less than the "
         f"{theirs:.4f} of the release in production."
     )
     limits = (f"promotion.max_relative_loss_{name}",)
@@ -42,9 +42,9 @@ def _floor(name: str, ours: float, theirs: float, max_loss: float, n_people: int
 
 def _ceiling(ours: float, theirs: float, max_gain: float, n_people: int) -> Gate:
     most = theirs + max_gain
-    found, wanted = told_apart(ours, most)
+    measured, limit = distinct_texts(ours, most)
     sentence = (
-        f"The most popular {POPULAR_SHARE:.0%} of the items take {found} of the places, at most {wanted} is allowed: "
+        f"The most popular {POPULAR_SHARE:.0%} of the items take {measured} of the places, at most {limit} is allowed: "
         f"{max_gain:.4f} more than the {theirs:.4f} with the release in production."
     )
     limits = ("promotion.max_popularity_share_gain",)

@@ -27,7 +27,7 @@ from release.evaluation.comparison import Comparison, compare
 from release.evaluation.evaluation import SLATES, values_of
 from release.evaluation.report import PER_USER
 from release.evaluation.summary import Bootstrap
-from release.gates.gate import Gate, told_apart
+from release.gates.gate import Gate, distinct_texts
 from release.gates.loss_limits import LOSS_LIMITS, loss_limits
 
 NDCG: Final = f"ndcg_at_{PROMOTION_CUTOFF}"
@@ -63,8 +63,8 @@ class QualityGates:
     def _floor(self, measured: _MeasuredFigures) -> Gate:
         least = self.settings.min_ndcg
         ndcg = self.bootstrap.interval(measured.of(SLATES), WARM, SLATES, NDCG)
-        found, wanted = told_apart(ndcg.mean, least)
-        sentence = f"{TITLE} of people with history was measured as {found}; at least {wanted} is asked."
+        measured, limit = distinct_texts(ndcg.mean, least)
+        sentence = f"{TITLE} of people with history was measured as {measured}; at least {limit} is asked."
         figures = (ndcg.mean, least, ndcg.low, ndcg.high, measured.n_people)
         return Gate("floor", ndcg.mean >= least, sentence, *figures, limits=("promotion.min_ndcg",))
 
@@ -74,11 +74,11 @@ class QualityGates:
             return Gate.not_judged("popular", "the release has no generator of popular items.")
         gain = self.bootstrap.difference(measured.of(SLATES), measured.of(popularity), WARM, popularity, NDCG)
         least, margin = self.settings.min_gain_over_popular, -self.settings.max_ndcg_loss
-        found, wanted = told_apart(gain.mean, least, "+")
+        measured, limit = distinct_texts(gain.mean, least, "+")
         enough = gain.mean >= least
-        against = f"{TITLE} is {found} against {popularity} alone"
+        against = f"{TITLE} is {measured} against {popularity} alone"
         sentence = (
-            f"{against}; {_requirement(gain.low, margin)}" if enough else f"{against}; at least {wanted} is asked."
+            f"{against}; {_requirement(gain.low, margin)}" if enough else f"{against}; at least {limit} is asked."
         )
         passed, threshold = enough and gain.low > margin, margin if enough else least
         limit = "promotion.max_ndcg_loss" if enough else "promotion.min_gain_over_popular"
@@ -179,5 +179,5 @@ def _signed(value: float) -> str:
 
 
 def _requirement(low: float, least: float) -> str:
-    found, wanted = told_apart(low, least, "+")
-    return f"the lower end of the 95% interval is {found}, and must be above {wanted}."
+    measured, limit = distinct_texts(low, least, "+")
+    return f"the lower end of the 95% interval is {measured}, and must be above {limit}."

@@ -65,7 +65,7 @@ def make_golden(
     """Write golden queries with the release's own answers into `folder`, and return how many there are.
 
     values: of the generation the release ships with; contexts: what is known of newcomers, to draw some from.
-    Raises ArtefactError when an answer stands on a lower rung of the ladder: it would teach a failure.
+    Raises ArtefactError when an answer is degraded: it would teach a failure.
     """
     now = values.as_of
     requests = draw_golden_requests(release, values, contexts, now, n_queries, np.random.default_rng(seed))

@@ -84,7 +84,7 @@ def decided_state(
     A version that is pushed out of Production or Staging is archived; one whose request was refused goes back to where
     it stood `before`. What people did beside that (archived another version, say) stays.
     """
-    places = (
+    stage_of_version = (
         {production: Stage.PRODUCTION}
         if production == staging
         else {
@@ -92,8 +92,8 @@ def decided_state(
             production: Stage.PRODUCTION,
         }
     )
-    stages = {version: places.get(version) or _elsewhere(version, before, now) for version in now.stages}
-    aliases = {ALIASES[stage]: version for version, stage in places.items() if version in stages}
+    stages = {version: stage_of_version.get(version) or _elsewhere(version, before, now) for version in now.stages}
+    aliases = {ALIASES[stage]: version for version, stage in stage_of_version.items() if version in stages}
     return RegistryState(stages, {alias: version for alias, version in aliases.items() if version is not None})
 
 

@@ -18,9 +18,9 @@ class IngestReport:
     """What came in. rows: by table; files: how many by table; refused: rows that could not be read, by table.
 
     left_out: interactions by the word of their event type that the mapping leaves out; conditions: rows that `where`
-    and `drop` leave out, by mapping and condition; counts: what else became of rows, in words; derived: tables that no
-    file held, and what they were made of; served: what of the rows is served traffic, and of how many days; unended:
-    files that end within a line, where other files of their table do not.
+    and `drop` leave out, by mapping and condition; counts: what else became of rows, in words; made_from_interactions:
+    tables that no file held, and what they were made of; served: what of the rows is served traffic, and of how many
+    days; unended: files that end within a line, where other files of their table do not.
     """
 
     rows: dict[str, int] = field(default_factory=dict)
@@ -29,7 +29,7 @@ class IngestReport:
     left_out: dict[str, int] = field(default_factory=dict)
     conditions: dict[str, dict[str, int]] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
-    derived: dict[str, str] = field(default_factory=dict)
+    made_from_interactions: dict[str, str] = field(default_factory=dict)
     served: dict[str, int] = field(default_factory=dict)
     unended: dict[str, list[str]] = field(default_factory=dict)
 
@@ -40,7 +40,9 @@ class IngestReport:
 
     def save(self, folder: Path) -> None:
         """Write the report beside the tables."""
-        write_json(asdict(self), folder / REPORT)
+        content = asdict(self)
+        content["derived"] = content.pop("made_from_interactions")  # its name in the reports that users have
+        write_json(content, folder / REPORT)
 
     def __str__(self) -> str:
         return "\n".join(map(printable_line, self._lines()))
@@ -48,10 +50,10 @@ class IngestReport:
     def _lines(self) -> Iterator[str]:
         for name, count in self.rows.items():
             source = f" from {counted(self.files[name], 'file')}" if name in self.files else ""
-            derived = f", {self.derived[name]}" if name in self.derived else ""
+            made_from = f", {self.made_from_interactions[name]}" if name in self.made_from_interactions else ""
             refused = self.refused.get(name, 0)
             aside = f"; {refused:,} more cannot be read and go to quarantine" if refused else ""
-            yield f"{count:,} {name}{source}{derived}{aside}"
+            yield f"{count:,} {name}{source}{made_from}{aside}"
         if self.left_out:
             words = ", ".join(f"{word} {count:,}" for word, count in self.left_out.items())
             yield f"left out, as event_types says: {words}"

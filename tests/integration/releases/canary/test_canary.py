@@ -54,7 +54,7 @@ def started(studio: Studio, version: int = 2, share: float = 0.5) -> CanaryRun:
     return start_canary(promoter_at(studio), version, share, requester="ada")
 
 
-def traffic(studio: Studio):
+def serving_targets(studio: Studio):
     with closing(connect(studio.redis_url)) as client:
         return read_serving_targets(client, studio.app)
 
@@ -87,7 +87,7 @@ def report_of(promoter: Promoter, log: Log, run: CanaryRun, hours: float) -> Can
 def test_a_canary_stands_beside_production_with_its_values_published(studio: Studio) -> None:
     run = started(studio, share=0.05)
     candidate = studio.registry.version(2)
-    found = traffic(studio)
+    found = serving_targets(studio)
     assert found.canary == run.canary
     assert (found.canary.release_id, found.canary.generation_id) == (candidate.release_id, candidate.generation_id)
     assert (found.canary.share, found.canary.started_ts) == (0.05, int(START.timestamp()))
@@ -155,20 +155,20 @@ def test_the_gates_of_staging_are_asked_and_the_reasons_land_in_the_journal(stud
     (refusal,) = studio.entries(Action.REFUSE)
     assert "validation.json" in refusal.reason
     assert refusal.figures["gates"]
-    assert traffic(studio).canary is None
+    assert serving_targets(studio).canary is None
 
 
 def test_one_canary_runs_at_a_time(studio: Studio) -> None:
     run = started(studio)
     with pytest.raises(PromotionRefused, match="is the canary already"):
         start_canary(promoter_at(studio), 5, 0.1, requester="ada")
-    assert traffic(studio).canary == run.canary
+    assert serving_targets(studio).canary == run.canary
 
 
 def test_the_share_is_changed_in_the_store_and_those_who_had_it_keep_it(studio: Studio) -> None:
     small = started(studio, share=0.2).canary
     run = control_at(studio, 1).change_share(0.4, requester="ada", reason="looks well")
-    assert traffic(studio).canary == run.canary == replace(small, share=0.4)
+    assert serving_targets(studio).canary == run.canary == replace(small, share=0.4)
     assert [(period.share, period.since) for period in run.periods] == [
         (0.2, START),
         (0.4, START + timedelta(hours=1)),
@@ -193,7 +193,7 @@ def test_it_ends_with_mlflow_away_and_mlflow_hears_of_it_later(studio: Studio, m
         away.setenv("MLFLOW_TRACKING_URI", NOBODY_LISTENS)
         run = control_at(studio, 1).stop(requester="ada", reason="complaints")
     assert (run.ended, run.periods[-1].until) == ("complaints", START + timedelta(hours=1))
-    assert traffic(studio).canary is None
+    assert serving_targets(studio).canary is None
     assert studio.registry.version(2).tags["slate.canary"] == "running"
     promoter_at(studio, 2).sync()
     assert studio.registry.version(2).tags["slate.canary"] == "ended"
@@ -208,7 +208,7 @@ def test_it_ends_when_production_moves_and_the_next_sync_notes_that(studio: Stud
         roll_back(studio.settings, studio.home, Journal(studio.home, studio.app), requester="ada")
     else:
         promote(studio, 2 if "candidate" in how else 5, hours=1)
-    assert traffic(studio).canary is None
+    assert serving_targets(studio).canary is None
     assert not control_at(studio).run().is_running
     promoter_at(studio, 2).sync()
     assert steps(studio)[-2:] == [("end", INTENT), ("end", DONE)]
@@ -224,7 +224,7 @@ def test_away_and_back_again_is_an_end_too(studio: Studio) -> None:
     roll_back(studio.settings, studio.home, Journal(studio.home, studio.app), requester="ada")
     assert studio.served() == 1
     promoter_at(studio, 2).sync()
-    assert traffic(studio).canary is None
+    assert serving_targets(studio).canary is None
     assert not control_at(studio).run().is_running
 
 
@@ -232,10 +232,10 @@ def test_a_flushed_store_gets_staging_and_canary_back_and_the_comparison_begins_
     promote(studio, 1)
     assert promoter_at(studio).promote(5, Stage.STAGING, requester="ada").accepted
     start_canary(promoter_at(studio), 2, 0.3, requester="ada")
-    before = traffic(studio)
+    before = serving_targets(studio)
     studio.flush()
     promoter_at(studio, 2).sync()
-    after = traffic(studio)
+    after = serving_targets(studio)
     assert (after.staged, after.canary, after.pointer.release_id) == (
         before.staged,
         before.canary,
@@ -252,7 +252,7 @@ def test_a_canary_that_the_journal_does_not_know_is_taken_away(studio: Studio) -
     with closing(connect(studio.redis_url)) as client:
         set_canary(client, studio.app, run.canary, None, studio.pointer().epoch)  # an old dump was restored
     promoter_at(studio, 2).sync()
-    assert traffic(studio).canary is None
+    assert serving_targets(studio).canary is None
 
 
 def test_a_share_from_an_old_dump_is_set_right(studio: Studio) -> None:
@@ -261,7 +261,7 @@ def test_a_share_from_an_old_dump_is_set_right(studio: Studio) -> None:
     with closing(connect(studio.redis_url)) as client:
         set_canary(client, studio.app, old, run.canary, studio.pointer().epoch)
     promoter_at(studio, 2).sync()
-    assert traffic(studio).canary == run.canary
+    assert serving_targets(studio).canary == run.canary
 
 
 class _KilledAt(Exception):
@@ -286,17 +286,17 @@ def test_killed_before_its_intent_is_noted_nothing_started(studio: Studio) -> No
     with pytest.raises(_KilledAt):
         start_canary(replace(promoter_at(studio), journal=_KillingJournal(studio, INTENT)), 2, 0.5, requester="ada")
     promoter_at(studio).sync()
-    assert (traffic(studio).canary, steps(studio)) == (None, [])
+    assert (serving_targets(studio).canary, steps(studio)) == (None, [])
 
 
 def test_killed_after_the_store_has_it_the_next_sync_says_so(studio: Studio) -> None:
     promote(studio, 1)
     with pytest.raises(_KilledAt):
         start_canary(replace(promoter_at(studio), journal=_KillingJournal(studio, DONE)), 2, 0.5, requester="ada")
-    assert traffic(studio).canary is not None
+    assert serving_targets(studio).canary is not None
     promoter_at(studio).sync()
     assert steps(studio) == [("start", INTENT), ("start", DONE)]
-    assert control_at(studio).run().canary == traffic(studio).canary
+    assert control_at(studio).run().canary == serving_targets(studio).canary
 
 
 def test_killed_between_the_intent_and_the_store_it_did_not_start(studio: Studio) -> None:
@@ -304,7 +304,7 @@ def test_killed_between_the_intent_and_the_store_it_did_not_start(studio: Studio
     with pytest.raises(_KilledAt):
         start_canary(replace(promoter_at(studio), journal=_KillingJournal(studio, DONE)), 2, 0.5, requester="ada")
     with closing(connect(studio.redis_url)) as client:
-        assert end_canary(client, studio.app, traffic(studio).canary)  # as if it had been killed a step earlier
+        assert end_canary(client, studio.app, serving_targets(studio).canary)  # as if it had been killed a step earlier
     promoter_at(studio).sync()
     assert steps(studio) == [("start", INTENT), ("start", FAILED)]
     assert not control_at(studio).run()
@@ -317,7 +317,7 @@ def test_an_end_that_was_begun_is_carried_out(studio: Studio) -> None:
     with closing(connect(studio.redis_url)) as client:
         set_canary(client, studio.app, run.canary, None, studio.pointer().epoch)  # as if killed a step earlier
     promoter_at(studio, 2).sync()
-    assert traffic(studio).canary is None
+    assert serving_targets(studio).canary is None
     assert not control_at(studio).run().is_running
 
 
@@ -327,7 +327,7 @@ def test_a_worse_canary_is_ended_by_a_sync_which_says_why_everywhere(studio: Stu
     report = promoter_at(studio, 1).sync()
     assert "click-through" in report.canary_ended
     assert report.to_json()["canary_ended"] == report.canary_ended
-    assert traffic(studio).canary is None
+    assert serving_targets(studio).canary is None
     entry = studio.entries(Action.CANARY)[-1]
     assert (entry.requester, entry.reason, entry.phase) == ("guard", report.canary_ended, DONE)
     figures = entry.figures["report"]
@@ -345,7 +345,7 @@ def test_a_worse_canary_is_ended_with_mlflow_away(studio: Studio, monkeypatch: p
         away.setenv("MLFLOW_TRACKING_URI", NOBODY_LISTENS)
         with pytest.raises(RegistryUnavailable):
             promoter_at(studio, 1).sync()
-    assert traffic(studio).canary is None
+    assert serving_targets(studio).canary is None
     promoter_at(studio, 2).sync()
     assert studio.registry.version(2).tags["slate.canary"] == "ended"
 
@@ -391,10 +391,10 @@ def test_what_stands_in_staging_is_published_and_named_to_servers_until_it_leave
     studio.set_stage(2, Stage.STAGING)
     promoter_at(studio).sync()
     version = studio.registry.version(2)
-    assert traffic(studio).staged == Staged(version.release_id, version.generation_id)
+    assert serving_targets(studio).staged == Staged(version.release_id, version.generation_id)
     studio.set_stage(2, Stage.ARCHIVED)
     promoter_at(studio).sync()
-    assert traffic(studio).staged is None
+    assert serving_targets(studio).staged is None
 
 
 def test_what_goes_on_from_staging_to_production_does_not_stand_in_staging_any_more(studio: Studio) -> None:
@@ -402,6 +402,6 @@ def test_what_goes_on_from_staging_to_production_does_not_stand_in_staging_any_m
     promoter_at(studio).sync()
     promote(studio, 2)
     promoter_at(studio).sync()
-    found = traffic(studio)
+    found = serving_targets(studio)
     assert found.staged is None
     assert found.pointer == Pointer(studio.registry.version(2).release_id, found.pointer.generation_id, 1)

@@ -80,17 +80,17 @@ def test_the_model_does_not_depend_on_how_many_threads_learnt_it(monkeypatch):
 
 
 def test_the_number_of_trees_is_chosen_on_the_latest_snapshots():
-    told_apart = rows(n_snapshots=4)
-    late = told_apart.moments == told_apart.moments.max()
+    distinct_texts = rows(n_snapshots=4)
+    late = distinct_texts.moments == distinct_texts.moments.max()
     # In the last snapshot the feature means the opposite: what is learnt before does harm there from the first tree.
-    labels = told_apart.labels.copy()
-    late_rows = np.repeat(late, told_apart.group_sizes)
-    reversed_best = (-told_apart.values[late_rows, 0]).reshape(-1, GROUP).argsort(axis=1)[:, -3:]
+    labels = distinct_texts.labels.copy()
+    late_rows = np.repeat(late, distinct_texts.group_sizes)
+    reversed_best = (-distinct_texts.values[late_rows, 0]).reshape(-1, GROUP).argsort(axis=1)[:, -3:]
     late_labels = np.zeros((late.sum(), GROUP), np.int32)
     np.put_along_axis(late_labels, reversed_best, 1, axis=1)
     labels[late_rows] = late_labels.ravel()
-    chosen = Ranker.fit(replace(told_apart, labels=labels), RANKING_SETTINGS, 7, BUILT_WITH)
-    assert chosen.n_trees < Ranker.fit(told_apart, RANKING_SETTINGS, 7, BUILT_WITH).n_trees
+    chosen = Ranker.fit(replace(distinct_texts, labels=labels), RANKING_SETTINGS, 7, BUILT_WITH)
+    assert chosen.n_trees < Ranker.fit(distinct_texts, RANKING_SETTINGS, 7, BUILT_WITH).n_trees
 
 
 def test_the_latest_quarter_of_the_snapshots_is_held_back():

@@ -17,7 +17,7 @@ from recommender.exclusion import ExclusionRule
 from recommender.generators.sets import fit_generators
 from recommender.interactions import Interactions
 from recommender.ranking.feature_tables import PointInTimeRows
-from recommender.ranking.training_queries import AskedPeople, TrainingQuery, asked_people, training_queries
+from recommender.ranking.training_queries import SampledPeople, TrainingQuery, sample_people, training_queries
 from recommender.ranking.training_rows import MIN_SNAPSHOTS, RankingInputs, build_ranking_rows
 from tests.recommender_worlds import CANDIDATE_SETTINGS, START, Schemas, feature_rows, proposed
 from tests.worlds import small_world
@@ -379,9 +379,9 @@ def test_every_query_has_the_moment_of_its_snapshot(rows):
 
 def test_of_many_people_as_many_are_asked_about_as_the_bound_says_and_stand_for_the_others():
     people = newcomers(*(f"u{number}" for number in range(200)))
-    everybody = asked_people(people, MOMENT, END)
+    everybody = sample_people(people, MOMENT, END)
     assert (len(everybody.user_idx), everybody.weight) == (200, 1)
-    some = asked_people(people, MOMENT, END, max_people=50)
+    some = sample_people(people, MOMENT, END, max_people=50)
     assert (len(some.user_idx), some.weight) == (50, 4)
     assert some.user_idx.tolist() == sorted(set(some.user_idx.tolist()))
     asked = list(training_queries(people, MOMENT, END, 100, {}, people=some))
@@ -391,14 +391,14 @@ def test_of_many_people_as_many_are_asked_about_as_the_bound_says_and_stand_for_
 def test_the_lot_falls_by_person_and_snapshot_alone():
     names = [f"u{number}" for number in range(200)]
     few, many = newcomers(*names[:120]), newcomers(*names)
-    drawn = names_of(few, asked_people(few, MOMENT, END, max_people=40))
-    among_more = names_of(many, asked_people(many, MOMENT, END, max_people=80))
+    drawn = names_of(few, sample_people(few, MOMENT, END, max_people=40))
+    among_more = names_of(many, sample_people(many, MOMENT, END, max_people=80))
     ahead = [name for name in among_more if name in set(names[:120])]
     assert set(ahead) <= set(drawn) or set(drawn) <= set(ahead)
-    assert drawn != names_of(few, asked_people(few, MOMENT - SECOND, END, max_people=40))
+    assert drawn != names_of(few, sample_people(few, MOMENT - SECOND, END, max_people=40))
 
 
-def names_of(interactions: Interactions, people: AskedPeople) -> list[str]:
+def names_of(interactions: Interactions, people: SampledPeople) -> list[str]:
     return [interactions.user_ids[user_idx] for user_idx in people.user_idx.tolist()]
 
 
@@ -415,7 +415,7 @@ def test_whoever_did_nothing_in_the_window_or_came_for_two_events_only_is_not_as
     interactions = Interactions.of(
         pl.DataFrame(rows, schema=INTERACTIONS_SCHEMA, orient="row"), Catalogue.from_items(small_world().items).ids
     )
-    assert names_of(interactions, asked_people(interactions, MOMENT, END)) == ["came back", "came for three"]
+    assert names_of(interactions, sample_people(interactions, MOMENT, END)) == ["came back", "came for three"]
 
 
 def windows_of_days(*days: int) -> list[tuple[datetime, datetime]]:

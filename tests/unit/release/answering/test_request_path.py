@@ -276,7 +276,7 @@ def test_a_slate_never_repeats_an_item_nor_shows_a_seen_one_nor_exceeds_k(
         assert list(np.argsort([-item.score for item in slate.items], kind="stable")) == list(range(len(items)))
 
 
-def told_apart(release: Release) -> Release:
+def distinct_texts(release: Release) -> Release:
     """The release with prices, stock and an attribute; what is popular ends with item 7, nobody touched the others."""
     items = replace(
         release.catalogue,
@@ -331,7 +331,7 @@ def test_under_any_filter_the_slate_holds_k_items_where_k_exist_and_all_of_them_
     quotas: dict[str, int],
     weight: float,
 ) -> None:
-    release = told_apart(made_up_release(quotas=quotas, relevance_weight=weight))
+    release = distinct_texts(made_up_release(quotas=quotas, relevance_weight=weight))
     allowed = release.filters.allowed(wanted)
     assert allowed is not None
     slate = ask(
@@ -352,19 +352,19 @@ def test_under_any_filter_the_slate_holds_k_items_where_k_exist_and_all_of_them_
 
 
 def test_a_filter_holds_before_the_best_are_chosen_and_not_after() -> None:
-    slate = ask(told_apart(made_up_release()), user_id="u1", filter=Condition("price", Operator.AT_MOST, 5.0))
+    slate = ask(distinct_texts(made_up_release()), user_id="u1", filter=Condition("price", Operator.AT_MOST, 5.0))
     assert shown(slate) == ["i15", "i14", "i13"]  # without it, i21 to i19
 
 
 def test_what_nobody_touched_fills_the_places_behind_what_is_popular() -> None:
-    slate = ask(told_apart(made_up_release()), k=5, filter=Condition("price", Operator.AT_LEAST, 6.0))
+    slate = ask(distinct_texts(made_up_release()), k=5, filter=Condition("price", Operator.AT_LEAST, 6.0))
     assert slate.tier is Tier.POPULAR
     assert shown(slate) == ["i16", "i17", "i18", "i19", "i20"]
     assert {item.source for item in slate.items[2:]} == {"popular"}
 
 
 def test_fallbacks_obey_the_filter_too() -> None:
-    release = told_apart(made_up_release())
+    release = distinct_texts(made_up_release())
 
     class BrokenGenerator:
         name = "covisitation"
@@ -385,7 +385,7 @@ def test_fallbacks_obey_the_filter_too() -> None:
 
 
 def test_a_filter_the_release_cannot_apply_is_refused() -> None:
-    release = told_apart(made_up_release())
+    release = distinct_texts(made_up_release())
     with pytest.raises(UnknownId, match=r"r-made-up has no field 'attributes\.size'"):
         ask(release, filter=Condition("attributes.size", Operator.EQUALS, "XL"))
     with pytest.raises(WrongInput, match=r"attributes\.colour is text"):

@@ -103,7 +103,7 @@ def test_a_session_is_judged_by_what_came_after_its_clicks() -> None:
     assert found.per_person["n_seen"].unique().to_list() == [2]
 
 
-def test_an_answer_on_a_lower_rung_is_not_measured() -> None:
+def test_a_degraded_answer_is_not_measured() -> None:
     broken = with_ranker(made_up_release(), BrokenRanker())
     with pytest.raises(ArtefactError, match="warm/u1 had to do without ranker"):
         evaluate(broken, made_up_reader(HISTORIES), {WARM: (case("u1", 11),)}, judge())

@@ -9,7 +9,7 @@ import pytest
 
 from contracts.errors import PromotionRefused
 from release.gates.acceptance import read_acceptances
-from release.gates.gate import Gate, failure_sentences, failures_first, outcome, told_apart, without_effect
+from release.gates.gate import Gate, failure_sentences, failures_first, outcome, distinct_texts, without_effect
 
 SOUND = Gate("artefacts", passed=True, sentence="Whole.")
 LOW = Gate("ndcg", passed=False, sentence="NDCG@10 fell.")
@@ -81,6 +81,6 @@ def test_an_acceptance_names_its_gate_and_its_reason() -> None:
 
 
 def test_two_figures_that_are_compared_are_never_written_alike_unless_they_are() -> None:
-    assert told_apart(-0.053, -0.05, "+") == ("-0.0530", "-0.0500")
-    assert told_apart(0.7199999, 0.72) == ("0.7199999", "0.7200000")
-    assert told_apart(0.0, 0.0, "+") == ("+0.0000", "+0.0000")
+    assert distinct_texts(-0.053, -0.05, "+") == ("-0.0530", "-0.0500")
+    assert distinct_texts(0.7199999, 0.72) == ("0.7199999", "0.7200000")
+    assert distinct_texts(0.0, 0.0, "+") == ("+0.0000", "+0.0000")

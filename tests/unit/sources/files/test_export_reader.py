@@ -181,7 +181,7 @@ def test_items_and_people_that_no_file_describes_are_derived_and_the_report_says
     assert tables.items.select("item_id", "title").rows() == [("A-1", "A-1"), ("B-2", "B-2")]
     assert tables.users["user_id"].to_list() == ["007", "7", "Zoë"]
     assert {name: getattr(tables, name).schema for name in SCHEMAS} == SCHEMAS
-    assert set(report.derived) == {"items", "users"}
+    assert set(report.made_from_interactions) == {"items", "users"}
     assert "2 items, derived from the interactions" in str(report)
 
 
@@ -229,7 +229,7 @@ def test_items_and_people_are_read_with_their_own_mapping(tmp_path: Path, out: P
         ("7", None, None),
         ("Zoë", 41, None),
     ]
-    assert report.derived == {}
+    assert report.made_from_interactions == {}
 
 
 def test_stock_and_free_attributes_of_items_are_read(tmp_path: Path, out: Path) -> None:

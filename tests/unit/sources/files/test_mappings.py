@@ -169,7 +169,7 @@ def test_items_come_out_of_the_interactions_with_the_latest_cell_that_says_somet
         ("POST", "POSTAGE", 18.0),
     ]
     assert len(tables.interactions) == 6
-    assert "the latest title, price that is not empty" in report.derived["items"]
+    assert "the latest title, price that is not empty" in report.made_from_interactions["items"]
 
 
 def test_the_latest_is_by_time_whatever_the_order_of_files_and_batches(tmp_path: Path, out: Path, monkeypatch) -> None:
