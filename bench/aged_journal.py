@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from contracts.home import Home
-from release.journal.checkpoints import EVERY
+from release.journal.checkpoints import ENTRIES_PER_CHECKPOINT
 from release.journal.database import open_database
 from release.journal.entries import Action, Entry, Note, Phase
 from release.journal.journal import Journal
@@ -36,7 +36,7 @@ def put_behind_checkpoint(home: Home, app: str) -> None:
     journal = Journal(home, app)
     journal.keep_checkpoint()
     view = journal.view()
-    n_lacking = EVERY - 1 - (view.n_entries - view.n_kept)
+    n_lacking = ENTRIES_PER_CHECKPOINT - 1 - (view.n_entries - view.n_kept)
     write_at_once(home, app, [(view.latest_ts or START, Note(Action.RECORD, Phase.DONE))] * n_lacking)
 
 

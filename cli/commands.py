@@ -36,7 +36,7 @@ PANELS: Mapping[str, Mapping[str, Sequence[str]]] = {
         "cli.serving": ("serve", "recommend"),
         "cli.batch": ("batch",),
         "cli.data.features": ("features",),
-        "cli.releases.storage": ("collect",),
+        "cli.releases.collect": ("collect",),
     },
     "Run services": {"cli.services.services": ("up", "down", "status"), "cli.workspace": ("workspace",)},
 }

@@ -272,7 +272,7 @@ def _published_values() -> CheckResult:
     from contracts.settings.settings import load_settings
     from feature_store.online.connection import connect, named_url
     from feature_store.online.pointer import read_pointer
-    from feature_store.publishing.stock import lack_of
+    from feature_store.publishing.completeness import missing_values
     from feature_store.server.embedded_redis import running
 
     name = "published values"
@@ -284,7 +284,7 @@ def _published_values() -> CheckResult:
             pointer = read_pointer(client, app)
             if pointer is None:
                 return CheckResult(name, "optional", f"nothing of {app} is in production")
-            problem = lack_of(client, app, pointer.generation_id, pointer.release_id)
+            problem = missing_values(client, app, pointer.generation_id, pointer.release_id)
     except (SlateworkError, OSError):
         return CheckResult(name, "optional", "cannot be counted, see Redis")
     if problem is not None:

@@ -76,7 +76,7 @@ def recommend(
     from contracts.ids import ItemId, SessionId, UserId
     from contracts.progress import working
     from contracts.slates import Preferences, RecommendRequest, Surface
-    from serving.one_answer import answer_once
+    from serving.command_line_answer import answer_once
 
     settings, home = load_settings(), find_home()
     request = RecommendRequest(

@@ -18,6 +18,7 @@ from contracts.events import EventType
 
 _PURCHASE, _RETURN = str(EventType.PURCHASE), str(EventType.RETURN)
 TAKEN_BACK_TS = "taken_back_ts"
+NEVER_TAKEN_BACK = np.iinfo(np.int64).max  # when a purchase was taken back that never was, in any unit
 
 Integers = npt.NDArray[np.integer[Any]]
 Flags = npt.NDArray[np.bool_]

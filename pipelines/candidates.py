@@ -9,7 +9,7 @@ from typing import Any
 
 from contracts.settings.candidates import CandidateSettings
 from contracts.settings.group import Group
-from contracts.settings.top import Seed
+from contracts.settings.group_names import Seed
 from contracts.tables import CanonicalTables
 from pipelines.matrix_run import emptied, load_split, run_matrix_stage
 from pipelines.paths import CANDIDATES, VALID, Cutoff

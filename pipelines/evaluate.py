@@ -13,8 +13,8 @@ import numpy as np
 from contracts.progress import Progress
 from contracts.settings.evaluate import EvaluateSettings
 from contracts.settings.group import Group
+from contracts.settings.group_names import Seed
 from contracts.settings.request import RequestSettings
-from contracts.settings.top import Seed
 from contracts.tables import CanonicalTables
 from feature_store.readers.offline_reader import OfflineFeatureReader
 from feature_store.values.values import FeatureValues, load_schemas

@@ -13,8 +13,8 @@ import polars as pl
 from contracts.errors import ArtefactError
 from contracts.ids import FloatArray
 from contracts.settings.group import Group
+from contracts.settings.group_names import Seed
 from contracts.settings.index import IndexSettings
-from contracts.settings.top import Seed
 from contracts.tables import CanonicalTables
 from pipelines.matrix_run import emptied, load_split, run_matrix_stage
 from pipelines.paths import CANDIDATES, INDEX, VALID, Cutoff

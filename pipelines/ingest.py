@@ -11,8 +11,8 @@ from typing import Any
 
 from contracts.home import find_home
 from contracts.settings.group import Group
+from contracts.settings.group_names import App
 from contracts.settings.ingest import IngestSettings
-from contracts.settings.top import App
 from contracts.whole_files import whole_folder
 from pipelines.paths import RAW
 from pipelines.stage_run import run_stage

@@ -23,7 +23,7 @@ from contracts.settings.loading import load_whole
 from contracts.settings.settings import Settings
 from feature_store.online.connection import Client, connect
 from feature_store.online.receipt import Receipt
-from feature_store.publishing.stock import whole_receipt
+from feature_store.publishing.completeness import whole_receipt
 from feature_store.server.embedded_redis import online_store
 from pipelines.paths import BUNDLE, RECEIPT
 from pipelines.stage_run import run_stage

@@ -16,9 +16,9 @@ from contracts.progress import Progress
 from contracts.settings.candidates import CandidateSettings
 from contracts.settings.features import FeatureSettings
 from contracts.settings.group import Group
+from contracts.settings.group_names import Seed
 from contracts.settings.ranking import RankingSettings
 from contracts.settings.request import RequestSettings
-from contracts.settings.top import Seed
 from contracts.tables import CanonicalTables, read_parquet
 from feature_store.readers.live_features import with_live_features
 from feature_store.readers.ttl_and_defaults import unknown_person

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from contracts.fingerprint import fingerprint_file
-from contracts.settings.released import ReleasedSettings
+from contracts.settings.identity_params import ReleasedSettings
 from contracts.tables import SCHEMAS, CanonicalTables
 from pipelines.evaluate import fit_of
 from pipelines.matrix_run import load_split

@@ -14,10 +14,8 @@ from contracts.events import POSITIVE_EVENTS
 from contracts.features import History
 from contracts.id_map import IdMap
 from contracts.ids import EpochSeconds, EventCodes, FloatArray, ItemIdxArray, UserId
-from contracts.returns import TAKEN_BACK_TS, with_taken_back_ts
+from contracts.returns import NEVER_TAKEN_BACK, TAKEN_BACK_TS, with_taken_back_ts
 from contracts.tables import type_codes
-
-STANDS = np.iinfo(np.int64).max
 
 
 @dataclass(frozen=True)
@@ -26,8 +24,8 @@ class Interactions:
 
     user_ids: sorted; user_idx: (n_events,) into it. bounds: (n_users + 1,) person u's events are bounds[u]:bounds[u+1].
     item_idx, event_ts (epoch seconds), event_types (codes, see contracts.events), values (NaN where none): aligned with
-    user_idx. taken_back_ts: the same, epoch seconds at which a purchase was taken back, STANDS where it was not; None
-    where nothing was.
+    user_idx. taken_back_ts: the same, epoch seconds at which a purchase was taken back, NEVER_TAKEN_BACK where it was
+    not; None where nothing was.
     """
 
     user_ids: tuple[UserId, ...]
@@ -108,4 +106,4 @@ class Interactions:
 def _epoch_seconds_or_stands(taken_back_ts: pl.Series) -> EpochSeconds | None:
     if taken_back_ts.null_count() == len(taken_back_ts):
         return None
-    return taken_back_ts.dt.epoch("s").fill_null(STANDS).to_numpy()
+    return taken_back_ts.dt.epoch("s").fill_null(NEVER_TAKEN_BACK).to_numpy()

@@ -12,7 +12,7 @@ from contracts.errors import ReleaseMismatch
 from contracts.features import Entity
 from contracts.id_map import IdMap
 from contracts.json_file import load_json, write_json
-from contracts.settings.released import ReleasedSettings, released_params
+from contracts.settings.identity_params import ReleasedSettings, released_params
 from feature_store.values.values import FeatureValues, load_schemas
 from release.bundle.bundle import (
     CATALOGUE,

@@ -15,7 +15,7 @@ from contracts.ids import ItemId, UserId
 from contracts.settings.settings import Settings
 from feature_store.online.packing import moment_of
 from feature_store.readers.live_features import LIVE_NAMES, whole_history, with_live_features
-from serving.served_now import served_now
+from serving.current_release import served_now
 
 LAST_EVENTS = 10
 

@@ -14,7 +14,7 @@ from contracts.settings.canary import CanarySettings
 from feature_store.online.connection import Client
 from feature_store.online.keys import events_key
 from feature_store.online.serving_targets import Canary
-from release.canary.history import CanaryRun, SharePeriod
+from release.canary.canary_run import CanaryRun, SharePeriod
 from release.canary.sums import CANARY as CANARY_ARM
 from release.canary.sums import COUNTS, SETTLING, CanarySums, Cells
 

@@ -14,7 +14,7 @@ from cli.releases.requester import whoever_types
 from contracts.home import find_home
 
 if TYPE_CHECKING:
-    from release.canary.history import CanaryRun
+    from release.canary.canary_run import CanaryRun
 
 Reason = Annotated[str, typer.Option(help="Why, for the journal.")]
 

@@ -162,9 +162,9 @@ def rollback(
     """Serve the previous release in production again, or the one named, at once; works while MLflow is away."""
     from contracts.settings.quick_params import load_rollback_params
     from release.journal.journal import Journal
-    from release.promotion.rollback import RolledBack, roll_back
+    from release.promotion.rollback import RollbackResult, roll_back
 
-    def say(done: RolledBack) -> None:
+    def say(done: RollbackResult) -> None:
         if not as_json:
             served = f"{done.pointer.release_id} (version {done.version})"
             print(f"serving {served} instead of {done.left_release_id}", flush=True)

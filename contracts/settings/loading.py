@@ -13,9 +13,9 @@ from pydantic import BaseModel, ValidationError
 from contracts.counted import counted
 from contracts.errors import SettingsError
 from contracts.settings.group import Group
+from contracts.settings.group_names import NAMES
 from contracts.settings.params_file import read_params
 from contracts.settings.params_path import PARAMS
-from contracts.settings.top import NAMES
 
 Kind = TypeVar("Kind", bound=Group)
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from contracts.settings.group import Group
+from contracts.settings.group_names import App
 from contracts.settings.loading import load_groups
 from contracts.settings.publish import PublishSettings
-from contracts.settings.top import App
 
 
 class _App(Group):

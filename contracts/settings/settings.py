@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from contracts.settings.identity_params import ReleasedSettings
 from contracts.settings.loading import load_whole
 from contracts.settings.params_path import PARAMS
 from contracts.settings.promotion import PromotionSettings
 from contracts.settings.publish import PublishSettings
-from contracts.settings.released import ReleasedSettings
 from contracts.settings.serving import ServingSettings
 
 

@@ -7,9 +7,10 @@ from functools import cached_property
 import polars as pl
 
 from contracts.features import Entity
+from contracts.returns import NEVER_TAKEN_BACK
 from feature_store.definitions.views import KEY, EventTypes, FeatureView
 from feature_store.offline.events import of_types
-from feature_store.offline.trailing_windows import STANDS, EventRuns, Moments
+from feature_store.offline.trailing_windows import EventRuns, Moments
 
 
 class InMemoryAggregations:
@@ -49,7 +50,9 @@ class InMemoryAggregations:
                 value.fill_null(0).to_numpy(),
                 value.is_not_null().to_numpy(),
                 n_entities,
-                None if taken_back_us.null_count() == len(events) else taken_back_us.fill_null(STANDS).to_numpy(),
+                None
+                if taken_back_us.null_count() == len(events)
+                else taken_back_us.fill_null(NEVER_TAKEN_BACK).to_numpy(),
             )
         return self._runs[event_types]
 

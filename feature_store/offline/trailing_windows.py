@@ -24,6 +24,7 @@ import numpy.typing as npt
 
 from contracts.calendar import MICROSECONDS_PER_DAY
 from contracts.errors import SourceError
+from contracts.returns import NEVER_TAKEN_BACK
 from feature_store.definitions.views import AggregateFunction
 
 Codes = npt.NDArray[np.int32]
@@ -36,7 +37,6 @@ CHUNK_ROWS = 200_000
 # An entity's number and a time make one 64-bit key; of more entities than fit, fewer are searched together.
 LARGEST_KEY = 2**62
 LARGEST_TOTAL = 2**63
-STANDS = np.iinfo(np.int64).max  # when an event was taken back that never was
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,8 @@ class EventRuns:
 
     codes: (n_events,) the entity of each; event_us: (n_events,) microseconds since the epoch; values: (n_events,)
     integers; valued: (n_events,) whether an event has a value; taken_back_us: (n_events,) when it was taken back, not
-    before event_us, STANDS where it never was, None where nothing was. In any order; the arrays given are not changed.
+    before event_us, NEVER_TAKEN_BACK where it never was, None where nothing was. In any order; the arrays given are not
+    changed.
     """
 
     def __init__(
@@ -197,7 +198,8 @@ class EventRuns:
 class _TakenBack:
     """The events of runs that were ever taken back.
 
-    taken_back_us: (n_events,) when each event of the runs was, STANDS where it never was; positions: where it was.
+    taken_back_us: (n_events,) when each event of the runs was, NEVER_TAKEN_BACK where it never was; positions:
+    where it was.
     """
 
     def __init__(self, runs: EventRuns, taken_back_us: Integers, positions: Positions) -> None:
@@ -210,7 +212,7 @@ class _TakenBack:
     @classmethod
     def of(cls, runs: EventRuns, taken_back_us: Integers) -> _TakenBack | None:
         """None where nothing was taken back."""
-        positions = np.flatnonzero(taken_back_us < STANDS)
+        positions = np.flatnonzero(taken_back_us < NEVER_TAKEN_BACK)
         return cls(runs, taken_back_us, positions) if len(positions) else None
 
     def lacking(self, moments: Moments, reach_us: int) -> Lacking:
@@ -239,7 +241,7 @@ class _TakenBack:
         if step not in self._skips:
             n_events = len(self._taken_back_us)
             # A place before the first and after the last event, where every search ends.
-            stood_until = np.pad(self._taken_back_us, 1, constant_values=STANDS)
+            stood_until = np.pad(self._taken_back_us, 1, constant_values=NEVER_TAKEN_BACK)
             skips, chosen = np.arange(n_events + 2) + step, self._positions + 1
             while len(chosen):
                 chosen = chosen[stood_until[skips[chosen]] <= stood_until[chosen]]

@@ -23,12 +23,12 @@ from contracts.errors import SettingsError
 from contracts.events import EventType
 from contracts.features import Entity
 from contracts.progress import Progress
-from contracts.returns import TAKEN_BACK_TS, with_taken_back_ts
+from contracts.returns import NEVER_TAKEN_BACK, TAKEN_BACK_TS, with_taken_back_ts
 from contracts.tables import UTC_TIME
 from contracts.whole_files import whole_file
 from feature_store.definitions.views import EventTypes, FeatureView
 from feature_store.offline.events import event_columns, of_types
-from feature_store.offline.trailing_windows import STANDS, EventRuns, Moments
+from feature_store.offline.trailing_windows import EventRuns, Moments
 
 BATCH_ROWS = 500_000
 N_THREADS = 2  # what numpy does here it does without Python's lock; more would hold more columns at once
@@ -125,7 +125,7 @@ def _runs(
     value = pl.col("value_milli")
     columns = [code, "event_us", value.fill_null(0), value.is_not_null().alias("valued")]
     if len(taken_back):
-        columns.append(pl.col("taken_back_us").fill_null(STANDS))
+        columns.append(pl.col("taken_back_us").fill_null(NEVER_TAKEN_BACK))
     batches = _batches(interactions, [key, "event_type", "event_ts", "value"])
     known = _with_taken_back(batches, taken_back) if len(taken_back) else batches
     selected = (event_columns(batch).filter(of_types(event_types)).select(columns) for batch in known)

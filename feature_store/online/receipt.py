@@ -52,7 +52,7 @@ class Receipt:
 def read_receipt(client: redis.Redis, app: str, generation_id: str, release_id: str) -> Receipt | None:
     """The generation's receipt, made out to a release; None when the generation was never wholly there.
 
-    It says what was published, and not what is there now: for that it is counted against (`publishing.stock`).
+    It says what was published, and not what is there now: for that it is counted against (`publishing.completeness`).
     """
     key = receipt_key(app, generation_id)
     with mapped_errors():

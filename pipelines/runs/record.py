@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from contracts.errors import WorkspaceError
 from contracts.home import Home
-from contracts.settings.released import released_params
+from contracts.settings.identity_params import released_params
 from contracts.settings.settings import load_settings
 from pipelines.paths import BUNDLE
 from pipelines.runs.repository import Repository
-from pipelines.runs.run_commit import Recorded, commit_release, push_data, tag_of
+from pipelines.runs.run_commit import RecordedCommit, commit_release, push_data, tag_of
 from pipelines.runs.workspace import find_or_rebuild, remove
 from release.bundle.manifest import load_manifest
 from release.promotion.promotion import Promoter
@@ -75,7 +75,7 @@ def _version(promoter: Promoter, release_id: str) -> Version:
     return version
 
 
-def _say_committed(recorded: Recorded) -> str:
+def _say_committed(recorded: RecordedCommit) -> str:
     if recorded.is_new:
         return f"commit {recorded.commit[:12]} on {recorded.branch}: release {recorded.release_id}"
     return f"same release {recorded.release_id}: nothing to commit, {recorded.branch} stands at {recorded.commit[:12]}"

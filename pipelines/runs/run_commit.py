@@ -15,7 +15,7 @@ RECORDED = ("params.yaml", "dvc.lock")
 
 
 @dataclass(frozen=True)
-class Recorded:
+class RecordedCommit:
     """Where a run's release stands in git.
 
     commit: the end of the run's branch; tagged_commit: the one that gives the release back, earlier where another run
@@ -38,7 +38,7 @@ def tag_of(release_id: str) -> str:
     return f"release/{release_id}"
 
 
-def commit_release(checkout: Repository, made_by: str) -> Recorded:
+def commit_release(checkout: Repository, made_by: str) -> RecordedCommit:
     """Commit params.yaml and dvc.lock on the branch that is checked out, and tag the commit with the release it made.
 
     made_by: what made it, for the message. Nothing is committed when nothing differs, and a tag that exists stays where
@@ -48,7 +48,7 @@ def commit_release(checkout: Repository, made_by: str) -> Recorded:
     is_new = checkout.commit_files(RECORDED, f"Release {release_id}\n\n{made_by}")
     commit = checkout.commit_of("HEAD")
     tagged = checkout.tag(tag_of(release_id), commit, f"Release {release_id}")
-    return Recorded(release_id, commit, checkout.branch(), tagged, is_new)
+    return RecordedCommit(release_id, commit, checkout.branch(), tagged, is_new)
 
 
 def push_data(workspace: Workspace) -> None:

@@ -14,7 +14,7 @@ from contracts.ids import UserId
 from contracts.slates import RecommendRequest, Slate
 from feature_store.readers.offline_reader import OfflineFeatureReader
 from feature_store.values.values import FeatureValues
-from release.answering.bounds import check_length, filter_cell, length_of, user_id_of
+from release.answering.request_limits import check_length, filter_cell, length_of, user_id_of
 from release.answering.request_path import answer_many
 from release.bundle.bundle import Release, load_bundle
 

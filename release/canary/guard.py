@@ -13,8 +13,8 @@ from contracts.settings.canary import CanarySettings
 from feature_store.online.connection import Client
 from feature_store.online.event_stream import EntryBatch, id_from, read_stream
 from feature_store.online.keys import events_key
+from release.canary.canary_run import CanaryRun
 from release.canary.guardrails import check_guardrails
-from release.canary.history import CanaryRun
 from release.canary.report import CanaryReport, build_report
 from release.canary.sums import CanarySums
 

@@ -12,8 +12,8 @@ from typing import Any
 
 from contracts.settings.canary import CanarySettings
 from recommender.metrics import Interval
+from release.canary.canary_run import CanaryRun
 from release.canary.guardrails import DEGRADED, PER_REQUEST, GuardrailCheck, always_valid, check_guardrails
-from release.canary.history import CanaryRun
 from release.canary.statistics import (
     Ratio,
     RatioDifference,

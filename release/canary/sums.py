@@ -17,7 +17,7 @@ import numpy.typing as npt
 import orjson
 
 from contracts.events import EventType
-from release.canary.history import CanaryRun
+from release.canary.canary_run import CanaryRun
 from release.canary.keyed_rows import UNKNOWN, IntArray, KeyedRows, key_of
 
 PRODUCTION, CANARY = 0, 1

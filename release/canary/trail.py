@@ -10,9 +10,9 @@ from contracts.progress import Progress
 from contracts.settings.canary import CanarySettings
 from feature_store.online.connection import Client
 from feature_store.online.event_stream import EntryBatch
+from release.canary.canary_run import CanaryRun
 from release.canary.guard import LogReading
 from release.canary.guardrails import always_valid, kept_clicks
-from release.canary.history import CanaryRun
 from release.canary.report import CanaryReport, build_report
 from release.canary.statistics import n_people
 from release.canary.sums import CANARY, CanarySums

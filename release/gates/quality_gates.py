@@ -63,8 +63,8 @@ class QualityGates:
     def _floor(self, measured: _MeasuredFigures) -> Gate:
         least = self.settings.min_ndcg
         ndcg = self.bootstrap.interval(measured.of(SLATES), WARM, SLATES, NDCG)
-        measured, limit = distinct_texts(ndcg.mean, least)
-        sentence = f"{TITLE} of people with history was measured as {measured}; at least {limit} is asked."
+        mean, limit = distinct_texts(ndcg.mean, least)
+        sentence = f"{TITLE} of people with history was measured as {mean}; at least {limit} is asked."
         figures = (ndcg.mean, least, ndcg.low, ndcg.high, measured.n_people)
         return Gate("floor", ndcg.mean >= least, sentence, *figures, limits=("promotion.min_ndcg",))
 
@@ -74,9 +74,9 @@ class QualityGates:
             return Gate.not_judged("popular", "the release has no generator of popular items.")
         gain = self.bootstrap.difference(measured.of(SLATES), measured.of(popularity), WARM, popularity, NDCG)
         least, margin = self.settings.min_gain_over_popular, -self.settings.max_ndcg_loss
-        measured, limit = distinct_texts(gain.mean, least, "+")
+        mean, limit = distinct_texts(gain.mean, least, "+")
         enough = gain.mean >= least
-        against = f"{TITLE} is {measured} against {popularity} alone"
+        against = f"{TITLE} is {mean} against {popularity} alone"
         sentence = (
             f"{against}; {_requirement(gain.low, margin)}" if enough else f"{against}; at least {limit} is asked."
         )

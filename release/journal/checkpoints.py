@@ -27,8 +27,8 @@ LOG = logging.getLogger(__name__)
 
 # Entries behind the last one before the next is kept. A new process usually reads no more than these, some 20 ms; it
 # reads more where a move was told late, where a checkpoint is refused, and where nobody kept one, as older code does.
-EVERY = 500
-APART = EVERY  # of those written later, on the way to the first one
+ENTRIES_PER_CHECKPOINT = 500
+ENTRIES_PER_LATE_CHECKPOINT = ENTRIES_PER_CHECKPOINT  # of those written later, on the way to the first one
 
 # Another number for another way to fold: what an earlier one kept then counts no more.
 VIEW = "view:2"

@@ -19,7 +19,7 @@ from contracts.clock import Clock, WallClock
 from contracts.errors import ArtefactError, WorkspaceError
 from contracts.home import Home
 from release.journal.chain import Verification, check_chain, check_head, wrong_checkpoints
-from release.journal.checkpoints import APART, EVERY, Checkpoint, CheckpointTable
+from release.journal.checkpoints import ENTRIES_PER_CHECKPOINT, ENTRIES_PER_LATE_CHECKPOINT, Checkpoint, CheckpointTable
 from release.journal.database import open_database
 from release.journal.entries import Entry, Note
 from release.journal.moves import LateMove
@@ -70,7 +70,7 @@ class Journal:
         later, and stops nobody now.
         """
         view = self.view()
-        if view.n_entries - view.n_kept < EVERY:
+        if view.n_entries - view.n_kept < ENTRIES_PER_CHECKPOINT:
             return
         for earlier in list(self._on_the_way(view)):  # the connection is free before one is written
             self._add_checkpoint(Checkpoint.of_view(earlier, self._app))
@@ -78,8 +78,8 @@ class Journal:
         self._view = replace(view, n_kept=view.n_entries)  # also where it failed: not again with each entry
 
     def _on_the_way(self, view: JournalView) -> Iterator[JournalView]:
-        """The views between the last checkpoint and this view, APART entries from one to the next."""
-        n_between = (view.n_entries - view.n_kept - 1) // APART
+        """The views between the last checkpoint and this one, ENTRIES_PER_LATE_CHECKPOINT from one to the next."""
+        n_between = (view.n_entries - view.n_kept - 1) // ENTRIES_PER_LATE_CHECKPOINT
         if not n_between:
             return
         with self._reading() as table:
@@ -87,7 +87,7 @@ class Journal:
             entries = table.following(earlier.last_id, self._app, up_to=view.last_id)
             try:
                 for _ in range(n_between):
-                    earlier = earlier.extended(islice(entries, APART))
+                    earlier = earlier.extended(islice(entries, ENTRIES_PER_LATE_CHECKPOINT))
                     yield earlier
             except LateMove:
                 return  # only all entries say what stood then

@@ -20,7 +20,7 @@ from contracts.home import Home
 from contracts.settings.settings import Settings
 from feature_store.online.pointer import Pointer
 from feature_store.online.serving_targets import Canary
-from release.canary.history import CanaryRun, last_run
+from release.canary.canary_run import CanaryRun, last_run
 from release.canary.sums import MOST_PERIODS
 from release.gates.gate import failure_sentences
 from release.journal.entries import CanaryStep

@@ -21,19 +21,19 @@ from contracts.errors import PromotionRefused
 from contracts.home import Home
 from contracts.settings.settings import Settings
 from feature_store.online.pointer import Pointer
+from release.canary.canary_run import last_run
 from release.canary.guard import CanaryGuard
-from release.canary.history import last_run
 from release.gates.acceptance import check_acceptable
 from release.gates.gate import Gate
 from release.journal.entries import Action, Note, Phase
 from release.journal.journal import Journal
-from release.promotion.collecting import tidy
 from release.promotion.decider import Decider
 from release.promotion.decision import Decision, copy_comment
 from release.promotion.execution import carry_out, empty_staging, note_refusal
-from release.promotion.mending import mend_served
+from release.promotion.generation_cleanup import remove_old_generations
 from release.promotion.promotion_lock import promotion_lock
 from release.promotion.registry_snapshot import RegistrySnapshot
+from release.promotion.republishing import republish_missing
 from release.promotion.requesters import BY_GUARD, BY_SLATE, BY_TRAINING, reason_not_allowed, take_tokens
 from release.promotion.staging_and_canary import put_in_staging, restore_staging_and_canary, stop_canary
 from release.promotion.switch import Switch, open_switch
@@ -175,7 +175,7 @@ class Promoter:
         switch.close_open_intents()
         rebuilt = switch.rebuild()
         restore_staging_and_canary(switch, self.clock.now())
-        mended = mend_served(switch)
+        mended = republish_missing(switch)
         canary_ended = self._guard_canary(switch)  # before the registry is needed: it may be away
         self.journal.keep_checkpoint()  # as above
         finish_writes(self.journal, self.registry)
@@ -222,7 +222,7 @@ class Promoter:
             put_in_staging(switch, None)  # it went on to Production, which the journal has as the end of its Staging
         self._write_back(snapshot, staging, decisions)
         if Stage.PRODUCTION in accepted:
-            tidy(switch.client, self.settings.app, self.journal, self.settings.publish)
+            remove_old_generations(switch.client, self.settings.app, self.journal, self.settings.publish)
         return decisions
 
     def _write_back(self, snapshot: RegistrySnapshot, staging: int | None, decisions: Sequence[Decision]) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 from contracts.errors import PointerMoved, PromotionRefused, ReleaseMismatch, ValidationFailed
 from contracts.home import Home
 from contracts.json_file import load_json
-from contracts.settings.released import released_params
+from contracts.settings.identity_params import released_params
 from contracts.settings.settings import Settings
 from feature_store.online.pointer import Pointer, epoch_of
 from feature_store.values.file_names import VALUES
@@ -27,9 +27,9 @@ from release.bundle.code_version import CodeGone, code_fingerprint
 from release.bundle.manifest import REBUILD, Manifest, load_manifest
 from release.journal.entries import Action, Entry, Note, Phase
 from release.journal.journal import Journal
-from release.promotion.collecting import generations_to_keep, tidy
-from release.promotion.mending import mend_served
+from release.promotion.generation_cleanup import generations_to_keep, remove_old_generations
 from release.promotion.promotion_lock import promotion_lock
+from release.promotion.republishing import republish_missing
 from release.promotion.switch import Switch, open_switch
 
 
@@ -96,10 +96,10 @@ def refresh(
             switch.generations.keep(restricted.values)
             note = _note(entry, restricted, requester, reason)
             pointer = switch.move(note, expected_epoch=epoch_of(pointer))
-            tidy(switch.client, settings.app, journal, settings.publish)
+            remove_old_generations(switch.client, settings.app, journal, settings.publish)
             switch.generations.forget_all_but(generations_to_keep(journal.view(), settings.publish.keep_generations))
             journal.keep_checkpoint()
-        mended = mend_served(switch)
+        mended = republish_missing(switch)
     return RefreshResult(
         pointer,
         str(entry.generation_id),

@@ -22,7 +22,7 @@ REGISTRY_PATIENCE_S = 5.0  # whoever decides now will write our change too; no n
 
 
 @dataclass(frozen=True)
-class RolledBack:
+class RollbackResult:
     """What is served now. registry_pending: why the registry could not be told yet; empty when it was."""
 
     pointer: Pointer
@@ -49,8 +49,8 @@ def roll_back(
     to: str | None = None,
     requester: str,
     reason: str = "",
-    moved: Callable[[RolledBack], None] = lambda _done: None,
-) -> RolledBack:
+    moved: Callable[[RollbackResult], None] = lambda _done: None,
+) -> RollbackResult:
     """Serve the release that was in production before, or the one named, from now on.
 
     moved: called as soon as the pointer has moved, before the registry is told.
@@ -69,7 +69,7 @@ def roll_back(
         switch.bundles.path(str(target.release_id))
         target = replace(target, generation_id=switch.kept_generation(target))
         pointer = _move(switch, _note(target, requester, reason or f"Back from release {left_release_id}."))
-    done = RolledBack(pointer, target.version, left_release_id)
+    done = RollbackResult(pointer, target.version, left_release_id)
     moved(done)
     _plan(journal, target, requester)
     journal.keep_checkpoint()

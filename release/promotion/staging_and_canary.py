@@ -18,7 +18,7 @@ from feature_store.online.serving_targets import (
     set_canary,
     set_staged,
 )
-from release.canary.history import CanaryRun, last_run, noted_as_ended
+from release.canary.canary_run import CanaryRun, last_run, noted_as_ended
 from release.journal.entries import Action, CanaryStep, Entry, Note, Phase
 from release.journal.journal import Journal
 from release.journal.view import JournalView

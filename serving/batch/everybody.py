@@ -19,14 +19,14 @@ from contracts.progress import Progress
 from contracts.settings.settings import Settings
 from feature_store.readers.values_stream import PeopleChunk, people_chunks
 from feature_store.values.values_folder import ValuesFolder
-from release.answering.bounds import check_length
+from release.answering.request_limits import check_length
 from release.bundle.generation_store import GenerationStore
 from serving.batch.part_answers import BatchJob, Part
 from serving.batch.parts import BatchHeader, begun, count_rows, part_path
 from serving.batch.people_file import named_people
 from serving.batch.processes import written_by_processes
+from serving.current_release import served_now
 from serving.live.production import store_url
-from serving.served_now import served_now
 
 EngineName = Literal["processes", "spark"]
 PEOPLE_PER_PART = 4096

@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 
 from contracts.errors import WrongInput
-from release.answering.bounds import user_id_of
+from release.answering.request_limits import user_id_of
 
 COLUMN = "user_id"
 NEXT_STEP = f"Name a Parquet or CSV file with a column `{COLUMN}`."

@@ -13,7 +13,7 @@ from feature_store.online.connection import Client, connect, named_url
 from feature_store.online.pointer import Pointer, read_pointer
 from feature_store.online.recent_events import RecentEvent, Retention, append_events
 from feature_store.online.serving_targets import ServingTargets, read_serving_targets
-from feature_store.publishing.stock import lack_of
+from feature_store.publishing.completeness import missing_values
 from feature_store.readers.online_reader import RedisFeatureReader
 from feature_store.server.embedded_redis import running
 from release.bundle.bundle import Release, load_bundle
@@ -96,7 +96,7 @@ class OnlineProduction:
         return RedisFeatureReader(self.client(), self._app, generation_id, release.schemas, release.catalogue.ids)
 
     def lacks(self, release_id: str, generation_id: str) -> SlateworkError | None:
-        return lack_of(self.client(), self._app, generation_id, release_id)
+        return missing_values(self.client(), self._app, generation_id, release_id)
 
     def append_events(self, events: Sequence[RecentEvent]) -> None:
         settings = self._settings

@@ -164,7 +164,8 @@ class _ExportReader:
             described = self._ids.items().select("item_id").join(said, on="item_id", how="left")
             table = conform(_with_all_titles(described), name)
             columns = ", ".join(column for column in described.columns if column != "item_id")
-            self._report.made_from_interactions[name] = f"derived from the interactions: the latest {columns} that is not empty"
+            says = f"derived from the interactions: the latest {columns} that is not empty"
+            self._report.made_from_interactions[name] = says
         elif settings is None:
             table = conform(self._ids.items() if name == "items" else self._ids.users(), name)
             self._report.made_from_interactions[name] = "derived from the interactions: ids alone"

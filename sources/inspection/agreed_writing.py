@@ -15,7 +15,7 @@ N_CELLS = 400  # of a file: enough to see how it writes them, and there may be a
 
 
 @dataclass(frozen=True)
-class Otherwise:
+class DeviatingFile:
     """A file that writes a column otherwise than most files of its table. found, usual: an example of each."""
 
     file: str
@@ -41,13 +41,13 @@ def agreed_samples(samples: Mapping[str, SampledColumn], looks: Sequence[FirstLo
     return {name: _agreed(column, list(_writings(looks, column))) for name, column in samples.items()}
 
 
-def written_otherwise(column: SampledColumn, looks: Sequence[FirstLook]) -> Iterator[Otherwise]:
+def deviating_files(column: SampledColumn, looks: Sequence[FirstLook]) -> Iterator[DeviatingFile]:
     """The files that the agreed way of writing a column does not read, by name."""
     writings = list(_writings(looks, column)) if len(looks) > 1 else []
     usual = [one for one in writings if _is_alike(one, column)]
     for writing in writings:
         if usual and writing not in usual:
-            yield Otherwise(writing.file, column.name, writing.example, usual[0].example)
+            yield DeviatingFile(writing.file, column.name, writing.example, usual[0].example)
 
 
 def _writings(looks: Sequence[FirstLook], column: SampledColumn) -> Iterator[_Writing]:

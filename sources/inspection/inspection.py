@@ -26,7 +26,7 @@ from sources.canonical.refusals import load_refusals, none_refused
 from sources.canonical.row_text import as_line
 from sources.files.data_files import DataFile, find_files, is_url
 from sources.files.export_reader import write_tables
-from sources.inspection.agreed_writing import written_otherwise
+from sources.inspection.agreed_writing import deviating_files
 from sources.inspection.bounds import Bound, needed_bounds
 from sources.inspection.first_look import FirstLook, look_at
 from sources.inspection.fitting_preset import FittingPreset, fitting_preset
@@ -148,7 +148,7 @@ def inspect_files(
     if inspection.proposal is None:
         inspection.problems += [_no_interactions(groups)] if groups else []
         return inspection
-    inspection.problems += _written_otherwise(groups, inspection.proposal)
+    inspection.problems += _deviation_problems(groups, inspection.proposal)
     named = {problem.file for problem in inspection.problems}
     for name in inspection.proposal.unused:
         if name not in named:
@@ -162,12 +162,12 @@ def inspect_files(
     return inspection
 
 
-def _written_otherwise(groups: Sequence[FileGroup], proposal: Proposal) -> Iterator[Problem]:
+def _deviation_problems(groups: Sequence[FileGroup], proposal: Proposal) -> Iterator[Problem]:
     """The files of a table that the mapping of most of its files does not read."""
     chosen = [group for group in groups if group.guess is not None and group.names[0] not in proposal.unused]
     for group in chosen:
         for column in group.recognised.columns.values():
-            for one in written_otherwise(group.samples[column], group.looks):
+            for one in deviating_files(group.samples[column], group.looks):
                 found = f"it is written like {one.found}, where most files are like {one.usual}"
                 yield Problem(one.file, None, one.column, found, WRITE_ALIKE)
     for group in groups:

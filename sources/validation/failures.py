@@ -51,7 +51,7 @@ class Failure:
         return "\n".join([head, *(f"  {line}" for line in (*self.files, *self.examples))])
 
 
-class Concerned:
+class AffectedRows:
     """The rows that a failure concerns: how many, in which files, and the first of each file."""
 
     def __init__(self) -> None:
@@ -61,7 +61,7 @@ class Concerned:
         self._first: dict[str | None, pl.DataFrame] = {}
 
     @classmethod
-    def only(cls, count: int, first: pl.DataFrame) -> Concerned:
+    def only(cls, count: int, first: pl.DataFrame) -> AffectedRows:
         """So many rows of unknown files, with the first of them."""
         rows = cls()
         rows.count = count
@@ -70,7 +70,7 @@ class Concerned:
         return rows
 
     @classmethod
-    def in_quarantine(cls, path: Path) -> Concerned:
+    def in_quarantine(cls, path: Path) -> AffectedRows:
         """The rows of a quarantine file."""
         rows, aside = cls(), pl.scan_parquet(path)
         rows._by_file.update(dict(aside.group_by("file").len().collect(engine="streaming").iter_rows()))

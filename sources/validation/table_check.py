@@ -22,7 +22,7 @@ from sources.validation.failures import (
     N_FILES,
     QUARANTINE_COLUMNS,
     REASON,
-    Concerned,
+    AffectedRows,
     Failure,
     FileCounts,
     count_by_file,
@@ -109,7 +109,7 @@ def check_layout(name: str, table: pl.LazyFrame) -> TableCheck:
     if not broken:
         return TableCheck(0, runs=(run,))
     n_rows = table.select(pl.len()).collect().item()
-    rows = Concerned.only(n_rows, table.head(N_EXAMPLES).collect())
+    rows = AffectedRows.only(n_rows, table.head(N_EXAMPLES).collect())
     return TableCheck(0, runs=(run,), failures=tuple(_failure(name, one, rows, n_rows, {}) for one in broken))
 
 
@@ -150,7 +150,7 @@ class _BatchResults:
         self._name = name
         self._check = check
         self._row_rules = [rule for rule in check.rules if rule.level is Level.ROW]
-        self._concerned = {rule.example_column: Concerned() for rule in check.rules if rule.example_column}
+        self._affected = {rule.example_column: AffectedRows() for rule in check.rules if rule.example_column}
         self._runs: list[SuiteRun] = []
         self._repeated: list[pl.Series] = []
 
@@ -163,10 +163,10 @@ class _BatchResults:
         run = run_suite(self._name, marked, self._row_rules, self._check.engine)
         self._runs.append(replace(run, broken={}))
         self._repeated.append(marked[REPEATED])
-        for column, concerned in self._concerned.items():
+        for column, affected in self._affected.items():
             rows_of_it = marked.filter(pl.col(column))
             rows_of_it = rows_of_it if column == REPEATED else rows_of_it.drop(FIRST)
-            concerned.add(rows_of_it, self._name, self._check.origins)
+            affected.add(rows_of_it, self._name, self._check.origins)
         return _reasons(run)
 
     def table_check(self, n_valid: int, n_quarantined: int) -> TableCheck:
@@ -178,7 +178,7 @@ class _BatchResults:
         n_rows = check.n_rows - check.n_unreadable
         rows_of = self._check.origins.file_counts(self._name)
         failures = [
-            _failure(self._name, broken, self._concerned[broken.rule.example_column or ""], n_rows, rows_of)
+            _failure(self._name, broken, self._affected[broken.rule.example_column or ""], n_rows, rows_of)
             for broken in _broken_table_rules(run)
         ]
         return check.with_run(run, failures)
@@ -225,7 +225,7 @@ def check_outcome(
 
 def _bad_rows_failure(name: str, result: RuleResult, check: TableCheck, folders: RowFolders) -> Failure:
     rows_of = {file: counts.n_rows for file, counts in check.files.items()}
-    return _failure(name, result, Concerned.in_quarantine(folders.quarantine_file(name)), check.n_rows, rows_of)
+    return _failure(name, result, AffectedRows.in_quarantine(folders.quarantine_file(name)), check.n_rows, rows_of)
 
 
 def _volume_failure(
@@ -237,7 +237,7 @@ def _volume_failure(
     files = volume_lines(counts, too_many=too_many and not is_valid_alone)
     aside = pl.read_parquet(folders.quarantine_file(name), n_rows=N_EXAMPLES)
     kept = pl.read_parquet(folders.valid_file(name), n_rows=N_EXAMPLES)
-    rows = Concerned.only(
+    rows = AffectedRows.only(
         check.n_valid if is_valid_alone else check.n_rows,
         pl.concat([aside, kept], how="diagonal").head(0 if files else N_EXAMPLES),
     )
@@ -364,16 +364,16 @@ def _broken_table_rules(run: SuiteRun) -> list[RuleResult]:
     return [result for result in run.results if result.rule.level is Level.TABLE and not result.passed]
 
 
-def _failure(name: str, result: RuleResult, concerned: Concerned, n_rows: int, rows_of: Mapping[str, int]) -> Failure:
+def _failure(name: str, result: RuleResult, affected: AffectedRows, n_rows: int, rows_of: Mapping[str, int]) -> Failure:
     rule = result.rule
     return Failure(
         name,
         rule.name,
         rule.says,
         result.measured,
-        concerned.count,
+        affected.count,
         n_rows,
-        concerned.examples(name),
-        concerned.files(rows_of),
-        file=concerned.worst_file(rows_of),
+        affected.examples(name),
+        affected.files(rows_of),
+        file=affected.worst_file(rows_of),
     )

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from bench.aged_journal import RELEASE_HOURS, START, hourly_refreshes, put_behind_checkpoint, write_at_once
 from contracts.home import Home
-from release.journal.checkpoints import EVERY
+from release.journal.checkpoints import ENTRIES_PER_CHECKPOINT
 from release.journal.entries import Action, Note, Phase
 from release.journal.journal import Journal
 
@@ -66,11 +66,11 @@ def test_a_process_that_goes_on_reads_what_came_since(aged: Journal, n_journal_r
 def test_a_new_process_reads_no_more_than_comes_behind_a_checkpoint(
     aged: Journal, home: Home, n_hours: int, n_journal_rows: Callable[[], int]
 ) -> None:
-    for _ in range(EVERY - 1):
+    for _ in range(ENTRIES_PER_CHECKPOINT - 1):
         aged.append(Note(Action.RECORD, Phase.DONE))
     n_journal_rows()
     view = in_another_process(home).view()
-    assert n_journal_rows() < EVERY + FEW
+    assert n_journal_rows() < ENTRIES_PER_CHECKPOINT + FEW
     assert view.production.generation_id == f"g-{n_hours - 1:05}"
     aged.append(Note(Action.RECORD, Phase.DONE))
     in_another_process(home).keep_checkpoint()
@@ -87,22 +87,28 @@ def test_a_benchmark_reads_the_most_that_usually_comes_behind_a_checkpoint(
         put_behind_checkpoint(home, "movies")
         n_journal_rows()
         view = in_another_process(home).view()
-        assert view.n_entries - view.n_kept == EVERY - 1
-        assert EVERY - 1 <= n_journal_rows() < EVERY + FEW
+        assert view.n_entries - view.n_kept == ENTRIES_PER_CHECKPOINT - 1
+        assert ENTRIES_PER_CHECKPOINT - 1 <= n_journal_rows() < ENTRIES_PER_CHECKPOINT + FEW
     assert len(view.moves.trail.latest) == -(-n_hours // RELEASE_HOURS)
 
 
 def test_what_stood_at_a_moment_is_read_from_the_checkpoint_before_it(
     home: Home, database: sa.Engine, n_journal_rows: Callable[[], int]
 ) -> None:
-    notes = list(hourly_refreshes("r-a", 4 * EVERY))
-    for first in range(0, len(notes), EVERY):
-        write_at_once(home, "movies", notes[first : first + EVERY])
+    notes = list(hourly_refreshes("r-a", 4 * ENTRIES_PER_CHECKPOINT))
+    for first in range(0, len(notes), ENTRIES_PER_CHECKPOINT):
+        write_at_once(home, "movies", notes[first : first + ENTRIES_PER_CHECKPOINT])
         in_another_process(home).keep_checkpoint()
-    for hour in (0, EVERY // 2 - 1, EVERY // 2, 3 * EVERY, 4 * EVERY - 1):
+    for hour in (
+        0,
+        ENTRIES_PER_CHECKPOINT // 2 - 1,
+        ENTRIES_PER_CHECKPOINT // 2,
+        3 * ENTRIES_PER_CHECKPOINT,
+        4 * ENTRIES_PER_CHECKPOINT - 1,
+    ):
         n_journal_rows()
         standing = in_another_process(home).at(START + timedelta(hours=hour, minutes=59))
-        assert n_journal_rows() < EVERY + FEW
+        assert n_journal_rows() < ENTRIES_PER_CHECKPOINT + FEW
         assert standing.production.generation_id == f"g-{hour:05}"
         assert standing.since.id == 2
 
@@ -113,7 +119,7 @@ def test_a_journal_that_had_no_checkpoints_gets_them_on_the_whole_way(
     for hour in (1, n_hours // 3, n_hours // 2, n_hours - 2):
         n_journal_rows()
         standing = in_another_process(home).at(START + timedelta(hours=hour, minutes=59))
-        assert n_journal_rows() < EVERY + FEW
+        assert n_journal_rows() < ENTRIES_PER_CHECKPOINT + FEW
         assert standing.production.generation_id == f"g-{hour:05}"
 
 

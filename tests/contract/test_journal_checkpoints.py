@@ -28,13 +28,13 @@ from tests.contract.conftest import meddle
 from tests.unit.release.journal.test_extended_view import journals
 
 MOMENT = datetime(2026, 3, 1, 12, tzinfo=UTC)
-EVERY = 4
+EACH = 4
 COPIED = "entry_hash, latest_ts, content, digest"
 
 
 @pytest.fixture(autouse=True)
 def _kept_often(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(journal_module, "EVERY", EVERY)
+    monkeypatch.setattr(journal_module, "ENTRIES_PER_CHECKPOINT", EACH)
 
 
 @pytest.fixture
@@ -81,7 +81,7 @@ def test_what_is_kept_is_the_view_that_the_entries_give(kept: Journal, home: Hom
     view = in_another_process(home)
     assert view == JournalView.of(kept.entries())
     assert (view.production.release_id, view.rollback_target().release_id) == ("r-b", "r-a")
-    assert view.n_kept == EVERY
+    assert view.n_kept == EACH
 
 
 @pytest.mark.parametrize(
@@ -184,7 +184,7 @@ def test_two_processes_that_keep_the_same_one_write_it_once(
     home: Home, database: sa.Engine, caplog: pytest.LogCaptureFixture
 ) -> None:
     first, second = (Journal(home, "movies", FixedClock(MOMENT)) for _ in range(2))
-    for _ in range(EVERY):
+    for _ in range(EACH):
         first.append(Note(Action.RECORD, Phase.DONE))
     second.view()
     for journal in (first, second):
@@ -195,7 +195,7 @@ def test_two_processes_that_keep_the_same_one_write_it_once(
 
 def test_a_token_that_was_shown_for_no_version_is_refused(home: Home, database: sa.Engine) -> None:
     journal = Journal(home, "movies", FixedClock(MOMENT))
-    for _ in range(EVERY):
+    for _ in range(EACH):
         journal.append(Note(Action.IDENTIFY, Phase.DONE))
     journal.keep_checkpoint()
     (row,) = checkpoints(database)
@@ -303,7 +303,7 @@ def test_a_wrong_receipt_of_an_earlier_check_is_not_trusted_and_retired(kept: Jo
 
 def test_the_wrong_one_is_named_and_not_those_before_and_behind_it(kept: Journal, database: sa.Engine) -> None:
     for _ in range(2):
-        for _ in range(EVERY):
+        for _ in range(EACH):
             kept.append(Note(Action.RECORD, Phase.DONE))
         kept.keep_checkpoint()
     first, second, third = [row["entry_id"] for row in checkpoints(database)]
@@ -338,7 +338,7 @@ def test_a_move_told_late_across_a_checkpoint_is_put_where_it_belongs(
     monkeypatch.setattr(moves_module, "N_RECENT", 1)
     journal = Journal(home, "movies", FixedClock(MOMENT))
     late = journal.append(Note(Action.PROMOTE, Phase.INTENT, "r-a", "g-a", 1))
-    for _ in range(EVERY):
+    for _ in range(EACH):
         journal.append(Note(Action.PROMOTE, Phase.DONE, "r-b", "g-b", 2))
     journal.keep_checkpoint()
     journal.append(late.note.ended(Phase.DONE, late))
@@ -346,14 +346,14 @@ def test_a_move_told_late_across_a_checkpoint_is_put_where_it_belongs(
     for view in (journal.view(), in_another_process(home)):
         assert view == JournalView.of(journal.entries())
         assert (view.production.release_id, view.rollback_target().release_id) == ("r-b", "r-a")
-    assert in_another_process(home).n_kept == EVERY + 2  # so that nobody has to begin with the first entry again
-    assert journal.verify().n_entries == EVERY + 2
+    assert in_another_process(home).n_kept == EACH + 2  # so that nobody has to begin with the first entry again
+    assert journal.verify().n_entries == EACH + 2
     journal.close()
 
 
 def test_applications_have_their_own(kept: Journal, home: Home, database: sa.Engine) -> None:
     shop = Journal(home, "shop", FixedClock(MOMENT))
-    for number in range(EVERY):
+    for number in range(EACH):
         shop.append(Note(Action.PROMOTE, Phase.DONE, f"s-{number}", "g", 1))
     shop.keep_checkpoint()
     assert shop.view().production.release_id == "s-3"
@@ -365,7 +365,7 @@ def test_applications_have_their_own(kept: Journal, home: Home, database: sa.Eng
 
 def test_reading_writes_nothing(home: Home, database: sa.Engine) -> None:
     journal = Journal(home, "movies", FixedClock(MOMENT))
-    for _ in range(EVERY):
+    for _ in range(EACH):
         journal.append(Note(Action.PROMOTE, Phase.DONE, "r-a", "g-a", 1))
     journal.view()
     journal.at(MOMENT)
@@ -379,14 +379,14 @@ def test_reading_writes_nothing(home: Home, database: sa.Engine) -> None:
 
 def test_one_is_kept_where_enough_entries_came_and_not_before(home: Home, database: sa.Engine) -> None:
     journal = Journal(home, "movies", FixedClock(MOMENT))
-    for n_entries in range(1, 2 * EVERY + 2):
+    for n_entries in range(1, 2 * EACH + 2):
         journal.append(Note(Action.RECORD, Phase.DONE))
-        if n_entries < EVERY:
+        if n_entries < EACH:
             journal.keep_checkpoint()
             assert not sa.inspect(database).has_table(TABLE)
         else:
             journal.keep_checkpoint()
-            assert [row["entry_id"] for row in checkpoints(database)] == [EVERY, 2 * EVERY][: n_entries // EVERY]
+            assert [row["entry_id"] for row in checkpoints(database)] == [EACH, 2 * EACH][: n_entries // EACH]
     journal.close()
 
 
@@ -397,12 +397,12 @@ def test_one_that_cannot_be_kept_is_said_in_the_log_and_stops_nobody(
     monkeypatch.setattr(journal_module, "KEEPING_WAIT_S", 0.01)
     waits: list[float] = []
     writing = kept._database.writing
-    for _ in range(EVERY):
+    for _ in range(EACH):
         kept.append(Note(Action.PROMOTE, Phase.DONE, "r-c", "g-c", 1))
     monkeypatch.setattr(kept._database, "writing", lambda wait_s: waits.append(wait_s) or writing(wait_s))
     with open_database(home).writing():
         kept.keep_checkpoint()
-        assert kept.verify(since_last=True).n_entries == 5 + EVERY
+        assert kept.verify(since_last=True).n_entries == 5 + EACH
         assert kept.view().production.release_id == "r-c"
     assert caplog.text.count("No checkpoint of the journal was kept") == 2
     assert waits == [0.01, 0.01]

@@ -68,7 +68,7 @@ def n_checkpoints(database: sa.Engine) -> int:
 
 @pytest.fixture(autouse=True)
 def _kept_often(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(journal_module, "EVERY", 1)
+    monkeypatch.setattr(journal_module, "ENTRIES_PER_CHECKPOINT", 1)
 
 
 def use(home: Home) -> None:

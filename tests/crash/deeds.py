@@ -10,7 +10,7 @@ from contracts.home import Home
 from contracts.settings.settings import Settings
 from release.journal.entries import Action, Note, Phase
 from release.journal.journal import Journal
-from release.promotion.collecting import collect_generations
+from release.promotion.generation_cleanup import collect_generations
 from release.promotion.promotion_lock import promotion_lock
 from release.promotion.rollback import roll_back
 from release.promotion.switch import Switch, open_switch

@@ -96,7 +96,7 @@ class _Run:
         self._outcome = Outcome()
         self._processes = get_context("forkserver")  # imports once, and forks before anything has started a thread
         self._processes.set_forkserver_preload(
-            ["tests.crash.deeds", "release.bundle.publication", "release.promotion.collecting"]
+            ["tests.crash.deeds", "release.bundle.publication", "release.promotion.generation_cleanup"]
         )
 
     def rounds(self, n_rounds: int) -> Outcome:

@@ -139,7 +139,7 @@ def main() -> None:
     files = [HERE / f"{NAME}{ending}" for ending in (".sql", ".json")]
     if any(path.exists() for path in files):
         sys.exit(f"{files[0]} exists. What later code must come to is not written again: give `VIEW` another number.")
-    journal_module.EVERY = 1
+    journal_module.ENTRIES_PER_CHECKPOINT = 1
     with tempfile.TemporaryDirectory() as folder:
         home, clock = Home(Path(folder)), JumpingClock()
         movies, shop = (Journal(home, app, clock) for app in ("movies", "shop"))

@@ -20,9 +20,9 @@ from feature_store.online.keys import generations_key, histories_key, items_key,
 from feature_store.online.pointer import NO_POINTER_YET, move_pointer, read_pointer
 from feature_store.online.receipt import Receipt, read_receipt
 from feature_store.publishing import publishing
+from feature_store.publishing.completeness import is_published
 from feature_store.publishing.generations import list_generations
 from feature_store.publishing.publishing import publish
-from feature_store.publishing.stock import is_published
 from feature_store.readers.offline_reader import OfflineFeatureReader
 from feature_store.readers.online_reader import RedisFeatureReader
 from feature_store.values.value_source import ValueSource

@@ -44,11 +44,11 @@ from feature_store.online.serving_targets import (
     set_canary,
     set_staged,
 )
+from feature_store.publishing.completeness import is_published
 from feature_store.publishing.garbage_collection import collect_garbage
 from feature_store.publishing.generations import list_generations
 from feature_store.publishing.memory_forecast import check_memory, generation_size
 from feature_store.publishing.publishing import publish
-from feature_store.publishing.stock import is_published
 from feature_store.publishing.write_lease import hold_write_lease
 from feature_store.readers.online_reader import RedisFeatureReader
 from serving.logs.event_log import EventLog

@@ -91,9 +91,7 @@ def test_a_missing_query_is_refused(bundle: Path) -> None:
         check_golden(edit(bundle, lambda queries: queries.pop()))
 
 
-def test_a_degraded_answer_is_no_golden_answer(
-    built: Release, ingredients: Ingredients, tmp_path: Path
-) -> None:
+def test_a_degraded_answer_is_no_golden_answer(built: Release, ingredients: Ingredients, tmp_path: Path) -> None:
     broken = replace(built, ranker=BrokenRanker())  # type: ignore[arg-type]  # as much of a ranker as is asked of one
     with pytest.raises(ReleaseMismatch, match="had to do without ranker"):
         check_golden(broken)

@@ -10,7 +10,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from cli.releases import releases, storage
+from cli.releases import collect, releases
 from feature_store.online.connection import connect
 from feature_store.publishing.publishing import publish
 from feature_store.values.values import FeatureValues
@@ -26,7 +26,7 @@ def slate(studio: Studio, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(CHECKOUT)
     app = typer.Typer()
     releases.add_to(app)
-    storage.add_to(app)
+    collect.add_to(app)
     return lambda *words: CliRunner().invoke(app, list(words))
 
 

@@ -22,7 +22,7 @@ from contracts.errors import RegistryUnavailable, StoreUnavailable
 from feature_store.online.connection import connect
 from feature_store.online.keys import items_key, users_key
 from feature_store.online.pointer import move_pointer
-from feature_store.publishing.stock import lack_of
+from feature_store.publishing.completeness import missing_values
 from release.gates.gate import Gate
 from release.gates.release_candidate import ReleaseCandidate
 from release.journal.entries import Action, Entry, Note, Phase
@@ -179,7 +179,7 @@ def test_values_that_went_while_the_receipt_stayed_are_written_again_by_the_next
         client.delete(users_key(studio.app, pointer.generation_id, 0), items_key(studio.app, pointer.generation_id))
         [lacked] = studio.promoter.sync().mended
         assert "lacks 60 of 60 people, 40 of 40 items" in lacked
-        assert lack_of(client, studio.app, pointer.generation_id, pointer.release_id) is None
+        assert missing_values(client, studio.app, pointer.generation_id, pointer.release_id) is None
     assert studio.promoter.sync().mended == ()
     assert studio.pointer() == pointer
 

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from cli.main import command_line
 from cli.workspace import SERVED, prepare
 from contracts.errors import PromotionRefused
-from contracts.settings.released import released_params
+from contracts.settings.identity_params import released_params
 from contracts.settings.settings import load_settings
 from pipelines.runs.repository import Repository
 from release.bundle.code_version import code_fingerprint

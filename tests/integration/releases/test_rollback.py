@@ -13,7 +13,7 @@ from contracts.errors import ArtefactError, PromotionRefused, StoreUnavailable
 from feature_store.online.pointer import move_pointer
 from release.journal.entries import Action, Note, Phase
 from release.journal.journal import Journal
-from release.promotion.rollback import RolledBack, roll_back
+from release.promotion.rollback import RollbackResult, roll_back
 from release.registry.state import Stage
 from tests.promotion_worlds import CHECKOUT, FOREIGN_WARNINGS, Studio
 
@@ -26,7 +26,7 @@ def promote(studio: Studio, *versions: int) -> None:
         assert studio.promoter.promote(version, requester="ada", allow_dirty=True).accepted
 
 
-def go_back(studio: Studio, to: str | None = None) -> RolledBack:
+def go_back(studio: Studio, to: str | None = None) -> RollbackResult:
     return roll_back(studio.settings, studio.home, Journal(studio.home, studio.app), to=to, requester="ada")
 
 

@@ -142,7 +142,7 @@ def test_serving_loads_nothing_that_only_training_or_promoting_needs() -> None:
         *("pandas", "sklearn", "scipy.stats", "lightgbm"),
     )
     program = (
-        "import sys, serving.http.server, serving.one_answer, cli.serving\n"
+        "import sys, serving.http.server, serving.command_line_answer, cli.serving\n"
         f"print([name for name in {unwanted!r} if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

@@ -23,7 +23,7 @@ from contracts.slates import RecommendRequest
 from feature_store.online.keys import events_key, histories_key, items_key, recent_key, users_key
 from feature_store.online.packing import HEADER, SEAL
 from feature_store.online.recent_events import RecentEvent, pack_event
-from feature_store.publishing.stock import lack_of
+from feature_store.publishing.completeness import missing_values
 from feature_store.server.server_program import free_port
 from serving.http.answering_queue import N_ANSWERING
 from serving.http.api import Api
@@ -112,7 +112,7 @@ def test_one_persons_row_that_is_lost_shows_in_their_answer_and_in_the_count(sta
     with stage.client() as client:
         assert told(client, "u500") == ("personal", ["features"])  # the history is there
         assert told(client, "u501") == ("personal", [])
-    problem = lack_of(stage.redis, app, generation_id, release_id)
+    problem = missing_values(stage.redis, app, generation_id, release_id)
     assert problem is not None
     assert "lacks 1 of 60 people in" in problem.problem
 

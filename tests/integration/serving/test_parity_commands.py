@@ -106,10 +106,10 @@ def test_a_row_older_than_its_ttl_says_which_values_expired(
     stage: Stage, slate: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from contracts.clock import FixedClock
-    from serving import served_now
+    from serving import current_release
 
     later = FixedClock(stage.as_of + timedelta(days=8))
-    monkeypatch.setattr(served_now, "clock_maker", lambda _kind: lambda _release: later)
+    monkeypatch.setattr(current_release, "clock_maker", lambda _kind: lambda _release: later)
     stage.point_at(0)
     told = json.loads(slate("features", "get", "--user", PEOPLE[0], "--json").stdout)
     states = {row["feature"]: row["state"] for row in told["features"]}

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from ruamel.yaml import YAML
 
 from contracts.settings.group import Group
-from contracts.settings.released import ReleasedSettings
+from contracts.settings.identity_params import ReleasedSettings
 from contracts.settings.settings import Settings
 
 TOP = Path(__file__).resolve().parents[3]

@@ -19,7 +19,7 @@ from feature_store.online.connection import connect
 from feature_store.online.keys import receipt_key
 from feature_store.online.pointer import Pointer
 from feature_store.online.serving_targets import Staged, end_canary, read_serving_targets, set_canary
-from release.canary.history import CanaryRun
+from release.canary.canary_run import CanaryRun
 from release.canary.report import CanaryReport, build_report
 from release.journal.entries import Action, Entry, Note, Phase
 from release.journal.journal import Journal

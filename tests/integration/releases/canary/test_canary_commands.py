@@ -121,7 +121,7 @@ def test_the_page_is_one_file_with_the_plot_in_it(slate, studio: Studio) -> None
 def test_the_guard_s_interval_closes_along_the_way(studio: Studio) -> None:
     visited(studio)
     with closing(connect(studio.redis_url)) as client:
-        from release.canary.history import last_run
+        from release.canary.canary_run import last_run
 
         run = last_run(studio.promoter.journal.view())
         report, trail = read_report(

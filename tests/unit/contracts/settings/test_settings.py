@@ -10,10 +10,10 @@ from ruamel.yaml import YAML
 
 from contracts.errors import SettingsError
 from contracts.settings.group import Group
+from contracts.settings.group_names import NAMES, Seed
 from contracts.settings.loading import load_groups
 from contracts.settings.ranking import RankingSettings
 from contracts.settings.settings import Settings, load_settings
-from contracts.settings.top import NAMES, Seed
 
 PARAMS = Path(__file__).resolve().parents[4] / "params.yaml"
 

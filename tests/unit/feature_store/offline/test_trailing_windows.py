@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from contracts.calendar import MICROSECONDS_PER_DAY
 from contracts.errors import SettingsError, SourceError
 from contracts.features import Entity
-from contracts.returns import with_taken_back_ts
+from contracts.returns import NEVER_TAKEN_BACK, with_taken_back_ts
 from contracts.tables import UTC_TIME, CanonicalTables
 from feature_store.definitions import ALL_VIEWS
 from feature_store.definitions.views import (
@@ -27,7 +27,7 @@ from feature_store.definitions.views import (
 from feature_store.offline import trailing_windows, training_table
 from feature_store.offline.engines import open_engine
 from feature_store.offline.offline_store import point_in_time_join
-from feature_store.offline.trailing_windows import STANDS, EventRuns, Moments
+from feature_store.offline.trailing_windows import EventRuns, Moments
 from feature_store.offline.training_table import write_training_table
 
 REACH = 5
@@ -82,7 +82,7 @@ def test_an_aggregate_is_what_a_loop_over_the_events_gives_however_they_are_cut(
             np.array([value or 0 for _, _, value, _ in events], np.int64),
             np.array([value is not None for _, _, value, _ in events], bool),
             4,
-            np.array([STANDS if later is None else us + later for _, us, _, later in events], np.int64),
+            np.array([NEVER_TAKEN_BACK if later is None else us + later for _, us, _, later in events], np.int64),
         )
         asked = Moments(
             np.array([code for code, _ in moments], np.int32), np.array([us for _, us in moments], np.int64), 4
@@ -122,7 +122,7 @@ def test_the_quick_way_gives_every_bit_of_the_expression(told, entity):
                 "event_type",
                 event_us=pl.col("event_ts").dt.epoch("us"),
                 value_milli=(pl.col("value") * 1000).round().cast(pl.Int64),
-                taken_back_us=pl.col("taken_back_ts").dt.epoch("us").fill_null(STANDS),
+                taken_back_us=pl.col("taken_back_ts").dt.epoch("us").fill_null(NEVER_TAKEN_BACK),
             )
         )
         asked = engine.table(keys.unique())

@@ -11,7 +11,7 @@ import pytest
 
 from contracts.errors import ShapeMismatch, UnknownId, WrongInput
 from release.answering.batch import BatchRecommender
-from release.answering.bounds import check_id, check_length
+from release.answering.request_limits import check_id, check_length
 
 BUNDLE = Path("tests/golden/bundle_v3")
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from contracts.errors import ArtefactError, ReleaseMismatch
-from contracts.settings.released import released_params
+from contracts.settings.identity_params import released_params
 from contracts.settings.settings import load_settings
 from release.bundle.manifest import MANIFEST, Manifest, check_files, list_files, load_manifest
 from tests.unit.release.sample_manifest import MANIFEST_OF_NOTHING

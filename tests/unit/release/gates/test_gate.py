@@ -9,7 +9,7 @@ import pytest
 
 from contracts.errors import PromotionRefused
 from release.gates.acceptance import read_acceptances
-from release.gates.gate import Gate, failure_sentences, failures_first, outcome, distinct_texts, without_effect
+from release.gates.gate import Gate, distinct_texts, failure_sentences, failures_first, outcome, without_effect
 
 SOUND = Gate("artefacts", passed=True, sentence="Whole.")
 LOW = Gate("ndcg", passed=False, sentence="NDCG@10 fell.")

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts.errors import PromotionRefused
-from release.canary.history import last_run, noted_as_ended
+from release.canary.canary_run import last_run, noted_as_ended
 from release.journal import view as view_module
 from release.journal.entries import Action, CanaryStep, Entry, Phase
 from release.journal.moves import N_RECENT, LateMove

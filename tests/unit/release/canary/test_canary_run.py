@@ -2,7 +2,7 @@ from datetime import timedelta
 
 import pytest
 
-from release.canary.history import last_run, noted_as_ended
+from release.canary.canary_run import last_run, noted_as_ended
 from release.journal.entries import Action, Entry, Phase
 from release.journal.view import JournalView
 from tests.canary_worlds import START

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from release.journal.entries import Action, Entry, Phase
 from release.journal.view import JournalView
-from release.promotion.collecting import generations_to_keep
+from release.promotion.generation_cleanup import generations_to_keep
 from tests.unit.release.journal.test_view import journal, promoted, went_back
 
 

@@ -38,7 +38,7 @@ def collect(
     from feature_store.online.connection import connect
     from feature_store.server.embedded_redis import online_store
     from release.journal.journal import Journal
-    from release.promotion.collecting import collect_generations
+    from release.promotion.generation_cleanup import collect_generations
 
     home, settings = find_home(), load_settings()
     view = Journal(home, settings.app).view()

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from feature_store.online.serving_targets import read_serving_targets
-from feature_store.publishing.stock import lack_of
+from feature_store.publishing.completeness import missing_values
 from release.promotion.switch import Switch
 
 
-def mend_served(switch: Switch) -> tuple[str, ...]:
+def republish_missing(switch: Switch) -> tuple[str, ...]:
     """Publish again every generation that production, a canary or Staging names and that is not wholly in the store.
 
     Returns what each lacked, in words. Raises as publishing does.
@@ -16,7 +16,7 @@ def mend_served(switch: Switch) -> tuple[str, ...]:
     named = {one.generation_id: one for one in (targets.pointer, targets.canary, targets.staged) if one is not None}
     lacked = []
     for target in named.values():
-        problem = lack_of(switch.client, switch.app, target.generation_id, target.release_id)
+        problem = missing_values(switch.client, switch.app, target.generation_id, target.release_id)
         if problem is not None:
             switch.publish(target.release_id, target.generation_id)
             lacked.append(problem.problem)

@@ -9,7 +9,7 @@ from contracts.errors import PromotionRefused, StoreError
 from contracts.settings.publish import PublishSettings
 from feature_store.online.connection import Client
 from feature_store.publishing.garbage_collection import GarbageCollection, collect_garbage
-from release.canary.history import last_run
+from release.canary.canary_run import last_run
 from release.journal.entries import Action, Entry, Note, Phase
 from release.journal.journal import Journal
 from release.journal.view import JournalView
@@ -17,7 +17,7 @@ from release.journal.view import JournalView
 LOG = logging.getLogger(__name__)
 
 
-def tidy(client: Client, app: str, journal: Journal, settings: PublishSettings) -> None:
+def remove_old_generations(client: Client, app: str, journal: Journal, settings: PublishSettings) -> None:
     """Collect after a move, and note what went; a store that refuses is told in the log, and asked again next time."""
     try:
         done = collect_generations(client, app, journal.view(), settings)

@@ -1,4 +1,4 @@
-"""The bounds of a question, the same for everybody who asks: batch, the MLflow model and the command line.
+"""The limits of a request, the same for everybody who asks: batch, the MLflow model and the command line.
 
 Over HTTP `serving.wire` refuses the same with the field's name, before a release is looked at.
 """

@@ -73,7 +73,7 @@ def is_published(client: redis.Redis, app: str, receipt: Receipt) -> bool:
     return whole_receipt(client, app, receipt.generation_id, receipt.release_id) == receipt
 
 
-def lack_of(client: redis.Redis, app: str, generation_id: str, release_id: str) -> PublishIncomplete | None:
+def missing_values(client: redis.Redis, app: str, generation_id: str, release_id: str) -> PublishIncomplete | None:
     """Why a generation that is served is not wholly in the store; None where it is. Raises StoreError."""
     receipt = read_receipt(client, app, generation_id, release_id)
     if receipt is None:

@@ -6,11 +6,11 @@ from contracts.errors import UnknownId
 from contracts.home import Home
 from contracts.settings.settings import Settings
 from contracts.slates import RecommendRequest, Slate
-from release.answering.bounds import check_id, check_length
+from release.answering.request_limits import check_id, check_length
 from release.bundle.bundle import Release
+from serving.current_release import served_now
 from serving.known_ids import check_known
 from serving.served import Served
-from serving.served_now import served_now
 
 
 def answer_once(home: Home, settings: Settings, request: RecommendRequest) -> Slate:

@@ -10,12 +10,12 @@ from contracts.settings.candidates import CandidateSettings
 from contracts.settings.evaluate import EvaluateSettings
 from contracts.settings.features import FeatureSettings
 from contracts.settings.group import Group
+from contracts.settings.group_names import App, Seed
 from contracts.settings.index import IndexSettings
 from contracts.settings.ingest import IngestSettings
 from contracts.settings.ranking import RankingSettings
 from contracts.settings.release import ReleaseSettings
 from contracts.settings.request import RequestSettings
-from contracts.settings.top import App, Seed
 from contracts.settings.validate import ValidateSettings
 
 # Where a file lies on this machine is no content; what was in it shows in `data` and in validation.json of a bundle.
