@@ -12,7 +12,8 @@ git ref, a data source, and overrides of `params.yaml`; the defaults train what 
 | `record` | commits `params.yaml` and `dvc.lock`, tags the commit `release/<id>` | the commit on the version |
 
 On `validate`, `evaluate` and `register` a button leads to what they made: the page of the validation, the reports in
-MLflow (once the run is registered), the run in MLflow.
+MLflow (once the run is registered), the run in MLflow. They open in the same tab, as Airflow has it for
+links to its own address; Ctrl (on a Mac, Cmd) and a click opens another.
 
 `record` also pushes the data to the DVC remote and asks for the promotion that `promotion.after_training` names.
 Uncommitted edits of the checkout are not in a run: the log of `prepare` lists them. A run on unchanged inputs ends

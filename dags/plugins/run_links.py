@@ -13,7 +13,11 @@ if TYPE_CHECKING:
 
 
 class _RunLink(BaseOperatorLink):
-    """A button whose page is the same for every try: each writes it anew."""
+    """A button whose page is the same for every try: each writes it anew.
+
+    It leads to Airflow's own address, and such links Airflow opens in the same tab; only one to another host opens a
+    new one, and where MLflow is nobody knows before the run is registered.
+    """
 
     page: str
 

@@ -30,15 +30,25 @@ def validation(run_id: RunId) -> Response:
 @app.get("/registered", dependencies=[Depends(get_user)])
 def registered(run_id: RunId) -> Response:
     """To the run in MLflow, or why there is none."""
-    done = _workspace("address", run_id)
-    return _refusal(done) if done.returncode else RedirectResponse(done.stdout.strip())
+    return _to_mlflow(run_id)
 
 
 @app.get("/evaluation", dependencies=[Depends(get_user)])
 def evaluation(run_id: RunId) -> Response:
     """To the reports of the evaluation in MLflow, or why there are none."""
+    return _to_mlflow(run_id, f"/{REPORTS}")
+
+
+def _to_mlflow(run_id: str, below: str = "") -> Response:
+    """below: the run's page."""
     done = _workspace("address", run_id)
-    return _refusal(done) if done.returncode else RedirectResponse(f"{done.stdout.strip()}/{REPORTS}")
+    address = done.stdout.strip()
+    if done.returncode:
+        return _refusal(done)
+    if not address.startswith(("http://", "https://")):
+        says = f"The run is in MLflow's database {address}, which no server shows.\n  `slate up` starts one.\n"
+        return PlainTextResponse(says, 404)
+    return RedirectResponse(address + below)
 
 
 def _workspace(command: str, run_id: str) -> subprocess.CompletedProcess[str]:

@@ -42,13 +42,15 @@ def trained(checkout):
         wait_until(lambda: airflow.has_dag("train_recommender"), 120, airflow.log)
         run_id = airflow.trigger("train_recommender", {"overrides": OVERRIDES})
         states = airflow.wait_for_run("train_recommender", run_id, RUN_WITHIN_SECONDS)
-        task = f"/api/v2/dags/train_recommender/dagRuns/{urllib.parse.quote(run_id)}/taskInstances/validate"
-        link = airflow.call("GET", f"{task}/links")["extra_links"]["Validation"]
-        pages[run_id] = airflow.page(link), airflow.page(link, signed_in=False)
+        tasks = f"/api/v2/dags/train_recommender/dagRuns/{urllib.parse.quote(run_id)}/taskInstances"
+        for task, button in BUTTONS.items():
+            link = airflow.call("GET", f"{tasks}/{task}/links")["extra_links"][button]
+            pages[task] = airflow.page(link), airflow.page(link, signed_in=False)
         return run_id, states
 
 
-pages: dict[str, tuple[tuple[int, str], tuple[int, str]]] = {}  # what the link on `validate` leads to, of a run
+BUTTONS = {"validate": "Validation", "evaluate": "Evaluation", "register": "MLflow run"}
+pages: dict[str, tuple[tuple[int, str], tuple[int, str]]] = {}  # what the button on a task leads to
 
 
 @pytest.fixture
@@ -81,10 +83,17 @@ def test_every_task_of_the_run_ends_well(trained):
 
 
 def test_the_task_validate_leads_whoever_is_signed_in_to_the_page_about_the_data(trained):
-    run_id, _ = trained
-    (status, page), (status_of_a_stranger, _) = pages[run_id]
+    (status, page), (status_of_a_stranger, _) = pages["validate"]
     assert status == 200
     assert "Is it good? Yes, the data is good." in page
+    assert status_of_a_stranger == 401
+
+
+@pytest.mark.parametrize("task", ["evaluate", "register"])
+def test_the_tasks_evaluate_and_register_lead_to_where_the_run_is_in_mlflow(checkout, trained, task):
+    (status, page), (status_of_a_stranger, _) = pages[task]
+    # Here MLflow has no server to be led to.
+    assert (status, f"in MLflow's database sqlite:///{Home(checkout[0].home).mlflow_database}" in page) == (404, True)
     assert status_of_a_stranger == 401
 
 
