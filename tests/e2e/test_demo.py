@@ -68,6 +68,11 @@ def test_the_demo_leaves_nothing_running(built, first_output):
     assert processes_of(built.home) == []
 
 
+def test_the_demo_leaves_nothing_that_git_does_not_know(built):
+    """A user's first `git status` shows their own edits alone; what was built is committed, or ignored."""
+    assert built.run("git", "status", "--porcelain").stdout == ""
+
+
 def test_a_second_demo_builds_nothing_and_publishes_nothing(built):
     again = built.run(*SLATE, "demo")
     assert again.returncode == 0, again.stderr
