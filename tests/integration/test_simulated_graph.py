@@ -41,7 +41,7 @@ def tiny_settings(app: str) -> Settings:
 
 
 @pytest.mark.parametrize("app", ["articles", "shop"])
-def test_a_simulated_preset_goes_through_the_whole_graph(app, tmp_path, home, monkeypatch):
+def test_a_simulated_preset_goes_through_the_whole_graph(app, tmp_path, home, monkeypatch, capsys):
     shutil.copytree(CHECKOUT / "baselines", tmp_path / "baselines")
     monkeypatch.chdir(tmp_path)
     link_code(tmp_path)
@@ -55,10 +55,15 @@ def test_a_simulated_preset_goes_through_the_whole_graph(app, tmp_path, home, mo
         index.run(settings, cutoff)
         ranking.run(settings, cutoff)
     evaluate.run(settings)
+    printed = capsys.readouterr().out
     release.run(settings)
     assert load_manifest(tmp_path / BUNDLE).app == app
     measured = json.loads((tmp_path / EVALUATION / "metrics.json").read_bytes())
-    assert measured["headline"]["people"] >= 10
+    headline = measured["headline"]
+    assert headline["people"] >= 10
+    figure = f"NDCG@10 {headline['ndcg_at_10']:.3f} [{headline['low']:.3f}, {headline['high']:.3f}]"
+    assert f"{figure} for {headline['people']} people with a history; " in printed.splitlines()[-1]
+    assert f"; popular {headline['popular']:.3f}" in printed
     (best,) = measured["best_generator"]
     assert best in measured["ndcg_at_10_gain_over"]
     notes = (tmp_path / EVALUATION / "notes.txt").read_text()

@@ -67,6 +67,9 @@ def test_a_release_of_committed_source_has_a_commit_and_a_tag_and_leaves_a_clean
     assert git(checkout, "show", "--name-only", "--format=", commit).split() == ["dvc.lock"]
     assert git(checkout, "status", "--porcelain") == ""
     assert f"tag release/{release_id} at {commit[:12]}" in told
+    assert told.splitlines()[1] == (
+        f"in MLflow's database sqlite:///{studio.home.mlflow_database}; `make up` starts the server that shows it"
+    )
     version = studio.registry.by_release(release_id)
     assert version is not None
     assert version.tags["slate.release_commit"] == commit
