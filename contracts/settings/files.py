@@ -44,13 +44,13 @@ class InteractionColumns(Group):
 class ItemColumns(Group):
     """Which column of the export is which of `items`. Without a title, titles are the ids.
 
-    item_id: not with `from: interactions`, where it is that of the interactions. in_stock: yes or no in a word, or how
-    many there are.
+    item_id: not with `from: interactions`, where it is that of the interactions. categories: one column, or a list of
+    several. in_stock: yes or no in a word, or how many there are.
     """
 
     item_id: str | None = None
     title: str | None = None
-    categories: str | None = None
+    categories: str | Annotated[tuple[str, ...], Field(min_length=1)] | None = None
     text: str | None = None
     price: str | None = None
     created_ts: str | None = None

@@ -7,13 +7,13 @@ from typing import Final
 import polars as pl
 
 from contracts.validation_rules import LARGEST_AGE, LEAST_PRICE, OLDEST_WORK_YEAR
+from sources.canonical.categories import category_columns_of
 
 MANY: Final = 200_000  # rows kept batch by batch before they are folded
 _SAID_AT: Final = " said at"  # ends the name of the column that holds when another column had its value
 # A value that would send its row to quarantine does not take the place of one that would not.
 _SOUND: Final = {
     "title": pl.col("title").str.strip_chars() != "",
-    "categories": pl.col("categories").list.len() > 0,
     "price": pl.col("price") >= LEAST_PRICE,
     "release_year": pl.col("release_year") >= OLDEST_WORK_YEAR,
     "age": pl.col("age").is_between(0, LARGEST_AGE),
@@ -87,4 +87,5 @@ def _last(name: str) -> pl.Expr:
 
 
 def _is_sound(name: str) -> pl.Expr:
-    return _SOUND.get(name, pl.lit(value=True)) & pl.col(name).is_not_null()
+    is_filled = pl.col(name).list.len() > 0 if name in category_columns_of([name]) else pl.lit(value=True)
+    return _SOUND.get(name, is_filled) & pl.col(name).is_not_null()

@@ -34,6 +34,7 @@ from contracts.settings.files import (
 from contracts.tables import GUEST, SCHEMAS, write_parquet
 from sources.archives import unpack
 from sources.canonical.canonical import conform
+from sources.canonical.categories import category_columns, with_all_categories
 from sources.canonical.event_sorter import EventSorter
 from sources.canonical.ingest_report import IngestReport
 from sources.canonical.origins import ORIGIN, save_origins
@@ -160,7 +161,7 @@ class _ExportReader:
         """Read `items` or `users`, or make them of the interactions."""
         settings: TableFiles | None = getattr(self._files, name)
         if name == "items" and self._items_beside is not None:
-            said = with_attributes(self._items_beside.table())
+            said = with_attributes(with_all_categories(self._items_beside.table()))
             described = self._ids.items().select("item_id").join(said, on="item_id", how="left")
             table = conform(_with_all_titles(described), name)
             columns = ", ".join(column for column in described.columns if column != "item_id")
@@ -179,7 +180,7 @@ class _ExportReader:
         whole = pl.concat(read) if read else pl.DataFrame(schema={"file": pl.String, "row": pl.Int64})
         folded = fold_repeats(whole, KEYS[name])
         self._report.count(f"{name} that repeat an id", len(whole) - len(folded))
-        named = conform(with_attributes(_with_titles(folded)) if name == "items" else folded, name)
+        named = conform(with_attributes(with_all_categories(_with_titles(folded))) if name == "items" else folded, name)
         if name == "users":
             named = self._traffic.with_new_people(self._with_guests_among(named))
         save_origins(named.select(ORIGIN), self._folder, name)
@@ -279,13 +280,19 @@ class _ExportReader:
 
 def _mapped_columns(settings: Any) -> Mapping[str, str]:
     columns = {ours: theirs for ours, theirs in settings.columns.model_dump().items() if theirs is not None}
+    columns |= category_columns(columns.get("categories"))
     return columns | {PREFIX + name: one.column for name, one in _attributes(settings).items()}
 
 
 def _exported(name: str, settings: TableFiles) -> pl.Schema:
     """The columns of a table as an export may say them: each attribute of an item in one of its own."""
     attributes = {PREFIX + ours: ATTRIBUTE_TYPES[one.type] for ours, one in _attributes(settings).items()}
-    return pl.Schema({**SCHEMAS[name], **attributes})
+    categories = dict.fromkeys(category_columns(_categories(settings)), pl.List(pl.String))
+    return pl.Schema({**SCHEMAS[name], **categories, **attributes})
+
+
+def _categories(settings: TableFiles) -> str | tuple[str, ...] | None:
+    return settings.columns.categories if isinstance(settings, ItemFiles) else None
 
 
 def _attributes(settings: TableFiles) -> Mapping[str, AttributeColumn]:

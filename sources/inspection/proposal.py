@@ -332,9 +332,8 @@ class _Proposing:
         if taken is not None and others:
             self._told_of += others
             self._notes.append(
-                f"items: {', '.join(others)} could be categories, too, and is left out: of several columns one is "
-                f"read, {taken}. To take it instead: `categories: {others[0]}`. To take both, export one column that "
-                "holds both, as a list or with a separator between them (`category_separator`)."
+                f"items: {', '.join(others)} could be categories, too, and is left out: {taken} is read. To take "
+                f"{others[0]} instead: `categories: {others[0]}`; to take both: `categories: [{taken}, {others[0]}]`."
             )
 
     def _items_beside(self, group: FileGroup) -> dict[str, Any] | None:

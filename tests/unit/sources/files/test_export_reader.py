@@ -313,6 +313,40 @@ def test_categories_may_be_a_list_or_a_text(tmp_path: Path, out: Path, tags: str
     assert CanonicalTables.load(out).items.select("title", "categories").rows() == [("A-1", ["a", "b"])]
 
 
+@pytest.mark.parametrize(
+    ("columns", "categories"),
+    [
+        (["genre", "section"], [["crime", "maps", "shelf 2"], ["maps", "shelf 1"], ["maps"], []]),
+        (["section", "genre"], [["crime", "maps", "shelf 2"], ["maps", "shelf 1"], ["maps"], []]),
+        (["section"], [["shelf 2"], ["maps", "shelf 1"], [], []]),
+    ],
+)
+def test_categories_of_several_columns_are_those_of_all_each_once(
+    tmp_path: Path, out: Path, columns: list[str], categories: list[list[str]]
+) -> None:
+    goods = "sku,genre,section\nA-1,maps|crime,shelf 2\nB-2,maps,shelf 1|maps\nC-3,maps,\nD-4,,\n"
+    items = {"path": "g.csv", "columns": {"item_id": "sku", "categories": columns}}
+    ingest(files(path="e.csv", items=items), write(tmp_path / "in", {"e.csv": as_csv(), "g.csv": goods}), out)
+    assert CanonicalTables.load(out).items["categories"].to_list() == categories
+
+
+def test_of_several_rows_of_an_item_each_column_of_categories_has_its_last_value_that_is_not_empty(
+    tmp_path: Path, out: Path
+) -> None:
+    goods = "sku,genre,section\nA-1,maps,shelf 2\nA-1,crime,[]\n"
+    items = {"path": "g.csv", "columns": {"item_id": "sku", "categories": ["genre", "section"]}}
+    ingest(files(path="e.csv", items=items), write(tmp_path / "in", {"e.csv": as_csv(), "g.csv": goods}), out)
+    assert CanonicalTables.load(out).items["categories"].to_list() == [["crime", "shelf 2"]]
+
+
+def test_rows_of_events_say_categories_in_several_columns_too(tmp_path: Path, out: Path) -> None:
+    head, *rows = as_csv().splitlines()
+    events = "\n".join([f"{head},genre,section", *(f"{row},maps,shelf 1" for row in rows), ""])
+    items = {"from": "interactions", "columns": {"categories": ["genre", "section"]}}
+    ingest(files(path="e.csv", items=items), write(tmp_path / "in", {"e.csv": events}), out)
+    assert set(map(tuple, CanonicalTables.load(out).items["categories"])) == {("maps", "shelf 1")}
+
+
 DAYS = {
     f"day={day}/part-{part}.csv": as_csv(ROWS[part : part + 1]) for day, part in (("2023-11-14", 0), ("2023-11-15", 3))
 }

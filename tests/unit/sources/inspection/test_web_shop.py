@@ -206,7 +206,7 @@ def test_of_two_columns_of_categories_the_one_that_is_left_out_is_named_with_how
     left_out = {"section": "tags", "tags": "section"}[taken]
     (note,) = [note for note in inspection.notes if left_out in note]
     assert f"`categories: {left_out}`" in note
-    assert "To take both, export one column" in note
+    assert f"`categories: [{taken}, {left_out}]`" in note
 
 
 @pytest.mark.parametrize(("name", "separator"), [("u.csv", ","), ("u.tsv", "\t"), ("u.csv", ";")])
