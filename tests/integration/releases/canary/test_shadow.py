@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from contextlib import closing
-from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -27,7 +26,7 @@ def ask(studio: Studio, *requests: RecommendRequest) -> None:
     """What servers leave in the request log."""
     with closing(connect(studio.redis_url)) as client:
         for request in requests:
-            record = {"ts": "2020-01-01T00:00:00+00:00", "arm": "production", "request": asdict(request)}
+            record = {"ts": "2020-01-01T00:00:00+00:00", "arm": "production", "request": request.to_json()}
             client.xadd(requests_key(studio.app), {"record": json.dumps(record)})
 
 
