@@ -151,7 +151,7 @@ def _bin_counts(then: ColumnProfile, now: ColumnProfile) -> Iterator[tuple[str, 
     """Label, and rows then and now, of every bin but the missing values."""
     match then, now:
         case NumberProfile(), NumberProfile():
-            yield from _numbers(then, now)
+            yield from _number_bins(then, now)
         case HourProfile(), HourProfile():
             for hour, counts in enumerate(zip(then.counts, now.counts, strict=True)):
                 yield f"{hour:02} h", *counts
@@ -163,7 +163,7 @@ def _bin_counts(then: ColumnProfile, now: ColumnProfile) -> Iterator[tuple[str, 
             yield "given", then.present, now.present
 
 
-def _numbers(then: NumberProfile, now: NumberProfile) -> Iterator[tuple[str, float, float]]:
+def _number_bins(then: NumberProfile, now: NumberProfile) -> Iterator[tuple[str, float, float]]:
     cuts = _cuts(then)
     before = [0.0, *(_at_most(then, cut) for cut in cuts), float(sum(then.counts))]
     after = [0.0, *(_at_most(now, cut) for cut in cuts), float(sum(now.counts))]

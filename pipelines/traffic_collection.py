@@ -125,7 +125,7 @@ def collect_traffic(client: Client, home: Home, app: str, *, from_start: bool = 
     same time are waited for. Shows a progress bar where stderr is a terminal. Raises StoreError.
     """
     store, collection = traffic_store(home, app), TrafficCollection()
-    with _locked(store):
+    with _store_lock(store):
         progress = CollectionProgress.load(store / PROGRESS)
         if from_start:
             progress = replace(progress, cursor=StreamCursor())
@@ -151,7 +151,7 @@ def link_traffic(home: Home, app: str, folder: Path) -> list[str]:
     store, changed = traffic_store(home, app), set()
     if not store.exists():
         return []
-    with _locked(store):
+    with _store_lock(store):
         for name in TABLES:
             for source in day_files(store / name):
                 target = folder / app / name / source.name
@@ -202,7 +202,7 @@ def _add(store: Path, parts: list[NextEntries], collection: TrafficCollection) -
     collection.is_other |= any(one.is_other for one in parts)
 
 
-def _locked(store: Path) -> AbstractContextManager[None]:
+def _store_lock(store: Path) -> AbstractContextManager[None]:
     """One at a time writes the partitions, or links them; a kill ends the lock."""
     return locked(store / ".lock")
 

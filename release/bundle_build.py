@@ -85,7 +85,7 @@ def build_bundle(folder: Path, ingredients: Ingredients) -> Release:
         folder / GOLDEN, release, values, ingredients.contexts, settings.release.n_golden_queries, settings.seed
     )
     name_parts(folder)
-    _describe(folder, release, ingredients, n_golden).save(folder)
+    _manifest_of(folder, release, ingredients, n_golden).save(folder)
     built = load_bundle(folder)
     check_golden(built)
     return built
@@ -136,7 +136,7 @@ def _check_items(values: FeatureValues, folder: Path, item_ids: IdMap) -> None:
         )
 
 
-def _describe(folder: Path, release: Release, ingredients: Ingredients, n_golden: int) -> Manifest:
+def _manifest_of(folder: Path, release: Release, ingredients: Ingredients, n_golden: int) -> Manifest:
     settings = ingredients.settings
     return Manifest(
         app=settings.app,

@@ -35,10 +35,10 @@ def show(context: typer.Context, *, as_json: AsJson = False) -> None:
     drifts = result.get("drift", [])
     shown = {"baseline": path, "rows": dict(baseline.rows), "profiled": sorted(baseline.profiles), "drift": drifts}
     head = f"{path}: " + (_volumes(baseline.rows) if baseline.rows else "nothing was accepted yet")
-    print_result(shown, as_json, "\n".join([head, *map(_line, drifts)]))
+    print_result(shown, as_json, "\n".join([head, *map(_drift_line, drifts)]))
 
 
-def _line(drift: dict[str, Any]) -> str:
+def _drift_line(drift: dict[str, Any]) -> str:
     psi = "" if drift["psi"] is None else f"{drift['psi']:.3f}"
     return f"  {drift['table']}.{drift['column']:<28}{psi:>8}  {drift['verdict']}  {drift['reason']}".rstrip()
 

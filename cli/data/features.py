@@ -30,7 +30,7 @@ def add_to(app: typer.Typer) -> None:
 def list_views(*, as_json: AsJson = False) -> None:
     """List the feature views: published and on-demand ones."""
     views = described_views()
-    print_result([asdict(view) for view in views], as_json, table([_line(view) for view in views], COLUMNS))
+    print_result([asdict(view) for view in views], as_json, table([_view_row(view) for view in views], COLUMNS))
 
 
 @features_app.command()
@@ -41,7 +41,7 @@ def describe(
     view = _view_of(described_views(), name)
     learnt = _learnt_defaults()
     own = {feature.name: learnt[feature.name] for feature in view.features if feature.name in learnt}
-    print_result({**asdict(view), "learnt": own}, as_json, _text(view, own, name, bool(learnt)))
+    print_result({**asdict(view), "learnt": own}, as_json, _view_text(view, own, name, bool(learnt)))
 
 
 def described_views() -> tuple[DescribedView, ...]:
@@ -52,7 +52,7 @@ def described_views() -> tuple[DescribedView, ...]:
     return view_catalogue(VIEWS)
 
 
-def _line(view: DescribedView) -> dict[str, Any]:
+def _view_row(view: DescribedView) -> dict[str, Any]:
     defaults = dict.fromkeys(feature.default for feature in view.features)
     names = " ".join(feature.name for feature in view.features)
     facts = {name: getattr(view, name) for name in ("entity", "window", "ttl", "owner", "computed")}
@@ -80,7 +80,7 @@ def _learnt_defaults() -> dict[str, float]:
     return {spec.name: spec.default for schema in (schemas.user, schemas.item) for spec in schema.features}
 
 
-def _text(view: DescribedView, learnt: dict[str, float], name: str, is_trained: bool) -> str:
+def _view_text(view: DescribedView, learnt: dict[str, float], name: str, is_trained: bool) -> str:
     lines = [
         f"{view.name}: {view.description}",
         f"  entity {view.entity}; window {view.window}; TTL {view.ttl}; owner {view.owner}; computed: {view.computed}",

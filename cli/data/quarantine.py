@@ -33,8 +33,8 @@ def quarantine(*, rule: Rule = "", rows: NRows = 2, as_json: AsJson = False) -> 
 
     report = _report_folder()
     result = json.loads((report / "validation.json").read_bytes())
-    tables = {name: _table(report, name, result["tables"].get(name, {}), rule, rows) for name in SCHEMAS}
-    files = _files(report)
+    tables = {name: _table_summary(report, name, result["tables"].get(name, {}), rule, rows) for name in SCHEMAS}
+    files = _counts_by_file(report)
     for name, table in tables.items():
         table["by_file"] = files.get(name, {})
     if rule and not any(rule in table["known_rules"] for table in tables.values()):
@@ -64,7 +64,7 @@ def _report_folder() -> Path:
     return folder
 
 
-def _table(report: Path, name: str, counts: dict[str, Any], rule: str, n_rows: int) -> dict[str, Any]:
+def _table_summary(report: Path, name: str, counts: dict[str, Any], rule: str, n_rows: int) -> dict[str, Any]:
     import polars as pl
 
     from contracts.tables import read_parquet
@@ -84,7 +84,7 @@ def _table(report: Path, name: str, counts: dict[str, Any], rule: str, n_rows: i
     }
 
 
-def _files(report: Path) -> dict[str, dict[str, dict[str, int]]]:
+def _counts_by_file(report: Path) -> dict[str, dict[str, dict[str, int]]]:
     """By table and file the counts of its rows; none in a report made before they were kept."""
     path = report / "files.json"
     return json.loads(path.read_bytes()) if path.is_file() else {}
@@ -108,7 +108,7 @@ def _print(result: dict[str, Any], report: Path, tables: dict[str, Any]) -> None
         for line in _file_lines(table["by_file"]):
             print(f"  {printable_line(line)}")
         for row in table["sample"]:
-            print(f"    {_line(row)}")
+            print(f"    {_row_text(row)}")
     print(f"{'passed' if result['success'] else 'failed'}; every row and rule: {report}")
 
 
@@ -123,7 +123,7 @@ def _file_lines(by_file: dict[str, dict[str, int]]) -> Iterator[str]:
         yield f"{rest:>9,}  of {len(bad) - N_FILES:,} more files: `--json` lists all"
 
 
-def _line(row: dict[str, Any]) -> str:
+def _row_text(row: dict[str, Any]) -> str:
     from sources.canonical.row_text import as_line
 
     return as_line(row)

@@ -49,7 +49,7 @@ def collect(
     while True:
         try:
             collection = _collect(home, settings, from_start)
-            print_result(collection.to_json(), as_json, _describe(collection))
+            print_result(collection.to_json(), as_json, _collection_text(collection))
             collection.raise_losses()
         except StoreError as error:
             if not watch:
@@ -89,7 +89,7 @@ def _collect(home: Home, settings: Settings, from_start: bool) -> TrafficCollect
     return collection
 
 
-def _describe(collection: TrafficCollection) -> str:
+def _collection_text(collection: TrafficCollection) -> str:
     if not collection.rows:
         return f"nothing new in {collection.n_read:,} records"
     new = ", ".join(f"{count:,} {name}" for name, count in sorted(collection.rows.items()))

@@ -44,14 +44,16 @@ def collect(
     view = Journal(home, settings.app).view()
     with online_store(home) as url, connect(url) as client:
         done = collect_generations(client, settings.app, view, settings.publish, all_unreferenced=all_unreferenced)
-    print(json.dumps(done.to_json(), indent=1) if as_json else _describe(done))
+    print(json.dumps(done.to_json(), indent=1) if as_json else _collection_text(done))
 
 
-def _describe(done: GarbageCollection) -> str:
-    kept = [f"kept       {_name(one.generation_id, one.release_id)}{one.why}" for one in done.kept]
-    removed = [f"collected  {_name(one.generation_id, one.release_id)}{one.n_keys} keys" for one in done.removed]
+def _collection_text(done: GarbageCollection) -> str:
+    kept = [f"kept       {_generation_text(one.generation_id, one.release_id)}{one.why}" for one in done.kept]
+    removed = [
+        f"collected  {_generation_text(one.generation_id, one.release_id)}{one.n_keys} keys" for one in done.removed
+    ]
     return "\n".join([*kept, *removed]) or "no generations in the store"
 
 
-def _name(generation_id: str, release_id: str | None) -> str:
+def _generation_text(generation_id: str, release_id: str | None) -> str:
     return f"{generation_id}  of release {release_id or 'unknown':18}"

@@ -73,7 +73,7 @@ def journal(
         return
     if at is not None:
         standing = _open().at(at)
-        print_result(standing.to_json(), as_json, "\n".join(_describe(standing)))
+        print_result(standing.to_json(), as_json, "\n".join(_standing_lines(standing)))
         return
     rows = [entry.to_json() for entry in (_open().latest(limit) if limit else _open().entries())]
     shown = [{**row, "ts": row["ts"][:19], "reason": " ".join(row["reason"].split())} for row in rows]
@@ -123,25 +123,25 @@ def _open() -> Journal:
     return Journal(find_home(), load_settings().app)
 
 
-def _describe(standing: Standing) -> list[str]:
+def _standing_lines(standing: Standing) -> list[str]:
     lines = [f"at {standing.moment.isoformat()}"]
     entry, since = standing.production, standing.since
     if entry is None or since is None:
         lines.append("production  nothing: no release had been put there")
     else:
-        lines.append(f"production  {_name(entry)}, since {_change(since)}")
+        lines.append(f"production  {_release(entry)}, since {_change(since)}")
         if since.id != entry.id:
             lines.append(f"            this generation since {_change(entry)}")
     staging = standing.staging
-    lines.append(f"staging     {_name(staging)}, since {_change(staging)}" if staging else "staging     nothing")
+    lines.append(f"staging     {_release(staging)}, since {_change(staging)}" if staging else "staging     nothing")
     if standing.switching:
         lines.append(
-            f"switching   to {_name(standing.switching)}, begun {_change(standing.switching)}; noted as done later"
+            f"switching   to {_release(standing.switching)}, begun {_change(standing.switching)}; noted as done later"
         )
     return lines
 
 
-def _name(entry: Entry) -> str:
+def _release(entry: Entry) -> str:
     return f"release {entry.release_id} generation {entry.generation_id} (version {entry.version})"
 
 

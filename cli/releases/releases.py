@@ -149,7 +149,7 @@ def promote(
         decision = Promoter.open(settings, find_home()).promote(
             version, Stage(stage), requester=whoever_types(), allow_dirty=allow_dirty, accepted=accepted
         )
-    print_result(decision.to_json(), as_json, _describe(decision))
+    print_result(decision.to_json(), as_json, _decision_text(decision))
     _raise_if_refused(decision)
 
 
@@ -189,7 +189,7 @@ def promote_built(home: Home, settings: Settings) -> None:
     print(_describe_registration(version))
     print(_record(home, settings, version, BUNDLE))
     decision = Promoter.open(settings, home).promote(version.number, requester=whoever_types(), allow_dirty=True)
-    print(_describe(decision))
+    print(_decision_text(decision))
     _raise_if_refused(decision)
 
 
@@ -237,7 +237,7 @@ def _print_report(report: SyncReport, as_json: bool, *, quiet: bool) -> None:
     lines = [f"the pointer was set again to {report.rebuilt.release_id}"] if report.rebuilt else []
     lines += [f"values were written again: {lacked}" for lacked in report.mended]
     lines += [f"the canary was ended: {report.canary_ended}"] if report.canary_ended else []
-    lines += [_describe(decision) for decision in report.decisions]
+    lines += [_decision_text(decision) for decision in report.decisions]
     at = f"{_now()}  " if quiet else ""
     print_result(report.to_json(), as_json, at + "\n".join(lines or ["nothing was asked for"]))
 
@@ -253,7 +253,7 @@ def _now() -> str:
     return WallClock().now().isoformat(sep=" ", timespec="seconds")
 
 
-def _describe(decision: Decision) -> str:
+def _decision_text(decision: Decision) -> str:
     from release.gates.gate import failures_first
 
     head = f"version {decision.version} {decision.verdict} for {decision.stage}: {decision.summary}"

@@ -167,7 +167,7 @@ def _literal(value: object) -> str:
 
 def _end(processes: list[psutil.Process]) -> list[str]:
     """Ask processes to end, then make them; returns their names."""
-    names = [_name(process) for process in processes]
+    names = [_process_text(process) for process in processes]
     for process in processes:
         with suppress(psutil.NoSuchProcess):
             process.terminate()
@@ -179,7 +179,7 @@ def _end(processes: list[psutil.Process]) -> list[str]:
     return names
 
 
-def _name(process: psutil.Process) -> str:
+def _process_text(process: psutil.Process) -> str:
     with suppress(psutil.NoSuchProcess):
         return f"{process.name()} (pid {process.pid})"
     return f"pid {process.pid}"

@@ -26,7 +26,7 @@ def load_groups(kind: type[Kind], path: Path = PARAMS) -> Kind:
     Raises SettingsError naming every parameter of these groups that is wrong.
     """
     values = read_params(path)
-    return _checked(kind, {name: values[name] for name in _names(kind) if name in values}, values, path)
+    return _checked(kind, {name: values[name] for name in _parameters_of(kind) if name in values}, values, path)
 
 
 def load_whole(kind: type[Kind], path: Path = PARAMS) -> Kind:
@@ -39,14 +39,14 @@ def _checked(kind: type[Kind], chosen: Mapping[str, Any], in_file: Mapping[str, 
     try:
         return kind.model_validate(chosen)
     except ValidationError as error:
-        problems = "\n".join(f"  {path}: {_describe(problem, kind, in_file)}" for problem in error.errors())
+        problems = "\n".join(f"  {path}: {_problem_text(problem, kind, in_file)}" for problem in error.errors())
         raise SettingsError(
             f"{counted(error.error_count(), 'parameter is', 'parameters are')} wrong:\n{problems}",
             f"Mend them in {path}; contracts/settings/ explains each group in the module of its name.",
         ) from error
 
 
-def _describe(problem: Any, kind: type[BaseModel], in_file: Mapping[str, Any]) -> str:
+def _problem_text(problem: Any, kind: type[BaseModel], in_file: Mapping[str, Any]) -> str:
     location = tuple(str(part) for part in problem["loc"] if _is_written(part, problem["loc"], in_file))
     where = ".".join(location) or "(top)"
     match problem["type"]:
@@ -75,7 +75,7 @@ def _did_you_mean(location: tuple[str, ...], kind: type[BaseModel]) -> str:
             kind = _member(kind, inner)
     except KeyError:
         return ""
-    known = _names(kind)
+    known = _parameters_of(kind)
     close = difflib.get_close_matches(name, known, n=1)
     # The whole name: whoever typed it elsewhere, a form or a command line, types it whole again.
     return f" Did you mean `{'.'.join([*groups, close[0]])}`?" if close else f" Known here: {', '.join(known)}."
@@ -91,14 +91,14 @@ def _written_instead(location: tuple[str, ...], in_file: Mapping[str, Any]) -> s
 def parameter_names(kind: type[BaseModel], prefix: str = "") -> list[str]:
     """Every parameter of these groups by its whole name (`ranking.n_trees`), and every group within them."""
     names = []
-    for name in _names(kind):
+    for name in _parameters_of(kind):
         names.append(f"{prefix}{name}")
         with suppress(KeyError):
             names += parameter_names(_member(kind, name), f"{prefix}{name}.")
     return names
 
 
-def _names(kind: type[BaseModel]) -> list[str]:
+def _parameters_of(kind: type[BaseModel]) -> list[str]:
     return [field.alias or key for key, field in kind.model_fields.items()]
 
 

@@ -27,7 +27,7 @@ def pack_older(older: OlderEvents, written: int) -> bytes:
 
 def unpack_older(packed: bytes, written: int) -> OlderEvents:
     """What `pack_older` packed; raises ArtefactError for any other bytes."""
-    numbers = _numbers(packed)
+    numbers = _unpacked_numbers(packed)
     if len(numbers) % 2:
         raise _no_older_events(packed)
     deltas, ages = np.split(numbers, 2)
@@ -48,7 +48,7 @@ def _packed_numbers(numbers: npt.NDArray[np.int64]) -> bytes:
     return packed
 
 
-def _numbers(packed: bytes) -> npt.NDArray[np.int64]:
+def _unpacked_numbers(packed: bytes) -> npt.NDArray[np.int64]:
     content = np.frombuffer(packed, np.uint8).astype(np.int64)
     is_last = content < MORE
     if not len(content):

@@ -72,7 +72,7 @@ def online_store(home: Home) -> Iterator[str]:
     finally:
         with _start_lock(home):
             os.close(users)
-            if _is_temporary(home) and not _locked(home.redis / "users"):
+            if _is_temporary(home) and not _is_locked(home.redis / "users"):
                 _stop(home)
 
 
@@ -100,7 +100,7 @@ def stop_left_over(home: Home) -> str | None:
     """
     with _start_lock(home):
         url = running(home)
-        if url is None or _locked(home.redis / "users"):
+        if url is None or _is_locked(home.redis / "users"):
             return None
         _stop(home)
         return url
@@ -126,7 +126,7 @@ def running(home: Home) -> str | None:
 def is_alive(home: Home) -> bool:
     """Whether a server of this home lives, answering or not."""
     home.redis.mkdir(parents=True, exist_ok=True)
-    return _locked(home.redis / "alive")
+    return _is_locked(home.redis / "alive")
 
 
 def serve(home: Home, port: int) -> None:
@@ -135,7 +135,7 @@ def serve(home: Home, port: int) -> None:
     Raises Busy when this home's server runs already, PortTaken when something else listens on the port.
     """
     with _start_lock(home):
-        if _is_temporary(home) and not _locked(home.redis / "users"):
+        if _is_temporary(home) and not _is_locked(home.redis / "users"):
             _stop(home)  # left over from a command that was killed
         alive = _take_alive_lock(home)
         try:
@@ -271,7 +271,7 @@ def _open_lock(path: Path) -> int:
     return os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
 
 
-def _locked(path: Path) -> bool:
+def _is_locked(path: Path) -> bool:
     """Whether anybody holds a lock on the file."""
     descriptor = _open_lock(path)
     try:

@@ -28,7 +28,7 @@ def record_run(repository: Repository, home: Home, run_id: str) -> list[str]:
     settings = load_settings(workspace.folder / "params.yaml")
     promoter = Promoter.open(settings, home)
     recorded = commit_release(Repository(workspace.folder), f"Run: {run_id}")
-    version = _version(promoter, recorded.release_id)
+    version = _registered_version(promoter, recorded.release_id)
     push_data(workspace)
     promoter.record_commit(recorded.release_id, recorded.tagged_commit)
     decision = promoter.after_training(version.number)
@@ -65,7 +65,7 @@ def record_registered(checkout: Repository, promoter: Promoter, version: Version
     return f"{_say_committed(recorded)}; tag {recorded.tag} at {recorded.tagged_commit[:12]}"
 
 
-def _version(promoter: Promoter, release_id: str) -> Version:
+def _registered_version(promoter: Promoter, release_id: str) -> Version:
     version = promoter.registry.by_release(release_id)
     if version is None:
         raise WorkspaceError(

@@ -139,13 +139,13 @@ class PopularSegmentGenerator:
         return {segment: number for number, segment in enumerate(self.segments)}
 
     def encode(self, queries: QueryBatch) -> EncodedQueries:
-        numbers = [sorted(self._numbers(segment)) for segment in queries.segments]
+        numbers = [sorted(self._segment_numbers(segment)) for segment in queries.segments]
         offsets = offsets_of([len(row) for row in numbers])
         return _EncodedSegments(
             queries, self, offsets, np.array([number for row in numbers for number in row], np.intp)
         )
 
-    def _numbers(self, segment: Mapping[str, str]) -> Iterator[int]:
+    def _segment_numbers(self, segment: Mapping[str, str]) -> Iterator[int]:
         return (self._number[pair] for pair in segment.items() if pair in self._number)
 
     def save(self, folder: Path) -> Meta:

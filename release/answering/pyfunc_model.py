@@ -42,11 +42,11 @@ class SlateModel(PythonModel):
         """Slates for every row of the table, in its order; a mapping of columns is a table, too."""
         del context, params  # MLflow's contract names them; the bundle says all there is to say
         # MLflow infers a type from the annotation, and of a mapping it would infer none that it can check.
-        table = _table(model_input) if isinstance(model_input, Mapping) else pl.from_pandas(model_input)
+        table = _table_of_columns(model_input) if isinstance(model_input, Mapping) else pl.from_pandas(model_input)
         return self._recommender.answer(table).to_pandas()
 
 
-def _table(columns: Mapping[str, Any]) -> pl.DataFrame:
+def _table_of_columns(columns: Mapping[str, Any]) -> pl.DataFrame:
     return pl.DataFrame({name: value if isinstance(value, list) else [value] for name, value in columns.items()})
 
 

@@ -31,7 +31,7 @@ def code_fingerprint(root: Path) -> str:
     names = _code_at(root)
     if not names:
         raise WorkspaceError(f"{root / GRAPH} names no code under `{STAGE}`.", "Run `make dependencies`.")
-    return fingerprint_json({file: fingerprint_file(root / file) for name in names for file in _files(root, name)})
+    return fingerprint_json({file: fingerprint_file(root / file) for name in names for file in _code_files(root, name)})
 
 
 def git_version(root: Path) -> tuple[str, bool]:
@@ -73,7 +73,7 @@ def _code_at(root: Path) -> list[str]:
         ) from error
 
 
-def _files(root: Path, name: str) -> list[str]:
+def _code_files(root: Path, name: str) -> list[str]:
     if (root / name).is_file():
         return [name]
     files = sorted(path.relative_to(root).as_posix() for path in (root / name).rglob("*.py"))

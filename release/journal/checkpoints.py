@@ -184,7 +184,7 @@ class CheckpointTable:
             staging=_entry(by_id, content["staging"]),
             sighting=_entry(by_id, content["sighting"]),
             intents={number: by_id[number] for number in content["intents"]},
-            tokens={_version(by_id[number]): by_id[number] for number in content["tokens"]},
+            tokens={_version_of_entry(by_id[number]): by_id[number] for number in content["tokens"]},
             canary_entries=tuple(by_id[number] for number in content["canary"]),
             canary_runs=content["canary_runs"],
             generation_ids=tuple(content["generations"]),
@@ -242,7 +242,7 @@ def _agrees(view: JournalView, by_id: Mapping[int, Entry], app: str) -> bool:
     )
 
 
-def _version(entry: Entry) -> int:
+def _version_of_entry(entry: Entry) -> int:
     if entry.version is None:
         raise ValueError(f"entry {entry.id} is of no version")
     return entry.version

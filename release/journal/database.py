@@ -71,7 +71,7 @@ class Database(ABC):
         """Let go of the database."""
 
     @abstractmethod
-    def _version(self) -> str | None:
+    def _schema_version(self) -> str | None:
         """The schema's version; None where there is none yet, or nobody answers."""
 
     @abstractmethod
@@ -79,7 +79,7 @@ class Database(ABC):
         """Bring the schema up to date unless its version is unknown; returns the version then."""
 
     def _bring_up_to_date(self) -> None:
-        version = self._version()
+        version = self._schema_version()
         if version is None or version in {*SCHEMA_VERSIONS[:-1], RETIRED_VERSION}:
             version = self._upgrade()
         if version not in SCHEMA_VERSIONS:

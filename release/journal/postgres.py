@@ -59,7 +59,7 @@ class PostgresDatabase(Database):
             connection.execute(sa.select(sa.func.pg_advisory_xact_lock(WRITERS_LOCK)))
             yield connection
 
-    def _version(self) -> str | None:
+    def _schema_version(self) -> str | None:
         try:
             with self._engine.connect() as connection:
                 return connection.execute(sa.text(READ_VERSION)).scalar()

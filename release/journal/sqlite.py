@@ -61,7 +61,7 @@ class SqliteDatabase(Database):
         connection.row_factory = sqlite3.Row
         return connection
 
-    def _version(self) -> str | None:
+    def _schema_version(self) -> str | None:
         try:
             with closing(sqlite3.connect(f"{self._path.as_uri()}?mode=ro", uri=True)) as connection:
                 row = connection.execute(READ_VERSION).fetchone()

@@ -55,7 +55,7 @@ class EntryTable:
         """The entries of these ids, those that are there."""
         if not ids:
             return {}
-        entries = self._entries(f"{_SELECT} WHERE id IN ({_numbers(ids)})")
+        entries = self._entries(f"{_SELECT} WHERE id IN ({_ids_text(ids)})")
         return {entry.id: entry for entry in entries}
 
     def done_later(self, intent_ids: Collection[int], moment: datetime) -> set[int]:
@@ -63,7 +63,7 @@ class EntryTable:
         if not intent_ids:
             return set()
         query = (
-            f"SELECT DISTINCT intent_id FROM journal WHERE intent_id IN ({_numbers(intent_ids)}) AND phase = :done "  # noqa: S608 - numbers
+            f"SELECT DISTINCT intent_id FROM journal WHERE intent_id IN ({_ids_text(intent_ids)}) AND phase = :done "  # noqa: S608 - numbers
             f"AND ts {self.database.by_bytes} > :moment"
         )
         rows = self.connection.rows(query, done=str(Phase.DONE), moment=time_text(moment))
@@ -103,5 +103,5 @@ def changed(database: Database, what: str) -> ArtefactError:
     )
 
 
-def _numbers(ids: Collection[int]) -> str:
+def _ids_text(ids: Collection[int]) -> str:
     return ", ".join(str(int(number)) for number in sorted(ids))

@@ -125,7 +125,7 @@ class Registry:
             aliases = self._aliases(client)
             # Deleted versions do not come back from a search.
             raw_versions = client.search_model_versions(f"name='{self.app}'", max_results=10_000)
-            versions = [_version(client, self.app, raw, aliases) for raw in raw_versions]
+            versions = [_version_from(client, self.app, raw, aliases) for raw in raw_versions]
         return sorted(versions, key=lambda version: version.number)
 
     def state(self) -> RegistryState:
@@ -147,7 +147,7 @@ class Registry:
             return None  # MLflow calls it no number of a version
         with self.connection.speaking() as client:
             raw = _if_there(lambda: client.get_model_version(self.app, str(number)))
-            return None if raw is None else _version(client, self.app, raw, dict.fromkeys(raw.aliases, number))
+            return None if raw is None else _version_from(client, self.app, raw, dict.fromkeys(raw.aliases, number))
 
     def check_there(self, number: int, known: Collection[int]) -> None:
         """Raise RegistryError when the number is not among those of the versions that there are."""
@@ -248,7 +248,7 @@ class Registry:
             raw = client.create_model_version(
                 self.app, source, run_id, dict(tags), description=description, model_id=source.rpartition("/")[2]
             )
-            return _version(client, self.app, raw, {}, newly_registered=True)
+            return _version_from(client, self.app, raw, {}, newly_registered=True)
 
     def _describe_model(self, client: MlflowClient) -> None:
         """See that the registered model is there, and that its page says how to promote; somebody's own words stay."""
@@ -292,7 +292,7 @@ def state_of(versions: Sequence[Version]) -> RegistryState:
     )
 
 
-def _version(
+def _version_from(
     client: MlflowClient, app: str, raw: Any, aliases: Mapping[str, int], *, newly_registered: bool = False
 ) -> Version:
     number = int(raw.version)

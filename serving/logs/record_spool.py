@@ -78,7 +78,7 @@ class RecordSpool:
     def _append(self, records: Sequence[bytes]) -> int:
         file = self._opened()
         size = self._end_of_last_line(file)
-        lines = [_line(record) for record in records]
+        lines = [_checksummed_line(record) for record in records]
         ends = list(accumulate((len(line) for line in lines), initial=size))[1:]
         n_room = sum(end <= self._max_bytes for end in ends)
         if not n_room:
@@ -178,7 +178,7 @@ class RecordSpool:
         return size
 
 
-def _line(record: bytes) -> bytes:
+def _checksummed_line(record: bytes) -> bytes:
     return b"%08x %s\n" % (zlib.crc32(record), record)
 
 

@@ -45,7 +45,7 @@ def _list_in(cell: str) -> list[str] | None:
     if value is None:
         value = _literal(cell.strip().removeprefix("frozen").removeprefix("set"))
     is_list = isinstance(value, list | tuple | set)
-    return [_text(one) for one in value] if is_list and all(_is_plain(one) for one in value) else None
+    return [_as_text(one) for one in value] if is_list and all(_is_plain(one) for one in value) else None
 
 
 def _json(cell: str) -> Any:
@@ -68,5 +68,5 @@ def _is_plain(one: object) -> bool:
     return isinstance(one, str | int | float) and not isinstance(one, bool)
 
 
-def _text(one: object) -> str:
+def _as_text(one: object) -> str:
     return one if isinstance(one, str) else str(one)

@@ -38,7 +38,7 @@ def read_time(cells: pl.Series, settings: TableFiles) -> pl.Expr:
     if settings.time_unit != "iso" and settings.time_format is None:
         return _moment(_seconds(settings.time_unit))
     aware, naive = _formats(settings)
-    text = _text(settings)
+    text = _cell_text(settings)
     moments = [text.str.to_datetime(form, time_unit="us", time_zone="UTC", strict=False) for form in aware]
     if settings.time_zone:
         moments += [_in_zone(_naive(text, form), settings.time_zone) for form in naive]
@@ -135,11 +135,11 @@ def _without_zone(cells: pl.Series, settings: TableFiles) -> pl.Series:
     if settings.time_unit != "iso" and settings.time_format is None:
         return pl.repeat(False, len(cells), eager=True)
     _, naive = _formats(settings)
-    read = [_naive(_text(settings), form).is_not_null() for form in naive]
+    read = [_naive(_cell_text(settings), form).is_not_null() for form in naive]
     return pl.DataFrame({"cell": cells}).select(pl.any_horizontal([pl.lit(False), *read])).to_series()
 
 
-def _text(settings: TableFiles) -> pl.Expr:
+def _cell_text(settings: TableFiles) -> pl.Expr:
     text = pl.col("cell").cast(pl.String).str.strip_chars()
     return text if settings.time_format else _tidy(text)
 

@@ -9,9 +9,8 @@ from itertools import combinations
 import polars as pl
 
 from contracts.settings.files import TableFiles
-from sources.files.cells import number
 from sources.files.times import read_time
-from sources.inspection.sampled_columns import NEARLY_ALL, SampledColumn
+from sources.inspection.sampled_columns import NEARLY_ALL, SampledColumn, true_share
 
 MOST_PAIRS = 10  # of columns that are multiplied
 CENT = 0.011  # prices are rounded
@@ -49,28 +48,19 @@ def _comes_back(sample: pl.DataFrame, days: pl.Series, ids: Iterable[str]) -> di
     for name in ids:
         rows = pl.DataFrame({"id": sample[name], "day": days}).filter(pl.col("id").is_not_null() & (pl.col("id") != ""))
         n_days = rows.group_by("id").agg(pl.col("day").n_unique().alias("days"))["days"]
-        shares[name] = _share(n_days > 1)
+        shares[name] = true_share(n_days > 1)
     return shares
 
 
 def _products(sample: pl.DataFrame, numbers: list[SampledColumn]) -> dict[str, tuple[str, str]]:
     """Which column is another times a third, in nearly all rows."""
-    cells = {one.name: _numbers(sample[one.name], one) for one in numbers[:MOST_PAIRS]}
+    cells = {one.name: one.numbers_in(sample[one.name]) for one in numbers[:MOST_PAIRS]}
     products: dict[str, tuple[str, str]] = {}
     for first, second in combinations(cells, 2):
         for total in cells.keys() - {first, second}:
             differ = (cells[first] * cells[second] - cells[total]).abs().drop_nulls()
             # A column of ones is a factor of everything.
             varies = min(cells[first].n_unique(), cells[second].n_unique()) > 2
-            if varies and len(differ) and _share(differ <= CENT) >= NEARLY_ALL:
+            if varies and len(differ) and true_share(differ <= CENT) >= NEARLY_ALL:
                 products[total] = (first, second)
     return products
-
-
-def _share(marks: pl.Series) -> float:
-    return int(marks.sum()) / len(marks) if len(marks) else 0.0
-
-
-def _numbers(cells: pl.Series, column: SampledColumn) -> pl.Series:
-    decimal = "," if column.has_comma else "."
-    return pl.DataFrame({"cell": cells}).select(number(cells, decimal)).to_series()

@@ -73,10 +73,10 @@ class Problem:
             if part
         )
         where = printable_line(where)
-        many = f" ({self.count:,} rows{self._files()})" if self.count > 1 else ""
+        many = f" ({self.count:,} rows{self._by_file_text()})" if self.count > 1 else ""
         return printable(f"{where + ': ' if where else ''}{self.found}{many}\n  {self.next_step}")
 
-    def _files(self) -> str:
+    def _by_file_text(self) -> str:
         shown = [f"{count:,} in {printable_line(file)}" for file, count in list(self.by_file.items())[:N_FILES]]
         rest = sum(list(self.by_file.values())[N_FILES:])
         more = [f"{rest:,} in {len(self.by_file) - N_FILES:,} more"] if rest else []

@@ -10,7 +10,6 @@ from typing import Any, Final
 
 import polars as pl
 
-from sources.files.cells import number
 from sources.inspection.role_words import SHIPPING_WORDS
 from sources.inspection.sampled_columns import SampledColumn
 
@@ -48,7 +47,7 @@ def no_sales(
     price = columns.get("value")
     if price is None or "quantity" not in columns:
         return [], ""
-    n_rows = int((_numbers(rows, price, samples) <= 0).sum())
+    n_rows = int((samples[price].numbers_in(rows[price]) <= 0).sum())
     if not 0 < n_rows <= FEW * len(rows):
         return [], ""
     return [_condition(price, "at_most", 0)], f"{n_rows:,} of {len(rows):,} rows cost nothing: no sale"
@@ -67,7 +66,9 @@ def suspects(
         titled = rows.filter(pl.col(title).fill_null("").str.strip_chars() != "")[code].unique()
         names |= dict.fromkeys(_sorted(rows.filter(~pl.col(code).is_in(titled.implode()))[code]))
     if price is not None:
-        priced = pl.DataFrame({"code": rows[code], "price": _numbers(rows, price, samples)}).filter(pl.col("price") > 0)
+        priced = pl.DataFrame({"code": rows[code], "price": samples[price].numbers_in(rows[price])}).filter(
+            pl.col("price") > 0
+        )
         spread = priced.group_by("code").agg(
             pl.len(), times=pl.col("price").max() / pl.col("price").min(), prices=pl.col("price").n_unique()
         )
@@ -103,11 +104,6 @@ def _cancel_mark(orders: pl.Series) -> str:
 
 def _condition(column: str, operator: str, value: Any) -> dict[str, Any]:
     return {"column": column, "operator": operator, "value": value}
-
-
-def _numbers(rows: pl.DataFrame, column: str, samples: Mapping[str, SampledColumn]) -> pl.Series:
-    cells = rows[column]
-    return pl.DataFrame({"cell": cells}).select(number(cells, "," if samples[column].has_comma else ".")).to_series()
 
 
 def _sorted(codes: pl.Series) -> list[str]:

@@ -11,7 +11,7 @@ from typing import cast
 import polars as pl
 
 from contracts.settings.files import TableFiles, TimeUnit
-from sources.files.cells import are_whole_floats, with_point
+from sources.files.cells import are_whole_floats, number, with_point
 from sources.files.times import PLAUSIBLE, guess_unit, read_time
 from sources.inspection.first_look import FirstLook
 
@@ -78,6 +78,10 @@ class SampledColumn:
         written = ("is_number", "is_whole", "has_comma", "time", "time_format", "other_format", "names_zone")
         return replace(self, **{name: getattr(first, name) for name in written})
 
+    def numbers_in(self, cells: pl.Series) -> pl.Series:
+        """Cells of this column as numbers, null where one is none."""
+        return pl.DataFrame({"cell": cells}).select(number(cells, "," if self.has_comma else ".")).to_series()
+
     @property
     def is_code(self) -> bool:
         """Few whole numbers that repeat: types, ratings, quantities."""
@@ -98,7 +102,7 @@ def _sampled_column(look: FirstLook, name: str) -> SampledColumn:
     cells = look.sample[name].fill_null("")
     filled = cells.filter(cells.str.strip_chars() != "")
     is_comma = has_comma(filled)
-    numbers = _numbers(filled, is_comma)
+    numbers = _parsed_numbers(filled, is_comma)
     readings = {} if name in look.is_list else time_readings(look, name, filled)
     unit = next((reading.unit for reading in readings.values()), None)
     form, other = (*(name for name, reading in readings.items() if reading.is_format), None, None)[:2]
@@ -106,8 +110,8 @@ def _sampled_column(look: FirstLook, name: str) -> SampledColumn:
         name=name,
         n_filled=len(filled),
         n_distinct=filled.n_unique(),
-        is_number=_share(numbers.is_not_null()) >= NEARLY_ALL,
-        is_whole=_share(filled.str.contains(r"^\s*-?\d+(\.0+)?\s*$")) >= NEARLY_ALL,
+        is_number=true_share(numbers.is_not_null()) >= NEARLY_ALL,
+        is_whole=true_share(filled.str.contains(r"^\s*-?\d+(\.0+)?\s*$")) >= NEARLY_ALL,
         has_comma=is_comma,
         is_list=name in look.is_list,
         list_separator=_list_separator(filled),
@@ -124,21 +128,22 @@ def _sampled_column(look: FirstLook, name: str) -> SampledColumn:
 
 def has_comma(filled: pl.Series) -> bool:
     """Whether most cells are numbers with a decimal comma."""
-    return _share(filled.str.contains(COMMA_NUMBER)) > 0.5
+    return true_share(filled.str.contains(COMMA_NUMBER)) > 0.5
 
 
 def has_point(filled: pl.Series) -> bool:
     """Whether most cells are numbers with a decimal point."""
-    return _share(filled.str.contains(POINT_NUMBER)) > 0.5
+    return true_share(filled.str.contains(POINT_NUMBER)) > 0.5
 
 
-def _numbers(filled: pl.Series, is_comma: bool) -> pl.Series:
+def _parsed_numbers(filled: pl.Series, is_comma: bool) -> pl.Series:
     plain = pl.col("cell").str.strip_chars()
-    number = (with_point(plain) if is_comma else plain).cast(pl.Float64, strict=False)
-    return pl.DataFrame({"cell": filled}).select(number).to_series()
+    parsed = (with_point(plain) if is_comma else plain).cast(pl.Float64, strict=False)
+    return pl.DataFrame({"cell": filled}).select(parsed).to_series()
 
 
-def _share(marks: pl.Series) -> float:
+def true_share(marks: pl.Series) -> float:
+    """The share of marks that are true; 0 where there are none."""
     return float(marks.sum()) / len(marks) if len(marks) else 0.0
 
 
@@ -190,10 +195,13 @@ def _possible_formats(few: pl.Series) -> Sequence[str]:
 
     A format is tried where its signs (`-`, `/`, `:`, ...) stand in the cells; a space may be left out of them.
     """
-    if _share(few.str.contains(r"\d")) < NEARLY_ALL or _share(few.str.contains(r"^\s*-?\d*[.,]\d*\s*$")) >= NEARLY_ALL:
+    if (
+        true_share(few.str.contains(r"\d")) < NEARLY_ALL
+        or true_share(few.str.contains(r"^\s*-?\d*[.,]\d*\s*$")) >= NEARLY_ALL
+    ):
         return ()
-    is_there = {sign: _share(few.str.contains(sign, literal=True)) >= NEARLY_ALL for sign in _SIGNS}
-    is_digits = _share(~few.str.contains(r"^\s*\d+\s*$")) < NEARLY_ALL
+    is_there = {sign: true_share(few.str.contains(sign, literal=True)) >= NEARLY_ALL for sign in _SIGNS}
+    is_digits = true_share(~few.str.contains(r"^\s*\d+\s*$")) < NEARLY_ALL
     return tuple(
         form
         for form in TIME_FORMATS
@@ -231,5 +239,5 @@ def _names_zone(look: FirstLook, name: str, filled: pl.Series, unit: TimeUnit | 
 
 
 def _list_separator(filled: pl.Series) -> str | None:
-    shares = {one: _share(filled.str.contains(one, literal=True)) for one in LIST_SEPARATORS}
+    shares = {one: true_share(filled.str.contains(one, literal=True)) for one in LIST_SEPARATORS}
     return next((one for one, share in shares.items() if share > 0.1), None)

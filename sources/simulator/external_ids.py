@@ -28,7 +28,7 @@ Numbers = npt.NDArray[np.int64]
 def ids_of(prefix: str, numbers: npt.NDArray[np.integer]) -> pl.Series:
     """The ids of people or items with these numbers (under 2**40): prefix and ten hexadecimal digits."""
     mixed = _mixed(numbers.astype(np.uint64) + np.uint64(1))
-    return _text(prefix, mixed, _BITS // 8)
+    return _hexadecimal_ids(prefix, mixed, _BITS // 8)
 
 
 def numbers_of(prefix: str, ids: Iterable[str]) -> Numbers:
@@ -41,14 +41,14 @@ def numbers_of(prefix: str, ids: Iterable[str]) -> Numbers:
 
 def visit_ids(person: npt.NDArray[np.integer], day: npt.NDArray[np.integer] | int) -> pl.Series:
     """The session ids of these people (by number) on these days."""
-    return _text(SESSION, _hashed(_packed(person, day, np.zeros(1, np.int64))), 8)
+    return _hexadecimal_ids(SESSION, _hashed(_packed(person, day, np.zeros(1, np.int64))), 8)
 
 
 def request_ids(
     person: npt.NDArray[np.integer], day: npt.NDArray[np.integer] | int, page: npt.NDArray[np.integer]
 ) -> pl.Series:
     """The request ids of these people's pages, counted from 0, on these days."""
-    return _text(REQUEST, _hashed(_packed(person, day, page)), 8)
+    return _hexadecimal_ids(REQUEST, _hashed(_packed(person, day, page)), 8)
 
 
 def _value(prefix: str, text: str) -> int:
@@ -86,7 +86,7 @@ def _hashed(numbers: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
     return np.asarray(mixed ^ (mixed >> np.uint64(31)), np.uint64)
 
 
-def _text(prefix: str, values: npt.NDArray[np.uint64], n_bytes: int) -> pl.Series:
+def _hexadecimal_ids(prefix: str, values: npt.NDArray[np.uint64], n_bytes: int) -> pl.Series:
     """Prefix and the lowest bytes in hexadecimal, without a Python string in between."""
     width = len(prefix) + 2 * n_bytes
     letters = np.empty((len(values), width), np.uint8)

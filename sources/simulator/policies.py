@@ -96,7 +96,7 @@ class Requests:
         width = int(lengths.max(initial=0))
         stands = np.arange(width) < lengths[:, None]
         numbers = np.full((len(self), width), EMPTY, np.int32)
-        numbers[stands] = self._numbers([item_id for slate in item_ids for item_id in slate], policy_id)
+        numbers[stands] = self._shelf_numbers([item_id for slate in item_ids for item_id in slate], policy_id)
         chances = stands.astype(np.float64) if propensities is None else propensities
         return Slates(numbers, chances, policy_id)
 
@@ -120,7 +120,7 @@ class Requests:
                 f"Show each of the {len(self.shelf)} items of `requests.item_ids` at most once.",
             )
 
-    def _numbers(self, item_ids: list[str], policy_id: str) -> Ints:
+    def _shelf_numbers(self, item_ids: list[str], policy_id: str) -> Ints:
         numbers = numbers_of(ITEM, item_ids)
         wrong = np.flatnonzero((numbers < 0) | (numbers >= len(self.shelf)))
         if len(wrong):

@@ -32,7 +32,7 @@ class ServedTraffic:
 
     def counts(self) -> dict[str, int]:
         """How many days there are, and rows in them; nothing where there is none."""
-        files = {name: self._files(name) for name in ("interactions", "impressions")}
+        files = {name: self._day_files(name) for name in ("interactions", "impressions")}
         days = {path.name for paths in files.values() for path in paths}
         rows = {name: sum(map(n_rows, paths)) for name, paths in files.items()}
         return {"days": len(days), **rows} if days else {}
@@ -51,7 +51,7 @@ class ServedTraffic:
 
         A source without people stays without: only ids of them are known.
         """
-        seen = [self._people(path) for path in self._files("interactions")]
+        seen = [self._people(path) for path in self._day_files("interactions")]
         if users.is_empty() or not seen:
             return users
         people = pl.concat(seen).group_by("user_id").agg(pl.col("signup_ts").min())
@@ -66,7 +66,7 @@ class ServedTraffic:
         return pl.concat(parts)
 
     def _batches(self, name: str) -> Iterator[tuple[str, pl.DataFrame]]:
-        for path in self._files(name):
+        for path in self._day_files(name):
             first = 1
             for group in row_groups(path):
                 rows = pl.int_range(first, first + len(group), eager=True).alias("row")
@@ -76,7 +76,7 @@ class ServedTraffic:
                 )
                 first += len(group)
 
-    def _files(self, name: str) -> list[Path]:
+    def _day_files(self, name: str) -> list[Path]:
         return day_files(self.folder / name) if self.folder else []
 
 

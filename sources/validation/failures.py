@@ -87,8 +87,8 @@ class AffectedRows:
         placed = rows.hstack(origins.of(name, rows[POSITION]))
         self._by_file.update(dict(placed["file"].value_counts().iter_rows()))
         for (file,), mine in placed.group_by("file", maintain_order=True):
-            first = self._first.get(_name(file), mine.clear())
-            self._first[_name(file)] = pl.concat([first, mine.head(N_EXAMPLES - len(first))])
+            first = self._first.get(_file_name(file), mine.clear())
+            self._first[_file_name(file)] = pl.concat([first, mine.head(N_EXAMPLES - len(first))])
         if FIRST in rows.columns:
             originals = origins.of(name, rows[FIRST])["file"].alias("original")
             pairs = placed.select("file", originals).drop_nulls().group_by("file", "original").len()
@@ -131,7 +131,7 @@ class AffectedRows:
         return sorted(self._by_file, key=lambda file: (-self._by_file[file], file is None, file or ""))
 
 
-def _name(file: object) -> str | None:
+def _file_name(file: object) -> str | None:
     return None if file is None else str(file)
 
 

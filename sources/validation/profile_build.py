@@ -34,7 +34,7 @@ def build_profile(table: pl.LazyFrame) -> TableProfile:
 
 def _maker(column: str, kind: pl.DataType) -> Callable[[pl.LazyFrame, str], ColumnProfile]:
     if kind.is_numeric():
-        return _numbers
+        return _number_profile
     if kind.is_temporal():
         return _hours
     return _categories if column in CATEGORIES else _presence
@@ -44,7 +44,7 @@ def _maker(column: str, kind: pl.DataType) -> Callable[[pl.LazyFrame, str], Colu
 CATEGORIES = {"event_type", "categories", "gender", "occupation", "device", "day_part", "entry_page"}
 
 
-def _numbers(table: pl.LazyFrame, column: str) -> NumberProfile:
+def _number_profile(table: pl.LazyFrame, column: str) -> NumberProfile:
     values = table.select(pl.col(column).cast(pl.Float64)).collect()[column]
     finite = values.filter(values.is_finite()).sort().to_numpy()
     missing = len(values) - len(finite)

@@ -21,15 +21,15 @@ def upgrade(connection: sa.Connection) -> str | None:
 
     One of a version that is not known here is left as it is.
     """
-    if _version(connection) == RETIRED_VERSION:
+    if _schema_version(connection) == RETIRED_VERSION:
         _take_back_retired(connection)
-    version = _version(connection)
+    version = _schema_version(connection)
     if version is not None and version not in SCHEMA_VERSIONS:
         return version
     if version is None and sa.inspect(connection).has_table("journal"):
         command.stamp(_config(connection), JOURNALS_BEFORE_VERSIONS)
     command.upgrade(_config(connection), "head")
-    return _version(connection)
+    return _schema_version(connection)
 
 
 def upgrade_file(path: Path, lock_timeout_s: float) -> str | None:
@@ -60,7 +60,7 @@ def _take_back_retired(connection: sa.Connection) -> None:
     connection.exec_driver_sql(f"UPDATE {VERSION_TABLE} SET version_num = '{BEFORE_THE_RETIRED}'")  # noqa: S608 - names of ours
 
 
-def _version(connection: sa.Connection) -> str | None:
+def _schema_version(connection: sa.Connection) -> str | None:
     context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
     return context.get_current_revision()
 

@@ -251,10 +251,12 @@ def test_the_join_agrees_with_a_plain_loop_over_all_events(events, entity, momen
     for row in found.iter_rows(named=True):
         expected = features_at(world, str(entity), row[f"{entity}_id"], row["as_of"])
         assert {feature.name for feature, _ in features_of(entity)} == set(expected)
-        assert _numbers(row, expected) == pytest.approx(_numbers(expected, expected), rel=1e-5, abs=1e-4, nan_ok=True)
+        assert _numeric_values(row, expected) == pytest.approx(
+            _numeric_values(expected, expected), rel=1e-5, abs=1e-4, nan_ok=True
+        )
 
 
-def _numbers(row: dict, names: Iterable[str]) -> dict[str, float]:
+def _numeric_values(row: dict, names: Iterable[str]) -> dict[str, float]:
     return {name: float("nan") if row[name] is None else row[name] for name in names}
 
 
