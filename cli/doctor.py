@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.metadata
-import json
 import platform
 import shutil
 from collections.abc import Callable
@@ -13,7 +12,7 @@ from typing import Literal
 
 import typer
 
-from cli.output import AsJson
+from cli.output import AsJson, print_json
 from contracts.counted import counted
 from contracts.errors import SlateworkError, refused_by_system
 
@@ -45,7 +44,7 @@ def doctor(*, as_json: AsJson = False) -> None:
             begin(check.__name__.strip("_").replace("_", " "))
             results.append(check())
     if as_json:
-        print(json.dumps([asdict(result) for result in results], indent=1))
+        print_json([asdict(result) for result in results], indented=True)
     else:
         for result in results:
             print(f"{result.state:9}{result.name:22}{result.found}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from datetime import date
 from typing import Annotated, Any
 
 import typer
@@ -13,9 +14,29 @@ from contracts.printable import printable_line
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
+def print_json(value: Any, *, indented: bool = False) -> None:
+    """Print JSON: one line with sorted keys, for programs; indented: in the order given, for people who read along.
+
+    A moment becomes its text. Raises TypeError for anything else that JSON has no form for.
+    """
+    if indented:
+        print(json.dumps(value, indent=1, ensure_ascii=False, default=_moment_text), flush=True)
+    else:
+        print(json.dumps(value, sort_keys=True, default=_moment_text), flush=True)
+
+
 def print_result(value: Any, as_json: bool, text: str) -> None:
     """Print the value as one line of JSON, or the text."""
-    print(json.dumps(value, sort_keys=True) if as_json else text, flush=True)
+    if as_json:
+        print_json(value)
+    else:
+        print(text, flush=True)
+
+
+def _moment_text(value: object) -> str:
+    if isinstance(value, date):  # a datetime is one, too
+        return str(value)
+    raise TypeError(f"{value!r} has no form in JSON")
 
 
 def table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> str:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.output import AsJson
+from cli.output import AsJson, print_json
 from cli.parameters import load_settings
 from contracts.home import find_home
 from contracts.printable import printable_line
@@ -93,7 +92,10 @@ def recommend(
     )
     with working(f"slate recommend: the release of {settings.app} in production is loaded, and answers"):
         slate = answer_once(home, settings, request)
-    print(json.dumps(asdict(slate), indent=1) if as_json else _as_table(slate))
+    if as_json:
+        print_json(asdict(slate), indented=True)
+    else:
+        print(_as_table(slate))
 
 
 def _as_table(slate: Slate) -> str:

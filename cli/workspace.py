@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli.output import AsJson
+from cli.output import AsJson, print_json
 from contracts.counted import counted
 from contracts.errors import PromotionRefused, SettingsError, WorkspaceError
 from contracts.home import Home, find_home, main_checkout
@@ -118,7 +118,7 @@ def list_workspaces(*, as_json: AsJson = False) -> None:
     workspaces = workspace.kept(find_home())
     rows = [{"run_id": one.request and one.request.run_id, "folder": str(one.folder)} for one in workspaces]
     if as_json:
-        print(json.dumps(rows))
+        print_json(rows)
         return
     for row in rows:
         print(f"{row['run_id']}  {row['folder']}")

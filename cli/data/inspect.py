@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli.output import AsJson
+from cli.output import AsJson, print_json
 from contracts.counted import counted
 from contracts.printable import printable_line
 
@@ -42,7 +41,7 @@ def inspect(paths: Paths, *, as_json: AsJson = False) -> None:
     if inspection.preset is not None:
         blocks |= _preset_block(inspection.preset)
     if as_json:
-        print(json.dumps({**inspection.to_json(), "params": blocks}, indent=1, ensure_ascii=False))
+        print_json({**inspection.to_json(), "params": blocks}, indented=True)
     else:
         # What is served from another source, under the same name, is what this would be held against.
         named = settings.app if settings.ingest.source != "files" else None

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli.output import AsJson
+from cli.output import AsJson, print_json
 from contracts.errors import WorkspaceError
 from contracts.printable import printable_line
 
@@ -43,14 +43,7 @@ def quarantine(*, rule: Rule = "", rows: NRows = 2, as_json: AsJson = False) -> 
     for table in tables.values():
         del table["known_rules"]
     if as_json:
-        print(
-            json.dumps(
-                {"success": result["success"], "report": str(report), "tables": tables},
-                indent=1,
-                default=str,
-                ensure_ascii=False,
-            )
-        )
+        print_json({"success": result["success"], "report": str(report), "tables": tables}, indented=True)
         return
     _print(result, report, tables)
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.output import AsJson, aligned
+from cli.output import AsJson, aligned, print_json, print_result
 from cli.parameters import load_settings
 from cli.releases.requester import whoever_types
 from contracts.home import find_home
@@ -42,13 +41,13 @@ def status(context: typer.Context, *, as_json: AsJson = False) -> None:
     moment = WallClock().now()
     run = CanaryControl.open(settings, home).run()
     if run is None:
-        print("null" if as_json else "no canary ran yet: `slate canary start VERSION --share 0.05`")
+        print_result(None, as_json, "no canary ran yet: `slate canary start VERSION --share 0.05`")
         return
     with online_store(home) as url, connect(url) as client:
         report, trail = read_report(client, settings.app, run, settings.promotion.canary, moment)
     path = write_page(home, report, trail)
     if as_json:
-        print(json.dumps({**report.to_json(), "page": str(path)}, sort_keys=True))
+        print_json({**report.to_json(), "page": str(path)})
         return
     from release.canary.tables import arms_table, checks_table, headline, left_out_table, sample_ratio_table
 
@@ -107,7 +106,7 @@ def _print_run(run: CanaryRun, as_json: bool) -> None:
     canary = run.canary
     if as_json:
         fields = {**canary.__dict__, "version": run.version, "beside": run.beside, "ended": run.ended}
-        print(json.dumps(fields, sort_keys=True))
+        print_json(fields)
     elif run.ended:
         print(f"everybody gets {run.beside} again; the canary {canary.release_id} ended: {run.ended}")
     else:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.output import AsJson
+from cli.output import AsJson, print_json
 from cli.parameters import load_settings
 from contracts.home import find_home
 
@@ -44,7 +43,10 @@ def collect(
     view = Journal(home, settings.app).view()
     with online_store(home) as url, connect(url) as client:
         done = collect_generations(client, settings.app, view, settings.publish, all_unreferenced=all_unreferenced)
-    print(json.dumps(done.to_json(), indent=1) if as_json else _collection_text(done))
+    if as_json:
+        print_json(done.to_json(), indented=True)
+    else:
+        print(_collection_text(done))
 
 
 def _collection_text(done: GarbageCollection) -> str:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli.output import AsJson, aligned
+from cli.output import AsJson, aligned, print_result
 from cli.parameters import load_settings
 from contracts.home import find_home
 
@@ -36,7 +35,7 @@ def diff(a: ReleaseName, b: ReleaseName, *, as_json: AsJson = False) -> None:
     home, app = find_home(), load_settings().app
     with working("slate diff: both releases are loaded, and answer their golden queries"):
         difference = compare_bundles(find_bundle(a, home, app), find_bundle(b, home, app))
-    print(json.dumps(difference.to_json(), sort_keys=True) if as_json else "\n".join(_difference_lines(difference)))
+    print_result(difference.to_json(), as_json, "\n".join(_difference_lines(difference)))
 
 
 def _difference_lines(difference: ReleaseDifference) -> Iterator[str]:

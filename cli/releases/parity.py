@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.output import AsJson, table
+from cli.output import AsJson, print_result, table
 from cli.parameters import load_settings
 from contracts.home import find_home
 from pipelines.paths import VALID
@@ -52,7 +51,7 @@ def parity(
     if not tolerance:  # the gate knows none, and would take what was overlooked for equal
         for result in results:
             save_parity(home.parity / settings.app, result)
-    print(json.dumps([result.to_json() for result in results]) if as_json else "\n\n".join(map(_parity_text, results)))
+    print_result([result.to_json() for result in results], as_json, "\n\n".join(map(_parity_text, results)))
     most = settings.promotion.max_parity_share if max_share is None else max_share
     if any(result.fault_share > most for result in results):
         raise typer.Exit(1)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli.output import AsJson, aligned
+from cli.output import AsJson, aligned, print_result
 from cli.parameters import load_settings
 from contracts.home import find_home
 
@@ -35,7 +34,7 @@ def shadow(
     from release.shadow.shadow_run import shadow_version
 
     report = shadow_version(Promoter.open(load_settings(), find_home()), version, requests, golden=golden)
-    print(json.dumps(report.to_json(), sort_keys=True) if as_json else _report_text(report))
+    print_result(report.to_json(), as_json, _report_text(report))
 
 
 def _report_text(report: ShadowReport) -> str:

@@ -27,6 +27,7 @@ from cli.services.plan import Service, ServicePlan
 from contracts.errors import WorkspaceError
 from contracts.fingerprint import fingerprint_bytes
 from contracts.home import Home
+from contracts.whole_files import whole_file, write_whole
 
 STOP_SECONDS = 60  # Airflow ends its tasks, Redis saves its data
 MANAGER_SECONDS = 10  # what the process manager itself needs, or a process that is told to end
@@ -71,9 +72,10 @@ class ServiceControl:
     def launch(self, plan: ServicePlan) -> None:
         """Start the process manager, in the background, with every service waiting; raises WorkspaceError."""
         self._folder.mkdir(parents=True, exist_ok=True)
-        self._addresses.write_text(json.dumps({service.name: service.address for service in plan.services}))
+        addresses = {service.name: service.address for service in plan.services}
+        write_whole(self._addresses, json.dumps(addresses).encode())
         config = self._folder / "supervisord.conf"
-        with config.open("w", encoding="utf-8") as file:
+        with whole_file(config) as unfinished, unfinished.open("w", encoding="utf-8") as file:
             self._config(plan).write(file)
         done = subprocess.run(
             [sys.executable, "-m", "supervisor.supervisord", "--configuration", config.name],

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.output import AsJson
+from cli.output import AsJson, print_json
 from contracts.home import Home, find_home
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def status(*, as_json: AsJson = False) -> None:
 
     control = ServiceControl(find_home())
     if as_json:
-        print(json.dumps([asdict(service) for service in control.statuses()]))
+        print_json([asdict(service) for service in control.statuses()])
     elif control.is_running:
         _print_status(control)
     else:

@@ -31,7 +31,11 @@ def load_groups(kind: type[Kind], path: Path = PARAMS) -> Kind:
 
 def load_whole(kind: type[Kind], path: Path = PARAMS) -> Kind:
     """As `load_groups`, of a file that may hold nothing else."""
-    values = read_params(path)
+    return checked_whole(kind, read_params(path), path)
+
+
+def checked_whole(kind: type[Kind], values: Mapping[str, Any], path: Path) -> Kind:
+    """As `load_whole`, of the values that the file holds or is to hold."""
     return _checked(kind, values, values, path)
 
 

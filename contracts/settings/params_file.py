@@ -14,11 +14,17 @@ from contracts.errors import SettingsError
 def read_params(path: Path) -> dict[str, Any]:
     """The raw mapping in a parameter file; raises SettingsError when it is missing or no YAML mapping."""
     try:
-        values = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+        return params_in(path.read_bytes(), path)
     except FileNotFoundError as error:
         raise SettingsError(
             f"{path.absolute()} is missing.", "Run from the checkout's top folder, or `git checkout params.yaml`."
         ) from error
+
+
+def params_in(content: bytes, path: Path) -> dict[str, Any]:
+    """The same of these bytes, whether they are in the file yet or not; path: for messages."""
+    try:
+        values = YAML(typ="safe", pure=True).load(content.decode())
     except (YAMLError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path} is no valid YAML: {error}", "Mend the line named above.") from error
     if not isinstance(values, dict):

@@ -8,6 +8,7 @@ from typing import Any
 
 from contracts.errors import SettingsError
 from contracts.settings.params_file import read_params
+from contracts.settings.params_path import PARAMS
 
 FOLDER = Path("presets")
 
@@ -32,7 +33,7 @@ def load_preset(checkout: Path, app: str) -> dict[str, Any]:
     preset = read_params(path)
     if preset.get("app") != app:
         raise SettingsError(f"{path} says app: {preset.get('app')}; expected {app}.", "The file is named by its app.")
-    return dict(_overrides(preset, read_params(checkout / "params.yaml")))
+    return dict(_overrides(preset, read_params(checkout / PARAMS)))
 
 
 def _overrides(preset: Mapping[str, Any], base: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -11,8 +11,10 @@ from typing import Any
 
 from contracts.errors import SettingsError, WorkspaceError
 from contracts.home import Home
+from contracts.settings.params_path import PARAMS
 from contracts.settings.presets import load_preset
 from contracts.settings.settings import load_settings
+from contracts.whole_files import write_whole
 from pipelines.runs.overrides import write_overrides
 from pipelines.runs.repository import Repository
 from pipelines.runs.workspace import configure_dvc
@@ -20,7 +22,7 @@ from pipelines.runs.workspace import configure_dvc
 
 def is_own(repository: Repository, app: str) -> bool:
     """Whether this is the application that the checkout itself works on."""
-    return load_settings(repository.root / "params.yaml").app == app
+    return load_settings(repository.root / PARAMS).app == app
 
 
 def application_folder(home: Home, app: str) -> Path:
@@ -34,7 +36,7 @@ def _move_with_lock(checkout: Repository, commit: str) -> None:
     ran = lock.read_bytes() if lock.is_file() else None
     checkout.move_to(commit)
     if ran is not None:
-        lock.write_bytes(ran)
+        write_whole(lock, ran)
 
 
 def find_application(repository: Repository, home: Home, app: str) -> Path:
@@ -75,5 +77,5 @@ def prepare_application(repository: Repository, home: Home, app: str) -> Path:
     else:
         repository.add_worktree(folder, f"app/{app}", commit)
     configure_dvc(folder, home, like=repository.root)
-    write_overrides(folder / "params.yaml", overrides)
+    write_overrides(folder / PARAMS, overrides)
     return folder

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from contracts.settings.params_path import PARAMS
 from contracts.settings.settings import load_settings
 
 
@@ -13,7 +14,7 @@ def link_source(checkout: Path, worktree: Path) -> None:
     Files are linked one by one: DVC looks through links to files, but not into linked folders. An absolute path, or a
     URL, means the same in both places, and nothing is done.
     """
-    path = load_settings(worktree / "params.yaml").ingest.path
+    path = load_settings(worktree / PARAMS).ingest.path
     source, target = checkout / path, worktree / path
     if "://" in path or source == target:
         return

@@ -1,9 +1,8 @@
-"""Overrides of params.yaml: dotted keys and values, written in place so that comments and order stay."""
+"""Overrides of params.yaml: dotted keys and values, set in the text so that comments and order stay."""
 
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Mapping
 from difflib import get_close_matches
 from io import BytesIO
@@ -14,9 +13,11 @@ from ruamel.yaml import YAML
 from ruamel.yaml.representer import RoundTripRepresenter
 
 from contracts.errors import SettingsError
-from contracts.settings.loading import parameter_names
-from contracts.settings.params_file import read_params
-from contracts.settings.settings import Settings, load_settings
+from contracts.settings.loading import checked_whole, parameter_names
+from contracts.settings.params_file import params_in, read_params
+from contracts.settings.params_path import PARAMS
+from contracts.settings.settings import Settings
+from contracts.whole_files import write_whole
 
 
 def write_overrides(path: Path, overrides: Mapping[str, Any]) -> None:
@@ -26,18 +27,9 @@ def write_overrides(path: Path, overrides: Mapping[str, Any]) -> None:
     """
     read_params(path)  # says in one sentence what is wrong with a file that cannot be read
     before = path.read_bytes()
-    yaml = _yaml()
-    params = yaml.load(before)
-    for key, value in overrides.items():
-        _set(params, key, value)
-    after = BytesIO()
-    yaml.dump(params, after)
-    path.write_bytes(after.getvalue() if overrides else before)
-    try:
-        load_settings(path)
-    except SettingsError:
-        path.write_bytes(before)
-        raise
+    after = _overridden(before, overrides, path)
+    if after != before:
+        write_whole(path, after)
 
 
 def check_overrides(params: bytes, overrides: Mapping[str, Any]) -> None:
@@ -45,15 +37,29 @@ def check_overrides(params: bytes, overrides: Mapping[str, Any]) -> None:
 
     The message names parameters as a form takes them, and ends with what to trigger again.
     """
-    with tempfile.TemporaryDirectory(prefix="slatework-") as folder:
-        path = Path(folder) / "params.yaml"
-        path.write_bytes(params)
-        load_settings(path)  # what is wrong without the overrides is not their fault
-        try:
-            write_overrides(path, overrides)
-        except SettingsError as error:
-            told = error.problem.replace(f"{path}: ", "")
-            raise SettingsError(f"The overrides of this run are wrong: {told}", _mended(overrides)) from error
+    _check(params, PARAMS)  # what is wrong without the overrides is not their fault
+    try:
+        _overridden(params, overrides, PARAMS)
+    except SettingsError as error:
+        told = error.problem.replace(f"{PARAMS}: ", "")
+        raise SettingsError(f"The overrides of this run are wrong: {told}", _mended(overrides)) from error
+
+
+def _overridden(params: bytes, overrides: Mapping[str, Any], path: Path) -> bytes:
+    """The parameter file with its overrides, checked as a whole; path: for messages."""
+    after = BytesIO()
+    if overrides:
+        yaml = _yaml()
+        content = yaml.load(params)
+        for key, value in overrides.items():
+            _set(content, key, value)
+        yaml.dump(content, after)
+    _check(after.getvalue() or params, path)
+    return after.getvalue() or params
+
+
+def _check(params: bytes, path: Path) -> None:
+    checked_whole(Settings, params_in(params, path), path)
 
 
 def _mended(overrides: Mapping[str, Any]) -> str:

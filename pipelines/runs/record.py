@@ -8,6 +8,7 @@ from __future__ import annotations
 from contracts.errors import WorkspaceError
 from contracts.home import Home
 from contracts.settings.identity_params import released_params
+from contracts.settings.params_path import PARAMS
 from contracts.settings.settings import load_settings
 from pipelines.paths import BUNDLE
 from pipelines.runs.repository import Repository
@@ -25,7 +26,7 @@ def record_run(repository: Repository, home: Home, run_id: str) -> list[str]:
     be pushed, and what a promotion raises when a store is away.
     """
     workspace = find_or_rebuild(repository, home, run_id)
-    settings = load_settings(workspace.folder / "params.yaml")
+    settings = load_settings(workspace.folder / PARAMS)
     promoter = Promoter.open(settings, home)
     recorded = commit_release(Repository(workspace.folder), f"Run: {run_id}")
     version = _registered_version(promoter, recorded.release_id)
@@ -51,7 +52,7 @@ def record_registered(checkout: Repository, promoter: Promoter, version: Version
             "not recorded in git: it was built from uncommitted source. Commit that, and `slate register` again; "
             f"without it `git checkout {tag_of(version.release_id)}` finds nothing, and `refresh_features` cannot run"
         )
-    params = released_params(load_settings(checkout.root / "params.yaml"))
+    params = released_params(load_settings(checkout.root / PARAMS))
     if params != load_manifest(checkout.root / BUNDLE).params:
         return (
             "not recorded in git: params.yaml was changed after it was built. `dvc repro`, and `slate register` again"

@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from contracts.errors import WorkspaceError
+from contracts.settings.params_path import PARAMS
 from pipelines.paths import BUNDLE
 from pipelines.runs.repository import Repository
 from pipelines.runs.run_step import run_in
 from pipelines.runs.workspace import Workspace
 from release.bundle.manifest import load_manifest
 
-RECORDED = ("params.yaml", "dvc.lock")
+RECORDED = (str(PARAMS), "dvc.lock")
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from contracts.errors import WorkspaceError
 from contracts.fingerprint import fingerprint_bytes
 from contracts.home import Home, check_plain
 from contracts.json_file import write_json
+from contracts.settings.params_path import PARAMS
 from contracts.settings.settings import load_settings
 from pipelines.runs.local_source import link_source
 from pipelines.runs.repository import Repository
@@ -108,7 +109,7 @@ def prepare(repository: Repository, home: Home, run_id: str, ref: str, overrides
         return workspace
     from pipelines.runs.overrides import check_overrides  # noqa: PLC0415 - a YAML library that only this needs
 
-    check_overrides(repository.file_at(request.commit, "params.yaml"), overrides)
+    check_overrides(repository.file_at(request.commit, str(PARAMS)), overrides)
     _make(repository, workspace, request)
     return workspace
 
@@ -134,7 +135,7 @@ def _make(repository: Repository, workspace: Workspace, request: RunRequest) -> 
     repository.add_worktree(workspace.folder, workspace.branch, request.commit)
     try:
         configure_dvc(workspace.folder, workspace.home, like=repository.root)
-        write_overrides(workspace.folder / "params.yaml", request.overrides)
+        write_overrides(workspace.folder / PARAMS, request.overrides)
         link_source(repository.root, workspace.folder)
         _link_traffic(workspace)
     except BaseException:
@@ -152,7 +153,7 @@ def _bring_outputs(workspace: Workspace) -> None:
 def _link_traffic(workspace: Workspace) -> None:
     from pipelines.traffic_collection import link_traffic  # noqa: PLC0415 - polars, which only runs with traffic need
 
-    settings = load_settings(workspace.folder / "params.yaml")
+    settings = load_settings(workspace.folder / PARAMS)
     link_traffic(workspace.home, settings.app, workspace.folder / settings.ingest.traffic)
 
 

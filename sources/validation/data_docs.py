@@ -16,6 +16,7 @@ from great_expectations.render.view import DefaultJinjaSectionView
 from contracts.counted import counted
 from contracts.drift import Bin, ColumnDrift, Verdict
 from contracts.web_page import render_page
+from contracts.whole_files import write_whole
 from sources.validation.suite_run import RuleResult, SuiteRun
 from sources.validation.suites import Level
 from sources.validation.validation import Validation
@@ -40,7 +41,7 @@ def write_docs(validation: Validation, folder: Path) -> None:
         drifts=[(drift, DriftChart.of(drift)) for drift in _most_moved_first(validation)],
         suites=[SuiteSection.of(run) for run in validation.runs],
     )
-    (folder / "index.html").write_text(page, encoding="utf-8")
+    write_whole(folder / "index.html", page.encode())
 
 
 def _rows_in_quarantine(validation: Validation) -> str:
