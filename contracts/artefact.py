@@ -11,7 +11,6 @@ is parsed, and every array's type and shape against what its loader asks for.
 
 from __future__ import annotations
 
-import json
 import re
 import struct
 from collections.abc import Iterator, Mapping
@@ -26,6 +25,7 @@ import numpy.typing as npt
 
 from contracts.errors import ArtefactError, ReleaseMismatch, ShapeMismatch
 from contracts.fingerprint import canonical_json, fingerprint_bytes, fingerprint_file, fingerprint_json
+from contracts.json_file import load_json
 from contracts.whole_files import write_whole
 
 FORMAT_VERSION = 1
@@ -88,12 +88,7 @@ def load_meta(folder: Path, kind: str) -> Meta:
 
     Raises ArtefactError when the folder is missing, unfinished, damaged, of another kind or of another format version.
     """
-    try:
-        content = json.loads((folder / META).read_bytes())
-    except FileNotFoundError as error:
-        raise ArtefactError(f"{folder} has no {META}: it is missing or unfinished.", REBUILD) from error
-    except (ValueError, RecursionError) as error:
-        raise ArtefactError(f"{folder / META} is damaged: {error}", REBUILD) from error
+    content = load_json(folder / META, REBUILD, f"{folder} has no {META}: it is missing or unfinished.")
     try:
         version = content["format_version"]
         meta = Meta(content["kind"], dict(content["built_with"]), dict(content["values"]), dict(content["files"]))

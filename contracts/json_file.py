@@ -20,12 +20,15 @@ def write_json(value: Any, path: Path, *, shared: bool = False, sort_keys: bool 
     write_whole(path, text.encode() + b"\n", shared=shared)
 
 
-def load_json(path: Path, next_step: str) -> dict[str, Any]:
-    """The JSON object in a file; raises ArtefactError with this next step when it is missing, damaged or none."""
+def load_json(path: Path, next_step: str, missing: str = "") -> dict[str, Any]:
+    """The JSON object in a file; raises ArtefactError with this next step when it is missing, damaged or none.
+
+    missing: what to say where it is missing, a sentence.
+    """
     try:
         content = json.loads(path.read_bytes())
-    except FileNotFoundError as error:
-        raise ArtefactError(f"{path} is missing.", next_step) from error
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise ArtefactError(missing or f"{path} is missing.", next_step) from error
     # Hostile bytes can nest deeper than Python reads.
     except (ValueError, RecursionError) as error:
         raise ArtefactError(f"{path} is damaged: {error}", next_step) from error

@@ -7,7 +7,6 @@ and the git commit never enter.
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass, field, fields
 from datetime import datetime
@@ -16,7 +15,7 @@ from typing import Any, Final
 
 from contracts.errors import ArtefactError, ReleaseMismatch
 from contracts.fingerprint import canonical_json, fingerprint_file, fingerprint_json
-from contracts.json_file import write_json
+from contracts.json_file import load_json, write_json
 
 FORMAT_VERSION: Final = 4
 READABLE_VERSIONS: Final = (1, 2, 3, FORMAT_VERSION)
@@ -94,7 +93,8 @@ def load_manifest(folder: Path) -> Manifest:
     Raises ArtefactError when it is missing, damaged or of a format version that cannot be read, ReleaseMismatch when
     the id differs.
     """
-    content = _read_json(folder)
+    missing = f"{folder} has no {MANIFEST}: it is missing, unfinished or no bundle."
+    content = load_json(folder / MANIFEST, REBUILD, missing)
     version = content.get("format_version")
     if version not in READABLE_VERSIONS or isinstance(version, bool):
         raise ArtefactError(
@@ -124,18 +124,6 @@ def check_files(folder: Path, manifest: Manifest) -> None:
             raise ReleaseMismatch(
                 f"{folder / name}: {MANIFEST} of {manifest.release_id} says {expected}, found {actual}.", REBUILD
             )
-
-
-def _read_json(folder: Path) -> dict[str, Any]:
-    try:
-        content = json.loads((folder / MANIFEST).read_bytes())
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise ArtefactError(f"{folder} has no {MANIFEST}: it is missing, unfinished or no bundle.", REBUILD) from error
-    except (ValueError, RecursionError) as error:
-        raise ArtefactError(f"{folder / MANIFEST} is damaged: {error}", REBUILD) from error
-    if not isinstance(content, dict):
-        raise ArtefactError(f"{folder / MANIFEST} is damaged: expected a mapping, found {content!r:.60}.", REBUILD)
-    return content
 
 
 def _from_json(folder: Path, content: dict[str, Any]) -> Manifest:

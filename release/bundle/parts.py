@@ -7,16 +7,15 @@ and `golden/queries.json` names every other part by its fingerprint in `built_wi
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from contracts.artefact import reading
 from contracts.errors import ReleaseMismatch
 from contracts.fingerprint import fingerprint_json
-from contracts.json_file import write_json
+from contracts.json_file import load_json, write_json
 from release.bundle.manifest import REBUILD, Manifest, check_files, list_files, load_manifest
 
 GOLDEN: Final = "golden"
@@ -59,13 +58,13 @@ def part_fingerprints(files: Mapping[str, str]) -> dict[str, str]:
 def name_parts(folder: Path) -> None:
     """Write into the golden queries of an unfinished bundle which parts they were made with; nothing may come after."""
     queries = folder / GOLDEN / QUERIES
-    content = {**_read(queries), BUILT_WITH: part_fingerprints(list_files(folder))}
+    content = {**load_json(queries, REBUILD), BUILT_WITH: part_fingerprints(list_files(folder))}
     write_json(content, queries, allow_nan=False)
 
 
 def _check_parts(folder: Path, manifest: Manifest) -> None:
     queries, actual = folder / GOLDEN / QUERIES, part_fingerprints(manifest.files)
-    named = _read(queries).get(BUILT_WITH)
+    named = load_json(queries, REBUILD).get(BUILT_WITH)
     if named is None and manifest.format_version < NAMED_SINCE_VERSION:
         return
     with reading(queries):
@@ -77,8 +76,3 @@ def _check_parts(folder: Path, manifest: Manifest) -> None:
                 f"{folder / part} is {here}, but the golden queries were made with {part} {there}.",
                 f"They belong to different releases. {REBUILD}",
             )
-
-
-def _read(path: Path) -> dict[str, Any]:
-    with reading(path):
-        return dict(json.loads(path.read_bytes()))
