@@ -36,8 +36,7 @@ import polars as pl
 
 from bench.publish import feast_python
 from bench.report import print_figures, print_table
-from contracts.features import Entity
-from feature_store.definitions.view_terms import OWNER
+from contracts.features import OWNER, Entity
 from feature_store.definitions.views import AggregateFunction, Aggregation, Feature, FeatureView, Source
 
 SEED = 7

@@ -159,12 +159,12 @@ def _find_somebody() -> _Somebody:
     """The person in the middle of those with a history worth the name; the one with the longest where there is none."""
     import polars as pl
 
-    from contracts.events import POSITIVE_EVENTS
+    from contracts.positive_events import positive_events
     from contracts.tables import CanonicalTables
     from pipelines.paths import VALID
 
     tables = CanonicalTables.load(VALID, impressions=False)
-    events = tables.interactions.filter(pl.col("event_type").is_in(POSITIVE_EVENTS))
+    events = positive_events(tables.interactions)
     lengths = events.group_by("user_id").len().sort("len", "user_id")
     people = lengths.filter(pl.col("len") >= LONG_HISTORY)["user_id"].to_list() or lengths["user_id"].tail(1).to_list()
     categories = tables.items.select(pl.col("categories").explode().drop_nulls()).to_series()

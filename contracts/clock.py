@@ -44,3 +44,8 @@ class FixedClock:
 
     def now(self) -> datetime:
         return self.moment
+
+
+def epoch_ms(moment: datetime) -> int:
+    """Whole milliseconds since the epoch, as they are on the wire."""
+    return int(moment.timestamp() * 1000)

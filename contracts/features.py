@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import cached_property
-from typing import Any, Protocol, Self
+from typing import Any, Final, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +26,7 @@ from contracts.ids import (
     UserId,
 )
 
+OWNER: Final = "recommendations"  # of every view that Slatework comes with
 MAX_VALUE = 3e38  # a float32 holds no more
 MAX_TTL_DAYS = 1e6  # longer than any data, and short enough for a timedelta
 

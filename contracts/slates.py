@@ -37,7 +37,7 @@ class Preferences:
     item_ids: tuple[ItemId, ...] = ()
 
 
-LONGEST_ID: Final = 256  # characters
+DEFAULT_K: Final = 10  # items, where nobody says how many
 MOST_ITEMS: Final = 500  # the most any release may be set to answer; each has its own `request.max_k` below it
 
 
@@ -56,7 +56,7 @@ class RecommendRequest:
     item_id: ItemId | None = None
     preferences: Preferences = Preferences()
     context: dict[str, str] = field(default_factory=dict)
-    k: int = 10
+    k: int = DEFAULT_K
     seed: int = 0
     explain: bool = False
     filter: Filter | None = None

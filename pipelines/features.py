@@ -18,11 +18,11 @@ import polars as pl
 
 from contracts.features import Entity
 from contracts.json_file import write_json
+from contracts.positive_events import positive_events
 from contracts.progress import Progress
 from contracts.settings.features import FeatureSettings
 from contracts.settings.group import Group
 from contracts.tables import UTC_TIME, CanonicalTables, write_parquet
-from feature_store.offline.events import positive_events
 from feature_store.offline.offline_store import learn_schema, point_in_time_join, values_as_of
 from feature_store.values.values import FeatureSchemas
 from pipelines.paths import FEATURES, VALID, Cutoff, feature_training, feature_values

@@ -22,6 +22,7 @@ from contracts.json_file import write_json
 from contracts.settings.loading import load_whole
 from contracts.settings.settings import Settings
 from feature_store.online.connection import Client, connect
+from feature_store.online.pointer import is_same_generation
 from feature_store.online.receipt import Receipt
 from feature_store.publishing.completeness import whole_receipt
 from feature_store.server.embedded_redis import online_store
@@ -55,13 +56,9 @@ def _receipt_in_store(client: Client, release: _Release) -> Receipt | None:
     """The receipt, when the store holds the generation and agrees with what was published from here before."""
     before = _receipt_on_disk()
     now = whole_receipt(client, release.app, release.generation_id, release.release_id)
-    if before and _is_of(before, release) and now != before:
+    if before and is_same_generation(before, release) and now != before:
         return None
     return now
-
-
-def _is_of(receipt: Receipt, release: _Release) -> bool:
-    return (receipt.release_id, receipt.generation_id) == (release.release_id, release.generation_id)
 
 
 def _publish(client: Client, release: _Release, batch_size: int) -> Receipt:

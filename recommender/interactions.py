@@ -10,10 +10,10 @@ import polars as pl
 from scipy.sparse import csr_matrix
 
 from contracts.calendar import SECONDS_PER_DAY
-from contracts.events import POSITIVE_EVENTS
 from contracts.features import History
 from contracts.id_map import IdMap
 from contracts.ids import EpochSeconds, EventCodes, FloatArray, ItemIdxArray, UserId
+from contracts.positive_events import is_positive
 from contracts.returns import NEVER_TAKEN_BACK, TAKEN_BACK_TS, with_taken_back_ts
 from contracts.tables import type_codes
 
@@ -42,7 +42,7 @@ class Interactions:
         """The events of a canonical `interactions` table, whatever the order of its rows."""
         rows = (
             with_taken_back_ts(interactions)
-            .filter(pl.col("event_type").is_in(POSITIVE_EVENTS), pl.col("item_id").is_in(list(ids.ids)))
+            .filter(is_positive(), pl.col("item_id").is_in(list(ids.ids)))
             .sort("user_id", "event_ts", "item_id", "event_type")
         )
         user_idx = rows["user_id"].rle_id().cast(pl.Int32).to_numpy()  # the rows of one person stand together

@@ -66,9 +66,10 @@ class RaggedHistory:
     def lengths(self) -> npt.NDArray[np.int64]:
         return lengths_of(self.offsets)
 
-    def items_of(self, query: int) -> ItemIdxArray:
-        """The items of one of the histories."""
-        return self.item_idx[self.offsets[query] : self.offsets[query + 1]]
+    @cached_property
+    def items(self) -> RaggedItems:
+        """The items alone."""
+        return RaggedItems(self.offsets, self.item_idx)
 
     @cached_property
     def rows(self) -> Rows:

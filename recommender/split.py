@@ -11,7 +11,7 @@ from typing import Any
 import polars as pl
 
 from contracts.errors import DataTooSmall, SettingsError
-from contracts.events import POSITIVE_EVENTS
+from contracts.positive_events import positive_events
 from contracts.settings.features import FeatureSettings
 
 
@@ -64,7 +64,7 @@ def time_split(interactions: pl.DataFrame, settings: FeatureSettings) -> TimeSpl
     test_start that of the ninth.
     Raises SettingsError when the snapshots would begin before the data, DataTooSmall when two moments coincide.
     """
-    positive = interactions.filter(pl.col("event_type").is_in(POSITIVE_EVENTS))
+    positive = positive_events(interactions)
     times = positive.get_column("event_ts").sort()
     if times.is_empty():
         raise DataTooSmall("There are no interactions to split.", "Look at what `ingest` and `validate` let through.")

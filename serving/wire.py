@@ -24,7 +24,8 @@ from contracts.calendar import EPOCH
 from contracts.errors import WrongInput
 from contracts.filters import Filter, filter_of
 from contracts.ids import ItemId, SessionId, UserId
-from contracts.slates import LONGEST_ID, MOST_ITEMS, Preferences, RecommendRequest, Surface
+from contracts.slates import DEFAULT_K, MOST_ITEMS, Preferences, RecommendRequest, Surface
+from contracts.tables import MAX_ID_LENGTH
 
 MAX_HEAD_BYTES = 16 * 1024  # request line and headers
 HEAD_WITHIN_S = 10  # from the connection, or from the first byte of a further request, to the last header
@@ -35,7 +36,7 @@ MAX_CONTEXT = 16
 MAX_UNKNOWN = 3  # unknown fields that are named one by one
 SHOWN_NAME = 40
 
-Id = Annotated[str, Field(min_length=1, max_length=LONGEST_ID)]
+Id = Annotated[str, Field(min_length=1, max_length=MAX_ID_LENGTH)]
 ContextName = Annotated[str, Field(min_length=1, max_length=64)]
 ContextValue = Annotated[str, Field(max_length=256)]
 DATE = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]")
@@ -125,7 +126,9 @@ class Question(Incoming):
         max_length=MAX_CONTEXT,
         description="Of the moment or the person: age, gender, device...",
     )
-    k: int = Field(default=10, ge=1, le=MOST_ITEMS, description="Items wanted; the release may set a lower limit.")
+    k: int = Field(
+        default=DEFAULT_K, ge=1, le=MOST_ITEMS, description="Items wanted; the release may set a lower limit."
+    )
     explain: bool = Field(default=False, description="Give the reasons of each item.")
     filter: WireFilter = Field(
         default=None,

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
 
 from cli.data.features import described_views
+from contracts.markdown import markdown_table
 from feature_store.view_catalogue import LIVE, ON_DEMAND, PUBLISHED, DescribedView
 
 INTRODUCTION = """# Features
@@ -51,16 +51,14 @@ def page(views: tuple[DescribedView, ...]) -> str:
 
 def _view(view: DescribedView) -> str:
     facts = f"entity {view.entity} · window: {view.window} · TTL: {view.ttl} · owner: {view.owner}"
-    return f"### `{view.name}`\n\n{view.description}\n\n{facts}\n\n{_table(view)}"
+    return f"### `{view.name}`\n\n{view.description}\n\n{facts}\n\n{_feature_table(view)}"
 
 
-def _table(view: DescribedView) -> str:
+def _feature_table(view: DescribedView) -> str:
     rows = [("feature", "where missing", "says")]
     rows += [(f"`{feature.name}`", feature.default, feature.says) for feature in view.features]
-    kept = range(3 if any(feature.says for feature in view.features) else 2)
-    lines: Iterable[str] = (f"| {' | '.join(row[column] for column in kept)} |" for row in rows)
-    heading, *others = lines
-    return "\n".join([heading, f"|{' --- |' * len(kept)}", *others, ""])
+    n_columns = 3 if any(feature.says for feature in view.features) else 2
+    return markdown_table([row[:n_columns] for row in rows]) + "\n"
 
 
 if __name__ == "__main__":

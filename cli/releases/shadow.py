@@ -8,6 +8,7 @@ import typer
 
 from cli.output import AsJson, aligned, print_result
 from cli.parameters import load_settings
+from contracts.counted import decimal_text
 from contracts.home import find_home
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def _report_text(report: ShadowReport) -> str:
 def _likeness_table(figures: dict[str, Any]) -> str:
     tiers = {"all": {"requests": figures["requests"], **figures["all"]}, **figures["tiers"]}
     rows = [
-        (tier, values["requests"], *(_number_text(values[measure]) for measure in MEASURES))
+        (tier, values["requests"], *(decimal_text(values[measure]) for measure in MEASURES))
         for tier, values in tiers.items()
     ]
     return aligned([("tier", "requests", *MEASURES.values()), *rows], n_left=1)
@@ -82,7 +83,3 @@ def _slate_lines(pair: dict[str, Any]) -> list[str]:
 def _title_at(items: list[dict[str, str]], at: int) -> str:
     title = items[at]["title"] if at < len(items) else ""
     return title if len(title) <= TITLE_WIDTH else title[: TITLE_WIDTH - 1] + "…"
-
-
-def _number_text(value: float | None) -> str:
-    return "" if value is None else f"{value:.3f}"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from contracts.features import Entity
-from feature_store.definitions.view_terms import OWNER, WITHOUT_END
+from contracts.features import OWNER, Entity
+from feature_store.definitions.view_terms import WITHOUT_END
 from feature_store.definitions.views import Feature, FeatureView, Source, mean, per_entity
 
 _ITEM_AUDIENCE = FeatureView(

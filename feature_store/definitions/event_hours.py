@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from contracts.features import Entity
-from feature_store.definitions.view_terms import OWNER
+from contracts.features import OWNER, Entity
 from feature_store.definitions.views import AggregateFunction, Aggregation, Feature, FeatureView, Source
 
 

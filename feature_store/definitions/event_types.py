@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 
 from contracts.events import EventType
-from contracts.features import Entity
-from feature_store.definitions.view_terms import OWNER, WITHOUT_END, serving_ttl
+from contracts.features import OWNER, Entity
+from feature_store.definitions.view_terms import WITHOUT_END, serving_ttl
 from feature_store.definitions.views import AggregateFunction, Aggregation, Feature, FeatureView, Source
 
 COUNTED = (EventType.VIEW, EventType.CLICK, EventType.ADD_TO_CART, EventType.PURCHASE)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from contracts.features import Entity
-from feature_store.definitions.view_terms import OWNER, WITHOUT_END, serving_ttl
+from contracts.features import OWNER, Entity
+from feature_store.definitions.view_terms import WITHOUT_END, serving_ttl
 from feature_store.definitions.views import Feature, FeatureView, Source, mean, per_entity, standard_deviation
 
 _RELEASE_YEARS = FeatureView(

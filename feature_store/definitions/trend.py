@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 
 from contracts.calendar import MICROSECONDS_PER_HOUR
-from contracts.features import Entity
-from feature_store.definitions.view_terms import OWNER, serving_ttl
+from contracts.features import OWNER, Entity
+from feature_store.definitions.view_terms import serving_ttl
 from feature_store.definitions.views import Column, Feature, FeatureView, Rows, Source, per_entity
 
 DAY = 24  # hours

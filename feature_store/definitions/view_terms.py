@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-OWNER = "recommendations"
 WITHOUT_END = timedelta(days=36_500)  # a hundred years
 
 

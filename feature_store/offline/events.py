@@ -6,17 +6,13 @@ from collections.abc import Collection
 
 import polars as pl
 
-from contracts.events import POSITIVE_EVENTS, EventType
+from contracts.events import EventType
+from contracts.positive_events import positive_events
 from contracts.returns import TAKEN_BACK_TS
 
 # The dearest thing in the smallest currency, and what `POST /v1/events` takes. Thousandths of nine million of them add
 # up within 64 bits.
 LARGEST_VALUE = 1e9
-
-
-def positive_events(interactions: pl.DataFrame) -> pl.DataFrame:
-    """The events that say somebody wanted something; features and histories are made of these."""
-    return interactions.filter(pl.col("event_type").is_in(POSITIVE_EVENTS))
 
 
 def of_types(event_types: Collection[EventType]) -> pl.Expr:

@@ -13,12 +13,13 @@ import polars as pl
 
 from contracts.errors import ShapeMismatch
 from contracts.features import Entity, FeatureSchema, FeatureSpec
+from contracts.positive_events import positive_events
 from contracts.returns import TAKEN_BACK_TS, with_taken_back_ts
 from contracts.tables import UTC_TIME, CanonicalTables, type_codes
 from feature_store.definitions import features_of, views_of
 from feature_store.definitions.views import Feature, FeatureView, Rows, Source
 from feature_store.offline.engines import EngineName, FeatureEngine, open_engine
-from feature_store.offline.events import event_columns, positive_events, thousandths
+from feature_store.offline.events import event_columns, thousandths
 from feature_store.offline.in_memory_aggregations import InMemoryAggregations
 from feature_store.values.value_source import EVENT_TYPES, OLDER, OLDER_EVENT_TS, OLDER_EVENT_TYPES, OLDER_ITEM_IDS
 from feature_store.values.values import HISTORY_SCHEMA, FeatureValues

@@ -25,10 +25,10 @@ from contracts.events import EVENT_CODES, EVENT_TYPE_OF, EventType
 from contracts.features import Entity, FeatureSchema, ReadRows
 from contracts.id_map import IdMap
 from contracts.ids import FloatArray
+from contracts.positive_events import positive_events
 from contracts.tables import UTC_TIME, CanonicalTables
 from feature_store.definitions import features_of
 from feature_store.definitions.views import AggregateFunction
-from feature_store.offline.events import positive_events
 from feature_store.offline.offline_store import histories_as_of, point_in_time_join
 from feature_store.online.packing import epoch_seconds, moment_of
 from feature_store.readers.live_features import LIVE_FEATURES, LIVE_NAMES, LiveFeature, is_same_event

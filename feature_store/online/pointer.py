@@ -37,6 +37,21 @@ class PointerClient(Protocol):
     def eval(self, script: str, n_keys: int, /, *keys_and_arguments: Any) -> Any: ...
 
 
+class NamesGeneration(Protocol):
+    """Whatever names a generation of a release: a pointer, a receipt, an entry of the journal."""
+
+    @property
+    def release_id(self) -> str | None: ...
+
+    @property
+    def generation_id(self) -> str | None: ...
+
+
+def is_same_generation(one: NamesGeneration, other: NamesGeneration) -> bool:
+    """Whether both name one generation of one release."""
+    return (one.release_id, one.generation_id) == (other.release_id, other.generation_id)
+
+
 @dataclass(frozen=True)
 class Pointer:
     """What is served. epoch: how many moves led here; 1 is the first."""

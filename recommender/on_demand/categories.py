@@ -6,9 +6,10 @@ import numpy as np
 import numpy.typing as npt
 
 from contracts.calendar import SECONDS_PER_DAY
+from contracts.features import OWNER
 from contracts.ids import FloatArray
 from contracts.on_demand import OnDemandView
-from recommender.on_demand.inputs import LATEST, OWNER, OnDemandInputs
+from recommender.on_demand.inputs import LATEST, OnDemandInputs
 from recommender.ragged import RaggedItems, max_by
 from recommender.taste import ItemCategories, category_taste
 

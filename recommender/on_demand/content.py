@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from contracts.features import OWNER
 from contracts.ids import FloatArray
 from contracts.on_demand import OnDemandView
-from recommender.on_demand.inputs import LATEST, OWNER, OnDemandInputs
+from recommender.on_demand.inputs import LATEST, OnDemandInputs
 from recommender.ragged import RaggedItems, dot_by_row, sum_by
 
 

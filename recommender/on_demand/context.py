@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from contracts.features import OWNER
 from contracts.ids import FloatArray
 from contracts.on_demand import OnDemandView
-from recommender.on_demand.inputs import OWNER, OnDemandInputs
+from recommender.on_demand.inputs import OnDemandInputs
 
 
 def _context(inputs: OnDemandInputs) -> dict[str, npt.NDArray[np.int64]]:

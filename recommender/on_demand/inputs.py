@@ -15,7 +15,6 @@ from recommender.query import QueryBatch
 from recommender.ragged import RaggedItems
 from recommender.taste import ItemCategories
 
-OWNER = "recommendations"
 LATEST = 30  # events that stand for what somebody likes now, against all they ever liked
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from contracts.features import OWNER
 from contracts.ids import FloatArray
 from contracts.on_demand import OnDemandView
-from recommender.on_demand.inputs import LATEST, OWNER, OnDemandInputs
+from recommender.on_demand.inputs import LATEST, OnDemandInputs
 from recommender.ragged import RaggedItems, mean_by
 
 BOUGHT = "user_purchase_price_mean_365d"

@@ -6,8 +6,9 @@ import numpy as np
 import numpy.typing as npt
 
 from contracts.calendar import SECONDS_PER_DAY
+from contracts.features import OWNER
 from contracts.on_demand import OnDemandView
-from recommender.on_demand.inputs import OWNER, OnDemandInputs
+from recommender.on_demand.inputs import OnDemandInputs
 
 
 def _history(inputs: OnDemandInputs) -> dict[str, npt.NDArray[np.number]]:

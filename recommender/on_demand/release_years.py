@@ -6,9 +6,10 @@ import numpy as np
 import numpy.typing as npt
 
 from contracts.calendar import DAYS_PER_YEAR, EPOCH, SECONDS_PER_DAY
+from contracts.features import OWNER
 from contracts.ids import FloatArray
 from contracts.on_demand import OnDemandView
-from recommender.on_demand.inputs import LATEST, OWNER, OnDemandInputs
+from recommender.on_demand.inputs import LATEST, OnDemandInputs
 from recommender.ragged import RaggedItems, mean_by
 
 SECONDS_PER_YEAR = DAYS_PER_YEAR * SECONDS_PER_DAY

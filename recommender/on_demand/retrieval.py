@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from contracts.features import OWNER
 from contracts.ids import FloatArray
 from contracts.on_demand import OnDemandView
-from recommender.on_demand.inputs import OWNER, OnDemandInputs
+from recommender.on_demand.inputs import OnDemandInputs
 
 
 def _best_rank(inputs: OnDemandInputs) -> dict[str, FloatArray]:

@@ -10,9 +10,10 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from contracts.features import OWNER
 from contracts.ids import FloatArray
 from contracts.on_demand import OnDemandView
-from recommender.on_demand.inputs import OWNER, OnDemandInputs
+from recommender.on_demand.inputs import OnDemandInputs
 from recommender.query import QueryBatch
 from recommender.ragged import RaggedItems, max_by, sum_by
 from recommender.taste import ItemCategories

@@ -69,7 +69,7 @@ def _because_of_an_item(catalogue: Catalogue, queries: QueryBatch, query: int, s
     title = catalogue.titles[source]
     if queries.anchors[query] != UNKNOWN:
         return f"More like {title}"
-    stated = source in queries.preferred_items[query] and source not in queries.histories.items_of(query)
+    stated = source in queries.preferred_items[query] and source not in queries.histories.items[query]
     return f"Because you like {title}" if stated else f"Because you chose {title}"
 
 

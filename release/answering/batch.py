@@ -11,14 +11,13 @@ import polars as pl
 from contracts.clock import FixedClock
 from contracts.errors import ShapeMismatch, UnknownId, WrongInput
 from contracts.ids import UserId
-from contracts.slates import RecommendRequest, Slate
+from contracts.slates import DEFAULT_K, RecommendRequest, Slate
 from feature_store.readers.offline_reader import OfflineFeatureReader
 from feature_store.values.values import FeatureValues
 from release.answering.request_limits import check_length, filter_cell, length_of, user_id_of
 from release.answering.request_path import answer_many
 from release.bundle.bundle import Release, load_bundle
 
-DEFAULT_K = 10
 ANSWER_SCHEMA = pl.Schema(
     {
         "user_id": pl.String(),

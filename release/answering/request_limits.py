@@ -10,7 +10,7 @@ from typing import Any
 from contracts.errors import WrongInput
 from contracts.filters import Filter, filter_in
 from contracts.ids import UserId
-from contracts.slates import LONGEST_ID
+from contracts.tables import MAX_ID_LENGTH
 
 
 def check_length(k: int, most: int, release_id: str) -> None:
@@ -24,9 +24,9 @@ def check_length(k: int, most: int, release_id: str) -> None:
 
 def check_id(value: str, what: str) -> None:
     """Raise WrongInput for an id that is empty or too long. what: the person or item, for the message."""
-    if not 1 <= len(value) <= LONGEST_ID:
+    if not 1 <= len(value) <= MAX_ID_LENGTH:
         raise WrongInput(
-            f"The id of {what} has {len(value)} characters, {value[:20]!r}; expected 1 to {LONGEST_ID}.",
+            f"The id of {what} has {len(value)} characters, {value[:20]!r}; expected 1 to {MAX_ID_LENGTH}.",
             "Leave it out where nobody is meant, or send the id itself.",
         )
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
+from contracts.clock import epoch_ms
 from contracts.settings.canary import CanarySettings
 from feature_store.online.connection import Client
 from feature_store.online.event_stream import EntryBatch, id_from, read_stream
@@ -29,7 +30,7 @@ class LogReading:
     @classmethod
     def of(cls, run: CanaryRun) -> LogReading:
         """Nothing read yet."""
-        return cls(CanarySums(run), id_from(int(run.periods[0].since.timestamp() * 1000)))
+        return cls(CanarySums(run), id_from(epoch_ms(run.periods[0].since)))
 
     def read_until(self, client: Client, app: str, run: CanaryRun, until: datetime) -> Iterator[EntryBatch]:
         """Add up what was logged since, a batch at a time.
@@ -37,7 +38,7 @@ class LogReading:
         until: a moment before the run was read from the journal, so that no later change of the share is missed.
         """
         self.sums.follow(run)
-        for batch in read_stream(client, events_key(app), self.last_id, int(until.timestamp() * 1000)):
+        for batch in read_stream(client, events_key(app), self.last_id, epoch_ms(until)):
             self.sums.add(batch.ms, batch.records)
             self.last_id = batch.last_id
             yield batch

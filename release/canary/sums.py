@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 import orjson
 
+from contracts.clock import epoch_ms
 from contracts.events import EventType
 from release.canary.canary_run import CanaryRun
 from release.canary.keyed_rows import UNKNOWN, IntArray, KeyedRows, key_of
@@ -81,8 +82,8 @@ class CanarySums:
 
     def follow(self, run: CanaryRun) -> None:
         """Take up the changes of the share that were made since; call it before reading what was logged after them."""
-        starts = [_epoch_ms(period.since + SETTLING) for period in run.periods]
-        ends = [_epoch_ms(period.until) if period.until else np.iinfo(np.int64).max for period in run.periods]
+        starts = [epoch_ms(period.since + SETTLING) for period in run.periods]
+        ends = [epoch_ms(period.until) if period.until else np.iinfo(np.int64).max for period in run.periods]
         self._starts, self._ends = np.array(starts, np.int64), np.array(ends, np.int64)
 
     def add(self, ms: Sequence[int], records: Sequence[bytes]) -> None:
@@ -226,7 +227,3 @@ def _cell_key(shown: _LoggedImpression) -> int:
 
 def _key_array(keys: Sequence[int]) -> npt.NDArray[np.uint64]:
     return np.array(keys, np.uint64)
-
-
-def _epoch_ms(moment: datetime) -> int:
-    return int(moment.timestamp() * 1000)

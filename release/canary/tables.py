@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from contracts.counted import decimal_text
 from recommender.metrics import Interval
 from release.canary.report import CanaryMetric, CanaryReport
 from release.canary.sums import SETTLING
@@ -64,7 +65,7 @@ def arms_table(report: CanaryReport) -> Table:
             (name, *(_percent(arm.ratios[metric]) for arm in arms), *_difference_cells(report, metric))
             for metric, name in METRIC_NAMES.items()
         ),
-        ("mean propensity", *(_plain(arm.mean_propensity) for arm in arms), "", ""),
+        ("mean propensity", *(decimal_text(arm.mean_propensity) for arm in arms), "", ""),
         *(
             (f"tier {tier}", *(_tier_share(arm.requests_by_tier, tier) for arm in arms), "", "")
             for tier in sorted({tier for arm in arms for tier in arm.requests_by_tier})
@@ -115,10 +116,6 @@ def _difference_cells(report: CanaryReport, metric: CanaryMetric) -> tuple[str, 
 
 def _percent(ratio: Interval | None) -> str:
     return "" if ratio is None else f"{ratio.mean:.2%} ({100 * ratio.low:.2f} to {100 * ratio.high:.2f})"
-
-
-def _plain(value: float | None) -> str:
-    return "" if value is None else f"{value:.3f}"
 
 
 def _tier_share(requests_by_tier: Mapping[str, int], tier: str) -> str:

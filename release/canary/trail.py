@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from contracts.clock import epoch_ms
 from contracts.progress import Progress
 from contracts.settings.canary import CanarySettings
 from feature_store.online.connection import Client
@@ -61,7 +62,7 @@ def read_report(
 
 
 def _with_bar(batches: Iterable[EntryBatch], since: datetime, until: datetime) -> Iterable[EntryBatch]:
-    start_ms = int(since.timestamp() * 1000)
+    start_ms = epoch_ms(since)
     total_s = max(0, int((until - since).total_seconds()))
     with Progress(total=total_s, desc="canary: log read", unit="s") as bar:
         for batch in batches:

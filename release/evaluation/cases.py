@@ -17,10 +17,10 @@ import numpy as np
 import polars as pl
 
 from contracts.errors import DataTooSmall
-from contracts.events import POSITIVE_EVENTS
 from contracts.features import History, OlderEvents
 from contracts.id_map import IdMap
 from contracts.ids import ItemIdxArray, SessionId, UserId
+from contracts.positive_events import positive_events
 from contracts.slates import RecommendRequest
 from contracts.tables import CanonicalTables, type_codes
 from recommender.exclusion import FOR_EVER, ExclusionRule
@@ -102,7 +102,7 @@ class _ActivePerson:
 
 
 def _positive_events(tables: CanonicalTables, item_ids: IdMap) -> pl.DataFrame:
-    events = tables.interactions.filter(pl.col("event_type").is_in(POSITIVE_EVENTS))
+    events = positive_events(tables.interactions)
     item_idx = pl.Series("item_idx", item_ids.indices(events["item_id"]))
     return events.with_columns(item_idx).filter(pl.col("item_idx") >= 0)
 

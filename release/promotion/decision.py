@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from contracts.markdown import markdown_table
 from release.gates.gate import Gate, failures_first, outcome
 from release.journal.entries import Action, Note, Phase
 from release.promotion.write_back import VersionComment
@@ -97,8 +98,8 @@ class Decision:
             _sentences(gates),
             f"Every gate's sentence: the artifact `{name}` of the source run.",
         ]
-        whole = "\n\n".join([head + self.summary, _table(gates, ("verdict", "gate", *FIGURES, "why"))])
-        page = "\n\n".join([*filter(None, told), _table(gates, ("verdict", "gate", *FIGURES))])
+        whole = "\n\n".join([head + self.summary, _gate_table(gates, ("verdict", "gate", *FIGURES, "why"))])
+        page = "\n\n".join([*filter(None, told), _gate_table(gates, ("verdict", "gate", *FIGURES))])
         return VersionComment(tags, page, {name: f"{whole}\n"})
 
 
@@ -125,9 +126,8 @@ def _sentences(gates: Sequence[Gate]) -> str:
     return "\n".join(_whole_words(line, SENTENCES_LENGTH) for line in shown)
 
 
-def _table(gates: Sequence[Gate], columns: Sequence[str]) -> str:
-    rows = [[_one_line(gate.cells[column]).replace("|", "\\|") for column in columns] for gate in gates]
-    return "\n".join(f"| {' | '.join(line)} |" for line in [columns, ["---"] * len(columns), *rows])
+def _gate_table(gates: Sequence[Gate], columns: Sequence[str]) -> str:
+    return markdown_table([columns, *([_one_line(gate.cells[column]) for column in columns] for gate in gates)])
 
 
 def _one_line(text: str) -> str:

@@ -15,7 +15,14 @@ from contracts.errors import PublishIncomplete, SlateworkError
 from contracts.home import Home
 from feature_store.online.bare_client import QuickClient
 from feature_store.online.connection import Client
-from feature_store.online.pointer import Pointer, PointerClient, epoch_of, move_pointer, read_pointer
+from feature_store.online.pointer import (
+    Pointer,
+    PointerClient,
+    epoch_of,
+    is_same_generation,
+    move_pointer,
+    read_pointer,
+)
 from feature_store.server.embedded_redis import online_store
 from release.bundle.bundle_store import BundleStore
 from release.bundle.generation_store import GenerationGone, GenerationStore
@@ -115,10 +122,10 @@ class Switch:
         pointer = self.pointer()
         view = self.journal.view()  # read after the pointer: whoever moved it had noted the intent by then
         meant = view.production
-        if meant is None or (pointer and _names(pointer, meant)) or _confirmed(pointer, view):
+        if meant is None or (pointer and is_same_generation(pointer, meant)) or _confirmed(pointer, view):
             return None
         meant = replace(meant, generation_id=self.kept_generation(meant))
-        if pointer and _names(pointer, meant):
+        if pointer and is_same_generation(pointer, meant):
             return None
         found = f"it named {pointer.release_id}" if pointer else "it was gone"
         reason = f"The pointer was not where the journal says: {found}."
@@ -159,12 +166,8 @@ def _confirmed(pointer: Pointer | None, view: JournalView) -> list[Entry]:
     return [
         intent
         for intent in view.open_intents(*MOVES)
-        if pointer and pointer.epoch == (intent.epoch or 0) + 1 and _names(pointer, intent)
+        if pointer and pointer.epoch == (intent.epoch or 0) + 1 and is_same_generation(pointer, intent)
     ]
-
-
-def _names(pointer: Pointer, entry: Entry) -> bool:
-    return (pointer.release_id, pointer.generation_id) == (entry.release_id, entry.generation_id)
 
 
 @contextmanager

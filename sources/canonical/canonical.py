@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import polars as pl
 
 from contracts.tables import SCHEMAS, SORT_KEYS, CanonicalTables
 from sources.canonical.origins import FINGERPRINT, ORIGIN
+
+ENTITY_KEYS: Final = {"items": "item_id", "users": "user_id"}  # the column that names a row
 
 
 def canonical_tables(interactions: pl.DataFrame, items: pl.DataFrame, users: pl.DataFrame) -> CanonicalTables:

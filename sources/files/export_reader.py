@@ -33,7 +33,7 @@ from contracts.settings.files import (
 )
 from contracts.tables import GUEST, SCHEMAS, write_parquet
 from sources.archives import unpack
-from sources.canonical.canonical import conform
+from sources.canonical.canonical import ENTITY_KEYS, conform
 from sources.canonical.categories import category_columns, with_all_categories
 from sources.canonical.event_sorter import EventSorter
 from sources.canonical.ingest_report import IngestReport
@@ -49,7 +49,6 @@ from sources.files.raw_rows import RawRows, columns_of, read_rows
 from sources.files.typed_columns import BatchSource, typed
 from sources.traffic.served_traffic import NO_TRAFFIC, ServedTraffic
 
-KEYS: Final = {"items": "item_id", "users": "user_id"}
 ID_COLUMNS: Final = ("user_id", "item_id", "session_id", "request_id")
 # What a file of interactions may say, beside the canonical columns.
 # The place of a row in its batch: rows that come out of one list have one number in the file.
@@ -178,7 +177,7 @@ class _ExportReader:
     def _read_entities(self, name: str, settings: TableFiles) -> pl.DataFrame:
         read = [rows.with_columns(file=pl.lit(file.name)) for file, rows in self._batches(name, settings)]
         whole = pl.concat(read) if read else pl.DataFrame(schema={"file": pl.String, "row": pl.Int64})
-        folded = fold_repeats(whole, KEYS[name])
+        folded = fold_repeats(whole, ENTITY_KEYS[name])
         self._report.count(f"{name} that repeat an id", len(whole) - len(folded))
         named = conform(with_attributes(with_all_categories(_with_titles(folded))) if name == "items" else folded, name)
         if name == "users":

@@ -21,6 +21,7 @@ from contracts.settings.files import (
     required_fields,
 )
 from contracts.settings.group import Group
+from sources.canonical.canonical import ENTITY_KEYS
 from sources.files.cells import without_point
 from sources.files.data_files import find_files
 from sources.files.export_reader import DATE_IN_NAME
@@ -30,7 +31,7 @@ from sources.inspection.column_relations import column_relations
 from sources.inspection.first_look import SAMPLE_ROWS, FirstLook
 from sources.inspection.item_attributes import item_attributes
 from sources.inspection.role_words import INTERACTION_WORDS, ITEM_WORDS, guess_event, name_score
-from sources.inspection.roles import KEYS, Guess, columns_of_items, described_by, guess_table, without_time
+from sources.inspection.roles import Guess, columns_of_items, described_by, guess_table, without_time
 from sources.inspection.row_rules import no_sales, returns, suspects
 from sources.inspection.sampled_columns import FEW_WORDS, SampledColumn, sampled_columns
 
@@ -373,7 +374,7 @@ def _type_of_all(group: FileGroup, columns: Mapping[str, str]) -> tuple[EventTyp
 
 def _guess_by_ids(group: FileGroup, events: FileGroup, chosen: Mapping[str, FileGroup]) -> Guess | None:
     """Items or people, where no name says so: most ids of the events stand in one of its columns."""
-    for table, key in KEYS.items():
+    for table, key in ENTITY_KEYS.items():
         ids = _cells(events, events.recognised.columns[key])
         for column in group.samples:
             if table not in chosen and len(ids & _cells(group, column)) >= MOST_IDS * len(ids):

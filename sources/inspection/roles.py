@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from sources.canonical.canonical import ENTITY_KEYS
 from sources.inspection.column_relations import ColumnRelations
 from sources.inspection.item_attributes import is_yes_or_no
 from sources.inspection.role_words import INTERACTION_WORDS, ITEM_WORDS, USER_WORDS, guess_event, name_score
@@ -20,7 +21,6 @@ NEEDED = {
     "users": ("user_id",),
 }
 WORDS = {"interactions": INTERACTION_WORDS, "items": ITEM_WORDS, "users": USER_WORDS}
-KEYS = {"items": "item_id", "users": "user_id"}
 
 
 @dataclass(frozen=True)
@@ -61,8 +61,8 @@ def described_by(samples: Mapping[str, SampledColumn], table: Table, key: str) -
     if not _is_key(samples[key], n_sampled_rows(samples)):
         return None
     others = {name: column for name, column in samples.items() if name != key}
-    columns = {role: name for role, name in _assign(table, others).columns.items() if role != KEYS[table]}
-    return Guess(table, {KEYS[table]: key, **columns}, (KEYS[table],))
+    columns = {role: name for role, name in _assign(table, others).columns.items() if role != ENTITY_KEYS[table]}
+    return Guess(table, {ENTITY_KEYS[table]: key, **columns}, (ENTITY_KEYS[table],))
 
 
 def n_sampled_rows(samples: Mapping[str, SampledColumn]) -> int:
@@ -175,7 +175,7 @@ def _is_whole(guess: Guess) -> bool:
 
 
 def _is_described(guess: Guess, samples: Mapping[str, SampledColumn]) -> bool:
-    key = guess.columns.get(KEYS[guess.table])
+    key = guess.columns.get(ENTITY_KEYS[guess.table])
     return key is not None and _is_key(samples[key], n_sampled_rows(samples))
 
 
@@ -184,5 +184,5 @@ def _is_key(column: SampledColumn, n_rows: int) -> bool:
 
 
 def _key_score(guess: Guess) -> tuple[float, int]:
-    key = KEYS[guess.table]
+    key = ENTITY_KEYS[guess.table]
     return name_score(guess.columns[key], WORDS[guess.table][key]), len(guess.columns)
