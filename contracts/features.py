@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import cached_property
-from typing import Any, Final, Protocol, Self
+from typing import Any, Final, NamedTuple, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -112,6 +113,11 @@ class ReadRows(FeatureRows):
     missing: npt.NDArray[np.bool_]
     written: npt.NDArray[np.int64]
     n_lost: int = 0
+
+    def row(self, at: int) -> ReadRows:
+        """One of the rows alone; which of them were lost is not known of a row."""
+        one = slice(at, at + 1)
+        return ReadRows(self.values[one], self.known[one], self.missing[one], self.written[one])
 
 
 class _EventArrays:
@@ -223,6 +229,13 @@ class Person:
     older: OlderEvents = field(default_factory=OlderEvents.empty)
 
 
+class Visitor(NamedTuple):
+    """Who asks: a person, a session, both or neither."""
+
+    user_id: UserId | None = None
+    session_id: SessionId | None = None
+
+
 class FeatureReader(Protocol):
     """Reads feature values of one generation. Implementations: online (Redis), offline (tables), degraded (defaults).
 
@@ -239,9 +252,25 @@ class FeatureReader(Protocol):
         """
         ...
 
+    def read_people(self, visitors: Sequence[Visitor], now: datetime) -> list[Person]:
+        """What `read_person` gives for each of them, in their order; all of them in one round trip."""
+        ...
+
     def read_items(self, item_ids: Sequence[ItemId], now: datetime) -> ReadRows:
         """The items' feature rows in the order asked, in one round trip."""
         ...
+
+
+class ReadsPeopleInTurn(ABC):
+    """`read_people` of a reader to whom many people are no cheaper than each of them."""
+
+    def read_people(self, visitors: Sequence[Visitor], now: datetime) -> list[Person]:
+        """Each of them, one after the other."""
+        return [self.read_person(*visitor, now) for visitor in visitors]
+
+    @abstractmethod
+    def read_person(self, user_id: UserId | None, session_id: SessionId | None, now: datetime) -> Person:
+        """The reader's own."""
 
 
 def fill_missing(schema: FeatureSchema, values: FloatArray) -> FloatArray:

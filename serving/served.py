@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -14,9 +14,9 @@ from contracts.slates import RecommendRequest, Slate
 from feature_store.online.pointer import Pointer
 from feature_store.online.serving_targets import Canary
 from feature_store.readers.unreachable_reader import UnreachableStoreReader
-from release.answering.request_path import FEATURES, answer
+from release.answering.request_path import FEATURES, answer_many
 from release.bundle.bundle import Release
-from release.parity.used_values import RecordingReader, UsedValues
+from release.parity.used_values import UsedValues, ValuesRecorder
 
 LOG = logging.getLogger(__name__)
 
@@ -27,6 +27,14 @@ class Arm(StrEnum):
     PRODUCTION = "production"
     CANARY = "canary"
     STAGING = "staging"
+
+
+@dataclass(frozen=True)
+class Answered:
+    """A slate, and the feature values it stands on: None where nobody wants them, or defaults stood in for them."""
+
+    slate: Slate
+    values: UsedValues | None
 
 
 @dataclass(frozen=True)
@@ -56,22 +64,31 @@ class Served:
 
         Values in Redis that are not this release's are never mixed in: it is answered without any.
         """
-        return self._answer(request, self.reader)
+        return self.answer_many([request])[0].slate
 
-    def answer_with_values(self, request: RecommendRequest) -> tuple[Slate, UsedValues | None]:
-        """The slate, and the feature values it stands on; None where they could not be read, and defaults stood in."""
-        reader = RecordingReader(self.reader, self.release.schemas.user)
-        slate = self._answer(request, reader)
-        return slate, None if FEATURES in slate.degraded else reader.used(slate)
+    def answer_many(
+        self, requests: Sequence[RecommendRequest], wants_values: Callable[[str], bool] = lambda _request_id: False
+    ) -> list[Answered]:
+        """What `answer` gives for each of them, in their order. wants_values: whether those of a request are kept."""
+        recorder = ValuesRecorder()
+        slates = self._slates(requests, recorder)
+        return [
+            Answered(
+                replace(slate, degraded=(*slate.degraded, *self.missing)) if self.missing else slate,
+                recorder.used(slate) if FEATURES not in slate.degraded and wants_values(slate.request_id) else None,
+            )
+            for slate in slates
+        ]
 
-    def _answer(self, request: RecommendRequest, reader: FeatureReader) -> Slate:
+    def _slates(self, requests: Sequence[RecommendRequest], recorder: ValuesRecorder) -> list[Slate]:
         try:
-            slate = answer(self.release, reader, self.clock, request)
+            return answer_many(self.release, self.reader, self.clock, requests, recorder)
         except ArtefactError as error:
+            if len(requests) > 1:  # nobody goes without values because of somebody else's
+                return [slate for request in requests for slate in self._slates([request], recorder)]
             LOG.warning("Redis holds what release %s cannot read: %s", self.release_id, error)
             without = UnreachableStoreReader(self.generation_id, error.problem, error.next_step)
-            slate = answer(self.release, without, self.clock, request)
-        return replace(slate, degraded=(*slate.degraded, *self.missing)) if self.missing else slate
+            return answer_many(self.release, without, self.clock, requests)
 
 
 @dataclass(frozen=True)

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from contracts.features import Person, ReadRows
+from contracts.features import Person, ReadRows, ReadsPeopleInTurn
 from contracts.ids import ItemId, SessionId, UserId
 from feature_store.readers.ttl_and_defaults import default_rows, unknown_person
 from feature_store.values.values import FeatureSchemas
 
 
 @dataclass(frozen=True)
-class DefaultFeatureReader:
+class DefaultFeatureReader(ReadsPeopleInTurn):
     """Knows nobody and nothing: what degraded answers stand on when the store is away."""
 
     generation_id: str

@@ -7,7 +7,7 @@ from datetime import datetime
 
 import numpy as np
 
-from contracts.features import FeatureSchema, Person, ReadRows, RecentEvents
+from contracts.features import FeatureSchema, Person, ReadRows, ReadsPeopleInTurn, RecentEvents
 from contracts.id_map import UNKNOWN, IdMap
 from contracts.ids import ItemId, SessionId, UserId
 from feature_store.online.packing import epoch_seconds
@@ -16,7 +16,7 @@ from feature_store.values.histories import EventsByPerson
 from feature_store.values.values import FeatureSchemas, FeatureValues
 
 
-class OfflineFeatureReader:
+class OfflineFeatureReader(ReadsPeopleInTurn):
     """Reads one generation's values; sessions and recent events are empty, for nobody is clicking.
 
     item_ids: the map of the release that reads; raises ReleaseMismatch when a history holds an item it does not know.

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import cast
+from typing import Any, cast
 
 import redis
 
 from contracts.errors import StoreError
-from contracts.features import History, OlderEvents, Person, ReadRows
+from contracts.features import History, OlderEvents, Person, ReadRows, Visitor
 from contracts.id_map import IdMap
 from contracts.ids import ItemId, SessionId, UserId
 from feature_store.online.connection import mapped_errors
@@ -31,9 +31,10 @@ from feature_store.online.keys import (
     users_key,
 )
 from feature_store.online.packing import UnpackedRows, key_hashes, unpack_history, unpack_older_events, unpack_rows
+from feature_store.online.pipelining import Command, raise_refused, send_pipelined
 from feature_store.online.receipt import parse_receipt
 from feature_store.online.recent_events import unpack_events
-from feature_store.readers.ttl_and_defaults import default_rows, unknown_person, usable_rows
+from feature_store.readers.ttl_and_defaults import default_rows, usable_rows
 from feature_store.values.values import FeatureSchemas
 
 
@@ -59,6 +60,17 @@ class _People:
     def is_full(self, user_id: UserId, length: int) -> bool:
         """Whether the bucket of this person, of this length, holds everybody who was published."""
         return self.is_whole and length >= bucket_length(self.n_people or 0, self.bucket_of(user_id))
+
+
+@dataclass(frozen=True)
+class _Stored:
+    """What Redis holds of one visitor, packed. n_lost: of the row and the history, how many went from their bucket."""
+
+    row: bytes | None = None
+    history: bytes | None = None
+    recent: Sequence[bytes] = ()
+    session: Sequence[bytes] = ()
+    n_lost: int = 0
 
 
 class RedisFeatureReader:
@@ -89,29 +101,20 @@ class RedisFeatureReader:
 
     def read_person(self, user_id: UserId | None, session_id: SessionId | None, now: datetime) -> Person:
         """One person's features, history, session and recent events; defaults and empty where nothing is known."""
-        person = unknown_person(self._schemas.user)
-        with mapped_errors(), self._client.pipeline(transaction=False) as pipeline:
-            people = () if user_id is None else self._known_people()
-            for kind in people:
-                bucket = kind.key(self._app, self._generation_id, kind.bucket_of(cast("UserId", user_id)))
-                pipeline.hget(bucket, str(user_id))
-                pipeline.hlen(bucket)
-            if user_id is not None:
-                pipeline.lrange(recent_key(self._app, user_id), 0, -1)
-            if session_id is not None:
-                pipeline.lrange(session_key(self._app, session_id), 0, -1)
-            answers = pipeline.execute()
-        if session_id is not None:
-            person = replace(person, session=unpack_events(answers.pop(), self._item_ids))
-        if user_id is not None:
-            recent = unpack_events(answers.pop(), self._item_ids)
-            row, _, history, _ = answers
-            n_lost = sum(
-                packed is None and not kind.is_full(user_id, length)
-                for kind, packed, length in zip(people, answers[::2], answers[1::2], strict=True)
-            )
-            person = self._with_published(replace(person, recent=recent, n_lost=n_lost), user_id, row, history, now)
-        return person
+        return self.read_people([Visitor(user_id, session_id)], now)[0]
+
+    def read_people(self, visitors: Sequence[Visitor], now: datetime) -> list[Person]:
+        """The same of each of them, in their order."""
+        with mapped_errors():
+            stored = self._read_stored(visitors)
+        ids = [visitor.user_id or UserId("") for visitor in visitors]
+        rows = unpack_rows([one.row for one in stored], key_hashes(ids), self._schemas.user)
+        self._note_damaged(rows, ids)
+        usable = usable_rows(self._schemas.user, rows.values, rows.written, rows.known, now)
+        return [
+            self._person(user_id, one, usable.row(at), is_damaged=is_damaged)
+            for at, (user_id, one, is_damaged) in enumerate(zip(ids, stored, rows.damaged.tolist(), strict=True))
+        ]
 
     def read_items(self, item_ids: Sequence[ItemId], now: datetime) -> ReadRows:
         """The items' feature rows in the order asked; a row of defaults where an item has none."""
@@ -127,21 +130,39 @@ class RedisFeatureReader:
         not_there = [item_id for item_id, known in zip(item_ids, rows.known, strict=True) if not known]
         return replace(usable, n_lost=sum(item_id in self._item_ids for item_id in not_there))
 
-    def _with_published(
-        self, person: Person, user_id: UserId, row: bytes | None, history: bytes | None, now: datetime
-    ) -> Person:
-        """The person with what was published of them, as far as it is there and sound."""
-        rows = unpack_rows([row], key_hashes([user_id]), self._schemas.user)
-        self._note_damaged(rows, [user_id])
-        events = History.empty() if history is None else unpack_history(history, self._id_map_fingerprint, user_id)
-        if events is None:
+    def _read_stored(self, visitors: Sequence[Visitor]) -> list[_Stored]:
+        somebody = any(visitor.user_id is not None for visitor in visitors)
+        people = self._known_people() if somebody else ()
+        commands = [self._commands(visitor, people) for visitor in visitors]
+        answers = send_pipelined(self._client, [command for several in commands for command in several])
+        raise_refused(answers)
+        replies = iter(answers)
+        return [_stored(visitor, people, replies) for visitor in visitors]
+
+    def _commands(self, visitor: Visitor, people: Sequence[_People]) -> list[Command]:
+        commands: list[Command] = []
+        if visitor.user_id is not None:
+            for kind in people:
+                bucket = kind.key(self._app, self._generation_id, kind.bucket_of(visitor.user_id))
+                commands += [("HGET", bucket, visitor.user_id), ("HLEN", bucket)]
+            commands.append(("LRANGE", recent_key(self._app, visitor.user_id), "0", "-1"))
+        if visitor.session_id is not None:
+            commands.append(("LRANGE", session_key(self._app, visitor.session_id), "0", "-1"))
+        return commands
+
+    def _person(self, user_id: UserId, stored: _Stored, features: ReadRows, *, is_damaged: bool) -> Person:
+        """The person with what was published of them, as far as it is there and sound, and what was done since."""
+        packed = stored.history
+        history = History.empty() if packed is None else unpack_history(packed, self._id_map_fingerprint, user_id)
+        if history is None:
             self._note_damage(f"The history of user {user_id!r} is damaged, or somebody else's.")
-        return replace(
-            person,
-            features=usable_rows(self._schemas.user, rows.values, rows.written, rows.known, now),
-            history=History.empty() if events is None else events,
-            older=OlderEvents.empty() if history is None or events is None else unpack_older_events(history),
-            n_lost=person.n_lost + int(rows.damaged[0]) + (events is None),
+        return Person(
+            features,
+            History.empty() if history is None else history,
+            unpack_events(stored.session, self._item_ids),
+            unpack_events(stored.recent, self._item_ids),
+            n_lost=stored.n_lost + is_damaged + (history is None),
+            older=OlderEvents.empty() if packed is None or history is None else unpack_older_events(packed),
         )
 
     def _note_damaged(self, rows: UnpackedRows, ids: Sequence[str]) -> None:
@@ -183,6 +204,20 @@ class RedisFeatureReader:
             _People(histories_key, _parsed_firsts(histories), n_histories),
         )
         return *people, receipt is not None and all(kind.is_whole for kind in people)
+
+
+def _stored(visitor: Visitor, people: Sequence[_People], replies: Iterator[Any]) -> _Stored:
+    """The replies to the commands about one visitor, which come next."""
+    user_id, stored = visitor.user_id, _Stored()
+    if user_id is not None:
+        packed, lengths = zip(*((next(replies), next(replies)) for _ in people), strict=True)
+        n_lost = sum(
+            value is None and not kind.is_full(user_id, length)
+            for kind, value, length in zip(people, packed, lengths, strict=True)
+        )
+        row, history = packed
+        stored = _Stored(row, history, recent=next(replies), n_lost=n_lost)
+    return stored if visitor.session_id is None else replace(stored, session=next(replies))
 
 
 def _parsed_firsts(content: bytes | None) -> list[str]:

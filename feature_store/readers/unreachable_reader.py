@@ -20,6 +20,10 @@ class UnreachableStoreReader:
         """Raises StoreUnavailable."""
         raise StoreUnavailable(self.problem, self.next_step)
 
+    def read_people(self, *_arguments: object, **_named: object) -> list[Person]:
+        """Raises StoreUnavailable."""
+        raise StoreUnavailable(self.problem, self.next_step)
+
     def read_items(self, *_arguments: object, **_named: object) -> ReadRows:
         """Raises StoreUnavailable."""
         raise StoreUnavailable(self.problem, self.next_step)

@@ -9,7 +9,7 @@ from datetime import datetime
 import polars as pl
 
 from contracts.errors import ReleaseMismatch
-from contracts.features import Person, ReadRows, RecentEvents
+from contracts.features import Person, ReadRows, ReadsPeopleInTurn, RecentEvents
 from contracts.id_map import IdMap
 from contracts.ids import ItemId, SessionId, UserId
 from feature_store.readers.offline_reader import OfflineFeatureReader
@@ -73,7 +73,7 @@ class _SortedRows:
         return pl.concat(taken)
 
 
-class ChunkReader:
+class ChunkReader(ReadsPeopleInTurn):
     """Reads the people of one chunk at a time, and all items, from the values of a generation.
 
     source: whose items are read once and kept; item_ids: the map of the release that reads.

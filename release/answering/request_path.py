@@ -18,16 +18,17 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
 from itertools import pairwise
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from contracts.batches import batches_of
 from contracts.clock import Clock
-from contracts.errors import PublishIncomplete, StoreError
-from contracts.features import FeatureReader, FeatureRows, Person
+from contracts.errors import PublishIncomplete, StoreError, StoreUnavailable
+from contracts.features import FeatureReader, FeatureRows, Person, ReadRows, Visitor
 from contracts.fingerprint import fingerprint_json
-from contracts.ids import FloatArray, ItemIdxArray
+from contracts.ids import FloatArray, ItemId, ItemIdxArray
 from contracts.slates import RecommendRequest, Slate, SlateItem, Tier
 from feature_store.readers.default_reader import DefaultFeatureReader
 from recommender.allowed_items import AllowedItems
@@ -39,7 +40,7 @@ from recommender.ranking.ranking_features import assemble
 from recommender.slates.diversity import maximal_marginal_relevance
 from recommender.slates.explanation import reasons
 from recommender.slates.exploration import explore
-from release.answering.request_query import read_person, retrieval_query
+from release.answering.request_query import read_people, retrieval_query
 from release.answering.tiers import (
     Scorer,
     TierPlan,
@@ -68,6 +69,32 @@ BLOCK = 64
 Positions = npt.NDArray[np.intp]
 
 
+class Recorder(Protocol):
+    """Is handed what answers stand on, as the path uses it; a second time where a request had to be answered again."""
+
+    def note_people(self, requests: Sequence[RecommendRequest], people: Sequence[Person], now: datetime) -> None:
+        """Who asks, with their live features as of now."""
+        ...
+
+    def note_items(
+        self,
+        requests: Sequence[RecommendRequest],
+        item_ids: Sequence[ItemId],
+        rows: ReadRows,
+        candidates: Sequence[Positions],
+    ) -> None:
+        """The rows of items that were read; candidates: for each request, which of them the ranker was handed."""
+        ...
+
+
+class _NoRecorder:
+    def note_people(self, *_noted: object, **_named: object) -> None:
+        pass
+
+    def note_items(self, *_noted: object, **_named: object) -> None:
+        pass
+
+
 @dataclass(frozen=True)
 class _PreparedRequest:
     """One request with everything that was made out of it before candidates are asked for.
@@ -91,9 +118,14 @@ class _Group:
 
     release: Release
     reader: FeatureReader
+    recorder: Recorder
     now: datetime
     members: Sequence[_PreparedRequest]
     trace: Trace
+
+    @property
+    def requests(self) -> list[RecommendRequest]:
+        return [member.request for member in self.members]
 
     @property
     def plan(self) -> TierPlan:
@@ -108,8 +140,11 @@ class _Group:
         return QueryBatch.of([member.query for member in self.members], self.members[0].allowed)
 
     def note_missing(self, what: str, error: Exception) -> None:
-        """Note that the answer has to do without `what`; raises _AnswerAlone where it is the answer of several."""
-        if len(self.members) > 1:
+        """Note that the answer has to do without `what`; raises _AnswerAlone where it is the answer of several.
+
+        A store that is away is away for all of them, and is not asked again for each.
+        """
+        if len(self.members) > 1 and not isinstance(error, StoreUnavailable):
             raise _AnswerAlone from error
         self.trace.note_missing(what)
         _warn_missing(what, error)
@@ -144,22 +179,30 @@ def answer(release: Release, reader: FeatureReader, clock: Clock, request: Recom
 
 
 def answer_many(
-    release: Release, reader: FeatureReader, clock: Clock, requests: Sequence[RecommendRequest]
+    release: Release,
+    reader: FeatureReader,
+    clock: Clock,
+    requests: Sequence[RecommendRequest],
+    recorder: Recorder | None = None,
 ) -> list[Slate]:
     """A slate for each request, in their order: what `answer` gives for it alone, but for the time it took.
 
     The clock is read once for each block of requests. `timings_ms` are a request's share of its block's.
+    recorder: is handed what the slates stand on.
     Raises UnknownId and WrongInput as `answer`; then nobody is answered.
     """
-    return [slate for block in batches_of(requests, BLOCK) for slate in _answer_block(release, reader, clock, block)]
+    noting = recorder or _NoRecorder()
+    blocks = batches_of(requests, BLOCK)
+    return [slate for block in blocks for slate in _answer_block(release, reader, clock, block, noting)]
 
 
 def _answer_block(
-    release: Release, reader: FeatureReader, clock: Clock, requests: Sequence[RecommendRequest]
+    release: Release, reader: FeatureReader, clock: Clock, requests: Sequence[RecommendRequest], recorder: Recorder
 ) -> list[Slate]:
     trace, now = Trace(len(requests)), clock.now()
     with trace.step("person"):
-        people = [_read_person(release, reader, request, now) for request in requests]
+        people = _read_people(release, reader, requests, now)
+    recorder.note_people(requests, [person for person, _ in people], now)
     prepared = [
         _prepare(release, request, now, person, missing)
         for request, (person, missing) in zip(requests, people, strict=True)
@@ -167,7 +210,7 @@ def _answer_block(
     spent_ms, slates = trace.timings_ms(), dict[int, Slate]()
     for numbers in _served_alike(prepared):
         members = [prepared[number] for number in numbers]
-        group = _Group(release, reader, now, members, Trace(len(members), spent_ms))
+        group = _Group(release, reader, recorder, now, members, Trace(len(members), spent_ms))
         slates.update(zip(numbers, _slates(group), strict=True))
     return [slates[number] for number in range(len(requests))]
 
@@ -227,19 +270,21 @@ def _prepare(
     return _PreparedRequest(request, person, query, tier, plan, k, missing, allowed)
 
 
-def _read_person(
-    release: Release, reader: FeatureReader, request: RecommendRequest, now: datetime
-) -> tuple[Person, tuple[str, ...]]:
-    """The person, and what is missing of them."""
+def _read_people(
+    release: Release, reader: FeatureReader, requests: Sequence[RecommendRequest], now: datetime
+) -> list[tuple[Person, tuple[str, ...]]]:
+    """The people, and what is missing of each. What the store refuses of one is not missing for the others."""
     try:
-        person = read_person(release, reader, request, now)
+        people = read_people(release, reader, requests, now)
     except StoreError as error:
+        if len(requests) > 1 and not isinstance(error, StoreUnavailable):
+            return [one for request in requests for one in _read_people(release, reader, [request], now)]
         _warn_missing(FEATURES, error)
-        return _defaults(release, reader).read_person(request.user_id, request.session_id, now), (FEATURES,)
-    if person.n_lost:
-        _warn_missing(FEATURES, _lost(reader, person.n_lost))
-        return person, (FEATURES,)
-    return person, ()
+        unknown = _defaults(release, reader).read_people([Visitor()] * len(requests), now)
+        return [(person, (FEATURES,)) for person in unknown]
+    for lost in filter(None, (person.n_lost for person in people)):
+        _warn_missing(FEATURES, _lost(reader, lost))
+    return [(person, (FEATURES,) if person.n_lost else ()) for person in people]
 
 
 def _read_items(group: _Group, candidates: CandidateSet) -> FeatureRows:
@@ -254,7 +299,12 @@ def _read_items(group: _Group, candidates: CandidateSet) -> FeatureRows:
         rows = _defaults(release, reader).read_items(item_ids, group.now)
     if rows.n_lost:
         group.note_missing(FEATURES, _lost(reader, rows.n_lost))
+    group.recorder.note_items(group.requests, item_ids, rows, _split(of_candidate, candidates.items.offsets))
     return FeatureRows(rows.values[of_candidate], rows.known[of_candidate])
+
+
+def _split(values: Positions, offsets: npt.NDArray[np.int64]) -> list[Positions]:
+    return [values[start:end] for start, end in pairwise(offsets.tolist())]
 
 
 def _defaults(release: Release, reader: FeatureReader) -> DefaultFeatureReader:

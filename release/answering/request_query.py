@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
 import numpy as np
 
 from contracts.errors import UnknownId
-from contracts.features import FeatureReader, History, Person
+from contracts.features import FeatureReader, History, Person, Visitor
 from contracts.id_map import UNKNOWN
 from contracts.slates import RecommendRequest, Surface
 from feature_store.readers.live_features import whole_history, with_live_features
@@ -20,8 +21,15 @@ from release.bundle.bundle import Release
 
 def read_person(release: Release, reader: FeatureReader, request: RecommendRequest, now: datetime) -> Person:
     """Who asks, as known at this moment: the published row with its live features as of now. Raises as the reader."""
-    person = reader.read_person(request.user_id, request.session_id, now)
-    return with_live_features(person, release.schemas.user, now)
+    return read_people(release, reader, [request], now)[0]
+
+
+def read_people(
+    release: Release, reader: FeatureReader, requests: Sequence[RecommendRequest], now: datetime
+) -> list[Person]:
+    """Who asks each request, read together. Raises as the reader; then nobody is read."""
+    people = reader.read_people([Visitor(request.user_id, request.session_id) for request in requests], now)
+    return [with_live_features(person, release.schemas.user, now) for person in people]
 
 
 def retrieval_query(release: Release, request: RecommendRequest, person: Person, now: datetime) -> RetrievalQuery:

@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from contracts.features import FeatureReader, History, Person, ReadRows, RecentEvents
+from contracts.features import FeatureReader, History, Person, ReadRows, ReadsPeopleInTurn, RecentEvents
 from contracts.ids import ItemId, SessionId, UserId
 
 
 @dataclass(frozen=True)
-class SessionReader:
+class SessionReader(ReadsPeopleInTurn):
     """Reads from another reader, and adds the events of the sessions it was given."""
 
     reader: FeatureReader

@@ -23,7 +23,7 @@ from pydantic import AwareDatetime, TypeAdapter
 from contracts.artefact import reading
 from contracts.clock import FixedClock
 from contracts.errors import ArtefactError, ReleaseMismatch
-from contracts.features import FeatureReader, History, Person, ReadRows
+from contracts.features import FeatureReader, History, Person, ReadRows, ReadsPeopleInTurn
 from contracts.id_map import IdMap
 from contracts.ids import ItemId, SessionId, UserId
 from contracts.json_file import write_json
@@ -164,7 +164,7 @@ def load_golden_requests(release: Release) -> list[tuple[RecommendRequest, Histo
     ]
 
 
-class _ItemRecorder:
+class _ItemRecorder(ReadsPeopleInTurn):
     """Reads from another reader, and remembers which items it was asked for."""
 
     def __init__(self, reader: FeatureReader) -> None:

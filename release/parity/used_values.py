@@ -27,11 +27,10 @@ import numpy.typing as npt
 
 from contracts.errors import ArtefactError
 from contracts.events import EVENT_TYPE_OF, EventType
-from contracts.features import FeatureReader, FeatureSchema, Person, ReadRows
+from contracts.features import Person, ReadRows
 from contracts.fingerprint import fingerprint_json
-from contracts.ids import ItemId, SessionId, UserId
-from contracts.slates import Slate
-from feature_store.readers.live_features import with_live_features
+from contracts.ids import ItemId, UserId
+from contracts.slates import RecommendRequest, Slate
 
 # Of the candidates not shown so many are drawn: a value that keeps an item from being shown never shows among the
 # shown. All 500 would be 25 times the bytes.
@@ -104,50 +103,62 @@ class UsedValues:
         )
 
 
-class RecordingReader:
-    """Reads from another reader for one request, and keeps what it gave: nothing is read twice.
+class _Read(NamedTuple):
+    """Who asked one request, as read at `now`."""
 
-    schema: of people's rows, whose live features are logged as of the request.
+    user_id: UserId | None
+    person: Person
+    now: datetime
+
+
+class _Candidates(NamedTuple):
+    """What the ranker was handed of one request: which of the rows that were read, and the ids of all of these."""
+
+    item_ids: Sequence[ItemId]
+    rows: ReadRows
+    positions: npt.NDArray[np.intp]
+
+
+class ValuesRecorder:
+    """Keeps what the request path hands over of the requests it answers, so that nothing is read twice.
+
+    Of each request its own candidates, whatever it was answered together with.
     """
 
-    def __init__(self, reader: FeatureReader, schema: FeatureSchema) -> None:
-        self._reader = reader
-        self._schema = schema
-        self._user_id: UserId | None = None
-        self._person: Person | None = None
-        self._now: datetime | None = None
-        self._items: tuple[Sequence[ItemId], ReadRows] | None = None
+    def __init__(self) -> None:
+        self._people: dict[str, _Read] = {}
+        self._items: dict[str, _Candidates] = {}
 
-    @property
-    def generation_id(self) -> str:
-        return self._reader.generation_id
+    def note_people(self, requests: Sequence[RecommendRequest], people: Sequence[Person], now: datetime) -> None:
+        """Who asks, with their live features as of now."""
+        for request, person in zip(requests, people, strict=True):
+            self._people[request.request_id] = _Read(request.user_id, person, now)
 
-    def read_person(self, user_id: UserId | None, session_id: SessionId | None, now: datetime) -> Person:
-        """The other reader's person."""
-        person = self._reader.read_person(user_id, session_id, now)
-        self._user_id, self._person, self._now = user_id, person, now
-        return person
-
-    def read_items(self, item_ids: Sequence[ItemId], now: datetime) -> ReadRows:
-        """The other reader's rows."""
-        rows = self._reader.read_items(item_ids, now)
-        self._items = (item_ids, rows)
-        return rows
+    def note_items(
+        self,
+        requests: Sequence[RecommendRequest],
+        item_ids: Sequence[ItemId],
+        rows: ReadRows,
+        candidates: Sequence[npt.NDArray[np.intp]],
+    ) -> None:
+        """The rows of items that were read; candidates: for each request, which of them the ranker was handed."""
+        for request, positions in zip(requests, candidates, strict=True):
+            self._items[request.request_id] = _Candidates(item_ids, rows, positions)
 
     def used(self, slate: Slate) -> UsedValues | None:
-        """What the slate stands on; None where nothing could be read."""
-        person, now = self._person, self._now
-        if person is None or now is None:
+        """What the slate stands on; None where nothing was read for it."""
+        read, candidates = self._people.get(slate.request_id), self._items.get(slate.request_id)
+        if read is None:
             return None
+        user_id, person, now = read
         history, recent = person.history, person.recent
-        row = with_live_features(person, self._schema, now).features
         return UsedValues(
             request_id=slate.request_id,
             release_id=slate.release_id,
             generation_id=slate.generation_id,
             now=now,
-            user=None if self._user_id is None else UsedRows((self._user_id,), row),
-            items=None if self._items is None else _logged_item_rows(*self._items, slate),
+            user=None if user_id is None else UsedRows((user_id,), person.features),
+            items=None if candidates is None else _logged_item_rows(candidates, slate),
             n_events=len(history),
             last_ts=int(history.event_ts[-1]) if len(history) else None,
             recent=tuple(
@@ -174,10 +185,11 @@ def _used_event(event_us: Any, event_type: Any, item_idx: Any = None) -> UsedEve
     return UsedEvent(int(event_us), EventType(event_type), None if item_idx is None else int(item_idx))
 
 
-def _logged_item_rows(item_ids: Sequence[ItemId], rows: ReadRows, slate: Slate) -> UsedRows:
-    position = {item_id: at for at, item_id in enumerate(item_ids)}
+def _logged_item_rows(candidates: _Candidates, slate: Slate) -> UsedRows:
+    item_ids, rows, own = candidates
+    position = {item_ids[at]: at for at in own.tolist()}
     shown = [position[item.item_id] for item in slate.items if item.item_id in position]
-    others = np.setdiff1d(np.arange(len(item_ids)), shown)
+    others = np.setdiff1d(own, shown)
     rng = np.random.default_rng(int(fingerprint_json(slate.request_id), 16))
     drawn = rng.choice(others, min(N_NOT_SHOWN, len(others)), replace=False)
     taken = [*shown, *sorted(drawn.tolist())]

@@ -19,12 +19,12 @@ from contracts.clock import Clock, WallClock
 from contracts.errors import StoreError, StoreUnavailable
 from contracts.events import EVENT_CODES, EventType
 from contracts.ids import ItemId, SessionId, UserId
-from contracts.slates import RecommendRequest, Slate
+from contracts.slates import RecommendRequest
 from feature_store.online.recent_events import RecentEvent
 from feature_store.online.serving_targets import Canary, Staged
-from release.parity.used_values import UsedValues
 from serving.http.answering_queue import COME_AGAIN_S, AnsweringQueue, ClientGone, QueueFull
 from serving.http.answers import JsonAnswer, error_answer, error_fields
+from serving.http.slates import Shown, Slates
 from serving.known_ids import check_known, unknown_items
 from serving.live.clocks import moment_by_clock
 from serving.live.live_release import LiveRelease
@@ -32,7 +32,7 @@ from serving.live.live_state import LiveState
 from serving.live.next_lineup import STARTING
 from serving.live.production import Production
 from serving.logs.event_log import EventLog
-from serving.logs.records import events, impressions
+from serving.logs.records import events
 from serving.metrics import Metrics
 from serving.served import Arm, Lineup, Served
 from serving.wire import EventBatch, Question, SentEvent, SentEvents
@@ -50,18 +50,6 @@ METRICS_TYPE = "text/plain; version=1.0.0; charset=utf-8"
 
 
 @dataclass(frozen=True)
-class _Shown:
-    """A slate with what is logged of it where it is sent. values: what it stands on, where that is logged."""
-
-    request: RecommendRequest
-    slate: Slate
-    values: UsedValues | None
-    arm: Arm
-    now: datetime
-    impressions: list[bytes]
-
-
-@dataclass(frozen=True)
 class Api:
     """The routes' functions.
 
@@ -75,7 +63,8 @@ class Api:
     production: Production
     log: EventLog
     metrics: Metrics
-    queue: AnsweringQueue
+    slates: Slates
+    queue: AnsweringQueue[Served, RecommendRequest, Shown]
     seed: int
     staging: bool
     clock: Literal["wall", "release"]
@@ -104,37 +93,18 @@ class Api:
         """The answer, in its turn; what is shown is logged while its client is there, and before it can click."""
         if question.k > served.release.request.max_k:
             return _too_many(served)
+        asked = question.to_request(uuid.uuid4().hex, self.seed)
+        check_known(served.release, asked)
         try:
-            shown = await self.queue.run(request, lambda: self._shown(question, served))
+            shown = await self.queue.answer(request, served, asked)
         except QueueFull:
             self.metrics.unanswered.labels("queue_full").inc()
             return _come_again()
         except ClientGone:
             self.metrics.unanswered.labels("client_gone").inc()
             return Response(status_code=CLIENT_CLOSED_REQUEST)
-        self._log_shown(shown)
+        self.slates.note_sent(shown)
         return JsonAnswer({**vars(shown.slate), "arm": served.arm})
-
-    def _shown(self, question: Question, served: Served) -> _Shown:
-        request = question.to_request(uuid.uuid4().hex, self.seed)
-        check_known(served.release, request)
-        slate, values = self._slate(served, request)
-        self.metrics.slate_answered(slate, served.arm)
-        now = served.clock.now()
-        records = self.log.encoded(impressions(request, slate, served.arm, now))
-        return _Shown(request, slate, values, served.arm, now, records)
-
-    def _slate(self, served: Served, request: RecommendRequest) -> tuple[Slate, UsedValues | None]:
-        """The answer; of some, the values they stand on."""
-        if not self.log.values.wants(request.request_id):
-            return served.answer(request), None
-        return served.answer_with_values(request)
-
-    def _log_shown(self, shown: _Shown) -> None:
-        self.log.requests.append(shown.request, shown.arm, shown.now)
-        if shown.values is not None:
-            self.log.values.append(shown.values, shown.arm)
-        self.log.append(shown.impressions)
 
     async def take_events(self, sent: SentEvents) -> Response:
         """Take what people did: into the log, and what they wanted also to where the next request sees it.

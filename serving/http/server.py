@@ -19,6 +19,7 @@ from serving.http.answering_queue import AnsweringQueue
 from serving.http.api import Api
 from serving.http.app import create_app
 from serving.http.bounded_http import BoundedHttp
+from serving.http.slates import Slates
 from serving.live.clocks import clock_maker
 from serving.live.last_pointer import LastPointer
 from serving.live.live_release import LiveRelease
@@ -66,13 +67,15 @@ def build_api(home: Home, settings: Settings, spool_name: str) -> Api:
     values = ValuesLog(production.client, settings.app, settings.serving, metrics)
     remembered_s = round(settings.serving.event_id_hours * 3600)
     log = EventLog(production.client, settings.app, spool, metrics, requests, values, remembered_s)
+    slates = Slates(log, metrics)
     return Api(
         settings.app,
         live,
         production,
         log,
         metrics,
-        AnsweringQueue(settings.serving.max_waiting),
+        slates,
+        AnsweringQueue(settings.serving.max_waiting, slates.answer),
         settings.seed,
         staging=settings.serving.staging_header,
         clock=settings.serving.clock,

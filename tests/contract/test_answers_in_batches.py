@@ -15,8 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contracts.clock import FixedClock
-from contracts.errors import StoreUnavailable, UnknownId
-from contracts.features import ReadRows
+from contracts.errors import StoreError, StoreUnavailable, UnknownId
+from contracts.features import ReadRows, ReadsPeopleInTurn
 from contracts.filters import Condition, Not, Operator
 from contracts.slates import Preferences, RecommendRequest, Slate, Surface
 from feature_store.readers.offline_reader import OfflineFeatureReader
@@ -102,8 +102,8 @@ def test_an_item_page_that_is_not_known_answers_nobody():
         answer_many(release, reader, FixedClock(release.as_of), [every_kind_of_request()[0], beside_nothing])
 
 
-class StoreAwayForOne:
-    """A reader that cannot read one person, and that lost the row of one item."""
+class RefusesOne(ReadsPeopleInTurn):
+    """A reader of a store that refuses one person, and that lost the row of one item."""
 
     def __init__(self, reader: Any, user_id: str, item_id: str) -> None:
         self._reader, self._user_id, self._item_id = reader, user_id, item_id
@@ -111,7 +111,7 @@ class StoreAwayForOne:
 
     def read_person(self, user_id, session_id, now):
         if user_id == self._user_id:
-            raise StoreUnavailable("The store is away.", "Wait.")
+            raise StoreError("The list of where people are is damaged.", "Publish again.")
         return self._reader.read_person(user_id, session_id, now)
 
     def read_items(self, item_ids, now) -> ReadRows:
@@ -144,11 +144,32 @@ def answered_together_and_alone(release: Release, reader: Any) -> tuple[list[Sla
 
 
 def test_what_is_missing_for_one_person_is_not_missing_for_the_others():
-    reader = StoreAwayForOne(made_up_reader(HISTORIES), "u2", "i10")
+    reader = RefusesOne(made_up_reader(HISTORIES), "u2", "i10")
     together, one_by_one = answered_together_and_alone(made_up_release(), reader)
     assert together == one_by_one
     # Item 10 is a candidate of everybody who has not seen it.
     assert [slate.degraded for slate in together] == [(), ("features",), ("features",), ("features",)]
+
+
+def test_a_store_that_is_away_is_asked_once_for_all_of_a_block_and_each_answer_says_so():
+    reader = Away()
+    together, one_by_one = answered_together_and_alone(made_up_release(), reader)
+    assert together == one_by_one
+    assert [slate.degraded for slate in together] == [("features",)] * len(HISTORIES)
+    assert reader.n_asked == (1 + len(HISTORIES)) * 2  # the block, and then each alone: for people, and for items
+
+
+class Away:
+    """The reader of a store that does not answer. n_asked: how often somebody waited for it."""
+
+    generation_id = "g-made-up"
+    n_asked = 0
+
+    def read_people(self, *_asked: Any) -> Any:
+        self.n_asked += 1
+        raise StoreUnavailable("Redis did not answer in time.", "Try again.")
+
+    read_person = read_items = read_people
 
 
 def test_a_generator_that_dies_of_one_person_leaves_the_others_their_slates():

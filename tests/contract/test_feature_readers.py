@@ -15,7 +15,7 @@ from redis.retry import Retry
 
 from contracts.errors import ReleaseMismatch, StoreError, StoreUnavailable
 from contracts.events import EVENT_CODES, EventType
-from contracts.features import Entity, FeatureReader, FeatureRows, FeatureSchema, FeatureSpec
+from contracts.features import Entity, FeatureReader, FeatureRows, FeatureSchema, FeatureSpec, Visitor
 from contracts.id_map import UNKNOWN, IdMap
 from contracts.ids import ItemId, SessionId, UserId
 from feature_store.online.connection import connect
@@ -250,6 +250,29 @@ def test_session_and_recent_events_are_read_with_the_person_in_one_round_trip(cl
     assert len(person.history) > 0
     anonymous = reader.read_person(None, SessionId("s1"), AS_OF)
     assert (len(anonymous.history), len(anonymous.session), len(anonymous.recent)) == (0, 2, 0)
+
+
+def test_many_people_are_read_in_one_round_trip_and_each_as_alone(client, online: ReaderOf):
+    values = generation()
+    ids = ids_of(values)
+    reader = online(values, SCHEMAS, ids)
+    reader.read_person(UserId("u3"), None, AS_OF)  # the first call also reads where the buckets begin
+    item, (one, other) = values.ids(Entity.ITEM)[0], values.histories["user_id"].to_list()[:2]
+    click = RecentEvent(EventType.CLICK, ItemId(item), 1_600_000_000_000_001, float("nan"), UserId(one), SessionId("s"))
+    append_events(client, APP, [click], session=Retention(20, 300), recent=Retention(20, 300))
+    visitors = [Visitor(one), Visitor(), Visitor("nobody"), Visitor(other, "s"), Visitor(None, "s"), Visitor(one, "s")]
+    before = client.info("stats")["total_reads_processed"]
+    together = reader.read_people(visitors, AS_OF)
+    assert client.info("stats")["total_reads_processed"] - before == 2  # one of them is the question how many
+    for person, visitor in zip(together, visitors, strict=True):
+        alone = reader.read_person(*visitor, AS_OF)
+        assert person.n_lost == alone.n_lost
+        for part in ("features", "history", "session", "recent", "older"):
+            for name, array in vars(getattr(person, part)).items():
+                np.testing.assert_array_equal(array, getattr(getattr(alone, part), name))
+    assert [len(person.recent) for person in together] == [1, 0, 0, 0, 0, 1]
+    assert [len(person.session) for person in together] == [0, 0, 0, 1, 1, 1]
+    assert [bool(person.features.known[0]) for person in together] == [True, False, False, True, False, True]
 
 
 def test_a_history_of_another_catalogue_is_refused(client):

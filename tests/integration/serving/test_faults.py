@@ -7,9 +7,8 @@ import json
 import signal
 import socket
 import threading
-from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -19,20 +18,17 @@ import pytest
 from cli.doctor import _published_values
 from contracts.events import EventType
 from contracts.ids import ItemId
-from contracts.slates import RecommendRequest
 from feature_store.online.keys import events_key, histories_key, items_key, recent_key, users_key
 from feature_store.online.packing import HEADER, SEAL
 from feature_store.online.recent_events import RecentEvent, pack_event
 from feature_store.publishing.completeness import missing_values
 from feature_store.server.server_program import free_port
 from serving.http.answering_queue import N_ANSWERING
-from serving.http.api import Api
 from serving.http.app import create_app
-from serving.http.server import http_server, listen
 from serving.served import Served
 from serving.wire import MAX_HEAD_BYTES
 from tests.integration.serving.test_command_line import checkout, running
-from tests.integration.serving.worlds import Stage, published, wait_until
+from tests.integration.serving.worlds import Stage, fetch, listening, published, wait_until
 
 # Starlette's test client asks for another HTTP library than the one it still works with.
 pytestmark = pytest.mark.filterwarnings("ignore:Using `httpx` with `starlette.testclient`")
@@ -155,32 +151,6 @@ def test_a_damaged_row_is_not_served_as_if_right_and_is_told(stage: Stage, damag
     assert stage.redis.hget(key, "u500") == row
 
 
-@contextmanager
-def listening(stage: Stage) -> Iterator[tuple[Api, int]]:
-    """A server of this process on a socket, which is ready; its routes and its port."""
-    api, sock = stage.api(), listen("127.0.0.1", 0)
-    server, port = http_server(api), sock.getsockname()[1]
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [sock]})
-    thread.start()
-    try:
-        wait_until(lambda: fetch(port, "GET", "/readyz")[0] == 200)
-        yield api, port
-    finally:
-        server.should_exit = True
-        thread.join()
-        sock.close()
-
-
-def fetch(port: int, method: str, path: str, body: Any = None) -> tuple[int, dict[str, str], Any]:
-    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=60)) as connection:
-        headers = {} if body is None else {"content-type": "application/json"}
-        connection.request(method, path, None if body is None else json.dumps(body), headers)
-        answer = connection.getresponse()
-        content = answer.read()
-        is_json = answer.headers.get("content-type", "").startswith("application/json")
-        return answer.status, dict(answer.headers), json.loads(content) if content and is_json else content
-
-
 def hang_up_after_asking(port: int) -> socket.socket:
     """A client that asked for a slate and has not read its answer."""
     asking = socket.create_connection(("127.0.0.1", port))
@@ -198,14 +168,14 @@ def test_more_requests_than_are_answered_in_time_are_refused_at_once_and_nothing
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     may_answer, under_way = threading.Event(), threading.Semaphore(0)
-    answer = Served.answer_with_values
+    answer = Served.answer_many
 
-    def slowly(self: Served, request: RecommendRequest) -> Any:
+    def slowly(self: Served, *asked: Any) -> Any:
         under_way.release()
         may_answer.wait()
-        return answer(self, request)
+        return answer(self, *asked)
 
-    monkeypatch.setattr(Served, "answer_with_values", slowly)
+    monkeypatch.setattr(Served, "answer_many", slowly)
     stage = stage.with_serving(max_waiting=3)
     with listening(stage) as (api, port), ThreadPoolExecutor(16) as clients:
         working = hang_up_after_asking(port)

@@ -81,9 +81,9 @@ class Answering:
         reader = RedisFeatureReader(self._stage.redis, app, self.generation_id, self.schemas, ids)
         served = Served(Arm.PRODUCTION, self.release, reader, FixedClock(self.now), online=True)
         for person in people:
-            _, values = served.answer_with_values(RecommendRequest(f"of {person}", person, k=5))
-            assert values is not None
-            self._log.append(values, Arm.PRODUCTION)
+            [answered] = served.answer_many([RecommendRequest(f"of {person}", person, k=5)], lambda _id: True)
+            assert answered.values is not None
+            self._log.append(answered.values, Arm.PRODUCTION)
         self._log.write_waiting()
 
     def check(self, tables: Path, **options: Any) -> LoggedParity:

@@ -18,7 +18,7 @@ import pytest
 import uvicorn
 
 from contracts.events import EventType
-from contracts.features import FeatureReader, FeatureRows, Person
+from contracts.features import FeatureReader, FeatureRows, Person, ReadsPeopleInTurn
 from contracts.home import Home
 from contracts.ids import ItemId, SessionId, UserId
 from contracts.settings.settings import Settings
@@ -187,7 +187,7 @@ def take_up(live: LiveRelease) -> None:
 
 
 @dataclass
-class SwitchedMeanwhile:
+class SwitchedMeanwhile(ReadsPeopleInTurn):
     """A reader in whose use, between the two reads of a request, the release is switched."""
 
     reader: FeatureReader

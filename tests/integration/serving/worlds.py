@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import http.client
+import json
+import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -19,7 +22,7 @@ from release.bundle.bundle import load_bundle
 from release.bundle.bundle_store import BundleStore
 from serving.http.api import Api
 from serving.http.app import create_app
-from serving.http.server import build_api
+from serving.http.server import build_api, http_server, listen
 
 
 @dataclass(frozen=True)
@@ -72,6 +75,32 @@ class Stage:
         with TestClient(create_app(api), raise_server_exceptions=False) as client:
             wait_until(lambda: client.get("/readyz").status_code == 200)
             yield client
+
+
+@contextmanager
+def listening(stage: Stage) -> Iterator[tuple[Api, int]]:
+    """A server of this process on a socket, which is ready; its routes and its port."""
+    api, sock = stage.api(), listen("127.0.0.1", 0)
+    server, port = http_server(api), sock.getsockname()[1]
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [sock]})
+    thread.start()
+    try:
+        wait_until(lambda: fetch(port, "GET", "/readyz")[0] == 200)
+        yield api, port
+    finally:
+        server.should_exit = True
+        thread.join()
+        sock.close()
+
+
+def fetch(port: int, method: str, path: str, body: Any = None) -> tuple[int, dict[str, str], Any]:
+    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=60)) as connection:
+        headers = {} if body is None else {"content-type": "application/json"}
+        connection.request(method, path, None if body is None else json.dumps(body), headers)
+        answer = connection.getresponse()
+        content = answer.read()
+        is_json = answer.headers.get("content-type", "").startswith("application/json")
+        return answer.status, dict(answer.headers), json.loads(content) if content and is_json else content
 
 
 def wait_until(holds: Callable[[], bool]) -> None:

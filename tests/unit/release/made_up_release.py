@@ -15,7 +15,7 @@ import numpy as np
 import polars as pl
 
 from contracts.errors import StoreUnavailable
-from contracts.features import Entity, FeatureSchema, FeatureSpec, History
+from contracts.features import Entity, FeatureSchema, FeatureSpec, History, ReadsPeopleInTurn
 from contracts.settings.request import RequestSettings
 from contracts.settings.settings import load_settings
 from feature_store.readers.offline_reader import OfflineFeatureReader
@@ -150,7 +150,7 @@ def clicks(*item_ids: str) -> History:
 
 
 @dataclass
-class AwayReader:
+class AwayReader(ReadsPeopleInTurn):
     """A store that cannot be reached for people, for items, or both."""
 
     reader: OfflineFeatureReader

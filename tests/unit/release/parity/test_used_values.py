@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -14,13 +15,12 @@ from hypothesis import strategies as st
 
 from contracts.errors import ArtefactError
 from contracts.events import EventType
-from contracts.features import Entity, FeatureSchema, FeatureSpec, History, Person, ReadRows, RecentEvents
+from contracts.features import History, Person, ReadRows, RecentEvents
 from contracts.ids import ItemId, UserId
-from contracts.slates import Slate, SlateItem, Tier
-from release.parity.used_values import N_NOT_SHOWN, RecordingReader, UsedRows, UsedValues, parse_record
+from contracts.slates import RecommendRequest, Slate, SlateItem, Tier
+from release.parity.used_values import N_NOT_SHOWN, UsedRows, UsedValues, ValuesRecorder, parse_record
 
 NOW = datetime(2020, 4, 10, 12, 0, 0, 123_456, tzinfo=UTC)
-SCHEMA = FeatureSchema(Entity.USER, (FeatureSpec("user_one", -1.0, 7.0), FeatureSpec("user_two", 0.0, 7.0)))
 ITEMS = tuple(ItemId(f"i{number}") for number in range(40))
 
 
@@ -30,25 +30,17 @@ def rows_of(values: list[list[float]]) -> ReadRows:
     return ReadRows(matrix, np.ones(len(values), bool), matrix < 0, np.arange(len(values), dtype=np.int64))
 
 
-class Shelf:
-    """A reader of made-up rows: an item's value is its number."""
+def somebody() -> Person:
+    history = History.without_types(np.array([3, 4], np.int32), np.array([5, 9]), np.zeros(2, np.float32))
+    recent = RecentEvents(
+        np.array([-1], np.int32), np.array([7_000_000]), np.array([2], np.uint8), np.ones(1, np.float32)
+    )
+    return Person(rows_of([[-1.0, 2.0]]), history, RecentEvents.empty(), recent)
 
-    generation_id = "g1"
 
-    def __init__(self) -> None:
-        self.n_reads = 0
-
-    def read_person(self, *_asked: object) -> Person:
-        self.n_reads += 1
-        history = History.without_types(np.array([3, 4], np.int32), np.array([5, 9]), np.zeros(2, np.float32))
-        recent = RecentEvents(
-            np.array([-1], np.int32), np.array([7_000_000]), np.array([2], np.uint8), np.ones(1, np.float32)
-        )
-        return Person(rows_of([[-1.0, 2.0]]), history, RecentEvents.empty(), recent)
-
-    def read_items(self, item_ids: Any, _now: datetime) -> ReadRows:
-        self.n_reads += 1
-        return rows_of([[float(item_id[1:])] for item_id in item_ids])
+def rows_of_items(item_ids: Sequence[ItemId]) -> ReadRows:
+    """An item's value is its number."""
+    return rows_of([[float(item_id[1:])] for item_id in item_ids])
 
 
 def slate(*item_ids: str, request_id: str = "r1") -> Slate:
@@ -56,28 +48,41 @@ def slate(*item_ids: str, request_id: str = "r1") -> Slate:
     return Slate(request_id, "r-1", "g1", Tier.PERSONAL, "ranker", (), items, {})
 
 
-def used(shown: Slate, *, asked: int = 40) -> UsedValues:
-    reader = RecordingReader(Shelf(), SCHEMA)
-    reader.read_person(UserId("u7"), None, NOW)
-    reader.read_items(ITEMS[:asked], NOW)
-    found = reader.used(shown)
+def asked(request_id: str = "r1", user_id: str | None = "u7") -> RecommendRequest:
+    return RecommendRequest(request_id, None if user_id is None else UserId(user_id))
+
+
+def used(shown: Slate, *, asked_for: int = 40) -> UsedValues:
+    recorder, request = ValuesRecorder(), asked(shown.request_id)
+    recorder.note_people([request], [somebody()], NOW)
+    recorder.note_items([request], ITEMS, rows_of_items(ITEMS), [np.arange(asked_for)])
+    found = recorder.used(shown)
     assert found is not None
     return found
 
 
-def test_what_was_read_is_kept_with_when_and_for_whom_and_nothing_is_read_twice():
-    shelf = Shelf()
-    reader = RecordingReader(shelf, SCHEMA)
-    reader.read_person(UserId("u7"), None, NOW)
-    reader.read_items(ITEMS, NOW)
-    found = reader.used(slate("i5", "i3"))
-    assert shelf.n_reads == 2
-    assert found is not None
+def test_what_was_read_is_kept_with_when_and_for_whom():
+    found = used(slate("i5", "i3"))
     assert (found.request_id, found.release_id, found.generation_id, found.now) == ("r1", "r-1", "g1", NOW)
     assert (found.n_events, found.last_ts) == (2, 9)
     assert found.recent == ((7_000_000, EventType.CLICK, -1),)
     assert found.user is not None
     assert (found.user.ids, found.user.rows.missing.tolist()) == (("u7",), [[True, False]])
+
+
+def test_each_of_several_answers_has_its_own_person_and_none_but_its_own_candidates():
+    recorder, requests = ValuesRecorder(), [asked("r1", "u7"), asked("r2", "u8")]
+    recorder.note_people(requests, [somebody(), somebody()], NOW)
+    recorder.note_items(requests, ITEMS, rows_of_items(ITEMS), [np.arange(0, 20), np.arange(10, 40)])
+    one, other = (recorder.used(slate("i15", request_id=name)) for name in ("r1", "r2"))
+    assert one is not None
+    assert other is not None
+    assert [found.user.ids for found in (one, other) if found.user] == [("u7",), ("u8",)]
+    assert one.items is not None
+    assert other.items is not None
+    assert {item_id for item_id in one.items.ids if int(item_id[1:]) >= 20} == set()
+    assert {item_id for item_id in other.items.ids if int(item_id[1:]) < 10} == set()
+    assert one.items.ids[0] == other.items.ids[0] == "i15"
 
 
 def test_the_items_shown_come_first_in_their_order_and_some_others_after():
@@ -97,19 +102,19 @@ def test_the_others_are_drawn_by_the_request_alone():
 
 
 def test_where_few_were_candidates_all_are_kept():
-    items = used(slate("i0"), asked=3).items
+    items = used(slate("i0"), asked_for=3).items
     assert items is not None
     assert sorted(items.ids) == ["i0", "i1", "i2"]
 
 
 def test_an_answer_that_read_nothing_has_no_values():
-    assert RecordingReader(Shelf(), SCHEMA).used(slate("i5")) is None
+    assert ValuesRecorder().used(slate("i5")) is None
 
 
 def test_somebody_who_did_not_say_who_they_are_has_no_row():
-    reader = RecordingReader(Shelf(), SCHEMA)
-    reader.read_person(None, None, NOW)
-    found = reader.used(slate("i5"))
+    recorder = ValuesRecorder()
+    recorder.note_people([asked(user_id=None)], [somebody()], NOW)
+    found = recorder.used(slate("i5"))
     assert found is not None
     assert (found.user, found.items) == (None, None)
 
