@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
-N_CONNECTIONS = 12  # of one server: over two workers that both get some with near certainty
+N_CONNECTIONS = 96  # of one server: over two workers that both get some, and more than ever wait for an answer
 ANSWER_WITHIN_S = 30.0
 
 

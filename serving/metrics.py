@@ -40,6 +40,12 @@ class Metrics:
             buckets=SECONDS,
             registry=own,
         )
+        self.answered_together = Histogram(
+            "slate_answered_together",
+            "Requests that one thread answered at once.",
+            buckets=(1, 2, 4, 8, 16),
+            registry=own,
+        )
         self.slates = Counter("slate_slates", "Slates answered, by tier.", ["tier", "arm"], registry=own)
         self.degraded = Counter(
             "slate_degraded", "Answers that had to do without something.", ["what", "arm"], registry=own
@@ -56,7 +62,7 @@ class Metrics:
         )
         self.unanswered = Counter(
             "slate_unanswered",
-            "Requests for a slate that got none: the queue was full, or the client had gone.",
+            "Requests for a slate that got none: they would have been too late, or the client had gone.",
             ["why"],
             registry=own,
         )

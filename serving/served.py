@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import cached_property
 
 from contracts.clock import Clock
 from contracts.errors import ArtefactError
@@ -17,6 +18,7 @@ from feature_store.readers.unreachable_reader import UnreachableStoreReader
 from release.answering.request_path import FEATURES, answer_many
 from release.bundle.bundle import Release
 from release.parity.used_values import UsedValues, ValuesRecorder
+from serving.lighter_answers import named_as_lighter, popular_for, popular_slate, with_fewer_candidates
 
 LOG = logging.getLogger(__name__)
 
@@ -41,7 +43,8 @@ class Answered:
 class Served:
     """One release, one generation of values and one clock; a request takes it once and uses nothing else.
 
-    online: whether the reader reaches Redis; missing: what every answer has to do without meanwhile.
+    online: whether the reader reaches Redis; missing: what every answer has to do without meanwhile. is_lighter:
+    whether answers are made of fewer candidates than the release says.
     """
 
     arm: Arm
@@ -50,6 +53,7 @@ class Served:
     clock: Clock
     online: bool
     missing: tuple[str, ...] = ()
+    is_lighter: bool = False
 
     @property
     def release_id(self) -> str:
@@ -74,11 +78,38 @@ class Served:
         slates = self._slates(requests, recorder)
         return [
             Answered(
-                replace(slate, degraded=(*slate.degraded, *self.missing)) if self.missing else slate,
+                self._without_missing(slate),
                 recorder.used(slate) if FEATURES not in slate.degraded and wants_values(slate.request_id) else None,
             )
             for slate in slates
         ]
+
+    def popular(self, request: RecommendRequest) -> Slate:
+        """What is popular, without a look at who asks: nothing is read or ranked for it.
+
+        The first time that a filter is asked for, a slate is made through it; raises as `answer` does of a filter.
+        """
+        allowed = self.release.filters.allowed(request.filter)
+        if allowed is None:
+            return self._without_missing(popular_for(self.popular_slate, request))
+        names = self.release, self.generation_id, request.filter
+        filtered = allowed.kept(("popular slate", self.generation_id), lambda: popular_slate(*names))
+        return self._without_missing(popular_for(filtered, request))
+
+    @cached_property
+    def popular_slate(self) -> Slate:
+        """What `popular` gives the head of."""
+        return popular_slate(self.release, self.generation_id)
+
+    @cached_property
+    def lighter(self) -> Served:
+        """The same, with fewer candidates for each answer."""
+        return replace(self, release=with_fewer_candidates(self.release), is_lighter=True)
+
+    def _without_missing(self, slate: Slate) -> Slate:
+        """The slate, naming what this server does without."""
+        slate = named_as_lighter(slate) if self.is_lighter else slate
+        return replace(slate, degraded=(*slate.degraded, *self.missing)) if self.missing else slate
 
     def _slates(self, requests: Sequence[RecommendRequest], recorder: ValuesRecorder) -> list[Slate]:
         try:

@@ -24,7 +24,7 @@ from contracts.calendar import EPOCH
 from contracts.errors import WrongInput
 from contracts.filters import Filter, filter_of
 from contracts.ids import ItemId, SessionId, UserId
-from contracts.slates import DEFAULT_K, MOST_ITEMS, Preferences, RecommendRequest, Surface
+from contracts.slates import DEFAULT_K, MOST_ITEMS, MOST_PREFERRED, Preferences, RecommendRequest, Surface
 from contracts.tables import MAX_ID_LENGTH
 
 MAX_HEAD_BYTES = 16 * 1024  # request line and headers
@@ -90,7 +90,7 @@ class StatedPreferences(Incoming):
     """What a newcomer said they like."""
 
     categories: Annotated[list[Id], FailFast()] = Field(default=[], max_length=32)
-    item_ids: Annotated[list[Id], FailFast()] = Field(default=[], max_length=100)
+    item_ids: Annotated[list[Id], FailFast()] = Field(default=[], max_length=MOST_PREFERRED)
 
 
 class Question(Incoming):
@@ -257,7 +257,11 @@ class SlateAnswer(BaseModel):
     arm: Literal["production", "canary", "staging"] = Field(description="Which of the releases served at once it was.")
     tier: Literal["personal", "session", "onboarded", "contextual", "popular"]
     policy_id: str
-    degraded: list[str] = Field(description="What was missing or slow; empty when all went well.")
+    degraded: list[str] = Field(
+        description="What the answer had to do without; empty when all went well. Away: `features`, `retrieval`, "
+        "`ranker`. Shed under load: `candidates` (a fifth of them was ranked), `person` (what is popular, without a "
+        "look at who asks or what they have seen)."
+    )
     items: list[ShownItem]
     timings_ms: dict[str, float]
 

@@ -20,9 +20,12 @@ class ServingSettings(Group):
     feature values are logged for `slate parity`; values_log_length: answers kept so in Redis, some 3 KB each; 0 keeps
     none.
     values_check_s: how often a server counts whether the values it serves are all in Redis.
-    max_waiting: requests for a slate that may wait for a thread; the next is refused with 429. event_id_hours: how long
-    an event's id is remembered, within which the same id counts once. fsync: whether an event is acknowledged only once
-    the disk has it, where it waits for Redis in a file: it outlives the process without, a power loss with it.
+    max_waiting: requests for a slate that may wait for a thread; the next gets what is popular, at once. max_wait_ms: a
+    request for which nothing was done for so long is refused with 429; an answer that is expected to wait for more than
+    a twentieth of it is made of fewer candidates, and for more than a tenth it is what is popular, at once.
+    event_id_hours: how long an event's id is remembered, within which the same id counts once. fsync: whether an event
+    is acknowledged only once the disk has it, where it waits for Redis in a file: it outlives the process without, a
+    power loss with it.
     session_length, session_ttl_minutes: the latest events of a session that are kept, until so long after the last one.
     recent_length, recent_ttl_hours: the same of a person; they stand in for what the published values do not tell yet,
     and should reach back to when those were true. Redis holds at most length * (27 bytes + an item's id) of each.
@@ -37,6 +40,7 @@ class ServingSettings(Group):
     values_log_length: int = Field(ge=0, le=1_000_000)
     values_check_s: float = Field(gt=0, le=86_400)
     max_waiting: int = Field(ge=0, le=10_000)
+    max_wait_ms: float = Field(gt=0, le=60_000)
     event_id_hours: float = Field(gt=0, le=720)
     fsync: bool
     store_timeout_ms: int = Field(ge=1, le=60_000)

@@ -16,7 +16,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
@@ -147,6 +147,12 @@ class Release:
     def filters(self) -> CatalogueFilters:
         """What requests may ask of items, and what was compiled of it lately."""
         return CatalogueFilters(self.catalogue, self.release_id)
+
+    def with_rules(self, **changes: object) -> Release:
+        """The same release, answering by other rules of `request`; filters are of its catalogue, and shared."""
+        other = replace(self, request=self.request.model_copy(update=changes))
+        vars(other)["filters"] = self.filters
+        return other
 
     @property
     def dimensions(self) -> dict[str, int]:

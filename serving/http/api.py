@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -19,12 +20,13 @@ from contracts.clock import Clock, WallClock
 from contracts.errors import StoreError, StoreUnavailable
 from contracts.events import EVENT_CODES, EventType
 from contracts.ids import ItemId, SessionId, UserId
-from contracts.slates import RecommendRequest
 from feature_store.online.recent_events import RecentEvent
 from feature_store.online.serving_targets import Canary, Staged
-from serving.http.answering_queue import COME_AGAIN_S, AnsweringQueue, ClientGone, QueueFull
+from serving.http.answering_queue import COME_AGAIN_S, AnsweringQueue, ClientGone
 from serving.http.answers import JsonAnswer, error_answer, error_fields
-from serving.http.slates import Shown, Slates
+from serving.http.bounded_http import CAME
+from serving.http.load import Rung
+from serving.http.slates import Asked, Shown, Slates
 from serving.known_ids import check_known, unknown_items
 from serving.live.clocks import moment_by_clock
 from serving.live.live_release import LiveRelease
@@ -55,7 +57,7 @@ class Api:
 
     seed: of exploration, the same for every request of this server; staging: whether a request may ask for Staging;
     clock: by which releases answer; wall: what clients' clocks are held against.
-    Slates, events and metrics each have threads of their own: none starves behind another.
+    Slates, filters, events and metrics each have threads of their own: none starves behind another.
     """
 
     app: str
@@ -64,12 +66,13 @@ class Api:
     log: EventLog
     metrics: Metrics
     slates: Slates
-    queue: AnsweringQueue[Served, RecommendRequest, Shown]
+    queue: AnsweringQueue[Served, Asked, Shown]
     seed: int
     staging: bool
     clock: Literal["wall", "release"]
     wall: Clock = field(default_factory=WallClock)
     event_threads: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(N_EVENT_THREADS))
+    filters_thread: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(1))
     metrics_thread: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(1))
 
     async def recommend(
@@ -93,18 +96,36 @@ class Api:
         """The answer, in its turn; what is shown is logged while its client is there, and before it can click."""
         if question.k > served.release.request.max_k:
             return _too_many(served)
-        asked = question.to_request(uuid.uuid4().hex, self.seed)
-        check_known(served.release, asked)
+        asked = Asked(question.to_request(uuid.uuid4().hex, self.seed), time.perf_counter())
+        await self._check_known(served, asked)
+        came = request.scope.get(CAME, asked.came)
+        rung = self.queue.load.rung(self.queue.n_waiting, 1000 * (asked.came - came))
+        if rung is Rung.NOTHING:
+            self.metrics.unanswered.labels("too_late").inc()
+            return _come_again(self.queue.load.max_wait_ms)
         try:
-            shown = await self.queue.answer(request, served, asked)
-        except QueueFull:
-            self.metrics.unanswered.labels("queue_full").inc()
-            return _come_again()
+            if rung is Rung.POPULAR:
+                shown = await self._popular(served, asked)
+            else:
+                shown = await self.queue.answer(request, served, asked)
         except ClientGone:
             self.metrics.unanswered.labels("client_gone").inc()
             return Response(status_code=CLIENT_CLOSED_REQUEST)
         self.slates.note_sent(shown)
         return JsonAnswer({**vars(shown.slate), "arm": served.arm})
+
+    async def _check_known(self, served: Served, asked: Asked) -> None:
+        """Refuse what the release does not know; a filter that was not met lately is compiled for it."""
+        if asked.request.filter is None:
+            check_known(served.release, asked.request)
+        else:
+            await anyio.to_thread.run_sync(check_known, served.release, asked.request, limiter=self.filters_thread)
+
+    async def _popular(self, served: Served, asked: Asked) -> Shown:
+        """At once; through a filter not in the loop, for it may be made for the first time."""
+        if asked.request.filter is None:
+            return self.slates.popular(served, asked)
+        return await anyio.to_thread.run_sync(self.slates.popular, served, asked, limiter=self.filters_thread)
 
     async def take_events(self, sent: SentEvents) -> Response:
         """Take what people did: into the log, and what they wanted also to where the next request sees it.
@@ -266,7 +287,7 @@ def _too_many(served: Served) -> Response:
     return error_answer(422, "WrongInput", f"`k` is larger than {most}.", f"Ask for at most {most} items at once.")
 
 
-def _come_again() -> Response:
-    message = "More requests wait than this server answers in time."
-    next_step = f"Ask again after {COME_AGAIN_S} s. Whoever runs this: more workers, or `serving.max_waiting`."
+def _come_again(max_wait_ms: float) -> Response:
+    message = f"More is asked than this server answers: nothing was done for this request in {max_wait_ms:g} ms."
+    next_step = f"Ask again after {COME_AGAIN_S} s. Whoever runs this: more workers, or more machines."
     return error_answer(429, "TooManyRequests", message, next_step, {"Retry-After": str(COME_AGAIN_S)})

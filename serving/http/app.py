@@ -1,11 +1,9 @@
 """The HTTP service: routes, documentation, and what runs beside them.
 
-Answering is work for the CPU with two short waits for Redis in it. It runs in a small pool of threads and not in the
-event loop (`answering_queue`): a Redis that hangs then holds up N_ANSWERING requests for its time limit, never the
-probes and never the accepting of requests; and while LightGBM, FAISS, NumPy or the socket work, another request goes
-on. On two busy cores, at 30 requests/s, p50 was half of what it was in the event loop, and p99 a third to a half; 2, 4
-and 8 threads did not differ. More of them would only queue for the interpreter's lock. Events and metrics have threads
-of their own.
+Answering is work for the CPU with two short waits for Redis in it. It runs in a thread and not in the event loop
+(`answering_queue`): a Redis that hangs then holds up those who are answered together for its time limit, never the
+probes and never the accepting of requests. More threads would only queue for the interpreter's lock, and leave fewer
+requests to answer together; more cores are for more workers. Events and metrics have threads of their own.
 """
 
 from __future__ import annotations

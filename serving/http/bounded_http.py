@@ -6,7 +6,8 @@ The parser takes headers of any length, and a connection that says nothing would
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+import time
+from typing import Any, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
@@ -20,6 +21,9 @@ _PROBLEM = (
     b'{"error":"HeadersTooLarge","message":"Request line and headers are larger than %d bytes.",'
     b'"next_step":"Send fewer or shorter headers."}' % MAX_HEAD_BYTES
 )
+
+
+CAME = "slate.came"  # when the whole request was there, by `time.perf_counter`, in its scope
 
 
 class BoundedHttp(HttpToolsProtocol):
@@ -56,6 +60,7 @@ class BoundedHttp(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         self._is_in_head, self._head_bytes = True, 0
+        cast("dict[str, Any]", self.scope)[CAME] = time.perf_counter()
         super().on_message_complete()
 
     def connection_lost(self, exc: Exception | None) -> None:

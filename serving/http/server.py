@@ -15,10 +15,11 @@ import uvicorn
 from contracts.errors import PortTaken, WorkspaceError
 from contracts.home import Home
 from contracts.settings.settings import Settings
-from serving.http.answering_queue import AnsweringQueue
+from serving.http.answering_queue import N_ANSWERING, AnsweringQueue
 from serving.http.api import Api
 from serving.http.app import create_app
 from serving.http.bounded_http import BoundedHttp
+from serving.http.load import Load
 from serving.http.slates import Slates
 from serving.live.clocks import clock_maker
 from serving.live.last_pointer import LastPointer
@@ -75,7 +76,7 @@ def build_api(home: Home, settings: Settings, spool_name: str) -> Api:
         log,
         metrics,
         slates,
-        AnsweringQueue(settings.serving.max_waiting, slates.answer),
+        AnsweringQueue(Load(settings.serving.max_wait_ms, settings.serving.max_waiting, N_ANSWERING), slates.answer),
         settings.seed,
         staging=settings.serving.staging_header,
         clock=settings.serving.clock,

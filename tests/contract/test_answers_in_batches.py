@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contracts.clock import FixedClock
-from contracts.errors import StoreError, StoreUnavailable, UnknownId
+from contracts.errors import StoreError, UnknownId
 from contracts.features import ReadRows, ReadsPeopleInTurn
 from contracts.filters import Condition, Not, Operator
 from contracts.slates import Preferences, RecommendRequest, Slate, Surface
@@ -23,7 +23,7 @@ from feature_store.readers.offline_reader import OfflineFeatureReader
 from feature_store.values.values import FeatureValues
 from release.answering.request_path import BLOCK, answer, answer_many
 from release.bundle.bundle import Release, load_bundle
-from tests.unit.release.made_up_release import made_up_reader, made_up_release
+from tests.unit.release.made_up_release import AwayReader, made_up_reader, made_up_release
 
 BUNDLE = Path("tests/golden/bundle_v4")
 RECENT = Condition("release_year", Operator.AT_LEAST, 1988.0)
@@ -151,25 +151,27 @@ def test_what_is_missing_for_one_person_is_not_missing_for_the_others():
     assert [slate.degraded for slate in together] == [(), ("features",), ("features",), ("features",)]
 
 
-def test_a_store_that_is_away_is_asked_once_for_all_of_a_block_and_each_answer_says_so():
-    reader = Away()
+@pytest.mark.parametrize("away", ["people", "items"])
+def test_a_store_that_is_away_is_asked_once_for_all_of_a_block_and_each_answer_says_so(away):
+    reader = CountsWaits(made_up_reader(HISTORIES), people=away == "people", items=away == "items")
     together, one_by_one = answered_together_and_alone(made_up_release(), reader)
     assert together == one_by_one
     assert [slate.degraded for slate in together] == [("features",)] * len(HISTORIES)
-    assert reader.n_asked == (1 + len(HISTORIES)) * 2  # the block, and then each alone: for people, and for items
+    assert reader.n_waits == 1 + len(HISTORIES)  # the block, and then each alone
 
 
-class Away:
-    """The reader of a store that does not answer. n_asked: how often somebody waited for it."""
+class CountsWaits(AwayReader):
+    """Counts how often somebody waited for a store that does not answer."""
 
-    generation_id = "g-made-up"
-    n_asked = 0
+    n_waits = 0
 
-    def read_people(self, *_asked: Any) -> Any:
-        self.n_asked += 1
-        raise StoreUnavailable("Redis did not answer in time.", "Try again.")
+    def read_person(self, *asked: Any) -> Any:
+        self.n_waits += self.people
+        return super().read_person(*asked)
 
-    read_person = read_items = read_people
+    def read_items(self, *asked: Any) -> Any:
+        self.n_waits += self.items
+        return super().read_items(*asked)
 
 
 def test_a_generator_that_dies_of_one_person_leaves_the_others_their_slates():

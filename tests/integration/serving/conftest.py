@@ -31,7 +31,8 @@ SMALLER: dict[str, dict[str, Any]] = {
     "ranking": {"n_trees": 20, "min_rows_per_leaf": 5, "n_threads": 1},
     "evaluate": {"n_bootstrap": 100},
     "release": {"n_golden_queries": 6},
-    "serving": {"poll_ms": 10, "store_timeout_ms": 10_000},  # a busy machine must not look like a Redis that is away
+    # A busy machine must not look like a Redis that is away, or like more requests than are answered.
+    "serving": {"poll_ms": 10, "store_timeout_ms": 10_000, "max_wait_ms": 60_000},
 }
 
 

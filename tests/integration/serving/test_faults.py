@@ -81,7 +81,7 @@ def test_values_lost_while_the_receipt_stays_are_told_and_heal_without_a_restart
         ready = readiness(client)
         assert (ready["degraded"], ready["problem"]["error"]) == (["values"], "PublishIncomplete")
         assert "`slate sync`" in ready["problem"]["next_step"]
-        assert 'slate_problem{arm="production"} 1.0' in client.get("/metrics").text
+        wait_until(lambda: 'slate_problem{arm="production"} 1.0' in client.get("/metrics").text)  # by the next look
         published(stage.home, stage.settings, stage.redis)
         assert [told(client, person) for person in PEOPLE] == [("personal", [])] * 3
         wait_until(lambda: readiness(client)["problem"] is None)
@@ -164,7 +164,7 @@ def logged(stage: Stage, event_type: str) -> list[dict[str, Any]]:
     return [record for record in records if record["event_type"] == event_type]
 
 
-def test_more_requests_than_are_answered_in_time_are_refused_at_once_and_nothing_else_starves(
+def test_past_what_is_answered_in_time_work_is_shed_before_requests_and_nothing_else_starves(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     may_answer, under_way = threading.Event(), threading.Semaphore(0)
@@ -189,6 +189,9 @@ def test_more_requests_than_are_answered_in_time_are_refused_at_once_and_nothing
         answered += [clients.submit(fetch, port, "POST", "/v1/recommend", {}) for _ in range(2)]
         wait_until(lambda: api.queue.n_waiting == 3)
 
+        status, _, popular = fetch(port, "POST", "/v1/recommend", {"user_id": "u500"})
+        assert (status, popular["degraded"], popular["policy_id"]) == (200, ["person"], "popular")
+        api.queue.load.max_wait_ms = 1e-6
         status, headers, refusal = fetch(port, "POST", "/v1/recommend", {})
         assert (status, headers["retry-after"], refusal["error"]) == (429, "1", "TooManyRequests")
         event = {"event_type": "click", "session_id": "s", "item_id": "i1000"}
@@ -198,13 +201,17 @@ def test_more_requests_than_are_answered_in_time_are_refused_at_once_and_nothing
         working.close()
         waiting.close()
         may_answer.set()
-        slates = [one.result()[2] for one in answered]
+        slates = [popular, *(one.result()[2] for one in answered)]
         wait_until(lambda: len(logged(stage, "impression")) == 10 * len(slates))
         metrics = fetch(port, "GET", "/metrics")[2].decode()
     shown = {record["request_id"] for record in logged(stage, "impression")}
     assert shown == {slate["request_id"] for slate in slates}  # and of nobody who had gone
     assert 'slate_unanswered_total{why="client_gone"} 2.0' in metrics
-    assert 'slate_unanswered_total{why="queue_full"} 1.0' in metrics
+    assert 'slate_unanswered_total{why="too_late"} 1.0' in metrics
+    assert 'slate_degraded_total{arm="production",what="person"} 1.0' in metrics
+    assert "slate_answered_together_count" in metrics
+    shed = {record["request_id"] for record in logged(stage, "impression") if record["policy_id"] == "popular"}
+    assert shed == {popular["request_id"]}  # whoever learns from impressions sees which were shed
 
 
 def test_headers_without_an_end_and_connections_that_say_nothing_are_closed(

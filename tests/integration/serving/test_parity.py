@@ -35,12 +35,12 @@ from feature_store.readers import live_features
 from feature_store.readers.online_reader import RedisFeatureReader
 from feature_store.values.values import FeatureSchemas
 from recommender.ranking import ranking_features
-from release.answering import request_path
+from release.answering import request_path, request_query
 from release.bundle.bundle import load_bundle
 from release.bundle.bundle_store import BundleStore
 from release.bundle.generation_store import GenerationStore
 from release.bundle.manifest import FORMAT_VERSION
-from release.parity import parity_run, used_values
+from release.parity import parity_run
 from release.parity.logged_parity import RecomputationInputs, check_logged_values
 from release.parity.parity_result import LoggedParity
 from release.parity.parity_run import check_values_log
@@ -225,7 +225,7 @@ def test_a_wrong_live_value_is_named_where_events_have_parts_of_seconds(
         values[0, column] += wrong_by
         return replace(found, features=replace(found.features, values=values))
 
-    monkeypatch.setattr(used_values, "with_live_features", wrong)
+    monkeypatch.setattr(request_query, "with_live_features", wrong)
     answering.answer(*PEOPLE)
     assert at_fault(answering.check(tables)) == {feature: (len(PEOPLE), 0, 0)}
 

@@ -20,6 +20,7 @@ QUESTIONS: list[dict[str, Any]] = [
     {"user_id": "u502", "surface": "item", "item_id": "i1000"},
     {"session_id": "s", "k": 5},
     {"preferences": {"item_ids": ["i1001"]}},
+    {"user_id": "u500", "filter": {"field": "categories", "operator": "equals", "value": "drama"}},
     {"user_id": "u500"},
 ]
 
@@ -73,4 +74,4 @@ def test_a_slate_is_the_same_alone_and_among_those_that_waited(stage: Stage, mon
     assert held.sizes == [1] * N_ANSWERING + [len(QUESTIONS)]
     assert [status for status, _ in together] == [200] * len(QUESTIONS)
     assert [slate(answer) for _, answer in together] == alone
-    assert {len(answer["items"]) for answer in alone} == {3, 5, 10}
+    assert {len(answer["items"]) for answer in alone} == {3, 5, 6, 10}  # six pass the filter

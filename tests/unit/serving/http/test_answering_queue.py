@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from serving.http.answering_queue import MOST_TOGETHER, N_ANSWERING, AnsweringQueue, ClientGone, QueueFull
+from serving.http.answering_queue import MOST_TOGETHER, N_ANSWERING, AnsweringQueue, ClientGone
+from serving.http.load import Load, Rung
 
 PRODUCTION, CANARY = object(), object()
 
@@ -31,10 +32,12 @@ class Work:
         self.may_answer = threading.Event()
         self.under_way = threading.Semaphore(0)
         self.blocks: list[tuple[Any, list[str]]] = []
+        self.rungs: list[Rung] = []
         if not busy:
             self.may_answer.set()
 
-    def __call__(self, served: Any, asked: Sequence[str]) -> list[str]:
+    def __call__(self, rung: Rung, served: Any, asked: Sequence[str]) -> list[str]:
+        self.rungs.append(rung)
         self.blocks.append((served, list(asked)))
         self.under_way.release()
         self.may_answer.wait()
@@ -43,9 +46,11 @@ class Work:
         return [f"answer to {one}" for one in asked]
 
 
-def run(scene: Callable[[AnsweringQueue[Any, str, str]], Awaitable[None]], work: Work, max_waiting: int = 64) -> None:
+def run(scene: Callable[[AnsweringQueue[Any, str, str]], Awaitable[None]], work: Work, work_ms: float = 0.0) -> None:
+    """Play the scene on a server whose answers took work_ms each so far."""
+
     async def within_a_loop() -> None:
-        await scene(AnsweringQueue(max_waiting, work))
+        await scene(AnsweringQueue(Load(1000, 64, N_ANSWERING, work_ms), work))
 
     asyncio.run(within_a_loop())
 
@@ -140,20 +145,20 @@ def test_nothing_is_worked_out_for_whoever_has_hung_up():
     assert [asked for _, asked in work.blocks[N_ANSWERING:]] == [["there"]]
 
 
-def test_past_its_bound_the_queue_refuses():
+def test_where_many_wait_less_is_done_for_all_who_are_taken_together():
     work = Work()
 
     async def scene(queue: AnsweringQueue[Any, str, str]) -> None:
         first = await occupy(queue, work)
-        waiting = [await ask(queue, "a"), await ask(queue, "b")]
-        assert queue.n_waiting == 2
-        with pytest.raises(QueueFull):
-            await queue.answer(Client(), PRODUCTION, "c")
+        waiting = [await ask(queue, str(number)) for number in range(3)]
+        assert queue.n_waiting == 3
         work.may_answer.set()
         await asyncio.gather(*first, *waiting)
         assert queue.n_waiting == 0
+        assert await queue.answer(Client(), PRODUCTION, "later") == "answer to later"
 
-    run(scene, work, max_waiting=2)
+    run(scene, work, work_ms=40.0 * N_ANSWERING)  # behind two: an expected wait of 80 ms
+    assert work.rungs == [Rung.EVERYTHING] * N_ANSWERING + [Rung.FEWER_CANDIDATES, Rung.EVERYTHING]
 
 
 def test_whoever_stops_waiting_holds_nobody_up():

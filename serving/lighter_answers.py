@@ -1,0 +1,63 @@
+"""Answers that cost less, for when more is asked than is answered in time; each names in `degraded` what it lacks."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+from contracts.clock import FixedClock
+from contracts.filters import Filter
+from contracts.slates import MOST_PREFERRED, RecommendRequest, Slate
+from feature_store.readers.default_reader import DefaultFeatureReader
+from release.answering.request_path import answer
+from release.bundle.bundle import Release
+
+# What a lighter answer does without, as `Slate.degraded` names it.
+CANDIDATES = "candidates"
+PERSON = "person"
+
+PORTION = 1 / 5  # of `request.n_ranked`
+
+
+def with_fewer_candidates(release: Release) -> Release:
+    """The release, ranking a fifth of what it would: the best placed, and never fewer than a request asks for."""
+    return release.with_rules(n_ranked=math.ceil(PORTION * release.request.n_ranked))
+
+
+def named_as_lighter(slate: Slate) -> Slate:
+    """A slate of fewer candidates that says so; another policy than the one that looks at all of them."""
+    degraded = (*slate.degraded, CANDIDATES)
+    return replace(slate, policy_id=f"{slate.policy_id}+fewer-candidates", degraded=degraded)
+
+
+def popular_slate(release: Release, generation_id: str, wanted: Filter | None = None) -> Slate:
+    """What is popular, nothing being known of who asks: without exploration, and with the reasons.
+
+    So long that as many as any request may ask for are left, whatever it names. wanted: what every item must satisfy.
+    """
+    length = min(release.request.max_k + MOST_PREFERRED + 1, len(release.catalogue))
+    plain = release.with_rules(max_k=length, exploration_share=0.0, relevance_weight=1.0)
+    reader = DefaultFeatureReader(generation_id, release.schemas)
+    request = RecommendRequest("popular", k=length, explain=True, filter=wanted)
+    return answer(plain, reader, FixedClock(release.as_of), request)
+
+
+def popular_for(popular: Slate, request: RecommendRequest) -> Slate:
+    """The head of that slate for one request, without the item it looks at and those it says it likes.
+
+    What the person did is not looked at: they may have seen all of it.
+    """
+    named = {request.item_id, *request.preferences.item_ids}
+    left = [item for item in popular.items if item.item_id not in named][: request.k]
+    items = [
+        replace(item, position=position, reasons=item.reasons if request.explain else ())
+        for position, item in enumerate(left, start=1)
+    ]
+    return replace(
+        popular,
+        request_id=request.request_id,
+        policy_id="popular",
+        degraded=(PERSON,),
+        items=tuple(items),
+        timings_ms={},
+    )
