@@ -16,7 +16,7 @@ from feature_store.online.keys import events_key
 from feature_store.online.serving_targets import Canary
 from release.canary.canary_run import CanaryRun, SharePeriod
 from release.canary.sums import CANARY as CANARY_ARM
-from release.canary.sums import COUNTS, SETTLING, CanarySums, Cells
+from release.canary.sums import SETTLING, CanarySums, Cells, Count
 
 START = datetime(2026, 11, 1, 12, tzinfo=UTC)
 LIMITS = CanarySettings(min_people=200, max_click_loss=0.1, max_degraded_share=0.02, srm_alpha=0.001)
@@ -134,13 +134,13 @@ class Stream:
         """What the log adds up to until a moment."""
         here = self.ts <= until
         sums = {
-            "requests": np.ones(here.sum()),
-            "clicked_requests": self.clicked[here],
-            "degraded": self.degraded[here],
+            Count.REQUESTS: np.ones(here.sum()),
+            Count.CLICKED_REQUESTS: self.clicked[here],
+            Count.DEGRADED: self.degraded[here],
         }
         counted = {name: np.bincount(self.person[here], values, self.n_people) for name, values in sums.items()}
-        seen = counted["requests"] > 0
-        counts = {name: counted.get(name, counted["requests"])[seen] for name in COUNTS}
+        seen = counted[Count.REQUESTS] > 0
+        counts = {count: counted.get(count, counted[Count.REQUESTS])[seen] for count in Count}
         person = np.flatnonzero(seen).astype(np.uint64)
         return Cells(person, self.arm[seen], np.zeros(len(person), np.int64), counts)
 
@@ -187,5 +187,5 @@ def cells(arm: Sequence[int], **counts: Sequence[float]) -> Cells:
         np.arange(n_people, dtype=np.uint64),
         np.asarray(arm, np.int64),
         np.zeros(n_people, np.int64),
-        {name: np.asarray(counts.get(name, zeros), np.float64) for name in COUNTS},
+        {count: np.asarray(counts.get(count, zeros), np.float64) for count in Count},
     )

@@ -18,10 +18,10 @@ from release.canary.statistics import (
     ratio_difference,
     sample_ratios,
 )
-from release.canary.sums import ARMS, Cells
+from release.canary.sums import ARMS, Cells, Count
 
-PER_REQUEST = Ratio("clicked_requests", "requests")
-DEGRADED = Ratio("degraded", "requests")
+PER_REQUEST = Ratio(Count.CLICKED_REQUESTS, Count.REQUESTS)
+DEGRADED = Ratio(Count.DEGRADED, Count.REQUESTS)
 # The guard asks two questions besides the sample ratio: one of them is answered wrongly with chance 5% at most.
 GUARD_ALPHA = 0.05 / 2
 

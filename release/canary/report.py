@@ -24,7 +24,7 @@ from release.canary.statistics import (
     ratio_difference,
     sample_ratios,
 )
-from release.canary.sums import CANARY, PRODUCTION, CanarySums, Cells
+from release.canary.sums import CANARY, PRODUCTION, CanarySums, Cells, Count
 
 
 class CanaryMetric(StrEnum):
@@ -37,7 +37,7 @@ class CanaryMetric(StrEnum):
 
 RATIOS = {
     CanaryMetric.CLICK_THROUGH_REQUEST: PER_REQUEST,
-    CanaryMetric.CLICK_THROUGH_IMPRESSION: Ratio("clicks", "impressions"),
+    CanaryMetric.CLICK_THROUGH_IMPRESSION: Ratio(Count.CLICKS, Count.IMPRESSIONS),
     CanaryMetric.DEGRADED_SHARE: DEGRADED,
 }
 
@@ -63,15 +63,15 @@ class ArmReport:
     @classmethod
     def of(cls, sums: CanarySums, cells: Cells, arm: int) -> ArmReport:
         """What the sums say of this arm."""
-        counts = {name: int(column[cells.arm == arm].sum()) for name, column in cells.counts.items()}
-        n_shown = counts["impressions"]
+        totals = {count: int(column[cells.arm == arm].sum()) for count, column in cells.counts.items()}
+        n_shown = totals[Count.IMPRESSIONS]
         return cls(
             n_people=n_people(cells, arm),
-            n_requests=counts["requests"],
-            n_clicked_requests=counts["clicked_requests"],
+            n_requests=totals[Count.REQUESTS],
+            n_clicked_requests=totals[Count.CLICKED_REQUESTS],
             n_impressions=n_shown,
-            n_clicks=counts["clicks"],
-            n_degraded=counts["degraded"],
+            n_clicks=totals[Count.CLICKS],
+            n_degraded=totals[Count.DEGRADED],
             ratios={metric: arm_ratio(cells, arm, ratio) for metric, ratio in RATIOS.items()},
             requests_by_tier={tier: n for (of, tier), n in sorted(sums.tiers.items()) if of == arm},
             n_distinct_items=sums.n_items(arm),
@@ -162,6 +162,7 @@ class CanaryReport:
             "moment": self.moment.isoformat(),
             "arms": {"production": self.production.to_json(), "canary": self.canary.to_json()},
             "differences": {str(metric): difference.to_json() for metric, difference in self.differences.items()},
+            # Of periods: the key is older than the word, and programs read it.
             "sample_ratio": {"segments": periods, "p": self.people_lost_p, "alarm": self.alarm},
             "people_in_both_arms": self.n_in_both,
             "records": {"read": self.n_read, "left_out": dict(self.left_out)},

@@ -17,7 +17,7 @@ from scipy.special import betaln
 from scipy.stats import chisquare, norm
 
 from recommender.metrics import Interval
-from release.canary.sums import CANARY, PRODUCTION, Cells
+from release.canary.sums import CANARY, PRODUCTION, Cells, Count
 
 LEVEL = 0.95
 # How strongly the prior of the sample-ratio test believes in the share, in people: small enough to notice that half of
@@ -29,10 +29,10 @@ PerCell = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Ratio:
-    """Two columns of counts, the first over the second."""
+    """Two counts, the first over the second."""
 
-    numerator: str
-    denominator: str
+    numerator: Count
+    denominator: Count
 
 
 @dataclass(frozen=True)

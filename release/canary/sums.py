@@ -7,9 +7,10 @@ person, arm and period, 27 for each of the latest requests.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from enum import StrEnum
 from typing import Any, Final
 
 import numpy as np
@@ -32,8 +33,18 @@ CELL_BITS: Final = 8  # of a key: the arm and the period; the other 56 name the 
 MOST_PERIODS: Final = 1 << (CELL_BITS - 1)
 _CELL: Final = (1 << CELL_BITS) - 1
 
-COUNTS = ("requests", "clicked_requests", "impressions", "clicks", "degraded")
-_PERSON = [(name, "i4") for name in COUNTS]
+
+class Count(StrEnum):
+    """What is counted of each person; a request counts once, whether clicked or degraded, however many items it has."""
+
+    REQUESTS = "requests"
+    CLICKED_REQUESTS = "clicked_requests"
+    IMPRESSIONS = "impressions"
+    CLICKS = "clicks"
+    DEGRADED = "degraded"
+
+
+_PERSON = [(str(count), "i4") for count in Count]
 _REQUEST = [("person_row", "i8"), ("highest", "i2"), ("clicked", "?")]
 
 
@@ -41,13 +52,13 @@ _REQUEST = [("person_row", "i8"), ("highest", "i2"), ("clicked", "?")]
 class Cells:
     """The counts of each person in each arm and period they were in; rows of one person stand together.
 
-    person: (n,) ascending; arm, period: (n,); counts: (n,) by the names in COUNTS.
+    person: (n,) ascending; arm, period: (n,); counts: (n,) each.
     """
 
     person: npt.NDArray[np.uint64]
     arm: IntArray
     period: IntArray
-    counts: dict[str, npt.NDArray[np.float64]]
+    counts: Mapping[Count, npt.NDArray[np.float64]]
 
 
 @dataclass(frozen=True)
@@ -104,7 +115,7 @@ class CanarySums:
         """What was counted, by person, arm and period."""
         keys, rows = self._people.in_order_of_keys()
         cell = (keys & np.uint64(_CELL)).astype(np.int64)
-        counts = {name: rows[name].astype(np.float64) for name in COUNTS}
+        counts = {count: rows[count].astype(np.float64) for count in Count}
         return Cells(keys >> np.uint64(CELL_BITS), cell // MOST_PERIODS, cell % MOST_PERIODS, counts)
 
     def n_items(self, arm: int) -> int:
@@ -162,7 +173,7 @@ class CanarySums:
         fresh = np.array([one.position for one in shown]) > highest[requests]
         self._count_new_requests(shown, people, requests, fresh & (highest[requests] == 0))
         np.maximum.at(highest, requests, np.array([one.position for one in shown], np.int16))
-        np.add.at(self._people.column("impressions"), people[fresh], 1)
+        np.add.at(self._people.column(Count.IMPRESSIONS), people[fresh], 1)
         self._count_items([one for one, is_fresh in zip(shown, fresh.tolist(), strict=True) if is_fresh])
 
     def _count_new_requests(
@@ -171,9 +182,9 @@ class CanarySums:
         _, first = np.unique(requests[new], return_index=True)
         at = np.flatnonzero(new)[first]
         self._requests.column("person_row")[requests[at]] = people[at]
-        np.add.at(self._people.column("requests"), people[at], 1)
+        np.add.at(self._people.column(Count.REQUESTS), people[at], 1)
         degraded = np.array([one.degraded for one in shown])
-        np.add.at(self._people.column("degraded"), people[at], degraded[at])
+        np.add.at(self._people.column(Count.DEGRADED), people[at], degraded[at])
         self.tiers.update((shown[place].arm, shown[place].tier) for place in at.tolist())
 
     def _count_items(self, shown: Sequence[_LoggedImpression]) -> None:
@@ -192,10 +203,10 @@ class CanarySums:
         self._clicks.add(_key_array([click for (_, click), is_new in zip(clicks, counted, strict=True) if is_new]))
         rows = requests[counted]
         person_rows = self._requests.column("person_row")
-        np.add.at(self._people.column("clicks"), person_rows[rows], 1)
+        np.add.at(self._people.column(Count.CLICKS), person_rows[rows], 1)
         clicked = self._requests.column("clicked")
         first = np.unique(rows[~clicked[rows]])
-        np.add.at(self._people.column("clicked_requests"), person_rows[first], 1)
+        np.add.at(self._people.column(Count.CLICKED_REQUESTS), person_rows[first], 1)
         clicked[first] = True
 
 

@@ -15,10 +15,10 @@ from release.canary.statistics import (
     ratio_difference,
     sample_ratios,
 )
-from release.canary.sums import CANARY, PRODUCTION, Cells
+from release.canary.sums import CANARY, PRODUCTION, Cells, Count
 from tests.canary_worlds import cells
 
-CLICKS = Ratio("clicked_requests", "requests")
+CLICKS = Ratio(Count.CLICKED_REQUESTS, Count.REQUESTS)
 
 
 def together(*parts):

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from release.canary.sums import CANARY, PRODUCTION, SETTLING, CanarySums
+from release.canary.sums import CANARY, PRODUCTION, SETTLING, CanarySums, Count
 from tests.canary_worlds import START, click, count, impression, run_of, settled_ms
 
 IN_CANARY = {"arm": "canary", "release_id": "r-candidate"}
@@ -118,7 +118,7 @@ def test_a_click_counts_where_its_slate_was_shown_also_after_the_share_changed()
     sums = count(CanarySums(run_of(0.3, 0.5)), [impression("a")])
     count(sums, [click("a")], settled_ms(START + timedelta(hours=1)))
     cells = sums.cells()
-    assert (cells.period.tolist(), cells.counts["clicks"].tolist()) == ([0], [1])
+    assert (cells.period.tolist(), cells.counts[Count.CLICKS].tolist()) == ([0], [1])
 
 
 def test_rows_of_one_person_stand_together():
