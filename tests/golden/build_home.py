@@ -51,7 +51,10 @@ ANSWERED = ("arm", "tier", "release_id", "generation_id", "items", "degraded")
 # Saved again, a ranker has no picture of its features: pictures would be most of the archive. As that commit names it.
 WITHOUT_PICTURES = """
 import pathlib, shutil
-from recommender.ranker import Ranker
+try:
+    from recommender.ranking.ranker import Ranker
+except ImportError:
+    from recommender.ranker import Ranker
 for folder in pathlib.Path("models/ranking").iterdir():
     ranker = Ranker.load(folder)
     shutil.rmtree(folder)
