@@ -59,7 +59,7 @@ from serving.metrics import Metrics
 from serving.served import Arm
 from tests.unit.feature_store.worlds import AS_OF, SCHEMAS, generation, ids_of
 
-CHECKOUT = Path(__file__).resolve().parents[2]
+CHECKOUT = Path(__file__).resolve().parents[3]
 APPS = ["movies", "articles", "shop"]  # their tags fall into slots of at least two of three nodes
 VALUES = generation(n_users=150, n_items=40)
 ID = VALUES.generation_id

@@ -8,7 +8,7 @@ import pytest
 
 from tests.crash.rounds import run
 
-CHECKOUT = Path(__file__).resolve().parents[2]
+CHECKOUT = Path(__file__).resolve().parents[3]
 ROUNDS = 25
 
 

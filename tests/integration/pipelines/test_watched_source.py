@@ -14,7 +14,7 @@ from contracts.home import Home
 from contracts.stage_code import is_code
 from pipelines.runs.local_source import link_source
 
-TOP = Path(__file__).resolve().parents[2]
+TOP = Path(__file__).resolve().parents[3]
 COUNTING = """
 import shutil
 from pathlib import Path

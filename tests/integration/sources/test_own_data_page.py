@@ -23,7 +23,7 @@ from tests.promotion_worlds import FOREIGN_WARNINGS
 from tests.web_shop import write_web_shop
 
 pytestmark = FOREIGN_WARNINGS
-CHECKOUT = Path(__file__).parents[2]
+CHECKOUT = Path(__file__).parents[3]
 PAGE = (CHECKOUT / "docs/own-data.md").read_text()
 COMMANDS = re.findall(r"^    (\S.*)$", PAGE.split("## When a column")[0], re.MULTILINE)
 YAML_OF_PAGE = YAML(typ="safe", pure=True)

@@ -39,7 +39,7 @@ from sources.validation.validation import Validation, check_tables
 from tests.spark import needs_spark
 from tests.worlds import small_world
 
-PARAMS = Path(__file__).parents[2] / "params.yaml"
+PARAMS = Path(__file__).parents[3] / "params.yaml"
 NOW = datetime(2021, 1, 1, tzinfo=UTC)
 LENIENT = ValidateSettings(
     max_quarantine_share=1.0,

@@ -27,7 +27,7 @@ from pipelines.traffic_collection import collect_traffic, collected_days, link_t
 from tests.canary_worlds import click, impression
 
 APP = "movies"
-TOP = Path(__file__).resolve().parents[2]
+TOP = Path(__file__).resolve().parents[3]
 PARAMS = TOP / "params.yaml"
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 

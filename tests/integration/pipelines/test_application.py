@@ -17,7 +17,7 @@ from contracts.settings.settings import load_settings
 from pipelines.runs.application import find_application, is_own, prepare_application
 from pipelines.runs.repository import Repository
 
-TOP = Path(__file__).resolve().parents[2]
+TOP = Path(__file__).resolve().parents[3]
 # The command line says where it stands, instead of doing anything.
 STUB = """
 import os, sys

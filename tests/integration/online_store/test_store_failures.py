@@ -24,7 +24,7 @@ from feature_store.publishing.memory_forecast import (
 )
 from feature_store.readers.online_reader import RedisFeatureReader
 from feature_store.server.server_program import free_port, server_command
-from tests.integration.test_publish import APP, everything, publish_all
+from tests.integration.online_store.test_publish import APP, everything, publish_all
 from tests.unit.feature_store.worlds import AS_OF, SCHEMAS, generation, ids_of
 
 OLD = generation(n_users=200, n_items=60)

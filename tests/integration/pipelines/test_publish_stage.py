@@ -31,10 +31,10 @@ from recommender.catalogue import Catalogue
 from recommender.split import TimeSplit
 from release.bundle.manifest import Manifest, list_files
 from release.bundle.parts import name_parts
-from tests.integration.test_publish import everything
+from tests.integration.online_store.test_publish import everything
 from tests.unit.release.sample_manifest import MANIFEST_OF_NOTHING
 
-CHECKOUT = Path(__file__).parents[2]
+CHECKOUT = Path(__file__).parents[3]
 
 
 @pytest.fixture(scope="module")

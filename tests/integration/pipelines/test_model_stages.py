@@ -26,7 +26,7 @@ from recommender.ranking.ranker import Ranker
 from recommender.ranking.ranking_features import feature_names
 from release.bundle.manifest import list_files
 
-CHECKOUT = Path(__file__).parents[2]
+CHECKOUT = Path(__file__).parents[3]
 
 
 def small_settings(**index_changes: float) -> Settings:

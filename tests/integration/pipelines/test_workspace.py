@@ -16,7 +16,7 @@ from pipelines.runs.repository import Repository
 from pipelines.runs.run_commit import commit_release, push_data
 from tests.unit.release.sample_manifest import MANIFEST_OF_NOTHING
 
-TOP = Path(__file__).resolve().parents[2]
+TOP = Path(__file__).resolve().parents[3]
 RUN_ID = "manual__2026-11-23T11:50:49.1+00:00"
 GRAPH = """
 stages:

@@ -15,7 +15,7 @@ from cli.services.startup import bring_up
 from contracts.errors import PortTaken, SettingsError, WorkspaceError
 from feature_store.server.server_program import free_port
 
-TOP = Path(__file__).resolve().parents[2]
+TOP = Path(__file__).resolve().parents[3]
 # A server that starts a process in a session of its own, as Airflow does with a task.
 FAMILY = """
 import http.server, subprocess, sys

@@ -16,7 +16,7 @@ from contracts.tables import SCHEMAS, CanonicalTables
 from pipelines import ingest
 from pipelines.paths import RAW
 
-CHECKOUT = Path(__file__).parents[2]
+CHECKOUT = Path(__file__).parents[3]
 LATEST_SMALL = CHECKOUT.parent / "shared" / "data" / "ml-latest-small.zip"
 
 

@@ -19,7 +19,7 @@ from release.bundle.manifest import load_manifest
 from release.evaluation.cases import known_contexts
 from tests.release_worlds import link_code
 
-CHECKOUT = Path(__file__).parents[2]
+CHECKOUT = Path(__file__).parents[3]
 TINY = {"n_users": 900, "n_items": 150, "n_days": 25}
 
 

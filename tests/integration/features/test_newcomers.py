@@ -33,7 +33,7 @@ from recommender.ranking.training_queries import SESSION_EVENTS
 from recommender.ranking.training_rows import RankingInputs, build_ranking_rows
 from release.answering.request_path import answer
 from release.bundle.bundle import Release
-from tests.integration.test_model_stages import small_settings
+from tests.integration.pipelines.test_model_stages import small_settings
 
 APP = "newcomers"
 KEPT = Retention(length=100, ttl_s=3600)

@@ -29,7 +29,7 @@ from pipelines import features, ingest, validate
 from pipelines.paths import FEATURES, QUARANTINE, RAW, VALID
 from tests.shop_export import EVENTS, GOODS, write_shop
 
-CHECKOUT = Path(__file__).parents[2]
+CHECKOUT = Path(__file__).parents[3]
 NOW = FixedClock(datetime(2024, 9, 1, tzinfo=UTC))
 YAML_IN_PAGES = YAML(typ="safe", pure=True)
 
