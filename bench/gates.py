@@ -125,8 +125,10 @@ def _build(variant: Variant, folder: Path, data: Path) -> Path:
 
 def _train(variant: Variant) -> None:
     generators, schemas = load_generators(CANDIDATES / Cutoff.TEST), load_schemas(FEATURES)
-    inputs = ranking_inputs(variant.settings, CanonicalTables.load(VALID), generators, schemas)
-    rows = build_ranking_rows(inputs, load_split().label_windows(Cutoff.TEST))
+    split = load_split()
+    catalogues = [(split.end(Cutoff.TEST), generators.catalogue)]
+    inputs = ranking_inputs(variant.settings, CanonicalTables.load(VALID), catalogues, schemas)
+    rows = build_ranking_rows(inputs, split.label_windows(Cutoff.TEST))
     built_with = {"generators": generators.fingerprint, "feature schemas": schemas.fingerprint}
     taught = replace(rows, labels=variant.teach(rows))
     Ranker.fit(taught, variant.settings.ranking, variant.settings.seed, built_with).save(RANKING / Cutoff.TEST)

@@ -1,11 +1,13 @@
 """Stage `ranking`: train the ranker on what the generators would have proposed before the labels happened.
 
 data/valid, data/features, models/candidates/<cutoff> -> models/ranking/<cutoff>/
+
+One run for both cutoffs: most of their snapshots are the same, and so are the generators and the rows made there.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -23,16 +25,16 @@ from contracts.tables import CanonicalTables, read_parquet
 from feature_store.readers.live_features import with_live_features
 from feature_store.readers.ttl_and_defaults import unknown_person
 from feature_store.values.values import FeatureSchemas, load_schemas
-from pipelines.matrix_run import emptied, load_split, run_matrix_stage
+from pipelines.matrix_run import emptied, load_split
 from pipelines.paths import CANDIDATES, FEATURES, RANKING, VALID, Cutoff, feature_training
+from pipelines.stage_run import run_stage
 from recommender.catalogue import Catalogue
 from recommender.exclusion import ExclusionRule
-from recommender.generators.base import Generator
-from recommender.generators.sets import GeneratorSet, fit_generators, load_generators
+from recommender.generators.sets import GeneratorSet, fit_at_each, load_generators
 from recommender.ranking.feature_tables import PointInTimeRows
-from recommender.ranking.ranker import Ranker
+from recommender.ranking.ranker import Ranker, RankingRows
 from recommender.ranking.ranker_report import write_ranker_report
-from recommender.ranking.training_rows import RankingInputs, build_ranking_rows
+from recommender.ranking.training_rows import Fit, RankingInputs, build_rows_of_cutoffs
 from recommender.segments import segments_of_users
 
 
@@ -46,13 +48,20 @@ class Params(Group):
     seed: Seed
 
 
-def run(settings: Params, cutoff: Cutoff) -> dict[str, Any]:
-    """Write the ranker and its report; returns the sizes of what it learnt from."""
-    generators, schemas = load_generators(CANDIDATES / cutoff), load_schemas(FEATURES)
-    inputs = ranking_inputs(settings, CanonicalTables.load(VALID, impressions=False), generators, schemas)
-    rows = build_ranking_rows(
-        inputs, load_split().label_windows(cutoff), partial(Progress, desc=f"ranking@{cutoff}", unit="snapshot")
-    )
+def run(settings: Params, cutoffs: Sequence[Cutoff] = tuple(Cutoff)) -> dict[str, Any]:
+    """Write the rankers and their reports; returns the sizes of what each learnt from."""
+    tables, schemas, split = CanonicalTables.load(VALID, impressions=False), load_schemas(FEATURES), load_split()
+    fits = {cutoff: load_generators(CANDIDATES / cutoff) for cutoff in cutoffs}
+    windows = {cutoff: split.label_windows(cutoff) for cutoff in cutoffs}
+    catalogues = [(split.end(cutoff), fits[cutoff].catalogue) for cutoff in cutoffs]
+    inputs = ranking_inputs(settings, tables, catalogues, schemas)
+    rows = build_rows_of_cutoffs(inputs, windows, partial(Progress, desc="ranking", unit="snapshot"))
+    return {cutoff: _train(settings, cutoff, learnt, fits[cutoff], schemas) for cutoff, learnt in rows}
+
+
+def _train(
+    settings: Params, cutoff: Cutoff, rows: RankingRows, generators: GeneratorSet, schemas: FeatureSchemas
+) -> dict[str, int]:
     print(f"ranking@{cutoff}: learning from {len(rows.labels):,} rows of {len(rows.group_sizes):,} queries", flush=True)
     built_with = {"generators": generators.fingerprint, "feature schemas": schemas.fingerprint}
     ranker = Ranker.fit(rows, settings.ranking, settings.seed, built_with)
@@ -68,17 +77,23 @@ def run(settings: Params, cutoff: Cutoff) -> dict[str, Any]:
 
 
 def ranking_inputs(
-    settings: Params, tables: CanonicalTables, generators: GeneratorSet, schemas: FeatureSchemas
+    settings: Params,
+    tables: CanonicalTables,
+    catalogues: Sequence[tuple[datetime, Catalogue]],
+    schemas: FeatureSchemas,
 ) -> RankingInputs:
-    """What the training rows are made of; the generators shipped only lend their catalogue, never their knowledge."""
+    """What the training rows are made of; the generators shipped only lend their catalogue, never their knowledge.
+
+    catalogues: with the end of the data that each is of, ascending. A snapshot takes the first one that ends after it.
+    """
     return RankingInputs(
         tables=tables,
-        catalogue=generators.catalogue,
+        ids=catalogues[0][1].ids,
         users=PointInTimeRows(read_parquet(feature_training() / f"{Entity.USER}.parquet"), schemas.user),
         items=PointInTimeRows(read_parquet(feature_training() / f"{Entity.ITEM}.parquet"), schemas.item),
         schemas=schemas,
         segments=segments_of_users(tables.users),
-        fit_generators=partial(_fit_before, settings, tables, generators.catalogue),
+        fit_generators=partial(_fits, settings, tables, catalogues),
         cold_start_row=partial(cold_start_row, schemas.user),
         quotas=settings.request.quotas,
         n_ranked=settings.request.n_ranked,
@@ -88,10 +103,15 @@ def ranking_inputs(
     )
 
 
-def _fit_before(
-    settings: Params, tables: CanonicalTables, catalogue: Catalogue, moment: datetime
-) -> Mapping[str, Generator]:
-    return fit_generators(tables, catalogue, moment, settings.candidates, settings.seed)
+def _fits(
+    settings: Params,
+    tables: CanonicalTables,
+    catalogues: Sequence[tuple[datetime, Catalogue]],
+    moments: Sequence[datetime],
+) -> Iterator[Fit]:
+    lent = [next(catalogue for end, catalogue in catalogues if moment < end) for moment in moments]
+    fits = fit_at_each(tables, list(zip(moments, lent, strict=True)), settings.candidates, settings.seed)
+    return zip(lent, fits, strict=True)
 
 
 def cold_start_row(schema: FeatureSchema, done: History, now: datetime) -> FeatureRows:
@@ -101,4 +121,4 @@ def cold_start_row(schema: FeatureSchema, done: History, now: datetime) -> Featu
 
 
 if __name__ == "__main__":
-    run_matrix_stage("ranking", Params, run)
+    run_stage("ranking", Params, run)

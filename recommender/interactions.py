@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
 import numpy as np
 import numpy.typing as npt
@@ -40,23 +41,7 @@ class Interactions:
     @classmethod
     def of(cls, interactions: pl.DataFrame, ids: IdMap) -> Interactions:
         """The events of a canonical `interactions` table, whatever the order of its rows."""
-        rows = (
-            with_taken_back_ts(interactions)
-            .filter(is_positive(), pl.col("item_id").is_in(list(ids.ids)))
-            .sort("user_id", "event_ts", "item_id", "event_type")
-        )
-        user_idx = rows["user_id"].rle_id().cast(pl.Int32).to_numpy()  # the rows of one person stand together
-        user_ids = rows["user_id"].unique(maintain_order=True).to_list()
-        return cls(
-            tuple(user_ids),
-            user_idx,
-            ids.indices(rows["item_id"]),
-            rows["event_ts"].dt.epoch("s").to_numpy(),
-            rows.select(type_codes()).to_series().to_numpy(),
-            np.array(rows["value"].cast(pl.Float32).to_numpy(), np.float32),
-            np.searchsorted(user_idx, np.arange(len(user_ids) + 1)),
-            _epoch_seconds_or_stands(rows[TAKEN_BACK_TS]),
-        )
+        return KnownEvents.of(interactions, ids).all()
 
     def __len__(self) -> int:
         return len(self.item_idx)
@@ -101,6 +86,57 @@ class Interactions:
         last[:-1] = (np.diff(user_idx) != 0) | (np.diff(item_idx) != 0)
         shape = (len(self.user_ids), n_items)
         return csr_matrix((weights[order][last], (user_idx[last], item_idx[last])), shape=shape)
+
+
+@dataclass(frozen=True)
+class KnownEvents:
+    """The positive events of known items, put in order once, so that what was known at many moments is read off.
+
+    user_ids: sorted. rows: user_idx (into it), item_idx, event_ts, taken_back_ts (null where it stands), event_type (a
+    code), value; by person and time.
+    """
+
+    user_ids: tuple[UserId, ...]
+    rows: pl.DataFrame
+
+    @classmethod
+    def of(cls, interactions: pl.DataFrame, ids: IdMap) -> KnownEvents:
+        """Of a canonical `interactions` table, whatever the order of its rows."""
+        rows = (
+            with_taken_back_ts(interactions)
+            .filter(is_positive(), pl.col("item_id").is_in(list(ids.ids)))
+            .sort("user_id", "event_ts", "item_id", "event_type")
+        )
+        user_ids = rows["user_id"].unique(maintain_order=True).to_list()
+        item_idx = pl.Series("item_idx", ids.indices(rows["item_id"]))
+        user_idx = pl.col("user_id").rle_id().cast(pl.Int32).alias("user_idx")  # one person's rows stand together
+        type_code, value = type_codes().alias("event_type"), pl.col("value").cast(pl.Float32)
+        return cls(tuple(user_ids), rows.select(user_idx, item_idx, "event_ts", TAKEN_BACK_TS, type_code, value))
+
+    def all(self) -> Interactions:
+        """Every event, and when it was taken back."""
+        return _arrays_of(self.user_ids, self.rows, _epoch_seconds_or_stands(self.rows[TAKEN_BACK_TS]))
+
+    def before(self, as_of: datetime) -> Interactions:
+        """What happened strictly before a moment, without the purchases that were taken back by then."""
+        stands = pl.col(TAKEN_BACK_TS).is_null() | (pl.col(TAKEN_BACK_TS) >= as_of)
+        rows = self.rows.filter(pl.col("event_ts") < as_of, stands)
+        user_ids = tuple(self.user_ids[user] for user in rows["user_idx"].unique(maintain_order=True))
+        return _arrays_of(user_ids, rows.with_columns(pl.col("user_idx").rle_id().cast(pl.Int32)), None)
+
+
+def _arrays_of(user_ids: tuple[UserId, ...], rows: pl.DataFrame, taken_back_ts: EpochSeconds | None) -> Interactions:
+    user_idx = rows["user_idx"].to_numpy()
+    return Interactions(
+        user_ids,
+        user_idx,
+        rows["item_idx"].to_numpy(),
+        rows["event_ts"].dt.epoch("s").to_numpy(),
+        rows["event_type"].to_numpy(),
+        np.array(rows["value"].to_numpy(), np.float32),
+        np.searchsorted(user_idx, np.arange(len(user_ids) + 1)),
+        taken_back_ts,
+    )
 
 
 def _epoch_seconds_or_stands(taken_back_ts: pl.Series) -> EpochSeconds | None:

@@ -57,7 +57,7 @@ def run_stages(workspace: Path, tables: CanonicalTables, settings: Settings) -> 
         for cutoff in Cutoff:
             candidates.run(settings, cutoff)
             index.run(settings, cutoff)
-            ranking.run(settings, cutoff)
+        ranking.run(settings)
         evaluate.run(settings)
 
 

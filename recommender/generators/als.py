@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from contracts.artefact import Meta, check_built_with, fingerprint_array, load_array, load_meta, save_artefact
+from contracts.cores import n_cores
 from contracts.ids import FloatArray
 from contracts.settings.candidates import AlsSettings
 from recommender.catalogue import Catalogue
@@ -65,7 +66,7 @@ class AlsGenerator:
                 alpha=settings.alpha,
                 iterations=settings.iterations,
                 random_state=seed,
-                num_threads=1,
+                num_threads=n_cores(),  # each person's and each item's equations are solved alone
             )
             model.fit(
                 interactions.touched(len(catalogue), np.ones(len(interactions))).astype(np.float32), show_progress=False

@@ -1,25 +1,17 @@
-"""How item to item learns its neighbours: three ways to weigh pairs of items, and the nearest of each item.
-
-The weights of all pairs are never in memory at once: they are multiplied out for some items at a time, and only the
-nearest neighbours of each are kept.
-"""
+"""How item to item learns its neighbours: three ways to weigh pairs of items."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-
 import numpy as np
-import numpy.typing as npt
 from scipy.sparse import csr_matrix
 
 from contracts.calendar import SECONDS_PER_DAY
 from contracts.settings.candidates import CovisitationSettings
 from recommender.catalogue import Catalogue
 from recommender.generators.item_to_item import ItemToItemGenerator, Pooling
+from recommender.generators.pair_weights import PairWeights, TouchedBy, VisitsAfter
 from recommender.interactions import Interactions
-from recommender.proposals import Proposals, best_first
-from recommender.ragged import offsets_of, pair_keys, rows_of
+from recommender.ragged import pair_keys
 
 # Mass added to an item's own: the few visits of a rare item would otherwise outshine everything.
 SHRINKAGE = 5.0
@@ -27,53 +19,6 @@ NEXT_VISIT_SHRINKAGE = 10.0
 # A pair in a long history says less than one in a short one: it is divided by the length to this power.
 RECENT_LENGTH_POWER = 0.3
 LASTING_LENGTH_POWER = 0.5
-MOST_PAIRS_AT_ONCE = 8_000_000
-
-Weights = npt.NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class PairWeights:
-    """How much each item speaks for each other: left @ right, its rows and then its columns multiplied by a scale.
-
-    left: (n_items, n); right: (n, n_items); row_scale, column_scale: (n_items,), None for 1.
-    """
-
-    left: csr_matrix
-    right: csr_matrix
-    row_scale: Weights | None = None
-    column_scale: Weights | None = None
-
-    def nearest(self, n_neighbours: int) -> Proposals:
-        """Each item's n_neighbours with the largest weights, equal ones in the order of the index; not itself."""
-        parts = [self._nearest_of(rows, n_neighbours) for rows in self._portions()]
-        lengths = np.concatenate([np.empty(0, np.int64), *(np.diff(part.offsets) for part in parts)])
-        item_idx = np.concatenate([np.empty(0, np.int32), *(part.item_idx for part in parts)])
-        scores = np.concatenate([np.empty(0, np.float32), *(part.scores for part in parts)])
-        return Proposals(offsets_of(lengths), item_idx, scores)
-
-    def _nearest_of(self, rows: slice, n_neighbours: int) -> Proposals:
-        pairs = csr_matrix(self.left[rows] @ self.right)
-        row, column, weight = rows_of(pairs.indptr), pairs.indices, pairs.data
-        if self.row_scale is not None:
-            weight = weight * self.row_scale[rows][row]
-        if self.column_scale is not None:
-            weight = weight * self.column_scale[column]
-        others = (column != row + rows.start) & (weight > 0)
-        return best_first(row[others], column[others], weight[others].astype(np.float32), pairs.shape[0], n_neighbours)
-
-    def _portions(self) -> Iterator[slice]:
-        """Rows that follow each other, so many that a table of their pairs is not too large."""
-        n_items = self.right.shape[1]
-        n_pairs = np.minimum((self.left != 0).astype(np.int64) @ np.diff(self.right.indptr), n_items)
-        start, most = 0, 1
-        for row, n in enumerate(n_pairs.tolist()):
-            most = max(most, n)
-            if row > start and (row + 1 - start) * most > MOST_PAIRS_AT_ONCE:
-                yield slice(start, row)
-                start, most = row, max(n, 1)
-        if start < len(n_pairs):
-            yield slice(start, len(n_pairs))
 
 
 def generator_of_pairs(
@@ -118,34 +63,35 @@ def fit_next_visit(
 ) -> ItemToItemGenerator:
     """Neighbours are what people touched when they came back after a pause of `visit_gap_hours` or more."""
     n_items = len(catalogue)
-    now, before = _visits(interactions, as_of, settings, n_items)
     popularity = np.bincount(interactions.item_idx, minlength=n_items) + NEXT_VISIT_SHRINKAGE
-    pairs = PairWeights(csr_matrix(before.T), now, row_scale=1 / popularity)
+    pairs = PairWeights(*_visits(interactions, as_of, settings, n_items), row_scale=1 / popularity)
     return generator_of_pairs("next_visit", pairs, Pooling.MEAN, catalogue, settings)
 
 
 def _visits(
     interactions: Interactions, as_of: float, settings: CovisitationSettings, n_items: int
-) -> tuple[csr_matrix, csr_matrix]:
-    """(n_visits, n_items) twice: what each visit touched, and what the person had touched before it, weighted.
+) -> tuple[VisitsAfter, csr_matrix]:
+    """Which visits came after each item was touched, weighted; and (n_visits, n_items) what each of them touched.
 
     A visit's weight falls with its age, and is shared among the earlier items by the root of their number.
     """
-    starts = interactions.visit_starts(settings.visit_gap_hours * 3600)
-    visit = np.cumsum(starts) - 1
-    n_visits = int(visit[-1]) + 1 if len(visit) else 0
-    now = csr_matrix((np.ones(len(interactions)), (visit, interactions.item_idx)), shape=(n_visits, n_items))
-    ages = np.bincount(visit, interactions.ages(as_of), n_visits) / np.maximum(
-        np.bincount(visit, minlength=n_visits), 1
+    starts, user_idx, item_idx = (
+        interactions.visit_starts(settings.visit_gap_hours * 3600),
+        interactions.user_idx,
+        interactions.item_idx,
     )
+    visit = np.cumsum(starts) - 1
     first_event = np.flatnonzero(starts)
-    n_before = first_event - interactions.bounds[interactions.user_idx[first_event]]
-    rows = np.repeat(np.arange(n_visits), n_before)
-    # The events before a visit are those between the person's first and the visit's first.
-    earlier = np.arange(len(rows)) - np.repeat(np.cumsum(n_before) - first_event, n_before)
-    weight = np.exp(-ages / (settings.decay_days * SECONDS_PER_DAY)) / np.sqrt(np.maximum(n_before, 1))
-    before = csr_matrix((weight[rows], (rows, interactions.item_idx[earlier])), shape=(n_visits, n_items))
-    return now, before
+    n_visits = len(first_event)
+    now = csr_matrix((np.ones(len(interactions)), (visit, item_idx)), shape=(n_visits, n_items))
+    lengths = np.diff(first_event, append=len(interactions))
+    ages = np.bincount(visit, interactions.ages(as_of), n_visits) / lengths
+    n_before = first_event - interactions.bounds[user_idx[first_event]]
+    weights = np.exp(-ages / (settings.decay_days * SECONDS_PER_DAY)) / np.sqrt(np.maximum(n_before, 1))
+    in_order = np.argsort(item_idx, kind="stable")
+    end = np.searchsorted(user_idx[first_event], user_idx, side="right")  # the person's last visit, and one
+    by_item = np.searchsorted(item_idx[in_order], np.arange(n_items + 1))
+    return VisitsAfter(by_item, visit[in_order] + 1, end[in_order], weights), now
 
 
 def _similarity(touched: csr_matrix, length_power: float, popularity_damping: float) -> PairWeights:
@@ -157,7 +103,7 @@ def _similarity(touched: csr_matrix, length_power: float, popularity_damping: fl
     length = np.maximum(np.diff(touched.indptr), 1)
     mass = np.asarray(touched.multiply(touched).sum(axis=0)).ravel() + SHRINKAGE
     return PairWeights(
-        csr_matrix(touched.T),
+        TouchedBy(csr_matrix(touched.T)),
         csr_matrix(touched.multiply(1 / length[:, None] ** length_power)),
         row_scale=1 / mass ** (1 - popularity_damping),
         column_scale=1 / mass**popularity_damping,

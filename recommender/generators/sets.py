@@ -7,19 +7,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from pathlib import Path
 
 import numpy as np
-import polars as pl
 
 from contracts.artefact import META, Meta, load_meta, reading, save_artefact
 from contracts.calendar import SECONDS_PER_DAY
 from contracts.errors import ReleaseMismatch
-from contracts.returns import without_taken_back
 from contracts.settings.candidates import CandidateSettings, PopularSettings
 from contracts.tables import CanonicalTables
 from recommender.catalogue import Catalogue
@@ -31,7 +29,7 @@ from recommender.generators.neighbours import fit_covisitation, fit_covisitation
 from recommender.generators.new_arrivals import NewArrivalsGenerator
 from recommender.generators.popular import PopularGenerator
 from recommender.generators.popular_segment import PopularSegmentGenerator
-from recommender.interactions import Interactions
+from recommender.interactions import Interactions, KnownEvents
 from recommender.segments import segments_of_users
 
 KIND = "generators"
@@ -66,26 +64,37 @@ def fit_generators(
     tables: CanonicalTables, catalogue: Catalogue, as_of: datetime, settings: CandidateSettings, seed: int
 ) -> dict[str, Generator]:
     """Fit every generator on what happened strictly before `as_of`, but for purchases that were taken back by then."""
-    known = without_taken_back(tables.interactions.filter(pl.col("event_ts") < as_of))
-    interactions = Interactions.of(known, catalogue.ids)
-    now = as_of.timestamp()
-    generators: list[Generator] = [
-        AlsGenerator.fit(interactions, catalogue, settings.als, seed),
-        ContentGenerator.fit(interactions, catalogue),
-        fit_covisitation(interactions, catalogue, now, settings.covisitation),
-        fit_covisitation_max(interactions, catalogue, settings.covisitation),
-        NewArrivalsGenerator.fit(interactions, catalogue, now),
-        fit_next_visit(interactions, catalogue, now, settings.covisitation),
-        *_fit_popular(interactions, catalogue, now, settings.popular),
-        PopularSegmentGenerator.fit(
-            interactions,
-            catalogue,
-            segments_of_users(tables.users),
-            since=now - settings.popular.recent_days * SECONDS_PER_DAY,
-            smoothing=settings.popular.segment_smoothing,
-        ),
-    ]
-    return {generator.name: generator for generator in generators}
+    (generators,) = fit_at_each(tables, [(as_of, catalogue)], settings, seed)
+    return generators
+
+
+def fit_at_each(
+    tables: CanonicalTables, moments: Sequence[tuple[datetime, Catalogue]], settings: CandidateSettings, seed: int
+) -> Iterator[dict[str, Generator]]:
+    """The generators as `fit_generators` fits them, to the byte, as of each moment; the catalogues have the same items.
+
+    What the fits have in common is worked out once.
+    """
+    events, segments = KnownEvents.of(tables.interactions, moments[0][1].ids), segments_of_users(tables.users)
+    for as_of, catalogue in moments:
+        interactions, now = events.before(as_of), as_of.timestamp()
+        generators: list[Generator] = [
+            AlsGenerator.fit(interactions, catalogue, settings.als, seed),
+            ContentGenerator.fit(interactions, catalogue),
+            fit_covisitation(interactions, catalogue, now, settings.covisitation),
+            fit_covisitation_max(interactions, catalogue, settings.covisitation),
+            NewArrivalsGenerator.fit(interactions, catalogue, now),
+            fit_next_visit(interactions, catalogue, now, settings.covisitation),
+            *_fit_popular(interactions, catalogue, now, settings.popular),
+            PopularSegmentGenerator.fit(
+                interactions,
+                catalogue,
+                segments,
+                since=now - settings.popular.recent_days * SECONDS_PER_DAY,
+                smoothing=settings.popular.segment_smoothing,
+            ),
+        ]
+        yield {generator.name: generator for generator in generators}
 
 
 def _fit_popular(

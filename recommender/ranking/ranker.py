@@ -60,11 +60,6 @@ class RankingRows:
             self.weights[chosen],
         )
 
-    def of_columns(self, chosen: npt.NDArray[np.bool_]) -> RankingRows:
-        """Only the chosen features; chosen: (n_features,)."""
-        names = tuple(name for name, is_chosen in zip(self.names, chosen, strict=True) if is_chosen)
-        return replace(self, names=names, values=self.values[:, chosen])
-
 
 @dataclass(frozen=True)
 class LearningCurve:
@@ -288,8 +283,9 @@ def _parameters(settings: RankingSettings, seed: int) -> dict[str, Any]:
         "lambda_l2": settings.l2,
         "num_threads": TRAINING_THREADS,
         "seed": seed,
-        # With these two the model is the same to the byte, however many threads there are.
+        # With these two the model is the same to the byte, however many threads there are: the sums of a feature are
+        # one thread's. By rows it is the same too, but sums are then taken of the features left out as well.
         "deterministic": True,
-        "force_row_wise": True,
+        "force_col_wise": True,
         "verbose": -1,
     }

@@ -61,7 +61,8 @@ class Window:
         added = pl.DataFrame(told, schema=INTERACTIONS_SCHEMA, orient="row")
         before = self.tables.interactions.filter(pl.col("event_ts") < self.start)
         tables = replace(self.tables, interactions=pl.concat([before, added]))
-        world = ranking_inputs(small_settings(), tables, load_generators(CANDIDATES / Cutoff.TEST), self.schemas)
+        catalogues = [(self.end, load_generators(CANDIDATES / Cutoff.TEST).catalogue)]
+        world = ranking_inputs(small_settings(), tables, catalogues, self.schemas)
         return replace(world, segments={})
 
     def done(self, newcomer: str) -> list[RecentEvent]:
@@ -114,16 +115,17 @@ class RememberingRanker:
 
 def served(client: redis.Redis, window: Window, world: RankingInputs, names: tuple[str, ...], **who: Any) -> FloatArray:
     """The ranker's input for a request one second after the second click, on a generation of the snapshot."""
-    ids = world.catalogue.ids
+    ids = world.ids
     values = values_as_of(window.tables, window.start, world.history_length, n_threads=1).of(window.schemas)
     publish(client, APP, values, window.schemas, ids, "release", batch_size=100)
     ranker = RememberingRanker(names)
+    ((catalogue, generators),) = world.fit_generators([window.start])
     release = Release(
         release_id="release",
         generation_id=values.generation_id,
         as_of=window.start,
-        catalogue=world.catalogue,
-        generators=world.fit_generators(window.start),
+        catalogue=catalogue,
+        generators=generators,
         index=None,  # type: ignore[arg-type]  # no generator here looks into an index
         ranker=ranker,  # type: ignore[arg-type]  # as much of a ranker as the request path uses
         schemas=window.schemas,

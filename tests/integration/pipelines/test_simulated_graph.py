@@ -53,7 +53,7 @@ def test_a_simulated_preset_goes_through_the_whole_graph(app, tmp_path, home, mo
     for cutoff in Cutoff:
         candidates.run(settings, cutoff)
         index.run(settings, cutoff)
-        ranking.run(settings, cutoff)
+    ranking.run(settings)
     evaluate.run(settings)
     printed = capsys.readouterr().out
     release.run(settings)

@@ -57,7 +57,7 @@ def built(tmp_path_factory: pytest.TempPathFactory, world: CanonicalTables, smal
             for cutoff in Cutoff:
                 candidates.run(small_settings, cutoff)
                 index.run(small_settings, cutoff)
-                ranking.run(small_settings, cutoff)
+            ranking.run(small_settings)
             evaluate.run(small_settings)
             release.run(small_settings)
 

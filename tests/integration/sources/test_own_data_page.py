@@ -48,7 +48,7 @@ def repro(settings: Settings) -> None:
     for cutoff in Cutoff:
         candidates.run(settings, cutoff)
         index.run(settings, cutoff)
-        ranking.run(settings, cutoff)
+    ranking.run(settings)
     evaluate.run(settings)
     release.run(settings)
     publish.run(settings)

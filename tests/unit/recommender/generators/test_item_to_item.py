@@ -14,14 +14,15 @@ from contracts.id_map import UNKNOWN
 from contracts.settings.candidates import CovisitationSettings
 from contracts.tables import INTERACTIONS_SCHEMA
 from recommender.catalogue import Catalogue
+from recommender.generators.als import AlsGenerator
 from recommender.generators.item_to_item import ItemToItemGenerator, Pooling
 from recommender.generators.neighbours import (
-    PairWeights,
     fit_covisitation,
     fit_covisitation_max,
     fit_next_visit,
     generator_of_pairs,
 )
+from recommender.generators.pair_weights import PairWeights, TouchedBy
 from recommender.interactions import Interactions
 from recommender.query import QueryBatch, RetrievalQuery
 from recommender.ragged import RaggedItems
@@ -122,7 +123,9 @@ def test_pooling_many_histories_is_what_a_walk_over_each_of_them_gives(histories
     pairs = csr_matrix(np.where(rng.random((12, 12)) < 0.4, rng.random((12, 12)), 0) * (1 - np.eye(12)))
     queries = QueryBatch.of([RetrievalQuery(0, preferred_items=np.array(items, np.int32)) for items in histories])
     for pooling in Pooling:
-        fitted = generator_of_pairs("pairs", PairWeights(csr_matrix(np.eye(12)), pairs), pooling, catalogue(), SETTINGS)
+        fitted = generator_of_pairs(
+            "pairs", PairWeights(TouchedBy(csr_matrix(np.eye(12))), pairs), pooling, catalogue(), SETTINGS
+        )
         encoded = fitted.encode(queries)
         every = RaggedItems.of([np.arange(12, dtype=np.int32)] * len(queries))
         scores = encoded.score(every).reshape(len(queries), 12)
@@ -169,7 +172,35 @@ def test_pairs_multiplied_out_for_few_items_at_a_time_have_the_same_neighbours(m
     events = Interactions.of(world.tables.interactions, world.catalogue.ids)
     fits = []
     for at_once in (10**9, 20, 1):
-        monkeypatch.setattr("recommender.generators.neighbours.MOST_PAIRS_AT_ONCE", at_once)
-        fitted = fit_covisitation(events, catalogue(), NOW + 20 * 86_400, SETTINGS)
-        fits.append((fitted.starts.tobytes(), fitted.neighbours.tobytes(), fitted.weights.tobytes()))
-    assert len(set(fits)) == 1
+        monkeypatch.setattr("recommender.generators.pair_weights.MOST_PAIRS_AT_ONCE", at_once)
+        for fit in (fit_covisitation, fit_next_visit):
+            fitted = fit(events, catalogue(), NOW + 20 * 86_400, SETTINGS)
+            fits.append((fitted.name, fitted.starts.tobytes(), fitted.neighbours.tobytes(), fitted.weights.tobytes()))
+    assert len(set(fits)) == 2
+
+
+@given(
+    weights=st.lists(st.lists(st.sampled_from([0.0, 0.25, 0.5, 1.0]), min_size=9, max_size=9), min_size=9, max_size=9),
+    n_neighbours=st.integers(1, 3),
+)
+def test_the_nearest_are_those_of_a_sort_of_every_pair(weights, n_neighbours):
+    table = np.array(weights)
+    nearest = PairWeights(TouchedBy(csr_matrix(np.eye(9))), csr_matrix(table)).nearest(n_neighbours)
+    for item, row in enumerate(table):
+        by_weight = sorted((-weight, other) for other, weight in enumerate(row) if weight > 0 and other != item)
+        found, scores = nearest.of_query(item)
+        assert list(zip((-scores).tolist(), found.tolist(), strict=True)) == by_weight[:n_neighbours]
+
+
+def test_neighbours_and_factors_are_the_same_whatever_the_number_of_cores(monkeypatch):
+    world = checkerboard()
+    events = Interactions.of(world.tables.interactions, world.catalogue.ids)
+    monkeypatch.setattr("recommender.generators.pair_weights.MOST_PAIRS_AT_ONCE", 20)
+    fits = set()
+    for n_cores in (1, 3):
+        for module in ("contracts.cores", "recommender.generators.als", "recommender.generators.pair_weights"):
+            monkeypatch.setattr(f"{module}.n_cores", lambda n_cores=n_cores: n_cores)
+        near = fit_covisitation_max(events, catalogue(), SETTINGS)
+        als = AlsGenerator.fit(events, catalogue(), CANDIDATE_SETTINGS.als, seed=7)
+        fits.add((near.neighbours.tobytes(), near.weights.tobytes(), als.embeddings_fingerprint))
+    assert len(fits) == 1

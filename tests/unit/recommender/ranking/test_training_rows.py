@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -14,11 +15,17 @@ from contracts.features import FeatureRows, History
 from contracts.tables import INTERACTIONS_SCHEMA, CanonicalTables
 from recommender.catalogue import Catalogue
 from recommender.exclusion import ExclusionRule
-from recommender.generators.sets import fit_generators
+from recommender.generators.sets import fit_at_each
 from recommender.interactions import Interactions
 from recommender.ranking.feature_tables import PointInTimeRows
 from recommender.ranking.training_queries import SampledPeople, TrainingQuery, sample_people, training_queries
-from recommender.ranking.training_rows import MIN_SNAPSHOTS, RankingInputs, build_ranking_rows
+from recommender.ranking.training_rows import (
+    MIN_SNAPSHOTS,
+    Fit,
+    RankingInputs,
+    build_ranking_rows,
+    build_rows_of_cutoffs,
+)
 from tests.recommender_worlds import CANDIDATE_SETTINGS, START, Schemas, feature_rows, proposed
 from tests.worlds import small_world
 
@@ -44,10 +51,10 @@ def ranking_inputs(tables: CanonicalTables) -> RankingInputs:
 def ranking_inputs_at(tables: CanonicalTables, moments: list[datetime]) -> RankingInputs:
     schemas = Schemas()
     catalogue = Catalogue.from_items(tables.items)
-    fit = partial(fit_at, tables, catalogue)
+    fit = partial(fits_at, tables, catalogue)
     return RankingInputs(
         tables=tables,
-        catalogue=catalogue,
+        ids=catalogue.ids,
         users=PointInTimeRows(
             feature_table("user", list(schemas.user.names), tables.users["user_id"].to_list(), moments), schemas.user
         ),
@@ -69,8 +76,9 @@ def cold_start_row(done: History, now: datetime) -> FeatureRows:
     return feature_rows([[1000 * len(done) + now.second]])
 
 
-def fit_at(tables: CanonicalTables, catalogue: Catalogue, moment: datetime):
-    return fit_generators(tables, catalogue, moment, CANDIDATE_SETTINGS, seed=1)
+def fits_at(tables: CanonicalTables, catalogue: Catalogue, moments: Sequence[datetime]) -> list[Fit]:
+    fits = fit_at_each(tables, [(moment, catalogue) for moment in moments], CANDIDATE_SETTINGS, seed=1)
+    return [(catalogue, generators) for generators in fits]
 
 
 def with_event(tables: CanonicalTables, user_id: str, item_id: str, at: datetime) -> CanonicalTables:
@@ -111,12 +119,12 @@ def test_an_event_just_before_the_snapshot_is_known(tables, rows):
 def negative_candidate(tables: CanonicalTables) -> tuple[str, str]:
     """Somebody with a query already, and an item proposed to them that they neither knew nor then touched."""
     inputs = ranking_inputs(tables)
-    generators = inputs.fit_generators(MOMENT)
-    for asked in training_queries(Interactions.of(tables.interactions, inputs.catalogue.ids), MOMENT, END, 100, {}):
+    ((_, generators),) = inputs.fit_generators([MOMENT])
+    for asked in training_queries(Interactions.of(tables.interactions, inputs.ids), MOMENT, END, 100, {}):
         items, _ = proposed(generators["als"], asked.query, 10)
         if asked.query.now == int(MOMENT.timestamp()) and np.isin(items, asked.positives).any():
             negatives = items[~np.isin(items, asked.positives)]
-            return asked.user_id, inputs.catalogue.ids.external(negatives)[0]
+            return asked.user_id, inputs.ids.external(negatives)[0]
     raise AssertionError("The small world has nobody to test with.")
 
 
@@ -132,7 +140,7 @@ def test_rows_of_one_query_stand_together_and_each_query_has_a_positive(rows):
 
 def test_nothing_already_seen_is_proposed_or_labelled(tables):
     inputs = ranking_inputs(tables)
-    interactions = Interactions.of(tables.interactions, inputs.catalogue.ids)
+    interactions = Interactions.of(tables.interactions, inputs.ids)
     for asked in training_queries(interactions, MOMENT, END, 100, {}):
         assert not np.isin(asked.positives, asked.query.history.item_idx).any()
         assert np.isin(asked.query.history.item_idx, asked.query.excluded).all()
@@ -287,7 +295,7 @@ def test_somebody_signed_in_without_a_published_row_has_what_serving_makes_of_th
 
 
 def asked_in(inputs: RankingInputs) -> list[TrainingQuery]:
-    interactions = Interactions.of(inputs.tables.interactions, inputs.catalogue.ids)
+    interactions = Interactions.of(inputs.tables.interactions, inputs.ids)
     return list(training_queries(interactions, MOMENT, END, inputs.history_length, inputs.segments))
 
 
@@ -433,10 +441,31 @@ def test_the_latest_snapshots_are_learnt_from_until_the_bound_is_met(tables):
     latest = [int(moment.timestamp()) for moment, _ in windows[-len(learnt) :]]
     assert learnt.tolist() == latest
     assert MIN_SNAPSHOTS <= len(learnt) < len(windows)
-    assert n_queries[1:].sum() < MIN_SNAPSHOTS * 3 <= n_queries.sum()  # the earliest was needed, and none before it
+    interactions = Interactions.of(tables.interactions, inputs.ids)
+    n_asked = [len(sample_people(interactions, *window, max_people=3).user_idx) for window in windows[-len(learnt) :]]
+    assert sum(n_asked[1:]) < MIN_SNAPSHOTS * 3 <= sum(n_asked)  # the earliest was needed, and none before it
     assert n_queries.max() <= 3
     assert bounded.weights.max() > 1
     assert (np.diff(bounded.moments) >= 0).all()
+
+
+def test_cutoffs_share_the_rows_of_their_common_snapshots_and_each_moment_is_fitted_once(tables):
+    windows = windows_of_days(40, 36, 32, 28, 24)
+    inputs, fitted = ranking_inputs_at(tables, [moment for moment, _ in windows]), []
+
+    def counted(moments: Sequence[datetime]) -> list[Fit]:
+        fitted.extend(moments)
+        return list(inputs.fit_generators(moments))
+
+    both = {"test": windows[:4], "all": windows[2:]}
+    rows = dict(build_rows_of_cutoffs(replace(inputs, fit_generators=counted), both))
+    assert fitted == [moment for moment, _ in windows]
+    for cutoff, of_cutoff in both.items():
+        assert np.unique(rows[cutoff].moments).tolist() == [int(moment.timestamp()) for moment, _ in of_cutoff]
+    shared = [rows["test"].of_queries(rows["test"].moments >= rows["all"].moments.min())]
+    shared.append(rows["all"].of_queries(rows["all"].moments <= rows["test"].moments.max()))
+    assert shared[0].values.tobytes() == shared[1].values.tobytes()
+    assert len(shared[0].group_sizes) > 1
 
 
 def test_a_bound_that_is_not_met_changes_nothing(tables, rows):
