@@ -10,7 +10,8 @@ from contracts.settings.group import Group
 class RankingSettings(Group):
     """LightGBM LambdaRank; names as in LightGBM, spelt out.
 
-    max_queries: that are learnt from. Of many people the latest snapshots are enough, and of each of them a sample.
+    max_queries: that are asked, to learn from the answers. Of many people the latest snapshots are enough, and of each
+    of them a sample.
     """
 
     n_trees: int = Field(ge=1, le=10_000)
