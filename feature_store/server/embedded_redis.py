@@ -115,8 +115,9 @@ def running(home: Home) -> str | None:
     try:
         with closing(BareClient(url, ANSWER_TIMEOUT_S)) as client:
             answer = client.ask("CONFIG", "GET", "dir")
-            # Refused while the server loads, where CONFIG is answered; PING is refused on a full disk too.
-            client.ask("ECHO", "loaded")
+            # Refused while the server loads, where CONFIG is answered; PING is refused on a full disk too, and ECHO is
+            # answered by Redis 7 before it has loaded.
+            client.ask("DBSIZE")
     except (OSError, BareError, ValueError):
         return None
     # Another program, or the server of another home, may listen on that port by now.

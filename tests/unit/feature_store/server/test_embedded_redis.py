@@ -1,5 +1,6 @@
 import errno
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -130,6 +131,10 @@ def test_whatever_listens_on_a_stale_port_and_never_answers_holds_nobody_up(stor
         assert running(store_home) is None
 
 
+# The server that comes with us, and the one of the system where there is one: since Redis 7 the file is in parts.
+PROGRAMS = [server_program.WHEELS, *([()] if shutil.which("redis-server") else [])]
+
+
 def end(home: Home, deadly: signal.Signals) -> None:
     """Have the server die without a chance to save."""
     with connect(str(running(home))) as client:
@@ -172,14 +177,20 @@ def connect_once_it_answers(url: str) -> redis.Redis:
 
 
 @pytest.mark.parametrize("deadly", [signal.SIGKILL, signal.SIGSEGV])
-def test_a_server_that_was_killed_is_started_again_and_has_every_write_that_it_answered(store_home, deadly):
+@pytest.mark.parametrize("wheels", PROGRAMS)
+def test_a_server_that_was_killed_is_started_again_and_has_every_write_that_it_answered(
+    store_home, monkeypatch, wheels, deadly
+):
+    monkeypatch.setattr(server_program, "WHEELS", wheels)
     for number in range(2):
         set_in(store_home, f"before {number}")
         end(store_home, deadly)
     assert keys_of(store_home) == {b"before 0", b"before 1"}
 
 
-def test_a_home_that_has_a_dump_alone_keeps_its_values_and_what_is_written_on_top(store_home):
+@pytest.mark.parametrize("wheels", PROGRAMS)
+def test_a_home_that_has_a_dump_alone_keeps_its_values_and_what_is_written_on_top(store_home, monkeypatch, wheels):
+    monkeypatch.setattr(server_program, "WHEELS", wheels)
     store_home.redis.mkdir(parents=True)
     assert serve_as_before(store_home, "of before") == set()
     (store_home.redis / "appendonly.aof").unlink(missing_ok=True)
