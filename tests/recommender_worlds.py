@@ -20,6 +20,7 @@ from recommender.candidates import CandidateSet, encode_all, gather
 from recommender.catalogue import Catalogue
 from recommender.generators.base import Generator
 from recommender.generators.sets import fit_generators
+from recommender.interactions import Interactions
 from recommender.query import QueryBatch, RetrievalQuery
 from recommender.ragged import RaggedItems
 
@@ -160,3 +161,13 @@ class Schemas:
 def feature_rows(values: list[list[float]]) -> FeatureRows:
     """Rows with these values, all of them known."""
     return FeatureRows(np.array(values, np.float32), np.ones(len(values), bool))
+
+
+def interactions(*rows: tuple[str, int, float]) -> Interactions:
+    """Views of the checkerboard's items. rows: person, item index, days after START."""
+    table = pl.DataFrame(
+        [(user, f"i{100 + item}", "view", START + timedelta(days=day), None, None, None) for user, item, day in rows],
+        schema=INTERACTIONS_SCHEMA,
+        orient="row",
+    )
+    return Interactions.of(table, checkerboard().catalogue.ids)

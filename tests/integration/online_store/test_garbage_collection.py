@@ -19,7 +19,8 @@ from feature_store.online.pointer import NO_POINTER_YET, move_pointer, read_poin
 from feature_store.publishing.garbage_collection import GarbageCollection, collect_garbage, unlisted_generations
 from feature_store.publishing.generations import list_generations
 from feature_store.readers.online_reader import RedisFeatureReader
-from tests.integration.online_store.test_publish import APP, Killed, everything, mortal_client, publish_all
+from tests.integration.online_store.test_publish import APP, everything, mortal_client, publish_all
+from tests.killed import Killed
 from tests.unit.feature_store.worlds import AS_OF, SCHEMAS, generation, ids_of
 
 AT_ONCE = timedelta(0)

@@ -27,6 +27,7 @@ from feature_store.readers.offline_reader import OfflineFeatureReader
 from feature_store.readers.online_reader import RedisFeatureReader
 from feature_store.values.value_source import ValueSource
 from feature_store.values.values_folder import ValuesFolder
+from tests.killed import Killed
 from tests.unit.feature_store.worlds import AS_OF, SCHEMAS, generation, ids_of
 
 APP = "movies"
@@ -37,10 +38,6 @@ N_KEYS = 2 + 1 + 2 + 1 + 1  # people and where their bucket begins, items, histo
 def client(redis_url: str) -> Iterator[redis.Redis]:
     with connect(redis_url) as client:
         yield client
-
-
-class Killed(BaseException):
-    """The publisher died: no handler of ours may catch it."""
 
 
 class MortalConnection(redis.Connection):

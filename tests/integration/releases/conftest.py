@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import typer
+from click.testing import Result
+from typer.testing import CliRunner
 
+from cli.releases import canary, collect, journal, releases
 from contracts.home import Home
 from release.bundle_build import build_bundle
 from release.golden.golden_queries import GoldenQueries
 from tests.once import built_once
 from tests.promotion_worlds import (
+    CHECKOUT,
     Studio,
     register_bundle,
     restore_home,
@@ -85,3 +91,13 @@ def studio(stocked_home: Home, studio_home: Home, redis_url: str, monkeypatch: p
     monkeypatch.setenv("REDIS_URL", redis_url)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     return Studio(studio_home, settings_of_tests(), redis_url)
+
+
+@pytest.fixture
+def slate(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+    """Runs one command on the studio; returns its exit code, output and error."""
+    monkeypatch.chdir(CHECKOUT)
+    app = typer.Typer()
+    for module in (releases, journal, collect, canary):
+        module.add_to(app)
+    return lambda *words: CliRunner().invoke(app, list(words))

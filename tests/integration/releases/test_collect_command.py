@@ -7,27 +7,14 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-import typer
-from typer.testing import CliRunner
 
-from cli.releases import collect, releases
 from feature_store.online.connection import connect
 from feature_store.publishing.publishing import publish
 from feature_store.values.values import FeatureValues
 from release.bundle.bundle import load_bundle
-from tests.promotion_worlds import CHECKOUT, FOREIGN_WARNINGS, Studio
+from tests.promotion_worlds import FOREIGN_WARNINGS, Studio
 
 pytestmark = [*FOREIGN_WARNINGS, pytest.mark.usefixtures("one_timed_answer")]
-
-
-@pytest.fixture
-def slate(studio: Studio, monkeypatch: pytest.MonkeyPatch):
-    """Runs one command; returns its exit code, output and error."""
-    monkeypatch.chdir(CHECKOUT)
-    app = typer.Typer()
-    releases.add_to(app)
-    collect.add_to(app)
-    return lambda *words: CliRunner().invoke(app, list(words))
 
 
 def publish_fresher(studio: Studio) -> str:

@@ -34,6 +34,7 @@ from release.promotion.rollback import roll_back
 from release.registry.registry import Registry
 from release.registry.requests import PromotionRequest
 from release.registry.state import Stage
+from tests.killed import Killed, KillingJournal
 from tests.promotion_worlds import FOREIGN_WARNINGS, Studio, record, register_bundle, variant
 
 pytestmark = [*FOREIGN_WARNINGS, pytest.mark.usefixtures("one_timed_answer")]
@@ -272,30 +273,13 @@ def test_the_commit_that_gives_a_release_back_is_on_the_version_and_in_the_journ
     put_in_production(studio, 1)  # a record is no first contact: what MLflow shows is still adopted
 
 
-class _KilledAt(Exception):
-    """Stands for SIGKILL: nothing of ours catches it."""
-
-
-class _KillingJournal(Journal):
-    """A journal that dies before, or right after, it has written an entry of this kind."""
-
-    def __init__(self, studio: Studio, action: Action, phase: Phase) -> None:
-        super().__init__(studio.home, studio.app)
-        self._fatal = (action, phase)
-
-    def append(self, note: Note) -> Entry:
-        if (note.action, note.phase) == self._fatal:
-            raise _KilledAt
-        return super().append(note)
-
-
 @pytest.mark.parametrize("phase", [Phase.INTENT, Phase.DONE], ids=str)
 @pytest.mark.parametrize("action", [Action.PROMOTE, Action.REGISTRY_WRITE], ids=str)
 def test_killed_between_any_two_steps_the_next_sync_ends_the_same(studio: Studio, action: Action, phase: Phase) -> None:
     put_in_production(studio, 1)
     studio.set_stage(2, PRODUCTION)
-    with pytest.raises(_KilledAt):
-        replace(studio.promoter, journal=_KillingJournal(studio, action, phase)).sync()
+    with pytest.raises(Killed):
+        replace(studio.promoter, journal=KillingJournal(studio.home, studio.app, action, phase)).sync()
     sync(studio)
     assert says_truth(studio, 2)
     assert studio.stages()[1] == ARCHIVED

@@ -7,27 +7,15 @@ import re
 import sqlite3
 
 import pytest
-import typer
-from typer.testing import CliRunner
 
 from cli.doctor import _in_production, _registered
-from cli.releases import journal, releases
+from cli.releases import releases
 from contracts.errors import PromotionRefused
 from release.journal.entries import Action, Note, Phase
 from release.registry.state import Stage
 from tests.promotion_worlds import CHECKOUT, FOREIGN_WARNINGS, Studio
 
 pytestmark = [*FOREIGN_WARNINGS, pytest.mark.usefixtures("one_timed_answer")]
-
-
-@pytest.fixture
-def slate(studio: Studio, monkeypatch: pytest.MonkeyPatch):
-    """Runs one command; returns its exit code, output and error."""
-    monkeypatch.chdir(CHECKOUT)
-    app = typer.Typer()
-    releases.add_to(app)
-    journal.add_to(app)
-    return lambda *words: CliRunner().invoke(app, list(words))
 
 
 def test_from_promotion_to_rollback_in_words_and_in_json(slate, studio: Studio) -> None:

@@ -14,6 +14,7 @@ from release.promotion.promotion import Promoter
 from release.promotion.requesters import TOKEN_HOLDS, UNKNOWN_TOKEN, hashed_token
 from release.promotion.rollback import roll_back
 from release.registry.state import Stage
+from tests.killed import Killed
 from tests.promotion_worlds import FOREIGN_WARNINGS, Studio
 
 pytestmark = [*FOREIGN_WARNINGS, pytest.mark.usefixtures("one_timed_answer")]
@@ -108,9 +109,6 @@ def test_a_token_that_was_left_behind_is_worth_nothing_after_a_while(guarded: St
 def test_killed_before_the_token_was_taken_away_it_is_taken_by_the_next_sync(
     guarded: Studio, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Killed(Exception):
-        pass
-
     def die(*_: object) -> None:
         raise Killed
 

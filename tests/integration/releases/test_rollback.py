@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -15,6 +16,7 @@ from release.journal.entries import Action, Note, Phase
 from release.journal.journal import Journal
 from release.promotion.rollback import RollbackResult, roll_back
 from release.registry.state import Stage
+from tests.killed import Killed, KillingJournal
 from tests.promotion_worlds import CHECKOUT, FOREIGN_WARNINGS, Studio
 
 pytestmark = [*FOREIGN_WARNINGS, pytest.mark.usefixtures("one_timed_answer")]
@@ -97,20 +99,10 @@ def test_a_promotion_that_died_before_saying_so_still_counts_as_the_one_to_go_ba
     promote(studio, 1, 2)
     release = studio.registry.version(5)
     with studio.promoter._switch() as switch:
-        from dataclasses import replace
-
-        class Killed(Exception):
-            pass
-
-        class Dying(Journal):
-            def append(self, note):
-                if note.phase is Phase.DONE:
-                    raise Killed
-                return super().append(note)
-
+        dying = KillingJournal(studio.home, studio.app, Action.PROMOTE, Phase.DONE)
         note = Note(Action.PROMOTE, Phase.INTENT, release.release_id, release.generation_id, 5)
         with pytest.raises(Killed):
-            replace(switch, journal=Dying(studio.home, studio.app)).move(note)
+            replace(switch, journal=dying).move(note)
     assert studio.served() == 5
     assert go_back(studio).version == 2
 

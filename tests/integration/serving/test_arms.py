@@ -9,20 +9,13 @@ import pytest
 
 from feature_store.online.keys import canary_key, events_key, requests_key
 from serving.wire import Readiness
-from tests.integration.serving.worlds import Stage, wait_until
+from tests.integration.serving.worlds import Stage, ask, wait_until
 
 # Starlette's test client asks for another HTTP library than the one it still works with.
 pytestmark = pytest.mark.filterwarnings("ignore:Using `httpx` with `starlette.testclient`")
 
 ASK_STAGING = {"X-Slate-Stage": "staging"}
 PEOPLE = [str(number) for number in range(40)]
-
-
-def ask(client: Any, headers: dict[str, str] | None = None, **question: Any) -> dict[str, Any]:
-    answer = client.post("/v1/recommend", json=question, headers=headers)
-    assert answer.status_code == 200, answer.text
-    slate: dict[str, Any] = answer.json()
-    return slate
 
 
 def ready(client: Any) -> dict[str, Any]:

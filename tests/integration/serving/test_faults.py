@@ -28,7 +28,7 @@ from serving.http.app import create_app
 from serving.served import Served
 from serving.wire import MAX_HEAD_BYTES
 from tests.integration.serving.test_command_line import checkout, running
-from tests.integration.serving.worlds import Stage, fetch, listening, published, wait_until
+from tests.integration.serving.worlds import Stage, ask, fetch, listening, published, wait_until
 
 # Starlette's test client asks for another HTTP library than the one it still works with.
 pytestmark = pytest.mark.filterwarnings("ignore:Using `httpx` with `starlette.testclient`")
@@ -44,13 +44,6 @@ def stage(stage: Stage) -> Stage:
     """The first of the two in production, counted all the time."""
     stage.point_at(0)
     return stage.with_serving(values_check_s=0.05)
-
-
-def ask(client: Any, **question: Any) -> dict[str, Any]:
-    answer = client.post("/v1/recommend", json=question)
-    assert answer.status_code == 200, answer.text
-    slate: dict[str, Any] = answer.json()
-    return slate
 
 
 def told(client: Any, person: str) -> tuple[str, list[str]]:

@@ -21,8 +21,8 @@ from feature_store.readers.online_reader import RedisFeatureReader
 from release.answering.request_query import read_person
 from release.bundle.bundle import load_bundle
 from release.bundle.bundle_store import BundleStore
-from serving.wire import EventBatch, EventsAnswer, Health, Question, Readiness, SentEvent, SlateAnswer
-from tests.integration.serving.worlds import Stage
+from serving.wire import EventBatch, EventsAnswer, Health, Question, Readiness, SentEvent
+from tests.integration.serving.worlds import Stage, ask
 
 # Starlette's test client asks for another HTTP library than the one it still works with.
 pytestmark = pytest.mark.filterwarnings("ignore:Using `httpx` with `starlette.testclient`")
@@ -30,14 +30,6 @@ pytestmark = pytest.mark.filterwarnings("ignore:Using `httpx` with `starlette.te
 CHECKOUT = Path(__file__).resolve().parents[3]
 GUEST = {"session_id": "visit-1"}
 RECENT = {"field": "release_year", "operator": "at_least", "value": 2000}
-
-
-def ask(client: Any, **question: Any) -> dict[str, Any]:
-    answer = client.post("/v1/recommend", json=question)
-    assert answer.status_code == 200, answer.text
-    slate: dict[str, Any] = answer.json()
-    SlateAnswer.model_validate(slate)
-    return slate
 
 
 def click(client: Any, item_id: str, **event: Any) -> dict[str, Any]:

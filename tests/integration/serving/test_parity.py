@@ -48,7 +48,7 @@ from release.parity.used_values import UsedValues, parse_record
 from serving.logs.values_log import ValuesLog
 from serving.metrics import Metrics
 from serving.served import Arm, Served
-from tests.integration.serving.worlds import Stage
+from tests.integration.serving.worlds import Stage, ask
 from tests.seals import sealed
 
 # Starlette's test client asks for another HTTP library than the one it still works with.
@@ -443,13 +443,6 @@ def asking(stage: Stage) -> Iterator[Any]:
     stage.point_at(0)
     with stage.client() as client:
         yield client
-
-
-def ask(client: Any, **question: Any) -> dict[str, Any]:
-    answer = client.post("/v1/recommend", json=question)
-    assert answer.status_code == 200, answer.text
-    slate: dict[str, Any] = answer.json()
-    return slate
 
 
 def test_a_server_logs_what_it_showed_beside_the_question(stage: Stage) -> None:

@@ -23,6 +23,7 @@ from release.bundle.bundle_store import BundleStore
 from serving.http.api import Api
 from serving.http.app import create_app
 from serving.http.server import build_api, http_server, listen
+from serving.wire import SlateAnswer
 
 
 @dataclass(frozen=True)
@@ -119,3 +120,12 @@ def published(home: Home, settings: Settings, client: Client) -> Stage:
         receipt = publish(client, settings.app, fresher, loaded.schemas, loaded.catalogue.ids, release_id, 1000)
         pairs.append((release_id, receipt.generation_id))
     return Stage(home, settings, client, (pairs[0], pairs[1]), loaded.as_of)
+
+
+def ask(client: Any, headers: dict[str, str] | None = None, **question: Any) -> dict[str, Any]:
+    """The slate that a server answers over HTTP, held against the schema of answers."""
+    answer = client.post("/v1/recommend", json=question, headers=headers)
+    assert answer.status_code == 200, answer.text
+    slate: dict[str, Any] = answer.json()
+    SlateAnswer.model_validate(slate)
+    return slate

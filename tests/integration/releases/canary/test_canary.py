@@ -21,13 +21,14 @@ from feature_store.online.pointer import Pointer
 from feature_store.online.serving_targets import Staged, end_canary, read_serving_targets, set_canary
 from release.canary.canary_run import CanaryRun
 from release.canary.report import CanaryReport, build_report
-from release.journal.entries import Action, Entry, Note, Phase
+from release.journal.entries import Action, Phase
 from release.journal.journal import Journal
 from release.promotion.canary_control import CanaryControl, start_canary
 from release.promotion.promotion import Promoter
 from release.promotion.rollback import roll_back
 from release.registry.state import Stage
 from tests.canary_worlds import LIMITS, START, CanaryWorld, Log, settled_ms
+from tests.killed import Killed, KillingJournal
 from tests.promotion_worlds import FOREIGN_WARNINGS, Studio
 
 pytestmark = [*FOREIGN_WARNINGS, pytest.mark.usefixtures("one_timed_answer")]
@@ -264,35 +265,23 @@ def test_a_share_from_an_old_dump_is_set_right(studio: Studio) -> None:
     assert serving_targets(studio).canary == run.canary
 
 
-class _KilledAt(Exception):
-    """Stands for SIGKILL: nothing of ours catches it."""
-
-
-class _KillingJournal(Journal):
+def dying_at(studio: Studio, phase: Phase) -> KillingJournal:
     """A journal that dies before it has written a canary's entry of this phase."""
-
-    def __init__(self, studio: Studio, phase: Phase) -> None:
-        super().__init__(studio.home, studio.app, FixedClock(START))
-        self._phase = phase
-
-    def append(self, note: Note) -> Entry:
-        if (note.action, note.phase) == (Action.CANARY, self._phase):
-            raise _KilledAt
-        return super().append(note)
+    return KillingJournal(studio.home, studio.app, Action.CANARY, phase, FixedClock(START))
 
 
 def test_killed_before_its_intent_is_noted_nothing_started(studio: Studio) -> None:
     promote(studio, 1)
-    with pytest.raises(_KilledAt):
-        start_canary(replace(promoter_at(studio), journal=_KillingJournal(studio, INTENT)), 2, 0.5, requester="ada")
+    with pytest.raises(Killed):
+        start_canary(replace(promoter_at(studio), journal=dying_at(studio, INTENT)), 2, 0.5, requester="ada")
     promoter_at(studio).sync()
     assert (serving_targets(studio).canary, steps(studio)) == (None, [])
 
 
 def test_killed_after_the_store_has_it_the_next_sync_says_so(studio: Studio) -> None:
     promote(studio, 1)
-    with pytest.raises(_KilledAt):
-        start_canary(replace(promoter_at(studio), journal=_KillingJournal(studio, DONE)), 2, 0.5, requester="ada")
+    with pytest.raises(Killed):
+        start_canary(replace(promoter_at(studio), journal=dying_at(studio, DONE)), 2, 0.5, requester="ada")
     assert serving_targets(studio).canary is not None
     promoter_at(studio).sync()
     assert steps(studio) == [("start", INTENT), ("start", DONE)]
@@ -301,8 +290,8 @@ def test_killed_after_the_store_has_it_the_next_sync_says_so(studio: Studio) -> 
 
 def test_killed_between_the_intent_and_the_store_it_did_not_start(studio: Studio) -> None:
     promote(studio, 1)
-    with pytest.raises(_KilledAt):
-        start_canary(replace(promoter_at(studio), journal=_KillingJournal(studio, DONE)), 2, 0.5, requester="ada")
+    with pytest.raises(Killed):
+        start_canary(replace(promoter_at(studio), journal=dying_at(studio, DONE)), 2, 0.5, requester="ada")
     with closing(connect(studio.redis_url)) as client:
         assert end_canary(client, studio.app, serving_targets(studio).canary)  # as if it had been killed a step earlier
     promoter_at(studio).sync()
@@ -312,8 +301,8 @@ def test_killed_between_the_intent_and_the_store_it_did_not_start(studio: Studio
 
 def test_an_end_that_was_begun_is_carried_out(studio: Studio) -> None:
     run = started(studio)
-    with pytest.raises(_KilledAt):
-        replace(control_at(studio, 1), journal=_KillingJournal(studio, DONE)).stop(requester="ada")
+    with pytest.raises(Killed):
+        replace(control_at(studio, 1), journal=dying_at(studio, DONE)).stop(requester="ada")
     with closing(connect(studio.redis_url)) as client:
         set_canary(client, studio.app, run.canary, None, studio.pointer().epoch)  # as if killed a step earlier
     promoter_at(studio, 2).sync()

@@ -10,10 +10,7 @@ from xml.etree import ElementTree as ET
 
 import numpy as np
 import pytest
-import typer
-from typer.testing import CliRunner
 
-from cli.releases import canary, releases
 from contracts.clock import FixedClock
 from contracts.errors import PromotionRefused
 from feature_store.online.connection import connect
@@ -21,19 +18,9 @@ from release.canary.trail import read_report
 from release.promotion.canary_control import start_canary
 from release.promotion.promotion import Promoter
 from tests.canary_worlds import START, CanaryWorld, Log, settled_ms
-from tests.promotion_worlds import CHECKOUT, FOREIGN_WARNINGS, Studio
+from tests.promotion_worlds import FOREIGN_WARNINGS, Studio
 
 pytestmark = [*FOREIGN_WARNINGS, pytest.mark.usefixtures("one_timed_answer")]
-
-
-@pytest.fixture
-def slate(studio: Studio, monkeypatch: pytest.MonkeyPatch):
-    """Runs one command; returns its exit code, output and error."""
-    monkeypatch.chdir(CHECKOUT)
-    app = typer.Typer()
-    canary.add_to(app)
-    releases.add_to(app)
-    return lambda *words: CliRunner().invoke(app, list(words))
 
 
 def visited(studio: Studio, **world: object) -> None:

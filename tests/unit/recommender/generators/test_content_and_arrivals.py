@@ -1,32 +1,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
 
 import numpy as np
-import polars as pl
 import pytest
 
 from contracts.features import History
-from contracts.tables import INTERACTIONS_SCHEMA
 from recommender.generators.content import ContentGenerator
 from recommender.generators.new_arrivals import MOST_DAYS, NewArrivalsGenerator
-from recommender.interactions import Interactions
 from recommender.query import RetrievalQuery
-from tests.recommender_worlds import START, checkerboard, proposed, scored
+from tests.recommender_worlds import START, checkerboard, interactions, proposed, scored
 
 DAY = 86_400
 NOW = START.timestamp() + 300 * DAY
-
-
-def interactions(*rows: tuple[str, int, float]) -> Interactions:
-    """rows: person, item index, days after START."""
-    table = pl.DataFrame(
-        [(user, f"i{100 + item}", "view", START + timedelta(days=day), None, None, None) for user, item, day in rows],
-        schema=INTERACTIONS_SCHEMA,
-        orient="row",
-    )
-    return Interactions.of(table, checkerboard().catalogue.ids)
 
 
 def last_here(day: float) -> RetrievalQuery:

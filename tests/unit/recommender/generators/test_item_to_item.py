@@ -1,9 +1,6 @@
 from __future__ import annotations
 
-from datetime import timedelta
-
 import numpy as np
-import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,7 +9,6 @@ from scipy.sparse import csr_matrix
 from contracts.features import History
 from contracts.id_map import UNKNOWN
 from contracts.settings.candidates import CovisitationSettings
-from contracts.tables import INTERACTIONS_SCHEMA
 from recommender.catalogue import Catalogue
 from recommender.generators.als import AlsGenerator
 from recommender.generators.item_to_item import ItemToItemGenerator, Pooling
@@ -26,20 +22,18 @@ from recommender.generators.pair_weights import PairWeights, TouchedBy
 from recommender.interactions import Interactions
 from recommender.query import QueryBatch, RetrievalQuery
 from recommender.ragged import RaggedItems
-from tests.recommender_worlds import CANDIDATE_SETTINGS, START, checkerboard, checkerboard_generators, proposed, scored
+from tests.recommender_worlds import (
+    CANDIDATE_SETTINGS,
+    START,
+    checkerboard,
+    checkerboard_generators,
+    interactions,
+    proposed,
+    scored,
+)
 
 SETTINGS = CANDIDATE_SETTINGS.covisitation
 NOW = START.timestamp() + 10 * 86_400
-
-
-def interactions(*rows: tuple[str, int, float]) -> Interactions:
-    """rows: person, item index, days after START."""
-    table = pl.DataFrame(
-        [(user, f"i{100 + item}", "view", START + timedelta(days=day), None, None, None) for user, item, day in rows],
-        schema=INTERACTIONS_SCHEMA,
-        orient="row",
-    )
-    return Interactions.of(table, checkerboard().catalogue.ids)
 
 
 def catalogue() -> Catalogue:
