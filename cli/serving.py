@@ -43,7 +43,7 @@ def serve(
     """Serve the release in production over HTTP, and follow it when it changes."""
     one_thread_each()
     from feature_store.server.embedded_redis import online_store
-    from serving.http.server import build_api, exit_quietly_on_sigterm, listen, log_to_stderr, run
+    from serving.http.server import build_api, exit_quietly_on_sigterm, http_server, listen, log_to_stderr, run
     from serving.http.workers import Workers
 
     exit_quietly_on_sigterm()
@@ -56,7 +56,7 @@ def serve(
         if workers > 1:
             Workers(listening, home, str(port), workers).run()
         else:
-            run(build_api(home, settings, spool_name=str(port)), listening)
+            run(http_server(build_api(home, settings, spool_name=str(port))), listening)
 
 
 def recommend(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from typing import Any, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -27,16 +28,21 @@ CAME = "slate.came"  # when the whole request was there, by `time.perf_counter`,
 
 
 class BoundedHttp(HttpToolsProtocol):
-    """uvicorn's protocol, which hangs up on headers that are too long (431) or do not come within their time."""
+    """uvicorn's protocol, which hangs up on headers that are too long (431) or do not come within their time.
 
-    def __init__(self, *arguments: Any, **named: Any) -> None:
+    note_connections: called whenever a connection came or went.
+    """
+
+    def __init__(self, *arguments: Any, note_connections: Callable[[], None] = lambda: None, **named: Any) -> None:
         super().__init__(*arguments, **named)
+        self._note_connections = note_connections
         self._head_bytes = 0
         self._is_in_head = True
         self._deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        self._note_connections()
         self._wait_for_head()
 
     def data_received(self, data: bytes) -> None:
@@ -66,6 +72,7 @@ class BoundedHttp(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_waiting()
         super().connection_lost(exc)
+        self._note_connections()
 
     def _wait_for_head(self) -> None:
         self._deadline = self.loop.call_later(HEAD_WITHIN_S, self.transport.close)

@@ -92,27 +92,30 @@ def log_to_stderr() -> None:
     )
 
 
-def http_server(api: Api) -> uvicorn.Server:
+def http_config(api: Api) -> uvicorn.Config:
     """uvicorn around these routes, with the bounds of a service that anybody may call."""
-    return uvicorn.Server(
-        uvicorn.Config(
-            create_app(api),
-            http=BoundedHttp,
-            log_config=None,
-            access_log=False,
-            log_level="warning",
-            timeout_graceful_shutdown=GRACE_S,
-        )
+    return uvicorn.Config(
+        create_app(api),
+        http=BoundedHttp,
+        log_config=None,
+        access_log=False,
+        log_level="warning",
+        timeout_graceful_shutdown=GRACE_S,
     )
 
 
-def run(api: Api, listening: socket.socket) -> None:
+def http_server(api: Api) -> uvicorn.Server:
+    """The server that has a socket to itself."""
+    return uvicorn.Server(http_config(api))
+
+
+def run(server: uvicorn.Server, listening: socket.socket) -> None:
     """Answer on this socket until SIGTERM or Ctrl-C; then finish what is under way and return.
 
     Call `exit_quietly_on_sigterm` before whatever must be cleaned up after.
     """
     try:
-        http_server(api).run(sockets=[listening])
+        server.run(sockets=[listening])
     except (KeyboardInterrupt, SystemExit):
         LOG.info("Stopped.")
     finally:

@@ -1,6 +1,6 @@
 """One of several worker processes: answers on a socket that it was handed, until it is told to stop.
 
-    python -m serving.http.worker DESCRIPTOR NAME
+    python -m serving.http.worker DESCRIPTOR NAME CONNECTIONS NUMBER
 
 It ends with whoever started it: its input is a pipe, and when that ends, nobody is left to tell it.
 """
@@ -16,19 +16,24 @@ from pathlib import Path
 
 from contracts.home import find_home
 from contracts.settings.settings import load_settings
-from serving.http.server import build_api, exit_quietly_on_sigterm, log_to_stderr, run
+from serving.http.fair_accepting import FairServer, OpenConnections
+from serving.http.server import build_api, exit_quietly_on_sigterm, http_config, log_to_stderr, run
 from serving.http.worker_metrics import remove_left_over
 from serving.metrics import WORKERS_FOLDER
 
 
 def main() -> None:
-    """Answer on the socket with this descriptor. NAME: of this worker's spool, the same when it is started again."""
-    descriptor, name = int(sys.argv[1]), sys.argv[2]
+    """Answer on the socket with this descriptor. NAME: of this worker's spool, the same when it is started again.
+
+    CONNECTIONS: descriptor of the file in which the workers tell how many they hold; NUMBER: this worker's, from 0.
+    """
+    descriptor, name, connections, number = int(sys.argv[1]), sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
     exit_quietly_on_sigterm()
     log_to_stderr()
     threading.Thread(target=_end_with_the_parent, name="parent", daemon=True).start()
     listening = socket.socket(fileno=descriptor)
-    run(build_api(find_home(), load_settings(), spool_name=name), listening)
+    config = http_config(build_api(find_home(), load_settings(), spool_name=name))
+    run(FairServer(config, OpenConnections(connections), number), listening)
 
 
 def _end_with_the_parent() -> None:

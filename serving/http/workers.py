@@ -16,9 +16,11 @@ import sys
 import time
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import IO
 
 from contracts.home import Home
 from contracts.stop_signals import stopped_by_signals
+from serving.http.fair_accepting import OpenConnections
 from serving.http.server import GRACE_S
 from serving.http.worker_metrics import WorkerMetrics, free_bytes
 
@@ -69,15 +71,21 @@ class Workers:
             self.listening.close()
             LOG.info("Stopped.")
 
+    @cached_property
+    def _held(self) -> IO[bytes]:
+        """Where the workers tell how many connections they hold."""
+        return OpenConnections.new_file(self.n_workers)
+
     def _numbers(self) -> range:
         return range(1, self.n_workers + 1)
 
     def _start(self, number: int) -> subprocess.Popen[bytes]:
-        descriptor = self.listening.fileno()
+        descriptor, held = self.listening.fileno(), self._held.fileno()
+        command = [sys.executable, "-m", "serving.http.worker"]
         return subprocess.Popen(
-            [sys.executable, "-m", "serving.http.worker", str(descriptor), f"{self.name}-{number}"],
+            [*command, str(descriptor), f"{self.name}-{number}", str(held), str(number - 1)],
             stdin=subprocess.PIPE,
-            pass_fds=[descriptor],
+            pass_fds=[descriptor, held],
             env={**os.environ, **self.metrics.environment(number)},
             start_new_session=True,  # Ctrl-C is for this process, which tells them
         )
@@ -99,6 +107,7 @@ class Workers:
         worker.wait_s = 0.0 if lived > SOUND_AFTER_S else min(max(2 * worker.wait_s, LOOK_S), LONGEST_WAIT_S)
         worker.not_before = now + worker.wait_s
         self.metrics.note_death(worker.number)
+        OpenConnections(self._held.fileno()).tell_gone(worker.number - 1)
         _close_input(worker)
         LOG.error("Worker %d ended %s after %.0f s.", worker.number, self._how_it_ended(worker), lived)
 

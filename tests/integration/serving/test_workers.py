@@ -7,7 +7,7 @@ import json
 import signal
 import subprocess
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -87,6 +87,20 @@ def test_all_workers_follow_the_pointer_and_their_numbers_are_told_as_one(stage:
     assert crew.n_ready(stage.pairs[0][0]) == 0
     answered = [line for line in crew.ask("/metrics")[1].splitlines() if line.startswith("slate_slates_total")]
     assert sum(float(line.rpartition(" ")[2]) for line in answered) == 20
+
+
+def test_connections_that_are_kept_are_divided_among_the_workers(crew: Crew) -> None:
+    with ExitStack() as open_ones:
+        for _ in range(24):
+            connection = http.client.HTTPConnection("127.0.0.1", crew.port, timeout=60)
+            open_ones.enter_context(closing(connection)).request("GET", "/healthz")
+            assert connection.getresponse().read()
+        held = [
+            sum(bool(one.raddr) and one.laddr.port == crew.port for one in psutil.Process(pid).net_connections("tcp4"))
+            for pid in crew.workers()
+        ]
+    assert sum(held) == 24
+    assert min(held) >= 6  # half of them, where neither is late; left to the kernel, one worker took 22 or more
 
 
 def test_what_a_person_did_at_one_worker_counts_at_the_next_request_that_another_answers(
