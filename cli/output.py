@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from contracts.printable import printable_line
+from contracts.printable import printable, printable_json, printable_line
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -20,7 +20,7 @@ def print_json(value: Any, *, indented: bool = False) -> None:
     A moment becomes its text. Raises TypeError for anything else that JSON has no form for.
     """
     if indented:
-        print(json.dumps(value, indent=1, ensure_ascii=False, default=_moment_text), flush=True)
+        print(printable_json(json.dumps(value, indent=1, ensure_ascii=False, default=_moment_text)), flush=True)
     else:
         print(json.dumps(value, sort_keys=True, default=_moment_text), flush=True)
 
@@ -30,7 +30,7 @@ def print_result(value: Any, as_json: bool, text: str) -> None:
     if as_json:
         print_json(value)
     else:
-        print(text, flush=True)
+        print(printable(text), flush=True)
 
 
 def _moment_text(value: object) -> str:

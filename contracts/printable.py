@@ -13,6 +13,11 @@ def printable(text: str) -> str:
     return _STEERING.sub(lambda found: ascii(found[0])[1:-1], text)
 
 
+def printable_json(json: str) -> str:
+    """JSON of the same value, in which such characters, which stand in texts alone, are written as JSON does."""
+    return _STEERING.sub(lambda found: f"\\u{ord(found[0]):04x}", json)
+
+
 def printable_line(text: str) -> str:
     """As `printable`, in one line: a line end is written out, too."""
     return printable(text).replace("\n", "\\n")
