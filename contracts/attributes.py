@@ -9,11 +9,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from typing import Final
-
-import polars as pl
+from typing import TYPE_CHECKING, Final
 
 from contracts.fingerprint import canonical_json
+
+if TYPE_CHECKING:  # the settings name attributes, and every command loads them: none waits for what makes tables
+    import polars as pl
 
 MOST_ATTRIBUTES: Final = 64  # of an export
 ATTRIBUTE_NAME: Final = r"[^\W\d][\w-]{0,63}"  # a letter, then letters, digits, _ and -
@@ -49,11 +50,15 @@ def attributes_of(cell: str | None) -> dict[str, AttributeValue]:
 
 def are_attributes(cells: pl.Series) -> pl.Series:
     """Whether each cell holds an object of attributes, or nothing."""
+    import polars as pl  # noqa: PLC0415 - see above
+
     return pl.Series(cells.name, [_is_sound(cell) for cell in cells], dtype=pl.Boolean)
 
 
 def with_attributes(table: pl.DataFrame) -> pl.DataFrame:
     """The table with its columns `attributes.<name>` put together in one, `attributes`."""
+    import polars as pl  # noqa: PLC0415 - see above
+
     columns = [name for name in table.columns if name.startswith(PREFIX)]
     if not columns:
         return table
