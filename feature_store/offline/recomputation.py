@@ -10,7 +10,7 @@ recent events that were logged, as of `now`.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import NamedTuple
@@ -181,26 +181,11 @@ def _offline_values(
     """known: whether there is a row of each key."""
     histories = _histories(tables, keys, history_length, item_ids)
     seconds = [_epoch_second(key.as_of) if is_known else 0 for key, is_known in zip(keys, known.tolist(), strict=True)]
-    # Each key gets a person of its own: what was known of the same person differs from key to key.
-    history, both, since = ([f"{kind}{at}" for at in range(len(keys))] for kind in ("history", "both", "since"))
-    then, now = [moment_of(second) for second in seconds], [key.now for key in keys]
-    spine = pl.DataFrame(
-        {"user_id": [*history, *both, *since], "as_of": [*then, *now, *now]},
-        schema={"user_id": pl.String(), "as_of": UTC_TIME},
-    )
-    events = [
-        (name, *event)
-        for at, (key, second) in enumerate(zip(keys, seconds, strict=True))
-        for names, told in (
-            ((history, both), _history_events(histories, key, has_event_types)),
-            ((since, both), _events_since(histories, key, second)),
-        )
-        for event in told
-        for name in (people[at] for people in names)
-    ]
+    then, n = [moment_of(second) for second in seconds], len(keys)
+    events = list(_events_of_keys(histories, keys, seconds, has_event_types))
     interactions = _interactions_table(events, tables.interactions.schema)
+    spine = _spine_of_keys(then, [key.now for key in keys])
     joined = point_in_time_join(spine, replace(tables, interactions=interactions), Entity.USER)
-    n = len(keys)
     moved = [(key.now - moment) / DAY for key, moment in zip(keys, then, strict=True)]
     stands = ~known | np.array(
         [_epoch_second(key.now) <= second for key, second in zip(keys, seconds, strict=True)], bool
@@ -209,6 +194,35 @@ def _offline_values(
     return _OfflineValues(
         joined[:n], joined[n : 2 * n], joined[2 * n :], stands, np.array(moved), np.array(has_types, bool)
     )
+
+
+def _names_of_key(at: int) -> tuple[str, str, str]:
+    """Three people for the key of this number: with its history, with that and what came since, with that alone.
+
+    Each key has its own: what was known of the same person differs from key to key.
+    """
+    return f"history{at}", f"both{at}", f"since{at}"
+
+
+def _spine_of_keys(then: Sequence[datetime], now: Sequence[datetime]) -> pl.DataFrame:
+    """The people of all keys: those with a history as of `then`, behind them the others as of `now`."""
+    history, both, since = zip(*map(_names_of_key, range(len(then))), strict=True) if then else ((), (), ())
+    return pl.DataFrame(
+        {"user_id": [*history, *both, *since], "as_of": [*then, *now, *now]},
+        schema={"user_id": pl.String(), "as_of": UTC_TIME},
+    )
+
+
+def _events_of_keys(
+    histories: _Histories, keys: Sequence[RowKey], seconds: Sequence[int], has_event_types: bool
+) -> Iterator[tuple[str, int, EventType, str | None]]:
+    """The events of the people of all keys. seconds: up to when each key's history goes."""
+    for at, (key, second) in enumerate(zip(keys, seconds, strict=True)):
+        history, both, since = _names_of_key(at)
+        for event in _history_events(histories, key, has_event_types):
+            yield from ((name, *event) for name in (history, both))
+        for event in _events_since(histories, key, second):
+            yield from ((name, *event) for name in (since, both))
 
 
 def _history_events(histories: _Histories, key: RowKey, has_event_types: bool) -> list[LoggedEvent]:

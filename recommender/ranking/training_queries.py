@@ -83,7 +83,33 @@ def training_queries(
     """
     start, stop = _whole_seconds(moment), _whole_seconds(end)
     for user_idx in (people or sample_people(interactions, moment, end)).user_idx.tolist():
-        user_id = interactions.user_ids[user_idx]
+        person = _PersonAtSnapshot.of(interactions, user_idx, start, stop)
+        # As in serving, however short the history is that is read there, and whatever was taken back.
+        excluded = excluding.items(person.before, OlderEvents.empty(), person.now)
+        positives = np.setdiff1d(person.window.item_idx, excluded)
+        if len(positives) and len(person.before):
+            user_id, is_new = interactions.user_ids[user_idx], person.is_new
+            segment = segments.get(user_id, {}) if is_new and _coin_is_heads(user_id, start, "tells") else {}
+            query = RetrievalQuery(person.now, _latest(person.known, history_length), dict(segment), excluded=excluded)
+            is_guest = is_new and not _coin_is_heads(user_id, start, "signs in")
+            yield TrainingQuery(None if is_guest else user_id, query, positives, is_new)
+
+
+@dataclass(frozen=True)
+class _PersonAtSnapshot:
+    """What somebody had done when they are asked about, and what they then did in the window.
+
+    now: epoch seconds; before: everything until then; known: of it, what was not taken back by then.
+    """
+
+    now: int
+    is_new: bool
+    before: History
+    known: History
+    window: History
+
+    @classmethod
+    def of(cls, interactions: Interactions, user_idx: int, start: int, stop: int) -> _PersonAtSnapshot:
         before = interactions.history(user_idx, 0, start)
         window = interactions.history(user_idx, start, stop)
         now, is_new = start, not len(before)
@@ -91,15 +117,7 @@ def training_queries(
             before, window = _first_events(window)
             now = int(before.event_ts[-1]) + 1 if len(before) else start
         standing = interactions.standing(user_idx, start if is_new else 0, stop if is_new else start, now)
-        # As in serving, however short the history is that is read there, and whatever was taken back.
-        excluded = excluding.items(before, OlderEvents.empty(), now)
-        positives = np.setdiff1d(window.item_idx, excluded)
-        if len(positives) and len(before):
-            segment = segments.get(user_id, {}) if is_new and _coin_is_heads(user_id, start, "tells") else {}
-            known = before.where(standing[: len(before)])
-            query = RetrievalQuery(now, _latest(known, history_length), dict(segment), excluded=excluded)
-            is_guest = is_new and not _coin_is_heads(user_id, start, "signs in")
-            yield TrainingQuery(None if is_guest else user_id, query, positives, is_new)
+        return cls(now, is_new, before, before.where(standing[: len(before)]), window)
 
 
 def _whole_seconds(moment: datetime) -> int:

@@ -118,11 +118,7 @@ class Release:
         generators = load_generators(fit.candidates)
         index = VectorIndex.load(fit.index, generators.catalogue.ids)
         ranker = Ranker.load(fit.ranking)
-        _check_ranker(
-            fit.ranking, ranker, {"generators": generators.fingerprint, "feature schemas": schemas.fingerprint}
-        )
-        computed = on_demand_names(ranker.feature_names)
-        ranker.check_features(feature_names(schemas, sorted(generators.by_name), computed))
+        _check_ranker(fit.ranking, ranker, generators, schemas)
         _check_quotas(request, generators)
         return cls(
             release_id=manifest.release_id if manifest else UNRELEASED,
@@ -275,7 +271,9 @@ def _check_quotas(request: RequestSettings, generators: GeneratorSet) -> None:
         )
 
 
-def _check_ranker(folder: Path, ranker: Ranker, used_with: Mapping[str, str]) -> None:
+def _check_ranker(folder: Path, ranker: Ranker, generators: GeneratorSet, schemas: FeatureSchemas) -> None:
+    """Whether it was trained with these generators and feature schemas, on features that they can give it."""
+    used_with = {"generators": generators.fingerprint, "feature schemas": schemas.fingerprint}
     for part, expected in used_with.items():
         trained_with = ranker.built_with.get(part, "nothing")
         if trained_with != expected:
@@ -284,6 +282,8 @@ def _check_ranker(folder: Path, ranker: Ranker, used_with: Mapping[str, str]) ->
                 "They belong to different releases. Run `dvc repro ranking`, or check out one release: "
                 "`git checkout release/<id> && dvc checkout`.",
             )
+    computed = on_demand_names(ranker.feature_names)
+    ranker.check_features(feature_names(schemas, sorted(generators.by_name), computed))
 
 
 def _check_described(release: Release, manifest: Manifest, folder: Path) -> None:

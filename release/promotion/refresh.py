@@ -93,12 +93,7 @@ def refresh(
         restricted = restrict_to_items(values, Catalogue.load(bundle / CATALOGUE).ids)
         if pointer is None or pointer.generation_id != restricted.values.generation_id:
             _check_not_older(restricted.values, entry, switch)
-            switch.generations.keep(restricted.values)
-            note = _note(entry, restricted, requester, reason)
-            pointer = switch.move(note, expected_epoch=epoch_of(pointer))
-            remove_old_generations(switch.client, settings.app, journal, settings.publish)
-            switch.generations.forget_all_but(generations_to_keep(journal.view(), settings.publish.keep_generations))
-            journal.keep_checkpoint()
+            pointer = _serve(switch, restricted.values, _note(entry, restricted, requester, reason), epoch_of(pointer))
         mended = republish_missing(switch)
     return RefreshResult(
         pointer,
@@ -109,6 +104,17 @@ def refresh(
         len(restricted.absent_items),
         mended,
     )
+
+
+def _serve(switch: Switch, values: FeatureValues, note: Note, epoch: int) -> Pointer:
+    """Keep the values, serve them from now on, and let go of generations that are too old now."""
+    switch.generations.keep(values)
+    pointer = switch.move(note, expected_epoch=epoch)
+    journal, settings = switch.journal, switch.settings.publish
+    remove_old_generations(switch.client, switch.app, journal, settings)
+    switch.generations.forget_all_but(generations_to_keep(journal.view(), settings.keep_generations))
+    journal.keep_checkpoint()
+    return pointer
 
 
 def _in_production(journal: Journal, pointer: Pointer | None) -> Entry:
