@@ -7,13 +7,15 @@ import json
 import signal
 import socket
 import threading
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 
 from cli.doctor import _published_values
 from contracts.events import EventType
@@ -289,6 +291,38 @@ def test_no_secret_of_an_address_is_in_readyz_or_in_the_log(
             assert "s3cret" not in client.get("/readyz").text
     assert "redis://" in caplog.text
     assert "s3cret" not in caplog.text
+
+
+@contextmanager
+def refusing_writes(client: Any, folder: Path) -> Iterator[None]:
+    """Meanwhile Redis refuses as on a full disk: it is to refuse where a dump failed, and its folder is gone."""
+    before = client.config_get("dir")["dir"]
+    folder.mkdir()
+    client.config_set("dir", str(folder))
+    folder.rmdir()
+    client.config_set("stop-writes-on-bgsave-error", "yes")
+    client.bgsave()
+    wait_until(lambda: client.info("persistence")["rdb_last_bgsave_status"] == "err")
+    try:
+        yield
+    finally:
+        client.config_set("dir", before)
+        client.config_set("stop-writes-on-bgsave-error", "no")
+
+
+def test_a_server_starts_and_answers_while_redis_takes_no_writes_and_its_events_wait(
+    stage: Stage, tmp_path: Path
+) -> None:
+    event = {"event_type": "click", "session_id": "s", "item_id": "i1000"}
+    with refusing_writes(stage.redis, tmp_path / "gone"), stage.client() as client:
+        with pytest.raises(redis.ResponseError, match="MISCONF"):
+            stage.redis.ping()
+        assert [told(client, person) for person in PEOPLE] == [("personal", [])] * 3
+        assert client.post("/v1/events", json=event).status_code == 202
+        assert logged(stage, "click") == []
+        assert readiness(client)["degraded"] == []
+    with stage.client():
+        wait_until(lambda: len(logged(stage, "click")) == 1)
 
 
 def test_acknowledged_events_live_through_the_death_of_the_server(stage: Stage, checkout: Path) -> None:
