@@ -12,7 +12,7 @@ import polars as pl
 from contracts.errors import SourceError
 from contracts.settings.files import Condition, TableFiles
 from sources.files.cells import is_blank, number, text
-from sources.files.raw_rows import RawRows
+from sources.files.formats.row_batch import RawRows
 
 
 def kept_rows(raw: RawRows, settings: TableFiles, left_out: Counter[str]) -> RawRows:

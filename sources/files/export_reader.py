@@ -43,9 +43,10 @@ from sources.canonical.repeats import LatestCells, fold_repeats
 from sources.files.conditions import any_holds, kept_rows
 from sources.files.data_files import DataFile, find_files
 from sources.files.entity_ids import EntityIds
+from sources.files.formats.row_batch import RawRows
 from sources.files.id_columns import IdColumns
 from sources.files.list_rows import exploded
-from sources.files.raw_rows import RawRows, columns_of, read_rows
+from sources.files.raw_rows import columns_of, read_rows
 from sources.files.typed_columns import BatchSource, typed
 from sources.traffic.served_traffic import NO_TRAFFIC, ServedTraffic
 

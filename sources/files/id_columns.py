@@ -9,7 +9,7 @@ import polars as pl
 
 from contracts.errors import SourceError
 from sources.files.cells import WHOLE_FLOAT, are_whole_floats, is_blank, without_point
-from sources.files.raw_rows import RawRows
+from sources.files.formats.row_batch import RawRows
 
 
 class IdColumns:

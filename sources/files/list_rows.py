@@ -8,8 +8,8 @@ from dataclasses import replace
 import polars as pl
 
 from contracts.errors import SourceError
+from sources.files.formats.row_batch import RawRows
 from sources.files.list_cells import lists_in
-from sources.files.raw_rows import RawRows
 
 
 def exploded(raw: RawRows, columns: Sequence[str], file: str) -> RawRows:

@@ -16,8 +16,8 @@ from contracts.settings.files import ItemFiles, TableFiles
 from sources.canonical.origins import FINGERPRINT
 from sources.canonical.refusals import Refusals
 from sources.files.cells import is_blank, number, text, yes_or_no
+from sources.files.formats.row_batch import RawRows
 from sources.files.list_cells import separated
-from sources.files.raw_rows import RawRows
 from sources.files.times import check_times, expected_time, read_time, skipped_by_clocks
 
 MOST = 0.5  # the share of wrong cells above which the mapping is wrong, not the cells

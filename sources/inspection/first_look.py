@@ -20,7 +20,10 @@ from contracts.errors import SourceError
 from contracts.settings.files import Format, TableFiles
 from sources.files.data_files import DataFile
 from sources.files.encodings import FirstBytes, first_bytes
-from sources.files.raw_rows import SEPARATORS, columns_of, parsed_line, read_header, read_rows
+from sources.files.formats.json_lines import parsed_line
+from sources.files.formats.row_batch import SEPARATORS
+from sources.files.formats.text_tables import read_header
+from sources.files.raw_rows import columns_of, read_rows
 from sources.files.times import guess_unit
 
 NUMBER = re.compile(r"[+-]?\d+([.,]\d+)?")

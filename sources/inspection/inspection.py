@@ -28,9 +28,10 @@ from sources.files.data_files import DataFile, find_files, is_url
 from sources.files.export_reader import write_tables
 from sources.inspection.agreed_writing import deviating_files
 from sources.inspection.bounds import Bound, needed_bounds
+from sources.inspection.file_groups import FileGroup, group_files
 from sources.inspection.first_look import FirstLook, look_at
 from sources.inspection.fitting_preset import FittingPreset, fitting_preset
-from sources.inspection.proposal import FileGroup, Proposal, group_files, propose
+from sources.inspection.proposal import Proposal, propose
 from sources.movielens.movielens import CSV_LAYOUT, layout_name
 from sources.validation.baseline import Baseline
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from itertools import takewhile
+from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -15,57 +13,24 @@ from contracts.events import EventType
 from contracts.settings.files import (
     FROM_FILE_NAME,
     Files,
-    InteractionColumns,
-    ItemColumns,
-    UserColumns,
-    required_fields,
 )
-from contracts.settings.group import Group
 from sources.canonical.canonical import ENTITY_KEYS
 from sources.files.cells import without_point
-from sources.files.data_files import find_files
 from sources.files.export_reader import DATE_IN_NAME
 from sources.files.raw_rows import read_rows
-from sources.inspection.agreed_writing import agreed_samples
-from sources.inspection.column_relations import column_relations
-from sources.inspection.first_look import SAMPLE_ROWS, FirstLook
+from sources.inspection.file_groups import FileGroup
 from sources.inspection.item_attributes import item_attributes
 from sources.inspection.role_words import INTERACTION_WORDS, ITEM_WORDS, guess_event, name_score
-from sources.inspection.roles import Guess, columns_of_items, described_by, guess_table, without_time
+from sources.inspection.roles import Guess, columns_of_items, described_by, without_time
 from sources.inspection.row_rules import no_sales, returns, suspects
-from sources.inspection.sampled_columns import FEW_WORDS, SampledColumn, sampled_columns
+from sources.inspection.sampled_columns import FEW_WORDS, SampledColumn
+from sources.inspection.table_mapping import examples_text, table_mapping
 
-UNSTATED_ZONE = "UTC"
 MOST_IDS = 0.5  # of the ids in the sample of events; a column of something else shares none with them
-COLUMNS: Mapping[str, type[Group]] = {"interactions": InteractionColumns, "items": ItemColumns, "users": UserColumns}
 BESIDE_EVENTS = ("categories", "price")  # what rows of events may say of their items, besides a title
 N_ASKED = 10
 SOME_DAY = "2024-01-31"
 MAX_WORDS = 200  # event types listed; a column with more words holds no types
-
-
-@dataclass
-class FileGroup:
-    """The files of one table, how they are written, and what their columns are guessed to be.
-
-    rows: a sample of the rows of all of them, every cell as text.
-    """
-
-    looks: tuple[FirstLook, ...]
-    samples: Mapping[str, SampledColumn]
-    guess: Guess | None
-    rows: pl.DataFrame
-
-    @property
-    def recognised(self) -> Guess:
-        """The guess; raises ValueError where there is none."""
-        if self.guess is None:
-            raise ValueError(f"{self.names} are no table")
-        return self.guess
-
-    @property
-    def names(self) -> list[str]:
-        return sorted(look.file.name for look in self.looks)
 
 
 @dataclass(frozen=True)
@@ -88,62 +53,6 @@ class Proposal:
     @property
     def settings(self) -> Files:
         return Files.model_validate(self.files)
-
-
-def group_files(looks: Sequence[FirstLook]) -> list[FileGroup]:
-    """Group the files that are parts of one table: those with the same columns, written the same way.
-
-    So are files of which the mapping reads the same columns; those of JSON lines may lack optional columns.
-    """
-    alike: dict[tuple[object, ...], list[FirstLook]] = {}
-    for look in looks:
-        alike.setdefault(look.likeness, []).append(look)
-    groups: list[FileGroup] = []
-    # The fullest first: the others are compared with it.
-    for group in sorted(map(_file_group, alike.values()), key=_weight_of_mapping, reverse=True):
-        larger = next((one for one in groups if _belongs_to(group, one)), None)
-        if larger is None:
-            groups.append(group)
-        else:
-            looks_of_both = larger.looks + group.looks
-            larger.looks = tuple(sorted(looks_of_both, key=lambda look: (look.is_ascii, look.file.name)))
-    for one in groups:
-        one.samples = agreed_samples(one.samples, one.looks)
-    order = {look.file.name: position for position, look in enumerate(looks)}
-    return sorted(groups, key=lambda group: min(order[name] for name in group.names))
-
-
-def _weight_of_mapping(group: FileGroup) -> int:
-    return len(group.guess.columns) if group.guess else 0
-
-
-def _belongs_to(group: FileGroup, larger: FileGroup) -> bool:
-    """Whether the mapping of the larger group reads this one too."""
-    if group.guess is None or larger.guess is None or group.guess.table != larger.guess.table:
-        return False
-    one, other = group.looks[0], larger.looks[0]
-    are_written_alike = (one.settings.format, one.settings.separator) == (
-        other.settings.format,
-        other.settings.separator,
-    )
-    encodings = {one.settings.encoding, other.settings.encoding}
-    # ASCII is part of every encoding but the wide ones.
-    is_wide = any(encoding.startswith(("utf-16", "utf-32")) for encoding in encodings)
-    fits = len(encodings) == 1 or (not is_wide and (one.is_ascii or other.is_ascii))
-    theirs, ours = group.guess.columns.items(), larger.guess.columns.items()
-    is_json = (one.settings.format or one.file.format) == "jsonl" == (other.settings.format or other.file.format)
-    same_format = one.file.format == other.file.format
-    needed = required_fields(COLUMNS[group.guess.table]) <= set(group.guess.columns)
-    return are_written_alike and same_format and fits and (theirs == ours or (is_json and needed and theirs <= ours))
-
-
-def _file_group(looks: list[FirstLook]) -> FileGroup:
-    # Some rows of each file: in those of one day nobody comes back.
-    rows = pl.concat([look.sample.head(SAMPLE_ROWS // len(looks) + 1) for look in looks], how="diagonal")
-    first = sampled_columns(looks[0])
-    whole = sampled_columns(replace(looks[0], sample=rows)) if len(looks) > 1 else first
-    samples = {name: column.written_like(first.get(name, column)) for name, column in whole.items()}
-    return FileGroup(tuple(looks), samples, guess_table(samples, column_relations(rows, samples)), rows)
 
 
 def propose(groups: Sequence[FileGroup], root: str) -> Proposal | None:
@@ -222,7 +131,7 @@ class _Proposing:
         files["interactions"] = mappings if len(mappings) > 1 else mappings[0]
         for table in ("items", "users"):
             if table in self._chosen:
-                files[table] = _mapping(table, table, self._chosen[table], self._root, self._comments)
+                files[table] = table_mapping(table, table, self._chosen[table], self._root, self._comments)
         if "items" in files:
             self._attributes(files["items"], self._chosen["items"].samples)
         if "items" not in files and (items := self._items_beside(self._events[0])):
@@ -237,7 +146,7 @@ class _Proposing:
         )
 
     def _interactions(self, group: FileGroup, where: str) -> dict[str, Any]:
-        mapping = _mapping(where, "interactions", group, self._root, self._comments)
+        mapping = table_mapping(where, "interactions", group, self._root, self._comments)
         columns = mapping["columns"]
         if "event_ts" not in columns:
             self._time_of_all(group, mapping, where)
@@ -320,7 +229,7 @@ class _Proposing:
         mapping["attributes"] = found
         for name, one in found.items():
             place, column = (name, one) if isinstance(one, str) else (f"{name}.column", one["column"])
-            self._comments[f"items.attributes.{place}"] = _examples(samples[column])
+            self._comments[f"items.attributes.{place}"] = examples_text(samples[column])
 
     def _other_categories(self, columns: Mapping[str, str], samples: Mapping[str, SampledColumn]) -> None:
         """Say that columns could be the categories of an item, too: one is read. columns: what is read of items."""
@@ -350,7 +259,7 @@ class _Proposing:
             return None
         kept = {"title": title, **{role: name for role, name in described.items() if role in BESIDE_EVENTS}}
         for role, name in kept.items():
-            self._comments[f"items.columns.{role}"] = _examples(group.samples[name])
+            self._comments[f"items.columns.{role}"] = examples_text(group.samples[name])
         self._notes += suspects(group.recognised.columns, kept, group.samples, group.rows)
         mapping: dict[str, Any] = {"from": "interactions", "columns": kept}
         separator = group.samples[kept["categories"]].list_separator if "categories" in kept else None
@@ -390,100 +299,6 @@ def _weight(group: FileGroup) -> tuple[int, int]:
     """Which group wins among those taken for one table: the one with most events, or with most columns."""
     n_rows, n_columns = sum(len(look.sample) for look in group.looks), len(group.guess.columns) if group.guess else 0
     return (n_rows, n_columns) if group.guess and group.guess.table == "interactions" else (n_columns, n_rows)
-
-
-def _mapping(where: str, table: str, group: FileGroup, root: str, comments: dict[str, str]) -> dict[str, Any]:
-    """The mapping of one table. where: its place under `files`; comments: takes why."""
-    look, guess = group.looks[0], group.recognised
-    mapping: dict[str, Any] = {"path": _pattern(group.names, root)}
-    if len(group.names) > 1:
-        comments[f"{where}.path"] = f"{len(group.names)} files"
-    written = look.settings
-    mapping |= {name: value for name in ("format", "separator") if (value := getattr(written, name)) is not None}
-    if written.encoding != "utf-8":
-        mapping["encoding"] = written.encoding
-        if look.said is not None:
-            comments[f"{table}.encoding"] = f"its first bytes: {look.said.words}"
-    used = [group.samples[column] for column in guess.columns.values()]
-    if any(column.has_comma for column in used):
-        mapping["decimal"] = ","
-    mapping |= _times(where, guess, group.samples, comments)
-    mapping |= _null_words(where, group, comments)
-    mapping["columns"] = dict(guess.columns)
-    for role in guess.by_values:
-        comments[f"{where}.columns.{role}"] = "guessed by its values: look at it"
-    for role, column in guess.columns.items():
-        comments.setdefault(f"{where}.columns.{role}", _examples(group.samples[column]))
-    categories = guess.columns.get("categories")
-    if table == "items" and categories:
-        separator = group.samples[categories].list_separator
-        mapping |= {"category_separator": separator} if separator not in (None, "|") else {}
-    return mapping
-
-
-def _times(where: str, guess: Guess, samples: Mapping[str, SampledColumn], comments: dict[str, str]) -> dict[str, Any]:
-    times = [samples[guess.columns[role]] for role in ("event_ts", "created_ts", "signup_ts") if role in guess.columns]
-    if not times:
-        return {}
-    time = times[0]
-    mapping: dict[str, Any] = {}
-    if time.time_format:
-        mapping["time_format"] = time.time_format
-        comments[f"{where}.time_format"] = f"as in {time.examples[0]}"
-        if time.other_format:
-            comments[f"{where}.time_format"] += f"; {time.other_format} reads them all too: look at it"
-    elif time.time not in (None, "iso"):
-        mapping["time_unit"] = time.time
-        comments[f"{where}.time_unit"] = f"by its size: {time.examples[0]}"
-    if not time.names_zone:
-        mapping["time_zone"] = UNSTATED_ZONE
-        comments[f"{where}.time_zone"] = "a guess: the times name no zone; write whose clock it is"
-    return mapping
-
-
-def _null_words(where: str, group: FileGroup, comments: dict[str, str]) -> dict[str, Any]:
-    used = group.recognised.columns.values()
-    words = {(word, column) for look in group.looks for column in used for word in look.null_words.get(column, ())}
-    if not words:
-        return {}
-    columns = ", ".join(sorted({column for _, column in words}))
-    comments[f"{where}.null_words"] = f"they stand in {columns}: take out what is a word there"
-    return {"null_words": sorted({word for word, _ in words})}
-
-
-def _examples(column: SampledColumn) -> str:
-    return "e.g. " + ", ".join(_short(one) for one in column.examples)
-
-
-def _short(text: str) -> str:
-    flat = " ".join(text.split())
-    return flat if len(flat) <= 30 else f"{flat[:30]}..."
-
-
-def _pattern(names: list[str], root: str) -> str:
-    """A file, a folder or a pattern that finds these files under root and no others, where there is one."""
-    if len(names) == 1:
-        return names[0]
-    head, tail = _shared_start(names), _shared_start([name[::-1] for name in names])[::-1]
-    depth = max(name[len(head) : len(name) - len(tail) or None].count("/") for name in names)
-    between = "*/" * depth + "*"
-    folder = str(PurePosixPath(head).parent) if "/" in head else "."
-    # Digits they share are this month or year; the next file will have others.
-    loose = re.sub(r"\d[\d_-]*$", "", head) + between + re.sub(r"^[\d_-]*\d", "", tail)
-    for candidate in (folder, loose):
-        if _finds(root, candidate, names):
-            return candidate
-    return head + between + tail
-
-
-def _shared_start(names: Sequence[str]) -> str:
-    shared = (level[0] for level in takewhile(lambda level: len(set(level)) == 1, zip(*names, strict=False)))
-    return "".join(shared)
-
-
-def _finds(root: str, candidate: str, names: list[str]) -> bool:
-    ends = sorted(file.path for file in find_files(root, candidate))
-    return len(ends) == len(names) and all(end.endswith(name) for end, name in zip(ends, sorted(names), strict=True))
 
 
 def _looks_rated(column: SampledColumn) -> bool:

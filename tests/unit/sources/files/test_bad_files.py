@@ -16,8 +16,9 @@ import pytest
 from contracts.errors import SourceError
 from contracts.tables import CanonicalTables
 from sources.canonical.refusals import load_refusals
-from sources.files import data_files, raw_rows
+from sources.files import data_files
 from sources.files.export_reader import write_tables
+from sources.files.formats import text_tables
 from tests.unit.sources.exports import ROWS, as_csv, as_jsonl, files, write
 
 NAMES = "who,what,did,at,paid\n"
@@ -309,7 +310,7 @@ def test_a_file_cut_short_within_a_letter_is_of_no_other_encoding(
     tmp_path: Path, out: Path, monkeypatch: pytest.MonkeyPatch, cut: int
 ) -> None:
     """Letters of three bytes, stored as they are, in the last column: wherever it ends, it may be within one."""
-    monkeypatch.setattr(raw_rows, "BLOCK_BYTES", 1 << 16)
+    monkeypatch.setattr(text_tables, "BLOCK_BYTES", 1 << 16)
     rows = [f"{row},A-1,seen,1700000000,,{'x' * cut}{LETTERS}" for row in range(15_000)]
     content = "\n".join(["who,what,did,at,paid,note", *rows]).encode()
     stored = gzip.compress(content, compresslevel=0)
@@ -325,7 +326,7 @@ def test_what_was_found_is_cut_where_it_is_endless(tmp_path: Path, out: Path) ->
 def test_rows_of_batches_and_files_keep_their_numbers(
     tmp_path: Path, out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sources.files.raw_rows.BLOCK_BYTES", 256)
+    monkeypatch.setattr("sources.files.formats.text_tables.BLOCK_BYTES", 256)
     bad = "1,2,bought,1700000000,much\n"
     found = aside(tmp_path, out, f"{NAMES}{GOOD}{bad}x,y\n{GOOD}{GOOD}\n{bad}")
     assert [row[1] for row in found] == [22, 23, 65]
@@ -334,13 +335,13 @@ def test_rows_of_batches_and_files_keep_their_numbers(
 def test_later_in_a_file_cells_are_to_blame_and_no_longer_the_mapping(
     tmp_path: Path, out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sources.files.raw_rows.BLOCK_BYTES", 256)
+    monkeypatch.setattr("sources.files.formats.text_tables.BLOCK_BYTES", 256)
     bad = "1,2,bought,1700000000,much\n" * 20
     assert len(aside(tmp_path, out, f"{NAMES}{GOOD}{GOOD}{bad}")) == 20
 
 
 def test_a_quotation_mark_left_open_is_told(tmp_path: Path, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sources.files.raw_rows.BLOCK_BYTES", 256)
+    monkeypatch.setattr("sources.files.formats.text_tables.BLOCK_BYTES", 256)
     message = refusal(write(tmp_path / "in", {"e.csv": f'{NAMES}1,"2,seen,1700000000,\n{GOOD}{GOOD}'}), out)
     assert "quotation mark" in message
 

@@ -80,7 +80,7 @@ def test_they_read_alike_in_every_format(
 
 
 def test_a_float_among_whole_ones_after_the_first_batch_is_asked_about(root: Path, out: Path, monkeypatch) -> None:
-    monkeypatch.setattr("sources.files.raw_rows.BLOCK_BYTES", 150)
+    monkeypatch.setattr("sources.files.formats.text_tables.BLOCK_BYTES", 150)
     write(root, {"orders.csv": ORDERS.replace("13047.0", "A-7")})
     with pytest.raises(SourceError, match=r"row 6, column CustomerID: found 'A-7'(.|\n)*`whole_ids: true`"):
         ingest(root, out, SHOP)

@@ -11,9 +11,10 @@ import pytest
 
 from contracts.settings.settings import load_settings
 from sources.files.data_files import find_files
+from sources.inspection.file_groups import group_files
 from sources.inspection.first_look import look_at
 from sources.inspection.inspection import Problem, inspect_files
-from sources.inspection.proposal import group_files, propose
+from sources.inspection.proposal import propose
 from tests.unit.sources.exports import write
 
 RULES = load_settings(Path(__file__).resolve().parents[4] / "params.yaml").validate_

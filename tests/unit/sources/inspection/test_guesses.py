@@ -13,9 +13,10 @@ from contracts.events import EventType
 from contracts.tables import CanonicalTables
 from sources.files.data_files import find_files
 from sources.files.export_reader import write_tables
+from sources.inspection.file_groups import group_files
 from sources.inspection.first_look import guess_encoding, guess_separator, look_at
 from sources.inspection.inspection import _common_folder, _find
-from sources.inspection.proposal import Proposal, group_files, propose
+from sources.inspection.proposal import Proposal, propose
 from sources.inspection.role_words import guess_event
 from tests.unit.sources.exports import write
 
