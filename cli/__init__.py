@@ -1,1 +1,1 @@
-"""How do I say it? The slate command line: parse, one call, print."""
+"""What do I type? The slate command line: parse, one call, print."""

@@ -1,1 +1,1 @@
-"""In what words? Names, id types, settings and errors that every room shares. Imports nothing of ours."""
+"""Which words do all rooms share? Tables, ids, settings, errors, whole files. Imports nothing of ours."""

@@ -1,1 +1,1 @@
-"""Who asks? The HTTP API and the event log."""
+"""Who answers requests? The HTTP API, what is served now, the event log, slates for everybody."""

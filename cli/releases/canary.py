@@ -1,4 +1,4 @@
-"""`slate canary`: a share of people gets a candidate release; start it, change the share, read it, end it."""
+"""`slate canary`: a share of people gets a release candidate; start it, change the share, read it, end it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 Reason = Annotated[str, typer.Option(help="Why, for the journal.")]
 
-commands = typer.Typer(name="canary", help="Give a share of people a candidate; without a command, print its report.")
+commands = typer.Typer(name="canary", help="Give a share of people a release candidate. Without a command: its report.")
 
 
 def add_to(app: typer.Typer) -> None:

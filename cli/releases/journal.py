@@ -61,7 +61,7 @@ def journal(
       refresh            the pointer moves to fresher values of its release
       rebuild            the lost pointer is set to what the journal says
       stage              a version becomes the release in Staging, or none is
-      canary             a share of people got a candidate; share changed; ended
+      canary             a share of people got a release candidate; share changed; ended
       refuse             a request was refused
       registry_write     what is true is written to MLflow
       observe            MLflow changed and asked for nothing: a new version, say

@@ -1,4 +1,4 @@
-"""`slate shadow`: recent requests answered by the release in production and by a candidate, side by side."""
+"""`slate shadow`: recent requests answered by the release in production and by a release candidate, side by side."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def shadow(
     golden: Annotated[bool, typer.Option("--golden", help="Replay production's golden queries instead.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Replay recent requests against production and a candidate, and compare; nobody is shown the results."""
+    """Replay recent requests against production and a release candidate, and compare; nobody is shown the results."""
     from release.promotion.promotion import Promoter
     from release.shadow.shadow_run import shadow_version
 

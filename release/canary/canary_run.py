@@ -26,7 +26,7 @@ class SharePeriod:
 class CanaryRun:
     """One canary from its start on.
 
-    canary: as it was last; version: of the candidate in the registry; beside: the release it is compared with.
+    canary: as it was last; version: of the release candidate in the registry; beside: the release it is compared with.
     periods: oldest first; one that the store lost begins anew with its restoration, as its log was lost with it.
     ended: why; empty while it runs.
     """

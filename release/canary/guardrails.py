@@ -36,7 +36,7 @@ class Guardrail(StrEnum):
 
 @dataclass(frozen=True)
 class GuardrailCheck:
-    """One guardrail. value: the end of the interval that speaks for the candidate, or a p-value; None: too early.
+    """One guardrail. value: the end of the interval that speaks for the canary, or a p-value; None: too early.
 
     limit: what the value is held against; for clicks 0, as the loss that is allowed is taken off production's before.
     """
@@ -54,7 +54,7 @@ class GuardrailCheck:
 def check_guardrails(cells: Cells, shares: Sequence[float], limits: CanarySettings) -> tuple[GuardrailCheck, ...]:
     """What the guard makes of the counts. shares: of the periods, in their order.
 
-    However often it is asked, a candidate that keeps what it must is ended with a chance of 5% at most, and with
+    However often it is asked, a canary that keeps what it must is ended with a chance of 5% at most, and with
     `srm_alpha` more for people who seem lost: docs/adr/0009-canary-statistics.md.
     """
     lost = _sample_ratio_check(sample_ratios(cells, shares), limits)

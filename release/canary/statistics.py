@@ -83,7 +83,7 @@ def ratio_difference(cells: Cells, ratio: Ratio, weight: float = 1.0) -> RatioDi
     """Compare the arms within each period, and average over periods; None before both were seen in one.
 
     Arms are never compared across a change of the share: what changed with time would look like an effect of the
-    candidate (Crook et al., Seven Pitfalls, KDD 2009). A period weighs as much as it tells (Mantel and
+    canary (Crook et al., Seven Pitfalls, KDD 2009). A period weighs as much as it tells (Mantel and
     Haenszel, 1959). The canary's variance is taken to be production's per person at least: one with hardly a click
     would look certain.
     """

@@ -24,7 +24,7 @@ from release.canary.keyed_rows import UNKNOWN, IntArray, KeyedRows, key_of
 
 PRODUCTION, CANARY = 0, 1
 ARMS = ("production", "canary")
-# Servers look for a changed share several times a second, but load a candidate's bundle for seconds; what was shown
+# Servers look for a changed share several times a second, but load the canary's bundle for seconds; what was shown
 # meanwhile is of neither share.
 SETTLING = timedelta(seconds=30)
 REQUESTS_REMEMBERED = 500_000  # a click on an older slate is counted as one of no known request

@@ -1,4 +1,4 @@
-"""The canary: a share of people, by a stable hash, gets a candidate instead of the release in production.
+"""The canary: a share of people, by a stable hash, gets a release candidate instead of the release in production.
 
 Started as carefully as Staging, changed and ended without a deploy: servers read it beside the pointer. What became of
 it is in the event log (`release.canary.report`); `slate sync` ends one that crosses a guardrail

@@ -54,8 +54,8 @@ def change_canary(
 ) -> Entry:
     """Start a canary beside the pointer of this epoch, or change it; returns the journal's last word on it.
 
-    The candidate's values are published first; published: as of `put_in_staging`. Raises PointerMoved when somebody
-    else switched meanwhile, and whatever publishing raises; then nothing changed.
+    The canary's values are published first; published: as of `put_in_staging`. Raises PointerMoved when somebody else
+    switched meanwhile, and whatever publishing raises; then nothing changed.
     """
     note = _note(change, Phase.INTENT, requester=requester, reason=reason)
     intent = switch.journal.append(note)
@@ -115,7 +115,7 @@ def restore_staging_and_canary(switch: Switch, moment: datetime) -> None:
 
 
 def plan_canary_comment(journal: Journal, version: int | None, state: str, reason: str, moment: datetime) -> None:
-    """Note what is to be written on the candidate's version; the next that speaks to the registry writes it."""
+    """Note what is to be written on the canary's version; the next that speaks to the registry writes it."""
     known = journal.view().registry_state
     if version is None or known is None:
         return

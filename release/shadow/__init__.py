@@ -1,1 +1,1 @@
-"""Recent requests answered by the release in production and by a candidate, and how the answers differ."""
+"""Recent requests answered by the release in production and by a release candidate, and how the answers differ."""

@@ -1,7 +1,7 @@
-"""Shadow: recent requests answered by the release in production and by a candidate, and how the answers differ.
+"""Shadow: recent requests answered by the release in production and by a release candidate, and how the answers differ.
 
 Both answer through the one request path, from the online store, at the same moment, with exploration off. Nothing is
-logged as shown, and nothing that is served changes but that the candidate's values are published.
+logged as shown, and nothing that is served changes but that the release candidate's values are published.
 """
 
 from __future__ import annotations

@@ -17,8 +17,8 @@ from release.shadow.shadow import ReplayedRequest, ShadowReport, Side, recent_re
 def shadow_version(promoter: Promoter, number: int, n_requests: int, *, golden: bool = False) -> ShadowReport:
     """Replay the latest requests against the release in production and this version's.
 
-    golden: replay the golden queries of the release in production instead. A candidate that waits for nothing but its
-    values gets them published; no lock is taken, and nothing else is written.
+    golden: replay the golden queries of the release in production instead. A release candidate that waits for nothing
+    but its values gets them published; no lock is taken, and nothing else is written.
     Raises PromotionRefused where nothing is in production, DataTooSmall where nothing was asked yet.
     """
     version = promoter.registry.version(number)
