@@ -5,7 +5,6 @@ Equal source bytes give equal output bytes. `data/raw/` is replaced as a whole a
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +32,7 @@ def run(settings: Params) -> dict[str, Any]:
     with whole_folder(RAW) as folder:
         report = write_source(settings.ingest, find_home(), folder, traffic)
     print(report)
-    return asdict(report)
+    return report.to_json()
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from contracts.counted import counted
 from contracts.json_file import write_json
@@ -40,9 +41,12 @@ class IngestReport:
 
     def save(self, folder: Path) -> None:
         """Write the report beside the tables."""
+        write_json(self.to_json(), folder / REPORT)
+
+    def to_json(self) -> dict[str, Any]:
         content = asdict(self)
         content["derived"] = content.pop("made_from_interactions")  # its name in the reports that users have
-        write_json(content, folder / REPORT)
+        return content
 
     def __str__(self) -> str:
         return "\n".join(map(printable_line, self._lines()))

@@ -121,7 +121,7 @@ class Inspection:
             ],
             "files": self.proposal and self.proposal.files,
             "event_types": dict(self.proposal.event_types) if self.proposal else {},
-            "report": self.report and asdict(self.report),
+            "report": self.report and self.report.to_json(),
             "values": self.values,
             "bounds": {name: asdict(bound) for name, bound in self.bounds.items()},
             "preset": self.preset and asdict(self.preset),

@@ -182,6 +182,7 @@ def test_items_and_people_that_no_file_describes_are_derived_and_the_report_says
     assert tables.users["user_id"].to_list() == ["007", "7", "Zoë"]
     assert {name: getattr(tables, name).schema for name in SCHEMAS} == SCHEMAS
     assert set(report.made_from_interactions) == {"items", "users"}
+    assert report.to_json()["derived"] == report.made_from_interactions  # the name that programs know it by
     assert "2 items, derived from the interactions" in str(report)
 
 
