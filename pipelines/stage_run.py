@@ -19,6 +19,7 @@ from contracts.json_file import write_json
 from contracts.settings.group import Group
 from contracts.settings.loading import load_groups
 from contracts.stage_code import GRAPH, NO_CODE, code_of_stage, is_code
+from pipelines.memory_forecast import check_memory
 
 Params = TypeVar("Params", bound=Group)
 
@@ -37,6 +38,7 @@ def run_stage(
     started = time.perf_counter()
     try:
         check_code_is_named(stage)
+        check_memory(stage)
         notes = run(load(params)) or {}
         check_code_is_named(stage)  # again, with what was imported inside functions
         _record(stage, cutoff, time.perf_counter() - started, notes)

@@ -15,6 +15,7 @@ from contracts.settings.loading import load_whole
 from contracts.settings.params_path import PARAMS
 from contracts.settings.promotion import PromotionSettings
 from contracts.settings.publish import PublishSettings
+from contracts.settings.resources import ResourceSettings
 from contracts.settings.serving import ServingSettings
 
 
@@ -24,6 +25,7 @@ class Settings(ReleasedSettings):
     publish: PublishSettings
     promotion: PromotionSettings
     serving: ServingSettings
+    resources: ResourceSettings = ResourceSettings()
 
 
 def load_settings(path: Path = PARAMS) -> Settings:

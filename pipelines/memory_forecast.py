@@ -1,0 +1,105 @@
+"""How much memory a stage will take, told before it begins: hours later the system would end it without a word."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import polars as pl
+import psutil
+
+from contracts.errors import WorkspaceError
+from contracts.settings.group import Group
+from contracts.settings.loading import load_groups
+from contracts.settings.ranking import RankingSettings
+from contracts.settings.resources import ResourceSettings
+from pipelines.paths import VALID
+
+GIB: Final = 2**30
+EVENTS_A_QUERY: Final = 20  # at least: twelve snapshots do not ask everybody
+# Of a container, which sees the whole machine's memory and is ended at this.
+CGROUP_LIMITS: Final = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
+
+
+class Limits(Group):
+    """What is read of params.yaml; a file of before `resources` may leave that out."""
+
+    resources: ResourceSettings = ResourceSettings()
+    ranking: RankingSettings | None = None
+
+
+@dataclass(frozen=True)
+class DataSize:
+    """Rows of the valid tables, and people asked to train the ranker, at most."""
+
+    n_interactions: int
+    n_items: int
+    n_queries: int = 0
+
+
+@dataclass(frozen=True)
+class Need:
+    """What a stage holds at most: base_gib whatever the data, the others for each of what they are named by."""
+
+    base_gib: float
+    bytes_an_interaction: float
+    bytes_an_item: float
+    bytes_a_query: float = 0
+
+    def gib(self, size: DataSize) -> float:
+        tables = self.bytes_an_interaction * size.n_interactions + self.bytes_an_item * size.n_items
+        return self.base_gib + (tables + self.bytes_a_query * size.n_queries) / GIB
+
+
+# Upper ends of what `python -m bench.scale` measures. Stages that are not named stream, and need less than 1 GiB.
+NEEDS: Final[Mapping[str, Need]] = {
+    "features": Need(0.5, 950, 10_000),
+    "candidates": Need(0.6, 400, 4_000),
+    "index": Need(0.4, 300, 4_000),
+    "ranking": Need(0.5, 400, 4_000, 400_000),
+    "evaluate": Need(0.5, 250, 10_000),
+    "release": Need(0.5, 200, 10_000),
+}
+ADVICE: Final[Mapping[str, str]] = {
+    "features": "have the values computed elsewhere (`features.engine: spark`), ",
+    "ranking": "lower ranking.max_queries, ",
+}
+
+
+def check_memory(stage: str) -> None:
+    """Raise WorkspaceError, with what is needed and what there is, where a stage would not fit into the memory."""
+    if stage not in NEEDS or not _is_there(VALID):
+        return  # what a stage itself misses, it tells itself
+    limits = load_groups(Limits)
+    size = _data_size(VALID, limits)
+    needed, budget = NEEDS[stage].gib(size), limits.resources.memory_gib
+    available = machine_gib() if budget is None else budget
+    if needed <= available:
+        return
+    whose = "the machine has" if budget is None else "resources.memory_gib is"
+    raise WorkspaceError(
+        f"{stage} needs about {needed:.1f} GiB for {size.n_interactions:,} interactions of {size.n_items:,} items; "
+        f"{whose} {available:.1f}.",
+        f"Take a machine with more memory, {ADVICE.get(stage, '')}or bring less: a later part of the interactions. "
+        "Where you know that it fits, say so: `resources.memory_gib` in params.yaml.",
+    )
+
+
+def machine_gib() -> float:
+    """The memory that this process may come to hold: the machine's, or that of the container it runs in."""
+    limits = [path.read_text(encoding="ascii").strip() for path in CGROUP_LIMITS if path.is_file()]
+    return min([psutil.virtual_memory().total, *(int(limit) for limit in limits if limit.isdigit())]) / GIB
+
+
+def _is_there(folder: Path) -> bool:
+    return all((folder / f"{name}.parquet").is_file() for name in ("interactions", "items"))
+
+
+def _data_size(folder: Path, limits: Limits) -> DataSize:
+    """Read off the ends of the files, and no file as a whole."""
+    counts = [pl.scan_parquet(folder / f"{name}.parquet").select(pl.len()) for name in ("interactions", "items")]
+    n_interactions, n_items = (int(count.collect().item()) for count in counts)
+    n_queries = limits.ranking.max_queries if limits.ranking else 0
+    return DataSize(n_interactions, n_items, min(n_queries, n_interactions // EVENTS_A_QUERY))

@@ -1,0 +1,79 @@
+"""A stage that would not fit into memory is refused before it begins, with both numbers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from contracts.errors import WorkspaceError
+from pipelines import memory_forecast
+from pipelines.memory_forecast import GIB, NEEDS, DataSize, Need, check_memory, machine_gib
+from pipelines.paths import VALID
+from tests.worlds import small_world
+
+CHECKOUT = Path(__file__).resolve().parents[3]
+SMALL = NEEDS["ranking"].base_gib + 0.01
+
+
+@pytest.fixture(autouse=True)
+def _workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    small_world(n_events=200).save(VALID)
+    give("null")
+
+
+def give(memory_gib: str) -> None:
+    Path("params.yaml").write_text(f"resources:\n  memory_gib: {memory_gib}\n")
+
+
+def test_a_need_grows_with_interactions_items_and_queries():
+    size = DataSize(n_interactions=2 * GIB, n_items=GIB, n_queries=3 * GIB)
+    assert Need(0.5, bytes_an_interaction=3, bytes_an_item=5, bytes_a_query=7).gib(size) == 0.5 + 3 * 2 + 5 * 1 + 7 * 3
+
+
+def test_a_stage_that_needs_more_than_it_may_take_is_refused_with_both_numbers(monkeypatch):
+    give(str(SMALL))
+    check_memory("ranking")
+    monkeypatch.setitem(NEEDS, "ranking", Need(0.5, 2**30, 0))
+    refused = r"ranking needs about \d+\.5 GiB for \d+ interactions of 40 items; "
+    with pytest.raises(WorkspaceError, match=refused) as told:
+        check_memory("ranking")
+    assert f"resources.memory_gib is {SMALL:.1f}." in str(told.value)
+    assert "ranking.max_queries" in str(told.value)
+
+
+@pytest.mark.parametrize(("max_queries", "expected"), [(4000, "174.5"), (100, "100.5")])
+def test_the_ranker_learns_from_max_queries_or_from_as_many_as_there_can_be(max_queries, expected, monkeypatch):
+    monkeypatch.setitem(NEEDS, "ranking", Need(0.5, 0, 0, bytes_a_query=GIB))
+    monkeypatch.setattr(memory_forecast, "EVENTS_A_QUERY", 1)
+    params = (CHECKOUT / "params.yaml").read_text().replace("memory_gib: null", "memory_gib: 1")
+    Path("params.yaml").write_text(params.replace("max_queries: 4000", f"max_queries: {max_queries}"))
+    with pytest.raises(WorkspaceError, match=f"needs about {expected} GiB for 174 interactions"):
+        check_memory("ranking")
+
+
+def test_without_a_limit_it_is_what_the_machine_has(monkeypatch):
+    monkeypatch.setattr(memory_forecast, "machine_gib", lambda: 0.25)
+    with pytest.raises(WorkspaceError, match=r"; the machine has 0\.2\."):
+        check_memory("features")
+    Path("params.yaml").write_text("seed: 7\n")  # of before there was the group
+    with pytest.raises(WorkspaceError, match="the machine has"):
+        check_memory("features")
+
+
+def test_a_container_has_what_it_is_given(tmp_path, monkeypatch):
+    limits = tmp_path / "memory.max"
+    monkeypatch.setattr(memory_forecast, "CGROUP_LIMITS", (limits, tmp_path / "of another kind"))
+    whole = machine_gib()
+    limits.write_text("max\n")
+    assert machine_gib() == whole
+    limits.write_text(f"{GIB // 2}\n")
+    assert machine_gib() == 0.5
+
+
+def test_stages_that_stream_and_stages_without_tables_are_not_forecast(monkeypatch, tmp_path):
+    monkeypatch.setattr(memory_forecast, "machine_gib", lambda: 0.0)
+    check_memory("validate")
+    monkeypatch.chdir(tmp_path / "data")
+    check_memory("ranking")
