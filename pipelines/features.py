@@ -25,6 +25,7 @@ from contracts.settings.group import Group
 from contracts.tables import UTC_TIME, CanonicalTables, write_parquet
 from feature_store.offline.offline_store import learn_schema, point_in_time_join, values_as_of
 from feature_store.values.values import FeatureSchemas
+from pipelines.memory_forecast import engine_gib
 from pipelines.paths import FEATURES, VALID, Cutoff, feature_training, feature_values
 from pipelines.stage_run import run_stage
 from recommender.split import TimeSplit, time_split
@@ -42,18 +43,20 @@ def run(settings: Params) -> dict[str, Any]:
     """Write everything named above; returns the counts."""
     tables = CanonicalTables.load(VALID, impressions=False)
     split = time_split(tables.interactions, settings.features)
-    engine = settings.features.engine
+    engine, memory_gib = settings.features.engine, engine_gib()
     progress = Progress(total=len(Entity) + len(Cutoff), desc="features", unit="table")
     with progress:
         training = {}
         for entity in Entity:
-            training[entity] = point_in_time_join(training_spine(tables, split, entity), tables, entity, engine=engine)
+            spine = training_spine(tables, split, entity)
+            training[entity] = point_in_time_join(spine, tables, entity, engine=engine, memory_gib=memory_gib)
             write_parquet(training[entity], feature_training() / f"{entity}.parquet")
             progress.update()
         schemas = _learn_schemas(training, split)
         schemas.save(FEATURES)
         for cutoff in Cutoff:
-            values = values_as_of(tables, split.end(cutoff), settings.features.history_length, engine=engine)
+            length = settings.features.history_length
+            values = values_as_of(tables, split.end(cutoff), length, engine=engine, memory_gib=memory_gib)
             values.of(schemas).save(feature_values(cutoff))
             progress.update()
     counts = {

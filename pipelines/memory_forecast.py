@@ -13,11 +13,13 @@ import psutil
 from contracts.errors import WorkspaceError
 from contracts.settings.group import Group
 from contracts.settings.loading import load_groups
+from contracts.settings.params_path import PARAMS
 from contracts.settings.ranking import RankingSettings
 from contracts.settings.resources import ResourceSettings
 from pipelines.paths import VALID
 
 GIB: Final = 2**30
+ENGINE_SHARE: Final = 0.25
 EVENTS_A_QUERY: Final = 20  # at least: twelve snapshots do not ask everybody
 # Of a container, which sees the whole machine's memory and is ended at this.
 CGROUP_LIMITS: Final = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
@@ -55,7 +57,7 @@ class Need:
 
 # Upper ends of what `python -m bench.scale` measures. Stages that are not named stream, and need less than 1 GiB.
 NEEDS: Final[Mapping[str, Need]] = {
-    "features": Need(0.5, 950, 10_000),
+    "features": Need(0.9, 350, 10_000),  # its engine takes what there is
     "candidates": Need(0.6, 400, 4_000),
     "index": Need(0.4, 300, 4_000),
     "ranking": Need(0.5, 400, 4_000, 400_000),
@@ -72,10 +74,10 @@ def check_memory(stage: str) -> None:
     """Raise WorkspaceError, with what is needed and what there is, where a stage would not fit into the memory."""
     if stage not in NEEDS or not _is_there(VALID):
         return  # what a stage itself misses, it tells itself
-    limits = load_groups(Limits)
+    limits = _limits()
     size = _data_size(VALID, limits)
     needed, budget = NEEDS[stage].gib(size), limits.resources.memory_gib
-    available = machine_gib() if budget is None else budget
+    available = _available_gib(limits)
     if needed <= available:
         return
     whose = "the machine has" if budget is None else "resources.memory_gib is"
@@ -85,6 +87,20 @@ def check_memory(stage: str) -> None:
         f"Take a machine with more memory, {ADVICE.get(stage, '')}or bring less: a later part of the interactions. "
         "Where you know that it fits, say so: `resources.memory_gib` in params.yaml.",
     )
+
+
+def engine_gib() -> float:
+    """What the engine of `features` may take beside the tables; past it, it goes on from disk."""
+    return _available_gib(_limits()) * ENGINE_SHARE
+
+
+def _limits() -> Limits:
+    """Those of params.yaml; a folder without one, of which a stage would be told before, has the machine's."""
+    return load_groups(Limits) if PARAMS.is_file() else Limits()
+
+
+def _available_gib(limits: Limits) -> float:
+    return machine_gib() if limits.resources.memory_gib is None else limits.resources.memory_gib
 
 
 def machine_gib() -> float:

@@ -12,6 +12,7 @@ import shutil
 import sys
 import uuid
 from contextlib import AbstractContextManager, ExitStack
+from tempfile import TemporaryDirectory
 from typing import Any, Literal, Protocol
 
 import ibis
@@ -63,13 +64,18 @@ class FeatureEngine(Protocol):
 
 
 class DuckdbFeatureEngine(ExitStack):
-    """DuckDB in this process. n_threads: None for all cores."""
+    """DuckDB in this process. n_threads: None for all cores; memory_gib: past which it goes on from disk, None for most
+    of the machine's."""
 
     aggregate_in_memory = True
 
-    def __init__(self, n_threads: int | None = None) -> None:
+    def __init__(self, n_threads: int | None = None, memory_gib: float | None = None) -> None:
         super().__init__()
-        self._connection = ibis.duckdb.connect(**({} if n_threads is None else {"threads": n_threads}))
+        spilled = self.enter_context(TemporaryDirectory(prefix="slatework-features-"))
+        limit = None if memory_gib is None else f"{memory_gib * 1024:.0f}MiB"
+        settings = {"threads": n_threads, "memory_limit": limit, "temp_directory": spilled}
+        given = {name: value for name, value in settings.items() if value is not None}
+        self._connection = ibis.duckdb.connect(**given)
         self.callback(self._connection.disconnect)
 
     def table(self, rows: pl.DataFrame) -> Rows:
@@ -116,9 +122,11 @@ class SparkFeatureEngine(ExitStack):
         return pl.DataFrame(self._session.sql(self._connection.compile(expression)).toArrow())
 
 
-def open_engine(name: EngineName = "duckdb", n_threads: int | None = None) -> AbstractContextManager[FeatureEngine]:
-    """The engine of that name; n_threads is DuckDB's, Spark has its own settings."""
-    return SparkFeatureEngine() if name == "spark" else DuckdbFeatureEngine(n_threads)
+def open_engine(
+    name: EngineName = "duckdb", n_threads: int | None = None, memory_gib: float | None = None
+) -> AbstractContextManager[FeatureEngine]:
+    """The engine of that name; n_threads and memory_gib are DuckDB's, Spark has its own settings."""
+    return SparkFeatureEngine() if name == "spark" else DuckdbFeatureEngine(n_threads, memory_gib)
 
 
 def check_spark(asked_by: str = BY_PARAMETER, instead: str = INSTEAD) -> None:

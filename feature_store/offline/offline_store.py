@@ -33,11 +33,13 @@ def point_in_time_join(
     entity: Entity,
     n_threads: int | None = None,
     engine: EngineName = "duckdb",
+    memory_gib: float | None = None,
 ) -> pl.DataFrame:
     """The spine with every feature of the entity as it was known at each row's as_of.
 
     spine: `<entity>_id`, `as_of` (UTC) and whatever else; its rows, their number, order and duplicates are kept.
-    n_threads: of the engine, None for all cores; values do not depend on it. engine: what computes, see `engines`.
+    n_threads: of the engine, None for all cores; memory_gib: past which it goes on from disk, None for most of the
+    machine's; values depend on neither. engine: what computes, see `engines`.
     Returns f32 columns in the schema's order; null where missing.
 
     What happens at as_of itself is not known at as_of:
@@ -55,7 +57,7 @@ def point_in_time_join(
     key = f"{entity}_id"
     keys = pl.DataFrame({"entity_id": spine[key].cast(pl.String), "as_of_us": _microseconds(spine["as_of"])})
     joined = keys
-    with open_engine(engine, n_threads) as opened:
+    with open_engine(engine, n_threads, memory_gib) as opened:
         known = _EngineTables(tables, keys.unique(), entity, opened)
         for view in views_of(entity):
             joined = joined.join(known.compute(view), on=keys.columns, how="left", maintain_order="left")
@@ -98,10 +100,11 @@ def values_as_of(
     history_length: int,
     n_threads: int | None = None,
     engine: EngineName = "duckdb",
+    memory_gib: float | None = None,
 ) -> FeatureValues:
     """What was known of everybody who did anything before as_of, and of every item of the catalogue.
 
-    history_length: events kept per person, the latest.
+    history_length: events kept per person, the latest. The others are as in `point_in_time_join`.
     """
     histories = histories_as_of(tables.interactions, as_of, history_length)
     rows = {
@@ -111,6 +114,7 @@ def values_as_of(
             entity,
             n_threads,
             engine,
+            memory_gib,
         ).drop("as_of")
         for entity, ids in ((Entity.USER, histories["user_id"]), (Entity.ITEM, tables.items["item_id"]))
     }

@@ -8,7 +8,7 @@ import pytest
 
 from contracts.errors import WorkspaceError
 from pipelines import memory_forecast
-from pipelines.memory_forecast import GIB, NEEDS, DataSize, Need, check_memory, machine_gib
+from pipelines.memory_forecast import GIB, NEEDS, DataSize, Need, check_memory, engine_gib, machine_gib
 from pipelines.paths import VALID
 from tests.worlds import small_world
 
@@ -60,6 +60,13 @@ def test_without_a_limit_it_is_what_the_machine_has(monkeypatch):
     Path("params.yaml").write_text("seed: 7\n")  # of before there was the group
     with pytest.raises(WorkspaceError, match="the machine has"):
         check_memory("features")
+
+
+def test_the_engine_of_features_takes_a_share_of_what_there_is():
+    give("8")
+    assert engine_gib() == 2
+    Path("params.yaml").unlink()
+    assert engine_gib() == machine_gib() / 4
 
 
 def test_a_container_has_what_it_is_given(tmp_path, monkeypatch):
