@@ -12,7 +12,7 @@ from contracts.features import Entity
 from contracts.returns import without_taken_back
 from contracts.tables import INTERACTIONS_SCHEMA, ITEMS_SCHEMA, USERS_SCHEMA, UTC_TIME, CanonicalTables
 from feature_store.definitions import features_of
-from feature_store.offline.engines import open_engine
+from feature_store.offline.engines import DuckdbFeatureEngine
 from feature_store.offline.offline_store import learn_schema, point_in_time_join, values_as_of
 from tests.unit.feature_store.oracle import features_at
 
@@ -269,10 +269,11 @@ def test_the_number_of_threads_changes_no_bit(world):
 
 def test_an_engine_that_has_little_memory_goes_on_from_disk_and_changes_no_bit(world):
     as_of = world.interactions["event_ts"][900]
-    generations = {values_as_of(world, as_of, 50, memory_gib=gib).generation_id for gib in (None, 0.03)}
+    generations = {values_as_of(world, as_of, 50, memory_gib=gib).generation_id for gib in (None, 1 / 32)}
     assert len(generations) == 1
-    with open_engine("duckdb", memory_gib=0.03) as engine:
-        assert "30.0 MiB" in str(engine._connection.sql("SELECT current_setting('memory_limit') AS x").execute())
+    with DuckdbFeatureEngine(memory_gib=1 / 32) as engine:
+        (limit,) = engine._connection.raw_sql("SELECT current_setting('memory_limit')").fetchone()
+    assert limit == "32.0 MiB"
 
 
 def test_the_order_of_the_events_changes_no_bit(world):
