@@ -89,18 +89,30 @@ def test_all_workers_follow_the_pointer_and_their_numbers_are_told_as_one(stage:
     assert sum(float(line.rpartition(" ")[2]) for line in answered) == 20
 
 
-def test_connections_that_are_kept_are_divided_among_the_workers(crew: Crew) -> None:
-    with ExitStack() as open_ones:
-        for _ in range(24):
+def test_the_next_connections_go_to_the_worker_that_holds_fewer(crew: Crew) -> None:
+    first, second = sorted(crew.workers())
+    with ExitStack() as kept:
+
+        def connect() -> None:
             connection = http.client.HTTPConnection("127.0.0.1", crew.port, timeout=60)
-            open_ones.enter_context(closing(connection)).request("GET", "/healthz")
+            kept.enter_context(closing(connection)).request("GET", "/healthz")
             assert connection.getresponse().read()
-        held = [
-            sum(bool(one.raddr) and one.laddr.port == crew.port for one in psutil.Process(pid).net_connections("tcp4"))
-            for pid in crew.workers()
-        ]
-    assert sum(held) == 24
-    assert min(held) >= 6  # half of them, where neither is late; left to the kernel, one worker took 22 or more
+
+        with crew.only(first):
+            for _ in range(12):
+                connect()
+        assert n_held(crew, first) == 12
+        wait_until(lambda: psutil.Process(second).status() != psutil.STATUS_STOPPED)
+        for _ in range(12):
+            connect()
+        assert n_held(crew, first) + n_held(crew, second) == 24
+        assert n_held(crew, second) >= 10  # all of them, where it is never late
+
+
+def n_held(crew: Crew, worker: int) -> int:
+    """How many connections of clients a worker holds."""
+    connections = psutil.Process(worker).net_connections("tcp4")
+    return sum(bool(one.raddr) and one.laddr.port == crew.port for one in connections)
 
 
 def test_what_a_person_did_at_one_worker_counts_at_the_next_request_that_another_answers(
