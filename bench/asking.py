@@ -59,8 +59,8 @@ class Answer:
 
     @property
     def is_in_time(self) -> bool:
-        """A failure is no answer, however quick it is."""
-        return self.status == HTTPStatus.OK and not self.is_late
+        """Whole and not late: a failure is no answer, and one that something was shed of is another than was asked."""
+        return self.status == HTTPStatus.OK and not self.degraded and not self.is_late
 
 
 def carried_rate(rig: Rig, questions: Sequence[bytes]) -> float:

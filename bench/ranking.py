@@ -17,7 +17,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -68,12 +68,17 @@ def _medians_ms(calls: list[Callable[[], object]], rounds: int) -> list[float]:
     return [statistics.median(each[1:]) for each in took]
 
 
-def _rows() -> RankingRows:
+def heavy_ranker(names: tuple[str, ...], built_with: Mapping[str, str]) -> Ranker:
+    """The heavy one, over features of these names, as it was learnt."""
+    return Ranker.fit(_rows(names), _settings(*SHAPES["heavy"]), SEED, built_with)
+
+
+def _rows(names: tuple[str, ...] = tuple(f"f{number}" for number in range(N_FEATURES))) -> RankingRows:
     rng = np.random.default_rng(SEED)
-    values = rng.normal(size=(N_QUERIES * N_ROWS, N_FEATURES)).astype(np.float32)
+    values = rng.normal(size=(N_QUERIES * N_ROWS, len(names))).astype(np.float32)
     wanted = values[:, :5].sum(axis=1) + rng.normal(size=len(values)) > 4
     return RankingRows(
-        tuple(f"f{number}" for number in range(N_FEATURES)),
+        names,
         values,
         wanted.astype(np.int32),
         np.full(N_QUERIES, N_ROWS, np.int32),
@@ -82,9 +87,9 @@ def _rows() -> RankingRows:
     )
 
 
-def _ranker(rows: RankingRows, n_trees: int, n_leaves: int) -> Ranker:
-    """Trained, saved and loaded; early stopping is off, so that it has all of its trees."""
-    settings = RankingSettings(
+def _settings(n_trees: int, n_leaves: int) -> RankingSettings:
+    """Early stopping is off, so that a ranker has all of its trees."""
+    return RankingSettings(
         n_trees=n_trees,
         n_leaves=n_leaves,
         learning_rate=0.01,
@@ -94,10 +99,14 @@ def _ranker(rows: RankingRows, n_trees: int, n_leaves: int) -> Ranker:
         l2=1.0,
         early_stopping_rounds=n_trees,
         n_threads=1,
-        max_queries=N_QUERIES,
+        max_queries=10_000,  # as many as there are
     )
+
+
+def _ranker(rows: RankingRows, n_trees: int, n_leaves: int) -> Ranker:
+    """Trained, saved and loaded."""
     with tempfile.TemporaryDirectory() as folder:
-        Ranker.fit(rows, settings, SEED, {}).save(Path(folder))
+        Ranker.fit(rows, _settings(n_trees, n_leaves), SEED, {}).save(Path(folder))
         return Ranker.load(Path(folder))
 
 

@@ -7,12 +7,13 @@ left. One server with real Redis and MLflow away, and a client in a process of i
 at a steady rate over connections that stay open. An answer's time counts from when its question was due: a server that
 falls behind is not asked less. Asked about are people with 30 events or more.
 
-Then: the highest rate at which 99 in 100 answers come within 100 ms; what happens at twice that rate; and a switch to
-another release of that size under load. Printed are also milliseconds by stage, memory of a worker (proportional set
-size), and seconds until a server is ready.
+Then: the highest rate at which 99 in 100 answers come within 100 ms, and whole; what happens at twice that rate; a
+switch to another release of that size under load; and the same release with a heavy ranker (300 trees of 63 leaves for
+500 candidates). Printed are also milliseconds by stage, pauses of the garbage collector, memory of a worker
+(proportional set size), and seconds until a server is ready.
 
-Limits at 100 requests/s: p50 0.4 Y and p99 0.85 Y (see `bench.yardstick`); 150 requests/s with p99 below 100 ms;
-nothing fails, at twice that rate neither. Where one does not hold, it says so and exits with 1.
+Limits at 100 requests/s: p50 0.4 Y and p99 0.85 Y (see `bench.yardstick`); 150 requests/s with p99 below 100 ms; at
+twice that rate p99 250 ms, and no answer is a 5xx. Where one does not hold, it says so and exits with 1.
 """
 
 from __future__ import annotations
@@ -38,16 +39,20 @@ import psutil
 
 from bench.asking import Answer, steady_load
 from bench.report import print_figures, print_table
-from bench.two_releases import SLATE, Rig, running_rig, wait_until
+from bench.two_releases import SLATE, Rig, running_rig, wait_until, with_heavy_ranker
 from bench.yardstick import yardstick_ms
 from feature_store.server.server_program import free_port
 from pipelines.paths import VALID
+from release.bundle.bundle_store import BundleStore
+from release.bundle.manifest import Manifest, load_manifest
 
 MIN_EVENTS = 30
 N_PEOPLE = 400
 K = 10
-WITHIN_S = 0.1
-FIRST_RATE, STEP, STEP_S = 10.0, 1.25, 8.0
+MISSED_AT_MOST = 0.01  # of the answers, at a rate that is carried
+FIRST_RATE, STEP, STEP_S = 20.0, 1.25, 8.0
+OVERLOAD_P99_MS = 250
+HEAVY_RATE = 20.0
 LIMITS = {"p50_ms": 0.4, "p99_ms": 0.85}  # in Y
 LEAST_RATE = 150
 SETTLED_S = 3.0  # asked on after a switch
@@ -85,6 +90,9 @@ def _measured(rig: Rig, rate: float, seconds: float) -> dict[str, Any]:
     carried = max(best_rate, FIRST_RATE / 2)  # where even the first rate of the ramp is not
     overload = _asked_at(rig, questions, 2 * carried, seconds)
     switched, switched_pss_mib = _while_switching(rig, questions, carried / 2)
+    collected = _collector_pauses(rig)
+    rig.promote(_heavy(rig))
+    heavy = _asked_at(rig, questions, HEAVY_RATE, seconds)
     return {
         "rate": rate,
         **_times_ms(steady),
@@ -93,6 +101,8 @@ def _measured(rig: Rig, rate: float, seconds: float) -> dict[str, Any]:
         "max_rate_p99_100ms": best_rate,
         "at_twice": _described(overload),
         "while_switching": _described(switched),
+        "heavy": {"rate": HEAVY_RATE, **_described(heavy), "stages_ms": _stages_ms(heavy)},
+        "collector": collected,
         "rss_mib": pss_mib,
         "rss_mib_while_switching": switched_pss_mib,
         "ready_s": ready_s,
@@ -123,13 +133,19 @@ def _asked_at(rig: Rig, questions: Sequence[bytes], rate: float, seconds: float)
 
 
 def _best_rate(rig: Rig, questions: Sequence[bytes]) -> float:
-    """The highest rate of a ramp at which 99 in 100 answers come within WITHIN_S; 0 where none does."""
+    """The highest rate of a ramp at which 99 in 100 answers come whole and within WITHIN_S; 0 where none does.
+
+    A rate at which they do not is tried once more: one pause of the machine makes some in a hundred late.
+    """
     rate, best = FIRST_RATE, 0.0
-    while True:
-        answers = _asked_at(rig, questions, rate, STEP_S)
-        if _n_failed(answers) or _times_ms(answers)["p99_ms"] > 1000 * WITHIN_S:
-            return best
+    while any(_is_carried(_asked_at(rig, questions, rate, STEP_S)) for _ in range(2)):
         rate, best = rate * STEP, round(rate, 1)
+    return best
+
+
+def _is_carried(answers: Sequence[Answer]) -> bool:
+    n_good = sum(answer.is_in_time for answer in answers)
+    return len(answers) - n_good <= MISSED_AT_MOST * len(answers)
 
 
 def _while_switching(rig: Rig, questions: Sequence[bytes], rate: float) -> tuple[list[Answer], int]:
@@ -148,6 +164,27 @@ def _while_switching(rig: Rig, questions: Sequence[bytes], rate: float) -> tuple
         ended.set()
         watching.join()
     return list(answers), max(held)
+
+
+def _heavy(rig: Rig) -> Manifest:
+    """The release with a ranker of 300 trees of 63 leaves, and 500 candidates for it where there are so many."""
+    store = BundleStore(rig.home)
+    return load_manifest(store.keep(with_heavy_ranker(store.path(rig.older.release_id), rig.home.root / "heavy")))
+
+
+def _collector_pauses(rig: Rig) -> dict[str, float]:
+    """How often the garbage collector paused the workers so far, how long in all, and how many pauses were long."""
+    with closing(http.client.HTTPConnection("127.0.0.1", rig.ports[0], timeout=5)) as connection:
+        connection.request("GET", "/metrics")
+        lines = connection.getresponse().read().decode().splitlines()
+    told = [line.rpartition(" ") for line in lines if line.startswith("slate_collector_seconds_")]
+
+    def total(kind: str) -> float:
+        return sum(float(value) for name, _, value in told if kind in name)
+
+    n_pauses = total("seconds_count")
+    long = {f"longer_than_{ms}_ms": round(n_pauses - total(f'le="{ms / 1000}"')) for ms in (10, 50)}
+    return {"n_pauses": round(n_pauses), "total_ms": round(1000 * total("seconds_sum"), 1), **long}
 
 
 def _ready_s(rig: Rig) -> float:
@@ -215,19 +252,33 @@ def _stages_ms(answers: Sequence[Answer]) -> dict[str, float]:
 
 def _described(answers: Sequence[Answer]) -> dict[str, Any]:
     statuses = sorted({answer.status for answer in answers})
+    without = {what for answer in answers for what in answer.degraded}
     return {
         "asked": len(answers),
         "statuses": {str(status): sum(answer.status == status for answer in answers) for status in statuses},
         "degraded": sum(bool(answer.degraded) for answer in answers),
+        "without": {what: sum(what in answer.degraded for answer in answers) for what in sorted(without)},
         **_times_ms(answers),
     }
 
 
 def _print(figures: Mapping[str, Any]) -> None:
-    shown = ("people", "items", "interactions", "workers", "rate", "p50_ms", "p95_ms", "p99_ms", "max_ms", "failed")
+    shown = (
+        "people",
+        "items",
+        "interactions",
+        "workers",
+        "rate",
+        "p50_ms",
+        "p95_ms",
+        "p99_ms",
+        "p999_ms",
+        "max_ms",
+        "failed",
+    )
     print_table(shown, [[f"{figures[name]:,}" for name in shown]])
     print_table(["stage", "ms"], list(figures["stages_ms"].items()))
-    for title in ("at_twice", "while_switching"):
+    for title in ("at_twice", "while_switching", "heavy", "collector"):
         print(f"{title.replace('_', ' ')}: {figures[title]}")
     print(
         f"p99 within 100 ms up to {figures['max_rate_p99_100ms']} requests/s; {figures['rss_mib']} MiB a worker, "
@@ -249,8 +300,11 @@ def _broken_limits(figures: Mapping[str, Any], y_ms: float) -> list[str]:
         for name, n in figures["at_twice"]["statuses"].items()
         if int(name) >= HTTPStatus.INTERNAL_SERVER_ERROR or int(name) == 0
     ]
+    overload_ms = figures["at_twice"]["p99_ms"]
+    overload = [f"At twice the best rate p99 is {overload_ms} ms; the limit is {OVERLOAD_P99_MS}."]
     return [
         *late,
+        *overload * (overload_ms > OVERLOAD_P99_MS),
         *slow * (figures["max_rate_p99_100ms"] < LEAST_RATE),
         *failed * bool(figures["failed"]),
         *broken,

@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from bench.ranking import SEED, heavy_ranker
 from contracts.home import Home
 from contracts.json_file import write_json
 from contracts.settings.settings import Settings, load_settings
@@ -23,7 +24,8 @@ from feature_store.server.embedded_redis import online_store
 from feature_store.server.server_program import free_port
 from feature_store.values.values import FeatureValues
 from pipelines.paths import BUNDLE
-from release.bundle.bundle import EVALUATION, MEASURED, RULES, FittedArtefacts, load_bundle, measured_with
+from recommender.ranking.ranker import Ranker
+from release.bundle.bundle import EVALUATION, MEASURED, RULES, FittedArtefacts, Release, load_bundle, measured_with
 from release.bundle.bundle_store import BundleStore
 from release.bundle.manifest import VALUES_FOLDER, Manifest, list_files, load_manifest
 from release.bundle.parts import GOLDEN, name_parts
@@ -34,6 +36,7 @@ from release.promotion.switch import open_switch
 
 SLATE = (sys.executable, "-m", "cli.main")
 LOG_LINES = 20  # of each server, where it does not answer
+RANKING = "ranking"  # of a bundle
 WITHIN_S = 120.0  # for anything that a benchmark waits for
 
 
@@ -108,22 +111,43 @@ def with_other_rules(bundle: Path, folder: Path, seed: int, own_values: FeatureV
     own_values: of its generation; without them, it has that of the bundle.
     """
     shutil.copytree(bundle, folder)
-    release, manifest = load_bundle(bundle), load_manifest(bundle)
-    rules = release.request.model_copy(update={"relevance_weight": 0.5})
-    _rewrite(folder / RULES, **rules.model_dump(mode="json"))
-    measured = measured_with(FittedArtefacts.below(folder / MEASURED), release.schemas, rules)
-    _rewrite(folder / EVALUATION, built_with=measured)
+    release = load_bundle(bundle)
     values = own_values or FeatureValues.load(folder / VALUES_FOLDER)
     if own_values:
         own_values.save(folder / VALUES_FOLDER)
+    _describe_anew(folder, release.with_rules(relevance_weight=0.5), values, seed)
+    return folder
+
+
+def with_heavy_ranker(bundle: Path, folder: Path) -> Path:
+    """Make another release at `folder`: the same with a ranker of 300 trees of 63 leaves, and candidates for it.
+
+    It learns from random rows; every generator may propose three times as many, so that 500 are ranked.
+    """
+    shutil.copytree(bundle, folder)
+    release = load_bundle(bundle)
+    shutil.rmtree(folder / RANKING)
+    heavy_ranker(release.ranker.feature_names, release.ranker.built_with).save(folder / RANKING)
+    quotas = {name: 3 * quota for name, quota in release.request.quotas.items()}
+    heavy = replace(release.with_rules(quotas=quotas, n_ranked=500), ranker=Ranker.load(folder / RANKING))
+    _describe_anew(folder, heavy, FeatureValues.load(folder / VALUES_FOLDER), SEED)
+    return folder
+
+
+def _describe_anew(folder: Path, release: Release, values: FeatureValues, seed: int) -> None:
+    """Let everything else in the bundle say what this release is: rules, evaluation, golden queries, manifest."""
+    manifest, rules = load_manifest(folder), release.request.model_dump(mode="json")
+    _rewrite(folder / RULES, **rules)
+    measured = measured_with(FittedArtefacts.below(folder / MEASURED), release.schemas, release.request)
+    _rewrite(folder / EVALUATION, built_with=measured)
     shutil.rmtree(folder / GOLDEN)
-    other = replace(release, request=rules, generation_id=values.generation_id)
+    other = replace(release, generation_id=values.generation_id)
     n_golden = make_golden(folder / GOLDEN, other, values, [{"gender": "F"}], manifest.golden, seed)
     name_parts(folder)
-    params = {**manifest.params, "request": rules.model_dump(mode="json")}
+    shipped = FittedArtefacts.below(folder).fingerprints
     described = {"generation_id": values.generation_id, "golden": n_golden, "files": list_files(folder)}
-    replace(manifest, params=params, **described).save(folder)
-    return folder
+    artefacts = {**manifest.artefacts, "shipped": shipped}
+    replace(manifest, params={**manifest.params, "request": rules}, artefacts=artefacts, **described).save(folder)
 
 
 def _rewrite(path: Path, **changes: Any) -> None:

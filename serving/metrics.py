@@ -40,6 +40,13 @@ class Metrics:
             buckets=SECONDS,
             registry=own,
         )
+        self.collector_seconds = Histogram(
+            "slate_collector_seconds",
+            "Pauses of Python's garbage collector, by the generation collected.",
+            ["generation"],
+            buckets=SECONDS,
+            registry=own,
+        )
         self.answered_together = Histogram(
             "slate_answered_together",
             "Requests that one thread answered at once.",

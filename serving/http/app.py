@@ -8,6 +8,7 @@ requests to answer together; more cores are for more workers. Events and metrics
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -15,13 +16,16 @@ from typing import Any
 import anyio.to_thread
 from fastapi import FastAPI
 
+from serving.collector_pauses import CollectorPauses
 from serving.http.answers import add_error_answers
 from serving.http.api import Api
 from serving.http.middleware import BodyLimit, Stopwatch
 from serving.http.pages import add_pages
+from serving.metrics import Metrics
 from serving.wire import BODY_WITHIN_S, MAX_BODY_BYTES, ErrorAnswer, EventsAnswer, Health, Readiness, SlateAnswer
 
 N_PAGES = 1  # threads that make the first page
+TELL_PAUSES_S = 1.0
 DESCRIPTION = (
     "Ranked slates from the release in production, or from the canary for a share of people. Every answer names the "
     "release and the generation of feature values it stands on."
@@ -36,7 +40,12 @@ def create_app(api: Api) -> FastAPI:
         anyio.to_thread.current_default_thread_limiter().total_tokens = N_PAGES
         api.log.start()
         api.live.start()
+        pauses = CollectorPauses()
+        pauses.start()
+        telling = asyncio.create_task(_tell_pauses(pauses, api.metrics))
         yield
+        telling.cancel()
+        pauses.stop()
         await anyio.to_thread.run_sync(api.live.stop)
         await anyio.to_thread.run_sync(api.log.close)
 
@@ -49,6 +58,14 @@ def create_app(api: Api) -> FastAPI:
     app.add_middleware(BodyLimit, max_bytes=MAX_BODY_BYTES, within_s=BODY_WITHIN_S)
     app.add_middleware(Stopwatch, metrics=api.metrics)
     return app
+
+
+async def _tell_pauses(pauses: CollectorPauses, metrics: Metrics) -> None:
+    """Again and again. Not where a pause ends: it may have come while a lock of the metrics was held."""
+    while True:
+        await asyncio.sleep(TELL_PAUSES_S)
+        for generation, seconds in pauses.take():
+            metrics.collector_seconds.labels(generation).observe(seconds)
 
 
 def _add_routes(app: FastAPI, api: Api) -> None:

@@ -16,7 +16,6 @@ import sys
 import time
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import IO
 
 from contracts.home import Home
 from contracts.stop_signals import stopped_by_signals
@@ -29,6 +28,7 @@ LOOK_S = 0.1  # how soon a dead worker is noticed
 STOP_WITHIN_S = GRACE_S + 10  # a worker ends within its grace time; then it is killed
 SOUND_AFTER_S = 30.0  # a worker that lived so long has no trouble starting
 LONGEST_WAIT_S = 30.0
+NO_FILE = -1
 
 
 @dataclass
@@ -51,6 +51,7 @@ class Workers:
     name: str
     n_workers: int
     _workers: list[Worker] = field(default_factory=list)
+    _held: int = NO_FILE  # in which the workers tell how many connections they hold, while it runs
 
     @cached_property
     def metrics(self) -> WorkerMetrics:
@@ -61,26 +62,23 @@ class Workers:
         """Answer until SIGTERM or Ctrl-C; then let the workers finish what is under way, and return."""
         self.metrics.start()
         try:
-            with stopped_by_signals() as stop:
+            with stopped_by_signals() as stop, OpenConnections.new_file(self.n_workers) as held:
+                self._held = held.fileno()
                 self._workers = [Worker(number, self._start(number), time.monotonic()) for number in self._numbers()]
                 while not stop.wait(LOOK_S):
                     self._restart_dead()
         finally:
+            self._held = NO_FILE
             self._end()
             self.metrics.end()
             self.listening.close()
             LOG.info("Stopped.")
 
-    @cached_property
-    def _held(self) -> IO[bytes]:
-        """Where the workers tell how many connections they hold."""
-        return OpenConnections.new_file(self.n_workers)
-
     def _numbers(self) -> range:
         return range(1, self.n_workers + 1)
 
     def _start(self, number: int) -> subprocess.Popen[bytes]:
-        descriptor, held = self.listening.fileno(), self._held.fileno()
+        descriptor, held = self.listening.fileno(), self._held
         command = [sys.executable, "-m", "serving.http.worker"]
         return subprocess.Popen(
             [*command, str(descriptor), f"{self.name}-{number}", str(held), str(number - 1)],
@@ -107,7 +105,8 @@ class Workers:
         worker.wait_s = 0.0 if lived > SOUND_AFTER_S else min(max(2 * worker.wait_s, LOOK_S), LONGEST_WAIT_S)
         worker.not_before = now + worker.wait_s
         self.metrics.note_death(worker.number)
-        OpenConnections(self._held.fileno()).tell_gone(worker.number - 1)
+        if self._held != NO_FILE:
+            OpenConnections(self._held).tell_gone(worker.number - 1)
         _close_input(worker)
         LOG.error("Worker %d ended %s after %.0f s.", worker.number, self._how_it_ended(worker), lived)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from bench.asking import LATE_S, Answer, is_carried
@@ -30,6 +32,7 @@ def test_a_rate_at_which_answers_fail_at_once_is_not_carried() -> None:
     assert is_carried([good] * 19 + [failed])
     assert not is_carried([good] * 18 + [failed] * 2)
     assert not is_carried([good] * 18 + [failed, late])
+    assert not is_carried([good] * 18 + [replace(good, degraded=("person",))] * 2)  # quick, and not what was asked
 
 
 @pytest.mark.parametrize(
