@@ -9,21 +9,23 @@ replays them before serving it.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Annotated, Any, Final
 
 import numpy as np
 import polars as pl
-from pydantic import AwareDatetime, TypeAdapter
+from pydantic import AwareDatetime, PlainValidator, TypeAdapter
 
 from contracts.artefact import reading
 from contracts.clock import FixedClock
-from contracts.errors import ArtefactError, ReleaseMismatch
+from contracts.errors import ArtefactError, ReleaseMismatch, WrongInput
 from contracts.features import FeatureReader, History, Person, ReadRows, ReadsPeopleInTurn
+from contracts.filters import filter_of
 from contracts.id_map import IdMap
 from contracts.ids import ItemId, SessionId, UserId
 from contracts.json_file import write_json
@@ -252,9 +254,22 @@ def load_queries(folder: Path) -> tuple[datetime, list[tuple[GoldenRequest, Expe
         return file.now, [(GoldenRequest(query.request, query.session), query.answer) for query in file.queries]
 
 
+def _request_of(value: Any) -> RecommendRequest:
+    """A request; its filter has a form of its own."""
+    if not isinstance(value, dict):
+        raise ValueError(f"{value!r:.60} is no request")  # noqa: TRY004 pydantic takes a ValueError alone
+    # As JSON once more: strictly, a list is no tuple, and a word no member of an enumeration, but in JSON.
+    rest = json.dumps({name: one for name, one in value.items() if name != "filter"})
+    request = _REQUEST.validate_json(rest, strict=True)
+    try:
+        return replace(request, filter=filter_of(value["filter"])) if "filter" in value else request
+    except WrongInput as error:
+        raise ValueError(error.problem) from error
+
+
 @dataclass(frozen=True)
 class _Query:
-    request: RecommendRequest
+    request: Annotated[RecommendRequest, PlainValidator(_request_of)]
     session: tuple[Click, ...]
     answer: ExpectedAnswer
 
@@ -266,3 +281,4 @@ class _QueryFile:
 
 
 _QUERY_FILE = TypeAdapter(_QueryFile)
+_REQUEST = TypeAdapter(RecommendRequest)

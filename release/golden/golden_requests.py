@@ -12,6 +12,7 @@ import numpy as np
 import polars as pl
 
 from contracts.errors import DataTooSmall
+from contracts.filters import AllOf, Condition, Filter, Operator
 from contracts.ids import ItemId, SessionId, UserId
 from contracts.slates import Preferences, RecommendRequest, Surface
 from feature_store.values.values import FeatureValues
@@ -141,6 +142,19 @@ def _beside_an_item(kind: Callable[[_RequestPool], GoldenRequest]) -> Callable[[
     return beside_an_item
 
 
+def _filtered(kind: Callable[[_RequestPool], GoldenRequest]) -> Callable[[_RequestPool], GoldenRequest]:
+    """A request for what is in stock and, where there are categories, of one of them."""
+
+    def filtered(pool: _RequestPool) -> GoldenRequest:
+        golden = kind(pool)
+        wanted: Filter = Condition("in_stock", Operator.EQUALS, value=True)
+        if pool.categories:
+            wanted = AllOf((wanted, Condition("categories", Operator.EQUALS, pool.one_of(pool.categories))))
+        return replace(golden, request=replace(golden.request, filter=wanted))
+
+    return filtered
+
+
 _REQUEST_KINDS: Final[Mapping[str, Callable[[_RequestPool], GoldenRequest]]] = {
     "personal": _personal_request,
     "session": _session_request,
@@ -151,4 +165,6 @@ _REQUEST_KINDS: Final[Mapping[str, Callable[[_RequestPool], GoldenRequest]]] = {
     "personal-in-session": _personal_request_in_session,
     "session-beside-item": _beside_an_item(_session_request),
     "popular-beside-item": _beside_an_item(_popular_request),
+    "personal-filtered": _filtered(_personal_request),
+    "popular-filtered": _filtered(_popular_request),
 }

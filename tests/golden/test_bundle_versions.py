@@ -24,6 +24,7 @@ from release.answering.request_query import read_person, retrieval_query
 from release.bundle.bundle import load_bundle, load_measured
 from release.bundle.manifest import FORMAT_VERSION, MANIFEST, list_files, load_manifest
 from release.evaluation.measured_window import MeasuredWindow
+from release.golden.golden_queries import load_queries
 from tests.integration.bundles.test_bundle import reseal
 
 HERE = Path(__file__).resolve().parent
@@ -57,6 +58,22 @@ def test_of_the_newest_version_nothing_is_proposed_again_that_somebody_ever_touc
         query = retrieval_query(release, request, read_person(release, reader, request, release.as_of), release.as_of)
         touched = {*row["item_ids"], *row["older_item_ids"]}
         assert set(release.catalogue.ids.external(query.excluded)) == touched
+
+
+def test_the_newest_version_holds_stock_attributes_and_answers_under_filters() -> None:
+    release = load_bundle(NEWEST)
+    catalogue = release.catalogue
+    assert 0 < catalogue.in_stock.sum() < len(catalogue)
+    assert list(release.filters.fields)[-3:] == ["attributes.colour", "attributes.vegan", "attributes.weight"]
+    _, queries = load_queries(NEWEST / "golden")
+    filtered = [(golden.request, answer) for golden, answer in queries if golden.request.filter is not None]
+    assert len(filtered) == 2
+    for request, expected in filtered:
+        allowed = release.filters.allowed(request.filter)
+        assert allowed is not None
+        shown = [item_id for item_id, _ in expected.items]
+        assert shown
+        assert allowed.contains(catalogue.ids.indices(shown)).all()
 
 
 def test_a_bundle_of_a_version_to_come_is_refused_with_what_to_do(tmp_path: Path) -> None:
