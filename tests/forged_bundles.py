@@ -17,7 +17,7 @@ from release.bundle.manifest import MANIFEST, list_files
 from release.bundle.parts import BUILT_WITH, name_parts
 
 HNSW = IndexSettings(
-    exact_below=1, hnsw_links=4, hnsw_ef_construction=16, hnsw_ef_search=16, recall_k=5, min_recall=0.1
+    kind="hnsw", exact_below=1, hnsw_links=4, hnsw_ef_construction=16, hnsw_ef_search=16, recall_k=5, min_recall=0.1
 )
 
 

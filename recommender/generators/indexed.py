@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from contracts.artefact import Meta
@@ -56,7 +57,11 @@ class IndexedGenerator:
         return self.als.catalogue_fingerprint
 
     def encode(self, queries: QueryBatch) -> EncodedQueries:
-        return EncodedVectors(self.als.fold_in(queries), self.index)
+        return EncodedVectors(self.als.fold_in(queries), self._searched)
+
+    @cached_property
+    def _searched(self) -> VectorIndex:
+        return self.index.with_vectors(self.als.item_factors)
 
     def save(self, folder: Path) -> Meta:
         """Write the generator; the index is an artefact of its own."""

@@ -1,11 +1,14 @@
-"""The vector index: the items nearest to a vector, by inner product; exact for small catalogues, HNSW for large."""
+"""The vector index: the items nearest to a vector, by inner product; of a kind that fits the size of the catalogue.
+
+`recommender.index.searchers` says which kinds there are. Whatever the kind, few items that a filter allows are looked
+at one by one.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,22 +29,33 @@ from contracts.errors import DataTooSmall, ReleaseMismatch, ShapeMismatch
 from contracts.fingerprint import canonical_json
 from contracts.id_map import IdMap
 from contracts.ids import FloatArray, ItemIdxArray
-from contracts.settings.index import IndexSettings
+from contracts.settings.index import IndexKind, IndexSettings
 from recommender.allowed_items import AllowedItems
-from recommender.index.index_file import check_index_bytes
+from recommender.index.index_file import Held
+from recommender.index.saved_searcher import load_searcher
+from recommender.index.searchers import (
+    FAISS,
+    FETCHED_FOR_EACH,
+    QUANTISED,
+    as_questions,
+    built_searcher,
+    equally_long,
+    held_vectors,
+    is_equally_long,
+    kind_for,
+    probes,
+)
 from recommender.proposals import Proposals, best_first
-from recommender.ragged import RaggedItems, Rows, is_among, pair_keys, sum_by
+from recommender.ragged import RaggedItems, Rows, dot_by_row, is_among, pair_keys, sum_by
 
 KIND = "vector-index"
 FILE = "index.faiss"
 RECALL = "recall.json"
 # FAISS keeps any of the items that tie for the last place; a few more are fetched, so that ties break by item_idx.
 TIES_FETCHED = 16
-_FAISS: Any = faiss  # the stubs that come with it lack classes and arguments
 MEASURED_TOGETHER = 64  # queries
-EXACT_AMONG = 50_000  # vectors: where a filter allows no more, looking at each is quicker than any index
-# Inner products one vector after the other: with many queries FAISS asks BLAS, whose sums have another order.
-faiss.cvar.distance_compute_blas_threshold = 2**30
+EXACT_AMONG = 50_000  # vectors: where a filter allows no more, looking at each is exact and takes a millisecond
+SAME_ERROR = 1e-3  # of two sums of the same errors, relative
 
 
 @dataclass(frozen=True)
@@ -50,7 +64,10 @@ class VectorIndex:
 
     item_idx: (n_vectors,) the item behind each position of the index; items without a vector are not in it.
     ids_fingerprint: of the catalogue's ids; embeddings_fingerprint: of the vectors it was built from.
-    recall: at `recall_k` against exact search, NaN until measured.
+    ef_search, n_probes: the least effort of a search, in a graph and in lists. error: the share of the vectors that the
+    index does not hold, where it holds a few bits of each number.
+    recall: at `recall_k` against exact search, NaN until measured; recall_among: the same among the items of a filter,
+    by its name. item_vectors: (n_items, dim) what it was built from, not saved with it (`with_vectors`).
 
     >>> settings = IndexSettings(
     ...     exact_below=1000, hnsw_links=16, hnsw_ef_construction=100, hnsw_ef_search=50, recall_k=2, min_recall=0.9
@@ -59,17 +76,22 @@ class VectorIndex:
     >>> index = VectorIndex.build(vectors, IdMap.of(["a", "b", "c"]), settings)
     >>> index.search(np.array([[0, 1]], np.float32), k=2).item_idx.tolist()
     [1, 2]
-    >>> index.is_exact
-    True
+    >>> index.kind
+    'flat'
     """
 
     searcher: Any  # a faiss index; the library publishes no types
     item_idx: ItemIdxArray
     ids_fingerprint: str
     embeddings_fingerprint: str
+    kind: IndexKind
     ef_search: int
+    n_probes: int = 0
+    error: float = 0.0
     recall: float = float("nan")
     recall_k: int = 0
+    recall_among: Mapping[str, float] = field(default_factory=dict)
+    item_vectors: FloatArray | None = None
 
     @classmethod
     def build(cls, vectors: FloatArray, ids: IdMap, settings: IndexSettings) -> VectorIndex:
@@ -80,10 +102,19 @@ class VectorIndex:
                 "Give it one vector per item of the catalogue the vectors were fitted on.",
             )
         item_idx = np.flatnonzero(vectors.any(axis=1)).astype(np.int32)
-        searcher = _new_searcher(vectors.shape[1], len(item_idx), settings)
-        with _one_thread():  # HNSW links depend on the order of insertion
-            searcher.add(np.ascontiguousarray(vectors[item_idx], np.float32))
-        return cls(searcher, item_idx, ids.fingerprint, fingerprint_array(vectors), settings.hnsw_ef_search)
+        kind = kind_for(len(item_idx), settings)
+        searcher = built_searcher(kind, np.ascontiguousarray(vectors[item_idx], np.float32), settings)
+        index = cls(
+            searcher,
+            item_idx,
+            ids.fingerprint,
+            fingerprint_array(vectors),
+            kind,
+            ef_search=settings.hnsw_ef_search,
+            n_probes=settings.ivf_probes if kind.startswith("ivf") else 0,
+            item_vectors=vectors,
+        )
+        return replace(index, error=index._error(vectors)) if kind in QUANTISED else index
 
     @classmethod
     def exact(cls, vectors: FloatArray, ids_fingerprint: str) -> VectorIndex:
@@ -91,15 +122,25 @@ class VectorIndex:
         item_idx = np.flatnonzero(vectors.any(axis=1)).astype(np.int32)
         searcher = faiss.IndexFlatIP(vectors.shape[1])
         searcher.add(np.ascontiguousarray(vectors[item_idx], np.float32))
-        return cls(searcher, item_idx, ids_fingerprint, fingerprint_array(vectors), ef_search=0)
+        fingerprint = fingerprint_array(vectors)
+        return cls(searcher, item_idx, ids_fingerprint, fingerprint, "flat", ef_search=0, item_vectors=vectors)
+
+    def with_vectors(self, item_vectors: FloatArray) -> VectorIndex:
+        """This index with the vectors it was built from beside it: among few items, they are looked at one by one."""
+        return replace(self, item_vectors=item_vectors)
 
     @property
     def is_exact(self) -> bool:
-        return not isinstance(self.searcher, faiss.IndexHNSW)
+        return self.kind == "flat"
+
+    @property
+    def least_recall(self) -> tuple[float, str]:
+        """The smallest of the recalls that were measured, and the name of the filter it was measured under, if any."""
+        return min((recall, name) for name, recall in {"": self.recall, **self.recall_among}.items())
 
     @property
     def dim(self) -> int:
-        return int(self.searcher.d)
+        return int(self.searcher.d) - is_equally_long(self.searcher)
 
     def search(
         self,
@@ -123,10 +164,10 @@ class VectorIndex:
         n_excluded = np.zeros(n_queries, np.int64) if excluded is None else excluded.lengths
         asked = np.ones(n_queries, bool) if wanted is None else wanted
         among = None if allowed is None else self._among(allowed)
-        n_there = len(self.item_idx) if among is None else among.n_positions
+        n_there = len(self.item_idx) if among is None else among.n_items
         if k <= 0 or not n_there or not asked.any():
             return Proposals.none(n_queries)
-        n_fetched = _rounded_up(k + n_excluded + TIES_FETCHED)
+        n_fetched = _rounded_up(FETCHED_FOR_EACH.get(self.kind, 1) * (k + n_excluded) + TIES_FETCHED)
         parts = [self._fetch(vectors, asked & (n_fetched == n), int(n), among) for n in np.unique(n_fetched[asked])]
         rows, item_idx, scores = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
         in_order = np.argsort(rows, kind="stable")
@@ -135,15 +176,14 @@ class VectorIndex:
 
     def _among(self, allowed: AllowedItems) -> _Among:
         """Where the allowed items stand in this index; worked out once for each filter."""
-        return allowed.kept((KIND, self.embeddings_fingerprint, self.is_exact), lambda: self._positions_of(allowed))
+        return allowed.kept((KIND, self.embeddings_fingerprint, self.kind), lambda: self._among_of(allowed))
 
-    def _positions_of(self, allowed: AllowedItems) -> _Among:
+    def _among_of(self, allowed: AllowedItems) -> _Among:
         mask = allowed.contains(self.item_idx)
-        n_positions = int(mask.sum())
-        if self.is_exact or n_positions <= EXACT_AMONG:
-            return _Among(n_positions, _FAISS.IDSelectorArray(np.flatnonzero(mask)), one_by_one=True)
-        bits = np.packbits(mask, bitorder="little")
-        return _Among(n_positions, _FAISS.IDSelectorBitmap(bits), one_by_one=False)
+        n_items = int(mask.sum())
+        if self.is_exact or n_items <= EXACT_AMONG:
+            return _Among(n_items, one_by_one=self.item_idx[mask].astype(np.int64))
+        return _Among(n_items, selector=FAISS.IDSelectorBitmap(np.packbits(mask, bitorder="little")))
 
     def _fetch(
         self, vectors: FloatArray, chosen: npt.NDArray[np.bool_], n_fetched: int, among: _Among | None
@@ -152,56 +192,109 @@ class VectorIndex:
 
         How many are fetched changes what an approximate index finds: it hangs on the query alone.
         """
-        n = min(n_fetched, len(self.item_idx) if among is None else among.n_positions)
-        queries = np.ascontiguousarray(vectors[chosen], np.float32)
-        searcher = self._vectors if among is not None and among.one_by_one else self.searcher
-        scores, positions = searcher.search(queries, n, params=self._search_params(n_fetched, among))
-        reached = positions >= 0  # HNSW pads with -1 what it could not reach
-        rows = np.repeat(np.flatnonzero(chosen), n).reshape(positions.shape)[reached]
-        return rows, self.item_idx[positions[reached]], scores[reached]
+        n = min(n_fetched, len(self.item_idx) if among is None else among.n_items)
+        if among is not None and among.one_by_one is not None:
+            queries = np.ascontiguousarray(vectors[chosen], np.float32)
+            scores, found = self._looked_at(queries, n, among.one_by_one)
+        else:
+            queries = as_questions(self.searcher, vectors[chosen])
+            scores, positions = self._searched(queries, n, self._effort(n_fetched, among))
+            found = np.where(positions >= 0, self.item_idx[positions], -1)
+        reached = found >= 0  # FAISS pads with -1 what it could not reach
+        rows = np.repeat(np.flatnonzero(chosen), n).reshape(found.shape)[reached]
+        item_idx = found[reached].astype(np.int32)
+        if not is_equally_long(self.searcher):
+            return rows, item_idx, scores[reached]
+        return rows, item_idx, dot_by_row(self._item_vectors[item_idx], vectors[rows])
+
+    def _searched(self, queries: FloatArray, n: int, params: Any) -> tuple[FloatArray, npt.NDArray[np.int64]]:
+        """(n_queries, n) scores and positions. The fast scan has other ways for many queries: it gets one at a time."""
+        if self.kind != "ivf_pq":
+            scores, positions = self.searcher.search(queries, n, params=params)
+            return scores, positions
+        parts = [self.searcher.search(query[None, :], n, params=params) for query in queries]
+        return np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
+
+    def _looked_at(
+        self, queries: FloatArray, n: int, item_idx: npt.NDArray[np.int64]
+    ) -> tuple[FloatArray, npt.NDArray[np.int64]]:
+        """(n_queries, n) scores and items: the nearest of these, each looked at."""
+        vectors = self._item_vectors
+        scores, found = np.empty((len(queries), n), np.float32), np.empty((len(queries), n), np.int64)
+        arrays = [faiss.swig_ptr(array) for array in (queries, vectors, item_idx)]
+        results = [faiss.swig_ptr(array) for array in (scores, found)]
+        FAISS.knn_inner_products_by_idx(
+            *arrays, self.dim, len(queries), len(vectors), len(item_idx), n, *results, ld_ids=0
+        )
+        return scores, found
 
     @property
-    def _vectors(self) -> Any:
-        """The vectors one after the other, in which a few are looked at each."""
-        return self.searcher if self.is_exact else faiss.downcast_index(self.searcher.storage)
+    def _item_vectors(self) -> FloatArray:
+        if self.item_vectors is None:
+            raise ShapeMismatch(
+                f"An index of kind {self.kind} was searched without the vectors it was built from.",
+                "Give it those of its generator: `with_vectors`.",
+            )
+        return self.item_vectors
 
-    def _search_params(self, n_fetched: int, among: _Among | None) -> Any:
-        if among is not None and among.one_by_one:
-            return _FAISS.SearchParameters(sel=among.selector)
+    def _effort(self, n_fetched: int, among: _Among | None) -> Any:
+        """FAISS's parameters of a search. Of what is met only a share is allowed, so that more must be met."""
         if self.is_exact:
             return None
-        effort = max(self.ef_search, n_fetched)
-        if among is None:
-            return _FAISS.SearchParametersHNSW(efSearch=effort)
-        # Of what the search meets so many fewer are allowed, so that it must meet so many more.
-        effort = math.ceil(effort * len(self.item_idx) / among.n_positions)
-        return _FAISS.SearchParametersHNSW(efSearch=effort, sel=among.selector)
+        share = 1.0 if among is None else among.n_items / len(self.item_idx)
+        selected = {} if among is None else {"sel": among.selector}
+        if self.kind == "hnsw":
+            effort = math.ceil(max(self.ef_search, n_fetched) / share)
+            return FAISS.SearchParametersHNSW(efSearch=effort, **selected)
+        n_probes = probes(self.searcher, self.n_probes, n_fetched, share)
+        return FAISS.SearchParametersIVF(nprobe=n_probes, **selected)
 
-    def measured(self, vectors: FloatArray, queries: FloatArray, k: int) -> VectorIndex:
-        """This index with its recall at k against exact search over the same vectors; queries: (n_queries, dim)."""
+    def measured(
+        self, vectors: FloatArray, queries: FloatArray, k: int, filters: Mapping[str, AllowedItems] | None = None
+    ) -> VectorIndex:
+        """This index with its recall at k against exact search over the same vectors; queries: (n_queries, dim).
+
+        filters: by name, each of which the recall is measured under as well.
+        """
         if not len(queries):
             raise DataTooSmall("There is nobody to measure the index with.", "Bring more data.")
         exact = VectorIndex.exact(vectors, self.ids_fingerprint)
-        recalls = [_recalls(exact.search(block, k), self.search(block, k)) for block in _blocks(queries)]
-        return replace(self, recall=float(np.mean(np.concatenate(recalls))), recall_k=k)
+        among = {name: self._recall(exact, queries, k, allowed) for name, allowed in (filters or {}).items()}
+        return replace(self, recall=self._recall(exact, queries, k, None), recall_k=k, recall_among=among)
+
+    def _recall(self, exact: VectorIndex, queries: FloatArray, k: int, allowed: AllowedItems | None) -> float:
+        recalls = [
+            _recalls(exact.search(block, k, allowed=allowed), self.search(block, k, allowed=allowed))
+            for block in _blocks(queries)
+        ]
+        return float(np.mean(np.concatenate(recalls)))
 
     def save(self, folder: Path) -> Meta:
         """Write the index, its id map and `recall.json`."""
         folder.mkdir(parents=True, exist_ok=True)
-        measured = {"recall": None if np.isnan(self.recall) else self.recall, "recall_k": self.recall_k}
+        measured = {
+            "recall": None if np.isnan(self.recall) else self.recall,
+            "recall_k": self.recall_k,
+            "recall_among": dict(self.recall_among),
+        }
+        (folder / FILE).unlink(missing_ok=True)  # whoever has mapped it keeps the old one
         (folder / FILE).write_bytes(faiss.serialize_index(self.searcher).tobytes())
         (folder / RECALL).write_bytes(canonical_json(measured) + b"\n")
+        effort = {"ef_search": self.ef_search, "n_probes": self.n_probes, "error": self.error}
         return save_artefact(
             folder,
             KIND,
             built_with={"catalogue ids": self.ids_fingerprint, "embeddings": self.embeddings_fingerprint},
             arrays={"item_idx": self.item_idx},
-            values={"dim": self.dim, "exact": self.is_exact, "ef_search": self.ef_search, **measured},
+            values={"dim": self.dim, "kind": self.kind, "exact": self.is_exact, **effort, **measured},
         )
 
     @classmethod
     def load(cls, folder: Path, ids: IdMap) -> VectorIndex:
-        """Read what `save` wrote; raises ArtefactError when damaged, ReleaseMismatch when of other item ids."""
+        """Read what `save` wrote, now or before; a large index is mapped.
+
+        Raises ArtefactError when damaged, ReleaseMismatch when of other item ids.
+        """
         meta = load_meta(folder, KIND)
         check_built_with(f"index {folder}", meta.built_with, "catalogue ids", ids.fingerprint)
         with reading(folder):
@@ -213,49 +306,71 @@ class VectorIndex:
         item_idx, dim = load_array(folder, "item_idx", np.int32, (None,)), values["dim"]
         if len(item_idx) and not 0 <= item_idx.min() <= item_idx.max() < len(ids):
             raise ValueError(f"its id map holds {item_idx.min()} to {item_idx.max()}, of {len(ids)} items")
+        kind = values.get("kind", "flat" if values["exact"] else "hnsw")  # before there were others
         with reading(folder / FILE):
-            content = (folder / FILE).read_bytes()
-            check_index_bytes(content, len(item_idx), dim)
-            searcher = read_searcher(content)
+            by_distance = "kind" in values and kind != "flat"
+            held = Held(len(item_idx), dim + by_distance, by_distance)
+            searcher = load_searcher(folder / FILE, held, kind)
         return cls(
             searcher,
             item_idx,
             ids.fingerprint,
             meta.built_with["embeddings"],
+            kind,
             int(values["ef_search"]),
+            int(values.get("n_probes", 0)),
+            float(values.get("error", 0.0)),
             float("nan") if values["recall"] is None else float(values["recall"]),
             int(values["recall_k"]),
+            {str(name): float(recall) for name, recall in values.get("recall_among", {}).items()},
         )
 
     def check_vectors(self, vectors: FloatArray) -> None:
-        """Refuse an index that holds other vectors than these, whatever it says it was built from."""
+        """Refuse an index that holds other vectors than these, whatever it says it was built from.
+
+        One that holds a few bits of each number must lose as much of them as it did when it was built.
+        """
         own = np.flatnonzero(vectors.any(axis=1))
-        expected, held = vectors[own], self.searcher.reconstruct_n(0, len(self.item_idx))
-        if not np.array_equal(own, self.item_idx) or not np.array_equal(held, expected):
+        if not np.array_equal(own, self.item_idx) or not self._holds(vectors):
+            parts = [part[:, : self.dim] for _, part in held_vectors(self.searcher, self.kind)]
+            held = np.concatenate([np.empty((0, self.dim), np.float32), *parts])
             raise ReleaseMismatch(
                 f"The index says that it was built from embeddings {self.embeddings_fingerprint}, but its vectors are "
-                f"{fingerprint_array(held)}; theirs are {fingerprint_array(expected)}.",
+                f"{fingerprint_array(held)}; theirs are {fingerprint_array(vectors[own])}.",
                 "They belong to different releases. Run `dvc repro index`, or check out one release: "
                 "`git checkout release/<id> && dvc checkout`.",
             )
 
+    def _holds(self, vectors: FloatArray) -> bool:
+        if self.kind in QUANTISED:
+            return math.isclose(self._error(vectors), self.error, rel_tol=SAME_ERROR)
+        # What was added to make them equally long may be rounded otherwise by another processor.
+        pairs = self._compared(vectors)
+        return all(np.array_equal(held[:, : self.dim], expected[:, : self.dim]) for held, expected in pairs)
+
+    def _error(self, vectors: FloatArray) -> float:
+        """The share of the square lengths of the vectors that the index does not hold."""
+        lost = whole = 0.0
+        for held, expected in self._compared(vectors):
+            exact = expected.astype(np.float64)
+            lost, whole = lost + float(np.square(held - exact).sum()), whole + float(np.square(exact).sum())
+        return lost / whole if whole else 0.0
+
+    def _compared(self, vectors: FloatArray) -> Iterator[tuple[FloatArray, FloatArray]]:
+        """The vectors that the index holds beside those it should, some at a time."""
+        own = vectors[self.item_idx]
+        should = equally_long(own) if is_equally_long(self.searcher) else own
+        for positions, held in held_vectors(self.searcher, self.kind):
+            yield held, should[positions]
+
 
 @dataclass(frozen=True)
 class _Among:
-    """The positions of an index that a filter allows. selector: FAISS's; one_by_one: so few that each is looked at."""
+    """The items of an index that a filter allows. one_by_one: all of them, where they are few; else a selector."""
 
-    n_positions: int
-    selector: Any
-    one_by_one: bool
-
-
-def read_searcher(content: bytes) -> Any:
-    """The FAISS index in these bytes; raises ValueError where FAISS refuses them. Bytes of which it could make a crash
-    must be kept from it by `check_index_bytes`."""
-    try:
-        return faiss.deserialize_index(np.frombuffer(content, np.uint8))
-    except RuntimeError as error:
-        raise ValueError(f"FAISS refuses it: {error}") from error
+    n_items: int
+    one_by_one: npt.NDArray[np.int64] | None = None
+    selector: Any = None
 
 
 def _rounded_up(counts: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
@@ -271,21 +386,3 @@ def _recalls(exact: Proposals, approximate: Proposals) -> npt.NDArray[np.float64
     """(n_queries,) the share of the exact proposals that the others hold too."""
     also = is_among(pair_keys(exact.rows, exact.item_idx), np.sort(pair_keys(approximate.rows, approximate.item_idx)))
     return sum_by(exact.rows, also.astype(np.float64), len(exact)) / np.maximum(np.diff(exact.offsets), 1)
-
-
-def _new_searcher(dim: int, n_vectors: int, settings: IndexSettings) -> Any:
-    if n_vectors < settings.exact_below:
-        return faiss.IndexFlatIP(dim)
-    searcher = faiss.IndexHNSWFlat(dim, settings.hnsw_links, faiss.METRIC_INNER_PRODUCT)
-    searcher.hnsw.efConstruction = settings.hnsw_ef_construction
-    return searcher
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    before = faiss.omp_get_max_threads()
-    faiss.omp_set_num_threads(1)
-    try:
-        yield
-    finally:
-        faiss.omp_set_num_threads(before)

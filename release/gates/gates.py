@@ -99,10 +99,13 @@ def _validation(bundle: OpenBundle) -> Gate:
 
 
 def _index_recall(release: Release, least: float) -> Gate:
+    """Among all items, and where it was measured under filters among those of the one that is searched worst."""
     index = release.index
-    measured, limit = distinct_texts(index.recall, least)
-    sentence = f"The index finds {measured} of the exact top {index.recall_k}; at least {limit} is asked."
-    return Gate("index_recall", index.recall >= least, sentence, index.recall, least, limits=("index.min_recall",))
+    recall, name = index.least_recall
+    measured, limit = distinct_texts(recall, least)
+    among = f" among the items of {name!r}" if name else ""
+    sentence = f"The index finds {measured} of the exact top {index.recall_k}{among}; at least {limit} is asked."
+    return Gate("index_recall", recall >= least, sentence, recall, least, limits=("index.min_recall",))
 
 
 def _latency(candidate: ReleaseCandidate, settings: Settings, timer: Timer) -> Gate:

@@ -55,7 +55,7 @@ def generator_named(name: str) -> Generator:
     als = generators["als"]
     assert isinstance(als, AlsGenerator)
     exact_below = 1000 if name == "als through an exact index" else 1
-    index_settings = INDEX_SETTINGS.model_copy(update={"exact_below": exact_below})
+    index_settings = INDEX_SETTINGS.model_copy(update={"kind": "hnsw", "exact_below": exact_below})
     return IndexedGenerator(als, VectorIndex.build(als.item_factors, checkerboard().catalogue.ids, index_settings))
 
 

@@ -6,6 +6,7 @@ import runpy
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ruamel.yaml import YAML
@@ -25,11 +26,12 @@ from recommender.on_demand import on_demand_names
 from recommender.ranking.ranker import Ranker
 from recommender.ranking.ranking_features import feature_names
 from release.bundle.manifest import list_files
+from tests.worlds import GENRES
 
 CHECKOUT = Path(__file__).parents[3]
 
 
-def small_settings(**index_changes: float) -> Settings:
+def small_settings(**index_changes: Any) -> Settings:
     """The project's own parameters, with models small enough for a small world."""
     values = YAML(typ="safe", pure=True).load((CHECKOUT / "params.yaml").read_text())
     values["features"] |= {"n_snapshots": 4, "snapshot_step_share": 0.1}
@@ -53,7 +55,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory, world: CanonicalTables) 
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         world.save(VALID)
-        settings = small_settings(exact_below=10)
+        settings = small_settings(kind="hnsw", exact_below=10)
         features.run(settings)
         for cutoff in Cutoff:
             candidates.run(settings, cutoff)
@@ -87,6 +89,8 @@ def test_the_index_is_a_graph_and_its_recall_was_measured():
     assert not vectors.is_exact
     assert vectors.recall >= 0.95
     assert vectors.recall_k == 5
+    assert vectors.recall_among.keys() == set(GENRES)
+    assert min(vectors.recall_among.values()) >= 0.95
 
 
 def test_the_index_of_one_cutoff_is_refused_by_the_generators_of_the_other():

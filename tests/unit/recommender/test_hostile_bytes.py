@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import struct
+from typing import get_args
 
 import faiss
 import lightgbm as lgb
@@ -12,23 +13,29 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recommender.index.index_file import check_index_bytes
-from recommender.index.vector_index import read_searcher
+from contracts.settings.index import IndexKind
+from recommender.index.index_file import Held, check_index_bytes
+from recommender.index.saved_searcher import read_searcher
+from recommender.index.searchers import FAISS, built_searcher, held_vectors
 from recommender.ranking.model_text import trees_of
+from tests.recommender_worlds import INDEX_SETTINGS
 
-N, DIM = 300, 4
+N, DIM = 700, 4
 FLAT_HEADER = 4 + 4 + 8 + 8 + 8 + 1 + 4
 HUGE = 2**31 - 1
 
 
-def serialized(*, hnsw: bool) -> bytes:
+def serialized(kind: IndexKind) -> bytes:
     vectors = np.random.default_rng(5).normal(size=(N, DIM)).astype(np.float32)
-    searcher = faiss.IndexHNSWFlat(DIM, 4, faiss.METRIC_INNER_PRODUCT) if hnsw else faiss.IndexFlatIP(DIM)
-    searcher.add(vectors)
+    searcher = built_searcher(kind, vectors, INDEX_SETTINGS.model_copy(update={"hnsw_links": 4}))
     return bytes(faiss.serialize_index(searcher).tobytes())
 
 
-INDEXES = {"flat": serialized(hnsw=False), "hnsw": serialized(hnsw=True)}
+def held(kind: str) -> Held:
+    return Held(N, DIM) if kind == "flat" else Held(N, DIM + 1, by_distance=True)
+
+
+INDEXES = {kind: serialized(kind) for kind in get_args(IndexKind)}
 
 
 def array_starts(content: bytes) -> dict[str, int]:
@@ -48,9 +55,9 @@ def changed(content: bytes, at: int, fmt: str, value: int) -> bytes:
 
 @pytest.mark.parametrize("kind", INDEXES)
 def test_what_faiss_writes_is_taken(kind: str) -> None:
-    check_index_bytes(INDEXES[kind], N, DIM)
-    empty = faiss.IndexHNSWFlat(DIM, 4, faiss.METRIC_INNER_PRODUCT)
-    check_index_bytes(faiss.serialize_index(empty).tobytes(), 0, DIM)
+    check_index_bytes(INDEXES[kind], held(kind))
+    of_before = faiss.IndexHNSWFlat(DIM, 4, faiss.METRIC_INNER_PRODUCT)
+    check_index_bytes(faiss.serialize_index(of_before).tobytes(), Held(0, DIM))
 
 
 @pytest.mark.parametrize(
@@ -72,7 +79,7 @@ def test_what_faiss_writes_is_taken(kind: str) -> None:
 def test_a_forged_number_in_the_graph_is_refused(array: str, offset: int, fmt: str, value: int) -> None:
     content = INDEXES["hnsw"]
     with pytest.raises(ValueError, match=r"."):
-        check_index_bytes(changed(content, array_starts(content)[array] + offset, fmt, value), N, DIM)
+        check_index_bytes(changed(content, array_starts(content)[array] + offset, fmt, value), held("hnsw"))
 
 
 def test_a_link_to_a_node_that_does_not_reach_its_level_is_refused() -> None:
@@ -83,23 +90,46 @@ def test_a_link_to_a_node_that_does_not_reach_its_level_is_refused() -> None:
     tall, low = int(np.flatnonzero(levels > 1)[0]), int(np.flatnonzero(levels == 1)[0])
     slot = int(starts[tall]) + 8  # behind the eight slots of the ground
     with pytest.raises(ValueError, match="a link on level 1"):
-        check_index_bytes(changed(content, at["links"] + 8 + 4 * slot, "<i", low), N, DIM)
+        check_index_bytes(changed(content, at["links"] + 8 + 4 * slot, "<i", low), held("hnsw"))
 
 
 @pytest.mark.parametrize("kind", INDEXES)
 @settings(max_examples=150, deadline=None)
 @given(data=st.data())
-def test_an_index_that_is_taken_is_read_and_searched(kind: str, data: st.DataObject) -> None:
+def test_an_index_that_is_taken_is_read_and_searched(kind: IndexKind, data: st.DataObject) -> None:
     content = INDEXES[kind]
     at = data.draw(st.integers(0, len(content) - 4))
     value = data.draw(st.sampled_from([0, 1, -1, N, HUGE, -(2**31)]))
     spoilt = changed(content, at, "<i", value)[: data.draw(st.sampled_from([len(content), len(content), at]))]
     try:
-        check_index_bytes(spoilt, N, DIM)
+        check_index_bytes(spoilt, held(kind))
         searcher = read_searcher(spoilt)
     except ValueError:
         return
-    searcher.search(np.ones((1, DIM), np.float32), 10)
+    params = FAISS.SearchParametersIVF(nprobe=50) if kind.startswith("ivf") else None
+    searcher.search(np.ones((1, held(kind).dim), np.float32), 10, params=params)
+    assert sum(len(positions) for positions, _ in held_vectors(searcher, kind)) == N
+
+
+@pytest.mark.parametrize(
+    ("kind", "at", "value", "message"),
+    [
+        ("ivf_flat", FLAT_HEADER, 0, "0 lists of 700 vectors"),
+        ("ivf_flat", FLAT_HEADER, N + 1, "701 lists of 700 vectors"),
+        ("ivf_flat", -8, 5, "do not hold each of the 700 vectors once"),
+        ("ivf_flat", -8, -1, "do not hold each of the 700 vectors once"),
+        ("ivf_sq8", -8, N, "do not hold each of the 700 vectors once"),
+        ("ivf_sq8", "ilar", 2**40, "the lists: "),
+        ("ivf_flat", "full", 2**40, "lists hold"),
+        ("ivf_flat", "full", -1, "lists hold"),
+        ("ivf_pq", "ilbl", 2**40, "the lists: "),
+    ],
+)
+def test_a_forged_number_of_lists_is_refused(kind: str, at: int | str, value: int, message: str) -> None:
+    content = INDEXES[kind]
+    place = content.index(at.encode()) + 4 + 8 * (at == "full") if isinstance(at, str) else at % len(content)
+    with pytest.raises(ValueError, match=message):
+        check_index_bytes(changed(content, place, "<q", value), held(kind))
 
 
 def model_text() -> str:

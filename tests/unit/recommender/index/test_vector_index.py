@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import faiss
@@ -12,14 +14,18 @@ from hypothesis import strategies as st
 from contracts.artefact import save_artefact
 from contracts.errors import ArtefactError, DataTooSmall, ReleaseMismatch, ShapeMismatch
 from contracts.id_map import IdMap
+from pipelines.index import check_recall
+from recommender.allowed_items import AllowedItems
+from recommender.index import saved_searcher, vector_index
+from recommender.index.searchers import kind_for
 from recommender.index.vector_index import KIND, VectorIndex
 from recommender.proposals import best_of_one
-from recommender.ragged import RaggedItems
+from recommender.ragged import RaggedItems, dot_by_row
 from tests.recommender_worlds import INDEX_SETTINGS
 
-N_ITEMS, DIM = 600, 8
+N_ITEMS, DIM = 700, 8
 EXACT = INDEX_SETTINGS.model_copy(update={"exact_below": N_ITEMS + 1})
-HNSW = INDEX_SETTINGS.model_copy(update={"exact_below": 10})
+HNSW = INDEX_SETTINGS.model_copy(update={"kind": "hnsw", "exact_below": 10})
 IDS = IdMap.of(f"i{1000 + item}" for item in range(N_ITEMS))
 VECTORS = np.random.default_rng(11).normal(size=(N_ITEMS, DIM)).astype(np.float32)
 
@@ -32,15 +38,95 @@ def nearest(
     return index.search(vector[None, :], k, without).of_query(0)
 
 
-@pytest.fixture(params=[EXACT, HNSW], ids=["exact", "hnsw"])
+@cache
+def of_kind(kind: str) -> VectorIndex:
+    settings = EXACT if kind == "flat" else HNSW.model_copy(update={"kind": kind, "ivf_probes": 8})
+    return VectorIndex.build(VECTORS, IDS, settings)
+
+
+@pytest.fixture(params=["flat", "hnsw", "ivf_flat", "ivf_sq8", "ivf_pq"])
 def index(request: pytest.FixtureRequest) -> VectorIndex:
-    return VectorIndex.build(VECTORS, IDS, request.param)
+    built = of_kind(request.param)
+    assert built.kind == request.param
+    return built
 
 
-def test_small_catalogues_are_searched_exactly_and_large_ones_by_hnsw():
-    at_the_limit = INDEX_SETTINGS.model_copy(update={"exact_below": N_ITEMS})
-    assert VectorIndex.build(VECTORS, IDS, EXACT).is_exact
-    assert not VectorIndex.build(VECTORS, IDS, at_the_limit).is_exact
+@pytest.mark.parametrize(
+    ("n_vectors", "changes", "kind"),
+    [
+        (999, {}, "flat"),
+        (1000, {}, "ivf_sq8"),
+        (999, {"kind": "ivf_pq"}, "flat"),
+        (1000, {"kind": "ivf_pq"}, "ivf_pq"),
+        (5000, {"kind": "hnsw"}, "hnsw"),
+        (600, {"kind": "ivf_flat", "exact_below": 1}, "flat"),  # too few to divide into lists
+    ],
+)
+def test_few_vectors_are_searched_exactly_and_many_by_the_kind_that_is_said(n_vectors, changes, kind):
+    assert kind_for(n_vectors, INDEX_SETTINGS.model_copy(update=changes)) == kind
+
+
+@given(st.integers(1, 40), st.sampled_from([0.003, 0.1, 0.7, 1.0]), st.integers(0, 99), st.booleans())
+@settings(max_examples=30, deadline=None)
+@pytest.mark.parametrize("kind", ["flat", "hnsw", "ivf_flat", "ivf_sq8", "ivf_pq"])
+def test_among_few_allowed_items_every_kind_finds_the_best_of_them(kind, k, share, seed, excluding):
+    rng = np.random.default_rng(seed)
+    query, mask = rng.normal(size=DIM).astype(np.float32), rng.random(N_ITEMS) < share
+    excluded = np.flatnonzero(rng.random(N_ITEMS) < 0.1 * excluding).astype(np.int32)
+    scores = np.where(mask, dot_by_row(VECTORS, np.tile(query, (N_ITEMS, 1))), np.nan).astype(np.float32)
+    scores[excluded] = np.nan
+    expected, _ = best_of_one(np.arange(N_ITEMS, dtype=np.int32), scores, k)
+    without, allowed = RaggedItems.of([excluded]), AllowedItems.of(mask)
+    assert of_kind(kind).search(query[None, :], k, without, allowed=allowed).item_idx.tolist() == expected.tolist()
+
+
+@pytest.mark.parametrize("kind", ["hnsw", "ivf_flat", "ivf_sq8", "ivf_pq"])
+def test_among_many_allowed_items_the_index_finds_k_of_them_and_most_of_the_best(kind, monkeypatch):
+    monkeypatch.setattr(vector_index, "EXACT_AMONG", 10)
+    allowed = AllowedItems.of(np.arange(N_ITEMS) % 3 == 0)
+    built = replace(of_kind(kind), embeddings_fingerprint="its own")  # nothing is kept of another test
+    for row in range(20):
+        found, _ = built.search(VECTORS[row : row + 1], 10, allowed=allowed).of_query(0)
+        assert len(found) == 10
+        assert allowed.contains(found).all()
+    fresh = AllowedItems.of(np.arange(N_ITEMS) % 3 == 0)
+    assert built.measured(VECTORS, VECTORS[:20], 10, {"a third": fresh}).recall_among["a third"] > 0.9
+
+
+def test_few_bits_lose_little_and_what_they_find_is_scored_by_the_vectors_themselves():
+    exact = of_kind("flat")
+    for kind, most in (("ivf_sq8", 0.001), ("ivf_pq", 0.2)):
+        built = of_kind(kind)
+        assert 0 < built.error < most
+        items, scores = nearest(built, VECTORS[5], 10)
+        assert items[0] == nearest(exact, VECTORS[5], 1)[0][0]
+        np.testing.assert_array_equal(scores, dot_by_row(VECTORS[items], np.tile(VECTORS[5], (10, 1))))
+
+
+def test_an_index_of_other_vectors_is_refused_whatever_it_says(index):
+    index.check_vectors(VECTORS)
+    turned = VECTORS[:, ::-1].copy()
+    with pytest.raises(ReleaseMismatch, match="but its vectors are"):
+        index.check_vectors(turned)
+
+
+def test_without_its_vectors_an_index_cannot_look_at_items_one_by_one():
+    bare = replace(of_kind("hnsw"), item_vectors=None)
+    with pytest.raises(ShapeMismatch, match="without the vectors it was built from"):
+        bare.search(VECTORS[:1], 3, allowed=AllowedItems.of(np.ones(N_ITEMS, bool)))
+
+
+def test_a_large_index_is_mapped_and_finds_the_same(index, tmp_path: Path, monkeypatch):
+    monkeypatch.setattr(saved_searcher, "MAPPED_FROM_BYTES", 0)
+    index.save(tmp_path)
+    mapped = VectorIndex.load(tmp_path, IDS).with_vectors(VECTORS)
+    assert str(tmp_path / "index.faiss") in Path("/proc/self/maps").read_text()
+    index.save(tmp_path)  # whoever has mapped it keeps what was there
+    for query in VECTORS[:5]:
+        assert nearest(mapped, query, 7)[0].tolist() == nearest(index, query, 7)[0].tolist()
+    (tmp_path / "index.faiss").write_bytes(b"IxFI" + b"\xff" * 200)
+    with pytest.raises(ArtefactError, match="damaged"):
+        VectorIndex.load(tmp_path, IDS)
 
 
 @given(st.integers(1, 40), st.sets(st.integers(0, N_ITEMS - 1), max_size=60), st.integers(0, 99))
@@ -96,7 +182,8 @@ def test_items_without_a_vector_are_not_in_the_index():
 
 
 def test_equal_input_gives_equal_bytes(index, tmp_path: Path):
-    again = VectorIndex.build(VECTORS, IDS, EXACT if index.is_exact else HNSW)
+    of_kind.cache_clear()
+    again = of_kind(index.kind)
     assert index.save(tmp_path / "one").fingerprint == again.save(tmp_path / "two").fingerprint
 
 
@@ -115,11 +202,12 @@ def test_many_threads_do_not_change_the_graph_and_are_given_back():
 
 def test_saved_and_loaded_it_finds_the_same(index, tmp_path: Path):
     index.measured(VECTORS, VECTORS[:5], 10).save(tmp_path)
-    loaded = VectorIndex.load(tmp_path, IDS)
-    assert loaded.is_exact == index.is_exact
+    loaded = VectorIndex.load(tmp_path, IDS).with_vectors(VECTORS)
+    assert (loaded.kind, loaded.n_probes, loaded.error) == (index.kind, index.n_probes, index.error)
     assert loaded.embeddings_fingerprint == index.embeddings_fingerprint
     assert loaded.recall_k == 10
-    assert json.loads((tmp_path / "recall.json").read_text()) == {"recall": loaded.recall, "recall_k": 10}
+    told = {"recall": loaded.recall, "recall_k": 10, "recall_among": {}}
+    assert json.loads((tmp_path / "recall.json").read_text()) == told
     for query in VECTORS[:5]:
         assert nearest(loaded, query, 7)[0].tolist() == nearest(index, query, 7)[0].tolist()
 
@@ -152,7 +240,7 @@ def test_bytes_that_are_no_index_are_an_error_also_where_the_meta_agrees(index, 
     index.save(tmp_path)
     (tmp_path / "index.faiss").write_bytes(content)
     built_with = {"catalogue ids": IDS.fingerprint, "embeddings": index.embeddings_fingerprint}
-    values = {"dim": DIM, "exact": True, "ef_search": 64, "recall": None, "recall_k": 0}
+    values = {"dim": DIM, "kind": index.kind, "exact": True, "ef_search": 64, "recall": None, "recall_k": 0}
     save_artefact(tmp_path, KIND, built_with=built_with, values=values)
     with pytest.raises(ArtefactError, match=r"index\.faiss is damaged"):
         VectorIndex.load(tmp_path, IDS)
@@ -162,14 +250,14 @@ def test_an_id_map_of_another_size_is_refused(index, tmp_path: Path):
     index.save(tmp_path)
     np.save(tmp_path / "item_idx.npy", np.arange(5, dtype=np.int32))
     built_with = {"catalogue ids": IDS.fingerprint, "embeddings": index.embeddings_fingerprint}
-    values = {"dim": DIM, "exact": True, "ef_search": 64, "recall": None, "recall_k": 0}
+    values = {"dim": DIM, "kind": index.kind, "exact": True, "ef_search": 64, "recall": None, "recall_k": 0}
     save_artefact(tmp_path, KIND, built_with=built_with, values=values)
     with pytest.raises(ArtefactError, match=r"index\.faiss is damaged.*expected .*5"):
         VectorIndex.load(tmp_path, IDS)
 
 
 def test_vectors_and_ids_must_be_as_many():
-    with pytest.raises(ShapeMismatch, match="599"):
+    with pytest.raises(ShapeMismatch, match="699"):
         VectorIndex.build(VECTORS[:-1], IDS, EXACT)
 
 
@@ -181,3 +269,35 @@ def test_a_question_of_another_width_is_refused(index):
 def test_an_index_of_nothing_finds_nothing():
     empty = VectorIndex.build(np.zeros((N_ITEMS, DIM), np.float32), IDS, EXACT)
     assert len(nearest(empty, VECTORS[0], 5)[0]) == 0
+
+
+def test_a_graph_of_before_there_were_kinds_is_read_and_searched_by_inner_product(tmp_path: Path):
+    graph = faiss.IndexHNSWFlat(DIM, 16, faiss.METRIC_INNER_PRODUCT)
+    graph.add(VECTORS)
+    of_kind("hnsw").save(tmp_path)
+    (tmp_path / "index.faiss").write_bytes(faiss.serialize_index(graph).tobytes())
+    values = {"dim": DIM, "exact": False, "ef_search": 64, "recall": None, "recall_k": 0}
+    built_with = {"catalogue ids": IDS.fingerprint, "embeddings": of_kind("hnsw").embeddings_fingerprint}
+    save_artefact(tmp_path, KIND, built_with=built_with, values=values)
+    loaded = VectorIndex.load(tmp_path, IDS)
+    assert (loaded.kind, loaded.dim, loaded.n_probes, loaded.recall_among) == ("hnsw", DIM, 0, {})
+    loaded.check_vectors(VECTORS)
+    items, scores = nearest(loaded, VECTORS[5], 10)
+    assert items.tolist() == nearest(of_kind("flat"), VECTORS[5], 10)[0].tolist()
+    np.testing.assert_allclose(scores, VECTORS[items] @ VECTORS[5], rtol=1e-5)
+
+
+def test_by_distance_the_items_with_the_largest_inner_products_are_the_nearest_however_long_they_are():
+    rng = np.random.default_rng(2)
+    uneven = (VECTORS * rng.lognormal(0, 2, (N_ITEMS, 1))).astype(np.float32)
+    every_list = HNSW.model_copy(update={"kind": "ivf_flat", "ivf_probes": N_ITEMS})
+    assert VectorIndex.build(uneven, IDS, every_list).measured(uneven, VECTORS[:50], 10).recall == 1.0
+
+
+def test_the_least_recall_is_the_one_that_counts():
+    index = replace(of_kind("hnsw"), recall=0.97, recall_among={"hats": 0.95, "shoes": 0.99})
+    assert index.least_recall == (0.95, "hats")
+    assert replace(index, recall=0.9).least_recall == (0.9, "")
+    with pytest.raises(ArtefactError, match=r"kind hnsw, finds 0.950 .* among the items of category 'hats'"):
+        check_recall(index, INDEX_SETTINGS.model_copy(update={"min_recall": 0.96}))
+    check_recall(index, INDEX_SETTINGS.model_copy(update={"min_recall": 0.95}))
