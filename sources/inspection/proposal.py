@@ -20,7 +20,16 @@ from sources.files.export_reader import DATE_IN_NAME
 from sources.files.raw_rows import read_rows
 from sources.inspection.file_groups import FileGroup
 from sources.inspection.item_attributes import item_attributes
-from sources.inspection.role_words import INTERACTION_WORDS, ITEM_WORDS, guess_event, name_score
+from sources.inspection.order_states import order_states, state_columns
+from sources.inspection.role_words import (
+    INTERACTION_WORDS,
+    ITEM_WORDS,
+    ORDER_NAMES,
+    PRICE_NAMES,
+    guess_event,
+    is_left_out_by_name,
+    name_score,
+)
 from sources.inspection.roles import Guess, columns_of_items, described_by, without_time
 from sources.inspection.row_rules import no_sales, returns, suspects
 from sources.inspection.sampled_columns import FEW_WORDS, SampledColumn
@@ -29,6 +38,7 @@ from sources.inspection.table_mapping import examples_text, table_mapping
 MOST_IDS = 0.5  # of the ids in the sample of events; a column of something else shares none with them
 BESIDE_EVENTS = ("categories", "price")  # what rows of events may say of their items, besides a title
 N_ASKED = 10
+FEW_UNKNOWN = 0.05  # of the rows; where words nobody knows stand in more, leaving them out must be a decision
 SOME_DAY = "2024-01-31"
 MAX_WORDS = 200  # event types listed; a column with more words holds no types
 
@@ -158,6 +168,7 @@ class _Proposing:
             if conditions:
                 mapping[key] = conditions
                 self._comments[f"{where}.{key}"] = why
+        self._order_states(group, mapping, where)
         person = group.samples[columns["user_id"]]
         if name_score(person.name, INTERACTION_WORDS["session_id"]) and "session_id" not in columns:
             self._comments[f"{where}.columns.user_id"] = f"no column names a person: each {person.name} stands for one"
@@ -214,12 +225,30 @@ class _Proposing:
         if as_they_are:
             self._comments[f"{where}.columns.event_type"] = f"read as they are: {', '.join(as_they_are)}"
         self._words |= words
-        if words and not any(mapped.values()):
-            listed = ", ".join(f"{word} ({n_rows:,} rows)" for word, n_rows in list(words.items())[:N_ASKED])
+        unknown = {
+            word: n_rows for word, n_rows in words.items() if mapped[word] is None and not is_left_out_by_name(word)
+        }
+        if sum(unknown.values()) > FEW_UNKNOWN * sum(words.values()):
+            listed = ", ".join(f"{word} ({n_rows:,} rows)" for word, n_rows in list(unknown.items())[:N_ASKED])
             self._questions.append(
                 f"What do the event types in {column} mean: {listed}? Beside each of them under `event_types` write "
                 "view, click, add_to_cart, purchase, like..., or null where it says nothing of anybody's wishes."
             )
+
+    def _order_states(self, group: FileGroup, mapping: dict[str, Any], where: str) -> None:
+        """Say which rows of orders came back or were never bought, by columns that say how an order stands."""
+        if mapping.get("event_type") != EventType.PURCHASE:
+            return
+        for column in state_columns(group.samples, mapping["columns"]):
+            states = order_states(column, _count_words(group, column))
+            for key, condition in states.conditions.items():
+                mapping.setdefault(key, []).append(condition)
+                place = f"{where}.{key}"
+                earlier = [self._comments[place]] if place in self._comments else []
+                self._comments[place] = "; ".join([*earlier, states.why[key]])
+            if states.conditions or name_score(column, "status bestellstatus auftragsstatus"):
+                self._notes.append(states.note)
+                self._told_of.append(column)
 
     def _attributes(self, mapping: dict[str, Any], samples: Mapping[str, SampledColumn]) -> None:
         """Name what else is known of the items; a request may ask for items by it."""
@@ -268,6 +297,8 @@ class _Proposing:
 
 def _type_of_all(group: FileGroup, columns: Mapping[str, str]) -> tuple[EventType, str]:
     """What happened in every row of a file that has no column for it, and why that is likely."""
+    if guess_event(columns.get("event_ts", "")) == EventType.PURCHASE:
+        return EventType.PURCHASE, f"by the name of {columns['event_ts']}: look at it"
     by_name = {guess_event(PurePosixPath(name).name.split(".")[0]) for name in group.names} - {None}
     if len(by_name) == 1:
         return next(iter(one for one in by_name if one)), "by the name of the file: look at it"
@@ -276,8 +307,9 @@ def _type_of_all(group: FileGroup, columns: Mapping[str, str]) -> tuple[EventTyp
         return EventType.PURCHASE, f"each row has a {columns['quantity']} and a {value}"
     if value is not None and _looks_rated(group.samples[value]):
         return EventType.RATING, f"by the values of {value}: look at it"
-    if value is not None and name_score(value, "price preis prix precio prezzo amount betrag montant revenue total"):
-        return EventType.PURCHASE, f"each row has a {value}: look at it"
+    for role, names in {"value": PRICE_NAMES, "session_id": ORDER_NAMES}.items():
+        if name_score(columns.get(role, ""), names):
+            return EventType.PURCHASE, f"each row has a {columns[role]}: look at it"
     return EventType.VIEW, "a guess: no column says it"
 
 

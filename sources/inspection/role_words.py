@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Mapping
+from typing import Literal
 
 from contracts.events import EventType
 
@@ -53,9 +54,47 @@ USER_WORDS: Mapping[str, str] = {
     "gender": "gender sex geschlecht anrede",
     "occupation": "occupation job beruf profession",
 }
+PRICE_NAMES = "price preis prix precio prezzo amount betrag montant revenue total"
+ORDER_NAMES = (
+    "invoice invoiceno order orderno order_id receipt transaction transaction_id rechnung rechnungsnr rechnungsnummer"
+    " bestellung bestellnr bestellnummer auftrag auftragsnr auftragsnummer belegnr belegnummer beleg commande facture"
+    " factura pedido ordine fattura"
+)
 # What stands among the goods of an order and is none: parts of its code or its name.
 SHIPPING_WORDS = (
     "shipping postage delivery freight porto versand liefer fracht livraison port_de envio gastos spedizione"
+)
+# Names of columns that say what somebody did, whatever else stands in the name.
+EVENT_NAMES = (
+    "event action aktion ereignis activity behavior behaviour verb vorgang accion evento evenement interaction"
+)
+# Kinds of something else than what somebody did: payment_type, ship_mode, product_type.
+OTHER_KINDS = (
+    "payment pay zahlung zahlungs zahlart zahlungsart zahlungstyp paiement pago pagamento betaling ship shipping"
+    " shipment versand versandart delivery lieferung lieferart livraison envio method methode mode order product item"
+    " article artikel device customer user kunde kunden client content media file card currency channel store"
+)
+# Names of columns that say how an order stands.
+STATE_NAMES = (
+    "status state zustand estado etat statut stato toestand orderstatus bestellstatus auftragsstatus lieferstatus"
+    " zahlstatus zahlungsstatus fulfillment fulfilment"
+)
+# Parts of the words for orders of which the goods came back, and for those that were never bought.
+RETURNED_WORDS = (
+    "refund retour return rueckgabe ruckgabe rucksend ruecksend zuruck zurueck erstatt rembours reembols rimbors devol"
+    " devuelt restitu terugbetaald chargeback"
+)
+CANCELLED_WORDS = (
+    "cancel storn annul abgebrochen void failed fehlgeschl declined denied rejected abgelehnt unavailable expired"
+    " fraud echoue echec fallid rechazad"
+)
+NOT_SO = "not no non never partially partly partial nicht kein keine teilweise sin pas"
+# A person, of whom nothing may stand in what is said of items.
+PERSON_NAMES = (
+    "customer user buyer kunde kunden client cliente klant contact kontakt vorname nachname firstname lastname"
+    " first_name last_name full_name surname email e_mail mail phone telefon recipient empfaenger empfanger shopper"
+    " besteller kaeufer kaufer kundenname acheteur utilisateur usuario nutzer benutzer gebruiker"
+    " billing shipping_name address adresse anschrift"
 )
 ID_WORDS = frozenset({"id", "nr", "nummer", "no", "number", "code", "key", "num"})
 
@@ -122,3 +161,35 @@ def guess_event(word: str) -> EventType | None:
         if any(part in joined for part in parts.split()):
             return ours
     return None
+
+
+def is_left_out_by_name(word: str) -> bool:
+    """Whether a source's word is known to say nothing of what somebody wants: `remove_from_cart`."""
+    joined = plain(word).replace("_", "")
+    return next((ours is None for ours, parts in EVENT_WORDS if any(part in joined for part in parts.split())), False)
+
+
+def guess_state(word: str) -> Literal["returns", "drop"] | None:
+    """Whether an order in this state came back or was never bought; None where it was bought and stayed so."""
+    name = plain(word)
+    if set(name.split("_")) & set(NOT_SO.split()):
+        return None
+    joined = name.replace("_", "")
+    if any(part in joined for part in RETURNED_WORDS.split()):
+        return "returns"
+    return "drop" if any(part in joined for part in CANCELLED_WORDS.split()) else None
+
+
+def tells_events_by_name(column: str) -> bool:
+    """Whether a column's name says that it holds what somebody did, and not how something stands or was paid."""
+    return bool(set(plain(column).split("_")) & set(EVENT_NAMES.split()))
+
+
+def names_other_kind(column: str) -> bool:
+    """Whether a column's name says that it holds kinds of something else than what somebody did."""
+    return bool(set(plain(column).split("_")) & set(OTHER_KINDS.split())) and not tells_events_by_name(column)
+
+
+def names_person(column: str) -> bool:
+    """Whether a column is named like a person: a name, an address, anything of a customer."""
+    return name_score(column, PERSON_NAMES) > 0

@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
+from contracts.events import EventType
 from sources.canonical.canonical import ENTITY_KEYS
 from sources.inspection.column_relations import ColumnRelations
 from sources.inspection.item_attributes import is_yes_or_no
-from sources.inspection.role_words import INTERACTION_WORDS, ITEM_WORDS, USER_WORDS, guess_event, name_score
+from sources.inspection.role_words import (
+    INTERACTION_WORDS,
+    ITEM_WORDS,
+    ORDER_NAMES,
+    PRICE_NAMES,
+    STATE_NAMES,
+    USER_WORDS,
+    guess_event,
+    name_score,
+    names_other_kind,
+    names_person,
+    tells_events_by_name,
+)
 from sources.inspection.sampled_columns import FEW_WORDS, NEARLY_ALL, SampledColumn
 
 Table = str
 SOME = 0.2
+MOST = 0.5
 SELDOM = 0.05  # of the values of a column that is no person come back on another day
 BY_VALUES = 0.5  # the score by cells alone: less than any by name
 NEEDED = {
@@ -32,6 +46,10 @@ class Guess:
     by_values: tuple[str, ...]
 
 
+# What people do before they buy: a column of orders that has none of it holds no event types.
+BROWSING = frozenset(
+    {EventType.VIEW, EventType.CLICK, EventType.ADD_TO_CART, EventType.IMPRESSION, EventType.LIKE, EventType.SAVE}
+)
 NO_RELATIONS = ColumnRelations()
 
 
@@ -40,7 +58,7 @@ def guess_table(samples: Mapping[str, SampledColumn], relations: ColumnRelations
 
     Events need a person, an item and a time. Items and people need an id that differs in every row.
     """
-    events = _with_total(_assign("interactions", samples, relations), relations)
+    events = _with_total(_without_states(_assign("interactions", samples, relations), samples), relations)
     both = [_assign("items", samples), _assign("users", samples)]
     described = max((guess for guess in both if _is_described(guess, samples)), key=_key_score, default=None)
     if not _is_whole(events):
@@ -72,7 +90,7 @@ def n_sampled_rows(samples: Mapping[str, SampledColumn]) -> int:
 
 def without_time(samples: Mapping[str, SampledColumn]) -> Guess | None:
     """The guess of a file that names a person and an item in each row, and no time; None where it does not."""
-    events = _assign("interactions", samples)
+    events = _without_states(_assign("interactions", samples), samples)
     named = {"user_id", "item_id"} <= set(events.columns) - set(events.by_values)
     return events if named and "event_ts" not in events.columns else None
 
@@ -87,6 +105,35 @@ def _with_total(events: Guess, relations: ColumnRelations) -> Guess:
     if total is not None or "value" not in columns:
         columns.pop("quantity", None)
     return Guess(events.table, columns, tuple(role for role in events.by_values if role in columns))
+
+
+def _without_states(events: Guess, samples: Mapping[str, SampledColumn]) -> Guess:
+    """The guess without an event type that is none: of orders, a column may say how each one stands."""
+    column = events.columns.get("event_type")
+    if column is None or tells_events_by_name(column) or not is_of_orders(events.columns):
+        return events
+    if not name_score(column, STATE_NAMES) and known_share(samples[column].words, BROWSING) >= MOST:
+        return events
+    columns = {role: name for role, name in events.columns.items() if role != "event_type"}
+    return Guess(events.table, columns, tuple(role for role in events.by_values if role != "event_type"))
+
+
+def is_of_orders(columns: Mapping[str, str]) -> bool:
+    """Whether rows with these columns are of orders: they have a quantity, a price, an order's number or its time."""
+    return (
+        "quantity" in columns
+        or name_score(columns.get("value", ""), PRICE_NAMES) > 0
+        or name_score(columns.get("session_id", ""), ORDER_NAMES) > 0
+        or guess_event(columns.get("event_ts", "")) == EventType.PURCHASE
+    )
+
+
+def known_share(words: Mapping[str, int], types: Collection[EventType]) -> float:
+    """The share of rows whose word is of one of these types, where any is; words: word -> its rows."""
+    guessed = {word: guess_event(word) for word in words}
+    if not set(guessed.values()) & set(types):
+        return 0.0
+    return sum(words[word] for word, ours in guessed.items() if ours) / sum(words.values())
 
 
 def _assign(table: Table, samples: Mapping[str, SampledColumn], relations: ColumnRelations = NO_RELATIONS) -> Guess:
@@ -123,6 +170,10 @@ def _score(table: Table, role: str, words: str, column: SampledColumn, comes_bac
     fits = FITS.get(role)
     if not column.n_filled or (fits and not fits(column)):
         return 0.0
+    if role == "event_type" and names_other_kind(column.name):
+        return 0.0
+    if table == "items" and role != "item_id" and names_person(column.name):
+        return 0.0
     named = name_score(column.name, words)
     if named:
         # A person comes back; an order does not.
@@ -135,7 +186,7 @@ def _values_say(role: str, column: SampledColumn) -> bool:
         case "event_ts":
             return True  # it fits: its cells are times
         case "event_type":
-            return any(guess_event(word) is not None for word in column.examples)
+            return known_share(column.words, set(EventType) - {EventType.RETURN}) >= MOST
         case "user_id" | "item_id":
             return (
                 not column.is_time

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import cast
 
@@ -43,7 +43,7 @@ class SampledColumn:
 
     time_format: where they are in no unit but written some other way; other_format: another one that reads them all;
     names_zone: False where a zone must be stated. is_whole: also where numbers became floats (17850.0); is_float_id:
-    where all of them did. n_negative, n_missing: of the cells.
+    where all of them did. n_negative, n_missing: of the cells. words: each cell and how often, where these are few.
     """
 
     name: str
@@ -62,6 +62,7 @@ class SampledColumn:
     is_float_id: bool = False
     n_negative: int = 0
     n_missing: int = 0
+    words: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def distinct_share(self) -> float:
@@ -123,6 +124,7 @@ def _sampled_column(look: FirstLook, name: str) -> SampledColumn:
         is_float_id=are_whole_floats(filled),
         n_negative=int((numbers < 0).sum()),
         n_missing=len(cells) - len(filled),
+        words=dict(filled.value_counts().iter_rows()) if filled.n_unique() <= FEW_WORDS else {},
     )
 
 

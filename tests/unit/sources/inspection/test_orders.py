@@ -1,0 +1,125 @@
+"""What `slate inspect` makes of tables of orders: how they stand, how they were paid, who bought, and what."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sources.inspection.file_groups import group_files
+from sources.inspection.first_look import look_at
+from sources.inspection.inspection import _find
+from sources.inspection.proposal import Proposal, propose
+from sources.inspection.role_words import guess_state
+from tests.unit.sources.exports import write
+
+ORDER = "order_id,customer_id,sku,quantity,unit_price,ordered_at"
+
+
+def proposal_of(folder: Path, **contents: str) -> Proposal:
+    write(folder, {name.replace("_dot_", "."): content for name, content in contents.items()})
+    root, files, _ = _find([str(folder)])
+    found = propose(group_files([look_at(file) for file in files]), root)
+    assert found is not None
+    return found
+
+
+def orders(header: str, **cells: Sequence[str]) -> str:
+    """Ninety rows of thirty orders with the columns of ORDER; a further column has its cells in turn."""
+    rows = [",".join([header, *cells])]
+    for row in range(90):
+        order = row // 3
+        own = [str(5000 + order), f"c{order % 12}", f"s{row % 9}", str(1 + row % 3), f"{9 + row % 9}.50"]
+        own.append(f"2024-01-{1 + order % 28:02}T08:{row % 60:02}:00Z")
+        rows.append(",".join([*own, *(one[row % len(one)] for one in cells.values())]))
+    return "\n".join(rows) + "\n"
+
+
+def is_one_of(column: str, *words: str) -> list[dict[str, Any]]:
+    return [{"column": column, "operator": "one_of", "value": list(words)}]
+
+
+@pytest.mark.parametrize(
+    ("column", "bought", "back", "never"),
+    [
+        ("status", "delivered", "returned", "cancelled"),
+        ("Bestellstatus", "versendet", "Retoure", "storniert"),
+        ("order_status", "livré", "remboursé", "annulé"),
+        ("estado", "entregado", "devuelto", "cancelado"),
+        ("type", "Online", "Return", "Cancelled"),
+    ],
+)
+def test_how_an_order_stands_is_no_event_type_and_leaves_its_rows_purchases(
+    tmp_path: Path, column: str, bought: str, back: str, never: str
+) -> None:
+    words = [bought] * 8 + [back, never]
+    proposal = proposal_of(tmp_path / "in", verlauf_dot_csv=orders(ORDER, **{column: words}))
+    found = proposal.files["interactions"]
+    assert "event_type" not in found["columns"]
+    assert found["event_type"] == "purchase"
+    assert found["returns"] == is_one_of(column, back)
+    assert found["drop"] == is_one_of(column, never)
+    assert proposal.comments["interactions.returns"] == f"9 rows, by {column}"
+    assert proposal.notes[0] == (
+        f"{column} says how each order stands: look at it. {bought} (72 rows): purchases; "
+        f"{back} (9 rows): `returns`, it came back; {never} (9 rows): `drop`, it was never bought."
+    )
+    assert proposal.questions == ()
+
+
+@pytest.mark.parametrize(
+    ("column", "words"),
+    [
+        ("payment_type", ("Klarna", "Carte bancaire", "PayPal")),
+        ("ship_mode", ("First Class", "Order and collect")),
+        ("payment_method", ("cart", "paid in store")),
+    ],
+)
+def test_how_an_order_was_paid_or_sent_is_no_event_type(tmp_path: Path, column: str, words: Sequence[str]) -> None:
+    found = proposal_of(tmp_path / "in", orders_dot_csv=orders(ORDER, **{column: words})).files["interactions"]
+    assert "event_type" not in found["columns"]
+    assert found["event_type"] == "purchase"
+    assert "returns" not in found
+
+
+def test_of_a_log_with_prices_the_words_for_browsing_stay_event_types(tmp_path: Path) -> None:
+    words = ("view", "view", "cart", "purchase")
+    found = proposal_of(tmp_path / "in", log_dot_csv=orders(ORDER, type=words)).files["interactions"]
+    assert found["columns"]["event_type"] == "type"
+    assert found["event_types"] == {"cart": "add_to_cart"}
+
+
+@pytest.mark.parametrize(("n_unknown", "is_asked"), [(3, True), (2, False)])
+def test_words_nobody_knows_are_asked_about_where_they_would_leave_out_more_than_some_rows(
+    tmp_path: Path, n_unknown: int, is_asked: bool
+) -> None:
+    words = ["heartbeat"] * n_unknown + ["remove_from_cart"] * 10 + ["view"] * (48 - 10 - n_unknown)
+    rows = [f"u{row % 13},s{row % 11},{words[row % 48]},{1_700_000_000 + 977 * row}" for row in range(240)]
+    text = "\n".join(["uid,sku,action,ts", *rows])
+    questions = proposal_of(tmp_path / "in", log_dot_csv=text).questions
+    assert len(questions) == is_asked
+    assert all(f"mean: heartbeat ({5 * n_unknown} rows)?" in one for one in questions)
+
+
+@pytest.mark.parametrize(
+    ("word", "kind"),
+    [
+        ("Partially refunded", None),
+        ("nicht storniert", None),
+        ("Zurückgegeben, Erstattung", "returns"),
+        ("geannuleerd", "drop"),
+        ("Rejected", "drop"),
+        ("bezahlt", None),
+        ("resolved", None),
+    ],
+)
+def test_a_state_is_what_its_word_says(word: str, kind: str | None) -> None:
+    assert guess_state(word) == kind
+
+
+def test_a_time_of_buying_makes_a_purchase_whatever_the_file_is_called(tmp_path: Path) -> None:
+    rows = [f"m{row % 12},a{row % 9},{1_700_000_000 + 7200 * row}" for row in range(90)]
+    text = "\n".join(["member,article,bought_at", *rows])
+    assert proposal_of(tmp_path / "in", baskets_dot_csv=text).files["interactions"]["event_type"] == "purchase"
