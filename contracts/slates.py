@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
 
@@ -64,7 +64,8 @@ class RecommendRequest:
 
     def to_json(self) -> dict[str, Any]:
         """The request as `from_json` reads it; without a filter, as requests were written before there were any."""
-        content = asdict(replace(self, filter=None))
+        # Not `asdict`, which copies every value: a server does this for each request.
+        content = {**vars(self), "preferences": {**vars(self.preferences)}}
         del content["filter"]
         return content if self.filter is None else {**content, "filter": self.filter.to_json()}
 

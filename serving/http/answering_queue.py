@@ -41,8 +41,12 @@ class ClientGone(Exception):
 
 @dataclass(eq=False)
 class _Waiting(Generic[Served, Asked, Answer]):
-    """One who waits. served: what they are answered with, one object for all who may be answered together."""
+    """One who waits. served: what they are answered with, one object for all who may be answered together.
 
+    at_once: whether a thread was free when they came.
+    """
+
+    at_once: bool
     request: Request
     served: Served
     asked: Asked
@@ -77,9 +81,10 @@ class AnsweringQueue(Generic[Served, Asked, Answer]):
         work raises; a thread that works is not interrupted.
         """
         loop = asyncio.get_running_loop()
-        waiting = _Waiting[Served, Asked, Answer](request, served, asked, loop.create_future())
+        at_once = len(self._answering) < N_ANSWERING
+        waiting = _Waiting[Served, Asked, Answer](at_once, request, served, asked, loop.create_future())
         self._waiting.append(waiting)
-        if len(self._answering) < N_ANSWERING:
+        if at_once:
             task = loop.create_task(self._answer_waiting())
             self._answering.add(task)
             task.add_done_callback(self._answering.discard)
@@ -139,8 +144,8 @@ def _settle(future: asyncio.Future[Answer], outcome: Answer | BaseException) -> 
 
 
 async def _is_there(waiting: _Waiting[Served, Asked, Answer]) -> bool:
-    """Whether the client is; if not, who waits hears it."""
-    if not await waiting.request.is_disconnected():
+    """Whether the client is, of whom one that did not wait was just heard; if not, who waits hears it."""
+    if waiting.at_once or not await waiting.request.is_disconnected():
         return True
     _settle(waiting.answer, ClientGone())
     return False
