@@ -161,7 +161,8 @@ class TableFiles(Group):
     time_unit: `iso` (2024-01-31T12:00:00+01:00), or s, ms, us since 1970; time_format: as strptime's, instead of iso.
     null_words: texts that stand for no value, such as NULL.
     time_zone: that of times which name none, such as Europe/Berlin; null refuses those.
-    whole_ids: ids written as whole numbers with a point (17850.0) lose it; null does so where all of a file are.
+    whole_ids: ids written as whole numbers with a point (17850.0) lose it; null does so where every id of that kind
+    that has a point is whole, in all files.
     explode: columns whose cells are lists: each element gets a row of its own; several lists of a row go in step.
     where: conditions that all hold for a row that is read; drop: a row for which one of them holds is left out. What
     they leave out is counted.

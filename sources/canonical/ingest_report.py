@@ -21,7 +21,8 @@ class IngestReport:
     left_out: interactions by the word of their event type that the mapping leaves out; conditions: rows that `where`
     and `drop` leave out, by mapping and condition; counts: what else became of rows, in words; made_from_interactions:
     tables that no file held, and what they were made of; served: what of the rows is served traffic, and of how many
-    days; unended: files that end within a line, where other files of their table do not.
+    days; unended: files that end within a line, where other files of their table do not; ids: how columns of ids that
+    have whole floats (17850.0) are read, by column.
     """
 
     rows: dict[str, int] = field(default_factory=dict)
@@ -33,6 +34,7 @@ class IngestReport:
     made_from_interactions: dict[str, str] = field(default_factory=dict)
     served: dict[str, int] = field(default_factory=dict)
     unended: dict[str, list[str]] = field(default_factory=dict)
+    ids: dict[str, str] = field(default_factory=dict)
 
     def count(self, what: str, n_rows: int) -> None:
         """Add to a count, unless there is nothing to add."""
@@ -69,6 +71,8 @@ class IngestReport:
         if self.served:
             words = ", ".join(f"{count:,} {name}" for name, count in self.served.items())
             yield f"of these, served traffic: {words}"
+        for column, how in self.ids.items():
+            yield f"{column}: {how}"
         for name, files in self.unended.items():
             more = f" and {counted(len(files) - 1, 'more file')} end" if len(files) > 1 else " ends"
             yield f"{name}: {files[0]}{more} without a line end, unlike the others: were they cut short?"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import polars as pl
@@ -18,6 +19,7 @@ NO_WORDS: Final = (
     "esaurito", "nodisponible", "nondisponibile",
 )  # fmt: skip
 WHOLE_FLOAT: Final = r"^[+-]?\d+\.0+$"  # 17850.0: a whole number that became a float because another one was missing
+BROKEN_NUMBER: Final = r"^\s*[+-]?\d+\.\d*[1-9]\d*\s*$"  # 1.5, 1.10
 
 
 def is_blank(cells: pl.Series) -> pl.Series:
@@ -38,14 +40,23 @@ def text(cells: pl.Series) -> pl.Expr:
 
 def without_point(cells: pl.Series) -> pl.Series:
     """Texts, of which those that are whole floats (17850.0) lose the point."""
-    is_whole = cells.str.contains(WHOLE_FLOAT).fill_null(value=False)
-    return cells.zip_with(~is_whole, cells.str.replace(r"\.0+$", ""))
+    return cells.zip_with(~are_whole_floats(cells), cells.str.replace(r"\.0+$", ""))
 
 
-def are_whole_floats(cells: pl.Series) -> bool:
-    """Whether all of these texts that are not blank are whole floats (17850.0)."""
-    filled = cells.filter(~is_blank(cells)).str.strip_chars()
-    return len(filled) > 0 and bool(filled.str.contains(WHOLE_FLOAT).all())
+def are_whole_floats(cells: pl.Series) -> pl.Series:
+    """Which of these texts are whole floats (17850.0)."""
+    return cells.str.contains(WHOLE_FLOAT).fill_null(value=False)
+
+
+def are_broken_numbers(cells: pl.Series) -> pl.Series:
+    """Which of these texts are numbers with a point that are not whole (1.5)."""
+    return cells.str.contains(BROKEN_NUMBER).fill_null(value=False)
+
+
+def without_words(cells: pl.Series, null_words: Sequence[str]) -> pl.Series:
+    """Cells of which those that stand for no value are null."""
+    is_word = cells.dtype == pl.String and len(null_words) > 0
+    return cells.set(cells.str.strip_chars().is_in(null_words), None) if is_word else cells
 
 
 def number(cells: pl.Series, decimal: str) -> pl.Expr:

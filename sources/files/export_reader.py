@@ -44,7 +44,7 @@ from sources.files.conditions import any_holds, kept_rows
 from sources.files.data_files import DataFile, find_files
 from sources.files.entity_ids import EntityIds
 from sources.files.formats.row_batch import RawRows
-from sources.files.id_columns import IdColumns
+from sources.files.id_columns import IdColumns, IdWriting, PointsMustStay
 from sources.files.list_rows import exploded
 from sources.files.raw_rows import columns_of, read_rows
 from sources.files.typed_columns import BatchSource, typed
@@ -68,27 +68,39 @@ def write_tables(files: Files, root: str, folder: Path, traffic: ServedTraffic =
     Raises SourceError, naming file, row and column, for an error of a whole file.
     """
     with _unpacked(root) as unpacked:
-        reader = _ExportReader(files, unpacked, folder, traffic)
-        reader.interactions()
-        for name in ("items", "users"):
-            reader.entities(name)
-        reader.impressions()
-        return reader.finish()
+        writings = {name: IdWriting() for name in ID_COLUMNS}
+        while True:
+            try:
+                return _ExportReader(files, unpacked, folder, traffic, writings).read()
+            except PointsMustStay:  # once for each kind of id at most: it is known from then on
+                for writing in writings.values():
+                    writing.forget_examples()
 
 
 class _ExportReader:
     """Reads one export into a folder, table by table."""
 
-    def __init__(self, files: Files, root: str, folder: Path, traffic: ServedTraffic) -> None:
+    def __init__(
+        self, files: Files, root: str, folder: Path, traffic: ServedTraffic, writings: Mapping[str, IdWriting]
+    ) -> None:
         self._files = files
         self._traffic = traffic
         self._root = root
         self._folder = folder
         self._refusals = Refusals()
         self._ids = EntityIds()
+        self._writings = writings
         self._report = IngestReport()
         items = files.items
         self._items_beside = LatestCells() if items is not None and items.from_ == "interactions" else None
+
+    def read(self) -> IngestReport:
+        """Read all tables. Raises PointsMustStay where they must be read again, of which `writings` know then."""
+        self.interactions()
+        for name in ("items", "users"):
+            self.entities(name)
+        self.impressions()
+        return self.finish()
 
     def interactions(self) -> None:
         with closing(EventSorter(self._folder / "unsorted.part")) as sorter:
@@ -207,6 +219,7 @@ class _ExportReader:
 
     def finish(self) -> IngestReport:
         self._report.served = self._traffic.counts()
+        self._report.ids = dict(said for writing in self._writings.values() for said in writing.sentences())
         refused = self._refusals.table()
         save_refusals(refused, self._folder)
         self._report.refused = dict(sorted(refused["table"].value_counts().iter_rows()))
@@ -229,14 +242,14 @@ class _ExportReader:
         """
         name, columns = where.split(".", maxsplit=1)[0], _mapped_columns(settings)
         needed = dict.fromkeys([*columns.values(), *settings.tested_columns, *settings.explode])
-        ids = [theirs for ours, theirs in columns.items() if ours in ID_COLUMNS]
+        ids = {ours: theirs for ours, theirs in columns.items() if ours in ID_COLUMNS}
+        texts = IdColumns(ids, settings, self._writings)
         files = find_files(self._root, settings.path)
         self._report.files[name] = self._report.files.get(name, 0) + len(files)
         left_out: Counter[str] = Counter(self._report.conditions.get(where, {}))
         present: set[str] = set()
         unended: list[str] = []
         for file in Progress(files, desc=name, unit="file"):
-            texts = IdColumns(file.name, ids, settings.whole_ids)
             wanted = [*needed, *sorted(optional & columns_of(file, settings) - set(needed))] if optional else [*needed]
             for position, raw in enumerate(read_rows(file, settings, wanted)):
                 present |= set(raw.table.columns) - raw.absent

@@ -1,51 +1,98 @@
-"""Ids that were written as floats, because one of them was missing: `17850.0` is the person `17850`."""
+"""Ids that were written as floats, because one of them was missing: `17850.0` is the person `17850`.
+
+One person must not become two, so one rule holds for all files whose columns feed one kind of id: the point goes where
+every value that is a decimal number is whole. Words and plain numbers do not matter: beside `K5` and `17850`, `17850.0`
+is `17850`. One `1.5` keeps them all as they are written: such ids are names, of versions say, and `1.0` is not `1`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 
 import polars as pl
 
-from contracts.errors import SourceError
-from sources.files.cells import WHOLE_FLOAT, are_whole_floats, is_blank, without_point
+from contracts.settings.files import TableFiles
+from sources.files.cells import are_broken_numbers, are_whole_floats, is_blank, without_point, without_words
 from sources.files.formats.row_batch import RawRows
 
 
-class IdColumns:
-    """The id columns of one file, as texts. Its first batch tells how they are written, unless the mapping does."""
+class PointsMustStay(Exception):
+    """An id such as `1.5` came up after others had lost their `.0`."""
 
-    def __init__(self, file: str, columns: Collection[str], whole_ids: bool | None) -> None:
-        self._file = file
+
+@dataclass
+class IdWriting:
+    """How all files write one kind of id. broken: the first that is a number with a fraction: all keep their point.
+
+    whole, other: by column of the files, an id that is a whole float, and one that is not.
+    """
+
+    broken: str | None = None
+    whole: dict[str, str] = field(default_factory=dict)
+    other: dict[str, str] = field(default_factory=dict)
+
+    def as_ids(self, column: str, cells: pl.Series) -> pl.Series:
+        """Texts of a column as ids; raises PointsMustStay where ids before them should have kept their point."""
+        has_points = bool(cells.str.contains(".", literal=True).any())
+        if has_points and self.broken is None:
+            self.broken = cells.filter(are_broken_numbers(cells)).first()  # type: ignore[assignment]  # a text
+            if self.broken is not None and self.whole:
+                raise PointsMustStay
+        is_whole = are_whole_floats(cells)
+        _keep_first(self.whole, column, cells, is_whole)
+        _keep_first(self.other, column, cells, ~is_whole & ~is_blank(cells))
+        return cells if self.broken is not None or not has_points else without_point(cells)
+
+    def forget_examples(self) -> None:
+        """Begin to read again; what is known of the point stays."""
+        self.whole.clear()
+        self.other.clear()
+
+    def sentences(self) -> Iterator[tuple[str, str]]:
+        """Each column that has whole floats, and how it is read."""
+        for column, whole in self.whole.items():
+            other = f"; others, such as {self.other[column]}, are read as they are" if column in self.other else ""
+            if self.broken is None:
+                yield column, f"ids such as {whole} are read without the point{other}"
+            else:
+                yield column, f"{whole} keeps its point, since not all ids with one are whole numbers: {self.broken}"
+
+
+class IdColumns:
+    """The id columns of one mapping, as texts. columns: canonical name -> the files' name; writings: of all files."""
+
+    def __init__(self, columns: Mapping[str, str], settings: TableFiles, writings: Mapping[str, IdWriting]) -> None:
         self._columns = columns
-        self._stated = whole_ids
-        self._are_whole: dict[str, bool] = {}
+        self._settings = settings
+        self._writings = writings
 
     def as_texts(self, raw: RawRows) -> RawRows:
-        """The batch with its ids as texts; whole floats without their point where all of the file are.
-
-        Raises SourceError where the first batch had whole floats alone and a later one has something else.
-        """
-        names = [name for name in self._columns if name in raw.table.columns]
-        ids = {name: self._read(name, raw, _texts(raw.table[name])) for name in names}
+        """The batch with its ids as texts; raises PointsMustStay."""
+        ids = {
+            theirs: self._as_ids(ours, theirs, raw.table[theirs])
+            for ours, theirs in self._columns.items()
+            if theirs in raw.table.columns
+        }
         return replace(raw, table=raw.table.with_columns(**ids))
 
-    def _read(self, name: str, raw: RawRows, ids: pl.Series) -> pl.Series:
-        if self._stated is not None:
-            return without_point(ids) if self._stated else ids
-        are_whole = self._are_whole.setdefault(name, are_whole_floats(ids))
-        if not are_whole:
-            return ids
-        others = ~is_blank(ids) & ~ids.str.strip_chars().str.contains(WHOLE_FLOAT)
-        if others.any():
-            row, other = raw.rows.filter(others)[0], ids.filter(others)[0]
-            raise SourceError(
-                f"{self._file}, row {row}, column {name}: found {other!r}, while every id before it is a whole number "
-                "with a point, such as 17850.0.",
-                "Say how they are meant: `whole_ids: true` beside its path in params.yaml takes the point away where "
-                "one is, `whole_ids: false` keeps every id as it is written.",
-            )
-        return without_point(ids)
+    def _as_ids(self, ours: str, theirs: str, cells: pl.Series) -> pl.Series:
+        texts = _texts(cells)
+        if texts.dtype != pl.String or self._settings.whole_ids is False:
+            return texts
+        if self._settings.whole_ids:
+            return without_point(texts)
+        return self._writings[ours].as_ids(theirs, without_words(texts, self._settings.null_words))
+
+
+def ids_in(cells: pl.Series) -> pl.Series:
+    """A sample of texts as the ids that they are read as, if there are no others."""
+    return IdWriting().as_ids("", cells)
+
+
+def _keep_first(kept: dict[str, str], column: str, cells: pl.Series, is_meant: pl.Series) -> None:
+    if column not in kept and is_meant.any():
+        kept[column] = cells.filter(is_meant)[0]
 
 
 def _texts(cells: pl.Series) -> pl.Series:

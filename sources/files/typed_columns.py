@@ -15,7 +15,7 @@ from contracts.errors import SourceError
 from contracts.settings.files import ItemFiles, TableFiles
 from sources.canonical.origins import FINGERPRINT
 from sources.canonical.refusals import Refusals
-from sources.files.cells import is_blank, number, text, yes_or_no
+from sources.files.cells import is_blank, number, text, without_words, yes_or_no
 from sources.files.formats.row_batch import RawRows
 from sources.files.list_cells import separated
 from sources.files.times import check_times, expected_time, read_time, skipped_by_clocks
@@ -107,7 +107,7 @@ def typed(
 def _typed_column(
     raw: RawRows, source: str, dtype: pl.DataType, settings: TableFiles, batch: BatchSource
 ) -> _TypedColumn:
-    cells = _without_null_words(raw.table[source], settings)
+    cells = without_words(raw.table[source], settings.null_words)
     _check_is_flat(cells, batch, source)
     reader = _reader(dtype, cells, settings)
     if reader.is_time:
@@ -115,11 +115,6 @@ def _typed_column(
     values = pl.DataFrame({"cell": cells}).select(reader.read).to_series()
     skipped = skipped_by_clocks(cells, settings) if reader.is_time else None
     return _TypedColumn(source, reader.expected, cells, values, skipped, settings.time_zone)
-
-
-def _without_null_words(cells: pl.Series, settings: TableFiles) -> pl.Series:
-    is_word = cells.dtype == pl.String and len(settings.null_words) > 0
-    return cells.set(cells.str.strip_chars().is_in(settings.null_words), None) if is_word else cells
 
 
 def _check_is_flat(cells: pl.Series, batch: BatchSource, source: str) -> None:

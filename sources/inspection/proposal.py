@@ -15,8 +15,8 @@ from contracts.settings.files import (
     Files,
 )
 from sources.canonical.canonical import ENTITY_KEYS
-from sources.files.cells import without_point
 from sources.files.export_reader import DATE_IN_NAME
+from sources.files.id_columns import ids_in
 from sources.files.raw_rows import read_rows
 from sources.inspection.file_groups import FileGroup
 from sources.inspection.item_attributes import item_attributes
@@ -112,8 +112,7 @@ def _is_of_the_same_shop(group: FileGroup, largest: FileGroup) -> bool:
 
 def _ids(group: FileGroup, column: str) -> set[str]:
     """Ids as they will be read: whole floats without their point."""
-    cells = group.rows[column].drop_nulls()
-    return set(without_point(cells) if group.samples[column].is_float_id else cells)
+    return set(ids_in(group.rows[column].drop_nulls()))
 
 
 class _Proposing:
@@ -179,10 +178,6 @@ class _Proposing:
             self._comments[f"{where}.anonymous"] = (
                 f"{share:.1%} of the rows name no {person.name}: guests, by {session}"
             )
-        for role in ("user_id", "item_id", "session_id"):
-            if role in columns and group.samples[columns[role]].is_float_id:
-                column = group.samples[columns[role]]
-                self._notes.append(f"{column.name} is written as {column.examples[0]}, and read without the point.")
         lists = [name for name in columns.values() if group.samples[name].is_list]
         if lists:
             self._notes.append(f"The cells of {', '.join(lists)} are lists: `explode` makes a row of each element.")
@@ -324,7 +319,7 @@ def _guess_by_ids(group: FileGroup, events: FileGroup, chosen: Mapping[str, File
 
 
 def _cells(group: FileGroup, column: str) -> set[str]:
-    return {cell for look in group.looks for cell in look.sample[column].drop_nulls().to_list()}
+    return {cell for look in group.looks for cell in ids_in(look.sample[column].drop_nulls()).to_list()}
 
 
 def _weight(group: FileGroup) -> tuple[int, int]:

@@ -11,7 +11,7 @@ from typing import cast
 import polars as pl
 
 from contracts.settings.files import TableFiles, TimeUnit
-from sources.files.cells import are_whole_floats, number, with_point
+from sources.files.cells import number, with_point
 from sources.files.times import PLAUSIBLE, guess_unit, read_time
 from sources.inspection.first_look import FirstLook
 
@@ -42,8 +42,8 @@ class SampledColumn:
     """One column. distinct_share: of the filled cells; time: the unit its cells are times in, None if they are none.
 
     time_format: where they are in no unit but written some other way; other_format: another one that reads them all;
-    names_zone: False where a zone must be stated. is_whole: also where numbers became floats (17850.0); is_float_id:
-    where all of them did. n_negative, n_missing: of the cells. words: each cell and how often, where these are few.
+    names_zone: False where a zone must be stated. is_whole: also where numbers became floats (17850.0). n_negative,
+    n_missing: of the cells. words: each cell and how often, where these are few.
     """
 
     name: str
@@ -59,7 +59,6 @@ class SampledColumn:
     other_format: str | None
     names_zone: bool
     examples: tuple[str, ...]
-    is_float_id: bool = False
     n_negative: int = 0
     n_missing: int = 0
     words: Mapping[str, int] = field(default_factory=dict)
@@ -121,7 +120,6 @@ def _sampled_column(look: FirstLook, name: str) -> SampledColumn:
         other_format=other,
         names_zone=_names_zone(look, name, filled, unit, form),
         examples=tuple(filled.unique(maintain_order=True).head(3)),
-        is_float_id=are_whole_floats(filled),
         n_negative=int((numbers < 0).sum()),
         n_missing=len(cells) - len(filled),
         words=dict(filled.value_counts().iter_rows()) if filled.n_unique() <= FEW_WORDS else {},

@@ -79,13 +79,48 @@ def test_they_read_alike_in_every_format(
     assert sorted(tables.interactions["user_id"].drop_nulls()) == sorted(read)
 
 
-def test_a_float_among_whole_ones_after_the_first_batch_is_asked_about(root: Path, out: Path, monkeypatch) -> None:
-    monkeypatch.setattr("sources.files.formats.text_tables.BLOCK_BYTES", 150)
-    write(root, {"orders.csv": ORDERS.replace("13047.0", "A-7")})
-    with pytest.raises(SourceError, match=r"row 6, column CustomerID: found 'A-7'(.|\n)*`whole_ids: true`"):
-        ingest(root, out, SHOP)
-    tables, _ = ingest(root, out, SHOP | {"whole_ids": True})
-    assert set(tables.interactions["user_id"]) == {"17850", "A-7", None}
+def test_one_person_stays_one_whichever_file_has_a_word_or_a_plain_number_beside_the_floats(
+    root: Path, out: Path
+) -> None:
+    write(root, {"b.csv": ORDERS.replace("13047.0", "K5"), "c.csv": ORDERS.replace("17850.0", "17850")})
+    tables, report = ingest(root, out, SHOP | {"path": "*.csv", "null_words": ["NA"]})
+    assert set(tables.interactions["user_id"]) == {"17850", "13047", "K5", None}
+    assert report.ids == {
+        "CustomerID": "ids such as 17850.0 are read without the point; others, such as K5, are read as they are"
+    }
+
+
+def test_a_word_for_no_customer_keeps_no_point(root: Path, out: Path) -> None:
+    write(root, {"orders.csv": ORDERS.replace("4.5,", "4.5,NA")})
+    tables, report = ingest(root, out, SHOP | {"null_words": ["NA"]})
+    assert set(tables.interactions["user_id"]) == {"17850", "13047", None}
+    assert report.ids == {"CustomerID": "ids such as 17850.0 are read without the point"}
+
+
+@pytest.mark.parametrize("files", [("a.csv", "z.csv"), ("z.csv", "a.csv")])
+def test_one_number_with_a_fraction_keeps_every_point_whichever_file_comes_first(
+    tmp_path: Path, out: Path, files: tuple[str, str]
+) -> None:
+    head, row = "u,i,t\n", "{},a,1600000000\n"
+    root = write(tmp_path / "in", {files[0]: head + row.format("1.0"), files[1]: head + row.format("1.5")})
+    columns = {"user_id": "u", "item_id": "i", "event_ts": "t"}
+    tables, report = ingest(root, out, {"event_type": "view", "time_unit": "s", "columns": columns})
+    assert sorted(tables.interactions["user_id"]) == ["1.0", "1.5"]
+    assert report.rows["interactions"] == 2
+    assert report.ids == {"u": "1.0 keeps its point, since not all ids with one are whole numbers: 1.5"}
+
+
+def test_items_are_the_same_in_the_rows_of_interactions_and_in_their_own_file(root: Path, out: Path) -> None:
+    write(root, {"items.csv": "sku,name\n22111.0,Cosy\nPOST,Postage\n", "new.csv": ORDERS.replace("22111", "22111.0")})
+    mapping = SHOP | {"path": "new.csv"}
+    tables, _ = ingest(root, out, mapping, items={"path": "items.csv", "columns": {"item_id": "sku", "title": "name"}})
+    assert set(tables.items["item_id"]) == {"22111", "POST"}
+    assert set(tables.interactions["item_id"]) == {"85123A", "22111", "POST"}
+
+
+def test_whole_ids_of_a_mapping_overrule_what_the_files_show(root: Path, out: Path) -> None:
+    tables, _ = ingest(root, out, SHOP | {"whole_ids": False})
+    assert set(tables.interactions["user_id"]) == {"17850.0", "13047.0", None}
 
 
 def test_a_number_beyond_64_bits_keeps_its_digits_in_json_lines(tmp_path: Path, out: Path) -> None:
