@@ -32,6 +32,21 @@ def column_relations(sample: pl.DataFrame, columns: Mapping[str, SampledColumn])
     return ColumnRelations(comes_back, _products(sample, [one for one in columns.values() if one.is_number]))
 
 
+def goes_with(rows: pl.DataFrame, column: str, one: str, instead_of: str) -> bool:
+    """Whether a column has fewer different cells for each `one` than for each of `instead_of`, on average.
+
+    rows: every cell as text. The name of a customer goes with the customer, and not with the item.
+    """
+    filled = rows.filter(pl.col(column).fill_null("").str.strip_chars() != "")
+    return _n_cells(filled, column, one) < _n_cells(filled, column, instead_of)
+
+
+def _n_cells(filled: pl.DataFrame, column: str, of: str) -> float:
+    """How many different cells each value of `of` has that stands in several rows; 1 where none does."""
+    several = filled.group_by(of).agg(pl.len(), cells=pl.col(column).n_unique()).filter(pl.col("len") > 1)
+    return float(several["cells"].sum()) / len(several) if len(several) else 1.0
+
+
 def _may_be_id(column: SampledColumn) -> bool:
     is_text = column.is_whole or not column.is_number
     return is_text and not column.is_time and not column.is_list and column.n_distinct > 1

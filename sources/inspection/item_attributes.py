@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from contracts.attributes import ATTRIBUTE_NAME
 from sources.files.cells import NO_WORDS, YES_WORDS, word_of
-from sources.inspection.role_words import TOKEN, name_score, plain
+from sources.inspection.role_words import TOKEN, name_score, names_person, plain
 from sources.inspection.sampled_columns import SampledColumn
 
 ATTRIBUTE_WORDS: Final = (
@@ -31,7 +31,7 @@ def item_attributes(
     for name, column in samples.items():
         own = plain(name)
         fits = column.n_filled and not column.is_list and not column.is_time and re.fullmatch(ATTRIBUTE_NAME, own)
-        if name not in taken and fits and name_score(name, ATTRIBUTE_WORDS) >= TOKEN:
+        if name not in taken and fits and not names_person(name) and name_score(name, ATTRIBUTE_WORDS) >= TOKEN:
             kind = _kind(column, decimal)
             found[own] = name if kind == "text" else {"column": name, "type": kind}
     return found

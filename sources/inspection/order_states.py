@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
+import polars as pl
+
 from sources.inspection.role_words import (
     EVENT_NAMES,
     INTERACTION_WORDS,
@@ -53,6 +55,12 @@ def order_states(column: str, words: Mapping[str, int]) -> OrderStates:
     parts = [f"{_listed(bought, words)}: purchases"] if bought else []
     parts += [f"{_listed(listed, words)}: {what}" for what, listed in said.items() if listed]
     return OrderStates(conditions, why, f"{column} says how each order stands: look at it. {'; '.join(parts)}.")
+
+
+def n_lacking(rows: pl.DataFrame, column: str, order: str) -> int:
+    """How many rows lack a cell in `column` that another row of the same order has. rows: every cell as text."""
+    is_filled = pl.col(column).fill_null("").str.strip_chars() != ""
+    return rows.filter(~is_filled & is_filled.any().over(order)).height
 
 
 def _is_state(name: str) -> bool:

@@ -18,9 +18,10 @@ from sources.canonical.canonical import ENTITY_KEYS
 from sources.files.export_reader import DATE_IN_NAME
 from sources.files.id_columns import ids_in
 from sources.files.raw_rows import read_rows
+from sources.inspection.column_relations import goes_with
 from sources.inspection.file_groups import FileGroup
 from sources.inspection.item_attributes import item_attributes
-from sources.inspection.order_states import order_states, state_columns
+from sources.inspection.order_states import n_lacking, order_states, state_columns
 from sources.inspection.role_words import (
     INTERACTION_WORDS,
     ITEM_WORDS,
@@ -29,6 +30,7 @@ from sources.inspection.role_words import (
     guess_event,
     is_left_out_by_name,
     name_score,
+    names_person,
 )
 from sources.inspection.roles import Guess, columns_of_items, described_by, without_time
 from sources.inspection.row_rules import no_sales, returns, suspects
@@ -37,6 +39,7 @@ from sources.inspection.table_mapping import examples_text, table_mapping
 
 MOST_IDS = 0.5  # of the ids in the sample of events; a column of something else shares none with them
 BESIDE_EVENTS = ("categories", "price")  # what rows of events may say of their items, besides a title
+TEXTS = ("title", "text", "categories")  # of an item, that must never be those of a person
 N_ASKED = 10
 FEW_UNKNOWN = 0.05  # of the rows; where words nobody knows stand in more, leaving them out must be a decision
 SOME_DAY = "2024-01-31"
@@ -75,7 +78,7 @@ def propose(groups: Sequence[FileGroup], root: str) -> Proposal | None:
     if "interactions" not in chosen and not _take_without_time(ranked, chosen):
         return None
     for group in groups:
-        if group.guess is None and (guess := _guess_by_ids(group, chosen["interactions"], chosen)):
+        if _says_nobody(group, chosen) and (guess := _guess_by_ids(group, chosen["interactions"], chosen)):
             group.guess = guess
             chosen[guess.table] = group
     events = [group for group in ranked if _is_of_the_same_shop(group, chosen["interactions"])]
@@ -241,6 +244,13 @@ class _Proposing:
                 place = f"{where}.{key}"
                 earlier = [self._comments[place]] if place in self._comments else []
                 self._comments[place] = "; ".join([*earlier, states.why[key]])
+            order = mapping["columns"].get("session_id")
+            if states.conditions and order and (n_rows := n_lacking(group.rows, column, order)):
+                self._notes.append(
+                    f"{column} is filled in on some rows of each {order} alone: {n_rows:,} of {len(group.rows):,} rows "
+                    f"lack it and count as purchases, also of an order that was undone. Write it into every row of its "
+                    f"{order} in the export."
+                )
             if states.conditions or name_score(column, "status bestellstatus auftragsstatus"):
                 self._notes.append(states.note)
                 self._told_of.append(column)
@@ -261,7 +271,10 @@ class _Proposing:
         others = [
             name
             for name, column in samples.items()
-            if name not in columns.values() and column.n_filled and name_score(name, ITEM_WORDS["categories"])
+            if name not in columns.values()
+            and column.n_filled
+            and name_score(name, ITEM_WORDS["categories"])
+            and not names_person(name)
         ]
         if taken is not None and others:
             self._told_of += others
@@ -278,6 +291,9 @@ class _Proposing:
             if name not in group.recognised.columns.values() or name == group.recognised.columns.get("value")
         }
         described = columns_of_items(others)
+        while of_people := self._of_people(group, described):
+            others = {name: column for name, column in others.items() if name not in of_people}
+            described = columns_of_items(others)
         title = described.get("title") or described.pop("text", None)
         if title is None:
             return None
@@ -288,6 +304,16 @@ class _Proposing:
         mapping: dict[str, Any] = {"from": "interactions", "columns": kept}
         separator = group.samples[kept["categories"]].list_separator if "categories" in kept else None
         return mapping | ({"category_separator": separator} if separator not in (None, "|") else {})
+
+    def _of_people(self, group: FileGroup, described: Mapping[str, str]) -> list[str]:
+        """Of the columns that are taken for texts of items, those that go with the person and not with the item."""
+        columns = group.recognised.columns
+        return [
+            described[role]
+            for role in TEXTS
+            if role in described
+            and goes_with(group.rows, described[role], columns["user_id"], instead_of=columns["item_id"])
+        ]
 
 
 def _type_of_all(group: FileGroup, columns: Mapping[str, str]) -> tuple[EventType, str]:
@@ -322,10 +348,27 @@ def _cells(group: FileGroup, column: str) -> set[str]:
     return {cell for look in group.looks for cell in ids_in(look.sample[column].drop_nulls()).to_list()}
 
 
-def _weight(group: FileGroup) -> tuple[int, int]:
-    """Which group wins among those taken for one table: the one with most events, or with most columns."""
+def _weight(group: FileGroup) -> tuple[bool, int, int]:
+    """Which group wins among those taken for one table: the one with most events, or with most columns.
+
+    Events that only their values tell, such as articles with a date, come after those that name a person or an item.
+    """
     n_rows, n_columns = sum(len(look.sample) for look in group.looks), len(group.guess.columns) if group.guess else 0
-    return (n_rows, n_columns) if group.guess and group.guess.table == "interactions" else (n_columns, n_rows)
+    if group.guess and group.guess.table == "interactions":
+        return not _is_guessed(group.guess), n_rows, n_columns
+    return False, n_columns, n_rows
+
+
+def _is_guessed(guess: Guess) -> bool:
+    """Whether no name of a column speaks of a person or an item."""
+    return {"user_id", "item_id"} <= set(guess.by_values)
+
+
+def _says_nobody(group: FileGroup, chosen: Mapping[str, FileGroup]) -> bool:
+    """Whether a file may be of items or people though its names do not say so: it is not the chosen file of events."""
+    if group.guess is None:
+        return True
+    return group.guess.table == "interactions" and group is not chosen["interactions"] and _is_guessed(group.guess)
 
 
 def _looks_rated(column: SampledColumn) -> bool:

@@ -96,6 +96,9 @@ PERSON_NAMES = (
     " besteller kaeufer kaufer kundenname acheteur utilisateur usuario nutzer benutzer gebruiker"
     " billing shipping_name address adresse anschrift"
 )
+EMAIL_NAMES = frozenset({"email", "mail", "emails"})
+# Names of codes of goods, which beat a column of their names.
+CODE_NAMES = frozenset({"sku", "asin", "isbn", "ean", "gtin", "upc", "stockcode", "artikelnr", "artikelnummer"})
 ID_WORDS = frozenset({"id", "nr", "nummer", "no", "number", "code", "key", "num"})
 
 # In order: a `remove_from_cart` must not count as a cart.
@@ -193,3 +196,14 @@ def names_other_kind(column: str) -> bool:
 def names_person(column: str) -> bool:
     """Whether a column is named like a person: a name, an address, anything of a customer."""
     return name_score(column, PERSON_NAMES) > 0
+
+
+def names_email(column: str) -> bool:
+    """Whether a column is named like somebody's e-mail address."""
+    return bool(set(plain(column).replace("e_mail", "email").split("_")) & EMAIL_NAMES)
+
+
+def names_item_code(column: str) -> bool:
+    """Whether a column is named like the code of an item, and not like its name: `SKU`, `product_id`."""
+    tokens = set(plain(column).split("_"))
+    return bool(tokens & (CODE_NAMES | ID_WORDS)) and name_score(column, ITEM_WORDS["item_id"]) > 0

@@ -13,11 +13,15 @@ from sources.inspection.role_words import (
     INTERACTION_WORDS,
     ITEM_WORDS,
     ORDER_NAMES,
+    PART,
     PRICE_NAMES,
     STATE_NAMES,
+    TOKEN,
     USER_WORDS,
     guess_event,
     name_score,
+    names_email,
+    names_item_code,
     names_other_kind,
     names_person,
     tells_events_by_name,
@@ -70,8 +74,7 @@ def guess_table(samples: Mapping[str, SampledColumn], relations: ColumnRelations
 
 def columns_of_items(samples: Mapping[str, SampledColumn]) -> dict[str, str]:
     """Which of these columns say something of an item, by their names; canonical name -> the file's."""
-    guess = _assign("items", samples)
-    return {role: name for role, name in guess.columns.items() if role != "item_id"}
+    return dict(_assign("items", samples, without="item_id").columns)
 
 
 def described_by(samples: Mapping[str, SampledColumn], table: Table, key: str) -> Guess | None:
@@ -79,7 +82,7 @@ def described_by(samples: Mapping[str, SampledColumn], table: Table, key: str) -
     if not _is_key(samples[key], n_sampled_rows(samples)):
         return None
     others = {name: column for name, column in samples.items() if name != key}
-    columns = {role: name for role, name in _assign(table, others).columns.items() if role != ENTITY_KEYS[table]}
+    columns = _assign(table, others, without=ENTITY_KEYS[table]).columns
     return Guess(table, {ENTITY_KEYS[table]: key, **columns}, (ENTITY_KEYS[table],))
 
 
@@ -136,12 +139,16 @@ def known_share(words: Mapping[str, int], types: Collection[EventType]) -> float
     return sum(words[word] for word, ours in guessed.items() if ours) / sum(words.values())
 
 
-def _assign(table: Table, samples: Mapping[str, SampledColumn], relations: ColumnRelations = NO_RELATIONS) -> Guess:
-    """Give each role to the column that fits it best, the surest first."""
+def _assign(
+    table: Table, samples: Mapping[str, SampledColumn], relations: ColumnRelations = NO_RELATIONS, without: str = ""
+) -> Guess:
+    """Give each role but `without` to the column that fits it best, the surest first."""
+    has_codes = any(map(_is_item_code, samples.values()))
     scores = {
         (role, name): _score(table, role, words, column, relations.comes_back.get(name, 0.0))
         for role, words in WORDS[table].items()
         for name, column in samples.items()
+        if role != without and not (role == "item_id" and has_codes and column.is_worded)
     }
     columns: dict[str, str] = {}
     by_values: list[str] = []
@@ -165,20 +172,46 @@ def _is_nobody(columns: Mapping[str, str], by_values: Sequence[str], relations: 
     return person is None or ("user_id" in by_values and relations.comes_back.get(person, 0.0) <= SELDOM)
 
 
+def _is_item_code(column: SampledColumn) -> bool:
+    return names_item_code(column.name) and FITS["item_id"](column) and not column.is_worded and column.n_distinct > 1
+
+
 def _score(table: Table, role: str, words: str, column: SampledColumn, comes_back: float) -> float:
     """How well a column fits a role; comes_back: the share of its values that stand on several days."""
     fits = FITS.get(role)
-    if not column.n_filled or (fits and not fits(column)):
-        return 0.0
-    if role == "event_type" and names_other_kind(column.name):
-        return 0.0
-    if table == "items" and role != "item_id" and names_person(column.name):
+    if not column.n_filled or (fits and not fits(column)) or _names_something_else(table, role, column.name):
         return 0.0
     named = name_score(column.name, words)
     if named:
         # A person comes back; an order does not.
         return named + (comes_back if role == "user_id" else -comes_back if role == "session_id" else 0.0)
+    if _cells_say(role, column):
+        return PART + comes_back
     return BY_VALUES if table == "interactions" and _values_say(role, column) else 0.0
+
+
+def _names_something_else(table: Table, role: str, name: str) -> bool:
+    """Whether a column's name says that it cannot have this role: nothing of a person is said of items."""
+    match role:
+        case "event_type":
+            return names_other_kind(name)
+        case "item_id":
+            return names_person(name) and not name_score(name, ITEM_WORDS["item_id"])
+        case _:
+            return table == "items" and names_person(name)
+
+
+def _cells_say(role: str, column: SampledColumn) -> bool:
+    """Whether the cells and the name together tell the role, though the name alone does not."""
+    match role:
+        case "user_id":
+            return names_email(column.name) and all("@" in cell for cell in column.examples)
+        case "session_id":
+            return column.is_order_number
+        case "title":
+            return column.is_worded and name_score(column.name, ITEM_WORDS["item_id"]) >= TOKEN
+        case _:
+            return False
 
 
 def _values_say(role: str, column: SampledColumn) -> bool:
@@ -210,7 +243,7 @@ FITS: Mapping[str, Callable[[SampledColumn], bool]] = {
     "age": lambda column: column.is_whole,
     "release_year": lambda column: column.is_whole,
     "in_stock": lambda column: column.is_whole or is_yes_or_no(column),
-    "title": lambda column: not column.is_number and not column.is_list,
+    "title": lambda column: not column.is_number and not column.is_list and not column.is_order_number,
     "user_id": lambda column: not column.is_list and (column.is_whole or not column.is_number),
     "item_id": lambda column: column.is_whole or not column.is_number,
 }

@@ -34,6 +34,8 @@ TIME_FORMATS = (
 )
 POINT_NUMBER = r"^\s*-?\d+\.\d+\s*$"
 COMMA_NUMBER = r"^\s*-?\d{1,3}(\.\d{3})*,\d+\s*$|^\s*-?\d+,\d+\s*$"
+NAMELIKE = re.compile(r"[^\W\d_]{3}")
+ORDER_NUMBER = re.compile(r"\s*#\w*\d+\s*$")
 LIST_SEPARATORS = ("|", ";", ">", "/", ",")
 
 
@@ -81,6 +83,17 @@ class SampledColumn:
     def numbers_in(self, cells: pl.Series) -> pl.Series:
         """Cells of this column as numbers, null where one is none."""
         return pl.DataFrame({"cell": cells}).select(number(cells, "," if self.has_comma else ".")).to_series()
+
+    @property
+    def is_worded(self) -> bool:
+        """Whether cells read like names of things, not like codes: letters, and no digits without a space."""
+        worded = [bool(NAMELIKE.search(one)) and (" " in one.strip() or one.isalpha()) for one in self.examples]
+        return not self.is_number and 2 * sum(worded) > len(worded)
+
+    @property
+    def is_order_number(self) -> bool:
+        """Whether the cells are numbers behind a `#`, as shops number orders."""
+        return bool(self.examples) and all(ORDER_NUMBER.match(one) for one in self.examples)
 
     @property
     def is_code(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -123,3 +124,80 @@ def test_a_time_of_buying_makes_a_purchase_whatever_the_file_is_called(tmp_path:
     rows = [f"m{row % 12},a{row % 9},{1_700_000_000 + 7200 * row}" for row in range(90)]
     text = "\n".join(["member,article,bought_at", *rows])
     assert proposal_of(tmp_path / "in", baskets_dot_csv=text).files["interactions"]["event_type"] == "purchase"
+
+
+CUPS = [f"Blue cup {row % 9}" for row in range(9)]
+PEOPLE = [f"Ann Lee {row // 3 % 12}" for row in range(36)]  # the customers of ORDER
+
+
+@pytest.mark.parametrize("title", ["Product Name", "ProductName", "product_name", "Artikelname", "Product", "Artikel"])
+@pytest.mark.parametrize("person", ["Customer Name", "Name", "E-Mail", "Kundengruppe"])
+def test_the_code_is_the_item_its_name_the_title_and_nothing_of_a_person_is_said_of_items(
+    tmp_path: Path, title: str, person: str
+) -> None:
+    text = orders(ORDER, **{person: PEOPLE, title: CUPS})
+    files = proposal_of(tmp_path / "in", orders_dot_csv=text).files
+    columns = files["interactions"]["columns"]
+    assert (columns["item_id"], columns["user_id"]) == ("sku", "customer_id")
+    assert (columns["quantity"], columns["value"]) == ("quantity", "unit_price")
+    assert files["items"] == {"from": "interactions", "columns": {"title": title, "price": "unit_price"}}
+
+
+def test_where_no_column_is_a_code_the_names_of_items_are_their_ids(tmp_path: Path) -> None:
+    rows = [f"u{row % 13},Blue film {row % 11},{1 + row % 5},{1_700_000_000 + 7777 * row}" for row in range(90)]
+    text = "\n".join(["user_id,movie,rating,ts", *rows])
+    assert proposal_of(tmp_path / "in", r_dot_csv=text).files["interactions"]["columns"]["item_id"] == "movie"
+
+
+def test_of_orders_with_an_address_and_a_number_the_address_is_the_person_and_the_state_must_be_filled_down(
+    tmp_path: Path,
+) -> None:
+    lines = ["Name,Email,Financial Status,Created at,Lineitem quantity,Lineitem name,Lineitem price,Lineitem sku"]
+    for row in range(90):
+        order, item = row // 3, row % 9
+        state = "" if row % 3 else ("refunded" if order == 4 else "paid")
+        when = f"2024-01-{1 + order % 28:02} 08:00:00 +0100"
+        lines.append(
+            f"#{1000 + order},c{order % 12}@example.com,{state},{when},1,Cup {item} - Blue,{item + 2}.50,S{item}"
+        )
+    proposal = proposal_of(tmp_path / "in", orders_export_dot_csv="\n".join(lines))
+    assert proposal.files["interactions"]["columns"] == {
+        "event_ts": "Created at", "user_id": "Email", "item_id": "Lineitem sku", "session_id": "Name",
+        "quantity": "Lineitem quantity", "value": "Lineitem price",
+    }  # fmt: skip
+    assert proposal.files["interactions"]["returns"] == is_one_of("Financial Status", "refunded")
+    assert proposal.files["items"]["columns"]["title"] == "Lineitem name"
+    assert proposal.notes[0].startswith(
+        "Financial Status is filled in on some rows of each Name alone: 60 of 90 rows lack it"
+    )
+
+
+@pytest.mark.parametrize("n_articles", [40, 400])
+def test_articles_with_a_date_are_the_items_of_the_events_that_name_them(tmp_path: Path, n_articles: int) -> None:
+    reads = [
+        {
+            "reader": {"id": str(row % 19)},
+            "article": {"id": f"art-{row % 40}"},
+            "action": "READ",
+            "at": 1_700_000_000 + row,
+        }
+        for row in range(200)
+    ]
+    articles = [
+        {
+            "id": f"art-{row}",
+            "headline": f"On {row}",
+            "meta": {"section": f"s{row % 4}", "published": f"2023-02-{1 + row % 25:02}T00:00:00Z"},
+        }
+        for row in range(n_articles)
+    ]
+    files = proposal_of(
+        tmp_path / "in",
+        activity_dot_jsonl="\n".join(map(json.dumps, reads)),
+        articles_dot_jsonl="\n".join(map(json.dumps, articles)),
+    ).files
+    assert files["interactions"]["path"] == "activity.jsonl"
+    assert files["items"]["path"] == "articles.jsonl"
+    assert files["items"]["columns"] == {
+        "item_id": "id", "title": "headline", "categories": "meta.section", "created_ts": "meta.published",
+    }  # fmt: skip
