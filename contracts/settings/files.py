@@ -23,6 +23,7 @@ WITHOUT_VALUE: Final = ("is_empty", "is_filled")
 OF_LISTS: Final = ("one_of", "none_of")
 OF_NUMBERS: Final = ("below", "at_most", "above", "at_least")
 FROM_FILE_NAME: Final = "file_name"
+UNANSWERED: Final = "unanswered"  # what `slate inspect` writes where only a person knows; it builds nothing
 
 
 class InteractionColumns(Group):
@@ -250,6 +251,16 @@ class InteractionFiles(TableFiles):
     def tested_columns(self) -> tuple[str, ...]:
         """The columns of the export that conditions look at."""
         return (*super().tested_columns, *(condition.column for condition in self.returns))
+
+    @field_validator("event_ts", mode="before")
+    @classmethod
+    def _question_is_answered(cls, value: Any) -> Any:
+        if value == UNANSWERED:
+            raise ValueError(
+                f"when did it happen? No column says it: write `{FROM_FILE_NAME}` where each file is named by its day, "
+                "or the day of the export, such as 2024-01-31, for all rows"
+            )
+        return value
 
     @field_validator("event_types", mode="before")
     @classmethod

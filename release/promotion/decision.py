@@ -119,7 +119,10 @@ def copy_comment(original: int) -> VersionComment:
 
 def _sentences(gates: Sequence[Gate]) -> str:
     """What the gates say that were not passed, one below the other, as far as there is room."""
-    lines = [f"- **{gate.cells['verdict']}** `{gate.name}`: {_one_line(gate.why)}" for gate in gates]
+    lines = [
+        f"- **{gate.cells['verdict']}** `{gate.name}`: {_one_line(gate.why.removeprefix('Not judged: '))}"
+        for gate in gates
+    ]
     shown = [line for line, gate in zip(lines, gates, strict=True) if gate.verdict != "passed"]
     while len(shown) > 1 and len("\n".join(shown)) > SENTENCES_LENGTH:
         shown.pop()

@@ -28,10 +28,12 @@ from sources.files.data_files import DataFile, find_files, is_url
 from sources.files.export_reader import write_tables
 from sources.inspection.agreed_writing import deviating_files
 from sources.inspection.bounds import Bound, needed_bounds
+from sources.inspection.doubled_files import DoubledFile, doubled_files
 from sources.inspection.file_groups import FileGroup, group_files
 from sources.inspection.first_look import FirstLook, look_at
 from sources.inspection.fitting_preset import FittingPreset, fitting_preset
 from sources.inspection.proposal import Proposal, propose
+from sources.inspection.roles import said_of_events
 from sources.movielens.movielens import CSV_LAYOUT, layout_name
 from sources.validation.baseline import Baseline
 
@@ -48,6 +50,8 @@ N_FILES = 3  # named in a problem
 N_COLUMNS = 30  # named as read by nothing
 RATED_AT_MOST = 10.0
 N_RATINGS = 21  # 0 to 10 in halves
+NEEDED_WORDS = {"user_id": "a person", "item_id": "an item", "event_ts": "a time"}
+OF_REPEATS = ("max_duplicate_share", "max_quarantine_share")  # what a file that is there twice breaks
 
 
 @dataclass(frozen=True)
@@ -261,13 +265,27 @@ def _of_error(error: SourceError) -> Problem:
 
 
 def _no_interactions(groups: Sequence[FileGroup]) -> Problem:
+    """Nothing to build from. It names, of the file that comes nearest, what is there and what is missing."""
+    said = {group.names[0]: said_of_events(group.samples) for group in groups}
+    nearest = max(said, key=lambda name: len(said[name]))
+    there = ", ".join(f"{NEEDED_WORDS[role]} ({column})" for role, column in said[nearest].items())
+    missing = [words for role, words in NEEDED_WORDS.items() if role not in said[nearest]]
     columns = "; ".join(f"{group.names[0]}: {', '.join(group.samples)}" for group in groups)
+    advice = "Where a column is that all the same, write the mapping by hand: docs/sources.md has an example."
+    if "event_ts" not in said[nearest]:
+        advice += (
+            " Where none is a time: export it, or name each file by its day and set `event_ts: file_name`, or set "
+            "`event_ts` to one moment for all rows, which serves but cannot be judged."
+        )
     return Problem(
+        nearest,
         None,
         None,
-        None,
-        f"No file was recognised as interactions: a person, an item and a time in each row. Found {columns}.",
-        "If one of them is, write its mapping by hand: docs/sources.md has a worked example.",
+        f"No file was recognised as interactions: a person, an item and a time in each row. This one names "
+        f"{there or 'none of them'}; {' and '.join(missing) or 'one of them only by its values'} is missing. "
+        f"Found {columns}.",
+        advice,
+        stops=True,
     )
 
 
@@ -304,6 +322,21 @@ def _check_proposal(
         inspection.bounds, stopping = needed_bounds(failures)
         columns_of = proposal.settings.interactions[0].columns.model_dump()
         inspection.problems += [_stopping(failure, columns_of) for failure in stopping]
+        doubled = [_doubled(one) for one in doubled_files(folder)]
+        if doubled:
+            inspection.problems += doubled
+            inspection.bounds = {name: one for name, one in inspection.bounds.items() if name not in OF_REPEATS}
+
+
+def _doubled(one: DoubledFile) -> Problem:
+    return Problem(
+        one.file,
+        None,
+        None,
+        f"each of its {one.n_rows:,} rows stands in {printable_line(one.other)}, too, which has {one.n_other:,}",
+        "Remove one of the two files, and inspect the others again; no bound is raised for what is there twice.",
+        stops=True,
+    )
 
 
 def _stopping(failure: Failure, columns_of: Mapping[str, str | None]) -> Problem:

@@ -12,6 +12,7 @@ import polars as pl
 from contracts.events import EventType
 from contracts.settings.files import (
     FROM_FILE_NAME,
+    UNANSWERED,
     Files,
 )
 from sources.canonical.canonical import ENTITY_KEYS
@@ -65,7 +66,13 @@ class Proposal:
 
     @property
     def settings(self) -> Files:
-        return Files.model_validate(self.files)
+        """The mapping to try; a time that somebody must tell is some day."""
+        files = dict(self.files)
+        mappings = files["interactions"] if isinstance(files["interactions"], list) else [files["interactions"]]
+        files["interactions"] = [
+            mapping | ({"event_ts": SOME_DAY} if mapping.get("event_ts") == UNANSWERED else {}) for mapping in mappings
+        ]
+        return Files.model_validate(files)
 
 
 def propose(groups: Sequence[FileGroup], root: str) -> Proposal | None:
@@ -190,12 +197,14 @@ class _Proposing:
     def _time_of_all(self, group: FileGroup, mapping: dict[str, Any], where: str) -> None:
         """Give times to rows that have none: the dates of the files' names, or a moment that somebody must know."""
         are_dated = all(DATE_IN_NAME.search(name) for name in group.names)
-        mapping["event_ts"] = FROM_FILE_NAME if are_dated else SOME_DAY
-        self._comments[f"{where}.event_ts"] = "no column is a time: " + (
-            "the date in each file's name" if are_dated else "write the day of the export, the same for all rows"
-        )
         if are_dated and len(group.names) > 1:
+            mapping["event_ts"] = FROM_FILE_NAME
+            self._comments[f"{where}.event_ts"] = "no column is a time: the date in each file's name"
             return
+        mapping["event_ts"] = UNANSWERED
+        self._comments[f"{where}.event_ts"] = (
+            f"no column is a time: write {FROM_FILE_NAME}, or the day of the export for all rows, such as {SOME_DAY}"
+        )
         columns = group.recognised.columns
         self._questions.append(
             f"When did it happen? The rows of {group.names[0]} have a person ({columns['user_id']}) and an item "

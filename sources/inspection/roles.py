@@ -91,6 +91,13 @@ def n_sampled_rows(samples: Mapping[str, SampledColumn]) -> int:
     return max((column.n_filled for column in samples.values()), default=0)
 
 
+def said_of_events(samples: Mapping[str, SampledColumn]) -> dict[str, str]:
+    """What interactions need (NEEDED) and these columns name, by their names; canonical name -> the file's."""
+    events = _assign("interactions", samples)
+    named = set(NEEDED["interactions"]) - (set(events.by_values) - {"event_ts"})
+    return {role: name for role, name in events.columns.items() if role in named}
+
+
 def without_time(samples: Mapping[str, SampledColumn]) -> Guess | None:
     """The guess of a file that names a person and an item in each row, and no time; None where it does not."""
     events = _without_states(_assign("interactions", samples), samples)

@@ -234,10 +234,15 @@ def _format_reading(filled: pl.Series, form: str) -> TimeReading | None:
     few = filled.head(FEW_CELLS)
     for cells in (few, filled):  # most formats read none of the first cells
         times = pl.DataFrame({"cell": cells}).select(read_time(cells, settings)).to_series().drop_nulls()
-        if len(times) < NEARLY_ALL * len(cells) or times.is_empty():
+        if len(times) < NEARLY_ALL * len(cells) or times.is_empty() or _halves_a_year(form, cells):
             return None
     first, last = cast("datetime", times.min()), cast("datetime", times.max())
     return TimeReading(None, first, last) if first >= FIRST_PLAUSIBLE else None
+
+
+def _halves_a_year(form: str, cells: pl.Series) -> bool:
+    """Whether a year of four digits stands where the format reads two: %d.%m.%y %H takes 23 of 2023 for hours."""
+    return "%y" in form and true_share(cells.str.contains(r"(^|\D)(19|20)\d\d(\D|$)")) >= NEARLY_ALL
 
 
 def _names_zone(look: FirstLook, name: str, filled: pl.Series, unit: TimeUnit | None, form: str | None) -> bool:

@@ -28,7 +28,7 @@ def test_the_description_says_what_failed_in_whole_sentences_and_then_every_figu
     )
     assert sentences.splitlines() == [
         "- **FAILED** `ndcg`: NDCG@10 fell | and how. `--accept` does not let it pass.",
-        "- **not judged** `ndcg_cold_session`: Not judged: 12 visitors are too few.",
+        "- **not judged** `ndcg_cold_session`: 12 visitors are too few.",
     ]
     assert "`decisions/20261101T123000Z-production-refused.md`" in artifact
     assert table.splitlines() == [

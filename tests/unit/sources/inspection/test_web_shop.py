@@ -9,7 +9,9 @@ from typing import Any
 
 import openpyxl
 import pytest
+from pydantic import ValidationError
 
+from contracts.settings.files import Files
 from contracts.settings.settings import load_settings
 from sources.inspection.inspection import Inspection, inspect_files
 from sources.inspection.proposal import Proposal
@@ -165,17 +167,16 @@ def test_codes_of_which_nobody_can_know_the_meaning_are_asked_about_and_never_ta
     assert inspection.proposal.files["interactions"]["event_types"] == {"2": None, "3": None, "4": None}
 
 
-@pytest.mark.parametrize(
-    ("name", "event_ts"),
-    [("ratings.csv", "2024-01-31"), ("ratings-2024-02-29.csv", "file_name")],
-)
-def test_ratings_without_a_time_are_mapped_and_the_time_is_asked_for(tmp_path: Path, name: str, event_ts: str) -> None:
+@pytest.mark.parametrize("name", ["ratings.csv", "ratings-2024-02-29.csv"])
+def test_ratings_without_a_time_are_mapped_and_the_time_is_asked_for(tmp_path: Path, name: str) -> None:
     rows = "".join(f"u{row % 17},b{row % 23},{1 + row % 5}\n" for row in range(200))
     inspection = inspected(write(tmp_path / "in", {name: "user_id,book_id,rating\n" + rows}))
     assert inspection.proposal is not None
     mapping = inspection.proposal.files["interactions"]
     assert mapping["columns"] == {"user_id": "user_id", "item_id": "book_id", "value": "rating"}
-    assert (mapping["event_ts"], mapping["event_type"]) == (event_ts, "rating")
+    assert (mapping["event_ts"], mapping["event_type"]) == ("unanswered", "rating")
+    with pytest.raises(ValidationError, match="when did it happen"):
+        Files.model_validate(inspection.proposal.files)
     (question,) = [problem for problem in inspection.problems if problem.stops]
     assert "have a person (user_id) and an item (book_id), but no time" in question.found
     assert "name each file by its day (2024-01-31.csv) and set `event_ts: file_name`" in question.found
@@ -321,3 +322,31 @@ def test_a_german_shops_orders_guests_titles_and_shipping_are_known(tmp_path: Pa
     assert files["items"]["columns"]["title"] == "Artikelbezeichnung"
     (note,) = [note for note in inspection.notes if "what shipping costs" in note]
     assert note.startswith("Artikelnummer VERSAND: ")
+
+
+def test_a_day_that_is_there_twice_is_told_with_both_files_and_raises_no_bound(tmp_path: Path) -> None:
+    days = {f"orders-{day}.csv": orders(90).replace(",170", f",1{day}0") for day in range(3, 7)}
+    copied = "orders-4 (copy).csv"
+    inspection = inspected(write(tmp_path / "in", {**days, copied: days["orders-4.csv"]}))
+    (problem,) = [one for one in inspection.problems if "stands in" in one.found]
+    assert problem.stops
+    assert problem.file == "orders-4.csv"
+    assert problem.found == f"each of its 90 rows stands in {copied}, too, which has 90"
+    assert "max_duplicate_share" not in inspection.bounds
+    assert not [one for one in inspected(write(tmp_path / "once", days)).problems if "stands in" in one.found]
+
+
+def test_what_is_missing_for_interactions_is_named_and_stops(tmp_path: Path) -> None:
+    rows = "".join(f"{row % 17}\t{row % 23}\t{row * 7}\n" for row in range(200))
+    inspection = inspected(write(tmp_path / "in", {"plays.tsv": "userID\tthingID\tweight\n" + rows}))
+    (problem,) = inspection.problems
+    assert problem.stops
+    assert "This one names a person (userID); an item and a time is missing." in problem.found
+    assert "set `event_ts: file_name`" in problem.next_step
+
+
+def test_no_format_that_takes_half_a_year_for_hours_is_named(tmp_path: Path) -> None:
+    rows = "".join(f"b{row % 13},S{row % 11},{13 + row % 9}.03.2023\n" for row in range(200))
+    proposal = proposed(write(tmp_path / "in", {"orders.csv": "buyer,sku,day\n" + rows}))
+    assert proposal.files["interactions"]["time_format"] == "%d.%m.%Y"
+    assert "reads them all" not in proposal.comments["interactions.time_format"]
