@@ -54,7 +54,9 @@ USER_WORDS: Mapping[str, str] = {
     "gender": "gender sex geschlecht anrede",
     "occupation": "occupation job beruf profession",
 }
-PRICE_NAMES = "price preis prix precio prezzo amount betrag montant revenue total"
+PRICE_NAMES = "price preis prix precio prezzo amount betrag montant revenue total sales umsatz"
+# What all pieces of a row cost, by its name alone.
+TOTAL_NAMES = "sales revenue umsatz total total_price line_total linetotal subtotal gesamtpreis gesamt importe_total"
 ORDER_NAMES = (
     "invoice invoiceno order orderno order_id receipt transaction transaction_id rechnung rechnungsnr rechnungsnummer"
     " bestellung bestellnr bestellnummer auftrag auftragsnr auftragsnummer belegnr belegnummer beleg commande facture"

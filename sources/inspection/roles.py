@@ -17,6 +17,7 @@ from sources.inspection.role_words import (
     PRICE_NAMES,
     STATE_NAMES,
     TOKEN,
+    TOTAL_NAMES,
     USER_WORDS,
     guess_event,
     name_score,
@@ -24,6 +25,7 @@ from sources.inspection.role_words import (
     names_item_code,
     names_other_kind,
     names_person,
+    plain,
     tells_events_by_name,
 )
 from sources.inspection.sampled_columns import FEW_WORDS, NEARLY_ALL, SampledColumn
@@ -112,7 +114,8 @@ def _with_total(events: Guess, relations: ColumnRelations) -> Guess:
     total = next((one for one, factors in relations.products.items() if pair & set(factors) or one in pair), None)
     if total is not None:
         columns["value"] = total
-    if total is not None or "value" not in columns:
+    is_total = total is not None or plain(columns.get("value", "")) in TOTAL_NAMES.split()
+    if is_total or "value" not in columns:
         columns.pop("quantity", None)
     return Guess(events.table, columns, tuple(role for role in events.by_values if role in columns))
 

@@ -187,7 +187,11 @@ def test_articles_with_a_date_are_the_items_of_the_events_that_name_them(tmp_pat
         {
             "id": f"art-{row}",
             "headline": f"On {row}",
-            "meta": {"section": f"s{row % 4}", "published": f"2023-02-{1 + row % 25:02}T00:00:00Z"},
+            "meta": {
+                "tags": [f"t{row % 7}"],
+                "section": f"s{row % 4}",
+                "published": f"2023-02-{1 + row % 25:02}T00:00:00Z",
+            },
         }
         for row in range(n_articles)
     ]
@@ -199,5 +203,14 @@ def test_articles_with_a_date_are_the_items_of_the_events_that_name_them(tmp_pat
     assert files["interactions"]["path"] == "activity.jsonl"
     assert files["items"]["path"] == "articles.jsonl"
     assert files["items"]["columns"] == {
-        "item_id": "id", "title": "headline", "categories": "meta.section", "created_ts": "meta.published",
+        "item_id": "id", "title": "headline", "categories": "meta.tags", "created_ts": "meta.published",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(("price", "has_pieces"), [("Sales", False), ("Gesamtpreis", False), ("unit_price", True)])
+def test_a_total_by_its_name_is_not_multiplied_by_the_pieces(tmp_path: Path, price: str, has_pieces: bool) -> None:
+    text = orders(ORDER.replace("unit_price", price))
+    found = proposal_of(tmp_path / "in", orders_dot_csv=text).files["interactions"]
+    assert found["columns"]["value"] == price
+    assert ("quantity" in found["columns"]) is has_pieces
+    assert found["event_type"] == "purchase"
