@@ -80,19 +80,22 @@ def _packages() -> CheckResult:
 
 
 def _checkout() -> CheckResult:
-    from contracts.home import main_checkout
+    from contracts.home import check_quotable, main_checkout
 
     def look() -> str:
+        check_quotable(Path.cwd())
         return str(main_checkout(Path.cwd()))
 
     return _attempt("git checkout", look)
 
 
 def _home() -> CheckResult:
-    from contracts.home import find_home
+    from contracts.home import check_plain, find_home
 
     def look() -> str:
-        root = find_home().root
+        home = find_home()
+        check_plain(home)
+        root = home.root
         existing = next(folder for folder in (root, *root.parents) if folder.exists())
         free = shutil.disk_usage(existing).free / 2**30
         return f"{root} ({free:.0f} GiB free)"

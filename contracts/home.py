@@ -127,6 +127,18 @@ def check_plain(home: Home) -> None:
         )
 
 
+def check_quotable(checkout: Path) -> None:
+    """Raise WorkspaceError where the path of the checkout holds both kinds of quotes.
+
+    MLflow writes the current folder into a statement of SQL when it makes its database, as Python would print it.
+    """
+    if "'" in str(checkout) and '"' in str(checkout):
+        raise WorkspaceError(
+            f"The path of the checkout holds both ' and \", which MLflow cannot write into its database: {checkout}.",
+            "Move the checkout to a path without one of them. Nothing was written.",
+        )
+
+
 def find_home(start: Path | None = None) -> Home:
     """SLATE_HOME when set, else `.slate/` of the main checkout around `start` (default: the current folder)."""
     named = os.environ.get("SLATE_HOME")

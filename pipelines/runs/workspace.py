@@ -21,7 +21,7 @@ from typing import Any
 
 from contracts.errors import WorkspaceError
 from contracts.fingerprint import fingerprint_bytes
-from contracts.home import Home, check_plain
+from contracts.home import Home, check_plain, check_quotable
 from contracts.json_file import write_json
 from contracts.settings.params_path import PARAMS
 from contracts.settings.settings import load_settings
@@ -195,9 +195,10 @@ def configure_dvc(checkout: Path, home: Home, like: Path | None = None) -> None:
 
     like: the checkout whose own .dvc/config.local (a remote, its credentials) is taken over first.
     Written to .dvc/config.local, which git ignores; what else stands in that file stays. Raises WorkspaceError, before
-    anything is written, where the path of SLATE_HOME cannot stand there.
+    anything is written, where the path of SLATE_HOME cannot stand there, or MLflow cannot write down the checkout's.
     """
     check_plain(home)
+    check_quotable(checkout.absolute())
     from dvc.config import Config  # noqa: PLC0415 - a second of imports that only runs need
 
     config = Config(dvc_dir=str(checkout / ".dvc"))

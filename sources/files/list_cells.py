@@ -9,8 +9,11 @@ from typing import Any, Final
 import polars as pl
 
 TEXTS: Final = pl.List(pl.String)
+OF_OBJECTS: Final = r"^\s*\[\s*\{.*\}\s*\]\s*$"
 BRACKETS: Final = ("[", "(", "{")
 # Sets and frozensets come out of Python with a name before their brackets.
+# What a tag that is an object is called by; the first that it has counts.
+NAMING_KEYS: Final = ("name", "title", "label", "slug")
 LIST_LIKE: Final = r"^\s*(\[.*\]|\(.*\)|\{.*\}|(frozen)?set\(.*\))\s*$"
 
 
@@ -32,10 +35,14 @@ def lists_in(cells: pl.Series) -> pl.Series:
 
 
 def separated(cells: pl.Series, separator: str) -> pl.Series:
-    """Each cell as a list of texts: those of the list it is, or the parts between separators; sorted, none twice."""
+    """Each cell as a list of texts: those of the list it is, or the parts between separators; sorted, none twice.
+
+    Null where it is a list of objects without a name (NAMING_KEYS).
+    """
     read = lists_in(cells)
     if cells.dtype == pl.String:
-        read = pl.select(pl.coalesce(pl.lit(read), pl.lit(cells.str.split(separator)))).to_series()
+        texts = cells.set(cells.str.contains(OF_OBJECTS).fill_null(value=False), None)
+        read = pl.select(pl.coalesce(pl.lit(read), pl.lit(texts.str.split(separator)))).to_series()
     stripped = read.list.eval(pl.element().str.strip_chars())
     return stripped.list.eval(pl.element().filter(pl.element() != "")).list.unique().list.sort()
 
@@ -44,8 +51,13 @@ def _list_in(cell: str) -> list[str] | None:
     value = _json(cell)
     if value is None:
         value = _literal(cell.strip().removeprefix("frozen").removeprefix("set"))
-    is_list = isinstance(value, list | tuple | set)
-    return [_as_text(one) for one in value] if is_list and all(_is_plain(one) for one in value) else None
+    named = [_name_of(one) for one in value] if isinstance(value, list | tuple | set) else [None]
+    return [_as_text(one) for one in named] if all(_is_plain(one) for one in named) else None
+
+
+def _name_of(one: object) -> object:
+    """An object by what it is called; anything else as it is."""
+    return next((one[key] for key in NAMING_KEYS if key in one), None) if isinstance(one, dict) else one
 
 
 def _json(cell: str) -> Any:

@@ -20,6 +20,7 @@ from contracts.errors import SourceError
 from contracts.settings.files import Format, TableFiles
 from sources.files.data_files import DataFile
 from sources.files.encodings import FirstBytes, first_bytes
+from sources.files.formats.excel import sheet_names
 from sources.files.formats.json_lines import parsed_line
 from sources.files.formats.row_batch import SEPARATORS
 from sources.files.formats.text_tables import read_header
@@ -43,7 +44,7 @@ class FirstLook:
     """What a first look shows of a file. sample: its first rows, every cell as text; is_list: columns that hold lists;
     aware, naive: columns that are times by type, with a zone and without; is_ascii: it may be of any encoding;
     null_words: by column, texts that stand for no value; they are null in the sample; said: what its first bytes say of
-    its encoding."""
+    its encoding; sheets: of an Excel file, the name of the one that was looked at, and of the others."""
 
     file: DataFile
     settings: TableFiles
@@ -54,6 +55,7 @@ class FirstLook:
     is_ascii: bool = False
     null_words: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     said: FirstBytes | None = None
+    sheets: tuple[str, ...] = ()
 
     @property
     def likeness(self) -> tuple[object, ...]:
@@ -216,7 +218,7 @@ def _look_at_sheet(file: DataFile) -> FirstLook:
     """The first sheet, whose times name no zone."""
     settings = TableFiles()
     sample = _sample(file, settings, sorted(columns_of(file, settings) - set(file.partitions), key=str))
-    return FirstLook(file, settings, sample, null_words=_null_words(sample))
+    return FirstLook(file, settings, sample, null_words=_null_words(sample), sheets=tuple(sheet_names(file)))
 
 
 def _look_at_parquet(file: DataFile) -> FirstLook:

@@ -147,6 +147,7 @@ def inspect_files(
     root, files, notes = _find(paths)
     begin(f"looking at {counted(len(files), 'file')}")
     looks, problems = _look(files)
+    notes += _other_sheets(looks)
     begin("counting the types of events")
     groups = group_files(looks)
     inspection = Inspection(root, groups, propose(groups, root), problems=problems, notes=notes)
@@ -258,6 +259,18 @@ def _look(files: Sequence[DataFile]) -> tuple[list[FirstLook], list[Problem]]:
         except SourceError as error:
             problems.append(_of_error(error))
     return looks, problems
+
+
+def _other_sheets(looks: Sequence[FirstLook]) -> Iterator[str]:
+    """What was not looked at of Excel files."""
+    for look in looks:
+        first, *others = look.sheets or ("",)
+        if others:
+            yield (
+                f"{look.file.name}: of its sheets only the first, {first}, was looked at; not {', '.join(others)}. To "
+                f"map another one, name it beside the path (`sheet: {others[0]}`); `interactions` may be a list of "
+                "mappings."
+            )
 
 
 def _of_error(error: SourceError) -> Problem:

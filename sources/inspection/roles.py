@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
+import polars as pl
+
 from contracts.events import EventType
 from sources.canonical.canonical import ENTITY_KEYS
+from sources.files.list_cells import separated
 from sources.inspection.column_relations import ColumnRelations
 from sources.inspection.item_attributes import is_yes_or_no
 from sources.inspection.role_words import (
@@ -253,10 +256,16 @@ FITS: Mapping[str, Callable[[SampledColumn], bool]] = {
     "age": lambda column: column.is_whole,
     "release_year": lambda column: column.is_whole,
     "in_stock": lambda column: column.is_whole or is_yes_or_no(column),
+    "categories": lambda column: not _are_nameless_objects(column),
     "title": lambda column: not column.is_number and not column.is_list and not column.is_order_number,
     "user_id": lambda column: not column.is_list and (column.is_whole or not column.is_number),
     "item_id": lambda column: column.is_whole or not column.is_number,
 }
+
+
+def _are_nameless_objects(column: SampledColumn) -> bool:
+    """Whether its cells are lists of objects, and nothing says what these are called."""
+    return bool(column.examples) and separated(pl.Series(column.examples), "|").null_count() == len(column.examples)
 
 
 def _has_many(column: SampledColumn) -> bool:

@@ -23,6 +23,14 @@ def excel_rows(file: DataFile, settings: TableFiles, columns: Sequence[str]) -> 
     yield RawRows(rows.filter(filled), with_fingerprints(whole.select(columns), whole, settings))
 
 
+def sheet_names(file: DataFile) -> list[str]:
+    """The names of a file's sheets, in their order."""
+    import fastexcel  # noqa: PLC0415 - as below
+
+    with file.open() as stream:
+        return list(fastexcel.read_excel(stream.read()).sheet_names)
+
+
 def whole_sheet(file: DataFile, settings: TableFiles) -> pl.DataFrame:
     """The sheet that the settings name, or the first one. Raises SourceError where there is none."""
     import fastexcel  # noqa: PLC0415 - few exports are Excel's

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from cli.doctor import _home
 from contracts.errors import WorkspaceError
-from contracts.home import Home, check_plain
+from contracts.home import Home, check_plain, check_quotable
 from pipelines.runs.workspace import configure_dvc
 
 
@@ -37,3 +38,19 @@ def test_what_was_taken_is_what_dvc_reads(tmp_path: Path) -> None:
     (checkout / ".dvc").mkdir(parents=True)
     configure_dvc(checkout, home)
     assert Config(dvc_dir=str(checkout / ".dvc"))["cache"]["dir"] == str(home.dvc_cache)
+
+
+def test_a_checkout_whose_path_sqlite_cannot_quote_is_refused_and_nothing_is_written(tmp_path: Path) -> None:
+    checkout, home = tmp_path / """b'"q""", Home(tmp_path / "home")
+    (checkout / ".dvc").mkdir(parents=True)
+    with pytest.raises(WorkspaceError, match="both ' and \""):
+        configure_dvc(checkout, home)
+    assert list((checkout / ".dvc").iterdir()) == []
+    assert not home.root.exists()
+    check_quotable(tmp_path / "it's")
+
+
+def test_the_doctor_calls_no_home_sound_that_setup_refuses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SLATE_HOME", str(tmp_path / "50%"))
+    assert _home().state == "missing"
+    assert "The path of SLATE_HOME holds %" in _home().found

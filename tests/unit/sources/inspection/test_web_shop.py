@@ -290,8 +290,14 @@ def test_an_excel_sheet_is_looked_at_as_any_other_table(tmp_path: Path) -> None:
         when = datetime.fromisoformat(f"2024-01-{1 + row // 24:02} 08:{row % 60:02}:00")
         book.active.append([1000 + row // 3, f"S{row % 11}", 1 + row % 3, when, 2.5 + row % 11, f"b{row // 3 % 13}"])
     (tmp_path / "in").mkdir()
+    book.create_sheet("Returns").append(["Order"])
     book.save(tmp_path / "in" / "orders.xlsx")
-    mapping = proposed(tmp_path / "in").files["interactions"]
+    inspection = inspected(tmp_path / "in")
+    (note,) = [note for note in inspection.notes if "sheets" in note]
+    assert "only the first, Sheet, was looked at; not Returns" in note
+    assert "`sheet: Returns`" in note
+    assert inspection.proposal is not None
+    mapping = inspection.proposal.files["interactions"]
     assert mapping["columns"] == {
         "event_ts": "When", "user_id": "Buyer", "item_id": "SKU", "session_id": "Order", "quantity": "Qty",
         "value": "Price",
