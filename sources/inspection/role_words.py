@@ -94,8 +94,8 @@ NOT_SO = "not no non never partially partly partial nicht kein keine teilweise s
 # A person, of whom nothing may stand in what is said of items.
 PERSON_NAMES = (
     "customer user buyer kunde kunden client cliente klant contact kontakt vorname nachname firstname lastname"
-    " first_name last_name full_name surname email e_mail mail phone telefon recipient empfaenger empfanger shopper"
-    " besteller kaeufer kaufer kundenname acheteur utilisateur usuario nutzer benutzer gebruiker"
+    " first_name last_name full_name surname email e_mail mail phone_number telefonnummer recipient empfaenger"
+    " empfanger shopper besteller kaeufer kaufer kundenname acheteur utilisateur usuario nutzer benutzer gebruiker"
     " billing shipping_name address adresse anschrift"
 )
 EMAIL_NAMES = frozenset({"email", "mail", "emails"})
@@ -198,6 +198,11 @@ def names_other_kind(column: str) -> bool:
 def names_person(column: str) -> bool:
     """Whether a column is named like a person: a name, an address, anything of a customer."""
     return name_score(column, PERSON_NAMES) > 0
+
+
+def names_id(column: str) -> bool:
+    """Whether a column's name says that it holds ids."""
+    return bool(set(plain(column).split("_")) & ID_WORDS)
 
 
 def names_email(column: str) -> bool:

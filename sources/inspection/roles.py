@@ -25,6 +25,7 @@ from sources.inspection.role_words import (
     guess_event,
     name_score,
     names_email,
+    names_id,
     names_item_code,
     names_other_kind,
     names_person,
@@ -209,7 +210,7 @@ def _names_something_else(table: Table, role: str, name: str) -> bool:
         case "event_type":
             return names_other_kind(name)
         case "item_id":
-            return names_person(name) and not name_score(name, ITEM_WORDS["item_id"])
+            return names_person(name) and not names_id(name) and not name_score(name, ITEM_WORDS["item_id"])
         case _:
             return table == "items" and names_person(name)
 

@@ -214,3 +214,16 @@ def test_a_total_by_its_name_is_not_multiplied_by_the_pieces(tmp_path: Path, pri
     assert found["columns"]["value"] == price
     assert ("quantity" in found["columns"]) is has_pieces
     assert found["event_type"] == "purchase"
+
+
+def test_goods_that_are_called_like_a_part_of_an_address_are_still_goods(tmp_path: Path) -> None:
+    text = orders(ORDER.replace("sku", "phone_id"), phone_name=CUPS)
+    files = proposal_of(tmp_path / "in", orders_dot_csv=text).files
+    assert files["interactions"]["columns"]["item_id"] == "phone_id"
+    assert files["items"]["columns"] == {"title": "phone_name", "price": "unit_price"}
+
+
+def test_the_item_is_never_the_name_of_a_person(tmp_path: Path) -> None:
+    rows = [f"m{row // 3 % 12},Ann Lee {row // 3 % 12},{row % 7},{1_700_000_000 + 7200 * row}" for row in range(90)]
+    text = "\n".join(["member_id,customer_fullname,c2,ts", *rows])
+    assert proposal_of(tmp_path / "in", e_dot_csv=text).files["interactions"]["columns"]["item_id"] == "c2"
