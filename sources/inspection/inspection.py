@@ -295,7 +295,7 @@ def _no_interactions(groups: Sequence[FileGroup]) -> Problem:
         None,
         None,
         f"No file was recognised as interactions: a person, an item and a time in each row. This one names "
-        f"{there or 'none of them'}; {' and '.join(missing) or 'one of them only by its values'} is missing. "
+        f"{there or 'none of them'}; missing: {', '.join(missing) or 'a name that says so'}. "
         f"Found {columns}.",
         advice,
         stops=True,

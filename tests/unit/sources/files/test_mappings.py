@@ -118,6 +118,17 @@ def test_items_are_the_same_in_the_rows_of_interactions_and_in_their_own_file(ro
     assert set(tables.interactions["item_id"]) == {"85123A", "22111", "POST"}
 
 
+def test_one_person_stays_one_in_two_mappings_that_write_ids_otherwise(root: Path, out: Path) -> None:
+    write(root, {"views.csv": "who,what,at\n17850,85123A,1600000000\nK5,85123A,1600000001\n"})
+    columns = {"user_id": "who", "item_id": "what", "event_ts": "at"}
+    views = {"path": "views.csv", "event_type": "view", "time_unit": "s", "columns": columns}
+    tables, _ = ingest(root, out, [views, SHOP])
+    assert set(tables.users["user_id"]) == {"17850", "13047", "K5"}
+    write(root, {"views.csv": "who,what,at\n1.5,85123A,1600000000\n"})
+    tables, _ = ingest(root, out, [SHOP, views])
+    assert set(tables.users["user_id"]) == {"17850.0", "13047.0", "1.5"}
+
+
 def test_whole_ids_of_a_mapping_overrule_what_the_files_show(root: Path, out: Path) -> None:
     tables, _ = ingest(root, out, SHOP | {"whole_ids": False})
     assert set(tables.interactions["user_id"]) == {"17850.0", "13047.0", None}

@@ -347,7 +347,7 @@ def test_what_is_missing_for_interactions_is_named_and_stops(tmp_path: Path) -> 
     inspection = inspected(write(tmp_path / "in", {"plays.tsv": "userID\tthingID\tweight\n" + rows}))
     (problem,) = inspection.problems
     assert problem.stops
-    assert "This one names a person (userID); an item and a time is missing." in problem.found
+    assert "This one names a person (userID); missing: an item, a time." in problem.found
     assert "set `event_ts: file_name`" in problem.next_step
 
 
