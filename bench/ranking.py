@@ -21,6 +21,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+import lightgbm
 import numpy as np
 
 from bench.report import print_figures, print_table
@@ -69,16 +70,23 @@ def _medians_ms(calls: list[Callable[[], object]], rounds: int) -> list[float]:
 
 
 def heavy_ranker(names: tuple[str, ...], built_with: Mapping[str, str]) -> Ranker:
-    """The heavy one, over features of these names, as it was learnt."""
-    return Ranker.fit(_rows(names), _settings(*SHAPES["heavy"]), SEED, built_with)
-
-
-def _rows(names: tuple[str, ...] = tuple(f"f{number}" for number in range(N_FEATURES))) -> RankingRows:
+    """One of the heavy shape over features of these names: all of its trees are full, for it learnt noise by heart."""
+    n_trees, n_leaves = SHAPES["heavy"]
     rng = np.random.default_rng(SEED)
-    values = rng.normal(size=(N_QUERIES * N_ROWS, len(names))).astype(np.float32)
+    values, wanted = rng.normal(size=(10 * N_ROWS, len(names))), rng.integers(0, 2, 10 * N_ROWS)
+    params = {"num_leaves": n_leaves, "min_data_in_leaf": 1, "objective": "lambdarank", "verbose": -1, "num_threads": 1}
+    params["min_sum_hessian_in_leaf"] = 0
+    learnt = lightgbm.Dataset(values, wanted, group=[N_ROWS] * 10, feature_name=list(names))
+    booster = lightgbm.train(params, learnt, num_boost_round=n_trees)
+    return Ranker(booster.model_to_string(), names, built_with, n_trees, n_threads=1, trained=booster)
+
+
+def _rows() -> RankingRows:
+    rng = np.random.default_rng(SEED)
+    values = rng.normal(size=(N_QUERIES * N_ROWS, N_FEATURES)).astype(np.float32)
     wanted = values[:, :5].sum(axis=1) + rng.normal(size=len(values)) > 4
     return RankingRows(
-        names,
+        tuple(f"f{number}" for number in range(N_FEATURES)),
         values,
         wanted.astype(np.int32),
         np.full(N_QUERIES, N_ROWS, np.int32),

@@ -20,7 +20,8 @@ from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
-N_CONNECTIONS = 96  # of one server: over two workers that both get some, and more than ever wait for an answer
+# Of one server: more than ever wait, and each asks so often that the server does not close it as idle (after 5 s).
+FEWEST_CONNECTIONS, MOST_CONNECTIONS = 12, 96
 ANSWER_WITHIN_S = 30.0
 
 
@@ -70,7 +71,7 @@ async def ask_steadily(addresses: Sequence[str], rate: float, questions: Sequenc
     connections = []
     for address in addresses:
         host, port = address.split(":")
-        for _ in range(N_CONNECTIONS):
+        for _ in range(min(max(int(rate), FEWEST_CONNECTIONS), MOST_CONNECTIONS)):
             connections.append(HttpConnection(host, int(port)))
             await connections[-1].ask(questions[0])  # one after the other, so that every worker comes to take some
     stop, loop = asyncio.Event(), asyncio.get_running_loop()

@@ -25,8 +25,8 @@ def test_the_one_with_a_heavy_ranker_is_whole_and_ranks_what_the_other_ranks(
     bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(ranking.SHAPES, "heavy", (5, 63))
-    monkeypatch.setattr(ranking, "N_QUERIES", 8)
     heavy, older = load_bundle(with_heavy_ranker(bundle, tmp_path / "heavy")), load_bundle(bundle)
     assert heavy.release_id != older.release_id
     assert heavy.ranker.feature_names == older.ranker.feature_names
+    assert heavy.ranker.text.count("num_leaves=63") == heavy.ranker.n_trees == 5
     assert heavy.request.quotas == {name: 3 * quota for name, quota in older.request.quotas.items()}
