@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-import polars as pl
 import psutil
 
 from contracts.errors import WorkspaceError
@@ -115,6 +114,8 @@ def _is_there(folder: Path) -> bool:
 
 def _data_size(folder: Path, limits: Limits) -> DataSize:
     """Read off the ends of the files, and no file as a whole."""
+    import polars as pl  # noqa: PLC0415 - a stage that has nothing to do, and is forecast nothing, is done in less
+
     counts = [pl.scan_parquet(folder / f"{name}.parquet").select(pl.len()) for name in ("interactions", "items")]
     n_interactions, n_items = (int(count.collect().item()) for count in counts)
     n_queries = limits.ranking.max_queries if limits.ranking else 0

@@ -12,6 +12,7 @@ import signal
 import socket
 import sys
 import threading
+import time
 from pathlib import Path
 
 from contracts.home import find_home
@@ -20,6 +21,8 @@ from serving.http.fair_accepting import FairServer, OpenConnections
 from serving.http.server import build_api, exit_quietly_on_sigterm, http_config, log_to_stderr, run
 from serving.http.worker_metrics import remove_left_over
 from serving.metrics import WORKERS_FOLDER
+
+LET_GO_WITHIN_S, LOOK_AGAIN_S = 5.0, 0.02
 
 
 def main() -> None:
@@ -40,8 +43,19 @@ def _end_with_the_parent() -> None:
     while os.read(0, 1):
         pass
     if folder := os.environ.get(WORKERS_FOLDER):
-        remove_left_over(Path(folder))  # what is mapped of it stays so until this process ends
+        _remove_metrics(Path(folder))
     os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _remove_metrics(folder: Path) -> None:
+    """Remove what the parent held. What is mapped of it stays so until this process ends.
+
+    A killed parent lets go of its input before it lets go of the folder, and another worker may be at it. A new server
+    that took the folder over keeps it.
+    """
+    end = time.monotonic() + LET_GO_WITHIN_S
+    while not remove_left_over(folder) and time.monotonic() < end:
+        time.sleep(LOOK_AGAIN_S)
 
 
 if __name__ == "__main__":

@@ -118,10 +118,11 @@ def left_over(beside: Path) -> list[Path]:
     return [folder for folder in beside.parent.glob(f"{BEGINNING}{os.getuid()}-*{ENDING}") if not _is_held(folder)]
 
 
-def remove_left_over(folder: Path) -> None:
-    """Remove a server's folder unless a server holds it."""
+def remove_left_over(folder: Path) -> bool:
+    """Remove a server's folder unless somebody holds it; whether it is gone."""
     with suppress(FileNotFoundError, BlockingIOError), closing(Hold(folder)):
         shutil.rmtree(folder, ignore_errors=True)
+    return not folder.exists()
 
 
 def _is_held(folder: Path) -> bool:

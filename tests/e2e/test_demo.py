@@ -48,7 +48,7 @@ def test_the_demo_names_every_stage_with_its_cost(built, first_output):
         "features",
         "candidates@test",
         "index@all",
-        "ranking@all",
+        "ranking",
         "evaluate",
         "release",
     ):

@@ -23,7 +23,7 @@ from tests.promotion_worlds import FOREIGN_WARNINGS, Studio
 pytestmark = [*FOREIGN_WARNINGS, pytest.mark.usefixtures("one_timed_answer")]
 Loads = Counter[tuple[str, str]]
 
-SERVED = {("bytes", ""): 1, ("manifest", ""): 1, ("ranker", "ranking"): 1, ("values", "golden/values"): 1}
+SERVED = {("bytes", ""): 1, ("manifest", "manifest.json"): 1, ("ranker", "ranking"): 1, ("values", "golden/values"): 1}
 PUBLISHED = {("values", "values"): 1}
 COMPARED = {("ranker", "measured/ranking"): 1, ("values", "measured/values"): 1}
 AS_CHAMPION = SERVED | {("ranker", "measured/ranking"): 1}
@@ -44,7 +44,7 @@ def loads(monkeypatch: pytest.MonkeyPatch, studio: Studio) -> Loads:
         monkeypatch.setattr(owner, name, counting)
 
     count(manifest, "list_files", "bytes")
-    count(manifest, "_read_json", "manifest")
+    count(manifest, "load_json", "manifest")
     count(FeatureValues, "load", "values")
     count(Ranker, "load", "ranker")
     return counted
