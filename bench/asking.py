@@ -17,7 +17,7 @@ import psutil
 from bench.two_releases import Rig, item_ids, wait_until
 
 LATE_S = 0.1  # after it was due; a machine that answers later than this is asked too much
-LATE_AT_MOST = 0.05  # of the answers, at a rate that is carried
+MISSED_AT_MOST = 0.01  # of the answers, at a rate that is carried
 FIRST_RATE, STEP, MOST = 8.0, 1.5, 2000.0
 STEP_S = 3.0
 
@@ -64,9 +64,12 @@ class Answer:
 
 
 def carried_rate(rig: Rig, questions: Sequence[bytes]) -> float:
-    """The highest rate of a ramp at which nearly all answers come in time; the first one where none does."""
+    """The highest rate of a ramp at which 99 in 100 answers come whole and in time; the first one where none does.
+
+    A rate at which they do not is tried once more: one pause of the machine makes some in a hundred late.
+    """
     rate = FIRST_RATE
-    while rate * STEP <= MOST and _is_carried(rig, questions, rate * STEP):
+    while rate * STEP <= MOST and any(_is_carried(rig, questions, rate * STEP) for _ in range(2)):
         rate *= STEP
     return rate
 
@@ -78,8 +81,8 @@ def _is_carried(rig: Rig, questions: Sequence[bytes], rate: float) -> bool:
 
 
 def is_carried(answers: Sequence[Answer]) -> bool:
-    """Whether nearly all of them came, and in time."""
-    return sum(not answer.is_in_time for answer in answers) <= LATE_AT_MOST * len(answers)
+    """Whether 99 in 100 of them came whole, and in time."""
+    return sum(not answer.is_in_time for answer in answers) <= MISSED_AT_MOST * len(answers)
 
 
 @contextmanager

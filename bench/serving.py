@@ -37,7 +37,7 @@ import numpy as np
 import polars as pl
 import psutil
 
-from bench.asking import Answer, steady_load
+from bench.asking import Answer, is_carried, steady_load
 from bench.report import print_figures, print_table
 from bench.two_releases import SLATE, Rig, running_rig, wait_until, with_heavy_ranker
 from bench.yardstick import yardstick_ms
@@ -49,7 +49,6 @@ from release.bundle.manifest import Manifest, load_manifest
 MIN_EVENTS = 30
 N_PEOPLE = 400
 K = 10
-MISSED_AT_MOST = 0.01  # of the answers, at a rate that is carried
 FIRST_RATE, STEP, STEP_S = 20.0, 1.25, 8.0
 OVERLOAD_P99_MS = 250
 HEAVY_RATE = 20.0
@@ -138,14 +137,9 @@ def _best_rate(rig: Rig, questions: Sequence[bytes]) -> float:
     A rate at which they do not is tried once more: one pause of the machine makes some in a hundred late.
     """
     rate, best = FIRST_RATE, 0.0
-    while any(_is_carried(_asked_at(rig, questions, rate, STEP_S)) for _ in range(2)):
+    while any(is_carried(_asked_at(rig, questions, rate, STEP_S)) for _ in range(2)):
         rate, best = rate * STEP, round(rate, 1)
     return best
-
-
-def _is_carried(answers: Sequence[Answer]) -> bool:
-    n_good = sum(answer.is_in_time for answer in answers)
-    return len(answers) - n_good <= MISSED_AT_MOST * len(answers)
 
 
 def _while_switching(rig: Rig, questions: Sequence[bytes], rate: float) -> tuple[list[Answer], int]:
