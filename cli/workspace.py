@@ -51,7 +51,7 @@ def prepare(run_id: RunId, ref: Ref = "HEAD", source: Source = "", overrides: Ov
     changes |= {"ingest.source": source} if source else {}
     prepared = workspace.prepare(repository, find_home(), run_id, ref, changes)
     commit = repository.commit_of(ref)
-    print(f"{ref} is {commit[:12]}; overrides: {json.dumps(changes) if changes else 'none'}; branch {prepared.branch}")
+    print(f"{ref} is {commit[:12]}; overrides: {json.dumps(changes) if changes else 'none'}")
     _warn_of_uncommitted_edits(repository)
     print(prepared.folder)
 
@@ -128,12 +128,12 @@ def list_workspaces(*, as_json: AsJson = False) -> None:
 
 @commands.command()
 def remove(run_id: RunId) -> None:
-    """Remove the run's worktree and branch; what it committed and tagged stays."""
+    """Remove the run's worktree; what it committed and tagged stays."""
     from pipelines.runs import workspace
 
     run_workspace = workspace.find(find_home(), run_id)
     workspace.remove(_repository(), run_workspace)
-    print(f"removed {run_workspace.folder} and branch {run_workspace.branch}")
+    print(f"removed {run_workspace.folder}")
 
 
 def _preset_overrides(repository: Repository) -> dict[str, Any]:

@@ -75,7 +75,7 @@ def prepare_application(repository: Repository, home: Home, app: str) -> Path:
     if repository.has_worktree(folder) and folder.is_dir():
         _move_with_lock(Repository(folder), commit)
     else:
-        repository.add_worktree(folder, f"app/{app}", commit)
+        repository.add_worktree(folder, commit, f"app/{app}")
     configure_dvc(folder, home, like=repository.root)
     write_overrides(folder / PARAMS, overrides)
     return folder

@@ -78,5 +78,5 @@ def _registered_version(promoter: Promoter, release_id: str) -> Version:
 
 def _say_committed(recorded: RecordedCommit) -> str:
     if recorded.is_new:
-        return f"commit {recorded.commit[:12]} on {recorded.branch}: release {recorded.release_id}"
-    return f"same release {recorded.release_id}: nothing to commit, {recorded.branch} stands at {recorded.commit[:12]}"
+        return f"commit {recorded.commit[:12]}, tagged {recorded.tag}"
+    return f"same release {recorded.release_id}: nothing to commit; it stands at {recorded.commit[:12]}"

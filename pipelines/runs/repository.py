@@ -61,11 +61,12 @@ class Repository:
         lines = self._git("status", "--porcelain", "--untracked-files=all").splitlines()
         return [line[3:] for line in lines]
 
-    def add_worktree(self, folder: Path, branch: str, commit: str) -> None:
-        """Check `commit` out in a new folder, on `branch`, which is moved there when it exists already."""
+    def add_worktree(self, folder: Path, commit: str, branch: str | None = None) -> None:
+        """Check `commit` out in a new folder, on `branch`, which is moved there when it exists already, or on none."""
         folder.parent.mkdir(parents=True, exist_ok=True)
+        on = ["--detach"] if branch is None else ["-B", branch]
         self._git("worktree", "prune")
-        self._git("worktree", "add", "--quiet", "--force", "-B", branch, str(folder), commit)
+        self._git("worktree", "add", "--quiet", "--force", *on, str(folder), commit)
 
     def move_to(self, commit: str) -> None:
         """Check `commit` out in place of what is there; edits of tracked files are gone, untracked files stay."""

@@ -40,7 +40,7 @@ def tag_of(release_id: str) -> str:
 
 
 def commit_release(checkout: Repository, made_by: str) -> RecordedCommit:
-    """Commit params.yaml and dvc.lock on the branch that is checked out, and tag the commit with the release it made.
+    """Commit params.yaml and dvc.lock on what is checked out, and tag the commit with the release it made.
 
     made_by: what made it, for the message. Nothing is committed when nothing differs, and a tag that exists stays where
     it is: it names the same release.

@@ -1,10 +1,10 @@
 """A run's own place to work: a git worktree under SLATE_HOME, with DVC's cache shared between all of them.
 
-    SLATE_HOME/worktrees/<slug>/       the worktree, on branch run/<slug> as long as it is there
+    SLATE_HOME/worktrees/<slug>/       the worktree, on no branch
     SLATE_HOME/worktrees/<slug>.json   what was asked for; written last: without it the worktree is unfinished
 
-Two runs never share a workspace, so neither waits for the other or sees its edits. The branch goes with the worktree;
-the ref refs/slate/runs/<slug>, which no list of branches shows, keeps what was committed.
+Two runs never share a workspace, so neither waits for the other or sees its edits. The ref refs/slate/runs/<slug>,
+which no list of branches shows, keeps what was committed once the worktree is gone.
 """
 
 from __future__ import annotations
@@ -57,7 +57,8 @@ class Workspace:
         return self.home.worktrees / self.slug
 
     @property
-    def branch(self) -> str:
+    def branch_of_before(self) -> str:
+        """The branch that a run's worktree was on, until runs had none."""
         return f"run/{self.slug}"
 
     @property
@@ -132,7 +133,7 @@ def _make(repository: Repository, workspace: Workspace, request: RunRequest) -> 
     from pipelines.runs.overrides import write_overrides  # noqa: PLC0415 - a YAML library that only this needs
 
     remove(repository, workspace)
-    repository.add_worktree(workspace.folder, workspace.branch, request.commit)
+    repository.add_worktree(workspace.folder, request.commit)
     try:
         configure_dvc(workspace.folder, workspace.home, like=repository.root)
         write_overrides(workspace.folder / PARAMS, request.overrides)
@@ -174,20 +175,22 @@ def kept(home: Home) -> list[Workspace]:
 
 
 def remove(repository: Repository, workspace: Workspace, *, recorded: bool = False) -> None:
-    """Remove the worktree, finished or not, and its branch; what was committed there stays under `kept_ref`.
+    """Remove the worktree, finished or not; what was committed there stays under `kept_ref`.
 
     recorded: the run is over, and where it stands is worth keeping even if there was nothing to commit.
     """
-    request, tip = workspace.request, repository.commit_at(f"refs/heads/{workspace.branch}")
+    request, is_there = workspace.request, repository.has_worktree(workspace.folder)
+    on_branch = repository.commit_at(f"refs/heads/{workspace.branch_of_before}")
+    tip = Repository(workspace.folder).commit_at("HEAD") if is_there and workspace.folder.is_dir() else on_branch
     if tip and request and (recorded or tip != request.commit):
         repository.keep_commit(workspace.kept_ref, tip)
     workspace.unseal()
-    if repository.has_worktree(workspace.folder):
+    if is_there:
         repository.remove_worktree(workspace.folder)
     if workspace.folder.exists():
         shutil.rmtree(workspace.folder)
-    if tip:
-        repository.remove_branch(workspace.branch)
+    if on_branch:
+        repository.remove_branch(workspace.branch_of_before)
 
 
 def configure_dvc(checkout: Path, home: Home, like: Path | None = None) -> None:

@@ -242,11 +242,12 @@ def commit(made):
     return commit_release(Repository(made.folder), "Run: one of these tests")
 
 
-def test_a_run_is_committed_on_its_own_branch_by_slatework_and_tagged_with_its_release(finished, repository):
+def test_a_run_is_committed_on_no_branch_by_slatework_and_tagged_with_its_release(finished, repository):
     made = finished(seed=8)
     recorded = commit(made)
     assert recorded.is_new
-    assert git(repository.root, "rev-parse", made.branch) == recorded.commit
+    assert git(made.folder, "rev-parse", "HEAD") == recorded.commit
+    assert git(repository.root, "branch", "--list") == "* main"  # also while the run may go on, or has failed
     assert git(repository.root, "rev-parse", f"{recorded.tag}^{{commit}}") == recorded.commit
     assert git(repository.root, "show", "-s", "--format=%an %cn", recorded.commit) == "Slatework Slatework"
     changed = git(repository.root, "show", "--name-only", "--format=", recorded.commit).split()
@@ -263,7 +264,7 @@ def test_recording_twice_commits_once(finished):
 
 def test_a_run_on_unchanged_inputs_commits_nothing_and_keeps_the_tag(finished, repository):
     first = commit(finished())
-    git(repository.root, "merge", "--quiet", "--ff-only", first.branch)
+    git(repository.root, "merge", "--quiet", "--ff-only", first.commit)
     again = commit(finished("another run"))
     assert not again.is_new
     assert again.tagged_commit == first.commit
@@ -308,6 +309,7 @@ def test_a_stage_that_may_go_well_another_time_is_told_from_one_that_fails_alike
 def test_a_removed_workspace_leaves_no_branch_and_what_was_committed_stays(finished, repository, home):
     made = finished(seed=8)
     recorded = commit(made)
+    git(repository.root, "branch", made.branch_of_before)  # as a worktree of before was on
     workspace.remove(repository, made)
     assert workspace.kept(home) == []
     assert not made.folder.exists()
