@@ -22,7 +22,7 @@ import anyio
 import anyio.to_thread
 from starlette.requests import Request
 
-from serving.http.load import Load, Rung
+from serving.http.load import Load, ServiceLevel
 
 # Threads of a worker: more of them share the interpreter's lock and make smaller blocks. Of one worker, at
 # 120 requests/s, p99 was 33 ms with one thread and 400 with two.
@@ -57,12 +57,12 @@ class AnsweringQueue(Generic[Served, Asked, Answer]):
     """Answers with at most N_ANSWERING threads, and in each at most MOST_TOGETHER at once.
 
     work: what is asked, answered with what is served, in the order asked; in a thread. Where it raises for several,
-    each of them is answered alone: what one raises is nobody else's. The rung says how much of it is
-    left out.
+    each of them is answered alone: what one raises is nobody else's. The level says how much of
+    it is left out.
     Used within one event loop.
     """
 
-    def __init__(self, load: Load, work: Callable[[Rung, Served, Sequence[Asked]], Sequence[Answer]]) -> None:
+    def __init__(self, load: Load, work: Callable[[ServiceLevel, Served, Sequence[Asked]], Sequence[Answer]]) -> None:
         self.load = load
         self._work = work
         self._waiting: deque[_Waiting[Served, Asked, Answer]] = deque()
@@ -95,12 +95,12 @@ class AnsweringQueue(Generic[Served, Asked, Answer]):
     async def _answer_waiting(self) -> None:
         """Until nobody waits."""
         while self._waiting:
-            rung = self.load.rung(self.n_waiting - 1)  # that of the last who came
+            level = self.load.level(self.n_waiting - 1)  # that of the last who came
             together = self._take()
             try:
                 there = [one for one in together if await _is_there(one)]
                 if there:
-                    work = partial(self._work, rung, there[0].served)
+                    work = partial(self._work, level, there[0].served)
                     began, asked = time.perf_counter(), [one.asked for one in there]
                     outcomes = await anyio.to_thread.run_sync(_outcomes, work, asked, limiter=self._threads)
                     self.load.note_work(len(there), 1000 * (time.perf_counter() - began))

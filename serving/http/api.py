@@ -25,7 +25,7 @@ from feature_store.online.serving_targets import Canary, Staged
 from serving.http.answering_queue import COME_AGAIN_S, AnsweringQueue, ClientGone
 from serving.http.answers import JsonAnswer, error_answer, error_fields
 from serving.http.bounded_http import CAME
-from serving.http.load import Rung
+from serving.http.load import ServiceLevel
 from serving.http.slates import Asked, Shown, Slates
 from serving.known_ids import check_known, unknown_items
 from serving.live.clocks import moment_by_clock
@@ -99,12 +99,12 @@ class Api:
         asked = Asked(question.to_request(uuid.uuid4().hex, self.seed), time.perf_counter())
         await self._check_known(served, asked)
         came = request.scope.get(CAME, asked.came)
-        rung = self.queue.load.rung(self.queue.n_waiting, 1000 * (asked.came - came))
-        if rung is Rung.NOTHING:
+        level = self.queue.load.level(self.queue.n_waiting, 1000 * (asked.came - came))
+        if level is ServiceLevel.NOTHING:
             self.metrics.unanswered.labels("too_late").inc()
             return _come_again(self.queue.load.max_wait_ms)
         try:
-            if rung is Rung.POPULAR:
+            if level is ServiceLevel.POPULAR:
                 shown = await self._popular(served, asked)
             else:
                 shown = await self.queue.answer(request, served, asked)

@@ -19,7 +19,7 @@ FEWER_FROM, POPULAR_FROM = 1 / 20, 1 / 10
 LATEST = 1 / 20
 
 
-class Rung(IntEnum):
+class ServiceLevel(IntEnum):
     """What a request can have, in the order in which it is shed."""
 
     EVERYTHING = 0
@@ -50,11 +50,11 @@ class Load:
         """How long whoever comes behind these waits for a thread."""
         return n_waiting * self.work_ms / self.n_threads
 
-    def rung(self, n_waiting: int, waited_ms: float = 0.0) -> Rung:
+    def level(self, n_waiting: int, waited_ms: float = 0.0) -> ServiceLevel:
         """What whoever comes behind these can have. waited_ms: what they have waited already, for nothing."""
         if n_waiting and waited_ms > self.max_wait_ms:
-            return Rung.NOTHING
+            return ServiceLevel.NOTHING
         expected_ms = self.expected_wait_ms(n_waiting)
         if expected_ms > POPULAR_FROM * self.max_wait_ms or n_waiting >= max(self.max_waiting, 1):
-            return Rung.POPULAR
-        return Rung.FEWER_CANDIDATES if expected_ms > FEWER_FROM * self.max_wait_ms else Rung.EVERYTHING
+            return ServiceLevel.POPULAR
+        return ServiceLevel.FEWER_CANDIDATES if expected_ms > FEWER_FROM * self.max_wait_ms else ServiceLevel.EVERYTHING

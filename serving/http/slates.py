@@ -9,7 +9,7 @@ from datetime import datetime
 
 from contracts.slates import RecommendRequest, Slate
 from release.parity.used_values import UsedValues
-from serving.http.load import Rung
+from serving.http.load import ServiceLevel
 from serving.logs.event_log import EventLog
 from serving.logs.records import impressions
 from serving.metrics import Metrics
@@ -45,11 +45,11 @@ class Slates:
     log: EventLog
     metrics: Metrics
 
-    def answer(self, rung: Rung, served: Served, asked: Sequence[Asked]) -> list[Shown]:
+    def answer(self, level: ServiceLevel, served: Served, asked: Sequence[Asked]) -> list[Shown]:
         """The slates of these requests, in their order; of some, also the values they stand on."""
         began = time.perf_counter()
         served.popular_slate  # noqa: B018 - made by the first who are answered, for when it is needed at once
-        answering = served if rung is Rung.EVERYTHING else served.lighter
+        answering = served if level is ServiceLevel.EVERYTHING else served.lighter
         answered = answering.answer_many([one.request for one in asked], self.log.values.wants)
         now = served.clock.now()
         self.metrics.answered_together.observe(len(asked))

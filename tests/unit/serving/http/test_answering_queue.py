@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from serving.http.answering_queue import MOST_TOGETHER, N_ANSWERING, AnsweringQueue, ClientGone
-from serving.http.load import Load, Rung
+from serving.http.load import Load, ServiceLevel
 
 PRODUCTION, CANARY = object(), object()
 
@@ -32,12 +32,12 @@ class Work:
         self.may_answer = threading.Event()
         self.under_way = threading.Semaphore(0)
         self.blocks: list[tuple[Any, list[str]]] = []
-        self.rungs: list[Rung] = []
+        self.levels: list[ServiceLevel] = []
         if not busy:
             self.may_answer.set()
 
-    def __call__(self, rung: Rung, served: Any, asked: Sequence[str]) -> list[str]:
-        self.rungs.append(rung)
+    def __call__(self, level: ServiceLevel, served: Any, asked: Sequence[str]) -> list[str]:
+        self.levels.append(level)
         self.blocks.append((served, list(asked)))
         self.under_way.release()
         self.may_answer.wait()
@@ -158,7 +158,10 @@ def test_where_many_wait_less_is_done_for_all_who_are_taken_together():
         assert await queue.answer(Client(), PRODUCTION, "later") == "answer to later"
 
     run(scene, work, work_ms=40.0 * N_ANSWERING)  # behind two: an expected wait of 80 ms
-    assert work.rungs == [Rung.EVERYTHING] * N_ANSWERING + [Rung.FEWER_CANDIDATES, Rung.EVERYTHING]
+    assert work.levels == [ServiceLevel.EVERYTHING] * N_ANSWERING + [
+        ServiceLevel.FEWER_CANDIDATES,
+        ServiceLevel.EVERYTHING,
+    ]
 
 
 def test_whoever_stops_waiting_holds_nobody_up():

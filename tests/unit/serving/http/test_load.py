@@ -4,45 +4,45 @@ from __future__ import annotations
 
 import pytest
 
-from serving.http.load import Load, Rung
+from serving.http.load import Load, ServiceLevel
 
 # A full second may be waited: past 50 ms there are fewer candidates, past 100 ms what is popular.
 TEN_MS_EACH = Load(max_wait_ms=1000, max_waiting=64, n_threads=2, work_ms=10.0)
 
 
 @pytest.mark.parametrize(
-    ("n_waiting", "rung"),
+    ("n_waiting", "level"),
     [
-        (0, Rung.EVERYTHING),
-        (10, Rung.EVERYTHING),  # 10 x 10 ms / 2 threads: 50 ms, and no more
-        (11, Rung.FEWER_CANDIDATES),
-        (20, Rung.FEWER_CANDIDATES),  # 100 ms
-        (21, Rung.POPULAR),
-        (63, Rung.POPULAR),
+        (0, ServiceLevel.EVERYTHING),
+        (10, ServiceLevel.EVERYTHING),  # 10 x 10 ms / 2 threads: 50 ms, and no more
+        (11, ServiceLevel.FEWER_CANDIDATES),
+        (20, ServiceLevel.FEWER_CANDIDATES),  # 100 ms
+        (21, ServiceLevel.POPULAR),
+        (63, ServiceLevel.POPULAR),
     ],
 )
-def test_the_longer_the_expected_wait_the_more_is_shed(n_waiting: int, rung: Rung) -> None:
-    assert TEN_MS_EACH.rung(n_waiting) is rung
+def test_the_longer_the_expected_wait_the_more_is_shed(n_waiting: int, level: ServiceLevel) -> None:
+    assert TEN_MS_EACH.level(n_waiting) is level
 
 
 def test_nobody_is_refused_for_what_is_only_expected() -> None:
     hours = Load(max_wait_ms=1000, max_waiting=64, n_threads=1, work_ms=3_600_000.0)
-    assert hours.rung(1) is Rung.POPULAR
+    assert hours.level(1) is ServiceLevel.POPULAR
 
 
 def test_who_has_waited_longer_than_all_of_it_is_refused_while_others_wait() -> None:
-    assert TEN_MS_EACH.rung(1, waited_ms=1000.0) is Rung.EVERYTHING
-    assert TEN_MS_EACH.rung(1, waited_ms=1000.1) is Rung.NOTHING
-    assert TEN_MS_EACH.rung(0, waited_ms=1000.1) is Rung.EVERYTHING  # the server stood still, and is idle now
+    assert TEN_MS_EACH.level(1, waited_ms=1000.0) is ServiceLevel.EVERYTHING
+    assert TEN_MS_EACH.level(1, waited_ms=1000.1) is ServiceLevel.NOTHING
+    assert TEN_MS_EACH.level(0, waited_ms=1000.1) is ServiceLevel.EVERYTHING  # the server stood still, and is idle now
 
 
 def test_past_the_bound_of_the_queue_there_is_what_is_popular_however_quick_an_answer_is() -> None:
     quick = Load(max_wait_ms=1000, max_waiting=3, n_threads=2)
-    assert [quick.rung(n_waiting) for n_waiting in (2, 3)] == [Rung.EVERYTHING, Rung.POPULAR]
+    assert [quick.level(n_waiting) for n_waiting in (2, 3)] == [ServiceLevel.EVERYTHING, ServiceLevel.POPULAR]
 
 
 def test_an_idle_server_sheds_nothing_though_nobody_may_wait() -> None:
-    assert Load(max_wait_ms=1000, max_waiting=0, n_threads=2, work_ms=1000.0).rung(0) is Rung.EVERYTHING
+    assert Load(max_wait_ms=1000, max_waiting=0, n_threads=2, work_ms=1000.0).level(0) is ServiceLevel.EVERYTHING
 
 
 def test_the_work_of_an_answer_is_a_mean_in_which_the_latest_weighs_a_twentieth() -> None:
@@ -61,4 +61,4 @@ def test_the_work_of_an_answer_is_a_mean_in_which_the_latest_weighs_a_twentieth(
 def test_one_slow_answer_on_a_fresh_server_sheds_nothing_of_a_small_burst() -> None:
     load = Load(max_wait_ms=1000, max_waiting=64, n_threads=2)
     load.note_work(1, 400.0)  # the first answer reads what no answer has read before
-    assert load.rung(4) is Rung.EVERYTHING
+    assert load.level(4) is ServiceLevel.EVERYTHING
