@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -12,6 +11,7 @@ import typer
 from cli.output import AsJson, print_result
 from cli.parameters import load_settings
 from cli.serving import FILTER, one_thread_each
+from contracts.cores import n_cores
 from contracts.errors import WrongInput
 from contracts.home import find_home
 
@@ -53,7 +53,7 @@ def batch(
             f"`--processes {processes}` says nothing to Spark, which has its own settings.",
             "Leave it out, or `--engine spark`; `spark.executor.instances` and `spark.executor.cores` are Spark's.",
         )
-    n_processes = processes or len(os.sched_getaffinity(0))
+    n_processes = processes or n_cores()
     passing = None if wanted is None else filter_in(wanted)
     header = write_slates(find_home(), load_settings(), out, people, k, n_processes, passing, engine.value)
     counts = {"people": header.n_people, "rows": header.n_rows, "folder": str(out)}
