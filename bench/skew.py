@@ -39,8 +39,10 @@ from recommender.generators.als import AlsGenerator
 from recommender.generators.indexed import IndexedGenerator
 from recommender.index.vector_index import VectorIndex
 from recommender.interactions import Interactions
-from recommender.metrics import Interval, PerPerson, ndcg, recall
+from recommender.judging.hits import Hits, ndcg, recall
+from recommender.judging.intervals import Interval, PerPerson
 from recommender.query import QueryBatch, RetrievalQuery
+from recommender.ragged import RaggedItems
 from release.answering.request_path import answer_many
 from release.answering.request_query import read_person, retrieval_query
 from release.bundle.bundle import Release, load_bundle
@@ -158,8 +160,9 @@ def _retrieval(world: MeasuredWorld, runs: Sequence[Run]) -> dict[str, dict[str,
             POPULAR: [popular.encode(QueryBatch.of([query])).propose(N_PROPOSED).item_idx],
         }
         for name, found in proposed.items():
-            values[name]["ndcg"].append(float(np.mean([ndcg(one, case.relevant, SLATE) for one in found])))
-            values[name]["recall"].append(float(np.mean([recall(one, case.relevant, N_PROPOSED) for one in found])))
+            hits = Hits.of(RaggedItems.of(found), RaggedItems.of([case.relevant] * len(found)))
+            values[name]["ndcg"].append(float(ndcg(hits, SLATE).mean()))
+            values[name]["recall"].append(float(recall(hits, N_PROPOSED).mean()))
     return {name: {metric: np.array(each) for metric, each in of.items()} for name, of in values.items()}
 
 
@@ -187,12 +190,8 @@ def _with_als(release: Release, als: IndexedGenerator) -> Release:
 def _judge(world: MeasuredWorld, release: Release) -> PerPerson:
     clock, item_ids = FixedClock(release.as_of), release.catalogue.ids
     slates = answer_many(release, world.reader, clock, [case.request for case in world.cases])
-    return np.array(
-        [
-            ndcg(item_ids.indices(item.item_id for item in slate.items), case.relevant, SLATE)
-            for slate, case in zip(slates, world.cases, strict=True)
-        ]
-    )
+    shown = RaggedItems.of(item_ids.indices(item.item_id for item in slate.items) for slate in slates)
+    return ndcg(Hits.of(shown, RaggedItems.of(case.relevant for case in world.cases)), SLATE)
 
 
 def _figures(

@@ -25,7 +25,8 @@ from recommender.exclusion import ExclusionRule
 from release.bundle.bundle import FittedArtefacts, Release, measured_with
 from release.bundle.headline import headline_sentence
 from release.evaluation.cases import EvaluationCase, build_cases, popularity_before
-from release.evaluation.evaluation import Judge, evaluate
+from release.evaluation.evaluation import evaluate
+from release.evaluation.judge import Judge
 from release.evaluation.measured_window import save_cases
 from release.evaluation.report import write_report
 from release.evaluation.summary import Bootstrap, idle_best_generator

@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 from contracts.settings.canary import CanarySettings
-from recommender.metrics import Interval
+from recommender.judging.intervals import Interval
 from release.canary.statistics import (
     Ratio,
     RatioDifference,

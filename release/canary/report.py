@@ -11,7 +11,7 @@ from math import isinf
 from typing import Any
 
 from contracts.settings.canary import CanarySettings
-from recommender.metrics import Interval
+from recommender.judging.intervals import Interval
 from release.canary.canary_run import CanaryRun
 from release.canary.guardrails import DEGRADED, PER_REQUEST, GuardrailCheck, always_valid, check_guardrails
 from release.canary.statistics import (

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from scipy.special import betaln
 from scipy.stats import chisquare, norm
 
-from recommender.metrics import Interval
+from recommender.judging.intervals import Interval
 from release.canary.sums import CANARY, PRODUCTION, Cells, Count
 
 LEVEL = 0.95

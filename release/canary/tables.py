@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from contracts.counted import decimal_text
-from recommender.metrics import Interval
+from recommender.judging.intervals import Interval
 from release.canary.report import CanaryMetric, CanaryReport
 from release.canary.sums import SETTLING
 

@@ -14,11 +14,12 @@ import polars as pl
 from contracts.errors import ArtefactError, NotComparable
 from contracts.progress import Progress
 from contracts.settings.evaluate import PROMOTION_CUTOFF
-from recommender.metrics import Interval, PerPerson
+from recommender.judging.intervals import Interval, PerPerson
 from release.bundle.bundle import Release
 from release.bundle.open_bundle import OpenBundle
 from release.evaluation.cases import EvaluationCase
-from release.evaluation.evaluation import SLATES, Evaluation, Judge, evaluate, values_of
+from release.evaluation.evaluation import SLATES, Evaluation, evaluate, values_of
+from release.evaluation.judge import Judge
 from release.evaluation.measured_window import MeasuredWindow
 from release.evaluation.summary import Bootstrap
 

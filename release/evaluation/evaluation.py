@@ -8,12 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import groupby
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
 from contracts.batches import batches_of
@@ -21,100 +19,31 @@ from contracts.clock import FixedClock
 from contracts.errors import ArtefactError
 from contracts.features import FeatureReader
 from contracts.id_map import UNKNOWN, IdMap
-from contracts.ids import FloatArray, ItemIdxArray
+from contracts.ids import ItemIdxArray
 from contracts.slates import Slate
 from recommender.generators.base import Generator
-from recommender.metrics import (
-    PerPerson,
-    coverage,
-    hit_rate,
-    intra_list_diversity,
-    most_popular,
-    mrr,
-    ndcg,
-    novelty,
-    popularity_share,
-    recall,
-)
+from recommender.judging.intervals import PerPerson
 from recommender.query import QueryBatch
+from recommender.ragged import RaggedItems
 from release.answering.request_path import BLOCK, answer_many
-from release.answering.request_query import read_person, retrieval_query
+from release.answering.request_query import read_people, retrieval_query
 from release.answering.session_reader import SessionReader
 from release.bundle.bundle import Release
 from release.evaluation.cases import EvaluationCase, sessions_of
+from release.evaluation.judge import Judge
 
 # The whole request path; the other systems are the generators, by their names.
 SLATES: Final = "slates"  # the system that is served, beside each of its generators alone
-_HIT_METRICS: Final[Mapping[str, Callable[[ItemIdxArray, ItemIdxArray, int], float]]] = {
-    "ndcg": ndcg,
-    "recall": recall,
-    "hit_rate": hit_rate,
-    "mrr": mrr,
-}
-_SHOWN_METRICS: Final = ("novelty", "diversity", "popularity_share")
-# How much of the catalogue counts as popular where the share of popular items is measured.
-POPULAR_SHARE: Final = 0.01
-
-
-@dataclass(frozen=True)
-class Judge:
-    """What slates are judged with.
-
-    item_ids: the items that slates and relevant items are dense indices of; popularity: (n_items,) shares of people;
-    vectors: (n_items, dim) of unit length. An item of a slate that `item_ids` does not know (-1) takes its position
-    and is relevant to nobody; the metrics of the items shown leave it out.
-    """
-
-    cutoffs: tuple[int, ...]
-    item_ids: IdMap
-    popularity: FloatArray
-    vectors: FloatArray
-
-    @property
-    def metrics(self) -> tuple[str, ...]:
-        """The names of the values per person."""
-        return tuple(f"{name}_at_{k}" for k in self.cutoffs for name in (*_HIT_METRICS, *_SHOWN_METRICS))
-
-    def values(self, slate: ItemIdxArray, relevant: ItemIdxArray) -> dict[str, float]:
-        """Every metric of one slate."""
-        values: dict[str, float] = {}
-        for k in self.cutoffs:
-            values |= {f"{name}_at_{k}": metric(slate, relevant, k) for name, metric in _HIT_METRICS.items()}
-            values |= {f"{name}_at_{k}": value for name, value in self._shown_values(_known_items(slate, k), k).items()}
-        return values
-
-    def coverage(self, slates: Sequence[ItemIdxArray]) -> dict[str, float]:
-        """By name, the share of the items that these slates show to anybody."""
-        n_items = len(self.item_ids)
-        return {
-            f"coverage_at_{k}": coverage([_known_items(slate, k) for slate in slates], n_items, k) for k in self.cutoffs
-        }
-
-    def _shown_values(self, shown: ItemIdxArray, k: int) -> dict[str, float]:
-        values = (
-            novelty(shown, self.popularity, k),
-            intra_list_diversity(shown, self.vectors, k),
-            popularity_share(shown, self._popular, k),
-        )
-        return dict(zip(_SHOWN_METRICS, values, strict=True))
-
-    @cached_property
-    def _popular(self) -> npt.NDArray[np.bool_]:
-        return most_popular(self.popularity, POPULAR_SHARE)
-
-
-def _known_items(slate: ItemIdxArray, k: int) -> ItemIdxArray:
-    shown = slate[:k]
-    known: ItemIdxArray = shown[shown != UNKNOWN]
-    return known
+JUDGED_TOGETHER: Final = 1024  # people: their category vectors stay small beside the catalogue's
 
 
 @dataclass(frozen=True)
 class Evaluation:
     """What was measured.
 
-    per_person: group, user_id, n_seen, n_wanted, tier (of the slate), system, and a column per metric.
-    coverage: group, system, and `coverage_at_<k>`: the share of the catalogue shown to anybody.
+    per_person: group, user_id, n_seen, n_wanted, tier (of the slate), system, and a column per metric, null where there
+    is nothing to measure.
+    coverage: group, system, and of all slates of the system together `coverage_at_<k>` and `gini_at_<k>`.
     """
 
     per_person: pl.DataFrame
@@ -124,11 +53,12 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class _AnsweredCase:
-    """One case, and the slate of every system for it."""
+    """One case, and the slate of every system for it; history, slates: in the judge's dense ids."""
 
     case: EvaluationCase
     tier: str
     n_seen: int
+    history: ItemIdxArray
     slates: Mapping[str, ItemIdxArray]
 
 
@@ -147,17 +77,22 @@ def evaluate(
     Raises ArtefactError when an answer is degraded: it would measure something else.
     """
     rows, covered = [], []
+    to_judge = judge.item_ids.indices(release.catalogue.ids.ids)
     generators = {name: one for name, one in sorted(release.generators.items()) if alone is None or name in alone}
     for group, cases in groups.items():
         answered = [
             one
             for block in _asked_together(progress(cases))
-            for one in _answer_cases(release, reader, block, judge.item_ids, generators)
+            for one in _answer_cases(release, reader, block, to_judge, judge.item_ids, generators)
         ]
         systems = _answering_systems(answered)
-        rows += [row for one in answered for row in _person_rows(group, one, systems, judge)]
+        rows += [
+            _person_rows(group, system, together, judge)
+            for system in systems
+            for together in batches_of(answered, JUDGED_TOGETHER)
+        ]
         covered += [_coverage_row(group, system, answered, judge) for system in systems]
-    return Evaluation(pl.DataFrame(rows), pl.DataFrame(covered), judge.metrics)
+    return Evaluation(pl.concat(rows), pl.DataFrame(covered), judge.metrics)
 
 
 def _answering_systems(answered: Iterable[_AnsweredCase]) -> list[str]:
@@ -175,23 +110,31 @@ def _answer_cases(
     release: Release,
     reader: FeatureReader,
     cases: Sequence[EvaluationCase],
+    to_judge: ItemIdxArray,
     item_ids: IdMap,
     generators: Mapping[str, Generator],
 ) -> Iterator[_AnsweredCase]:
-    """Every case answered; all ask at one moment."""
+    """Every case answered; all ask at one moment. to_judge: (n_items,) the judge's index of the release's items."""
     with_sessions, now = SessionReader(reader, sessions_of(cases)), cases[0].now
     slates = answer_many(release, with_sessions, FixedClock(now), [case.request for case in cases])
-    people = [read_person(release, with_sessions, case.request, now) for case in cases]
+    people = read_people(release, with_sessions, [case.request for case in cases], now)
     queries = QueryBatch.of(
         [retrieval_query(release, case.request, person, now) for case, person in zip(cases, people, strict=True)]
     )
     proposed = {name: one.encode(queries).propose(cases[0].request.k) for name, one in generators.items()}
     for number, (case, slate) in enumerate(zip(cases, slates, strict=True)):
         _check_whole(case, slate)
-        items = {name: proposals.of_query(number)[0] for name, proposals in proposed.items()}
-        shown = {name: item_ids.indices(release.catalogue.ids.external(own)) for name, own in items.items()}
+        shown = {name: to_judge[proposals.of_query(number)[0]] for name, proposals in proposed.items()}
         shown[SLATES] = item_ids.indices(item.item_id for item in slate.items)
-        yield _AnsweredCase(case, str(slate.tier), len(queries.excluded[number]), shown)
+        history = _known_to_both(queries.histories.items[number], to_judge)
+        yield _AnsweredCase(case, str(slate.tier), len(queries.excluded[number]), history, shown)
+
+
+def _known_to_both(items: ItemIdxArray, to_judge: ItemIdxArray) -> ItemIdxArray:
+    """Items of the release, in the judge's dense ids; those are left out that one of the two does not know."""
+    judged = to_judge[items[items != UNKNOWN]]
+    known: ItemIdxArray = judged[judged != UNKNOWN]
+    return known
 
 
 def _check_whole(case: EvaluationCase, slate: Slate) -> None:
@@ -202,23 +145,31 @@ def _check_whole(case: EvaluationCase, slate: Slate) -> None:
         )
 
 
-def _person_rows(group: str, answered: _AnsweredCase, systems: Sequence[str], judge: Judge) -> list[dict[str, object]]:
+def _person_rows(group: str, system: str, answered: Sequence[_AnsweredCase], judge: Judge) -> pl.DataFrame:
     about = {
-        "group": group,
-        "user_id": answered.case.user_id,
-        "n_seen": answered.n_seen,
-        "n_wanted": len(answered.case.relevant),
-        "tier": answered.tier,
+        "group": [group] * len(answered),
+        "user_id": [one.case.user_id for one in answered],
+        "n_seen": [one.n_seen for one in answered],
+        "n_wanted": [len(one.case.relevant) for one in answered],
+        "tier": [one.tier for one in answered],
+        "system": [system] * len(answered),
     }
-    relevant = answered.case.relevant
-    return [{**about, "system": system, **judge.values(answered.slates[system], relevant)} for system in systems]
+    values = judge.values(
+        RaggedItems.of(one.slates[system] for one in answered),
+        RaggedItems.of(one.case.relevant for one in answered),
+        RaggedItems.of(one.history for one in answered),
+    )
+    return pl.DataFrame({**about, **values}).with_columns(pl.col(list(values)).fill_nan(None))
 
 
 def _coverage_row(group: str, system: str, answered: Sequence[_AnsweredCase], judge: Judge) -> dict[str, object]:
-    return {"group": group, "system": system, **judge.coverage([one.slates[system] for one in answered])}
+    return {"group": group, "system": system, **judge.of_all(RaggedItems.of(one.slates[system] for one in answered))}
 
 
 def values_of(per_person: pl.DataFrame, group: str, system: str, metric: str) -> PerPerson:
-    """(n_people,) one metric of one system, people in the order of their ids; per_person: of an Evaluation."""
+    """(n_people,) one metric of one system, of those it was measured of, in the order of their ids.
+
+    per_person: of an Evaluation.
+    """
     rows = per_person.filter((pl.col("group") == group) & (pl.col("system") == system))
-    return rows.sort("user_id")[metric].to_numpy().astype(np.float64)
+    return rows.sort("user_id")[metric].drop_nulls().to_numpy().astype(np.float64)

@@ -33,7 +33,7 @@ from feature_store.values.values import FeatureSchemas, FeatureValues
 from release.bundle.bundle import MEASURED, Release, measured_from
 from release.bundle.manifest import REBUILD
 from release.evaluation.cases import EvaluationCase
-from release.evaluation.evaluation import Judge
+from release.evaluation.judge import Judge
 
 CASES: Final = "cases.parquet"
 POPULARITY: Final = "popularity.parquet"

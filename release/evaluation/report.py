@@ -2,7 +2,8 @@
 
 metrics.json         the headline, the gain over each rival, the slates per group
 notes.txt            what somebody should know of it, a line each; empty where there is nothing
-glance/<who>.json    the slates for each group, and each rival: the same few keys, so that they line up in a table
+glance/<who>.json    the slates for each group, and each rival: the same few keys, so that they line up in a table;
+                     miscalibration is missing where there is no history
 per_system.csv       group, system, metric, value, low, high
 ndcg_by_system.csv   the headline metric of people with history, one row per system, best first; and as PNG
 slices.json          the slates per group, tier and length of history

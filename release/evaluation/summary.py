@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from contracts.fingerprint import fingerprint_json
-from recommender.metrics import Interval, bootstrap_interval, paired_bootstrap
+from recommender.judging.intervals import Interval, bootstrap_interval, paired_bootstrap
 from release.evaluation.cases import WARM
 from release.evaluation.evaluation import SLATES, Evaluation, values_of
 
@@ -87,11 +87,13 @@ def idle_best_generator(evaluation: Evaluation, quotas: Mapping[str, int], metri
 
 
 def per_system(evaluation: Evaluation, bootstrap: Bootstrap) -> pl.DataFrame:
-    """group, system, metric, value, low, high: every mean with its interval; coverage, which is no mean, without."""
+    """group, system, metric, value, low, high: every mean with its interval; coverage and Gini, no means, without."""
     rows: list[tuple[str, str, str, float, float | None, float | None]] = []
     for group, system in evaluation.per_person.select("group", "system").unique(maintain_order=True).rows():
         for metric in evaluation.metrics:
             values = values_of(evaluation.per_person, group, system, metric)
+            if not len(values):
+                continue  # newcomers have no history that a slate could be held against
             interval = bootstrap.interval(values, group, system, metric)
             rows.append((group, system, metric, interval.mean, interval.low, interval.high))
     for covered in evaluation.coverage.iter_rows(named=True):
@@ -148,9 +150,10 @@ def _gain_over(evaluation: Evaluation, bootstrap: Bootstrap, rival: str, metric:
 def _group_means(evaluation: Evaluation, group: str) -> dict[str, Any]:
     mine = (pl.col("group") == group) & (pl.col("system") == SLATES)
     rows, covered = evaluation.per_person.filter(mine), evaluation.coverage.filter(mine)
-    means = {metric: rows[metric].mean() for metric in evaluation.metrics}
-    means |= {metric: covered[metric].item() for metric in covered.columns if metric.startswith("coverage")}
-    return {"people": rows.height, **{name: round(float(str(value)), DIGITS) for name, value in means.items()}}
+    means: dict[str, Any] = {metric: rows[metric].mean() for metric in evaluation.metrics}
+    means |= covered.drop("group", "system").row(0, named=True)
+    known = {name: value for name, value in means.items() if value is not None}
+    return {"people": rows.height, **{name: round(float(value), DIGITS) for name, value in known.items()}}
 
 
 def _rivals(evaluation: Evaluation, metric: str) -> list[str]:

@@ -8,7 +8,7 @@ from typing import Final
 from contracts.settings.promotion import PromotionSettings
 from release.evaluation.cases import WARM
 from release.evaluation.comparison import Comparison
-from release.evaluation.evaluation import POPULAR_SHARE
+from release.evaluation.judge import POPULAR_SHARE
 from release.gates.gate import Gate, distinct_texts
 
 LOSS_LIMITS: Final = ("diversity", "novelty", "coverage", "popularity_share")

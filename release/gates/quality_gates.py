@@ -18,7 +18,7 @@ from contracts.errors import ArtefactError, NotComparable
 from contracts.settings.evaluate import PROMOTION_CUTOFF
 from contracts.settings.promotion import PromotionSettings
 from contracts.tables import read_parquet
-from recommender.metrics import PerPerson
+from recommender.judging.intervals import PerPerson
 from release.bundle.bundle import MEASURED
 from release.bundle.manifest import REBUILD
 from release.bundle.open_bundle import OpenBundle

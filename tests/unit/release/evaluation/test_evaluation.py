@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from datetime import timedelta
-from math import log2
+from math import log, log2
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,8 @@ from contracts.id_map import IdMap
 from contracts.ids import UserId
 from contracts.slates import RecommendRequest
 from release.evaluation.cases import COLD_POPULAR, COLD_SESSION, WARM, EvaluationCase
-from release.evaluation.evaluation import SLATES, Evaluation, Judge, evaluate, values_of
+from release.evaluation.evaluation import SLATES, Evaluation, evaluate, values_of
+from release.evaluation.judge import Judge
 from release.evaluation.report import glance, write_report
 from release.evaluation.summary import Bootstrap, best_generator, idle_best_generator, per_system, slices, summarise
 from tests.unit.release.made_up_release import (
@@ -63,6 +64,15 @@ def test_the_slates_are_judged_by_hand_arithmetic(evaluation: Evaluation) -> Non
     )  # dramas alone
 
 
+def test_a_slate_is_held_against_the_history_and_a_stranger_has_none(evaluation: Evaluation) -> None:
+    # Both have seen comedies alone (u1: 0, 1, 2) or dramas alone (u2: 10, 11), and are shown dramas alone.
+    assert values_of(evaluation.per_person, WARM, SLATES, "miscalibration_at_4") == pytest.approx(
+        [log(1 / 0.01), 0], abs=1e-6
+    )
+    assert len(values_of(evaluation.per_person, COLD_POPULAR, SLATES, "miscalibration_at_4")) == 0
+    assert "miscalibration_at_4" not in summarise(evaluation, BOOTSTRAP, "ndcg_at_2", WINDOW)[COLD_POPULAR]
+
+
 def test_each_generator_is_judged_alone_on_the_same_people_without_seen_items(evaluation: Evaluation) -> None:
     # popular shows u1 the items 3, 4, 5, 6: the wanted 3 is first; u2 sees 0, 1, 2, 3 and wanted 9.
     assert values_of(evaluation.per_person, WARM, "popular", "mrr_at_4") == pytest.approx([1, 0])
@@ -84,6 +94,10 @@ def test_an_item_that_the_judge_does_not_know_takes_its_place_and_counts_for_not
 def test_coverage_is_over_everybody_of_the_group(evaluation: Evaluation) -> None:
     rows = evaluation.coverage.filter((pl.col("group") == WARM) & (pl.col("system") == SLATES))
     assert rows["coverage_at_4"].item() == pytest.approx(len({11, 10, 9, 8} | {9, 8, 7, 6}) / N_ITEMS)
+    # Sorted, six items stand nowhere, four once and two twice: sum of (2 i - 12 - 1) x over 12 * 8.
+    places = [0] * 6 + [1] * 4 + [2] * 2
+    expected = sum((2 * rank - 12 - 1) * each for rank, each in enumerate(places, start=1)) / (12 * 8)
+    assert rows["gini_at_4"].item() == pytest.approx(expected)
 
 
 def test_a_generator_with_nothing_to_go_by_is_left_out_of_the_group(evaluation: Evaluation) -> None:
@@ -177,7 +191,7 @@ def test_every_mean_stands_inside_its_interval_and_coverage_has_none(evaluation:
     table = per_system(evaluation, BOOTSTRAP)
     means, covered = (table.filter(pl.col("low").is_not_null()), table.filter(pl.col("low").is_null()))
     assert means.filter((pl.col("low") > pl.col("value")) | (pl.col("value") > pl.col("high"))).is_empty()
-    assert set(covered["metric"]) == {"coverage_at_2", "coverage_at_4"}
+    assert set(covered["metric"]) == {f"{name}_at_{k}" for name in ("coverage", "gini") for k in (2, 4)}
 
 
 def test_slices_part_people_by_tier_and_by_length_of_history(evaluation: Evaluation) -> None:
@@ -223,7 +237,9 @@ def test_the_glance_holds_the_slates_per_group_and_each_baseline_under_the_same_
     systems = per_system(evaluation, BOOTSTRAP)
     found = glance(systems, "ndcg_at_2")
     assert set(systems["group"]) <= set(found)
-    assert len({frozenset(figures) for figures in found.values()}) == 1
+    keys = {who: frozenset(figures) for who, figures in found.items()}
+    assert keys[WARM] - keys[COLD_POPULAR] == {"miscalibration_at_2"}  # of strangers there is no history
+    assert set(keys.values()) == {keys[WARM], keys[COLD_POPULAR]}
     slates = (pl.col("group") == WARM) & (pl.col("system") == SLATES) & (pl.col("metric") == "ndcg_at_2")
     assert found[WARM]["ndcg_at_2"] == systems.filter(slates)["value"].item()
     assert found[WARM]["ndcg_at_2_low"] <= found[WARM]["ndcg_at_2"] <= found[WARM]["ndcg_at_2_high"]

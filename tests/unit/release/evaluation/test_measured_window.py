@@ -18,6 +18,7 @@ from contracts.id_map import IdMap
 from contracts.ids import ItemId, SessionId, UserId
 from contracts.slates import Preferences, RecommendRequest
 from feature_store.values.values import FeatureSchemas
+from recommender.ragged import RaggedItems
 from release.evaluation.cases import COLD_SESSION, WARM, EvaluationCase
 from release.evaluation.measured_window import CASES, POPULARITY, MeasuredWindow, save_cases, values_for
 from tests.unit.release.made_up_release import NOW, clicks, made_up_release, made_up_values, schemas
@@ -41,8 +42,8 @@ def visitor() -> EvaluationCase:
 
 def window_of(folder: Path, groups: dict[str, tuple[EvaluationCase, ...]]) -> MeasuredWindow:
     save_cases(folder, groups, ALL_ITEMS, POPULAR)
-    tables = [pl.read_parquet(folder / name) for name in (CASES, POPULARITY)]
-    return MeasuredWindow(NOW, *tables, values_for(folder, made_up_values(HISTORIES)))
+    cases, popularity = (pl.read_parquet(folder / name) for name in (CASES, POPULARITY))
+    return MeasuredWindow(NOW, cases, popularity, values_for(folder, made_up_values(HISTORIES)))
 
 
 def same(one: EvaluationCase, other: EvaluationCase) -> bool:
@@ -128,7 +129,8 @@ def test_the_judge_is_of_the_releases_own_catalogue(tmp_path: Path) -> None:
     window = window_of(tmp_path, {WARM: (case("u1", 11),)})
     judge = window.judge(RELEASE, 2)
     assert judge.popularity == pytest.approx(POPULAR)
-    assert judge.values(np.array([11, 0], np.int32), np.array([11], np.int32))["popularity_share_at_2"] == 1 / 2
+    slate, nothing = RaggedItems.of([np.array([11, 0], np.int32)]), RaggedItems.of([np.array([], np.int32)])
+    assert judge.values(slate, nothing, nothing)["popularity_share_at_2"] == [1 / 2]
     with pytest.raises(ReleaseMismatch, match=r"popularity\.parquet is of the 11 items"):
         replace(window, popularity=window.popularity.head(11)).judge(RELEASE, 2)
 
