@@ -4,16 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
 from contracts.errors import SettingsError
 from contracts.ids import FloatArray, ItemIdxArray
+from recommender.compiled import INDICES, NUMBER, SCORES, TABLE, compiled, inlined
 from recommender.generators.base import EncodedQueries, Generator
 from recommender.proposals import Proposals
 from recommender.query import QueryBatch
-from recommender.ragged import ITEM_BITS, RaggedItems, Rows, offsets_of, pair_keys, places_of
+from recommender.ragged import Offsets, RaggedItems, Rows
+
+# An entry of a merge: the item in the upper 32 bits, then the place, and the generator in the last ones.
+GENERATOR_BITS: Final = 8
+MOST_GENERATORS: Final = 2**GENERATOR_BITS - 1
+LOW_BITS: Final = 2**32 - 1
 
 
 @dataclass(frozen=True)
@@ -72,29 +79,73 @@ def gather(
     names = tuple(sorted(encoded))
     quota = {name: quotas.get(name, 0) for name in names}
     proposals = [encoded[name].propose(quota[name]) if quota[name] else Proposals.none(len(queries)) for name in names]
-    keys = [pair_keys(best.rows, best.item_idx) for best in proposals]
-    union = np.unique(np.concatenate([np.empty(0, np.int64), *keys]))
     outside = np.array([quota[name] + 1 for name in names], np.float32)
-    ranks = np.tile(outside, (len(union), 1))
-    for column, best in enumerate(proposals):
-        ranks[np.searchsorted(union, keys[column]), column] = best.ranks
-    proposed = ranks < outside
-    kept, sources = _best_placed(union >> 32, ranks, proposed, n_ranked)
-    items = RaggedItems.of_rows(union[kept] >> 32, (union[kept] & ITEM_BITS).astype(np.int32), len(queries))
+    offsets, item_idx, ranks, sources = _merged(
+        np.array([best.offsets for best in proposals], np.int64).reshape(len(names), len(queries) + 1),
+        np.concatenate([np.empty(0, np.int32), *(best.item_idx for best in proposals)]),
+        outside,
+        len(queries),
+        n_ranked,
+    )
+    items = RaggedItems(offsets, item_idx)
     scores = [encoded[name].score(items) for name in names]
-    return CandidateSet(items, _columns(scores, len(kept)), ranks[kept], proposed[kept], sources, names)
+    return CandidateSet(items, _columns(scores, len(item_idx)), ranks, ranks < outside, sources, names)
 
 
-def _best_placed(
-    rows: Rows, ranks: FloatArray, proposed: npt.NDArray[np.bool_], n_kept: int
-) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.int32]]:
-    if not ranks.size:
-        return np.empty(0, np.intp), np.empty(0, np.int32)
-    place = np.where(proposed, ranks, np.inf)
-    ordered = np.lexsort((place.min(axis=1), rows))  # stable: equal places in the order of the item
-    offsets = offsets_of(np.bincount(rows))
-    kept = ordered[places_of(offsets) < n_kept]
-    return kept, place[kept].argmin(axis=1).astype(np.int32)
+@inlined
+def _entries_of(
+    query: int, bounds: npt.NDArray[np.int64], starts: npt.NDArray[np.int64], item_idx: ItemIdxArray
+) -> npt.NDArray[np.int64]:  # pragma: no cover - compiled
+    """What was proposed for one query, ascending, a number each: item, place with a generator, and that generator."""
+    entries = np.empty((bounds[:, query + 1] - bounds[:, query]).sum(), np.int64)
+    n = 0
+    for generator in range(len(bounds)):
+        first = bounds[generator, query]
+        for place in range(bounds[generator, query + 1] - first):
+            item = np.int64(item_idx[starts[generator] + first + place])
+            entries[n] = (item << 32) | (place << GENERATOR_BITS) | generator
+            n += 1
+    entries.sort()
+    return entries
+
+
+@compiled(TABLE, INDICES, SCORES, NUMBER, NUMBER)
+def _merged(
+    bounds: npt.NDArray[np.int64], item_idx: ItemIdxArray, outside: FloatArray, n_queries: int, n_ranked: int
+) -> tuple[Offsets, ItemIdxArray, FloatArray, npt.NDArray[np.int32]]:  # pragma: no cover - compiled
+    """(offsets, item_idx, ranks, sources) of a CandidateSet.
+
+    bounds: (n_generators, n_queries + 1) each generator's offsets within its own proposals; item_idx: of all proposals,
+    one generator's after the other's; outside: (n_generators,) the rank where it did not propose the item.
+    """
+    n_generators = len(bounds)
+    starts = np.zeros(n_generators + 1, np.int64)
+    for generator in range(n_generators):
+        starts[generator + 1] = starts[generator] + bounds[generator, n_queries]
+    kept_items, sources = np.empty(len(item_idx), np.int32), np.empty(len(item_idx), np.int32)
+    ranks = np.empty((len(item_idx), n_generators), np.float32)
+    offsets = np.zeros(n_queries + 1, np.int64)
+    kept = 0
+    for query in range(n_queries):
+        entries = _entries_of(query, bounds, starts, item_idx)
+        # Of each item the entry of its best place, by that place and then by item: entries are in the order of items.
+        firsts, n_items = np.empty(len(entries), np.int64), 0
+        for at in range(len(entries)):
+            if at == 0 or entries[at] >> 32 != entries[at - 1] >> 32:
+                firsts[n_items] = ((entries[at] & LOW_BITS) >> GENERATOR_BITS << 32) | at
+                n_items += 1
+        firsts = firsts[:n_items]
+        firsts.sort()
+        for first in firsts[:n_ranked]:
+            at = first & LOW_BITS
+            kept_items[kept], sources[kept] = entries[at] >> 32, entries[at] & MOST_GENERATORS
+            ranks[kept] = outside
+            while at < len(entries) and entries[at] >> 32 == kept_items[kept]:
+                ranks[kept, entries[at] & MOST_GENERATORS] = ((entries[at] & LOW_BITS) >> GENERATOR_BITS) + 1
+                at += 1
+            kept += 1
+        offsets[query + 1] = kept
+    return offsets, kept_items[:kept].copy(), ranks[:kept].copy(), sources[:kept].copy()
 
 
 def _columns(columns: list[FloatArray], n_rows: int) -> FloatArray:

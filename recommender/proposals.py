@@ -10,11 +10,14 @@ import numpy as np
 import numpy.typing as npt
 
 from contracts.ids import FloatArray, ItemIdxArray
-from recommender.ragged import Offsets, PairKeys, Rows, is_among, offsets_of, pair_keys, places_of, rows_of
+from recommender.compiled import COUNTS, INDICES, NUMBER, SCORES, compiled, inlined
+from recommender.ragged import Offsets, PairKeys, Rows, places_of, rows_of
 
-# Above every rank key: what fills up the shorter rows. Its score would be a NaN, which is never ranked.
-_NOTHING: Final = np.uint64(2**64 - 1)
 _SIGN: Final = np.uint32(2**31)
+_BELOW_SIGN: Final = np.uint32(2**31 - 1)
+_ITEM_BITS: Final = np.uint64(32)
+_LOW_BITS: Final = np.uint64(2**32 - 1)
+_NO_PAIRS: Final = np.empty(0, np.int64)
 
 
 @dataclass(frozen=True)
@@ -63,23 +66,11 @@ def best_first(
     >>> best.item_idx.tolist(), best.scores.tolist()
     ([2, 5], [3.0, 3.0])
     """
-    eligible = ~np.isnan(scores)
-    if excluded is not None and len(excluded):
-        eligible &= ~is_among(pair_keys(rows, item_idx), excluded)
-    if not eligible.all():
-        rows, item_idx, scores = rows[eligible], item_idx[eligible], scores[eligible]
     if k <= 0 or not len(rows):
         return Proposals.none(n_rows)
-    keys = _rank_keys(item_idx, scores)
-    if n_rows == 1:
-        keys = _smallest(keys, k)
-        return Proposals(offsets_of([len(keys)]), *_ranked(keys))
-    lengths = np.bincount(rows, minlength=n_rows)
-    table = np.full((n_rows, int(lengths.max())), _NOTHING)
-    table[rows, places_of(offsets_of(lengths))] = keys
-    table = _smallest(table, k)
-    kept = table != _NOTHING
-    return Proposals(offsets_of(kept.sum(axis=1)), *_ranked(table[kept]))
+    without = _NO_PAIRS if excluded is None else excluded
+    items, values = np.ascontiguousarray(item_idx, np.int32), np.ascontiguousarray(scores, np.float32)
+    return Proposals(*_best_of_rows(np.ascontiguousarray(rows), items, values, n_rows, k, without))
 
 
 def best_of_one(item_idx: ItemIdxArray, scores: FloatArray, k: int) -> tuple[ItemIdxArray, FloatArray]:
@@ -88,23 +79,92 @@ def best_of_one(item_idx: ItemIdxArray, scores: FloatArray, k: int) -> tuple[Ite
     return best.item_idx, best.scores
 
 
-def _smallest(keys: npt.NDArray[np.uint64], k: int) -> npt.NDArray[np.uint64]:
-    """The k smallest of each row, ascending; all of them where there are fewer."""
-    if k < keys.shape[-1]:
-        keys = np.partition(keys, k - 1)[..., :k]
-    keys.sort()
-    return keys
+@inlined
+def _in_descending_order(bits: np.uint32) -> np.uint32:  # pragma: no cover - compiled
+    """The bits of a float as a number that is larger for a smaller float; of that number, the bits again."""
+    return np.uint32(bits if bits & _SIGN else bits ^ _BELOW_SIGN)
 
 
-def _rank_keys(item_idx: ItemIdxArray, scores: FloatArray) -> npt.NDArray[np.uint64]:
-    """Numbers that sort as (score descending, item ascending): the bits of the score in an order, then the item."""
-    bits = (np.asarray(scores, np.float32) + np.float32(0)).view(np.uint32)  # adding 0 makes -0.0 equal to 0.0
-    ascending = np.where(bits & _SIGN, ~bits, bits | _SIGN)
-    return (~ascending).astype(np.uint64) << np.uint64(32) | item_idx.astype(np.uint64)
+@inlined
+def _rank_key(item: int, score: np.float32) -> np.uint64:  # pragma: no cover - compiled
+    """A number that sorts as (score descending, item ascending): the bits of the score in an order, then the item."""
+    bits = np.float32(score + np.float32(0)).view(np.uint32)  # adding 0 makes -0.0 equal to 0.0
+    return np.uint64(_in_descending_order(bits)) << _ITEM_BITS | np.uint64(item)
 
 
-def _ranked(keys: npt.NDArray[np.uint64]) -> tuple[ItemIdxArray, FloatArray]:
-    """The items and scores that these keys were made of."""
-    ascending = ~(keys >> np.uint64(32)).astype(np.uint32)
-    bits = np.where(ascending & _SIGN, ascending ^ _SIGN, ~ascending)
-    return (keys & np.uint64(2**32 - 1)).astype(np.int32), bits.astype(np.uint32).view(np.float32)
+@inlined
+def _score_of(key: np.uint64) -> np.float32:  # pragma: no cover - compiled
+    """The score that a key was made of."""
+    bits = np.uint32(_in_descending_order(np.uint32(key >> _ITEM_BITS)))
+    return bits.view(np.float32)
+
+
+@inlined
+def _sink(heap: npt.NDArray[np.uint64], place: int, n: int) -> None:  # pragma: no cover - compiled
+    """Let the key at `place` sink among the n first ones until none below it is larger."""
+    key = heap[place]
+    below = 2 * place + 1
+    while below < n:
+        if below + 1 < n and heap[below + 1] > heap[below]:
+            below += 1
+        if heap[below] <= key:
+            break
+        heap[place] = heap[below]
+        place, below = below, 2 * below + 1
+    heap[place] = key
+
+
+@inlined
+def _rise(heap: npt.NDArray[np.uint64], place: int) -> None:  # pragma: no cover - compiled
+    """Let the key at `place` rise until none above it is smaller."""
+    key = heap[place]
+    while place and heap[(place - 1) // 2] < key:
+        heap[place] = heap[(place - 1) // 2]
+        place = (place - 1) // 2
+    heap[place] = key
+
+
+@inlined
+def _is_in(key: int, among: PairKeys) -> bool:  # pragma: no cover - compiled
+    at = np.searchsorted(among, key)
+    return at < len(among) and among[at] == key
+
+
+@compiled(COUNTS, INDICES, SCORES, NUMBER, NUMBER, COUNTS)
+def _best_of_rows(
+    rows: Rows, item_idx: ItemIdxArray, scores: FloatArray, n_rows: int, k: int, excluded: PairKeys
+) -> tuple[Offsets, ItemIdxArray, FloatArray]:  # pragma: no cover - compiled
+    """(offsets, item_idx, scores) of `best_first`. The k best of a row so far are a heap, the worst of them on top."""
+    most = min(len(rows), n_rows * k)
+    offsets = np.zeros(n_rows + 1, np.int64)
+    best_items, best_scores = np.empty(most, np.int32), np.empty(most, np.float32)
+    heap = np.empty(min(k, len(rows)), np.uint64)
+    at, written = 0, 0
+    for row in range(n_rows):
+        n = 0
+        while at < len(rows) and rows[at] == row:
+            item, score = item_idx[at], scores[at]
+            at += 1
+            if np.isnan(score):
+                continue
+            key = _rank_key(item, score)
+            if n == k and key >= heap[0]:
+                continue
+            if len(excluded) and _is_in((row << 32) | np.int64(item), excluded):
+                continue
+            if n < k:
+                heap[n] = key
+                _rise(heap, n)
+                n += 1
+            else:
+                heap[0] = key
+                _sink(heap, 0, n)
+        offsets[row + 1] = offsets[row] + n
+        for last in range(n - 1, -1, -1):
+            key = heap[0]
+            best_items[written + last] = np.int32(key & _LOW_BITS)
+            best_scores[written + last] = _score_of(key)
+            heap[0] = heap[last]
+            _sink(heap, 0, last)
+        written += n
+    return offsets, best_items[:written].copy(), best_scores[:written].copy()

@@ -8,10 +8,13 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from contracts.ids import FloatArray
+from contracts.ids import FloatArray, ItemIdxArray
 from recommender.catalogue import Catalogue
+from recommender.compiled import COUNTS, INDICES, NUMBER, SUMS, SUMS_TABLE, compiled
 from recommender.query import QueryBatch
-from recommender.ragged import RaggedItems, Rows, mean_by, offsets_of, rows_of, spans, sum_by
+from recommender.ragged import Offsets, RaggedItems
+
+Table = npt.NDArray[np.float64]  # (n_queries, n_categories)
 
 # The catalogue's own mix counts as much as this many events, so that two clicks are not yet a taste.
 PRIOR_EVENTS = 10.0
@@ -21,41 +24,48 @@ STATED_EVENTS = 10.0
 
 @dataclass(frozen=True)
 class ItemCategories:
-    """The categories of items that stand beside queries, one entry for each category of each item.
+    """The categories of items that stand beside queries.
 
-    rows: (n_items,) the query of each item; item_of_entry, category: (n_entries,); weight: (n_items,) of each category
-    of the item, so that all of them together are a vector of unit length; 0 for an item without categories.
+    Item i is of the categories category_idx[category_offsets[i]:category_offsets[i + 1]]. Each of the n categories of
+    an item weighs 1 / sqrt(n), so that all of them together are a vector of unit length.
     """
 
-    rows: Rows
-    item_of_entry: Rows
-    category: npt.NDArray[np.int32]
-    weight: npt.NDArray[np.float64]
+    items: RaggedItems
+    category_offsets: Offsets
+    category_idx: npt.NDArray[np.int32]
 
     @classmethod
     def of(cls, catalogue: Catalogue, items: RaggedItems) -> ItemCategories:
         """Those of the catalogue; every item must be one of it."""
-        starts = catalogue.category_offsets[items.item_idx]
-        lengths = catalogue.category_offsets[items.item_idx + 1] - starts
-        entries = catalogue.category_idx[spans(starts, lengths)]
-        weight = np.where(lengths, 1 / np.sqrt(np.maximum(lengths, 1)), 0.0)
-        return cls(items.rows, rows_of(offsets_of(lengths)), entries, weight)
+        return cls(items, catalogue.category_offsets, catalogue.category_idx)
 
-    @cached_property
-    def row_of_entry(self) -> Rows:
-        return self.rows[self.item_of_entry]
-
-    def values(self, by_category: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
-        """(n_entries,) of (n_queries, n_categories), the value of each entry's query and category."""
-        if len(by_category) == 1:
-            return np.take(by_category[0], self.category)
-        return by_category[self.row_of_entry, self.category]
-
-    def by_category(self, n_queries: int, n_categories: int) -> npt.NDArray[np.float64]:
+    def by_category(self, n_categories: int) -> Table:
         """(n_queries, n_categories) the sum of the unit vectors of each query's items."""
-        cells = self.row_of_entry * n_categories + self.category
-        sums = np.bincount(cells, self.weight[self.item_of_entry], n_queries * n_categories)
-        return np.asarray(sums, np.float64).reshape(n_queries, n_categories)
+        return _sum_of_units(*self._arrays, n_categories)
+
+    def latest_by_category(self, values: npt.NDArray[np.float64], n_categories: int) -> Table:
+        """(n_queries, n_categories) the largest value of the items of each category; minus infinity for none."""
+        return _largest_by_category(*self._arrays, values, n_categories)
+
+    def inner_product(self, by_category: Table) -> npt.NDArray[np.float64]:
+        """(n_items,) of the query's row of (n_queries, n_categories) with the item's unit vector."""
+        return _inner_product(*self._arrays, by_category)
+
+    def mean(self, by_category: Table) -> npt.NDArray[np.float64]:
+        """(n_items,) over the item's categories of the query's row; NaN for an item without categories."""
+        return _mean(*self._arrays, by_category)
+
+    def largest(self, by_category: Table) -> npt.NDArray[np.float64]:
+        """(n_items,) over the item's categories of the query's row; minus infinity for an item without categories."""
+        return _largest(*self._arrays, by_category)
+
+    def most_wanted(self, by_category: Table) -> npt.NDArray[np.int32]:
+        """(n_items,) the category of each item with the largest value in the query's row, the first of equals; -1."""
+        return _most_wanted(*self._arrays, by_category)
+
+    @property
+    def _arrays(self) -> tuple[Offsets, ItemIdxArray, Offsets, npt.NDArray[np.int32]]:
+        return self.items.offsets, self.items.item_idx, self.category_offsets, self.category_idx
 
 
 @dataclass(frozen=True)
@@ -63,34 +73,32 @@ class CategoryTaste:
     """share: (n_queries, n_categories) how much of each one's taste each category is; prior: (n_categories,) the same
     over the catalogue."""
 
-    share: npt.NDArray[np.float64]
+    share: Table
     prior: npt.NDArray[np.float64]
 
     @cached_property
-    def lift_by_category(self) -> npt.NDArray[np.float64]:
+    def lift_by_category(self) -> Table:
         """(n_queries, n_categories) 1 where somebody wants a category as much as it is common."""
-        lift: npt.NDArray[np.float64] = self.share / np.maximum(self.prior, 1e-6)
+        lift: Table = self.share / np.maximum(self.prior, 1e-6)
         return lift
 
     def affinity(self, items: ItemCategories) -> FloatArray:
         """(n_items,) how much the items are of the categories that their queries want."""
-        entries = items.values(self.share)
-        return (sum_by(items.item_of_entry, entries, len(items.rows)) * items.weight).astype(np.float32)
+        return items.inner_product(self.share).astype(np.float32)
 
     def lift(self, items: ItemCategories) -> FloatArray:
         """(n_items,) affinity relative to the catalogue: the mean lift of the item's categories.
 
         NaN for an item without categories.
         """
-        entries = items.values(self.lift_by_category)
-        return mean_by(items.item_of_entry, entries, len(items.rows)).astype(np.float32)
+        return items.mean(self.lift_by_category).astype(np.float32)
 
 
 def category_taste(catalogue: Catalogue, queries: QueryBatch, items: RaggedItems) -> CategoryTaste:
     """The taste that these items of the queries, and their stated categories, tell; items: of the catalogue."""
     prior = catalogue.category_prior
     n_categories = len(prior)
-    touched = ItemCategories.of(catalogue, items).by_category(len(queries), n_categories)
+    touched = ItemCategories.of(catalogue, items).by_category(n_categories)
     mass, weight = PRIOR_EVENTS * prior + touched, PRIOR_EVENTS + items.lengths
     stated = queries.preferred_categories.astype(np.float64)
     if stated.shape[1]:
@@ -98,3 +106,106 @@ def category_taste(catalogue: Catalogue, queries: QueryBatch, items: RaggedItems
         mass = mass + STATED_EVENTS * stated / np.where(total > 0, total, 1)[:, None]
         weight = weight + np.where(total > 0, STATED_EVENTS, 0)
     return CategoryTaste(mass / weight[:, None], prior)
+
+
+@compiled(COUNTS, INDICES, COUNTS, INDICES, NUMBER)
+def _sum_of_units(
+    offsets: Offsets,
+    item_idx: ItemIdxArray,
+    category_offsets: Offsets,
+    category_idx: npt.NDArray[np.int32],
+    n_categories: int,
+) -> Table:  # pragma: no cover - compiled
+    sums = np.zeros((len(offsets) - 1, n_categories))
+    for query in range(len(offsets) - 1):
+        for item in item_idx[offsets[query] : offsets[query + 1]]:
+            first, end = category_offsets[item], category_offsets[item + 1]
+            for category in category_idx[first:end]:
+                sums[query, category] += 1 / np.sqrt(end - first)
+    return sums
+
+
+@compiled(COUNTS, INDICES, COUNTS, INDICES, SUMS, NUMBER)
+def _largest_by_category(
+    offsets: Offsets,
+    item_idx: ItemIdxArray,
+    category_offsets: Offsets,
+    category_idx: npt.NDArray[np.int32],
+    values: npt.NDArray[np.float64],
+    n_categories: int,
+) -> Table:  # pragma: no cover - compiled
+    largest = np.full((len(offsets) - 1, n_categories), -np.inf)
+    for query in range(len(offsets) - 1):
+        for at in range(offsets[query], offsets[query + 1]):
+            for category in category_idx[category_offsets[item_idx[at]] : category_offsets[item_idx[at] + 1]]:
+                largest[query, category] = max(largest[query, category], values[at])
+    return largest
+
+
+@compiled(COUNTS, INDICES, COUNTS, INDICES, SUMS_TABLE)
+def _inner_product(
+    offsets: Offsets,
+    item_idx: ItemIdxArray,
+    category_offsets: Offsets,
+    category_idx: npt.NDArray[np.int32],
+    by_category: Table,
+) -> npt.NDArray[np.float64]:  # pragma: no cover - compiled
+    products = np.zeros(len(item_idx))
+    for query in range(len(offsets) - 1):
+        for at in range(offsets[query], offsets[query + 1]):
+            first, end = category_offsets[item_idx[at]], category_offsets[item_idx[at] + 1]
+            for category in category_idx[first:end]:
+                products[at] += by_category[query, category]
+            products[at] *= 1 / np.sqrt(max(end - first, 1))
+    return products
+
+
+@compiled(COUNTS, INDICES, COUNTS, INDICES, SUMS_TABLE)
+def _mean(
+    offsets: Offsets,
+    item_idx: ItemIdxArray,
+    category_offsets: Offsets,
+    category_idx: npt.NDArray[np.int32],
+    by_category: Table,
+) -> npt.NDArray[np.float64]:  # pragma: no cover - compiled
+    means = np.zeros(len(item_idx))
+    for query in range(len(offsets) - 1):
+        for at in range(offsets[query], offsets[query + 1]):
+            first, end = category_offsets[item_idx[at]], category_offsets[item_idx[at] + 1]
+            for category in category_idx[first:end]:
+                means[at] += by_category[query, category]
+            means[at] = means[at] / (end - first) if end > first else np.nan
+    return means
+
+
+@compiled(COUNTS, INDICES, COUNTS, INDICES, SUMS_TABLE)
+def _largest(
+    offsets: Offsets,
+    item_idx: ItemIdxArray,
+    category_offsets: Offsets,
+    category_idx: npt.NDArray[np.int32],
+    by_category: Table,
+) -> npt.NDArray[np.float64]:  # pragma: no cover - compiled
+    largest = np.full(len(item_idx), -np.inf)
+    for query in range(len(offsets) - 1):
+        for at in range(offsets[query], offsets[query + 1]):
+            for category in category_idx[category_offsets[item_idx[at]] : category_offsets[item_idx[at] + 1]]:
+                largest[at] = max(largest[at], by_category[query, category])
+    return largest
+
+
+@compiled(COUNTS, INDICES, COUNTS, INDICES, SUMS_TABLE)
+def _most_wanted(
+    offsets: Offsets,
+    item_idx: ItemIdxArray,
+    category_offsets: Offsets,
+    category_idx: npt.NDArray[np.int32],
+    by_category: Table,
+) -> npt.NDArray[np.int32]:  # pragma: no cover - compiled
+    wanted = np.full(len(item_idx), -1, np.int32)
+    for query in range(len(offsets) - 1):
+        for at in range(offsets[query], offsets[query + 1]):
+            for category in category_idx[category_offsets[item_idx[at]] : category_offsets[item_idx[at] + 1]]:
+                if wanted[at] < 0 or by_category[query, category] > by_category[query, wanted[at]]:
+                    wanted[at] = category
+    return wanted

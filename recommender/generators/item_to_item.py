@@ -7,39 +7,25 @@ next_visit          people who touched this came back for that
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import csr_matrix
 
 from contracts.artefact import REBUILD, Meta, check_built_with, load_array, load_meta, save_artefact
 from contracts.errors import ArtefactError
 from contracts.id_map import UNKNOWN
 from contracts.ids import FloatArray, ItemIdxArray
 from recommender.catalogue import Catalogue
+from recommender.compiled import COUNTS, FLAG, INDICES, NUMBER, SCORES, SUMS, compiled, inlined
 from recommender.proposals import Proposals, best_first
 from recommender.query import QueryBatch
-from recommender.ragged import (
-    ITEM_BITS,
-    PairKeys,
-    RaggedItems,
-    Rows,
-    max_by,
-    offsets_of,
-    pair_keys,
-    rows_of,
-    spans,
-    sum_by,
-)
+from recommender.ragged import ITEM_BITS, Offsets, RaggedItems, rows_of
 
-MOST_POOLED_AT_ONCE = 2_000_000  # neighbours
-DENSE_BELOW = 4  # cells a neighbour: up to here a sparse product is quicker than sorting what is met
+SPREAD = 0x9E3779B1  # 2**32 over the golden ratio, odd: neighbouring items come far apart (Knuth, vol. 3, 6.4)
 
 
 class Pooling(StrEnum):
@@ -79,12 +65,6 @@ class ItemToItemGenerator:
     history_length: int
     catalogue_fingerprint: str
 
-    @cached_property
-    def matrix(self) -> csr_matrix:
-        """(n_items, n_items) row i holds what i speaks for; in double precision, as sums are taken."""
-        n_items = len(self.starts) - 1
-        return csr_matrix((self.weights.astype(np.float64), self.neighbours, self.starts), (n_items, n_items))
-
     def encode(self, queries: QueryBatch) -> EncodedHistories:
         items = queries.taste_items
         taste = items.where(items.item_idx < len(self.starts) - 1).latest(self.history_length)
@@ -120,17 +100,15 @@ class ItemToItemGenerator:
 
 @dataclass(frozen=True)
 class _Pooled:
-    """What the items of each taste say together of the items that they speak for: keys sorted, weights aligned."""
+    """What the items of each taste say together: a table for each query, of the items that they speak for.
 
-    keys: PairKeys
-    weights: FloatArray
+    Query q's table is slots bounds[q] to bounds[q + 1]. item: (n_slots,) the item in each slot, UNKNOWN where it is
+    empty; said: (n_slots,) the sum, or the largest, of the weights.
+    """
 
-    def of_pairs(self, keys: PairKeys) -> FloatArray:
-        """(n_pairs,) the weight of each pair of a query and an item, 0 where nothing speaks for it."""
-        if not len(self.keys):
-            return np.zeros(len(keys), np.float32)
-        at = np.minimum(np.searchsorted(self.keys, keys), len(self.keys) - 1)
-        return np.where(self.keys[at] == keys, self.weights[at], np.float32(0))
+    bounds: Offsets
+    item: ItemIdxArray
+    said: npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -142,136 +120,161 @@ class EncodedHistories:
     taste: RaggedItems
 
     def propose(self, k: int) -> Proposals:
-        keys, weights = self._pooled.keys, self._pooled.weights
-        rows, item_idx = keys >> 32, (keys & ITEM_BITS).astype(np.int32)
+        pooled = self._pooled
+        item_idx, weights, offsets = _spoken_for(pooled.bounds, pooled.item, pooled.said, self._divisors)
+        rows = rows_of(offsets)
         if self.queries.allowed is not None:
             allowed = self.queries.allowed.contains(item_idx)
             rows, item_idx, weights = rows[allowed], item_idx[allowed], weights[allowed]
         return best_first(rows, item_idx, weights, len(self.queries), k, self.queries.excluded.keys)
 
     def score(self, items: RaggedItems) -> FloatArray:
-        return np.where(self.taste.lengths[items.rows] > 0, self._pooled.of_pairs(items.keys), np.float32(np.nan))
+        pooled, n_items = self._pooled, len(self.generator.starts) - 1
+        return _looked_up(
+            items.offsets, items.item_idx, pooled.bounds, pooled.item, pooled.said, self._divisors, n_items
+        )
 
     def because(self, items: RaggedItems) -> ItemIdxArray:
         """(n_items,) the item of the taste that speaks most for each item; the latest of equals, -1 where none does."""
-        lengths = self.taste.lengths[items.rows]
-        pair = rows_of(offsets_of(lengths))
-        sources = self.taste.item_idx[spans(self.taste.offsets[items.rows], lengths)]
-        weights = self._weights(sources, items.item_idx[pair])
-        # In the order of weight, and of time among equals: what is written last stays.
-        ascending = np.lexsort((weights, pair))
-        ascending = ascending[weights[ascending] > 0]
-        best = np.full(len(items.item_idx), UNKNOWN, np.int32)
-        best[pair[ascending]] = sources[ascending]
-        return best
+        generator, taste = self.generator, self.taste
+        return _speaks_most(
+            items.offsets,
+            items.item_idx,
+            taste.offsets,
+            taste.item_idx,
+            generator.starts,
+            generator.neighbours,
+            generator.weights,
+        )
 
-    def _weights(self, sources: ItemIdxArray, item_idx: ItemIdxArray) -> FloatArray:
-        """(n,) how much each source speaks for the item beside it, 0 where it does not."""
-        generator = self.generator
-        low, end = generator.starts[sources], generator.starts[sources + 1]
-        high = end.copy()
-        while (searching := low < high).any():  # all the binary searches at once
-            middle = (low + high) // 2
-            before = searching.copy()
-            before[searching] = generator.neighbours[middle[searching]] < item_idx[searching]
-            low = np.where(before, middle + 1, low)
-            high = np.where(searching & ~before, middle, high)
-        weights = np.zeros(len(sources), np.float32)
-        inside = np.flatnonzero(low < end)
-        met = inside[generator.neighbours[low[inside]] == item_idx[inside]]
-        weights[met] = generator.weights[low[met]]
-        return weights
+    @cached_property
+    def _divisors(self) -> npt.NDArray[np.int64]:
+        """(n_queries,) what the sums are divided by; 0 where nothing is known of a taste."""
+        lengths = self.taste.lengths
+        return lengths if self.generator.pooling is Pooling.MEAN else np.minimum(lengths, 1)
 
     @cached_property
     def _pooled(self) -> _Pooled:
-        parts = [self._pool(span) for span in self._portions()]
-        return _Pooled(np.concatenate([part.keys for part in parts]), np.concatenate([part.weights for part in parts]))
-
-    def _portions(self) -> list[slice]:
-        """The items of the tastes, whole queries at a time, so that few neighbours are in memory at once."""
         generator, taste = self.generator, self.taste
-        if len(taste) == 1:
-            return [slice(None)]
-        n_near = generator.starts[taste.item_idx + 1] - generator.starts[taste.item_idx]
-        per_query = np.bincount(taste.rows, n_near, len(taste))
-        portion = np.cumsum(per_query) // MOST_POOLED_AT_ONCE
-        begins = np.flatnonzero(np.diff(portion, prepend=-1.0))
-        ends = np.append(begins[1:], len(taste))
-        return [slice(taste.offsets[begin], taste.offsets[end]) for begin, end in zip(begins, ends, strict=True)]
-
-    def _pool(self, span: slice) -> _Pooled:
-        """What some of the items say together; weights are added up in the order of the taste."""
-        generator = self.generator
-        n_items = len(generator.starts) - 1
-        rows, items = self.taste.rows[span], self.taste.item_idx[span]
-        first_row = int(rows[0]) if len(rows) else 0
-        n_rows = int(rows[-1]) + 1 - first_row if len(rows) else 0
-        n_near = int((generator.starts[items + 1] - generator.starts[items]).sum())
-        is_dense = n_rows * n_items <= DENSE_BELOW * n_near
-        if is_dense and generator.pooling is Pooling.MEAN and n_rows == 1:
-            keys, said = _sums_by_table(*self._entries(rows - first_row, items), n_items)
-        elif is_dense and generator.pooling is Pooling.MEAN:
-            keys, said = _sums_by_product(rows - first_row, items, n_rows, generator.matrix)
-        elif is_dense:
-            keys, said = _largest_by_table(*self._entries(rows - first_row, items), n_rows, n_items)
-        else:
-            keys, said = _pooled_by_sorting(*self._entries(rows - first_row, items), generator.pooling)
-        keys = keys + (first_row << 32)
-        weights = said / self.taste.lengths[keys >> 32] if generator.pooling is Pooling.MEAN else said
-        return _Pooled(keys, weights.astype(np.float32))
-
-    def _entries(self, rows: Rows, items: ItemIdxArray) -> tuple[PairKeys, FloatArray]:
-        """What each item says: keys of a row and a neighbour, in the order of the items, and the weights."""
-        generator = self.generator
-        starts, ends = generator.starts[items], generator.starts[items + 1]
-        near = [slice(start, end) for start, end in zip(starts.tolist(), ends.tolist(), strict=True)]
-        neighbours = _joined(generator.neighbours, near)
-        return np.repeat(rows << 32, ends - starts) | neighbours, _joined(generator.weights, near)
+        is_mean = generator.pooling is Pooling.MEAN
+        bounds, item, said = _pool(
+            taste.offsets, taste.item_idx, generator.starts, generator.neighbours, generator.weights, is_mean
+        )
+        return _Pooled(bounds, item, said)
 
 
-def _joined(values: npt.NDArray[Any], parts: Sequence[slice]) -> npt.NDArray[Any]:
-    """These parts of the values, one after the other; copied whole, in a third of the time of an index for each."""
-    return np.concatenate([values[:0], *(values[part] for part in parts)])
+@inlined
+def _slot(item: int, n_slots: int, n_items: int) -> int:  # pragma: no cover - compiled
+    """Where the search for an item begins: with a slot for every item, its own; else one that spreads them."""
+    if n_slots >= n_items:
+        return item
+    return (((item * SPREAD) & ITEM_BITS) * n_slots) >> 32
 
 
-def _sums_by_product(
-    rows: Rows, items: ItemIdxArray, n_rows: int, neighbours: csr_matrix
-) -> tuple[PairKeys, npt.NDArray[np.float64]]:
-    """The pairs that are met, ascending, and the sum of their weights in the order given, by a sparse product.
+@compiled(COUNTS, INDICES, COUNTS, INDICES, SCORES, FLAG)
+def _pool(
+    taste_offsets: Offsets,
+    taste_items: ItemIdxArray,
+    starts: Offsets,
+    neighbours: ItemIdxArray,
+    weights: FloatArray,
+    is_mean: bool,
+) -> tuple[Offsets, ItemIdxArray, npt.NDArray[np.float64]]:  # pragma: no cover - compiled
+    """The fields of _Pooled. A table has twice as many slots as neighbours are met, or one for each item.
 
-    It takes a table of the catalogue's length, which is nothing beside so many neighbours.
+    Weights are added up in the order of the taste.
     """
-    offsets = offsets_of(np.bincount(rows, minlength=n_rows))
-    taste = csr_matrix((np.ones(len(items)), items, offsets), (n_rows, neighbours.shape[0]))
-    met = taste @ neighbours
-    met.sort_indices()
-    return pair_keys(rows_of(met.indptr.astype(np.int64)), met.indices), met.data
+    n_queries, n_items = len(taste_offsets) - 1, len(starts) - 1
+    bounds = np.zeros(n_queries + 1, np.int64)
+    for query in range(n_queries):
+        n_near = 0
+        for at in range(taste_offsets[query], taste_offsets[query + 1]):
+            n_near += starts[taste_items[at] + 1] - starts[taste_items[at]]
+        bounds[query + 1] = bounds[query] + min(2 * n_near, n_items)
+    slot_item = np.full(bounds[-1], UNKNOWN, np.int32)
+    said = np.zeros(bounds[-1])
+    for query in range(n_queries):
+        first, n_slots = bounds[query], bounds[query + 1] - bounds[query]
+        for at in range(taste_offsets[query], taste_offsets[query + 1]):
+            for near in range(starts[taste_items[at]], starts[taste_items[at] + 1]):
+                item = neighbours[near]
+                slot = _slot(item, n_slots, n_items)
+                while slot_item[first + slot] != item and slot_item[first + slot] != UNKNOWN:
+                    slot = slot + 1 if slot + 1 < n_slots else 0
+                slot_item[first + slot] = item
+                if is_mean:
+                    said[first + slot] += weights[near]
+                else:
+                    said[first + slot] = max(said[first + slot], np.float64(weights[near]))
+    return bounds, slot_item, said
 
 
-def _sums_by_table(keys: PairKeys, weights: FloatArray, n_items: int) -> tuple[PairKeys, npt.NDArray[np.float64]]:
-    """The same for one query: what a product of SciPy costs before it begins is more than its work here."""
-    table = np.bincount(keys, weights, n_items).astype(np.float64, copy=False)
-    cells = np.flatnonzero(table)
-    return cells, table[cells]
+@compiled(COUNTS, INDICES, SUMS, COUNTS)
+def _spoken_for(
+    bounds: Offsets, slot_item: ItemIdxArray, said: npt.NDArray[np.float64], divisors: npt.NDArray[np.int64]
+) -> tuple[ItemIdxArray, FloatArray, Offsets]:  # pragma: no cover - compiled
+    """(item_idx, weights, offsets) the items in the tables, and how much is said for each."""
+    item_idx, weights = np.empty(len(slot_item), np.int32), np.empty(len(slot_item), np.float32)
+    offsets = np.zeros(len(bounds), np.int64)
+    n = 0
+    for query in range(len(bounds) - 1):
+        for slot in range(bounds[query], bounds[query + 1]):
+            if slot_item[slot] != UNKNOWN:
+                item_idx[n] = slot_item[slot]
+                weights[n] = said[slot] / divisors[query]
+                n += 1
+        offsets[query + 1] = n
+    return item_idx[:n].copy(), weights[:n].copy(), offsets
 
 
-def _largest_by_table(
-    keys: PairKeys, weights: FloatArray, n_rows: int, n_items: int
-) -> tuple[PairKeys, npt.NDArray[np.float64]]:
-    """The pairs that are met, ascending, and the largest of their weights, which are above 0."""
-    table = np.zeros(n_rows * n_items, np.float32)
-    np.maximum.at(table, (keys >> 32) * n_items + (keys & ITEM_BITS), weights)
-    cells = np.flatnonzero(table)
-    return pair_keys(cells // n_items, cells % n_items), table[cells].astype(np.float64)
+@compiled(COUNTS, INDICES, COUNTS, INDICES, SUMS, COUNTS, NUMBER)
+def _looked_up(
+    offsets: Offsets,
+    item_idx: ItemIdxArray,
+    bounds: Offsets,
+    slot_item: ItemIdxArray,
+    said: npt.NDArray[np.float64],
+    divisors: npt.NDArray[np.int64],
+    n_items: int,
+) -> FloatArray:  # pragma: no cover - compiled
+    """(n_items,) how much is said for each item of each query, 0 for one that is in no slot; NaN without a taste."""
+    scores = np.zeros(len(item_idx), np.float32)
+    for query in range(len(bounds) - 1):
+        first, n_slots = bounds[query], bounds[query + 1] - bounds[query]
+        for at in range(offsets[query], offsets[query + 1]):
+            if not divisors[query]:
+                scores[at] = np.nan
+            elif n_slots:
+                slot = _slot(item_idx[at], n_slots, n_items)
+                while slot_item[first + slot] != item_idx[at] and slot_item[first + slot] != UNKNOWN:
+                    slot = slot + 1 if slot + 1 < n_slots else 0
+                if slot_item[first + slot] != UNKNOWN:
+                    scores[at] = said[first + slot] / divisors[query]
+    return scores
 
 
-def _pooled_by_sorting(
-    keys: PairKeys, weights: FloatArray, pooling: Pooling
-) -> tuple[PairKeys, npt.NDArray[np.float64]]:
-    """The same as by a product or a table, by sorting what is met: nothing is of the catalogue's length."""
-    met, pair = np.unique(keys, return_inverse=True)
-    pool = sum_by if pooling is Pooling.MEAN else max_by
-    return met, pool(pair, weights, len(met))
+@compiled(COUNTS, INDICES, COUNTS, INDICES, COUNTS, INDICES, SCORES)
+def _speaks_most(
+    offsets: Offsets,
+    item_idx: ItemIdxArray,
+    taste_offsets: Offsets,
+    taste_items: ItemIdxArray,
+    starts: Offsets,
+    neighbours: ItemIdxArray,
+    weights: FloatArray,
+) -> ItemIdxArray:  # pragma: no cover - compiled
+    """(n_items,) the item of each query's taste that has the largest weight for each of its items."""
+    best = np.full(len(item_idx), UNKNOWN, np.int32)
+    for query in range(len(offsets) - 1):
+        for at in range(offsets[query], offsets[query + 1]):
+            most = np.float32(0)
+            for taste in range(taste_offsets[query], taste_offsets[query + 1]):
+                source = taste_items[taste]
+                own = neighbours[starts[source] : starts[source + 1]]
+                found = np.searchsorted(own, item_idx[at])
+                if found < len(own) and own[found] == item_idx[at] and weights[starts[source] + found] >= most:
+                    most, best[at] = weights[starts[source] + found], source
+    return best
 
 
 def _check_spans(folder: Path, starts: npt.NDArray[np.int64], neighbours: ItemIdxArray, n_items: int) -> None:

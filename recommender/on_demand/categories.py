@@ -10,7 +10,7 @@ from contracts.features import OWNER
 from contracts.ids import FloatArray
 from contracts.on_demand import OnDemandView
 from recommender.on_demand.inputs import LATEST, OnDemandInputs
-from recommender.ragged import RaggedItems, max_by
+from recommender.ragged import RaggedItems
 from recommender.taste import ItemCategories, category_taste
 
 
@@ -29,13 +29,9 @@ def _recency(inputs: OnDemandInputs) -> dict[str, npt.NDArray[np.float64]]:
     histories, n_categories = inputs.queries.histories, len(inputs.catalogue.category_names)
     known = (histories.item_idx >= 0) & (histories.item_idx < len(inputs.catalogue))
     events = RaggedItems.of_rows(histories.rows[known], histories.item_idx[known], len(inputs.queries))
-    touched = ItemCategories.of(inputs.catalogue, events)
-    cells = touched.row_of_entry * n_categories + touched.category
-    event_ts = histories.event_ts[known][touched.item_of_entry].astype(np.float64)
-    touched_ts = max_by(cells, event_ts, len(inputs.queries) * n_categories)
-    touched_ts = touched_ts.reshape(len(inputs.queries), n_categories)  # a catalogue may have no category at all
-    candidates = inputs.candidate_categories
-    latest_ts = max_by(candidates.item_of_entry, candidates.values(touched_ts), len(inputs.candidates))
+    event_ts = histories.event_ts[known].astype(np.float64)
+    touched_ts = ItemCategories.of(inputs.catalogue, events).latest_by_category(event_ts, n_categories)
+    latest_ts = inputs.candidate_categories.largest(touched_ts)
     days = (inputs.queries.now[inputs.candidates.rows] - latest_ts) / SECONDS_PER_DAY
     return {"pair_category_recency_days_all": np.where(np.isinf(days), np.nan, days)}
 

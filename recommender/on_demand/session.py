@@ -15,7 +15,7 @@ from contracts.ids import FloatArray
 from contracts.on_demand import OnDemandView
 from recommender.on_demand.inputs import OnDemandInputs
 from recommender.query import QueryBatch
-from recommender.ragged import RaggedItems, max_by, sum_by
+from recommender.ragged import RaggedItems, max_by
 from recommender.taste import ItemCategories
 
 SESSION_GAP_S = 30 * 60  # as web analytics count sessions
@@ -44,7 +44,7 @@ def _session(inputs: OnDemandInputs) -> dict[str, npt.NDArray[np.number]]:
     count = np.bincount(histories.rows[chosen], minlength=n_queries)
     first_ts = -max_by(histories.rows[chosen], -histories.event_ts[chosen].astype(np.float64), n_queries)
     categories = ItemCategories.of(inputs.catalogue, _session_items(inputs))
-    seen = categories.by_category(n_queries, len(inputs.catalogue.category_names)) > 0
+    seen = categories.by_category(len(inputs.catalogue.category_names)) > 0
     return {
         "session_event_count": count,
         "session_minutes_since_start": np.where(count, inputs.queries.now - first_ts, np.nan) / 60,
@@ -55,9 +55,9 @@ def _session(inputs: OnDemandInputs) -> dict[str, npt.NDArray[np.number]]:
 def _session_affinity(inputs: OnDemandInputs) -> dict[str, FloatArray]:
     items, candidates = _session_items(inputs), inputs.candidate_categories
     touched = ItemCategories.of(inputs.catalogue, items)
-    total = touched.by_category(len(inputs.queries), len(inputs.catalogue.category_names))
+    total = touched.by_category(len(inputs.catalogue.category_names))
     mean = np.where(items.lengths, 1 / np.maximum(items.lengths, 1), np.nan)[:, None] * total
-    affinity = sum_by(candidates.item_of_entry, candidates.values(mean), len(inputs.candidates)) * candidates.weight
+    affinity = candidates.inner_product(mean)
     nothing_done = items.lengths[inputs.candidates.rows] == 0
     return {"pair_category_affinity_session": np.where(nothing_done, np.nan, affinity).astype(np.float32)}
 

@@ -77,19 +77,15 @@ def _liked_categories(catalogue: Catalogue, queries: QueryBatch, items: RaggedIt
     """For each item shown, its category that the person wants most beyond its share of the catalogue, if they do."""
     lifts = category_taste(catalogue, queries, catalogue.known_of(queries.taste_items)).lift_by_category
     categories = ItemCategories.of(catalogue, items)
-    lift = categories.values(lifts)
-    # In the order of the lift, the first category last among equals: what is written last stays.
-    ascending = np.lexsort((-categories.category, lift, categories.item_of_entry))
-    best = np.full(len(items.item_idx), -1, np.int64)
-    best[categories.item_of_entry[ascending]] = ascending
+    best = categories.most_wanted(lifts)
     has_taste = queries.preferred_categories.any(axis=1) | (queries.taste_items.lengths > 0)
     is_taste = has_taste & (queries.anchors == UNKNOWN)
     is_liked = (best >= 0) & is_taste[items.rows]
-    if len(lift):
-        is_liked &= lift[best] >= LIKED_LIFT
+    if lifts.size:
+        is_liked &= lifts[items.rows, best] >= LIKED_LIFT
     return [
-        catalogue.category_names[categories.category[entry]] if liked else None
-        for entry, liked in zip(best.tolist(), is_liked.tolist(), strict=True)
+        catalogue.category_names[category] if liked else None
+        for category, liked in zip(best.tolist(), is_liked.tolist(), strict=True)
     ]
 
 

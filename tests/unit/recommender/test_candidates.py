@@ -161,3 +161,23 @@ def test_the_best_of_several_rows_are_those_that_sorting_each_row_gives(entries,
         expected = sorted(own)[:k]
         assert best.of_query(row)[0].tolist() == [item for _, item in expected]
         np.testing.assert_array_equal(best.of_query(row)[1], np.float32([-score for score, _ in expected]))
+
+
+@given(
+    st.lists(st.lists(st.integers(0, 12), unique=True, max_size=6), max_size=5),
+    st.lists(st.integers(0, 6), min_size=5, max_size=5),
+    st.integers(1, 9),
+)
+def test_the_union_is_the_one_that_a_walk_over_all_proposals_gives(lists, quotas, n_ranked):
+    generators = {f"g{at}": ListedGenerator(f"g{at}", tuple(listed)) for at, listed in enumerate(lists)}
+    quota = {name: quotas[at] for at, name in enumerate(generators)}
+    found = gathered(generators, QUERY, quota, n_ranked)
+    ranks: dict[int, dict[str, int]] = {}
+    for name, generator in generators.items():
+        for place, item in enumerate(generator.listed[: quota[name]]):
+            ranks.setdefault(item, {})[name] = place + 1
+    kept = sorted(ranks, key=lambda item: (min(ranks[item].values()), item))[:n_ranked]
+    assert found.item_idx.tolist() == kept
+    assert found.ranks.tolist() == [[ranks[item].get(name, quota[name] + 1) for name in generators] for item in kept]
+    assert found.proposed.tolist() == [[name in ranks[item] for name in generators] for item in kept]
+    assert source_names(found) == [min(ranks[item], key=lambda name: (ranks[item][name], name)) for item in kept]

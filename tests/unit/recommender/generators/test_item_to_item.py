@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -138,17 +140,22 @@ def test_pooling_many_histories_is_what_a_walk_over_each_of_them_gives(histories
                 assert because[row, item] == (latest if best else UNKNOWN)
 
 
-def test_sorting_the_neighbours_that_are_met_gives_what_a_table_of_all_items_gives(monkeypatch):
+def among_many_items(generator: ItemToItemGenerator, n_items: int) -> ItemToItemGenerator:
+    """The same generator where each table has fewer slots than there are items."""
+    starts = np.append(generator.starts, np.full(n_items - len(generator.starts) + 1, generator.starts[-1]))
+    return replace(generator, starts=starts)
+
+
+def test_what_is_said_is_the_same_in_a_catalogue_of_few_items_and_of_many():
     queries = QueryBatch.of([checkerboard().query(f"u{500 + user}") for user in range(24)])
+    items = RaggedItems.of([np.arange(len(checkerboard().catalogue), dtype=np.int32)] * len(queries))
     for name in ("covisitation", "covisitation_max", "next_visit"):
         generator = checkerboard_generators()[name]
-        answers = []
-        for dense_below, portion in ((10**9, 10**9), (0, 10**9), (0, 7)):
-            monkeypatch.setattr("recommender.generators.item_to_item.DENSE_BELOW", dense_below)
-            monkeypatch.setattr("recommender.generators.item_to_item.MOST_POOLED_AT_ONCE", portion)
-            proposals = generator.encode(queries).propose(5)
-            answers.append((proposals.item_idx.tobytes(), proposals.scores.tobytes(), proposals.offsets.tobytes()))
-        assert len(set(answers)) == 1
+        few, many = (each.encode(queries) for each in (generator, among_many_items(generator, 1_000_003)))
+        for proposals in (few.propose(5), many.propose(5)):
+            assert proposals.item_idx.tobytes() == few.propose(5).item_idx.tobytes()
+            assert proposals.scores.tobytes() == few.propose(5).scores.tobytes()
+        assert many.score(items).tobytes() == few.score(items).tobytes()
 
 
 def test_no_events_at_all_give_a_generator_that_says_nothing():
