@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
-import numba  # type: ignore[import-untyped]
+import numba
 from numba import types
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -49,10 +49,8 @@ def compiled(*arguments: Any) -> Callable[[Function], Function]:
 
 def inlined(function: Function) -> Function:
     """A function that compiled ones call, for arrays of any type."""
-    made: Function = numba.njit(nogil=True, error_model="numpy")(function)
-    return made
+    return cast("Function", numba.njit(nogil=True, error_model="numpy")(function))
 
 
 def _compiled(function: Function, arguments: tuple[Any, ...], *, cache: bool) -> Function:
-    made: Function = numba.njit([arguments], nogil=True, error_model="numpy", cache=cache)(function)
-    return made
+    return cast("Function", numba.njit([arguments], nogil=True, error_model="numpy", cache=cache)(function))

@@ -125,9 +125,9 @@ def _rise(heap: npt.NDArray[np.uint64], place: int) -> None:  # pragma: no cover
 
 
 @inlined
-def _is_in(key: int, among: PairKeys) -> bool:  # pragma: no cover - compiled
+def _is_in(key: np.int64, among: PairKeys) -> np.bool_:  # pragma: no cover - compiled
     at = np.searchsorted(among, key)
-    return at < len(among) and among[at] == key
+    return np.bool_(at < len(among) and among[at] == key)
 
 
 @compiled(COUNTS, INDICES, SCORES, NUMBER, NUMBER, COUNTS)
