@@ -24,11 +24,12 @@ from pipelines.stage_run import run_stage
 from recommender.exclusion import ExclusionRule
 from release.bundle.bundle import FittedArtefacts, Release, measured_with
 from release.bundle.headline import headline_sentence
-from release.evaluation.cases import EvaluationCase, build_cases, popularity_before
+from release.evaluation.cases import EvaluationCase, build_cases, known_days_before, popularity_before
 from release.evaluation.evaluation import evaluate
 from release.evaluation.judge import Judge
 from release.evaluation.measured_window import save_cases
-from release.evaluation.report import write_report
+from release.evaluation.report import Tracing, write_report
+from release.evaluation.stage_summary import ItemBands
 from release.evaluation.summary import Bootstrap, idle_best_generator
 
 
@@ -60,7 +61,9 @@ def run(settings: Params) -> dict[str, Any]:
     metric = f"ndcg_at_{cutoffs[0]}"
     idle = idle_best_generator(evaluation, settings.request.quotas, metric)
     notes = [idle] if idle else []
-    summary = write_report(EVALUATION, evaluation, bootstrap, metric, window, built_with, notes)
+    bands = ItemBands.of(popularity, known_days_before(tables, item_ids, split.test_start))
+    tracing = Tracing(bands, settings.request.quotas)
+    summary = write_report(EVALUATION, evaluation, bootstrap, metric, window, built_with, notes, tracing)
     for note in notes:
         print(f"note: {note}")
     print(headline_sentence(summary["headline"]), flush=True)

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from contracts.errors import DataTooSmall, ShapeMismatch
 
 PerPerson = npt.NDArray[np.float64]
+Drawn = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -33,13 +34,18 @@ def bootstrap_interval(
     """
     if not len(values):
         raise DataTooSmall("There is nobody to measure.", "Bring more data, or lower features.train_share.")
-    return interval_of(float(values.mean()), resampled_means(values, rng, n_resamples), level)
+    drawn = draw_people(len(values), rng, n_resamples)
+    return interval_of(float(values.mean()), resampled_means(values, drawn), level)
 
 
-def resampled_means(values: PerPerson, rng: np.random.Generator, n_resamples: int) -> PerPerson:
-    """(n_resamples,) the mean over as many people drawn with replacement, each time."""
-    # Shares of people drawn instead of their indices: the same law, and one small matrix product.
-    drawn = rng.multinomial(len(values), np.full(len(values), 1 / len(values)), size=n_resamples)
+def draw_people(n_people: int, rng: np.random.Generator, n_resamples: int) -> Drawn:
+    """(n_resamples, n_people) how often each of the people is drawn when as many are drawn with replacement."""
+    # How often instead of who: the same law, and a mean is one small matrix product.
+    return rng.multinomial(n_people, np.full(n_people, 1 / n_people), size=n_resamples)
+
+
+def resampled_means(values: PerPerson, drawn: Drawn) -> PerPerson:
+    """(n_resamples,) the mean over the people drawn, each time."""
     means: PerPerson = drawn @ values / len(values)
     return means
 

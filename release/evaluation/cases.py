@@ -16,10 +16,11 @@ from typing import Any, Final
 import numpy as np
 import polars as pl
 
+from contracts.calendar import SECONDS_PER_DAY
 from contracts.errors import DataTooSmall
 from contracts.features import History, OlderEvents
 from contracts.id_map import IdMap
-from contracts.ids import ItemIdxArray, SessionId, UserId
+from contracts.ids import FloatArray, ItemIdxArray, SessionId, UserId
 from contracts.positive_events import positive_events
 from contracts.slates import RecommendRequest
 from contracts.tables import CanonicalTables, type_codes
@@ -92,6 +93,19 @@ def popularity_before(tables: CanonicalTables, item_ids: IdMap, test_start: date
     n_people = max(pairs["user_id"].n_unique(), 1)
     counts = np.bincount(pairs["item_idx"].to_numpy(), minlength=len(item_ids))
     return (counts / n_people).astype(np.float32)
+
+
+def known_days_before(tables: CanonicalTables, item_ids: IdMap, test_start: datetime) -> FloatArray:
+    """(n_items,) how many days before the window each item was first touched; NaN where nobody had."""
+    first = (
+        _positive_events(tables, item_ids)
+        .filter(pl.col("event_ts") < test_start)
+        .group_by("item_idx")
+        .agg(pl.col("event_ts").min())
+    )
+    days = np.full(len(item_ids), np.nan, np.float32)
+    days[first["item_idx"].to_numpy()] = (test_start - first["event_ts"]).dt.total_seconds() / SECONDS_PER_DAY
+    return days
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,8 @@ from release.answering.session_reader import SessionReader
 from release.bundle.bundle import Release
 from release.evaluation.cases import EvaluationCase, sessions_of
 from release.evaluation.judge import Judge
+from release.evaluation.stages import CANDIDATES_RECALL, candidates_recall
+from release.evaluation.wanted_items import AskedBlock, n_to_propose, wanted_items
 
 # The whole request path; the other systems are the generators, by their names.
 SLATES: Final = "slates"  # the system that is served, beside each of its generators alone
@@ -42,13 +44,21 @@ class Evaluation:
     """What was measured.
 
     per_person: group, user_id, n_seen, n_wanted, tier (of the slate), system, and a column per metric, null where there
-    is nothing to measure.
+    is nothing to measure. Where it was traced, also `candidates_recall`: of the slates, the share of the wanted items
+    that were candidates; of a generator with a quota, the share that it proposed within it.
     coverage: group, system, and of all slates of the system together `coverage_at_<k>` and `gini_at_<k>`.
+    wanted: what became of each wanted item (`wanted_items`); None where it was not traced.
     """
 
     per_person: pl.DataFrame
     coverage: pl.DataFrame
     metrics: tuple[str, ...]
+    wanted: pl.DataFrame | None = None
+
+    @property
+    def cutoffs(self) -> tuple[int, ...]:
+        """The k that slates were measured at."""
+        return tuple(int(name.removeprefix("ndcg_at_")) for name in self.metrics if name.startswith("ndcg_at_"))
 
 
 @dataclass(frozen=True)
@@ -72,27 +82,35 @@ def evaluate(
 ) -> Evaluation:
     """Ask about every case of every group, and judge each slate.
 
-    alone: the generators that are also judged each for itself; None is all of them.
+    alone: the generators that are also judged each for itself; None is all of them, and then it is also traced what
+    became of the items that were wanted.
     Left out: groups without cases, and in each group the generators that had nothing to go by for anybody.
     Raises ArtefactError when an answer is degraded: it would measure something else.
     """
-    rows, covered = [], []
+    rows, covered, wanted = [], [], []
     to_judge = judge.item_ids.indices(release.catalogue.ids.ids)
     generators = {name: one for name, one in sorted(release.generators.items()) if alone is None or name in alone}
     for group, cases in groups.items():
-        answered = [
-            one
-            for block in _asked_together(progress(cases))
-            for one in _answer_cases(release, reader, block, to_judge, judge.item_ids, generators)
-        ]
+        answered: list[_AnsweredCase] = []
+        for together in _asked_together(progress(cases)):
+            block = _ask(release, reader, together, to_judge, judge.item_ids, generators)
+            answered += _answered_cases(block)
+            wanted += [wanted_items(group, block)] if alone is None else []
         systems = _answering_systems(answered)
         rows += [
-            _person_rows(group, system, together, judge)
+            _person_rows(group, system, part, judge)
             for system in systems
-            for together in batches_of(answered, JUDGED_TOGETHER)
+            for part in batches_of(answered, JUDGED_TOGETHER)
         ]
         covered += [_coverage_row(group, system, answered, judge) for system in systems]
-    return Evaluation(pl.concat(rows), pl.DataFrame(covered), judge.metrics)
+    measured = Evaluation(pl.concat(rows), pl.DataFrame(covered), judge.metrics)
+    return _with_candidates_recall(measured, pl.concat(wanted, how="diagonal")) if wanted else measured
+
+
+def _with_candidates_recall(measured: Evaluation, wanted: pl.DataFrame) -> Evaluation:
+    keys = ["group", "user_id", "system"]
+    per_person = measured.per_person.join(candidates_recall(wanted, SLATES), on=keys, how="left", maintain_order="left")
+    return Evaluation(per_person, measured.coverage, (*measured.metrics, CANDIDATES_RECALL), wanted)
 
 
 def _answering_systems(answered: Iterable[_AnsweredCase]) -> list[str]:
@@ -106,28 +124,41 @@ def _asked_together(cases: Iterable[EvaluationCase]) -> Iterator[list[Evaluation
         yield from batches_of(alike, BLOCK)
 
 
-def _answer_cases(
+def _ask(
     release: Release,
     reader: FeatureReader,
     cases: Sequence[EvaluationCase],
     to_judge: ItemIdxArray,
     item_ids: IdMap,
     generators: Mapping[str, Generator],
-) -> Iterator[_AnsweredCase]:
-    """Every case answered; all ask at one moment. to_judge: (n_items,) the judge's index of the release's items."""
+) -> AskedBlock:
+    """The slates, and what each generator proposes to the same queries; all cases ask at one moment for as many items.
+
+    to_judge: (n_items,) the judge's index of the release's items.
+    """
     with_sessions, now = SessionReader(reader, sessions_of(cases)), cases[0].now
-    slates = answer_many(release, with_sessions, FixedClock(now), [case.request for case in cases])
-    people = read_people(release, with_sessions, [case.request for case in cases], now)
-    queries = QueryBatch.of(
-        [retrieval_query(release, case.request, person, now) for case, person in zip(cases, people, strict=True)]
-    )
-    proposed = {name: one.encode(queries).propose(cases[0].request.k) for name, one in generators.items()}
-    for number, (case, slate) in enumerate(zip(cases, slates, strict=True)):
+    requests = [case.request for case in cases]
+    slates = answer_many(release, with_sessions, FixedClock(now), requests)
+    for case, slate in zip(cases, slates, strict=True):
         _check_whole(case, slate)
-        shown = {name: to_judge[proposals.of_query(number)[0]] for name, proposals in proposed.items()}
-        shown[SLATES] = item_ids.indices(item.item_id for item in slate.items)
-        history = _known_to_both(queries.histories.items[number], to_judge)
-        yield _AnsweredCase(case, str(slate.tier), len(queries.excluded[number]), history, shown)
+    people = read_people(release, with_sessions, requests, now)
+    queries = QueryBatch.of(
+        [retrieval_query(release, request, person, now) for request, person in zip(requests, people, strict=True)]
+    )
+    proposed = {
+        name: one.encode(queries).propose(n_to_propose(release, name, requests[0].k))
+        for name, one in generators.items()
+    }
+    shown = RaggedItems.of(item_ids.indices(item.item_id for item in slate.items) for slate in slates)
+    return AskedBlock(release, cases, queries, slates, shown, proposed, to_judge)
+
+
+def _answered_cases(block: AskedBlock) -> Iterator[_AnsweredCase]:
+    for number, (case, slate) in enumerate(zip(block.cases, block.slates, strict=True)):
+        alone = {name: one.of_query(number)[0][: case.request.k] for name, one in block.proposed.items()}
+        shown = {name: block.to_judge[items] for name, items in alone.items()} | {SLATES: block.shown[number]}
+        history = _known_to_both(block.queries.histories.items[number], block.to_judge)
+        yield _AnsweredCase(case, str(slate.tier), len(block.queries.excluded[number]), history, shown)
 
 
 def _known_to_both(items: ItemIdxArray, to_judge: ItemIdxArray) -> ItemIdxArray:

@@ -11,7 +11,14 @@ import numpy as np
 import polars as pl
 
 from contracts.fingerprint import fingerprint_json
-from recommender.judging.intervals import Interval, bootstrap_interval, paired_bootstrap
+from recommender.judging.intervals import (
+    Interval,
+    bootstrap_interval,
+    draw_people,
+    interval_of,
+    paired_bootstrap,
+    resampled_means,
+)
 from release.evaluation.cases import WARM
 from release.evaluation.evaluation import SLATES, Evaluation, values_of
 
@@ -23,14 +30,22 @@ HISTORY_BANDS: Final = ((1, 4), (5, 19), (20, 99), (100, None))
 
 @dataclass(frozen=True)
 class Bootstrap:
-    """How intervals are drawn; every interval has draws of its own, whatever the order they are asked in."""
+    """How intervals are drawn: by the names of what they are of, whatever the order they are asked in."""
 
     n_resamples: int
     seed: int
 
     def interval(self, values: np.ndarray[Any, Any], *names: str) -> Interval:
-        """Of a mean over people; names: what it is of."""
+        """Of a mean over people; names: what it is of. Metrics of one name are drawn alike."""
         return bootstrap_interval(values, self._rng(*names), self.n_resamples)
+
+    def intervals(self, columns: Mapping[str, np.ndarray[Any, Any]], *names: str) -> dict[str, Interval]:
+        """By column, what `interval` gives for each alone; all are values of the same people, who are drawn once."""
+        n_people = len(next(iter(columns.values())))
+        drawn = draw_people(n_people, self._rng(*names), self.n_resamples)
+        return {
+            name: interval_of(float(values.mean()), resampled_means(values, drawn)) for name, values in columns.items()
+        }
 
     def difference(self, ours: np.ndarray[Any, Any], theirs: np.ndarray[Any, Any], *names: str) -> Interval:
         """Of the mean of ours - theirs over the same people."""
@@ -53,7 +68,7 @@ def summarise(
         "window": {"test_start": window[0].isoformat(), "as_of": window[1].isoformat()},
         "headline": _headline(evaluation, bootstrap, headline_metric),
         f"{headline_metric}_gain_over": {
-            rival: _rounded(_gain_over(evaluation, bootstrap, rival, headline_metric))
+            rival: rounded(_gain_over(evaluation, bootstrap, rival, headline_metric))
             for rival in _rivals(evaluation, headline_metric)
         },
         "best_generator": _best_generator_json(evaluation, headline_metric),
@@ -90,17 +105,26 @@ def per_system(evaluation: Evaluation, bootstrap: Bootstrap) -> pl.DataFrame:
     """group, system, metric, value, low, high: every mean with its interval; coverage and Gini, no means, without."""
     rows: list[tuple[str, str, str, float, float | None, float | None]] = []
     for group, system in evaluation.per_person.select("group", "system").unique(maintain_order=True).rows():
-        for metric in evaluation.metrics:
-            values = values_of(evaluation.per_person, group, system, metric)
-            if not len(values):
-                continue  # newcomers have no history that a slate could be held against
-            interval = bootstrap.interval(values, group, system, metric)
+        measured = {name: values_of(evaluation.per_person, group, system, name) for name in evaluation.metrics}
+        for metric, interval in _intervals(bootstrap, measured, group, system).items():
             rows.append((group, system, metric, interval.mean, interval.low, interval.high))
     for covered in evaluation.coverage.iter_rows(named=True):
         metrics = sorted(covered.keys() - {"group", "system"})
         rows += [(covered["group"], covered["system"], metric, covered[metric], None, None) for metric in metrics]
     names = ["group", "system", "metric", "value", "low", "high"]
     return pl.DataFrame(rows, schema=names, orient="row").with_columns(pl.col("value", "low", "high").round(DIGITS))
+
+
+def _intervals(bootstrap: Bootstrap, measured: Mapping[str, np.ndarray[Any, Any]], *names: str) -> dict[str, Interval]:
+    """By metric, its interval; metrics that were measured of as many people are of the same people.
+
+    Without those that were measured of nobody: a newcomer has no history that a slate could be held against.
+    """
+    found: dict[str, Interval] = {}
+    for n_people in dict.fromkeys(map(len, measured.values())):
+        alike = {name: values for name, values in measured.items() if len(values) == n_people}
+        found |= bootstrap.intervals(alike, *names) if n_people else {}
+    return {name: found[name] for name in measured if name in found}
 
 
 def slices(evaluation: Evaluation, bootstrap: Bootstrap, metric: str) -> list[dict[str, Any]]:
@@ -124,13 +148,13 @@ def slices(evaluation: Evaluation, bootstrap: Bootstrap, metric: str) -> list[di
 
 def _slice(rows: pl.DataFrame, bootstrap: Bootstrap, metric: str, group: str, name: str) -> dict[str, Any]:
     values = rows.sort("user_id")[metric].to_numpy()
-    interval = _rounded(bootstrap.interval(values, group, name, metric))
+    interval = rounded(bootstrap.interval(values, group, name))
     return {"group": group, "slice": name, "people": rows.height, "metric": metric, **interval}
 
 
 def _headline(evaluation: Evaluation, bootstrap: Bootstrap, metric: str) -> dict[str, Any]:
     ours = values_of(evaluation.per_person, WARM, SLATES, metric)
-    interval = _rounded(bootstrap.interval(ours, WARM, SLATES, metric))
+    interval = rounded(bootstrap.interval(ours, WARM, SLATES))
     means = _generator_means(evaluation, metric)
     rivals = {name: round(means[name], DIGITS) for name in _rivals(evaluation, metric)}
     return {
@@ -174,5 +198,6 @@ def _generator_means(evaluation: Evaluation, metric: str) -> dict[str, float]:
     return dict(rows.group_by("system").agg(pl.col(metric).mean()).sort("system").iter_rows())
 
 
-def _rounded(interval: Interval) -> dict[str, float]:
+def rounded(interval: Interval) -> dict[str, float]:
+    """Its mean and ends as a report tells them."""
     return {name: round(value, DIGITS) for name, value in interval.to_json().items()}

@@ -17,6 +17,7 @@ from release.evaluation.cases import (
     WARM,
     EvaluationCase,
     build_cases,
+    known_days_before,
     popularity_before,
     sessions_of,
 )
@@ -56,7 +57,7 @@ WARM_PERSON = [("warm", "i0", -1), ("warm", "i1", 0)]
 
 def test_an_event_just_before_the_window_is_history_and_one_on_its_start_is_wanted() -> None:
     (case,) = cases_of(tables(WARM_PERSON))[WARM]
-    assert case.relevant.tolist() == [ITEMS.index("i1")]
+    assert case.relevant.tolist() == ITEMS.indices(["i1"]).tolist()
     assert (case.request.user_id, case.request.k, case.now) == ("warm", 20, START)
 
 
@@ -97,7 +98,7 @@ def test_newcomers_are_asked_about_as_strangers_with_their_context_and_after_two
     newcomer = [("new", "i3", 7), ("new", "i2", 5), ("new", "i4", 9), ("new", "i2", 11)]
     cases = cases_of(tables([*WARM_PERSON, *newcomer], {"new": "F"}))
     (stranger,), (known,), (visitor,) = cases[COLD_POPULAR], cases[COLD_CONTEXT], cases[COLD_SESSION]
-    assert stranger.request.user_id is stranger.request.session_id is None
+    assert (stranger.request.user_id, stranger.request.session_id) == (None, None)
     assert stranger.relevant.tolist() == [2, 3, 4]
     assert known.request.context == {"gender": "F"}
     assert visitor.session.item_idx.tolist() == [2, 3]  # the first two by time
@@ -130,3 +131,10 @@ def test_popularity_is_the_share_of_people_who_knew_the_item_before_the_window()
     events = [("a", "i0", -3), ("a", "i0", -2), ("a", "i1", -1), ("b", "i0", -1), ("b", "i5", 0)]
     found = popularity_before(tables(events), ITEMS, START)
     assert found == pytest.approx(np.array([2 / 2, 1 / 2, 0, 0, 0, 0]))
+
+
+def test_an_item_is_known_from_the_first_time_that_anybody_touched_it_before_the_window() -> None:
+    day = 24 * 60 * 60
+    events = [("a", "i1", -day), ("b", "i1", -2 * day), ("a", "i0", -1), ("a", "i2", 0)]
+    found = known_days_before(tables(events), ITEMS, START)
+    assert found == pytest.approx([1 / day, 2, np.nan, np.nan, np.nan, np.nan], nan_ok=True)

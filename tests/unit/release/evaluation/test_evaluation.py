@@ -17,7 +17,8 @@ from contracts.slates import RecommendRequest
 from release.evaluation.cases import COLD_POPULAR, COLD_SESSION, WARM, EvaluationCase
 from release.evaluation.evaluation import SLATES, Evaluation, evaluate, values_of
 from release.evaluation.judge import Judge
-from release.evaluation.report import glance, write_report
+from release.evaluation.report import Tracing, glance, write_report
+from release.evaluation.stage_summary import ItemBands
 from release.evaluation.summary import Bootstrap, best_generator, idle_best_generator, per_system, slices, summarise
 from tests.unit.release.made_up_release import (
     N_ITEMS,
@@ -205,6 +206,13 @@ def test_slices_part_people_by_tier_and_by_length_of_history(evaluation: Evaluat
     }
 
 
+def test_metrics_of_the_same_people_get_together_the_intervals_that_each_gets_alone() -> None:
+    rng = np.random.default_rng(0)
+    columns = {"ndcg": rng.random(30), "recall": rng.random(30)}
+    together = BOOTSTRAP.intervals(columns, "warm", "als")
+    assert together == {name: BOOTSTRAP.interval(values, "warm", "als") for name, values in columns.items()}
+
+
 def test_an_interval_depends_on_the_seed_and_what_it_is_of_alone() -> None:
     values = np.array([0.1, 0.5, 0.9, 0.2, 0.4])
     assert BOOTSTRAP.interval(values, "a") == Bootstrap(100, seed=7).interval(values, "a")
@@ -233,12 +241,26 @@ def test_equal_evaluations_give_equal_files(evaluation: Evaluation, tmp_path: Pa
     assert json.loads((tmp_path / "a" / "metrics.json").read_bytes())["window"]["test_start"] == NOW.isoformat()
 
 
+def test_a_traced_evaluation_also_tells_where_wanted_items_were_missed(evaluation: Evaluation, tmp_path: Path) -> None:
+    bands = ItemBands({"any": np.ones(N_ITEMS, bool)})
+    tracing = Tracing(bands, {"popular": 12})
+    summary = write_report(tmp_path, evaluation, BOOTSTRAP, "ndcg_at_2", WINDOW, {}, tracing=tracing)
+    metrics = json.loads((tmp_path / "metrics.json").read_bytes())
+    assert metrics["stages"] == json.loads(json.dumps(summary["stages"]))
+    assert metrics["generators"]["popular"].keys() == {"alone", "last"}
+    assert pl.read_csv(tmp_path / "stages.csv")["group"].unique(maintain_order=True).to_list() == [WARM, COLD_POPULAR]
+    assert pl.read_csv(tmp_path / "generators.csv").filter(pl.col("generator") == "popular")["quota"].to_list() == [12]
+    sliced = json.loads((tmp_path / "slices.json").read_bytes())
+    assert {"group": WARM, "slice": "items any", "people": 2, "items": 3}.items() <= sliced[-4].items()
+
+
 def test_the_glance_holds_the_slates_per_group_and_each_baseline_under_the_same_keys(evaluation: Evaluation) -> None:
     systems = per_system(evaluation, BOOTSTRAP)
     found = glance(systems, "ndcg_at_2")
     assert set(systems["group"]) <= set(found)
     keys = {who: frozenset(figures) for who, figures in found.items()}
     assert keys[WARM] - keys[COLD_POPULAR] == {"miscalibration_at_2"}  # of strangers there is no history
+    assert "candidates_recall" in keys[WARM]
     assert set(keys.values()) == {keys[WARM], keys[COLD_POPULAR]}
     slates = (pl.col("group") == WARM) & (pl.col("system") == SLATES) & (pl.col("metric") == "ndcg_at_2")
     assert found[WARM]["ndcg_at_2"] == systems.filter(slates)["value"].item()
