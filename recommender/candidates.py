@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from contracts.errors import SettingsError
 from contracts.ids import FloatArray, ItemIdxArray
-from recommender.compiled import INDICES, NUMBER, SCORES, TABLE, compiled, inlined
+from recommender.compiled import INDICES, NUMBER, SCORES, TABLE, compiled, sort
 from recommender.generators.base import EncodedQueries, Generator
 from recommender.proposals import Proposals
 from recommender.query import QueryBatch
@@ -92,23 +92,6 @@ def gather(
     return CandidateSet(items, _columns(scores, len(item_idx)), ranks, ranks < outside, sources, names)
 
 
-@inlined
-def _entries_of(
-    query: int, bounds: npt.NDArray[np.int64], starts: npt.NDArray[np.int64], item_idx: ItemIdxArray
-) -> npt.NDArray[np.int64]:  # pragma: no cover - compiled
-    """What was proposed for one query, ascending, a number each: item, place with a generator, and that generator."""
-    entries = np.empty((bounds[:, query + 1] - bounds[:, query]).sum(), np.int64)
-    n = 0
-    for generator in range(len(bounds)):
-        first = bounds[generator, query]
-        for place in range(bounds[generator, query + 1] - first):
-            item = np.int64(item_idx[starts[generator] + first + place])
-            entries[n] = (item << 32) | (place << GENERATOR_BITS) | generator
-            n += 1
-    entries.sort()
-    return entries
-
-
 @compiled(TABLE, INDICES, SCORES, NUMBER, NUMBER)
 def _merged(
     bounds: npt.NDArray[np.int64], item_idx: ItemIdxArray, outside: FloatArray, n_queries: int, n_ranked: int
@@ -118,34 +101,41 @@ def _merged(
     bounds: (n_generators, n_queries + 1) each generator's offsets within its own proposals; item_idx: of all proposals,
     one generator's after the other's; outside: (n_generators,) the rank where it did not propose the item.
     """
-    n_generators = len(bounds)
-    starts = np.zeros(n_generators + 1, np.int64)
-    for generator in range(n_generators):
-        starts[generator + 1] = starts[generator] + bounds[generator, n_queries]
+    n_generators = len(outside)
     kept_items, sources = np.empty(len(item_idx), np.int32), np.empty(len(item_idx), np.int32)
     ranks = np.empty((len(item_idx), n_generators), np.float32)
     offsets = np.zeros(n_queries + 1, np.int64)
+    entries, firsts = np.empty(len(item_idx), np.int64), np.empty(len(item_idx), np.int64)
     kept = 0
     for query in range(n_queries):
-        entries = _entries_of(query, bounds, starts, item_idx)
+        n, start = 0, 0  # start: of each generator's proposals in item_idx
+        for generator in range(n_generators):
+            first, end = bounds[generator, query], bounds[generator, query + 1]
+            for place in range(end - first):
+                item = np.int64(item_idx[start + first + place])
+                entries[n] = (item << 32) | (place << GENERATOR_BITS) | generator
+                n += 1
+            start += bounds[generator, n_queries]
+        sort(entries, n)
         # Of each item the entry of its best place, by that place and then by item: entries are in the order of items.
-        firsts, n_items = np.empty(len(entries), np.int64), 0
-        for at in range(len(entries)):
+        n_items = 0
+        for at in range(n):
             if at == 0 or entries[at] >> 32 != entries[at - 1] >> 32:
                 firsts[n_items] = ((entries[at] & LOW_BITS) >> GENERATOR_BITS << 32) | at
                 n_items += 1
-        firsts = firsts[:n_items]
-        firsts.sort()
-        for first in firsts[:n_ranked]:
-            at = first & LOW_BITS
-            kept_items[kept], sources[kept] = entries[at] >> 32, entries[at] & MOST_GENERATORS
-            ranks[kept] = outside
-            while at < len(entries) and entries[at] >> 32 == kept_items[kept]:
+        sort(firsts, n_items)
+        for number in range(min(n_items, n_ranked)):
+            at = firsts[number] & LOW_BITS
+            item = entries[at] >> 32
+            kept_items[kept], sources[kept] = item, entries[at] & MOST_GENERATORS
+            for generator in range(n_generators):
+                ranks[kept, generator] = outside[generator]
+            while at < n and entries[at] >> 32 == item:
                 ranks[kept, entries[at] & MOST_GENERATORS] = ((entries[at] & LOW_BITS) >> GENERATOR_BITS) + 1
                 at += 1
             kept += 1
         offsets[query + 1] = kept
-    return offsets, kept_items[:kept].copy(), ranks[:kept].copy(), sources[:kept].copy()
+    return offsets, kept_items[:kept], ranks[:kept], sources[:kept]
 
 
 def _columns(columns: list[FloatArray], n_rows: int) -> FloatArray:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
 from contracts.ids import FloatArray, ItemIdxArray
-from recommender.compiled import COUNTS, INDICES, NUMBER, SCORES, compiled, inlined
+from recommender.compiled import BITS, COUNTS, INDICES, NUMBER, compiled, first_not_below, inlined, sink, sort
 from recommender.ragged import Offsets, PairKeys, Rows, places_of, rows_of
 
 _SIGN: Final = np.uint32(2**31)
 _BELOW_SIGN: Final = np.uint32(2**31 - 1)
+_INFINITY: Final = np.uint32(0x7F800000)
 _ITEM_BITS: Final = np.uint64(32)
 _LOW_BITS: Final = np.uint64(2**32 - 1)
 _NO_PAIRS: Final = np.empty(0, np.int64)
@@ -69,8 +70,10 @@ def best_first(
     if k <= 0 or not len(rows):
         return Proposals.none(n_rows)
     without = _NO_PAIRS if excluded is None else excluded
-    items, values = np.ascontiguousarray(item_idx, np.int32), np.ascontiguousarray(scores, np.float32)
-    return Proposals(*_best_of_rows(np.ascontiguousarray(rows), items, values, n_rows, k, without))
+    items = np.ascontiguousarray(item_idx, np.int32)
+    bits = (np.asarray(scores, np.float32) + np.float32(0)).view(np.uint32)  # adding 0 makes -0.0 equal to 0.0
+    offsets, best, best_bits = _best_of_rows(np.ascontiguousarray(rows), items, bits, n_rows, k, without)
+    return Proposals(offsets, best, best_bits.view(np.float32))
 
 
 def best_of_one(item_idx: ItemIdxArray, scores: FloatArray, k: int) -> tuple[ItemIdxArray, FloatArray]:
@@ -86,85 +89,49 @@ def _in_descending_order(bits: np.uint32) -> np.uint32:  # pragma: no cover - co
 
 
 @inlined
-def _rank_key(item: int, score: np.float32) -> np.uint64:  # pragma: no cover - compiled
-    """A number that sorts as (score descending, item ascending): the bits of the score in an order, then the item."""
-    bits = np.float32(score + np.float32(0)).view(np.uint32)  # adding 0 makes -0.0 equal to 0.0
-    return np.uint64(_in_descending_order(bits)) << _ITEM_BITS | np.uint64(item)
+def _is_in(key: Any, among: PairKeys) -> bool:  # pragma: no cover - compiled
+    at = first_not_below(among, 0, len(among), key)
+    return at < len(among) and among[at] == key
 
 
-@inlined
-def _score_of(key: np.uint64) -> np.float32:  # pragma: no cover - compiled
-    """The score that a key was made of."""
-    bits = np.uint32(_in_descending_order(np.uint32(key >> _ITEM_BITS)))
-    return bits.view(np.float32)
-
-
-@inlined
-def _sink(heap: npt.NDArray[np.uint64], place: int, n: int) -> None:  # pragma: no cover - compiled
-    """Let the key at `place` sink among the n first ones until none below it is larger."""
-    key = heap[place]
-    below = 2 * place + 1
-    while below < n:
-        if below + 1 < n and heap[below + 1] > heap[below]:
-            below += 1
-        if heap[below] <= key:
-            break
-        heap[place] = heap[below]
-        place, below = below, 2 * below + 1
-    heap[place] = key
-
-
-@inlined
-def _rise(heap: npt.NDArray[np.uint64], place: int) -> None:  # pragma: no cover - compiled
-    """Let the key at `place` rise until none above it is smaller."""
-    key = heap[place]
-    while place and heap[(place - 1) // 2] < key:
-        heap[place] = heap[(place - 1) // 2]
-        place = (place - 1) // 2
-    heap[place] = key
-
-
-@inlined
-def _is_in(key: np.int64, among: PairKeys) -> np.bool_:  # pragma: no cover - compiled
-    at = np.searchsorted(among, key)
-    return np.bool_(at < len(among) and among[at] == key)
-
-
-@compiled(COUNTS, INDICES, SCORES, NUMBER, NUMBER, COUNTS)
+@compiled(COUNTS, INDICES, BITS, NUMBER, NUMBER, COUNTS)
 def _best_of_rows(
-    rows: Rows, item_idx: ItemIdxArray, scores: FloatArray, n_rows: int, k: int, excluded: PairKeys
-) -> tuple[Offsets, ItemIdxArray, FloatArray]:  # pragma: no cover - compiled
-    """(offsets, item_idx, scores) of `best_first`. The k best of a row so far are a heap, the worst of them on top."""
+    rows: Rows, item_idx: ItemIdxArray, bits: npt.NDArray[np.uint32], n_rows: int, k: int, excluded: PairKeys
+) -> tuple[Offsets, ItemIdxArray, npt.NDArray[np.uint32]]:  # pragma: no cover - compiled
+    """(offsets, item_idx, bits of the scores) of `best_first`. The k best of a row so far are a heap, the worst on top.
+
+    A candidate is one number, which sorts as (score descending, item ascending): the bits in an order, then the item.
+    """
     most = min(len(rows), n_rows * k)
     offsets = np.zeros(n_rows + 1, np.int64)
-    best_items, best_scores = np.empty(most, np.int32), np.empty(most, np.float32)
+    best_items, best_bits = np.empty(most, np.int32), np.empty(most, np.uint32)
     heap = np.empty(min(k, len(rows)), np.uint64)
     at, written = 0, 0
     for row in range(n_rows):
         n = 0
         while at < len(rows) and rows[at] == row:
-            item, score = item_idx[at], scores[at]
+            item, score = item_idx[at], bits[at]
             at += 1
-            if np.isnan(score):
+            if score & _BELOW_SIGN > _INFINITY:  # a NaN
                 continue
-            key = _rank_key(item, score)
+            key = np.uint64(_in_descending_order(score)) << _ITEM_BITS | np.uint64(item)
             if n == k and key >= heap[0]:
                 continue
-            if len(excluded) and _is_in((row << 32) | np.int64(item), excluded):
+            if _is_in(row << 32 | np.int64(item), excluded):
                 continue
             if n < k:
                 heap[n] = key
-                _rise(heap, n)
                 n += 1
+                if n == k:
+                    for place in range(k // 2 - 1, -1, -1):
+                        sink(heap, place, k)
             else:
                 heap[0] = key
-                _sink(heap, 0, n)
-        offsets[row + 1] = offsets[row] + n
-        for last in range(n - 1, -1, -1):
-            key = heap[0]
-            best_items[written + last] = np.int32(key & _LOW_BITS)
-            best_scores[written + last] = _score_of(key)
-            heap[0] = heap[last]
-            _sink(heap, 0, last)
-        written += n
-    return offsets, best_items[:written].copy(), best_scores[:written].copy()
+                sink(heap, 0, k)
+        sort(heap, n)
+        for place in range(n):
+            best_items[written] = np.int32(heap[place] & _LOW_BITS)
+            best_bits[written] = _in_descending_order(np.uint32(heap[place] >> _ITEM_BITS))
+            written += 1
+        offsets[row + 1] = written
+    return offsets, best_items[:written], best_bits[:written]

@@ -49,19 +49,26 @@ class ItemCategories:
 
     def inner_product(self, by_category: Table) -> npt.NDArray[np.float64]:
         """(n_items,) of the query's row of (n_queries, n_categories) with the item's unit vector."""
-        return _inner_product(*self._arrays, by_category)
+        n_categories, sums, _ = _over_categories(*self._arrays, by_category)
+        product: npt.NDArray[np.float64] = sums * (1 / np.sqrt(np.maximum(n_categories, 1)))
+        return product
 
     def mean(self, by_category: Table) -> npt.NDArray[np.float64]:
         """(n_items,) over the item's categories of the query's row; NaN for an item without categories."""
-        return _mean(*self._arrays, by_category)
+        n_categories, sums, _ = _over_categories(*self._arrays, by_category)
+        return np.where(n_categories, sums / np.maximum(n_categories, 1), np.nan)
 
     def largest(self, by_category: Table) -> npt.NDArray[np.float64]:
         """(n_items,) over the item's categories of the query's row; minus infinity for an item without categories."""
-        return _largest(*self._arrays, by_category)
+        wanted = self.most_wanted(by_category)
+        has_some = wanted >= 0
+        values = np.full(len(wanted), -np.inf)
+        values[has_some] = by_category[self.items.rows[has_some], wanted[has_some]]
+        return values
 
     def most_wanted(self, by_category: Table) -> npt.NDArray[np.int32]:
         """(n_items,) the category of each item with the largest value in the query's row, the first of equals; -1."""
-        return _most_wanted(*self._arrays, by_category)
+        return _over_categories(*self._arrays, by_category)[2]
 
     @property
     def _arrays(self) -> tuple[Offsets, ItemIdxArray, Offsets, npt.NDArray[np.int32]]:
@@ -118,10 +125,10 @@ def _sum_of_units(
 ) -> Table:  # pragma: no cover - compiled
     sums = np.zeros((len(offsets) - 1, n_categories))
     for query in range(len(offsets) - 1):
-        for item in item_idx[offsets[query] : offsets[query + 1]]:
-            first, end = category_offsets[item], category_offsets[item + 1]
-            for category in category_idx[first:end]:
-                sums[query, category] += 1 / np.sqrt(end - first)
+        for at in range(offsets[query], offsets[query + 1]):
+            first, end = category_offsets[item_idx[at]], category_offsets[item_idx[at] + 1]
+            for entry in range(first, end):
+                sums[query, category_idx[entry]] += 1 / np.sqrt(end - first)
     return sums
 
 
@@ -137,75 +144,30 @@ def _largest_by_category(
     largest = np.full((len(offsets) - 1, n_categories), -np.inf)
     for query in range(len(offsets) - 1):
         for at in range(offsets[query], offsets[query + 1]):
-            for category in category_idx[category_offsets[item_idx[at]] : category_offsets[item_idx[at] + 1]]:
+            for entry in range(category_offsets[item_idx[at]], category_offsets[item_idx[at] + 1]):
+                category = category_idx[entry]
                 largest[query, category] = max(largest[query, category], values[at])
     return largest
 
 
 @compiled(COUNTS, INDICES, COUNTS, INDICES, SUMS_TABLE)
-def _inner_product(
+def _over_categories(
     offsets: Offsets,
     item_idx: ItemIdxArray,
     category_offsets: Offsets,
     category_idx: npt.NDArray[np.int32],
     by_category: Table,
-) -> npt.NDArray[np.float64]:  # pragma: no cover - compiled
-    products = np.zeros(len(item_idx))
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64], npt.NDArray[np.int32]]:  # pragma: no cover - compiled
+    """For each item how many categories it has, the sum of what the query's row says of them, and the largest's."""
+    n_categories, sums = np.zeros(len(item_idx), np.int64), np.zeros(len(item_idx))
+    largest = np.full(len(item_idx), -1, np.int32)
     for query in range(len(offsets) - 1):
         for at in range(offsets[query], offsets[query + 1]):
             first, end = category_offsets[item_idx[at]], category_offsets[item_idx[at] + 1]
-            for category in category_idx[first:end]:
-                products[at] += by_category[query, category]
-            products[at] *= 1 / np.sqrt(max(end - first, 1))
-    return products
-
-
-@compiled(COUNTS, INDICES, COUNTS, INDICES, SUMS_TABLE)
-def _mean(
-    offsets: Offsets,
-    item_idx: ItemIdxArray,
-    category_offsets: Offsets,
-    category_idx: npt.NDArray[np.int32],
-    by_category: Table,
-) -> npt.NDArray[np.float64]:  # pragma: no cover - compiled
-    means = np.zeros(len(item_idx))
-    for query in range(len(offsets) - 1):
-        for at in range(offsets[query], offsets[query + 1]):
-            first, end = category_offsets[item_idx[at]], category_offsets[item_idx[at] + 1]
-            for category in category_idx[first:end]:
-                means[at] += by_category[query, category]
-            means[at] = means[at] / (end - first) if end > first else np.nan
-    return means
-
-
-@compiled(COUNTS, INDICES, COUNTS, INDICES, SUMS_TABLE)
-def _largest(
-    offsets: Offsets,
-    item_idx: ItemIdxArray,
-    category_offsets: Offsets,
-    category_idx: npt.NDArray[np.int32],
-    by_category: Table,
-) -> npt.NDArray[np.float64]:  # pragma: no cover - compiled
-    largest = np.full(len(item_idx), -np.inf)
-    for query in range(len(offsets) - 1):
-        for at in range(offsets[query], offsets[query + 1]):
-            for category in category_idx[category_offsets[item_idx[at]] : category_offsets[item_idx[at] + 1]]:
-                largest[at] = max(largest[at], by_category[query, category])
-    return largest
-
-
-@compiled(COUNTS, INDICES, COUNTS, INDICES, SUMS_TABLE)
-def _most_wanted(
-    offsets: Offsets,
-    item_idx: ItemIdxArray,
-    category_offsets: Offsets,
-    category_idx: npt.NDArray[np.int32],
-    by_category: Table,
-) -> npt.NDArray[np.int32]:  # pragma: no cover - compiled
-    wanted = np.full(len(item_idx), -1, np.int32)
-    for query in range(len(offsets) - 1):
-        for at in range(offsets[query], offsets[query + 1]):
-            for category in category_idx[category_offsets[item_idx[at]] : category_offsets[item_idx[at] + 1]]:
-                if wanted[at] < 0 or by_category[query, category] > by_category[query, wanted[at]]:
-                    wanted[at] = category
-    return wanted
+            n_categories[at] = end - first
+            for entry in range(first, end):
+                category = category_idx[entry]
+                sums[at] += by_category[query, category]
+                if largest[at] < 0 or by_category[query, category] > by_category[query, largest[at]]:
+                    largest[at] = category
+    return n_categories, sums, largest

@@ -20,7 +20,7 @@ from contracts.errors import ArtefactError
 from contracts.id_map import UNKNOWN
 from contracts.ids import FloatArray, ItemIdxArray
 from recommender.catalogue import Catalogue
-from recommender.compiled import COUNTS, FLAG, INDICES, NUMBER, SCORES, SUMS, compiled, inlined
+from recommender.compiled import COUNTS, FLAG, INDICES, NUMBER, SCORES, SUMS, compiled, first_not_below, inlined
 from recommender.proposals import Proposals, best_first
 from recommender.query import QueryBatch
 from recommender.ragged import ITEM_BITS, Offsets, RaggedItems, rows_of
@@ -224,7 +224,7 @@ def _spoken_for(
                 weights[n] = said[slot] / divisors[query]
                 n += 1
         offsets[query + 1] = n
-    return item_idx[:n].copy(), weights[:n].copy(), offsets
+    return item_idx[:n], weights[:n], offsets
 
 
 @compiled(COUNTS, INDICES, COUNTS, INDICES, SUMS, COUNTS, NUMBER)
@@ -270,10 +270,10 @@ def _speaks_most(
             most = np.float32(0)
             for taste in range(taste_offsets[query], taste_offsets[query + 1]):
                 source = taste_items[taste]
-                own = neighbours[starts[source] : starts[source + 1]]
-                found = np.searchsorted(own, item_idx[at])
-                if found < len(own) and own[found] == item_idx[at] and weights[starts[source] + found] >= most:
-                    most, best[at] = weights[starts[source] + found], source
+                end = starts[source + 1]
+                found = first_not_below(neighbours, starts[source], end, item_idx[at])
+                if found < end and neighbours[found] == item_idx[at] and weights[found] >= most:
+                    most, best[at] = weights[found], source
     return best
 
 
