@@ -28,6 +28,7 @@ from release.evaluation.cases import EvaluationCase, build_cases, known_days_bef
 from release.evaluation.evaluation import evaluate
 from release.evaluation.judge import Judge
 from release.evaluation.measured_window import save_cases
+from release.evaluation.page import write_page
 from release.evaluation.report import Tracing, write_report
 from release.evaluation.stage_summary import ItemBands
 from release.evaluation.summary import Bootstrap, idle_best_generator
@@ -64,6 +65,7 @@ def run(settings: Params) -> dict[str, Any]:
     bands = ItemBands.of(popularity, known_days_before(tables, item_ids, split.test_start))
     tracing = Tracing(bands, settings.request.quotas)
     summary = write_report(EVALUATION, evaluation, bootstrap, metric, window, built_with, notes, tracing)
+    write_page(EVALUATION, fit_of(Cutoff.TEST).ranking)
     for note in notes:
         print(f"note: {note}")
     print(headline_sentence(summary["headline"]), flush=True)

@@ -26,7 +26,7 @@ def test_the_stages_of_a_group_are_means_over_its_people_inside_their_intervals(
     assert list(values)[:3] == ["n_candidates", "proposed", "candidates"]
 
 
-def test_the_figures_name_what_is_lost_down_to_the_first_cutoff() -> None:
+def test_the_figures_name_what_is_missed_down_to_the_first_cutoff() -> None:
     figures = stage_figures(stage_table(WANTED, (2, 4), BOOTSTRAP), 2)
     assert figures["warm"]["shown_at_4"] == pytest.approx((1 / 5 + 1) / 2)
     assert figures["warm"]["missed_at_2"]["ranking"] == pytest.approx((1 / 5) / 2)
