@@ -68,7 +68,8 @@ class Axis:
         span = (high - low) or abs(high) or 1.0
         magnitude = 10.0 ** floor(log10(span))
         step = magnitude * next(part for part in (0.1, 0.2, 0.5, 1) if span / (part * magnitude) <= 10)
-        return cls(floor(low / step) * step, ceil(high / step) * step if high > low else low + step, step)
+        first = floor(low / step)
+        return cls(first * step, max(ceil(high / step), first + 1) * step, step)
 
     def share(self, value: float) -> float:
         """How far along the axis a value stands: 0 to 1."""
