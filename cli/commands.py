@@ -31,6 +31,7 @@ PANELS: Mapping[str, Mapping[str, Sequence[str]]] = {
         "cli.releases.shadow": ("shadow",),
         "cli.releases.canary": ("canary",),
         "cli.releases.parity": ("parity",),
+        "cli.judge": ("judge",),
     },
     "Serve": {
         "cli.serving": ("serve", "recommend"),

@@ -5,11 +5,14 @@ data/valid, data/features, models/*/test -> reports/evaluation/
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 
+from contracts.ids import FloatArray
 from contracts.progress import Progress
 from contracts.settings.evaluate import EvaluateSettings
 from contracts.settings.group import Group
@@ -25,7 +28,7 @@ from recommender.exclusion import ExclusionRule
 from release.bundle.bundle import FittedArtefacts, Release, measured_with
 from release.bundle.headline import headline_sentence
 from release.evaluation.cases import EvaluationCase, build_cases, known_days_before, popularity_before
-from release.evaluation.evaluation import evaluate
+from release.evaluation.evaluation import Evaluation, evaluate
 from release.evaluation.judge import Judge
 from release.evaluation.measured_window import save_cases
 from release.evaluation.page import write_page
@@ -47,19 +50,13 @@ def run(settings: Params) -> dict[str, Any]:
     tables, split = CanonicalTables.load(VALID, impressions=False), load_split()
     values, schemas = FeatureValues.load(feature_values(Cutoff.TEST)), load_schemas(FEATURES)
     release = Release.assemble(fit_of(Cutoff.TEST), schemas, settings.request, split.test_start, values.generation_id)
-    item_ids, cutoffs = release.catalogue.ids, tuple(settings.evaluate.cutoffs)
-    popularity = popularity_before(tables, item_ids, split.test_start)
-    judge = Judge(cutoffs, item_ids, popularity, release.catalogue.unit_categories)
-    rng = np.random.default_rng(settings.seed)
-    max_people = settings.evaluate.max_people
-    excluding = ExclusionRule.of(settings.request.excluding_events, settings.request.excluded_days)
-    groups = build_cases(tables, item_ids, split.test_start, max(cutoffs), max_people, rng, excluding)
-    evaluation = evaluate(release, OfflineFeatureReader(values, schemas, item_ids), groups, judge, _with_progress)
-    save_cases(emptied(EVALUATION), groups, item_ids, popularity)
+    measured = measure(release, tables, values, settings, partial(Progress, desc="evaluate", unit="person"))
+    evaluation, item_ids, popularity = measured.evaluation, release.catalogue.ids, measured.popularity
+    save_cases(emptied(EVALUATION), measured.groups, item_ids, popularity)
     bootstrap = Bootstrap(settings.evaluate.n_bootstrap, settings.seed)
     window = (split.test_start, split.as_of)
     built_with = measured_with(fit_of(Cutoff.TEST), schemas, settings.request)
-    metric = f"ndcg_at_{cutoffs[0]}"
+    metric = f"ndcg_at_{settings.evaluate.cutoffs[0]}"
     idle = idle_best_generator(evaluation, settings.request.quotas, metric)
     notes = [idle] if idle else []
     bands = ItemBands.of(popularity, known_days_before(tables, item_ids, split.test_start))
@@ -72,13 +69,37 @@ def run(settings: Params) -> dict[str, Any]:
     return {"headline": summary["headline"]}
 
 
+@dataclass(frozen=True)
+class Measured:
+    """An evaluation, the questions by group that were asked, and how popular each item was before the window."""
+
+    evaluation: Evaluation
+    groups: Mapping[str, Sequence[EvaluationCase]]
+    popularity: FloatArray
+
+
+def measure(
+    release: Release,
+    tables: CanonicalTables,
+    values: FeatureValues,
+    settings: Params,
+    progress: Callable[[Iterable[EvaluationCase]], Iterable[EvaluationCase]],
+) -> Measured:
+    """Ask a release about everybody in the tables from its end on. values: as of that end."""
+    item_ids, cutoffs = release.catalogue.ids, tuple(settings.evaluate.cutoffs)
+    popularity = popularity_before(tables, item_ids, release.as_of)
+    judge = Judge(cutoffs, item_ids, popularity, release.catalogue.unit_categories)
+    rng = np.random.default_rng(settings.seed)
+    max_people = settings.evaluate.max_people
+    excluding = ExclusionRule.of(settings.request.excluding_events, settings.request.excluded_days)
+    groups = build_cases(tables, item_ids, release.as_of, max(cutoffs), max_people, rng, excluding)
+    reader = OfflineFeatureReader(values, release.schemas, item_ids)
+    return Measured(evaluate(release, reader, groups, judge, progress), groups, popularity)
+
+
 def fit_of(cutoff: Cutoff) -> FittedArtefacts:
     """Where the artefacts of a cutoff lie."""
     return FittedArtefacts(CANDIDATES / cutoff, INDEX / cutoff, RANKING / cutoff)
-
-
-def _with_progress(cases: Iterable[EvaluationCase]) -> Iterable[EvaluationCase]:
-    return Progress(cases, desc="evaluate", unit="person")
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ has seen its own future. The training tables hold every feature, the values thos
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -52,7 +53,7 @@ def run(settings: Params) -> dict[str, Any]:
             training[entity] = point_in_time_join(spine, tables, entity, engine=engine, memory_gib=memory_gib)
             write_parquet(training[entity], feature_training() / f"{entity}.parquet")
             progress.update()
-        schemas = _learn_schemas(training, split)
+        schemas = learn_schemas(training, split)
         schemas.save(FEATURES)
         for cutoff in Cutoff:
             length = settings.features.history_length
@@ -96,7 +97,8 @@ def _window_ends(split: TimeSplit) -> dict[datetime, datetime]:
     return {as_of: max(end for other, end in windows if other == as_of) for as_of, _ in windows}
 
 
-def _learn_schemas(training: dict[Entity, pl.DataFrame], split: TimeSplit) -> FeatureSchemas:
+def learn_schemas(training: Mapping[Entity, pl.DataFrame], split: TimeSplit) -> FeatureSchemas:
+    """The features that say anything at the snapshots of cutoff `test`, and their defaults; training: by entity."""
     seen = pl.col("as_of").is_in(pl.Series(split.snapshots[Cutoff.TEST], dtype=UTC_TIME).implode())
     learnt = {entity: learn_schema(rows.filter(seen), entity) for entity, rows in training.items()}
     return FeatureSchemas(user=learnt[Entity.USER], item=learnt[Entity.ITEM])

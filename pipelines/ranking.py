@@ -7,11 +7,13 @@ One run for both cutoffs: most of their snapshots are the same, and so are the g
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from typing import Any
+
+import polars as pl
 
 from contracts.features import Entity, FeatureRows, FeatureSchema, History, RecentEvents
 from contracts.progress import Progress
@@ -54,7 +56,7 @@ def run(settings: Params, cutoffs: Sequence[Cutoff] = tuple(Cutoff)) -> dict[str
     fits = {cutoff: load_generators(CANDIDATES / cutoff) for cutoff in cutoffs}
     windows = {cutoff: split.label_windows(cutoff) for cutoff in cutoffs}
     catalogues = [(split.end(cutoff), fits[cutoff].catalogue) for cutoff in cutoffs]
-    inputs = ranking_inputs(settings, tables, catalogues, schemas)
+    inputs = ranking_inputs(settings, tables, catalogues, schemas, load_training())
     rows = build_rows_of_cutoffs(inputs, windows, partial(Progress, desc="ranking", unit="snapshot"))
     return {cutoff: _train(settings, cutoff, learnt, fits[cutoff], schemas) for cutoff, learnt in rows}
 
@@ -76,21 +78,28 @@ def _train(
     }
 
 
+def load_training() -> dict[Entity, pl.DataFrame]:
+    """By entity, the features at every snapshot, as the stage `features` wrote them."""
+    return {entity: read_parquet(feature_training() / f"{entity}.parquet") for entity in Entity}
+
+
 def ranking_inputs(
     settings: Params,
     tables: CanonicalTables,
     catalogues: Sequence[tuple[datetime, Catalogue]],
     schemas: FeatureSchemas,
+    training: Mapping[Entity, pl.DataFrame],
 ) -> RankingInputs:
     """What the training rows are made of; the generators shipped only lend their catalogue, never their knowledge.
 
     catalogues: with the end of the data that each is of, ascending. A snapshot takes the first one that ends after it.
+    training: by entity, the features at every snapshot.
     """
     return RankingInputs(
         tables=tables,
         ids=catalogues[0][1].ids,
-        users=PointInTimeRows(read_parquet(feature_training() / f"{Entity.USER}.parquet"), schemas.user),
-        items=PointInTimeRows(read_parquet(feature_training() / f"{Entity.ITEM}.parquet"), schemas.item),
+        users=PointInTimeRows(training[Entity.USER], schemas.user),
+        items=PointInTimeRows(training[Entity.ITEM], schemas.item),
         schemas=schemas,
         segments=segments_of_users(tables.users),
         fit_generators=partial(_fits, settings, tables, catalogues),

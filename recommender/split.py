@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any
@@ -78,6 +78,33 @@ def time_split(interactions: pl.DataFrame, settings: FeatureSettings) -> TimeSpl
     for name, moments in snapshots.items():
         _check_order([times[0], *moments, split.end(name)], len(times))
     return split
+
+
+def rolling_splits(interactions: pl.DataFrame, settings: FeatureSettings, n_windows: int) -> tuple[TimeSplit, ...]:
+    """The splits of the latest windows, oldest first; the last one is that of `time_split`, of cutoff `test` alone.
+
+    Each window has as many positive events as the last, and ends where the next one begins. Its split is what
+    `time_split` would be of data that ended there: as_of is the window's end.
+    Ten events, train_share 0.6 and validation_share 0.2: of three windows, the second begins at the seventh event.
+    Raises as `time_split`, and DataTooSmall where the oldest window leaves nothing to learn from.
+    """
+    n_left = positive_events(interactions).height
+    n_tested = n_left - int(round((settings.train_share + settings.validation_share) * n_left, 6))
+    splits: list[TimeSplit] = []
+    known = interactions
+    for number in range(n_windows, 0, -1):
+        learnt_share = 1 - n_tested / max(n_left, 1)
+        if learnt_share <= settings.validation_share:
+            raise DataTooSmall(
+                f"{n_windows} windows of {n_tested} events each leave nothing to learn from before the oldest.",
+                "Lower rolling.n_windows in params.yaml, or raise features.train_share.",
+            )
+        shares = {"train_share": learnt_share - settings.validation_share}
+        split = time_split(known, settings if number == n_windows else settings.model_copy(update=shares))
+        splits.append(replace(split, snapshots={"test": split.snapshots["test"], "all": ()}))
+        known = known.filter(pl.col("event_ts") < split.test_start)
+        n_left = positive_events(known).height
+    return tuple(reversed(splits))
 
 
 def _snapshots(times: pl.Series, end_share: float, settings: FeatureSettings) -> tuple[datetime, ...]:

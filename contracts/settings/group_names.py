@@ -12,5 +12,5 @@ Seed = Annotated[int, Field(ge=0)]
 # For readers of a few groups, which do not load what declares the others.
 NAMES: Final = (
     "app", "seed", "ingest", "validate", "features", "candidates", "index", "ranking", "request", "evaluate", "release",
-    "publish", "promotion", "serving", "resources",
+    "publish", "promotion", "serving", "resources", "rolling",
 )  # fmt: skip

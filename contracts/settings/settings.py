@@ -16,6 +16,7 @@ from contracts.settings.params_path import PARAMS
 from contracts.settings.promotion import PromotionSettings
 from contracts.settings.publish import PublishSettings
 from contracts.settings.resources import ResourceSettings
+from contracts.settings.rolling import RollingSettings
 from contracts.settings.serving import ServingSettings
 
 
@@ -26,6 +27,7 @@ class Settings(ReleasedSettings):
     promotion: PromotionSettings
     serving: ServingSettings
     resources: ResourceSettings = ResourceSettings()
+    rolling: RollingSettings = RollingSettings()
 
 
 def load_settings(path: Path = PARAMS) -> Settings:

@@ -45,6 +45,14 @@ def check_overrides(params: bytes, overrides: Mapping[str, Any]) -> None:
         raise SettingsError(f"The overrides of this run are wrong: {told}", _mended(overrides)) from error
 
 
+def overridden_settings(params: bytes, overrides: Mapping[str, Any]) -> Settings:
+    """The settings that a parameter file of these bytes gives with the overrides; nothing is written.
+
+    Raises SettingsError for a key that does not exist or a value out of its range.
+    """
+    return checked_whole(Settings, params_in(_overridden(params, overrides, PARAMS), PARAMS), PARAMS)
+
+
 def _overridden(params: bytes, overrides: Mapping[str, Any], path: Path) -> bytes:
     """The parameter file with its overrides, checked as a whole; path: for messages."""
     after = BytesIO()

@@ -119,9 +119,25 @@ class Release:
         index = VectorIndex.load(fit.index, generators.catalogue.ids)
         ranker = Ranker.load(fit.ranking)
         _check_ranker(fit.ranking, ranker, generators, schemas)
+        unreleased = cls.of_fit(generators, index, ranker, schemas, request, as_of, generation_id)
+        release_id = manifest.release_id if manifest else UNRELEASED
+        return replace(unreleased, release_id=release_id, manifest=manifest, folder=folder)
+
+    @classmethod
+    def of_fit(
+        cls,
+        generators: GeneratorSet,
+        index: VectorIndex,
+        ranker: Ranker,
+        schemas: FeatureSchemas,
+        request: RequestSettings,
+        as_of: datetime,
+        generation_id: str,
+    ) -> Release:
+        """What was just fitted, as a release that has no id yet; raises ReleaseMismatch for a quota of no generator."""
         _check_quotas(request, generators)
         return cls(
-            release_id=manifest.release_id if manifest else UNRELEASED,
+            release_id=UNRELEASED,
             generation_id=generation_id,
             as_of=as_of,
             catalogue=generators.catalogue,
@@ -130,8 +146,6 @@ class Release:
             ranker=ranker,
             schemas=schemas,
             request=request,
-            manifest=manifest,
-            folder=folder,
         )
 
     @cached_property

@@ -6,7 +6,7 @@ import polars as pl
 
 from contracts.features import Entity
 from feature_store.definitions import features_of
-from pipelines.features import _learn_schemas
+from pipelines.features import learn_schemas
 from recommender.split import TimeSplit
 
 EARLY = datetime(2026, 1, 1, tzinfo=UTC)
@@ -22,7 +22,7 @@ def training(entity: Entity) -> pl.DataFrame:
 
 
 def test_defaults_are_learnt_from_the_snapshots_before_the_test_window_alone():
-    schemas = _learn_schemas({entity: training(entity) for entity in Entity}, SPLIT)
+    schemas = learn_schemas({entity: training(entity) for entity in Entity}, SPLIT)
     for entity in Entity:
         defaults = {spec.name: spec.default for spec in schemas.of(entity).features}
         learnt = {defaults[feature.name] for feature, _ in features_of(entity) if feature.when_empty is None}

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import polars as pl
@@ -7,7 +8,7 @@ import pytest
 
 from contracts.errors import DataTooSmall, SettingsError
 from contracts.settings.features import FeatureSettings
-from recommender.split import TimeSplit, time_split
+from recommender.split import TimeSplit, rolling_splits, time_split
 
 START = datetime(2020, 1, 1, tzinfo=UTC)
 
@@ -85,3 +86,38 @@ def test_no_events_are_too_few_to_split():
 def test_snapshots_that_begin_before_the_data_are_a_mistake_in_the_settings():
     with pytest.raises(SettingsError, match=r"5 snapshots, 0\.2"):
         time_split(events(list(range(10))), settings(n_snapshots=5))
+
+
+def test_the_last_rolling_window_is_that_of_the_stages():
+    happened = events(list(range(100)))
+    last, split = rolling_splits(happened, settings(), 2)[-1], time_split(happened, settings())
+    assert (last.test_start, last.as_of) == (split.test_start, split.as_of)
+    assert last.snapshots == {"test": split.snapshots["test"], "all": ()}
+
+
+def test_each_rolling_window_has_as_many_events_and_ends_where_the_next_begins():
+    splits = rolling_splits(events(list(range(100))), settings(snapshot_step_share=0.1), 3)
+    assert [(split.test_start, split.as_of) for split in splits] == [
+        (second(40), second(60)),
+        (second(60), second(80)),
+        (second(80), second(100)),
+    ]
+
+
+def test_a_rolling_window_is_the_split_of_data_that_ended_there():
+    first, _ = rolling_splits(events(list(range(100))), settings(), 2)
+    # Of 80 events the last 20 are the window: 3 / 4 are before it, 0.2 of them for validation.
+    alone = time_split(events(list(range(80))), settings(train_share=3 / 4 - 0.2))
+    assert first == replace(alone, snapshots={"test": alone.snapshots["test"], "all": ()})
+
+
+def test_events_of_the_moment_at_which_a_window_begins_are_not_of_the_one_before():
+    # The cut falls between the two events of second 8: both are of the last window.
+    first, last = rolling_splits(events([0, 1, 2, 3, 4, 5, 6, 7, 8, 8]), settings(train_share=0.7), 2)
+    assert last.test_start == second(8)
+    assert first.as_of == second(8)
+
+
+def test_rolling_windows_that_leave_nothing_to_learn_from_are_refused():
+    with pytest.raises(DataTooSmall, match="5 windows of 20 events"):
+        rolling_splits(events(list(range(100))), settings(snapshot_step_share=0.05), 5)
