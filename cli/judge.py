@@ -38,6 +38,7 @@ def judge(
 
     from contracts.progress import Progress
     from contracts.tables import CanonicalTables
+    from pipelines.memory_forecast import check_memory
     from pipelines.paths import VALID
     from pipelines.rolling.figures import figures_of
     from pipelines.rolling.judgement import AS_THEY_ARE, Comparer, Windows
@@ -45,6 +46,7 @@ def judge(
 
     if last is not None:
         _check_last(last, tried)
+    check_memory("judge")
     settings = load_settings()
     variants = {AS_THEY_ARE: settings} | _with_changes(tried or [])
     tables = CanonicalTables.load(VALID, impressions=False)
@@ -115,8 +117,11 @@ def _metrics(settings: Settings) -> list[str]:
 def _text(figures: dict[str, Any]) -> str:
     from pipelines.rolling.figures import table_of, tried_table_of
 
-    spans = ", ".join(f"{number}: {start[:10]} to {end[:10]}" for number, (start, end) in figures["windows"].items())
-    told = [f"Windows {spans}; seeds {', '.join(map(str, figures['seeds']))}. Intervals of 95%, people with a history."]
+    told = [
+        f"window {number}, {one['start'][:10]} to {one['end'][:10]}: {one['people']} people with a history"
+        for number, one in figures["windows"].items()
+    ]
+    told.append(f"seeds {', '.join(map(str, figures['seeds']))}; intervals of 95%, over people and over windows\n")
     told.append(aligned(table_of(figures), n_left=1))
     if figures["tried"] is not None:
         told += ["", f"{figures['tried']['name']} against params.yaml:", aligned(tried_table_of(figures), n_left=2)]

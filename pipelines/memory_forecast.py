@@ -62,10 +62,12 @@ NEEDS: Final[Mapping[str, Need]] = {
     "ranking": Need(0.5, 400, 4_000, 400_000),
     "evaluate": Need(0.5, 250, 10_000),
     "release": Need(0.5, 200, 10_000),
+    "judge": Need(1.5, 870, 17_000, 400_000),  # no stage: what `features` and `ranking` hold, in one process
 }
 ADVICE: Final[Mapping[str, str]] = {
     "features": "have the values computed elsewhere (`features.engine: spark`), ",
     "ranking": "lower ranking.max_queries, ",
+    "judge": "lower ranking.max_queries, ",
 }
 
 

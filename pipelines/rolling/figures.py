@@ -24,7 +24,10 @@ def figures_of(
     generators = comparer.generators()
     of_both = [name for name in metrics if name != CANDIDATES_RECALL]  # a generator without a quota has no candidates
     return {
-        "windows": {number: [start.isoformat(), end.isoformat()] for number, (start, end) in bounds.items()},
+        "windows": {
+            number: {"start": start.isoformat(), "end": end.isoformat(), "people": comparer.n_people(number)}
+            for number, (start, end) in bounds.items()
+        },
         "seeds": list(seeds),
         "slates": {metric: _json(comparer.mean(metric)) for metric in metrics},
         "generators": {name: {metric: _json(comparer.mean(metric, name)) for metric in of_both} for name in generators},

@@ -107,6 +107,11 @@ class Comparer:
         """Of the slates of other parameters over those of the file, on the same people of a group."""
         return self._difference((variant, group, SLATES), (AS_THEY_ARE, group, SLATES), metric)
 
+    def n_people(self, window: int) -> int:
+        """With a history, in one window."""
+        chosen = (pl.col("window") == window) & (pl.col("group") == WARM) & (pl.col("system") == SLATES)
+        return self.measured.filter(chosen)["user_id"].n_unique()
+
     def generators(self) -> list[str]:
         """Those that were judged alone in every window."""
         mine = self.measured.filter((pl.col("group") == WARM) & (pl.col("variant") == AS_THEY_ARE))

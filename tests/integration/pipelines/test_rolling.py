@@ -29,7 +29,7 @@ SPLITS = {"n_snapshots": 2, "snapshot_step_share": 0.15, "history_length": 50}
 
 @pytest.fixture(scope="module")
 def world() -> CanonicalTables:
-    return small_world()
+    return small_world(n_users=24, n_items=20, n_events=1200)
 
 
 @pytest.fixture(scope="module")

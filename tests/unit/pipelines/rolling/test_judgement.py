@@ -63,6 +63,11 @@ def test_other_people_cannot_be_compared() -> None:
 def test_the_figures_and_the_tables_say_the_same() -> None:
     figures = figures_of(COMPARER, BOUNDS, [7, 8], ["ndcg_at_10", "candidates_recall"], "tried")
     assert figures["seeds"] == [7, 8]
+    assert figures["windows"][1] == {
+        "start": "2020-01-01T00:00:00+00:00",
+        "end": "2020-02-01T00:00:00+00:00",
+        "people": 2,
+    }
     assert figures["slates"]["candidates_recall"]["mean"] == pytest.approx((0.2 + 0.2) / 2)
     assert figures["gain_over"]["als"]["ndcg_at_10"]["by_window"] == [0.25, -0.2]
     columns, slates, als = table_of(figures)
