@@ -28,7 +28,7 @@ from feature_store.values.values import load_schemas
 from pipelines import candidates, evaluate, index
 from pipelines.matrix_run import load_split
 from pipelines.paths import CANDIDATES, EVALUATION, FEATURES, RANKING, VALID, Cutoff, feature_values
-from pipelines.ranking import load_training, ranking_inputs
+from pipelines.ranking import ranking_inputs, scan_training
 from recommender.generators.sets import load_generators
 from recommender.ranking.ranker import Ranker, RankingRows
 from recommender.ranking.training_rows import build_ranking_rows
@@ -127,7 +127,7 @@ def _train(variant: Variant) -> None:
     generators, schemas = load_generators(CANDIDATES / Cutoff.TEST), load_schemas(FEATURES)
     split = load_split()
     catalogues = [(split.end(Cutoff.TEST), generators.catalogue)]
-    inputs = ranking_inputs(variant.settings, CanonicalTables.load(VALID), catalogues, schemas, load_training())
+    inputs = ranking_inputs(variant.settings, CanonicalTables.load(VALID), catalogues, schemas, scan_training())
     rows = build_ranking_rows(inputs, split.label_windows(Cutoff.TEST))
     built_with = {"generators": generators.fingerprint, "feature schemas": schemas.fingerprint}
     taught = replace(rows, labels=variant.teach(rows))

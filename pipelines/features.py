@@ -11,7 +11,7 @@ has seen its own future. The training tables hold every feature, the values thos
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -23,8 +23,8 @@ from contracts.positive_events import positive_events
 from contracts.progress import Progress
 from contracts.settings.features import FeatureSettings
 from contracts.settings.group import Group
-from contracts.tables import UTC_TIME, CanonicalTables, write_parquet
-from feature_store.offline.offline_store import learn_schema, point_in_time_join, values_as_of
+from contracts.tables import UTC_TIME, CanonicalTables, scan_parquet, write_portions
+from feature_store.offline.offline_store import learn_schema, point_in_time_joins, values_as_of
 from feature_store.values.values import FeatureSchemas
 from pipelines.memory_forecast import engine_gib
 from pipelines.paths import FEATURES, VALID, Cutoff, feature_training, feature_values
@@ -45,14 +45,14 @@ def run(settings: Params) -> dict[str, Any]:
     tables = CanonicalTables.load(VALID, impressions=False)
     split = time_split(tables.interactions, settings.features)
     engine, memory_gib = settings.features.engine, engine_gib()
-    progress = Progress(total=len(Entity) + len(Cutoff), desc="features", unit="table")
-    with progress:
-        training = {}
-        for entity in Entity:
-            spine = training_spine(tables, split, entity)
-            training[entity] = point_in_time_join(spine, tables, entity, engine=engine, memory_gib=memory_gib)
-            write_parquet(training[entity], feature_training() / f"{entity}.parquet")
-            progress.update()
+    spines = {entity: training_spines(tables, split, entity) for entity in Entity}
+    n_tables = sum(map(len, spines.values())) + len(Cutoff)
+    n_rows = {}
+    with Progress(total=n_tables, desc="features", unit="table") as progress:
+        for entity, asked in spines.items():
+            joined = point_in_time_joins(asked, tables, entity, engine=engine, memory_gib=memory_gib)
+            n_rows[entity] = write_portions(_counted(joined, progress), feature_training() / f"{entity}.parquet")
+        training = {entity: scan_parquet(feature_training() / f"{entity}.parquet") for entity in Entity}
         schemas = learn_schemas(training, split)
         schemas.save(FEATURES)
         for cutoff in Cutoff:
@@ -62,33 +62,34 @@ def run(settings: Params) -> dict[str, Any]:
             progress.update()
     counts = {
         "n_interactions": tables.interactions.height,
-        **{f"n_{entity}_rows": rows.height for entity, rows in training.items()},
+        **{f"n_{entity}_rows": n_rows[entity] for entity in Entity},
         **{f"n_{entity}_features": len(schemas.of(entity).features) for entity in Entity},
     }
     _save_split(split, counts)
     return counts
 
 
-def training_spine(tables: CanonicalTables, split: TimeSplit, entity: Entity) -> pl.DataFrame:
-    """(<entity>_id, as_of) for every snapshot of every cutoff, in this order: as_of, then id.
+def _counted(portions: Iterator[pl.DataFrame], progress: Progress) -> Iterator[pl.DataFrame]:
+    for portion in portions:
+        yield portion
+        progress.update()
+
+
+def training_spines(tables: CanonicalTables, split: TimeSplit, entity: Entity) -> list[pl.DataFrame]:
+    """(<entity>_id, as_of) for every snapshot of every cutoff, the earliest first; each in the order of the ids.
 
     Items: the whole catalogue. People: whoever did something before the end of the snapshot's label window.
     """
-    key = f"{entity}_id"
-    ends = _window_ends(split)
-    snapshots = pl.DataFrame(
-        {"as_of": list(ends), "end": list(ends.values())}, schema={"as_of": UTC_TIME, "end": UTC_TIME}
-    )
+    key, ends = f"{entity}_id", _window_ends(split)
     if entity is Entity.ITEM:
-        return (
-            snapshots.select("as_of")
-            .join(tables.items.select(key), how="cross")
-            .select(key, "as_of")
-            .sort("as_of", key)
-        )
-    first_seen = positive_events(tables.interactions).group_by(key).agg(first=pl.col("event_ts").min())
-    spine = snapshots.join(first_seen, how="cross").filter(pl.col("first") < pl.col("end"))
-    return spine.select(key, "as_of").sort("as_of", key)
+        asked = tables.items.select(key).sort(key)
+        return [_at(asked, as_of) for as_of in sorted(ends)]
+    first_seen = positive_events(tables.interactions).group_by(key).agg(first=pl.col("event_ts").min()).sort(key)
+    return [_at(first_seen.filter(pl.col("first") < ends[as_of]).select(key), as_of) for as_of in sorted(ends)]
+
+
+def _at(ids: pl.DataFrame, as_of: datetime) -> pl.DataFrame:
+    return ids.with_columns(as_of=pl.lit(as_of, UTC_TIME))
 
 
 def _window_ends(split: TimeSplit) -> dict[datetime, datetime]:
@@ -97,7 +98,7 @@ def _window_ends(split: TimeSplit) -> dict[datetime, datetime]:
     return {as_of: max(end for other, end in windows if other == as_of) for as_of, _ in windows}
 
 
-def learn_schemas(training: Mapping[Entity, pl.DataFrame], split: TimeSplit) -> FeatureSchemas:
+def learn_schemas(training: Mapping[Entity, pl.DataFrame | pl.LazyFrame], split: TimeSplit) -> FeatureSchemas:
     """The features that say anything at the snapshots of cutoff `test`, and their defaults; training: by entity."""
     seen = pl.col("as_of").is_in(pl.Series(split.snapshots[Cutoff.TEST], dtype=UTC_TIME).implode())
     learnt = {entity: learn_schema(rows.filter(seen), entity) for entity, rows in training.items()}

@@ -23,7 +23,7 @@ from contracts.settings.group import Group
 from contracts.settings.group_names import Seed
 from contracts.settings.ranking import RankingSettings
 from contracts.settings.request import RequestSettings
-from contracts.tables import CanonicalTables, read_parquet
+from contracts.tables import CanonicalTables, scan_parquet
 from feature_store.readers.live_features import with_live_features
 from feature_store.readers.ttl_and_defaults import unknown_person
 from feature_store.values.values import FeatureSchemas, load_schemas
@@ -56,7 +56,7 @@ def run(settings: Params, cutoffs: Sequence[Cutoff] = tuple(Cutoff)) -> dict[str
     fits = {cutoff: load_generators(CANDIDATES / cutoff) for cutoff in cutoffs}
     windows = {cutoff: split.label_windows(cutoff) for cutoff in cutoffs}
     catalogues = [(split.end(cutoff), fits[cutoff].catalogue) for cutoff in cutoffs]
-    inputs = ranking_inputs(settings, tables, catalogues, schemas, load_training())
+    inputs = ranking_inputs(settings, tables, catalogues, schemas, scan_training())
     rows = build_rows_of_cutoffs(inputs, windows, partial(Progress, desc="ranking", unit="snapshot"))
     return {cutoff: _train(settings, cutoff, learnt, fits[cutoff], schemas) for cutoff, learnt in rows}
 
@@ -78,9 +78,9 @@ def _train(
     }
 
 
-def load_training() -> dict[Entity, pl.DataFrame]:
+def scan_training() -> dict[Entity, pl.LazyFrame]:
     """By entity, the features at every snapshot, as the stage `features` wrote them."""
-    return {entity: read_parquet(feature_training() / f"{entity}.parquet") for entity in Entity}
+    return {entity: scan_parquet(feature_training() / f"{entity}.parquet") for entity in Entity}
 
 
 def ranking_inputs(
@@ -88,7 +88,7 @@ def ranking_inputs(
     tables: CanonicalTables,
     catalogues: Sequence[tuple[datetime, Catalogue]],
     schemas: FeatureSchemas,
-    training: Mapping[Entity, pl.DataFrame],
+    training: Mapping[Entity, pl.DataFrame | pl.LazyFrame],
 ) -> RankingInputs:
     """What the training rows are made of; the generators shipped only lend their catalogue, never their knowledge.
 

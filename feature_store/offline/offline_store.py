@@ -7,6 +7,7 @@ events of the same microsecond; histories order them by item, then by kind of ev
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
 import polars as pl
@@ -54,13 +55,32 @@ def point_in_time_join(
     >>> point_in_time_join(spine, tables, Entity.USER)["user_event_count_7d"].to_list()
     [1.0, 2.0]
     """
-    key = f"{entity}_id"
-    keys = pl.DataFrame({"entity_id": spine[key].cast(pl.String), "as_of_us": _microseconds(spine["as_of"])})
-    joined = keys
+    (joined,) = point_in_time_joins([spine], tables, entity, n_threads, engine, memory_gib)
+    return joined
+
+
+def point_in_time_joins(
+    spines: Sequence[pl.DataFrame],
+    tables: CanonicalTables,
+    entity: Entity,
+    n_threads: int | None = None,
+    engine: EngineName = "duckdb",
+    memory_gib: float | None = None,
+) -> Iterator[pl.DataFrame]:
+    """`point_in_time_join` of each of the spines, one after the other; memory holds the features of one of them."""
+    ids = pl.concat([spine[f"{entity}_id"].cast(pl.String) for spine in spines]).unique()
     with open_engine(engine, n_threads, memory_gib) as opened:
-        known = _EngineTables(tables, keys.unique(), entity, opened)
-        for view in views_of(entity):
-            joined = joined.join(known.compute(view), on=keys.columns, how="left", maintain_order="left")
+        known = _EngineTables(tables, ids, entity, opened)
+        for spine in spines:
+            yield _joined(spine, known, entity)
+
+
+def _joined(spine: pl.DataFrame, known: _EngineTables, entity: Entity) -> pl.DataFrame:
+    ids = spine[f"{entity}_id"].cast(pl.String)
+    joined = keys = pl.DataFrame({"entity_id": ids, "as_of_us": _microseconds(spine["as_of"])})
+    asked = known.at(keys.unique())
+    for view in views_of(entity):
+        joined = joined.join(asked.compute(view), on=keys.columns, how="left", maintain_order="left")
     if joined.height != spine.height:
         raise ShapeMismatch(
             f"The join made {joined.height} rows of {spine.height}: a view gives more than one row per key.",
@@ -69,19 +89,22 @@ def point_in_time_join(
     return spine.hstack(joined.select(_feature_column(feature) for feature, _ in features_of(entity)))
 
 
-def learn_schema(training: pl.DataFrame, entity: Entity) -> FeatureSchema:
+def learn_schema(training: pl.DataFrame | pl.LazyFrame, entity: Entity) -> FeatureSchema:
     """The entity's schema with its defaults: what a feature is when empty (0 for counts), else the median of training.
 
     A feature that training says nothing of is left out: it is missing, or as when empty, in every row (a shop's prices
     in films), or it rests on one that is.
     """
-    declared = features_of(entity)
-    silent = {feature.name for feature, _ in declared if _says_nothing(feature, training[feature.name])}
+    declared, rows = features_of(entity), training.lazy()
+    silent, defaults = set(), {}
+    for feature, _ in declared:  # one column at a time, for there may be many rows
+        values = rows.select(feature.name).collect()[feature.name]
+        if _says_nothing(feature, values):
+            silent.add(feature.name)
+        else:
+            defaults[feature.name] = _learnt_default(feature, values)
     known = [(feature, view) for feature, view in declared if not {feature.name, feature.rests_on} & silent]
-    specs = (
-        FeatureSpec(feature.name, _learnt_default(feature, training[feature.name]), view.ttl / timedelta(days=1))
-        for feature, view in known
-    )
+    specs = (FeatureSpec(feature.name, defaults[feature.name], view.ttl / timedelta(days=1)) for feature, view in known)
     return FeatureSchema(entity, tuple(specs))
 
 
@@ -127,32 +150,44 @@ def _feature_column(feature: Feature) -> pl.Expr:
 
 
 class _EngineTables:
-    """The canonical tables inside the engine, beside the keys (entity_id, as_of_us) to compute features for."""
+    """The canonical tables inside the engine. ids: of the entities that are asked about, each once."""
 
-    def __init__(self, tables: CanonicalTables, keys: pl.DataFrame, entity: Entity, engine: FeatureEngine) -> None:
-        self._entity = entity
-        self._engine = engine
+    def __init__(self, tables: CanonicalTables, ids: pl.Series, entity: Entity, engine: FeatureEngine) -> None:
+        self.entity = entity
+        self.engine = engine
         events = event_columns(with_taken_back_ts(tables.interactions))
-        self._aggregated = InMemoryAggregations(events, keys, entity)
-        self._has_taken_back = events["taken_back_us"].null_count() < len(events)
-        self._keys = engine.table(keys)
-        self._items = engine.table(_item_columns(tables.items))
-        self._users = engine.table(_user_columns(tables.users))
-        known = events if self._has_taken_back else events.drop("taken_back_us")
-        rows = engine.table(known).left_join(self._items, "item_id").drop("item_id_right")
-        self._events = engine.cached(rows.left_join(self._users, "user_id").drop("user_id_right"))
+        self.aggregated = InMemoryAggregations(events, ids, entity)
+        self.has_taken_back = events["taken_back_us"].null_count() < len(events)
+        items, users = engine.table(_item_columns(tables.items)), engine.table(_user_columns(tables.users))
+        self.attributes = users if entity is Entity.USER else items
+        known = events if self.has_taken_back else events.drop("taken_back_us")
+        rows = engine.table(known).left_join(items, "item_id").drop("item_id_right")
+        self.events = engine.cached(rows.left_join(users, "user_id").drop("user_id_right"))
+
+    def at(self, keys: pl.DataFrame) -> _AskedKeys:
+        """The keys (entity_id, as_of_us) to compute features for, each once."""
+        return _AskedKeys(self, keys)
+
+
+class _AskedKeys:
+    """Some keys beside the tables that their features are computed from."""
+
+    def __init__(self, known: _EngineTables, keys: pl.DataFrame) -> None:
+        self._known = known
+        self._keys = known.engine.table(keys)
+        self._searched = known.aggregated.searched(keys)
 
     def compute(self, view: FeatureView) -> pl.DataFrame:
         """One row per key that the view has anything for."""
-        if view.aggregations and self._engine.aggregate_in_memory:
-            return self._aggregated.compute(view)
+        known = self._known
+        if view.aggregations and known.engine.aggregate_in_memory:
+            return known.aggregated.compute(view, self._searched)
         rows = self._events_before(view) if view.source is Source.EVENTS else self._attribute_rows()
-        return self._engine.compute(view.computed_from(rows))
+        return known.engine.compute(view.computed_from(rows))
 
     def _events_before(self, view: FeatureView) -> Rows:
-        reach_us = view.reach_us
-        events = self._events.mutate(entity_id=self._events[f"{self._entity}_id"])
-        keys = self._keys
+        reach_us, keys = view.reach_us, self._keys
+        events = self._known.events.mutate(entity_id=self._known.events[f"{self._known.entity}_id"])
         rows = keys.join(
             events,
             [
@@ -161,11 +196,11 @@ class _EngineTables:
                 events.event_us >= keys.as_of_us - reach_us,
             ],
         ).drop("entity_id_right")
-        return _standing(rows) if self._has_taken_back else rows
+        return _standing(rows) if self._known.has_taken_back else rows
 
     def _attribute_rows(self) -> Rows:
-        table = self._users if self._entity is Entity.USER else self._items
-        return self._keys.join(table, self._keys.entity_id == table[f"{self._entity}_id"])
+        attributes = self._known.attributes
+        return self._keys.join(attributes, self._keys.entity_id == attributes[f"{self._known.entity}_id"])
 
 
 def _standing(rows: Rows) -> Rows:

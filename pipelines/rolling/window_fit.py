@@ -18,7 +18,7 @@ from feature_store.offline.offline_store import point_in_time_join, values_as_of
 from feature_store.values.values import FeatureSchemas, FeatureValues
 from pipelines import evaluate, ranking
 from pipelines.candidates import catalogue_of
-from pipelines.features import learn_schemas, training_spine
+from pipelines.features import learn_schemas, training_spines
 from pipelines.memory_forecast import engine_gib
 from pipelines.paths import Cutoff
 from recommender.generators.als import AlsGenerator
@@ -53,7 +53,7 @@ def window_data(settings: Settings, tables: CanonicalTables, split: TimeSplit) -
     engine, memory_gib = settings.features.engine, engine_gib()
     training = {
         entity: point_in_time_join(
-            training_spine(known, split, entity), known, entity, engine=engine, memory_gib=memory_gib
+            pl.concat(training_spines(known, split, entity)), known, entity, engine=engine, memory_gib=memory_gib
         )
         for entity in Entity
     }

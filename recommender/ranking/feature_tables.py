@@ -20,15 +20,16 @@ from contracts.ids import FloatArray
 class PointInTimeRows:
     """One entity's feature rows as of several moments.
 
-    table: `<entity>_id`, `as_of` and a column per feature, as `features` writes it; null where missing.
+    table: `<entity>_id`, `as_of` and a column per feature, as `features` writes it; null where missing. Of a file, no
+    more is read than one moment's rows.
     Raises ReleaseMismatch when a feature of the schema is not in the table.
     """
 
-    table: pl.DataFrame
+    table: pl.DataFrame | pl.LazyFrame
     schema: FeatureSchema
 
     def __post_init__(self) -> None:
-        missing = sorted(set(self.schema.names) - set(self.table.columns))
+        missing = sorted(set(self.schema.names) - set(self.table.lazy().collect_schema().names()))
         if missing:
             raise ReleaseMismatch(
                 f"The training rows of {self.schema.entity} lack {', '.join(missing)}, which the schema has.",
@@ -37,9 +38,10 @@ class PointInTimeRows:
 
     def as_of(self, moment: datetime) -> FeatureTable:
         """The rows of one moment."""
-        rows = self.table.filter(pl.col("as_of") == moment)
-        ids = rows[f"{self.schema.entity}_id"].to_list()
-        values = rows.select(pl.col(name).cast(pl.Float32) for name in self.schema.names).fill_null(float("nan"))
+        key = f"{self.schema.entity}_id"
+        at_moment = self.table.lazy().filter(pl.col("as_of") == moment)
+        rows = at_moment.select(key, *(pl.col(name).cast(pl.Float32) for name in self.schema.names)).collect()
+        ids, values = rows[key].to_list(), rows.drop(key).fill_null(float("nan"))
         return FeatureTable({key: position for position, key in enumerate(ids)}, values.to_numpy(), self.schema)
 
 

@@ -27,7 +27,7 @@ from feature_store.values.values import FeatureSchemas, load_schemas
 from pipelines import candidates, features
 from pipelines.matrix_run import load_split
 from pipelines.paths import CANDIDATES, FEATURES, VALID, Cutoff
-from pipelines.ranking import load_training, ranking_inputs
+from pipelines.ranking import ranking_inputs, scan_training
 from recommender.generators.sets import load_generators
 from recommender.ranking.training_queries import SESSION_EVENTS
 from recommender.ranking.training_rows import RankingInputs, build_ranking_rows
@@ -62,7 +62,7 @@ class Window:
         before = self.tables.interactions.filter(pl.col("event_ts") < self.start)
         tables = replace(self.tables, interactions=pl.concat([before, added]))
         catalogues = [(self.end, load_generators(CANDIDATES / Cutoff.TEST).catalogue)]
-        world = ranking_inputs(small_settings(), tables, catalogues, self.schemas, load_training())
+        world = ranking_inputs(small_settings(), tables, catalogues, self.schemas, scan_training())
         return replace(world, segments={})
 
     def done(self, newcomer: str) -> list[RecentEvent]:

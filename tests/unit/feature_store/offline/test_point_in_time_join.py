@@ -13,7 +13,7 @@ from contracts.returns import without_taken_back
 from contracts.tables import INTERACTIONS_SCHEMA, ITEMS_SCHEMA, USERS_SCHEMA, UTC_TIME, CanonicalTables
 from feature_store.definitions import features_of
 from feature_store.offline.engines import DuckdbFeatureEngine
-from feature_store.offline.offline_store import learn_schema, point_in_time_join, values_as_of
+from feature_store.offline.offline_store import learn_schema, point_in_time_join, point_in_time_joins, values_as_of
 from tests.unit.feature_store.oracle import features_at
 
 AS_OF = datetime(2021, 3, 1, tzinfo=UTC)
@@ -292,6 +292,14 @@ def test_latest_values_are_the_join_at_as_of(world):
         expected = point_in_time_join(asked, world, entity).drop("as_of")
         found = values.rows(entity).filter(pl.col(f"{entity}_id").is_in(ids)).sort(f"{entity}_id", descending=True)
         assert found.equals(expected.sort(f"{entity}_id", descending=True))
+
+
+def test_a_spine_in_portions_is_joined_as_the_whole_of_it(world):
+    early, late = world.interactions["event_ts"][300], world.interactions["event_ts"][900]
+    for entity, ids in ((Entity.USER, ["u503", "u500", "nobody"]), (Entity.ITEM, ["i1007", "i1000"])):
+        portions = [spine(*((one, as_of) for one in ids), key=f"{entity}_id") for as_of in (early, late)]
+        whole = point_in_time_join(pl.concat(portions), world, entity)
+        assert pl.concat(point_in_time_joins(portions, world, entity)).equals(whole)
 
 
 def test_latest_values_hold_everybody_with_a_past_and_the_whole_catalogue():
