@@ -175,6 +175,8 @@ class _AskedKeys:
     def __init__(self, known: _EngineTables, keys: pl.DataFrame) -> None:
         self._known = known
         self._keys = known.engine.table(keys)
+        moments_us: list[int] = keys["as_of_us"].unique().to_list()
+        self._earliest_us, self._latest_us = min(moments_us, default=0), max(moments_us, default=0)
         self._searched = known.aggregated.searched(keys)
 
     def compute(self, view: FeatureView) -> pl.DataFrame:
@@ -187,7 +189,10 @@ class _AskedKeys:
 
     def _events_before(self, view: FeatureView) -> Rows:
         reach_us, keys = view.reach_us, self._keys
-        events = self._known.events.mutate(entity_id=self._known.events[f"{self._known.entity}_id"])
+        every = self._known.events
+        # What no key can reach is left out before anything is joined: keys are often of one moment.
+        near = every.filter(every.event_us < self._latest_us, every.event_us >= self._earliest_us - reach_us)
+        events = near.mutate(entity_id=near[f"{self._known.entity}_id"])
         rows = keys.join(
             events,
             [
