@@ -10,12 +10,14 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, cast
 
+import numpy as np
+import numpy.typing as npt
 import redis
 
 from contracts.errors import StoreError
 from contracts.features import History, OlderEvents, Person, ReadRows, Visitor
 from contracts.id_map import IdMap
-from contracts.ids import ItemId, SessionId, UserId
+from contracts.ids import FloatArray, ItemId, SessionId, UserId
 from feature_store.online.connection import mapped_errors
 from feature_store.online.damage import note_damage
 from feature_store.online.keys import (
@@ -34,6 +36,7 @@ from feature_store.online.packing import UnpackedRows, key_hashes, unpack_histor
 from feature_store.online.pipelining import Command, raise_refused, send_pipelined
 from feature_store.online.receipt import parse_receipt
 from feature_store.online.recent_events import unpack_events
+from feature_store.readers.kept_rows import KeptRows
 from feature_store.readers.ttl_and_defaults import default_rows, usable_rows
 from feature_store.values.values import FeatureSchemas
 
@@ -74,7 +77,7 @@ class _Stored:
 
 
 class RedisFeatureReader:
-    """Reads one generation of one application from Redis; one round trip per call.
+    """Reads one generation of one application from Redis; one round trip per call, and none for items read before.
 
     The first call that asks for a person also reads where each bucket of people begins. What was published and is not
     there, or is damaged, is counted in `n_lost`: a bucket must be as full as the receipt says, and every item of the
@@ -94,6 +97,7 @@ class RedisFeatureReader:
         self._item_ids = item_ids
         self._id_map_fingerprint = item_ids.fingerprint
         self._people: tuple[_People, _People] | None = None
+        self._kept = KeptRows(len(item_ids), len(schemas.item.names))
 
     @property
     def generation_id(self) -> str:
@@ -120,15 +124,27 @@ class RedisFeatureReader:
         """The items' feature rows in the order asked; a row of defaults where an item has none."""
         if not item_ids:
             return default_rows(self._schemas.item, 0)
-        with mapped_errors():
-            answers = self._client.hmget(items_key(self._app, self._generation_id), list(item_ids))
-        rows = unpack_rows(cast("list[bytes | None]", answers), key_hashes(item_ids), self._schemas.item)
+        rows = self._item_rows(item_ids)
         usable = usable_rows(self._schemas.item, rows.values, rows.written, rows.known, now)
         if rows.known.all():
             return usable
         self._note_damaged(rows, item_ids)
         not_there = [item_id for item_id, known in zip(item_ids, rows.known, strict=True) if not known]
         return replace(usable, n_lost=sum(item_id in self._item_ids for item_id in not_there))
+
+    def _item_rows(self, item_ids: Sequence[ItemId]) -> UnpackedRows:
+        """The rows of these items: those that are sound are read once."""
+        item_idx = self._item_ids.indices(item_ids)
+        there, kept_values, kept_written = self._kept.find(item_idx)
+        if there.all():
+            return UnpackedRows(kept_values, kept_written, there, ~there)
+        asked = [item_id for item_id, is_kept in zip(item_ids, there.tolist(), strict=True) if not is_kept]
+        with mapped_errors():
+            answers = self._client.hmget(items_key(self._app, self._generation_id), asked)
+        read = unpack_rows(cast("list[bytes | None]", answers), key_hashes(asked), self._schemas.item)
+        sound = read.known
+        self._kept.keep(item_idx[~there][sound], read.values[sound], read.written[sound])
+        return _woven(there, kept_values, kept_written, read)
 
     def _read_stored(self, visitors: Sequence[Visitor]) -> list[_Stored]:
         somebody = any(visitor.user_id is not None for visitor in visitors)
@@ -204,6 +220,18 @@ class RedisFeatureReader:
             _People(histories_key, _parsed_firsts(histories), n_histories),
         )
         return *people, receipt is not None and all(kind.is_whole for kind in people)
+
+
+def _woven(
+    there: npt.NDArray[np.bool_], kept_values: FloatArray, kept_written: npt.NDArray[np.int64], read: UnpackedRows
+) -> UnpackedRows:
+    """Rows that were kept, where there is True, and between them those that were read."""
+    values = np.empty((len(there), read.values.shape[1]), np.float32)
+    written, known, damaged = np.empty(len(there), np.int64), there.copy(), np.zeros(len(there), bool)
+    values[there], written[there] = kept_values, kept_written
+    values[~there], written[~there] = read.values, read.written
+    known[~there], damaged[~there] = read.known, read.damaged
+    return UnpackedRows(values, written, known, damaged)
 
 
 def _stored(visitor: Visitor, people: Sequence[_People], replies: Iterator[Any]) -> _Stored:
