@@ -64,7 +64,7 @@ def wanted_items(group: str, block: AskedBlock) -> pl.DataFrame:
     for plan in {id(one): one for one in plans}.values():
         chosen = np.array([one is plan for one in plans])
         parts.append(_rows_of_plan(group, block, plan, chosen))
-    return pl.concat(parts, how="diagonal")
+    return parts[0] if len(parts) == 1 else pl.concat(parts, how="diagonal")
 
 
 def _rows_of_plan(group: str, block: AskedBlock, plan: TierPlan, chosen: npt.NDArray[np.bool_]) -> pl.DataFrame:
@@ -73,13 +73,14 @@ def _rows_of_plan(group: str, block: AskedBlock, plan: TierPlan, chosen: npt.NDA
     quotas = {name: n for name, n in plan_quotas(plan, block.release.request.quotas, k).items() if n}
     wanted = RaggedItems.of(case.relevant for case in block.cases)
     about = {
-        "group": np.repeat(group, len(wanted.item_idx)),
-        "user_id": np.repeat([case.user_id for case in block.cases], wanted.lengths),
+        "group": [group] * len(wanted.item_idx),
+        "user_id": [case.user_id for case in block.cases for _ in case.relevant],
         "item_idx": wanted.item_idx,
         "position": _positions(wanted, block.shown),
     }
     fate = _fate(block, quotas, max(block.release.request.n_ranked, k), wanted)
-    return pl.DataFrame({**about, **fate}).filter(chosen[wanted.rows])
+    rows = pl.DataFrame({**about, **fate})
+    return rows if chosen.all() else rows.filter(chosen[wanted.rows])
 
 
 def _fate(
