@@ -18,6 +18,12 @@ TOP = Path(__file__).resolve().parent
 VENV = TOP / ".venv"
 LOCK = TOP / "requirements.lock"
 BOOTSTRAP_LOCK = TOP / "requirements-bootstrap.lock"
+COMPILED = (
+    "recommender.candidates",
+    "recommender.generators.item_to_item",
+    "recommender.proposals",
+    "recommender.taste",
+)
 STAMP = VENV / "slatework-lock.sha256"
 NEEDED = (3, 11)
 
@@ -39,6 +45,8 @@ def main() -> None:
     # The folder on the path, not setuptools' finder of our packages: that one costs every start of Python 20 ms.
     here = ["--no-deps", "--no-build-isolation", "--offline", "--config-settings", "editable_mode=compat", "-e", TOP]
     _run([uv, "pip", "install", "--quiet", "--python", VENV, *here])
+    # So that no first request, and no eight workers at once, wait for the compiler (see recommender/compiled.py).
+    _run([VENV / "bin" / "python", "-c", f"import {', '.join(COMPILED)}"])
     STAMP.write_text(wanted)
     seconds = time.monotonic() - started
     print(f"environment ready in {seconds:.1f} s, of which {downloading:.1f} s were downloads")

@@ -43,3 +43,10 @@ def test_an_update_that_is_stopped_leaves_no_environment_that_counts_as_whole(
     with pytest.raises(KeyboardInterrupt):
         bootstrap.main()
     assert not (checkout / ".venv" / "stamp").exists()
+
+
+def test_every_module_with_compiled_loops_is_compiled_when_the_environment_is_made():
+    room = Path(bootstrap.__file__).parent / "recommender"
+    files = [path for path in room.rglob("*.py") if "\n@compiled(" in path.read_text(encoding="utf-8")]
+    modules = [".".join(path.relative_to(room.parent).with_suffix("").parts) for path in files]
+    assert sorted(modules) == sorted(bootstrap.COMPILED)
