@@ -24,7 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from contracts.errors import ArtefactError, ReleaseMismatch, ShapeMismatch
-from contracts.fingerprint import canonical_json, fingerprint_bytes, fingerprint_file, fingerprint_json
+from contracts.fingerprint import canonical_json, fingerprint_chunks, fingerprint_file, fingerprint_json
 from contracts.json_file import load_json
 from contracts.whole_files import write_whole
 
@@ -184,8 +184,8 @@ def check_built_with(artefact: str, built_with: Mapping[str, str], part: str, ex
 
 def fingerprint_array(array: npt.NDArray[Any]) -> str:
     """The fingerprint of an array's dtype, shape and bytes."""
-    head = array_head(array.dtype, array.shape)
-    return fingerprint_bytes(head + np.ascontiguousarray(array).tobytes())
+    content = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
+    return fingerprint_chunks([array_head(array.dtype, array.shape), content.data])
 
 
 def array_head(dtype: npt.DTypeLike, shape: tuple[int, ...]) -> bytes:

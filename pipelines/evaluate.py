@@ -29,7 +29,7 @@ from release.bundle.bundle import FittedArtefacts, Release, measured_with
 from release.bundle.headline import headline_sentence
 from release.evaluation.cases import EvaluationCase, build_cases, known_days_before, popularity_before
 from release.evaluation.evaluation import Evaluation, evaluate
-from release.evaluation.judge import Judge
+from release.evaluation.judge import Judge, category_vectors
 from release.evaluation.measured_window import save_cases
 from release.evaluation.page import write_page
 from release.evaluation.report import Tracing, write_report
@@ -88,7 +88,7 @@ def measure(
     """Ask a release about everybody in the tables from its end on. values: as of that end."""
     item_ids, cutoffs = release.catalogue.ids, tuple(settings.evaluate.cutoffs)
     popularity = popularity_before(tables, item_ids, release.as_of)
-    judge = Judge(cutoffs, item_ids, popularity, release.catalogue.unit_categories)
+    judge = Judge(cutoffs, item_ids, popularity, category_vectors(release.catalogue))
     rng = np.random.default_rng(settings.seed)
     max_people = settings.evaluate.max_people
     excluding = ExclusionRule.of(settings.request.excluding_events, settings.request.excluded_days)

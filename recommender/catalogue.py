@@ -16,6 +16,7 @@ from contracts.artefact import Meta, fingerprint_array, load_array, load_meta, r
 from contracts.fingerprint import fingerprint_json
 from contracts.id_map import IdMap
 from contracts.ids import FloatArray, ItemId, ItemIdxArray
+from contracts.texts import Texts
 from recommender.content_vectors import DIM
 from recommender.item_attributes import (
     Attribute,
@@ -24,7 +25,17 @@ from recommender.item_attributes import (
     attribute_values,
     load_attributes,
 )
-from recommender.ragged import RaggedItems, offsets_of
+from recommender.item_categories import (
+    DENSE,
+    IDX,
+    OFFSETS,
+    CategoryIdx,
+    categories_of,
+    load_categories,
+    load_dense_categories,
+    unit_rows,
+)
+from recommender.ragged import Offsets, RaggedItems
 
 KIND = "catalogue"
 
@@ -33,21 +44,26 @@ KIND = "catalogue"
 class Catalogue:
     """Everything known of the items, aligned with `ids`: position `item_idx` describes item `ids.ids[item_idx]`.
 
-    categories: (n_items, n_categories) float32, 1 where the item is of the category; columns as `category_names`.
+    category_offsets: (n_items + 1,); item i is of category_idx[category_offsets[i]:category_offsets[i + 1]], ascending
+    places among `category_names`.
     release_year, price: (n_items,) float32, NaN where unknown.
     content: (n_items, DIM) float32, rows of unit length (`content_vectors`), or zero where the text says nothing.
     in_stock: (n_items,) False for what is known to be out of stock. attributes: by name, sorted.
+    dense_fingerprint: of a catalogue saved when categories had a column each, the fingerprint of that array: by it,
+    what was built with the catalogue knows it.
     """
 
     ids: IdMap
-    titles: tuple[str, ...]
+    titles: Texts
     category_names: tuple[str, ...]
-    categories: FloatArray
+    category_offsets: Offsets
+    category_idx: CategoryIdx
     release_year: FloatArray
     price: FloatArray
     content: FloatArray
     in_stock: npt.NDArray[np.bool_]
     attributes: Mapping[str, Attribute]
+    dense_fingerprint: str | None = None
 
     @classmethod
     def from_items(cls, items: pl.DataFrame, content: FloatArray | None = None) -> Catalogue:
@@ -57,17 +73,13 @@ class Catalogue:
         """
         rows = items.sort("item_id")
         ids = IdMap.of(rows["item_id"])
-        names = sorted({name for names in rows["categories"].to_list() for name in names or ()})
-        column = {name: position for position, name in enumerate(names)}
-        categories = np.zeros((len(ids), len(names)), np.float32)
-        for item_idx, item_categories in enumerate(rows["categories"].to_list()):
-            categories[item_idx, [column[name] for name in item_categories or ()]] = 1
-        titles = rows.select(pl.col("title").fill_null(pl.col("item_id"))).to_series().to_list()
+        names, offsets, category_idx = categories_of(rows["categories"])
+        titles = Texts.of(rows.select(pl.col("title").fill_null(pl.col("item_id"))).to_series())
         years, prices = (np.array(rows[name].cast(pl.Float32), np.float32) for name in ("release_year", "price"))
         vectors = _no_content(len(ids)) if content is None else content
         in_stock = rows["in_stock"].fill_null(value=True).to_numpy()
         attributes = attribute_columns(rows["attributes"].to_list())
-        return cls(ids, tuple(titles), tuple(names), categories, years, prices, vectors, in_stock, attributes)
+        return cls(ids, titles, names, offsets, category_idx, years, prices, vectors, in_stock, attributes)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -78,14 +90,26 @@ class Catalogue:
         return fingerprint_json(
             {
                 "ids": self.ids.fingerprint,
-                "titles": self.titles,
                 "category_names": self.category_names,
-                "categories": fingerprint_array(self.categories),
                 "release_year": fingerprint_array(self.release_year),
+                **self._fingerprints_by_form,
                 **{name: fingerprint_array(array) for name, array in self._later_arrays.items()},
                 **self._later_values,
             }
         )
+
+    @property
+    def _fingerprints_by_form(self) -> dict[str, Any]:
+        if self.dense_fingerprint is not None:
+            return {"titles": list(self.titles), "categories": self.dense_fingerprint}
+        return {
+            name: fingerprint_array(array)
+            for name, array in {**self.titles.arrays("titles"), **self._category_arrays}.items()
+        }
+
+    @property
+    def _category_arrays(self) -> dict[str, npt.NDArray[Any]]:
+        return {OFFSETS: self.category_offsets, IDX: self.category_idx}
 
     @property
     def _later_arrays(self) -> dict[str, npt.NDArray[Any]]:
@@ -102,25 +126,13 @@ class Catalogue:
     def _later_values(self) -> dict[str, Any]:
         return {"attributes": attribute_values(self.attributes)} if self.attributes else {}
 
-    @cached_property
-    def unit_categories(self) -> FloatArray:
-        """(n_items, n_categories) rows of unit length; an item without categories stays zero."""
-        length = np.linalg.norm(self.categories, axis=1, keepdims=True)
-        return np.asarray(self.categories / np.maximum(length, 1), np.float32)
-
-    @cached_property
-    def category_offsets(self) -> npt.NDArray[np.int64]:
-        """(n_items + 1,) the categories of item i are category_idx[category_offsets[i]:category_offsets[i + 1]]."""
-        return offsets_of(np.count_nonzero(self.categories, axis=1))
-
-    @cached_property
-    def category_idx(self) -> npt.NDArray[np.int32]:
-        """The categories of all items, one item's after the other's, ascending within an item."""
-        return np.nonzero(self.categories)[1].astype(np.int32)
+    def unit_categories_of(self, item_idx: ItemIdxArray) -> FloatArray:
+        """(n, n_categories) a row of unit length for each of these items; one without categories is a row of zeros."""
+        return unit_rows(self.category_offsets, self.category_idx, item_idx, len(self.category_names))
 
     @cached_property
     def category_prior(self) -> npt.NDArray[np.float64]:
-        """(n_categories,) how much of the catalogue each category is: the mean of `unit_categories`."""
+        """(n_categories,) how much of the catalogue each category is: the mean of all `unit_categories_of`."""
         n_categories = len(self.category_names)
         lengths = np.diff(self.category_offsets)
         weights = np.repeat(1 / np.sqrt(np.maximum(lengths, 1)), lengths)
@@ -166,34 +178,43 @@ class Catalogue:
             folder,
             KIND,
             built_with={},
-            arrays={"categories": self.categories, "release_year": self.release_year, **self._later_arrays},
-            values={
-                "ids": list(self.ids.ids),
-                "titles": list(self.titles),
-                "category_names": list(self.category_names),
-                **self._later_values,
+            arrays={
+                **self.ids.arrays("ids"),
+                **self.titles.arrays("titles"),
+                **self._category_arrays,
+                "release_year": self.release_year,
+                **self._later_arrays,
             },
+            values={"category_names": list(self.category_names), **self._later_values},
         )
 
     @classmethod
     def load(cls, folder: Path) -> Catalogue:
-        """Read what `save` wrote; raises ArtefactError when it is damaged or its parts disagree."""
+        """Read what `save` wrote, now or before; raises ArtefactError when it is damaged or its parts disagree."""
         meta = load_meta(folder, KIND)
         values = meta.values
         with reading(folder):
-            ids, titles, names = (_texts(values[name]) for name in ("ids", "titles", "category_names"))
+            names = _texts(values["category_names"])
+            if f"{DENSE}.npy" in meta.files:  # saved before version 6 of the bundle's format
+                ids, titles = IdMap.in_order(_texts(values["ids"])), Texts.of(_texts(values["titles"]))
+                offsets, category_idx, dense_fingerprint = load_dense_categories(folder, len(ids), len(names))
+            else:
+                ids, titles, dense_fingerprint = IdMap.load(folder, "ids"), Texts.load(folder, "titles"), None
+                offsets, category_idx = load_categories(folder, len(ids), len(names))
             if len(titles) != len(ids):
                 raise ValueError(f"it has {len(titles)} titles for {len(ids)} ids")
             return cls(
-                IdMap(tuple(ItemId(item_id) for item_id in ids)),
+                ids,
                 titles,
                 names,
-                load_array(folder, "categories", np.float32, (len(ids), len(names))),
+                offsets,
+                category_idx,
                 load_array(folder, "release_year", np.float32, (len(ids),)),
                 _load_later_array(folder, meta, "price", np.full(len(ids), np.nan, np.float32)),
                 _load_later_array(folder, meta, "content", _no_content(len(ids))),
                 _load_later_array(folder, meta, "in_stock", np.ones(len(ids), bool)),
                 load_attributes(folder, values.get("attributes", ()), len(ids)),
+                dense_fingerprint,
             )
 
 

@@ -17,10 +17,10 @@ import numpy.typing as npt
 from contracts.attributes import PREFIX
 from contracts.errors import UnknownId, WrongInput
 from contracts.filters import AllOf, AnyOf, Condition, Filter, Not, Operator, Value, filter_in, filter_text
-from contracts.ids import FloatArray
 from recommender.allowed_items import AllowedItems, Bits
 from recommender.catalogue import Catalogue
 from recommender.item_attributes import Attribute, BooleanAttribute, NumberAttribute, TextAttribute
+from recommender.ragged import Offsets
 
 MOST_FILTERS: Final = 64  # kept of a release; each with what generators made of it
 MOST_CONDITIONS: Final = 256  # kept of a release; each a bit for every item
@@ -54,14 +54,20 @@ class _Texts:
 
 @dataclass(frozen=True)
 class _Categories:
-    """Several texts of each item. folded: as above; members: (n_items, n_categories) 1 where the item is of it."""
+    """Several texts of each item. folded: as above; offsets, category_idx: as those of the catalogue."""
 
     folded: tuple[str, ...]
-    members: FloatArray
+    offsets: Offsets
+    category_idx: npt.NDArray[np.int32]
     kind: str = "text"
 
     def mask(self, condition: Condition) -> Mask:
-        return np.asarray(self.members[:, _places(self.folded, _values(condition, str))].any(axis=1))
+        is_wanted = np.zeros(len(self.folded), bool)
+        is_wanted[_places(self.folded, _values(condition, str))] = True
+        entries = np.flatnonzero(is_wanted[self.category_idx])
+        mask = np.zeros(len(self.offsets) - 1, bool)
+        mask[np.searchsorted(self.offsets, entries, side="right") - 1] = True
+        return mask
 
 
 @dataclass(frozen=True)
@@ -173,7 +179,9 @@ _FITTING: Final = {
 def _fields_of(catalogue: Catalogue) -> dict[str, _Field]:
     fields: dict[str, _Field] = {}
     if catalogue.category_names:
-        fields["categories"] = _Categories(_folded(catalogue.category_names), catalogue.categories)
+        fields["categories"] = _Categories(
+            _folded(catalogue.category_names), catalogue.category_offsets, catalogue.category_idx
+        )
     for name, numbers in {"price": catalogue.price, "release_year": catalogue.release_year}.items():
         if not np.isnan(numbers).all():
             fields[name] = _Numbers(numbers)

@@ -9,11 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
+from contracts.artefact import REBUILD
+from contracts.errors import ArtefactError
 from contracts.ids import FloatArray, ItemIdxArray
 
 Offsets = npt.NDArray[np.int64]  # (n_rows + 1,), the first one 0
@@ -161,3 +164,24 @@ class RaggedItems:
     def latest(self, n: int) -> RaggedItems:
         """At most the last n items of each row."""
         return self.where(places_of(self.offsets) >= (self.lengths - n)[self.rows])
+
+
+def check_ascending(folder: Path, what: str, rows: RaggedItems, n_items: int) -> None:
+    """Refuse what an artefact holds, named `what`, unless each row's are of 0 to n_items - 1, ascending, none twice.
+
+    Compiled loops trust these numbers, and a search among numbers out of order would find anything. Raises
+    ArtefactError.
+    """
+    offsets, numbers = rows.offsets, rows.item_idx
+    are_rows = bool(len(offsets)) and offsets[0] == 0 and offsets[-1] == len(numbers)
+    are_rows = are_rows and bool((np.diff(offsets) >= 0).all())
+    are_items = not len(numbers) or 0 <= numbers.min() <= numbers.max() < n_items
+    if not are_rows or not are_items or not _is_ascending(rows):
+        raise ArtefactError(f"{folder} is damaged: its {len(numbers)} {what} are not in order, or no {what}.", REBUILD)
+
+
+def _is_ascending(rows: RaggedItems) -> bool:
+    rises = np.diff(rows.item_idx) > 0
+    begins = rows.offsets[1:-1]
+    rises[begins[(begins > 0) & (begins < len(rows.item_idx))] - 1] = True  # a row's first one may be any
+    return bool(rises.all())

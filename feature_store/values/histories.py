@@ -84,7 +84,7 @@ def older_events_of(histories: pl.DataFrame, item_ids: IdMap) -> tuple[OlderEven
 
 def histories_of_items(histories: pl.DataFrame, item_ids: IdMap) -> pl.DataFrame:
     """Everybody's events of the map's items, in their order; whoever has none left keeps an empty history."""
-    known = pl.Series(item_ids.ids, dtype=pl.String).implode()
+    known = pl.Series(list(item_ids.ids), dtype=pl.String).implode()
     kept = _known_events(_events(histories), "item_ids", known)
     if OLDER_ITEM_IDS in histories.columns:
         kept = kept.join(_known_events(histories.select("user_id", *OLDER), OLDER_ITEM_IDS, known), "user_id", "left")

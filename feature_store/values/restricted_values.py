@@ -30,7 +30,7 @@ def restrict_to_items(values: FeatureValues, item_ids: IdMap) -> RestrictedValue
     own_ids = values.ids(Entity.ITEM)
     new = tuple(item_id for item_id in own_ids if item_id not in item_ids)
     absent = tuple(sorted(set(item_ids.ids).difference(own_ids)))
-    known = pl.Series("item_id", item_ids.ids, dtype=pl.String)
+    known = pl.Series("item_id", list(item_ids.ids), dtype=pl.String)
     items = values.items.filter(pl.col("item_id").is_in(known.implode()))
     missing_rows = pl.DataFrame({"item_id": absent}, schema={"item_id": pl.String})
     items = pl.concat([items, missing_rows], how="diagonal")

@@ -10,8 +10,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from contracts.artefact import REBUILD, Meta, check_built_with, load_array, load_meta, save_artefact
-from contracts.errors import ArtefactError
+from contracts.artefact import Meta, check_built_with, load_array, load_meta, save_artefact
 from contracts.ids import FloatArray, ItemIdxArray
 from recommender.allowed_items import AllowedItems
 from recommender.catalogue import Catalogue
@@ -26,6 +25,7 @@ from recommender.ragged import (
     PairKeys,
     RaggedItems,
     Rows,
+    check_ascending,
     is_among,
     offsets_of,
     pair_keys,
@@ -175,7 +175,7 @@ class PopularSegmentGenerator:
         starts = load_array(folder, "starts", np.int64, (len(segments) + 1,))
         items = load_array(folder, "items", np.int32, (None,))
         touched = RaggedItems(starts, items)
-        _check_touched(folder, touched, len(catalogue))
+        check_ascending(folder, "items", touched, len(catalogue))
         return cls(
             segments,
             touched,
@@ -188,15 +188,6 @@ class PopularSegmentGenerator:
 
 def _items_of(keys: PairKeys, n_rows: int) -> RaggedItems:
     return RaggedItems.of_rows(keys >> 32, (keys & ITEM_BITS).astype(np.int32), n_rows)
-
-
-def _check_touched(folder: Path, touched: RaggedItems, n_items: int) -> None:
-    """Refuse what is no list of items, ascending in each row: searching it would find anything."""
-    starts, items = touched.offsets, touched.item_idx
-    are_rows = starts[0] == 0 and starts[-1] == len(items) and bool((np.diff(starts) >= 0).all())
-    are_items = not len(items) or 0 <= items.min() <= items.max() < n_items
-    if not are_rows or not are_items or not (np.diff(touched.keys) > 0).all():
-        raise ArtefactError(f"{folder} is damaged: its {len(items)} items are not in order, or not items.", REBUILD)
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ shown: the items of each slate that the judge knows, as many as are looked at, i
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Final
 
 import numpy as np
@@ -17,6 +18,7 @@ from recommender.ragged import RaggedItems
 
 # Of the history in what a slate is held against: it keeps the divergence finite. The value of the paper named below.
 SMOOTHING: Final = 0.01
+DENSE_CELLS: Final = 2**22  # held at once: 16 MiB
 
 
 def novelty(shown: RaggedItems, popularity: FloatArray) -> PerPerson:
@@ -28,16 +30,17 @@ def novelty(shown: RaggedItems, popularity: FloatArray) -> PerPerson:
     return _mean_of(shown, -np.log2(np.maximum(popularity, 1e-6)))
 
 
-def intra_list_diversity(shown: RaggedItems, vectors: FloatArray) -> PerPerson:
+def intra_list_diversity(shown: RaggedItems, vectors: csr_matrix) -> PerPerson:
     """Mean of 1 - cosine over the pairs of the slate; 0 for fewer than two items.
 
     vectors: (n_items, dim), rows of unit length, or zero for an item that is like none.
     Source: Ziegler et al., WWW 2005.
     """
     # The pairs' cosines add up to the square of the sum of the vectors, less that of each with itself.
-    total = _touched(shown, len(vectors)) @ vectors
-    own = np.einsum("ij,ij->i", vectors, vectors)
-    alike = np.einsum("ij,ij->i", total, total) - np.bincount(shown.rows, own[shown.item_idx], len(shown))
+    total = _squared_lengths(_touched(shown, vectors.shape[0]) @ vectors)
+    items, places = np.unique(shown.item_idx, return_inverse=True)
+    own = _squared_lengths(vectors[items])
+    alike = total - np.bincount(shown.rows, own[places], len(shown))
     n_pairs = shown.lengths * (shown.lengths - 1)
     likeness = np.divide(alike, n_pairs, out=np.ones(len(shown)), where=n_pairs > 0)
     return np.asarray(1 - likeness, np.float64)
@@ -63,7 +66,7 @@ def popularity_share(shown: RaggedItems, popular: npt.NDArray[np.bool_]) -> PerP
     return _mean_of(shown, popular.astype(np.float64))
 
 
-def miscalibration(shown: RaggedItems, histories: RaggedItems, category_shares: FloatArray) -> PerPerson:
+def miscalibration(shown: RaggedItems, histories: RaggedItems, category_shares: csr_matrix) -> PerPerson:
     """How far the categories of a slate are from those of the person's history, in nats: 0 is as the history.
 
     category_shares: (n_items, n_categories) how an item is divided among its categories; rows of sum 1, or of 0.
@@ -71,13 +74,9 @@ def miscalibration(shown: RaggedItems, histories: RaggedItems, category_shares: 
     SMOOTHING of the history was mixed into the slate.
     Source: Steck, Calibrated recommendations, RecSys 2018, eq. 6 and 7.
     """
-    wanted, offered = (_category_mix(items, category_shares) for items in (histories, shown))
-    smoothed = (1 - SMOOTHING) * offered + SMOOTHING * wanted
-    terms = np.zeros_like(wanted)
-    there = wanted > 0
-    terms[there] = wanted[there] * np.log(wanted[there] / smoothed[there])
-    is_known = (wanted.sum(axis=1) > 0) & (offered.sum(axis=1) > 0)
-    return np.where(is_known, terms.sum(axis=1), np.nan)
+    wanted, offered = (_touched(items, category_shares.shape[0]) @ category_shares for items in (histories, shown))
+    blocks = zip(_dense_blocks(wanted), _dense_blocks(offered), strict=True)
+    return np.concatenate([np.empty(0), *(_divergence(_mix(wants), _mix(offers)) for wants, offers in blocks)])
 
 
 def exposure(shown: RaggedItems, n_items: int) -> npt.NDArray[np.int64]:
@@ -110,11 +109,35 @@ def _mean_of(shown: RaggedItems, values: npt.NDArray[np.floating]) -> PerPerson:
     return means
 
 
-def _category_mix(items: RaggedItems, category_shares: FloatArray) -> npt.NDArray[np.float64]:
-    """(n_rows, n_categories) of sum 1: how each row's items are divided among categories; zeros where none has any."""
-    totals = np.asarray(_touched(items, len(category_shares)) @ category_shares, np.float64)
-    sums = totals.sum(axis=1, keepdims=True)
-    return np.asarray(np.divide(totals, sums, out=np.zeros_like(totals), where=sums > 0))
+def _divergence(wanted: npt.NDArray[np.float64], offered: npt.NDArray[np.float64]) -> PerPerson:
+    """KL(wanted || offered) of each row, after SMOOTHING; NaN where one of them has no category."""
+    smoothed = (1 - SMOOTHING) * offered + SMOOTHING * wanted
+    terms = np.zeros_like(wanted)
+    there = wanted > 0
+    terms[there] = wanted[there] * np.log(wanted[there] / smoothed[there])
+    is_known = (wanted.sum(axis=1) > 0) & (offered.sum(axis=1) > 0)
+    return np.where(is_known, terms.sum(axis=1), np.nan)
+
+
+def _mix(totals: FloatArray) -> npt.NDArray[np.float64]:
+    """Rows of sum 1, of what each category has in the row; zeros where none has any."""
+    exact = totals.astype(np.float64)
+    sums = exact.sum(axis=1, keepdims=True)
+    return np.asarray(np.divide(exact, sums, out=np.zeros_like(exact), where=sums > 0))
+
+
+def _squared_lengths(rows: csr_matrix) -> FloatArray:
+    return np.concatenate(
+        [np.empty(0, np.float32), *(np.einsum("ij,ij->i", block, block) for block in _dense_blocks(rows))]
+    )
+
+
+def _dense_blocks(rows: csr_matrix) -> Iterator[FloatArray]:
+    """All rows, zeros and all, DENSE_CELLS at a time: what is summed along a row hangs on no other."""
+    n_rows, dim = rows.shape
+    at_once = max(1, DENSE_CELLS // max(1, dim))
+    for start in range(0, n_rows, at_once):
+        yield rows[start : start + at_once].toarray()
 
 
 def _touched(items: RaggedItems, n_items: int) -> csr_matrix:

@@ -403,7 +403,7 @@ def _arranged_alone(
 
 def _diversified_order(group: _Group, item_idx: ItemIdxArray, scores: FloatArray, order: Positions) -> Positions:
     """The order with its first k places taken by what is relevant and unlike; the others follow as they were."""
-    vectors = group.release.catalogue.unit_categories[item_idx[order]]
+    vectors = group.release.catalogue.unit_categories_of(item_idx[order])
     weight = group.release.request.relevance_weight
     first = maximal_marginal_relevance(scores[order], vectors, group.k, weight)
     others = np.setdiff1d(np.arange(len(order)), first)
@@ -421,8 +421,10 @@ def _slate_items(
 ) -> list[tuple[SlateItem, ...]]:
     """For each member its items, in the order of their positions."""
     catalogue, names = group.release.catalogue, candidates.names
+    item_idx = candidates.item_idx[shown.rows]
     columns = zip(
-        candidates.item_idx[shown.rows].tolist(),
+        catalogue.ids.external(item_idx),
+        catalogue.titles.at(item_idx),
         places_of(shown.offsets).tolist(),
         scores[shown.rows].tolist(),
         candidates.sources[shown.rows].tolist(),
@@ -432,15 +434,15 @@ def _slate_items(
     )
     items = [
         SlateItem(
-            item_id=catalogue.ids.ids[item],
-            title=catalogue.titles[item],
+            item_id=item_id,
+            title=title,
             position=place + 1,
             score=score,
             source=names[source],
             propensity=propensity,
             reasons=sentences,
         )
-        for item, place, score, source, propensity, sentences in columns
+        for item_id, title, place, score, source, propensity, sentences in columns
     ]
     bounds = shown.offsets.tolist()
     return [tuple(items[start:end]) for start, end in pairwise(bounds)]

@@ -17,8 +17,8 @@ from contracts.errors import ArtefactError, ReleaseMismatch
 from contracts.fingerprint import canonical_json, fingerprint_file, fingerprint_json
 from contracts.json_file import load_json, write_json
 
-FORMAT_VERSION: Final = 5
-READABLE_VERSIONS: Final = (1, 2, 3, 4, FORMAT_VERSION)
+FORMAT_VERSION: Final = 6
+READABLE_VERSIONS: Final = (1, 2, 3, 4, 5, FORMAT_VERSION)
 TYPED_SINCE_VERSION: Final = 3  # histories tell of what type each event is
 MANIFEST: Final = "manifest.json"
 VALUES_FOLDER: Final = "values"  # of a bundle: its own generation, the first

@@ -9,9 +9,12 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
+from scipy.sparse import csr_matrix
 
 from contracts.id_map import UNKNOWN, IdMap
 from contracts.ids import FloatArray
+from recommender.catalogue import Catalogue
+from recommender.item_categories import unit_weights
 from recommender.judging.hits import Hits, average_precision, hit_rate, ndcg, recall, reciprocal_rank, serendipity
 from recommender.judging.intervals import PerPerson
 from recommender.judging.shown import (
@@ -44,14 +47,14 @@ class Judge:
     """What slates are judged with.
 
     item_ids: the items that slates and relevant items are dense indices of; popularity: (n_items,) shares of people;
-    vectors: (n_items, n_categories), of unit length, as `Catalogue.unit_categories`. An item of a slate that `item_ids`
+    vectors: (n_items, n_categories), of unit length, as `category_vectors`. An item of a slate that `item_ids`
     does not know (-1) takes its position and is relevant to nobody; the metrics of the items shown leave it out.
     """
 
     cutoffs: tuple[int, ...]
     item_ids: IdMap
     popularity: FloatArray
-    vectors: FloatArray
+    vectors: csr_matrix
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -94,9 +97,16 @@ class Judge:
         return popularity_ranks(self.popularity)
 
     @cached_property
-    def _category_shares(self) -> FloatArray:
+    def _category_shares(self) -> csr_matrix:
         """An item of n categories has 1 / sqrt(n) in each of its unit vector: squared, the shares add up to 1."""
-        return self.vectors**2
+        return self.vectors.multiply(self.vectors).tocsr()
+
+
+def category_vectors(catalogue: Catalogue) -> csr_matrix:
+    """(n_items, n_categories) the rows of `Catalogue.unit_categories_of` all items."""
+    weights = unit_weights(np.diff(catalogue.category_offsets))
+    shape = (len(catalogue), len(catalogue.category_names))
+    return csr_matrix((weights, catalogue.category_idx, catalogue.category_offsets), shape)
 
 
 def _known_items(slates: RaggedItems, k: int) -> RaggedItems:

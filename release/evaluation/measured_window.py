@@ -33,7 +33,7 @@ from feature_store.values.values import FeatureSchemas, FeatureValues
 from release.bundle.bundle import MEASURED, Release, measured_from
 from release.bundle.manifest import REBUILD
 from release.evaluation.cases import EvaluationCase
-from release.evaluation.judge import Judge
+from release.evaluation.judge import Judge, category_vectors
 
 CASES: Final = "cases.parquet"
 POPULARITY: Final = "popularity.parquet"
@@ -62,7 +62,7 @@ def save_cases(
     """
     rows = [_case_row(group, case, item_ids) for group, cases in groups.items() for case in cases]
     write_parquet(pl.DataFrame(rows, schema=CASE_SCHEMA, orient="row"), folder / CASES)
-    shares = pl.DataFrame({"item_id": item_ids.ids, "share": popularity}, schema=POPULARITY_SCHEMA)
+    shares = pl.DataFrame({"item_id": list(item_ids.ids), "share": popularity}, schema=POPULARITY_SCHEMA)
     write_parquet(shares, folder / POPULARITY)
 
 
@@ -99,14 +99,14 @@ class MeasuredWindow:
 
         Raises ReleaseMismatch when that is another catalogue.
         """
-        item_ids = IdMap(tuple(self.popularity["item_id"]))
+        item_ids = IdMap.in_order(self.popularity["item_id"].to_list())
         if item_ids.fingerprint != release.catalogue.ids.fingerprint:
             raise ReleaseMismatch(
                 f"{POPULARITY} is of the {len(item_ids)} items {item_ids.fingerprint}; release {release.release_id} "
                 f"has {len(release.catalogue)}, {release.catalogue.ids.fingerprint}.",
                 REBUILD,
             )
-        return Judge((cutoff,), item_ids, self.popularity["share"].to_numpy(), release.catalogue.unit_categories)
+        return Judge((cutoff,), item_ids, self.popularity["share"].to_numpy(), category_vectors(release.catalogue))
 
     def cases_for(self, release_ids: IdMap, judge_ids: IdMap) -> dict[str, tuple[EvaluationCase, ...]]:
         """The cases by group; sessions in the ids of the release that is asked, relevant items in those of the judge.

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.sparse import csr_matrix
 
+from recommender.judging import shown as judging_shown
 from recommender.judging.shown import (
     coverage,
     exposure,
@@ -41,12 +43,12 @@ def test_intra_list_diversity_is_the_mean_distance_of_the_pairs() -> None:
     vectors = np.array([[1, 0], [1, 0], [0, 1]], np.float32)
     # Pairs: 0-1 alike (distance 0), 0-2 and 1-2 unlike (distance 1).
     expected = [(0 + 1 + 1) / 3, 0, 0, 0]
-    assert intra_list_diversity(shown([0, 1, 2], [0, 1], [0], []), vectors) == pytest.approx(expected)
+    assert intra_list_diversity(shown([0, 1, 2], [0, 1], [0], []), csr_matrix(vectors)) == pytest.approx(expected)
 
 
 def test_an_item_like_none_is_at_distance_one_from_all() -> None:
     vectors = np.array([[1, 0], [0, 0]], np.float32)
-    assert intra_list_diversity(shown([0, 1]), vectors) == pytest.approx([1])
+    assert intra_list_diversity(shown([0, 1]), csr_matrix(vectors)) == pytest.approx([1])
 
 
 def test_the_most_popular_are_a_share_of_the_catalogue_and_one_at_least() -> None:
@@ -81,19 +83,19 @@ def test_miscalibration_is_the_divergence_of_the_categories_of_history_and_slate
     offered = [(1 + 0.5) / 3, (1 + 0.5) / 3]  # of the slate 0, 2, 3
     smoothed = [0.99 * have + 0.01 * want for have, want in zip(offered, wanted, strict=True)]
     expected = wanted[0] * log(wanted[0] / smoothed[0]) + wanted[1] * log(wanted[1] / smoothed[1])
-    found = miscalibration(shown([0, 2, 3]), shown([0, 1, 2, 1]), shares)
+    found = miscalibration(shown([0, 2, 3]), shown([0, 1, 2, 1]), csr_matrix(shares))
     assert found == pytest.approx([expected], rel=1e-6)
 
 
 def test_a_slate_as_the_history_is_calibrated_and_one_of_other_categories_is_as_far_as_smoothing_lets_it() -> None:
     shares = np.array([[1, 0], [0, 1]], np.float32)
-    found = miscalibration(shown([0], [1]), shown([0], [0]), shares)
+    found = miscalibration(shown([0], [1]), shown([0], [0]), csr_matrix(shares))
     assert found == pytest.approx([0, log(1 / 0.01)], abs=1e-9)
 
 
 def test_without_a_category_in_history_or_slate_nothing_is_known_of_calibration() -> None:
     shares = np.array([[1, 0], [0, 0]], np.float32)
-    assert np.isnan(miscalibration(shown([0], [0], [], [1]), shown([], [1], [0], [0]), shares)).all()
+    assert np.isnan(miscalibration(shown([0], [0], [], [1]), shown([], [1], [0], [0]), csr_matrix(shares))).all()
 
 
 CATEGORIES = st.lists(st.sets(st.sampled_from("abcd")), min_size=12, max_size=12)
@@ -111,10 +113,24 @@ def test_what_is_shown_is_measured_as_the_definitions_say_read_word_for_word(
     unit = (indicators / np.sqrt(counts)).astype(np.float32)
     slates, histories = (shown(*each) for each in zip(*people, strict=True))
     diverse = [slow_diversity(slate, unit.tolist()) for slate, _ in people]
-    assert intra_list_diversity(slates, unit) == pytest.approx(diverse, abs=1e-5)
+    assert intra_list_diversity(slates, csr_matrix(unit)) == pytest.approx(diverse, abs=1e-5)
     expected = [slow_miscalibration(slate, past, dict(enumerate(categories))) for slate, past in people]
-    found = miscalibration(slates, histories, indicators / counts)
+    found = miscalibration(slates, histories, csr_matrix(indicators / counts))
     assert found == pytest.approx([np.nan if one is None else one for one in expected], abs=1e-5, nan_ok=True)
+
+
+@given(CATEGORIES, SLATES, st.integers(1, 9))
+def test_however_many_slates_are_looked_at_together_the_figures_have_the_same_bits(
+    categories: list[set[str]], people: list[tuple[list[int], list[int]]], cells: int
+) -> None:
+    indicators = np.array([[name in own for name in "abcd"] for own in categories], np.float32)
+    vectors = csr_matrix(indicators / np.maximum(np.linalg.norm(indicators, axis=1, keepdims=True), 1))
+    slates, histories = (shown(*each) for each in zip(*people, strict=True))
+    at_once = intra_list_diversity(slates, vectors), miscalibration(slates, histories, vectors.multiply(vectors))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(judging_shown, "DENSE_CELLS", cells)
+        apart = intra_list_diversity(slates, vectors), miscalibration(slates, histories, vectors.multiply(vectors))
+    np.testing.assert_array_equal(at_once, apart)
 
 
 @given(st.lists(st.integers(0, 50), max_size=12))

@@ -327,7 +327,8 @@ def test_every_view_computed_at_the_request_says_whom_to_ask_and_what_it_is():
 
 
 def test_a_catalogue_without_categories_has_every_other_feature():
-    bare = replace(checkerboard().catalogue, category_names=(), categories=np.zeros((12, 0), np.float32))
+    no_categories = {"category_offsets": np.zeros(13, np.int64), "category_idx": np.empty(0, np.int32)}
+    bare = replace(checkerboard().catalogue, category_names=(), **no_categories)
     for name in COMPUTED:
         values = column(name, query(2, 6, now=NOW - 2 * DAY + 300), segmented(), world=bare)
         assert np.isnan(values).all() or not name.startswith(("pair_category_lift", "pair_category_recency")), name

@@ -16,7 +16,7 @@ from contracts.ids import UserId
 from contracts.slates import RecommendRequest
 from release.evaluation.cases import COLD_POPULAR, COLD_SESSION, WARM, EvaluationCase
 from release.evaluation.evaluation import SLATES, Evaluation, evaluate, values_of
-from release.evaluation.judge import Judge
+from release.evaluation.judge import Judge, category_vectors
 from release.evaluation.report import Tracing, glance, write_report
 from release.evaluation.stage_summary import ItemBands
 from release.evaluation.summary import Bootstrap, best_generator, idle_best_generator, per_system, slices, summarise
@@ -42,7 +42,7 @@ def case(user_id: str, *relevant: int) -> EvaluationCase:
 
 def judge() -> Judge:
     release = made_up_release()
-    return Judge((2, 4), release.catalogue.ids, np.full(N_ITEMS, 0.25, np.float32), release.catalogue.unit_categories)
+    return Judge((2, 4), release.catalogue.ids, np.full(N_ITEMS, 0.25, np.float32), category_vectors(release.catalogue))
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +82,7 @@ def test_each_generator_is_judged_alone_on_the_same_people_without_seen_items(ev
 
 def test_an_item_that_the_judge_does_not_know_takes_its_place_and_counts_for_nothing_else() -> None:
     # u1 is shown 11, 10, 9, 8; the judge's catalogue ends with 10, so that the first place is lost.
-    release, known = made_up_release(), IdMap(made_up_release().catalogue.ids.ids[:-1])
+    release, known = made_up_release(), IdMap.in_order(made_up_release().catalogue.ids.ids[:-1])
     of_known = replace(judge(), item_ids=known, popularity=np.full(len(known), 0.25, np.float32))
     found = evaluate(release, made_up_reader(HISTORIES), {WARM: (case("u1", 10, 3),)}, of_known, alone=())
     best_two = 1 / log2(2) + 1 / log2(3)

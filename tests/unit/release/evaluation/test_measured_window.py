@@ -107,7 +107,7 @@ def test_only_the_people_asked_about_and_all_items_travel_along(tmp_path: Path) 
 
 
 def test_a_release_that_lacks_an_item_hears_nothing_of_it_and_it_stays_wanted(tmp_path: Path) -> None:
-    fewer = IdMap(tuple(item for item in ALL_ITEMS.ids if item not in ("i10", "i21")))
+    fewer = IdMap.of(item for item in ALL_ITEMS.ids if item not in ("i10", "i21"))
     window = window_of(tmp_path, {WARM: (case("u1", 11, 3),), COLD_SESSION: (visitor(),)})
     asked = window.cases_for(fewer, ALL_ITEMS)
     assert asked[WARM][0].relevant.tolist() == [11, 3]

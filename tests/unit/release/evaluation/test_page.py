@@ -11,7 +11,7 @@ import pytest
 from contracts.errors import ArtefactError
 from release.evaluation.cases import COLD_POPULAR, WARM
 from release.evaluation.evaluation import evaluate
-from release.evaluation.judge import Judge
+from release.evaluation.judge import Judge, category_vectors
 from release.evaluation.page import page, write_page
 from release.evaluation.report import Tracing, write_report
 from release.evaluation.stage_summary import ItemBands
@@ -24,7 +24,7 @@ from tests.unit.release.made_up_release import N_ITEMS, NOW, made_up_reader, mad
 def report(tmp_path: Path) -> Path:
     release = made_up_release()
     items = release.catalogue
-    judge = Judge((10, 20), items.ids, np.full(N_ITEMS, 0.25, np.float32), items.unit_categories)
+    judge = Judge((10, 20), items.ids, np.full(N_ITEMS, 0.25, np.float32), category_vectors(items))
     groups = {WARM: (case("u1", [11, 3]), case("u2", [9])), COLD_POPULAR: (case(None, [0]),)}
     found = evaluate(release, made_up_reader(HISTORIES), groups, judge)
     tracing = Tracing(ItemBands({"the rest": np.ones(N_ITEMS, bool)}), {"popular": 12})

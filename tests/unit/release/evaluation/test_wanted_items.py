@@ -15,7 +15,7 @@ from release.answering.request_path import answer_many
 from release.bundle.bundle import Release
 from release.evaluation.cases import COLD_POPULAR, WARM, EvaluationCase
 from release.evaluation.evaluation import SLATES, Evaluation, evaluate, values_of
-from release.evaluation.judge import Judge
+from release.evaluation.judge import Judge, category_vectors
 from release.evaluation.stages import CANDIDATES_RECALL, generator_shares, misses, stages_of_people
 from tests.unit.release.made_up_release import ITEM_IDS, N_ITEMS, NOW, QUOTAS, made_up_reader, made_up_release
 
@@ -33,7 +33,7 @@ def measured(release: Release, groups: Mapping[str, Sequence[EvaluationCase]]) -
     items = release.catalogue
     popularity = np.full(N_ITEMS, 0.25, np.float32)
     return evaluate(
-        release, made_up_reader(HISTORIES), groups, Judge((2, 4), items.ids, popularity, items.unit_categories)
+        release, made_up_reader(HISTORIES), groups, Judge((2, 4), items.ids, popularity, category_vectors(items))
     )
 
 
@@ -136,7 +136,7 @@ def test_the_recall_of_the_candidates_stands_beside_the_metrics_of_the_slates_an
 def test_where_generators_are_not_judged_alone_nothing_is_traced() -> None:
     release = made_up_release()
     items = release.catalogue
-    judge = Judge((2,), items.ids, np.full(N_ITEMS, 0.25, np.float32), items.unit_categories)
+    judge = Judge((2,), items.ids, np.full(N_ITEMS, 0.25, np.float32), category_vectors(items))
     found = evaluate(release, made_up_reader(HISTORIES), {WARM: (case("u1", [11]),)}, judge, alone=())
     assert found.wanted is None
     assert CANDIDATES_RECALL not in found.metrics
