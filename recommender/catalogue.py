@@ -157,8 +157,17 @@ class Catalogue:
 
     def category_vector(self, names: tuple[str, ...] | list[str]) -> FloatArray:
         """(n_categories,) 1 for each named category, whatever its case; unknown names are left out."""
-        folded = {name.casefold() for name in names}
-        return np.array([name.casefold() in folded for name in self.category_names], np.float32)
+        vector = np.zeros(len(self.category_names), np.float32)
+        for name in names:
+            vector[self._categories_by_folded_name.get(name.casefold(), [])] = 1
+        return vector
+
+    @cached_property
+    def _categories_by_folded_name(self) -> dict[str, list[int]]:
+        places: dict[str, list[int]] = {}
+        for place, name in enumerate(self.category_names):
+            places.setdefault(name.casefold(), []).append(place)
+        return places
 
     def known(self, item_idx: ItemIdxArray) -> ItemIdxArray:
         """Only those indices that are items of this catalogue, in their order."""

@@ -28,9 +28,10 @@ ROWS_AT_ONCE = 4096  # read of a dense array
 def categories_of(cells: pl.Series) -> tuple[tuple[str, ...], Offsets, CategoryIdx]:
     """(names, offsets, category_idx) of lists of names, an item's in each cell; the names sorted, none twice."""
     rows = pl.DataFrame({"item": pl.int_range(len(cells), dtype=pl.Int64, eager=True), "name": cells})
-    pairs = rows.explode("name", empty_as_null=True).drop_nulls("name").unique()
-    names = pairs["name"].unique().sort()
-    pairs = pairs.with_columns(category=names.search_sorted(pairs["name"]).cast(pl.Int32)).sort("item", "category")
+    named = rows.explode("name", empty_as_null=True).drop_nulls("name")
+    names = named["name"].unique().sort()
+    category = names.search_sorted(named["name"]).cast(pl.Int32)
+    pairs = named.select("item", category=category).unique().sort("item", "category")
     lengths = np.bincount(pairs["item"].to_numpy(), minlength=len(cells))
     return tuple(names), offsets_of(lengths), pairs["category"].to_numpy().astype(np.int32)
 

@@ -10,6 +10,7 @@ from contracts.slates import RecommendRequest
 from release.bundle.bundle import Release
 
 SHOWN_IDS = 5
+SHOWN_CATEGORIES = 30
 SHOWN_LENGTH = 80
 
 
@@ -53,10 +54,14 @@ def check_categories(release: Release, categories: Iterable[str]) -> None:
         meant = f"Did you mean {close[0]!r}? " if close else ""
         raise UnknownId(
             f"Release {release.release_id} knows no category {_listed(unknown)}.",
-            f"{meant}Send some of: {', '.join(known)}.",
+            f"{meant}Send some of: {', '.join(known[:SHOWN_CATEGORIES])}{_and_more(known, SHOWN_CATEGORIES)}.",
         )
 
 
 def _listed(ids: list[str]) -> str:
     shown = ", ".join(repr(item_id[:SHOWN_LENGTH]) for item_id in ids[:SHOWN_IDS])
-    return f"{shown} and {len(ids) - SHOWN_IDS} more" if len(ids) > SHOWN_IDS else shown
+    return shown + _and_more(ids, SHOWN_IDS)
+
+
+def _and_more(listed: list[str], n_shown: int) -> str:
+    return f" and {len(listed) - n_shown} more" if len(listed) > n_shown else ""

@@ -36,7 +36,7 @@ from release.evaluation.wanted_items import AskedBlock, n_to_propose, wanted_ite
 
 # The whole request path; the other systems are the generators, by their names.
 SLATES: Final = "slates"  # the system that is served, beside each of its generators alone
-JUDGED_TOGETHER: Final = 1024  # people: their category vectors stay small beside the catalogue's
+JUDGED_TOGETHER: Final = 1024  # people: what is worked out of them is small beside their answers
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from contracts.errors import UnknownId
 from contracts.id_map import IdMap
 from contracts.ids import ItemId
 from contracts.slates import Preferences, RecommendRequest, Surface
-from serving.known_ids import check_known, unknown_items
+from serving.known_ids import check_categories, check_known, unknown_items
 
 
 def holding(release_id: str, *item_ids: str) -> Any:
@@ -29,6 +29,14 @@ def test_an_item_that_only_the_canary_holds_is_known() -> None:
 
 def test_items_that_none_of_them_holds_are_named_once_in_the_order_they_came() -> None:
     assert unknown_items([PRODUCTION, CANARY], ["i5", "i1", "i4", "i5"]) == ["i5", "i4"]
+
+
+def test_of_thousands_of_categories_thirty_are_named() -> None:
+    release = holding("r-old")
+    release.catalogue.category_names = tuple(f"c{number:04}" for number in range(5000))
+    with pytest.raises(UnknownId, match="knows no category 'opera'") as refused:
+        check_categories(release, ["c0001", "opera"])
+    assert refused.value.next_step.endswith("c0028, c0029 and 4970 more.")
 
 
 @pytest.mark.parametrize(
