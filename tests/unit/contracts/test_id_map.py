@@ -19,7 +19,8 @@ from contracts.id_map import UNKNOWN, IdMap
 from contracts.texts import Texts
 
 NAMES = st.text(st.characters(exclude_categories=["Cs"]), max_size=4)
-ASKED = st.lists(st.text(max_size=4), max_size=30)  # half a character is what a request may name
+HALF_A_CHARACTER = "\ud800"  # which a request may name
+ASKED = st.lists(st.text(max_size=4) | st.just(HALF_A_CHARACTER), max_size=30)
 
 
 def saved_and_loaded(ids: IdMap) -> IdMap:
