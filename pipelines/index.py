@@ -54,7 +54,7 @@ def run(settings: Params, cutoff: Cutoff) -> dict[str, Any]:
     )
     index = VectorIndex.build(als.item_factors, generators.catalogue.ids, settings.index)
     filters = category_filters(generators.catalogue)
-    measured = index.measured(als.item_factors, queries, settings.index.recall_k, filters)
+    measured = index.measured(als.item_factors, queries, settings.index.recall_k, filters, settings.index.min_recall)
     check_recall(measured, settings.index)
     measured.save(emptied(INDEX / cutoff))
     least, _ = measured.least_recall

@@ -23,7 +23,7 @@ from recommender.catalogue import Catalogue
 from recommender.compiled import COUNTS, FLAG, INDICES, NUMBER, SCORES, SUMS, compiled, first_not_below, inlined
 from recommender.proposals import Proposals, best_first
 from recommender.query import QueryBatch
-from recommender.ragged import ITEM_BITS, Offsets, RaggedItems, rows_of
+from recommender.ragged import ITEM_BITS, Offsets, RaggedItems, places_of, rows_of, sum_by
 
 SPREAD = 0x9E3779B1  # 2**32 over the golden ratio, odd: neighbouring items come far apart (Knuth, vol. 3, 6.4)
 
@@ -40,6 +40,7 @@ class ItemToItemGenerator:
     """What goes with the items of a history.
 
     The neighbours of item i, in the order of their index, are neighbours[starts[i]:starts[i+1]]; weights > 0.
+    step_weight: the item n steps back from the latest counts step_weight ** n; 1: all of a history count alike.
 
     Item 0 goes with item 2, and a little with item 1:
 
@@ -64,6 +65,7 @@ class ItemToItemGenerator:
     pooling: Pooling
     history_length: int
     catalogue_fingerprint: str
+    step_weight: float = 1.0
 
     def encode(self, queries: QueryBatch) -> EncodedHistories:
         items = queries.taste_items
@@ -76,7 +78,7 @@ class ItemToItemGenerator:
             f"generator-{self.name}",
             built_with={"catalogue ids": self.catalogue_fingerprint},
             arrays={"starts": self.starts, "neighbours": self.neighbours, "weights": self.weights},
-            values={"history_length": self.history_length, "pooling": self.pooling},
+            values={"history_length": self.history_length, "pooling": self.pooling, "step_weight": self.step_weight},
         )
 
     @classmethod
@@ -95,6 +97,7 @@ class ItemToItemGenerator:
             Pooling(meta.values["pooling"]),
             int(meta.values["history_length"]),
             catalogue.ids.fingerprint,
+            float(meta.values.get("step_weight", 1.0)),  # bundles of format 5 and before have none
         )
 
 
@@ -148,17 +151,31 @@ class EncodedHistories:
         )
 
     @cached_property
-    def _divisors(self) -> npt.NDArray[np.int64]:
+    def _divisors(self) -> npt.NDArray[np.float64]:
         """(n_queries,) what the sums are divided by; 0 where nothing is known of a taste."""
-        lengths = self.taste.lengths
-        return lengths if self.generator.pooling is Pooling.MEAN else np.minimum(lengths, 1)
+        if self.generator.pooling is Pooling.MAX:
+            return np.minimum(self.taste.lengths, 1).astype(np.float64)
+        return sum_by(self.taste.rows, self._step_weights, len(self.taste))
+
+    @cached_property
+    def _step_weights(self) -> npt.NDArray[np.float64]:
+        """(n_taste,) how much each item of the tastes counts, by the steps back from the latest."""
+        taste = self.taste
+        steps_back = (taste.lengths - 1)[taste.rows] - places_of(taste.offsets)
+        weights: npt.NDArray[np.float64] = np.power(self.generator.step_weight, steps_back)
+        return weights
 
     @cached_property
     def _pooled(self) -> _Pooled:
         generator, taste = self.generator, self.taste
-        is_mean = generator.pooling is Pooling.MEAN
         bounds, item, said = _pool(
-            taste.offsets, taste.item_idx, generator.starts, generator.neighbours, generator.weights, is_mean
+            taste.offsets,
+            taste.item_idx,
+            self._step_weights,
+            generator.starts,
+            generator.neighbours,
+            generator.weights,
+            generator.pooling is Pooling.MEAN,
         )
         return _Pooled(bounds, item, said)
 
@@ -171,10 +188,11 @@ def _slot(item: int, n_slots: int, n_items: int) -> int:  # pragma: no cover - c
     return (((item * SPREAD) & ITEM_BITS) * n_slots) >> 32
 
 
-@compiled(COUNTS, INDICES, COUNTS, INDICES, SCORES, FLAG)
+@compiled(COUNTS, INDICES, SUMS, COUNTS, INDICES, SCORES, FLAG)
 def _pool(
     taste_offsets: Offsets,
     taste_items: ItemIdxArray,
+    step_weights: npt.NDArray[np.float64],
     starts: Offsets,
     neighbours: ItemIdxArray,
     weights: FloatArray,
@@ -202,16 +220,17 @@ def _pool(
                 while slot_item[first + slot] != item and slot_item[first + slot] != UNKNOWN:
                     slot = slot + 1 if slot + 1 < n_slots else 0
                 slot_item[first + slot] = item
+                weight = step_weights[at] * weights[near]
                 if is_mean:
-                    said[first + slot] += weights[near]
+                    said[first + slot] += weight
                 else:
-                    said[first + slot] = max(said[first + slot], np.float64(weights[near]))
+                    said[first + slot] = max(said[first + slot], weight)
     return bounds, slot_item, said
 
 
-@compiled(COUNTS, INDICES, SUMS, COUNTS)
+@compiled(COUNTS, INDICES, SUMS, SUMS)
 def _spoken_for(
-    bounds: Offsets, slot_item: ItemIdxArray, said: npt.NDArray[np.float64], divisors: npt.NDArray[np.int64]
+    bounds: Offsets, slot_item: ItemIdxArray, said: npt.NDArray[np.float64], divisors: npt.NDArray[np.float64]
 ) -> tuple[ItemIdxArray, FloatArray, Offsets]:  # pragma: no cover - compiled
     """(item_idx, weights, offsets) the items in the tables, and how much is said for each."""
     item_idx, weights = np.empty(len(slot_item), np.int32), np.empty(len(slot_item), np.float32)
@@ -227,14 +246,14 @@ def _spoken_for(
     return item_idx[:n], weights[:n], offsets
 
 
-@compiled(COUNTS, INDICES, COUNTS, INDICES, SUMS, COUNTS, NUMBER)
+@compiled(COUNTS, INDICES, COUNTS, INDICES, SUMS, SUMS, NUMBER)
 def _looked_up(
     offsets: Offsets,
     item_idx: ItemIdxArray,
     bounds: Offsets,
     slot_item: ItemIdxArray,
     said: npt.NDArray[np.float64],
-    divisors: npt.NDArray[np.int64],
+    divisors: npt.NDArray[np.float64],
     n_items: int,
 ) -> FloatArray:  # pragma: no cover - compiled
     """(n_items,) how much is said for each item of each query, 0 for one that is in no slot; NaN without a taste."""

@@ -35,6 +35,7 @@ def generator_of_pairs(
         pooling,
         settings.history_length,
         catalogue.ids.fingerprint,
+        settings.step_weight if pooling is Pooling.MEAN else 1.0,
     )
 
 

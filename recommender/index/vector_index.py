@@ -7,7 +7,7 @@ at one by one.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -250,24 +250,57 @@ class VectorIndex:
         return FAISS.SearchParametersIVF(nprobe=n_probes, **selected)
 
     def measured(
-        self, vectors: FloatArray, queries: FloatArray, k: int, filters: Mapping[str, AllowedItems] | None = None
+        self,
+        vectors: FloatArray,
+        queries: FloatArray,
+        k: int,
+        filters: Mapping[str, AllowedItems] | None = None,
+        min_recall: float = 0.0,
     ) -> VectorIndex:
         """This index with its recall at k against exact search over the same vectors; queries: (n_queries, dim).
 
-        filters: by name, each of which the recall is measured under as well.
+        filters: by name, each of which the recall is measured under as well. min_recall: while one of them is below it,
+        twice the effort is made of a search, as long as there is more to look at.
         """
         if not len(queries):
             raise DataTooSmall("There is nobody to measure the index with.", "Bring more data.")
         exact = VectorIndex.exact(vectors, self.ids_fingerprint)
-        among = {name: self._recall(exact, queries, k, allowed) for name, allowed in (filters or {}).items()}
-        return replace(self, recall=self._recall(exact, queries, k, None), recall_k=k, recall_among=among)
+        every: dict[str, AllowedItems | None] = {"": None, **(filters or {})}
+        blocks = list(_blocks(queries))
+        expected = {name: [exact.search(one, k, allowed=only) for one in blocks] for name, only in every.items()}
+        index: VectorIndex | None = self
+        while index is not None:
+            measured = index._with_recall(blocks, k, every, expected)  # noqa: SLF001 - of this very class
+            if measured.least_recall[0] >= min_recall:
+                break
+            index = index._with_twice_the_effort()  # noqa: SLF001 - of this very class
+        return measured
 
-    def _recall(self, exact: VectorIndex, queries: FloatArray, k: int, allowed: AllowedItems | None) -> float:
-        recalls = [
-            _recalls(exact.search(block, k, allowed=allowed), self.search(block, k, allowed=allowed))
-            for block in _blocks(queries)
-        ]
-        return float(np.mean(np.concatenate(recalls)))
+    def _with_recall(
+        self,
+        blocks: Sequence[FloatArray],
+        k: int,
+        filters: Mapping[str, AllowedItems | None],
+        expected: Mapping[str, Sequence[Proposals]],
+    ) -> VectorIndex:
+        """expected: what exact search finds for each block, by the name of the filter; that of no filter is empty."""
+        recalls = {}
+        for name, allowed in filters.items():
+            found = (self.search(block, k, allowed=allowed) for block in blocks)
+            parts = [_recalls(exact, ours) for exact, ours in zip(expected[name], found, strict=True)]
+            recalls[name] = float(np.mean(np.concatenate(parts)))
+        overall = recalls.pop("")
+        return replace(self, recall=overall, recall_k=k, recall_among=recalls)
+
+    def _with_twice_the_effort(self) -> VectorIndex | None:
+        """None where a search looks at everything already."""
+        if self.is_exact:
+            return None
+        if self.kind == "hnsw":
+            more = min(2 * self.ef_search, len(self.item_idx))
+            return replace(self, ef_search=more) if more > self.ef_search else None
+        more = min(2 * self.n_probes, self.searcher.nlist)
+        return replace(self, n_probes=more) if more > self.n_probes else None
 
     def save(self, folder: Path) -> Meta:
         """Write the index, its id map and `recall.json`."""

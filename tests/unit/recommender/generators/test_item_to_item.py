@@ -113,8 +113,12 @@ def test_the_item_that_speaks_most_for_a_candidate_is_named():
     assert encoded.because(RaggedItems.of([np.array([2, 7], np.int32)])).tolist() == [1, UNKNOWN]
 
 
-@given(st.lists(st.lists(st.integers(0, 11), max_size=6), min_size=1, max_size=4), st.integers(0, 99))
-def test_pooling_many_histories_is_what_a_walk_over_each_of_them_gives(histories, seed):
+@given(
+    st.lists(st.lists(st.integers(0, 11), max_size=6), min_size=1, max_size=4),
+    st.integers(0, 99),
+    st.sampled_from([1.0, 0.5]),
+)
+def test_pooling_many_histories_is_what_a_walk_over_each_of_them_gives(histories, seed, step_weight):
     rng = np.random.default_rng(seed)
     pairs = csr_matrix(np.where(rng.random((12, 12)) < 0.4, rng.random((12, 12)), 0) * (1 - np.eye(12)))
     queries = QueryBatch.of([RetrievalQuery(0, preferred_items=np.array(items, np.int32)) for items in histories])
@@ -122,7 +126,7 @@ def test_pooling_many_histories_is_what_a_walk_over_each_of_them_gives(histories
         fitted = generator_of_pairs(
             "pairs", PairWeights(TouchedBy(csr_matrix(np.eye(12))), pairs), pooling, catalogue(), SETTINGS
         )
-        encoded = fitted.encode(queries)
+        encoded = replace(fitted, step_weight=step_weight).encode(queries)
         every = RaggedItems.of([np.arange(12, dtype=np.int32)] * len(queries))
         scores = encoded.score(every).reshape(len(queries), 12)
         because = encoded.because(every).reshape(len(queries), 12)
@@ -134,7 +138,9 @@ def test_pooling_many_histories_is_what_a_walk_over_each_of_them_gives(histories
                     assert np.isnan(scores[row, item])
                     continue
                 best = max(said)
-                pooled = best if pooling is Pooling.MAX else sum(map(float, said)) / len(said)
+                steps = [step_weight**back for back in reversed(range(len(taste)))]
+                weighted = [step * float(weight) for step, weight in zip(steps, said, strict=True)]
+                pooled = max(weighted) if pooling is Pooling.MAX else sum(weighted) / sum(steps)
                 latest = [source for source, weight in zip(taste, said, strict=True) if weight == best][-1]
                 assert scores[row, item] == pytest.approx(float(pooled), rel=1e-6)
                 assert because[row, item] == (latest if best else UNKNOWN)
