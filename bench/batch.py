@@ -1,10 +1,11 @@
 """How many people a second does `slate batch` answer, and in how much memory?
 
-    python -m bench.batch [--workspace FOLDER] [--k N] [--processes N]
+    python -m bench.batch [--workspace FOLDER] [--k N] [--processes N] [--people N]
 
 Run it in a checkout where `dvc repro` has finished, or name a workspace that `python -m bench.scale --keep FOLDER`
 left. The release built there is put into production in a home and a Redis of its own. `slate batch` writes a slate for
-one person first, which says what starting takes, and then for everybody; people a second are those after the start.
+one person first, which says what starting takes, and then for everybody, or for so many people drawn by the seed; people
+a second are those after the start.
 
 Limit: 1,000 people/s at Y = 12 ms (see `bench.yardstick`); where it does not hold, it says so and exits with 1.
 """
@@ -38,6 +39,7 @@ def main() -> None:
     parser.add_argument("--workspace", type=Path, default=Path())
     parser.add_argument("--k", type=int, default=20)
     parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--people", type=int)
     asked = parser.parse_args()
     os.environ["PYTHONPATH"] = str(Path.cwd())  # of this checkout, for what starts in the workspace
     y_ms = yardstick_ms()
@@ -47,7 +49,8 @@ def main() -> None:
         somebody = rig.home.root / "one.csv"
         somebody.write_text("user_id\nnobody-known\n")
         start_s, _, _ = _batch(rig, "one", [*options, "--people", str(somebody)])
-        seconds, peak_gib, n_people = _batch(rig, "all", options)
+        drawn = _drawn_people(rig, asked.people) if asked.people else []
+        seconds, peak_gib, n_people = _batch(rig, "all", [*options, *drawn])
         n_items = pl.scan_parquet(VALID / "items.parquet").select(pl.len()).collect().item()
     people_per_s = round(n_people / max(seconds - start_s, 1e-3), 1)
     rows = [[f"{n_people:,}", f"{n_items:,}", f"{start_s:.1f}", f"{seconds:.1f}", people_per_s, peak_gib]]
@@ -58,6 +61,14 @@ def main() -> None:
     least = LEAST_PEOPLE_PER_S * AT_Y_MS / y_ms
     if people_per_s < least:
         sys.exit(f"{people_per_s} people/s; the limit at Y = {y_ms:.1f} ms is {least:.0f}.")
+
+
+def _drawn_people(rig: Rig, n_people: int) -> list[str]:
+    """The option that names a file of so many people."""
+    user_ids = pl.scan_parquet(VALID / "interactions.parquet").select(pl.col("user_id").unique().sort()).collect()
+    drawn = user_ids.sample(min(n_people, len(user_ids)), seed=rig.settings.seed)
+    drawn.write_csv(rig.home.root / "people.csv")
+    return ["--people", str(rig.home.root / "people.csv")]
 
 
 def _batch(rig: Rig, name: str, options: Sequence[str]) -> tuple[float, float, int]:
