@@ -4,7 +4,7 @@
 
 Run it in a checkout where `dvc repro` has finished, or name a workspace that `python -m bench.scale --keep FOLDER`
 left. The release built there is put into production in a home and a Redis of its own. `slate batch` writes a slate for
-one person first, which says what starting takes, and then for everybody, or for so many people drawn by the seed; people
+one person first, which says what starting takes, and then for everybody, or for so many drawn by the seed; people
 a second are those after the start.
 
 Limit: 1,000 people/s at Y = 12 ms (see `bench.yardstick`); where it does not hold, it says so and exits with 1.
