@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -260,7 +261,7 @@ class VectorIndex:
         """This index with its recall at k against exact search over the same vectors; queries: (n_queries, dim).
 
         filters: by name, each of which the recall is measured under as well. min_recall: while one of them is below it,
-        twice the effort is made of a search, as long as there is more to look at.
+        twice the effort is made of a search; where looking at everything is not enough, that is what is measured.
         """
         if not len(queries):
             raise DataTooSmall("There is nobody to measure the index with.", "Bring more data.")
@@ -268,39 +269,31 @@ class VectorIndex:
         every: dict[str, AllowedItems | None] = {"": None, **(filters or {})}
         blocks = list(_blocks(queries))
         expected = {name: [exact.search(one, k, allowed=only) for one in blocks] for name, only in every.items()}
-        index: VectorIndex | None = self
-        while index is not None:
-            measured = index._with_recall(blocks, k, every, expected)  # noqa: SLF001 - of this very class
-            if measured.least_recall[0] >= min_recall:
-                break
-            index = index._with_twice_the_effort()  # noqa: SLF001 - of this very class
-        return measured
+        found = partial(_with_recall, blocks=blocks, k=k, filters=every, expected=expected)
+        index, measured = self, found(self)
+        if measured.is_enough(min_recall):
+            return measured
+        at_most = found(self._with_effort(len(self.item_idx)))
+        while at_most.is_enough(min_recall) and not measured.is_enough(min_recall):
+            index = index._with_effort(2 * index._least_effort)
+            measured = found(index)
+        return measured if at_most.is_enough(min_recall) else at_most
 
-    def _with_recall(
-        self,
-        blocks: Sequence[FloatArray],
-        k: int,
-        filters: Mapping[str, AllowedItems | None],
-        expected: Mapping[str, Sequence[Proposals]],
-    ) -> VectorIndex:
-        """expected: what exact search finds for each block, by the name of the filter; that of no filter is empty."""
-        recalls = {}
-        for name, allowed in filters.items():
-            found = (self.search(block, k, allowed=allowed) for block in blocks)
-            parts = [_recalls(exact, ours) for exact, ours in zip(expected[name], found, strict=True)]
-            recalls[name] = float(np.mean(np.concatenate(parts)))
-        overall = recalls.pop("")
-        return replace(self, recall=overall, recall_k=k, recall_among=recalls)
+    def is_enough(self, min_recall: float) -> bool:
+        """Whether each of the recalls that were measured is as large."""
+        return self.least_recall[0] >= min_recall
 
-    def _with_twice_the_effort(self) -> VectorIndex | None:
-        """None where a search looks at everything already."""
+    @property
+    def _least_effort(self) -> int:
+        return self.ef_search if self.kind == "hnsw" else self.n_probes
+
+    def _with_effort(self, effort: int) -> VectorIndex:
+        """This index, searched with so much effort, or all that there is."""
         if self.is_exact:
-            return None
+            return self
         if self.kind == "hnsw":
-            more = min(2 * self.ef_search, len(self.item_idx))
-            return replace(self, ef_search=more) if more > self.ef_search else None
-        more = min(2 * self.n_probes, self.searcher.nlist)
-        return replace(self, n_probes=more) if more > self.n_probes else None
+            return replace(self, ef_search=min(effort, len(self.item_idx)))
+        return replace(self, n_probes=min(effort, int(self.searcher.nlist)))
 
     def save(self, folder: Path) -> Meta:
         """Write the index, its id map and `recall.json`."""
@@ -404,6 +397,23 @@ class _Among:
     n_items: int
     one_by_one: npt.NDArray[np.int64] | None = None
     selector: Any = None
+
+
+def _with_recall(
+    index: VectorIndex,
+    blocks: Sequence[FloatArray],
+    k: int,
+    filters: Mapping[str, AllowedItems | None],
+    expected: Mapping[str, Sequence[Proposals]],
+) -> VectorIndex:
+    """expected: what exact search finds for each block, by the name of the filter; that of no filter is empty."""
+    recalls = {}
+    for name, allowed in filters.items():
+        found = (index.search(block, k, allowed=allowed) for block in blocks)
+        parts = [_recalls(exact, ours) for exact, ours in zip(expected[name], found, strict=True)]
+        recalls[name] = float(np.mean(np.concatenate(parts)))
+    overall = recalls.pop("")
+    return replace(index, recall=overall, recall_k=k, recall_among=recalls)
 
 
 def _rounded_up(counts: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:

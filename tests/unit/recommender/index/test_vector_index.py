@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from contracts.artefact import save_artefact
 from contracts.errors import ArtefactError, DataTooSmall, ReleaseMismatch, ShapeMismatch
 from contracts.id_map import IdMap
-from pipelines.index import check_recall
+from pipelines.index import best_index, check_recall
 from recommender.allowed_items import AllowedItems
 from recommender.index import saved_searcher, vector_index
 from recommender.index.searchers import kind_for
@@ -292,6 +292,38 @@ def test_by_distance_the_items_with_the_largest_inner_products_are_the_nearest_h
     uneven = (VECTORS * rng.lognormal(0, 2, (N_ITEMS, 1))).astype(np.float32)
     every_list = HNSW.model_copy(update={"kind": "ivf_flat", "ivf_probes": N_ITEMS})
     assert VectorIndex.build(uneven, IDS, every_list).measured(uneven, VECTORS[:50], 10).recall == 1.0
+
+
+@pytest.mark.parametrize(("kind", "min_recall"), [("hnsw", 0.8), ("ivf_flat", 0.99)])
+def test_a_search_makes_as_much_effort_as_the_recall_needs_and_no_more(kind, min_recall):
+    careless = {"hnsw_links": 4, "hnsw_ef_construction": 8, "hnsw_ef_search": 8, "ivf_probes": 1}
+    built = VectorIndex.build(VECTORS, IDS, HNSW.model_copy(update={"kind": kind, **careless}))
+    as_built, enough = (built.measured(VECTORS, VECTORS[:40], 10, min_recall=least) for least in (0.0, min_recall))
+    assert as_built.recall < min_recall <= enough.recall
+    assert (as_built.ef_search, as_built.n_probes) == (built.ef_search, built.n_probes)
+    made, most = (enough.ef_search, N_ITEMS) if kind == "hnsw" else (enough.n_probes, enough.searcher.nlist)
+    assert {"hnsw": 8, "ivf_flat": 1}[kind] < made < most
+
+
+def uneven_vectors() -> np.ndarray:
+    return (VECTORS * np.random.default_rng(2).lognormal(0, 2.5, (N_ITEMS, 1))).astype(np.float32)
+
+
+def test_where_a_byte_a_number_or_a_distance_tells_too_little_another_kind_is_taken(capsys, monkeypatch):
+    monkeypatch.setattr("recommender.index.vector_index.EXACT_AMONG", 1)
+    vectors = uneven_vectors()
+    short = {"the short ones": AllowedItems.of(np.linalg.norm(vectors, axis=1) < 1)}
+    asked = INDEX_SETTINGS.model_copy(update={"exact_below": 10, "min_recall": 0.9, "ivf_probes": 1})
+    for indexed, filters, kind in ((VECTORS, {}, "ivf_sq8"), (vectors, {}, "ivf_flat"), (vectors, short, "flat")):
+        found = best_index(indexed, IDS, VECTORS[:40], filters, asked)
+        assert (found.kind, found.is_enough(0.9)) == (kind, True)
+    assert "of kind ivf_sq8 it finds 0.0" in capsys.readouterr().out
+
+
+def test_a_kind_that_is_named_is_kept_however_little_it_finds():
+    asked = INDEX_SETTINGS.model_copy(update={"exact_below": 10, "min_recall": 0.9, "kind": "ivf_sq8"})
+    found = best_index(uneven_vectors(), IDS, VECTORS[:40], {}, asked)
+    assert (found.kind, found.is_enough(0.9)) == ("ivf_sq8", False)
 
 
 def test_the_least_recall_is_the_one_that_counts():
