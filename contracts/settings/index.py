@@ -16,8 +16,8 @@ class IndexSettings(Group):
     `ivf_sq8`, `ivf_flat` or at last `flat`.
     exact_below: fewer vectors than this are searched exactly, whatever the kind.
     hnsw_links, hnsw_ef_construction, hnsw_ef_search: of the graph. ivf_lists: how many; null is 4 times the root of the
-    number of vectors. ivf_probes: how many lists are looked at, at least; the stage raises it, or hnsw_ef_search, as far
-    as `min_recall` needs.
+    number of vectors. ivf_probes: how many lists are looked at, at least; the stage raises it, or hnsw_ef_search, as
+    far as `min_recall` needs.
     min_recall: measured recall against exact search under which the stage fails, at `recall_k`; also among the items of
     each of the largest categories."""
 
