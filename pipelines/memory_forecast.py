@@ -56,10 +56,10 @@ class Need:
 
 # Upper ends of what `python -m bench.scale` measures. Stages that are not named stream, and need less than 1 GiB.
 NEEDS: Final[Mapping[str, Need]] = {
-    "features": Need(1.0, 470, 13_000),  # a quarter of it the engine's, which goes on from disk past that
+    "features": Need(0.8, 250, 3_000),  # a quarter of it the engine's, which goes on from disk past that
     "candidates": Need(0.6, 400, 4_000),
     "index": Need(0.4, 300, 4_000),
-    "ranking": Need(0.5, 400, 4_000, 400_000),
+    "ranking": Need(0.5, 400, 6_500, 400_000),
     "evaluate": Need(0.5, 250, 10_000),
     "release": Need(0.5, 200, 10_000),
     "judge": Need(1.5, 870, 17_000, 400_000),  # no stage: what `features` and `ranking` hold, in one process
