@@ -62,7 +62,8 @@ NEEDS: Final[Mapping[str, Need]] = {
     "ranking": Need(0.5, 400, 6_500, 400_000),
     "evaluate": Need(0.5, 250, 10_000),
     "release": Need(0.5, 200, 10_000),
-    "judge": Need(1.5, 870, 17_000, 400_000),  # no stage: what `features` and `ranking` hold, in one process
+    # No stage: all snapshots of `features` at once, and what `ranking` holds.
+    "judge": Need(1.5, 870, 19_500, 400_000),
 }
 ADVICE: Final[Mapping[str, str]] = {
     "features": "have the values computed elsewhere (`features.engine: spark`), ",

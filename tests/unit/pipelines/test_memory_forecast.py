@@ -55,7 +55,7 @@ def test_the_ranker_learns_from_max_queries_or_from_as_many_as_there_can_be(max_
 
 def test_judging_holds_in_one_process_what_the_features_and_the_ranker_hold():
     size = DataSize(n_interactions=1_000_000, n_items=10_000, n_queries=4000)
-    assert NEEDS["judge"].gib(size) == pytest.approx(NEEDS["features"].gib(size) + NEEDS["ranking"].gib(size))
+    assert NEEDS["judge"].gib(size) >= NEEDS["features"].gib(size) + NEEDS["ranking"].gib(size)
 
 
 def test_without_a_limit_it_is_what_the_machine_has(monkeypatch):
