@@ -186,13 +186,15 @@ def _used_event(event_us: Any, event_type: Any, item_idx: Any = None) -> UsedEve
 
 
 def _logged_item_rows(candidates: _Candidates, slate: Slate) -> UsedRows:
-    item_ids, rows, own = candidates
-    position = {item_ids[at]: at for at in own.tolist()}
+    item_ids, rows, positions = candidates
+    own, ids_shown = positions.tolist(), {item.item_id for item in slate.items}
+    position = {item_ids[at]: at for at in own if item_ids[at] in ids_shown}
     shown = [position[item.item_id] for item in slate.items if item.item_id in position]
-    others = np.setdiff1d(own, shown)
     rng = np.random.default_rng(int(fingerprint_json(slate.request_id), 16))
-    drawn = rng.choice(others, min(N_NOT_SHOWN, len(others)), replace=False)
-    taken = [*shown, *sorted(drawn.tolist())]
+    # So many that enough are left, whichever of them were shown.
+    drawn = rng.choice(len(own), min(N_NOT_SHOWN + len(shown), len(own)), replace=False)
+    others = [own[place] for place in drawn.tolist() if own[place] not in shown]
+    taken = [*shown, *sorted(others[:N_NOT_SHOWN])]
     part = ReadRows(rows.values[taken], rows.known[taken], rows.missing[taken], rows.written[taken])
     return UsedRows(tuple(item_ids[at] for at in taken), part)
 
