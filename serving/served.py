@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from functools import cached_property
+from functools import cached_property, partial
+from typing import TypeVar, cast
 
 from contracts.clock import Clock
 from contracts.errors import ArtefactError
@@ -21,6 +22,9 @@ from release.parity.used_values import UsedValues, ValuesRecorder
 from serving.lighter_answers import named_as_lighter, popular_for, popular_slate, with_fewer_candidates
 
 LOG = logging.getLogger(__name__)
+MOST_KEPT = 16  # things made of what is served: of whatever may be asked, a few are asked again and again
+
+Kept = TypeVar("Kept")
 
 
 class Arm(StrEnum):
@@ -33,10 +37,10 @@ class Arm(StrEnum):
 
 @dataclass(frozen=True)
 class Answered:
-    """A slate, and the feature values it stands on: None where nobody wants them, or defaults stood in for them."""
+    """A slate, and what gives the feature values it stands on: None where nobody wants them, or defaults stood in."""
 
     slate: Slate
-    values: UsedValues | None
+    values: Callable[[], UsedValues | None] | None
 
 
 @dataclass(frozen=True)
@@ -79,7 +83,9 @@ class Served:
         return [
             Answered(
                 self._without_missing(slate),
-                recorder.used(slate) if FEATURES not in slate.degraded and wants_values(slate.request_id) else None,
+                partial(recorder.used, slate)
+                if FEATURES not in slate.degraded and wants_values(slate.request_id)
+                else None,
             )
             for slate in slates
         ]
@@ -105,6 +111,19 @@ class Served:
     def lighter(self) -> Served:
         """The same, with fewer candidates for each answer."""
         return replace(self, release=with_fewer_candidates(self.release), is_lighter=True)
+
+    def kept(self, key: Hashable, make: Callable[[], Kept]) -> Kept:
+        """What `make` gives, made once for as long as this is served. key: what it is of."""
+        if key in self._kept:
+            return cast("Kept", self._kept[key])
+        made = make()
+        if len(self._kept) < MOST_KEPT:
+            self._kept[key] = made
+        return made
+
+    @cached_property
+    def _kept(self) -> dict[Hashable, object]:
+        return {}
 
     def _without_missing(self, slate: Slate) -> Slate:
         """The slate, naming what this server does without."""

@@ -92,6 +92,10 @@ class StatedPreferences(Incoming):
     categories: Annotated[list[Id], FailFast()] = Field(default=[], max_length=32)
     item_ids: Annotated[list[Id], FailFast()] = Field(default=[], max_length=MOST_PREFERRED)
 
+    def __deepcopy__(self, _memo: dict[int, Any] | None = None) -> Self:
+        """Itself, for nothing in it changes: as a default it would be copied for each question."""
+        return self
+
 
 class Question(Incoming):
     """A question for a slate: the body of `POST /v1/recommend`. Every field may be left out.

@@ -20,9 +20,9 @@ class ServingSettings(Group):
     feature values are logged for `slate parity`; values_log_length: answers kept so in Redis, some 3 KB each; 0 keeps
     none.
     values_check_s: how often a server counts whether the values it serves are all in Redis.
-    max_waiting: requests for a slate that may wait for a thread; the next gets what is popular, at once. max_wait_ms: a
-    request for which nothing was done for so long is refused with 429; an answer that is expected to wait for more than
-    a twentieth of it is made of fewer candidates, and for more than a tenth it is what is popular, at once.
+    max_waiting: requests for a slate that may wait for the thread that answers; the next gets what is popular, at once.
+    max_wait_ms: a request for which nothing was done for so long is refused with 429; an answer that is expected to
+    wait for more than a quarter of it is made of fewer candidates, and for more than half it is what is popular.
     event_id_hours: how long an event's id is remembered, within which the same id counts once. fsync: whether an event
     is acknowledged only once the disk has it, where it waits for Redis in a file: it outlives the process without, a
     power loss with it.

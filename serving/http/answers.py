@@ -20,13 +20,19 @@ SHOWN_INPUT = 80
 SEE_SCHEMA = "Every field, its bounds and examples are in /openapi.json."
 
 
-class JsonAnswer(Response):
+def json_bytes(content: Any) -> bytes:
     """JSON by orjson, which writes dataclasses and numpy numbers as they are."""
+    return orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY)
+
+
+class JsonAnswer(Response):
+    """An answer in JSON."""
 
     media_type = "application/json"
 
     def render(self, content: Any) -> bytes:
-        return orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY)
+        """The body: what is encoded already stays as it is."""
+        return content if isinstance(content, bytes) else json_bytes(content)
 
 
 def error_fields(error: SlateworkError) -> dict[str, str]:
@@ -46,8 +52,8 @@ def error_answer(
 def add_error_answers(app: FastAPI) -> None:
     """Answer every error of this application as JSON: wrong input as 4xx, a missing release as 503."""
     app.exception_handler(RequestValidationError)(_wrong_input)
-    app.exception_handler(HTTPException)(_http_error)
-    app.exception_handler(SlateworkError)(_slatework_error)
+    app.exception_handler(HTTPException)(http_error)
+    app.exception_handler(SlateworkError)(slatework_error)
     app.exception_handler(Exception)(_unexpected)
 
 
@@ -83,7 +89,8 @@ def _sentence(problem: Any) -> str:
             return f"{name} is {repr(problem['input'])[:SHOWN_INPUT]}: {problem['msg']}."
 
 
-async def _http_error(request: Request, error: HTTPException) -> Response:
+async def http_error(request: Request, error: HTTPException) -> Response:
+    """The answer where the request is none that can be answered."""
     route = f"{request.method} {request.url.path[:SHOWN_INPUT]}"
     match error.status_code:
         case 400:
@@ -103,7 +110,8 @@ async def _http_error(request: Request, error: HTTPException) -> Response:
     return error_answer(error.status_code, name, message, next_step, error.headers)
 
 
-async def _slatework_error(_request: Request, error: SlateworkError) -> Response:
+async def slatework_error(_request: Request, error: SlateworkError) -> Response:
+    """The answer to what names something unknown (422), or cannot be answered now (503)."""
     status = 422 if isinstance(error, UnknownId | WrongInput) else 503
     if status == 503:
         LOG.error("%s: %s", type(error).__name__, error)

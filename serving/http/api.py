@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-import time
-import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 from typing import Annotated, Any, Literal
 
 import anyio
@@ -24,7 +23,7 @@ from feature_store.online.recent_events import RecentEvent
 from feature_store.online.serving_targets import Canary, Staged
 from serving.http.answering_queue import COME_AGAIN_S, AnsweringQueue, ClientGone
 from serving.http.answers import JsonAnswer, error_answer, error_fields
-from serving.http.bounded_http import CAME
+from serving.http.arrivals import Arrival, RequestIds
 from serving.http.load import ServiceLevel
 from serving.http.slates import Asked, Shown, Slates
 from serving.known_ids import check_known, unknown_items
@@ -47,6 +46,7 @@ RECENT_EVENTS = "recent_events"
 # What /readyz names as missing, beside the pointer.
 ONLINE_STORE = "online_store"
 VALUES = "values"  # some that were published are not in Redis any more, or are damaged there
+STAGE_NAME = b"x-slate-stage"
 STAGE_HEADER = Header(alias="X-Slate-Stage", description="`staging` asks for the release in Staging, if that is on.")
 METRICS_TYPE = "text/plain; version=1.0.0; charset=utf-8"
 
@@ -71,6 +71,7 @@ class Api:
     staging: bool
     clock: Literal["wall", "release"]
     wall: Clock = field(default_factory=WallClock)
+    request_ids: RequestIds = field(default_factory=RequestIds)
     event_threads: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(N_EVENT_THREADS))
     filters_thread: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(1))
     metrics_thread: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(1))
@@ -79,40 +80,57 @@ class Api:
         self, request: Request, question: Question, stage: Annotated[Literal["staging"] | None, STAGE_HEADER] = None
     ) -> Response:
         """A slate for a person, a session or a newcomer, by the release in production, or the one this person gets."""
-        state = self.live.state
+        state, arrival = self.live.state, Arrival.of(request.scope)
         if state.lineup is None:
             return self._not_ready()
         if stage is None:
-            return await self._answer(
-                request, question, state.lineup.for_person(question.user_id or question.session_id)
-            )
+            return await self.answer(question, arrival)
         if not self.staging:
             return _staging_is_off()
         if state.lineup.staged is None:
             return _nothing_staged(state)
-        return await self._answer(request, question, state.lineup.staged)
+        return await self._answer(question, arrival, state.lineup.staged)
 
-    async def _answer(self, request: Request, question: Question, served: Served) -> Response:
+    async def answer(self, question: Question, arrival: Arrival) -> Response:
+        """What `recommend` answers to whoever does not ask for Staging."""
+        lineup = self.live.current
+        if lineup is None:
+            return self._not_ready()
+        return await self._answer(question, arrival, lineup.for_person(question.user_id or question.session_id))
+
+    def note_lag(self, mean_ms: float, latest_ms: float) -> None:
+        """The event loop came so late to what waits for it: of late, and just now."""
+        self.queue.load.lag_ms = mean_ms
+        self.metrics.loop_lag_seconds.observe(latest_ms / 1000)
+
+    def level(self, arrival: Arrival) -> ServiceLevel:
+        """What this request can have now."""
+        return self.queue.level(arrival.waited_ms())
+
+    def refused(self) -> Response:
+        """The answer to a request for which it is too late, whatever it asks."""
+        self.metrics.unanswered.labels("too_late").inc()
+        return _come_again(self.queue.load.max_wait_ms)
+
+    async def _answer(self, question: Question, arrival: Arrival, served: Served) -> Response:
         """The answer, in its turn; what is shown is logged while its client is there, and before it can click."""
         if question.k > served.release.request.max_k:
             return _too_many(served)
-        asked = Asked(question.to_request(uuid.uuid4().hex, self.seed), time.perf_counter())
+        asked = Asked(question.to_request(self.request_ids.next(), self.seed), arrival.came)
         await self._check_known(served, asked)
-        came = request.scope.get(CAME, asked.came)
-        level = self.queue.load.level(self.queue.n_waiting, 1000 * (asked.came - came))
+        level = self.level(arrival)
         if level is ServiceLevel.NOTHING:
-            self.metrics.unanswered.labels("too_late").inc()
-            return _come_again(self.queue.load.max_wait_ms)
+            return self.refused()
         try:
             if level is ServiceLevel.POPULAR:
                 shown = await self._popular(served, asked)
             else:
-                shown = await self.queue.answer(request, served, asked)
+                shown = await self.queue.answer(arrival.is_gone, served, asked, arrival.waited_ms())
         except ClientGone:
             self.metrics.unanswered.labels("client_gone").inc()
             return Response(status_code=CLIENT_CLOSED_REQUEST)
         self.slates.note_sent(shown)
-        return JsonAnswer({**vars(shown.slate), "arm": served.arm})
+        return JsonAnswer(shown.body)
 
     async def _check_known(self, served: Served, asked: Asked) -> None:
         """Refuse what the release does not know; a filter that was not met lately is compiled for it."""
@@ -287,6 +305,7 @@ def _too_many(served: Served) -> Response:
     return error_answer(422, "WrongInput", f"`k` is larger than {most}.", f"Ask for at most {most} items at once.")
 
 
+@lru_cache(maxsize=1)
 def _come_again(max_wait_ms: float) -> Response:
     message = f"More is asked than this server answers: nothing was done for this request in {max_wait_ms:g} ms."
     next_step = f"Ask again after {COME_AGAIN_S} s. Whoever runs this: more workers, or more machines."

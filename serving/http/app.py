@@ -19,8 +19,10 @@ from fastapi import FastAPI
 from serving.collector_pauses import CollectorPauses
 from serving.http.answers import add_error_answers
 from serving.http.api import Api
+from serving.http.loop_lag import LoopLag
 from serving.http.middleware import BodyLimit, Stopwatch
 from serving.http.pages import add_pages
+from serving.http.recommend_route import RECOMMEND, RecommendRoute
 from serving.metrics import Metrics
 from serving.wire import BODY_WITHIN_S, MAX_BODY_BYTES, ErrorAnswer, EventsAnswer, Health, Readiness, SlateAnswer
 
@@ -40,12 +42,16 @@ def create_app(api: Api) -> FastAPI:
         anyio.to_thread.current_default_thread_limiter().total_tokens = N_PAGES
         api.log.start()
         api.live.start()
+        lag = LoopLag(api.note_lag)
+        lag.start()
         pauses = CollectorPauses()
         pauses.start()
         telling = asyncio.create_task(_tell_pauses(pauses, api.metrics))
         yield
         telling.cancel()
         pauses.stop()
+        lag.stop()
+        await anyio.to_thread.run_sync(api.queue.close)
         await anyio.to_thread.run_sync(api.live.stop)
         await anyio.to_thread.run_sync(api.log.close)
 
@@ -55,6 +61,7 @@ def create_app(api: Api) -> FastAPI:
     _add_routes(app, api)
     add_pages(app, api)
     add_error_answers(app)
+    app.add_middleware(RecommendRoute, api=api)
     app.add_middleware(BodyLimit, max_bytes=MAX_BODY_BYTES, within_s=BODY_WITHIN_S)
     app.add_middleware(Stopwatch, metrics=api.metrics)
     return app
@@ -70,7 +77,7 @@ async def _tell_pauses(pauses: CollectorPauses, metrics: Metrics) -> None:
 
 def _add_routes(app: FastAPI, api: Api) -> None:
     refusals = (400, 408, 413, 415, 422, 503)
-    app.post("/v1/recommend", responses=_answers(SlateAnswer, *refusals, 403, 409, 429))(api.recommend)
+    app.post(RECOMMEND, responses=_answers(SlateAnswer, *refusals, 403, 409, 429))(api.recommend)
     app.post("/v1/events", status_code=202, responses=_answers(EventsAnswer, *refusals, success=202))(api.take_events)
     app.get("/healthz", responses=_answers(Health))(api.healthz)
     app.get("/readyz", responses=_answers(Readiness, 503))(api.readyz)

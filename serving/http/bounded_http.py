@@ -12,6 +12,7 @@ from typing import Any, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from serving.http.arrivals import CAME, IS_GONE
 from serving.wire import HEAD_WITHIN_S, MAX_HEAD_BYTES
 
 _TOO_LARGE = (
@@ -24,7 +25,43 @@ _PROBLEM = (
 )
 
 
-CAME = "slate.came"  # when the whole request was there, by `time.perf_counter`, in its scope
+class WholeAnswers:
+    """A transport that writes the head of an answer together with what follows it: one call of the system, not two.
+
+    Whatever it is not told of goes to the transport itself.
+    """
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self._head = b""
+
+    def write(self, data: bytes) -> None:
+        """Write it, or keep it for the next call where it is the head of an answer."""
+        if self._head:
+            self._transport.write(self._head + data)
+            self._head = b""
+        elif data.endswith(b"\r\n\r\n") and data.startswith(b"HTTP/") and not data.startswith(b"HTTP/1.1 1"):
+            self._head = data
+        else:
+            self._transport.write(data)
+
+    def flush(self) -> None:
+        """Write a head that nothing followed."""
+        if self._head:
+            self._transport.write(self._head)
+            self._head = b""
+
+    def close(self) -> None:
+        """Write what is kept, and close."""
+        self.flush()
+        self._transport.close()
+
+    def is_closing(self) -> bool:
+        """Whether it is closed, from here or by the client."""
+        return self._transport.is_closing()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
 
 
 class BoundedHttp(HttpToolsProtocol):
@@ -41,7 +78,8 @@ class BoundedHttp(HttpToolsProtocol):
         self._deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
+        self._answers = WholeAnswers(transport)
+        super().connection_made(cast("asyncio.Transport", self._answers))
         self._note_connections()
         self._wait_for_head()
 
@@ -62,12 +100,17 @@ class BoundedHttp(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._stop_waiting()
         self._is_in_head, self._head_bytes = False, 0
+        cast("dict[str, Any]", self.scope)[IS_GONE] = self.transport.is_closing
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
         self._is_in_head, self._head_bytes = True, 0
         cast("dict[str, Any]", self.scope)[CAME] = time.perf_counter()
         super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        self._answers.flush()
+        super().on_response_complete()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_waiting()

@@ -8,6 +8,7 @@ import time
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from serving.http.arrivals import CAME
 from serving.metrics import Metrics
 
 CLOSING = {"Connection": "close"}
@@ -36,12 +37,7 @@ class BodyLimit:
             nonlocal n_bytes, is_whole
             if is_whole:  # whoever asks now wants to know whether the client is still there
                 return await receive()
-            try:
-                async with asyncio.timeout_at(deadline):
-                    message = await receive()
-            except TimeoutError as error:
-                too_slow = f"The body did not come within {self._within_s:g} s."
-                raise HTTPException(408, too_slow, CLOSING) from error
+            message = await receive() if CAME in scope else await self._in_time(receive, deadline)
             n_bytes += len(message.get("body", b""))
             is_whole = not message.get("more_body", False)
             if n_bytes > self._max_bytes:
@@ -50,9 +46,17 @@ class BodyLimit:
 
         await self._app(scope, counted, send)
 
+    async def _in_time(self, receive: Receive, deadline: float) -> Message:
+        try:
+            async with asyncio.timeout_at(deadline):
+                return await receive()
+        except TimeoutError as error:
+            too_slow = f"The body did not come within {self._within_s:g} s."
+            raise HTTPException(408, too_slow, CLOSING) from error
+
 
 class Stopwatch:
-    """Times each answer to its first byte, by route and status."""
+    """Times each answer to its first byte, from when all of the request was there, by route and status."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self._app = app
@@ -69,8 +73,8 @@ class Stopwatch:
             if message["type"] == "http.response.start":
                 # Paths that no route matched share one label: a scanner must not fill the registry.
                 route = getattr(scope.get("route"), "path", "none")
-                seconds = time.perf_counter() - started
-                self._metrics.request_seconds.labels(route, str(message["status"])).observe(seconds)
+                seconds = time.perf_counter() - scope.get(CAME, started)
+                self._metrics.request_answered(route, message["status"], seconds)
             await send(message)
 
         await self._app(scope, receive, timed)

@@ -1,4 +1,4 @@
-"""The work of a thread that answers: slates for requests that came together, and the records of what they show."""
+"""The work of the thread that answers: slates for requests that came together, encoded, with what is logged of them."""
 
 from __future__ import annotations
 
@@ -6,21 +6,23 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 
 from contracts.slates import RecommendRequest, Slate
-from release.parity.used_values import UsedValues
+from serving.http.answers import json_bytes
 from serving.http.load import ServiceLevel
 from serving.logs.event_log import EventLog
 from serving.logs.records import impressions
+from serving.logs.values_log import Values
 from serving.metrics import Metrics
-from serving.served import Answered, Arm, Served
+from serving.served import Arm, Served
 
-QUEUE = "queue"  # how long an answer waited for a thread, among its `timings_ms`
+QUEUE = "queue"  # how long an answer waited for the thread, among its `timings_ms`
 
 
 @dataclass(frozen=True)
 class Asked:
-    """One request. came: when, by `time.perf_counter`."""
+    """One request. came: when it was read, by `time.perf_counter`."""
 
     request: RecommendRequest
     came: float
@@ -28,14 +30,35 @@ class Asked:
 
 @dataclass(frozen=True)
 class Shown:
-    """A slate with what is logged of it where it is sent. values: what it stands on, where that is logged."""
+    """A slate as it is sent, and what is logged of it then. values: what gives those it stands on, where logged."""
 
+    level: ServiceLevel
     request: RecommendRequest
     slate: Slate
-    values: UsedValues | None
+    values: Values | None
     arm: Arm
     now: datetime
-    impressions: list[bytes]
+    body: bytes
+
+
+@dataclass(frozen=True)
+class _PopularHead:
+    """What is popular, so long and with or without reasons, for whoever asks for nothing else. rest: behind its id."""
+
+    slate: Slate
+    rest: bytes
+
+    @classmethod
+    def of(cls, slate: Slate, arm: Arm) -> _PopularHead:
+        return cls(slate, _body(slate, arm).removeprefix(cls._beginning(slate.request_id)))
+
+    @staticmethod
+    def _beginning(request_id: str) -> bytes:
+        return b'{"request_id":"%s"' % request_id.encode()
+
+    def body(self, request_id: str) -> bytes:
+        """The slate of this request, encoded."""
+        return self._beginning(request_id) + self.rest
 
 
 @dataclass(frozen=True)
@@ -47,37 +70,72 @@ class Slates:
 
     def answer(self, level: ServiceLevel, served: Served, asked: Sequence[Asked]) -> list[Shown]:
         """The slates of these requests, in their order; of some, also the values they stand on."""
+        if level is ServiceLevel.POPULAR:
+            return [self.popular(served, one) for one in asked]
         began = time.perf_counter()
         served.popular_slate  # noqa: B018 - made by the first who are answered, for when it is needed at once
         answering = served if level is ServiceLevel.EVERYTHING else served.lighter
-        answered = answering.answer_many([one.request for one in asked], self.log.values.wants)
+        wants_values = self.log.values.wants if level is ServiceLevel.EVERYTHING else self._leaves_out_values
+        answered = answering.answer_many([one.request for one in asked], wants_values)
         now = served.clock.now()
         self.metrics.answered_together.observe(len(asked))
         return [
-            self._shown(served, one.request, _with_wait(made, began - one.came), now)
+            self._shown(level, served, one.request, _with_wait(made.slate, began - one.came), made.values, now)
             for one, made in zip(asked, answered, strict=True)
         ]
 
     def popular(self, served: Served, asked: Asked) -> Shown:
         """What is popular, made without waiting for anything."""
-        answered = Answered(served.popular(asked.request), None)
-        return self._shown(served, asked.request, _with_wait(answered, 0.0), served.clock.now())
+        request, now = asked.request, served.clock.now()
+        if request.filter is not None or request.item_id is not None or request.preferences.item_ids:
+            slate = _with_wait(served.popular(request), 0.0)
+            return self._shown(ServiceLevel.POPULAR, served, request, slate, None, now)
+        head = served.kept(("popular head", request.k, request.explain), partial(_popular_head, served, request))
+        slate = replace(head.slate, request_id=request.request_id)
+        self.metrics.slate_answered(slate, served.arm)
+        return Shown(ServiceLevel.POPULAR, request, slate, None, served.arm, now, head.body(request.request_id))
 
     def note_sent(self, shown: Shown) -> None:
-        """Log a slate whose client is there."""
-        self.log.requests.append(shown.request, shown.arm, shown.now)
+        """Log a slate whose client is there; the question of one that nothing was ranked for is left out."""
+        if shown.level is ServiceLevel.POPULAR:
+            self.log.requests.leave_out()
+        else:
+            self.log.requests.append(shown.request, shown.arm, shown.now)
         if shown.values is not None:
             self.log.values.append(shown.values, shown.arm)
-        self.log.append(shown.impressions)
+        self.log.append(len(shown.slate.items), partial(_impressions, shown))
 
-    def _shown(self, served: Served, request: RecommendRequest, answered: Answered, now: datetime) -> Shown:
-        slate = answered.slate
+    def _leaves_out_values(self, request_id: str) -> bool:
+        """Of an answer that is shed of something no values are logged: they cost as much again."""
+        if self.log.values.wants(request_id):
+            self.log.values.leave_out()
+        return False
+
+    def _shown(
+        self,
+        level: ServiceLevel,
+        served: Served,
+        request: RecommendRequest,
+        slate: Slate,
+        values: Values | None,
+        now: datetime,
+    ) -> Shown:
         self.metrics.slate_answered(slate, served.arm)
-        records = self.log.encoded(impressions(request, slate, served.arm, now))
-        return Shown(request, slate, answered.values, served.arm, now, records)
+        return Shown(level, request, slate, values, served.arm, now, _body(slate, served.arm))
 
 
-def _with_wait(answered: Answered, waited_s: float) -> Answered:
-    """The answer that also tells how long it waited for a thread, as the stage `queue`."""
-    slate = answered.slate
-    return replace(answered, slate=replace(slate, timings_ms={QUEUE: round(1000 * waited_s, 3), **slate.timings_ms}))
+def _popular_head(served: Served, request: RecommendRequest) -> _PopularHead:
+    return _PopularHead.of(_with_wait(served.popular(request), 0.0), served.arm)
+
+
+def _body(slate: Slate, arm: Arm) -> bytes:
+    return json_bytes({**vars(slate), "arm": arm})
+
+
+def _impressions(shown: Shown) -> list[bytes]:
+    return EventLog.encoded(impressions(shown.request, shown.slate, shown.arm, shown.now))
+
+
+def _with_wait(slate: Slate, waited_s: float) -> Slate:
+    """The slate that also tells how long it waited for the thread, as the stage `queue`."""
+    return replace(slate, timings_ms={QUEUE: round(1000 * waited_s, 3), **slate.timings_ms})

@@ -8,16 +8,16 @@
 sender named the event, it is `sent:` and that name, and the event is written once for as long as it is remembered
 (`serving.event_id_hours`).
 
-What people did is in Redis, or in a file, before it is acknowledged. What was shown is written by a thread of its own:
-an answer never waits for the log; records that find the queue full are dropped and counted. While Redis is away both
-wait in one bounded file, in the order in which they came.
+What people did is in Redis, or in a file, before it is acknowledged. What was shown is made into records and written by
+a thread of its own, what comes within GATHERED_S in one step: an answer never waits for the log; records that find the
+queue full are dropped and counted. While Redis is away both wait in one bounded file, in the order in which they came.
 """
 
 from __future__ import annotations
 
 import logging
-import queue
 import threading
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
@@ -37,6 +37,7 @@ QUEUE_LENGTH = 20_000  # records: 20 s of slates of ten at 100 a second
 BATCH_LENGTH = 1000
 STREAM_LENGTH = 1_000_000  # about 300 MB; whoever reads the stream into a source must come more often than it turns
 IDLE_S = 1.0  # how often a quiet log looks whether spooled records can be written
+GATHERED_S = 0.1  # from the first record to the writing: a step for each slate costs more than what is written
 SENT: Final = "sent:"  # how the id of a record begins whose event was named by its sender
 
 Record = Mapping[str, Any]
@@ -66,7 +67,9 @@ class EventLog:
         self._remembered_s = remembered_s
         self._spool = spool
         self._outcomes = metrics.log_records
-        self._queue: queue.Queue[bytes] = queue.Queue(QUEUE_LENGTH)
+        self._queue: deque[tuple[int, Callable[[], Sequence[bytes]]]] = deque()
+        self._n_queued = 0
+        self._counting = threading.Lock()  # around both; never held while anything is made or written
         self._writing = threading.Lock()  # what is taken first is written first
         self._something_to_write = threading.Event()
         self._stopping = threading.Event()
@@ -96,18 +99,21 @@ class EventLog:
         """The records as they are written."""
         return [orjson.dumps(record, option=orjson.OPT_SERIALIZE_NUMPY) for record in records]
 
-    def append(self, contents: Sequence[bytes]) -> None:
-        """Take encoded records to be written soon; those that find the queue full are dropped and counted.
+    def append(self, n_records: int, make: Callable[[], Sequence[bytes]]) -> None:
+        """Take records to be written soon; those that find the queue full are dropped and counted.
 
+        make: gives all n_records of them, encoded; called when they are written.
         The queue fills only when records come faster than Redis or the disk takes them, so that writing to the file
         from here would make answers wait for the very thing that is too slow.
         """
-        for content in contents:
-            try:
-                self._queue.put_nowait(content)
-            except queue.Full:
-                self._outcomes.labels("dropped").inc()
-        self._something_to_write.set()
+        with self._counting:
+            n_taken = min(n_records, QUEUE_LENGTH - self._n_queued)
+            self._n_queued += n_taken
+            self._queue.append((n_taken, make))
+        if n_taken < n_records:
+            self._outcomes.labels("dropped").inc(n_records - n_taken)
+        if not self._something_to_write.is_set():
+            self._something_to_write.set()
 
     def start(self) -> None:
         """Begin to write."""
@@ -123,7 +129,7 @@ class EventLog:
         self._spool.close()
 
     def write_waiting(self) -> int:
-        """Write what waits, at most one batch of it, after what was spooled; returns how many records it took."""
+        """Write what waits, a batch of it, after what was spooled; returns how many records it took."""
         try:
             shipped = self._spool.ship(self._write)
             self._outcomes.labels("written").inc(shipped.n_records)
@@ -149,13 +155,19 @@ class EventLog:
         return new
 
     def _take(self) -> list[bytes]:
+        """The records that have waited longest: BATCH_LENGTH or more, unless fewer wait."""
         contents: list[bytes] = []
-        try:
-            while len(contents) < BATCH_LENGTH:
-                contents.append(self._queue.get_nowait())
-        except queue.Empty:
-            pass
+        while len(contents) < BATCH_LENGTH and (waiting := self._longest_waiting()):
+            n_taken, make = waiting
+            contents += make()[:n_taken]
         return contents
+
+    def _longest_waiting(self) -> tuple[int, Callable[[], Sequence[bytes]]] | None:
+        with self._counting:
+            if not self._queue:
+                return None
+            self._n_queued -= self._queue[0][0]
+            return self._queue.popleft()
 
     def _write(self, contents: Sequence[bytes]) -> list[bool]:
         records = [StreamRecord(content, _sent_id(content)) for content in contents]
@@ -187,10 +199,11 @@ class EventLog:
 
     def _write_on(self) -> None:
         while not self._stopping.is_set():
-            self._something_to_write.wait(IDLE_S)
+            if self._something_to_write.wait(IDLE_S):
+                self._stopping.wait(GATHERED_S)
             self._something_to_write.clear()
             try:
-                while self.write_waiting() == BATCH_LENGTH:
+                while self.write_waiting() >= BATCH_LENGTH:
                     pass
             except Exception:
                 LOG.exception("Writing the event log failed; it goes on with the next records.")

@@ -25,12 +25,21 @@ class RequestLog:
     """Takes questions at once; `write_waiting` puts them into Redis. length: about how many it keeps; 0 keeps none."""
 
     def __init__(self, connect: Callable[[], redis.Redis], app: str, length: int, metrics: Metrics) -> None:
-        self._stream = CappedStream(connect, requests_key(app), length, orjson.dumps, metrics.request_records)
+        self._stream = CappedStream(connect, requests_key(app), length, _encoded, metrics.request_records)
 
     def append(self, request: RecommendRequest, arm: Arm, answered_at: datetime) -> None:
         """Take a question to be written soon; one too many is dropped and counted."""
-        self._stream.append({"ts": answered_at, "arm": arm, "request": request.to_json()})
+        self._stream.append((request, arm, answered_at))
+
+    def leave_out(self) -> None:
+        """Count a question that is not kept as dropped."""
+        self._stream.leave_out()
 
     def write_waiting(self) -> None:
         """Write what waits, or drop it where Redis does not take it."""
         self._stream.write_waiting()
+
+
+def _encoded(entry: tuple[RecommendRequest, Arm, datetime]) -> bytes:
+    request, arm, answered_at = entry
+    return orjson.dumps({"ts": answered_at, "arm": arm, "request": request.to_json()})

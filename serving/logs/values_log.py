@@ -21,7 +21,10 @@ from serving.logs.capped_stream import CappedStream
 from serving.metrics import Metrics
 from serving.served import Arm
 
+QUEUE_LENGTH = 200  # answers that wait: each holds every row that was read for those it was made together with
 _BUCKETS = 2**64
+
+Values = Callable[[], UsedValues | None]
 
 
 class ValuesLog:
@@ -31,7 +34,7 @@ class ValuesLog:
         self, connect: Callable[[], redis.Redis], app: str, settings: ServingSettings, metrics: Metrics
     ) -> None:
         length = settings.values_log_length
-        self._stream = CappedStream(connect, values_key(app), length, _encoded, metrics.value_records)
+        self._stream = CappedStream(connect, values_key(app), length, _encoded, metrics.value_records, QUEUE_LENGTH)
         self._share = settings.values_log_share if length else 0.0
 
     def wants(self, request_id: str) -> bool:
@@ -39,15 +42,23 @@ class ValuesLog:
         digest = hashlib.sha256(request_id.encode()).digest()
         return int.from_bytes(digest[:8], "big") < self._share * _BUCKETS
 
-    def append(self, values: UsedValues, arm: Arm) -> None:
-        """Take the values of one answer to be written soon; one too many is dropped and counted."""
+    def append(self, values: Values, arm: Arm) -> None:
+        """Take the values of one answer to be written soon; one too many is dropped and counted.
+
+        values: gives them; called when they are written.
+        """
         self._stream.append((values, arm))
+
+    def leave_out(self) -> None:
+        """Count an answer whose values are not logged as dropped."""
+        self._stream.leave_out()
 
     def write_waiting(self) -> None:
         """Write what waits, or drop it where Redis does not take it."""
         self._stream.write_waiting()
 
 
-def _encoded(entry: tuple[UsedValues, Arm]) -> bytes:
+def _encoded(entry: tuple[Values, Arm]) -> bytes | None:
     values, arm = entry
-    return orjson.dumps({**values.to_json(), "arm": arm})
+    used = values()
+    return None if used is None else orjson.dumps({**used.to_json(), "arm": arm})

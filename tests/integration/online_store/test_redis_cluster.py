@@ -172,7 +172,7 @@ def test_streams_are_written_by_a_servers_logs_and_read_in_batches(client: redis
     requests = RequestLog(lambda: client, "movies", 100, metrics)
     values = ValuesLog(lambda: client, "movies", serving, metrics)
     log = EventLog(lambda: client, "movies", RecordSpool(tmp_path / "spool", 1000), metrics, requests, values, 3600)
-    log.append(log.encoded([{"event_id": str(number)} for number in range(7)]))
+    log.append(7, lambda: log.encoded([{"event_id": str(number)} for number in range(7)]))
     log.requests.append(RecommendRequest("q"), Arm.PRODUCTION, datetime(2020, 1, 1, tzinfo=UTC))
     log.write_waiting()
     batches = list(read_stream(client, events_key("movies"), id_from(1), 2**53, batch_length=3))

@@ -7,11 +7,12 @@ import os
 import resource
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +97,11 @@ def record(number: int) -> dict[str, Any]:
     return {"event_id": str(number), "event_type": "click"}
 
 
+def taken(records: Sequence[dict[str, Any]]) -> tuple[int, Callable[[], list[bytes]]]:
+    """What the log is handed of records that it makes when it writes them."""
+    return len(records), lambda: EventLog.encoded(records)
+
+
 def logged(switch: Switch) -> list[int]:
     entries = switch.client.xrange(events_key("movies"))
     return [int(orjson.loads(fields[b"record"])["event_id"]) for _, fields in entries]
@@ -106,8 +112,8 @@ def outcome(metrics: Metrics, name: str) -> float:
 
 
 def test_records_are_written_in_order(log: EventLog, switch: Switch, metrics: Metrics) -> None:
-    log.append(log.encoded([record(1), record(2)]))
-    log.append(log.encoded([record(3)]))
+    log.append(*taken([record(1), record(2)]))
+    log.append(*taken([record(3)]))
     assert log.write_waiting() == 3
     assert logged(switch) == [1, 2, 3]
     assert outcome(metrics, "written") == 3
@@ -117,11 +123,11 @@ def test_what_happens_while_redis_is_away_is_written_first_when_it_is_back(
     log: EventLog, switch: Switch, metrics: Metrics, spool_path: Path
 ) -> None:
     switch.away = True
-    log.append(log.encoded([record(1), record(2)]))
+    log.append(*taken([record(1), record(2)]))
     log.write_waiting()
     assert outcome(metrics, "spooled") == 2
     switch.away = False
-    log.append(log.encoded([record(3)]))
+    log.append(*taken([record(3)]))
     log.write_waiting()
     assert logged(switch) == [1, 2, 3]
     assert outcome(metrics, "written") == 3
@@ -130,7 +136,7 @@ def test_what_happens_while_redis_is_away_is_written_first_when_it_is_back(
 
 def test_a_quiet_log_writes_what_was_spooled(log: EventLog, switch: Switch) -> None:
     switch.away = True
-    log.append(log.encoded([record(1)]))
+    log.append(*taken([record(1)]))
     log.write_waiting()
     switch.away = False
     assert log.write_waiting() == 0
@@ -142,7 +148,7 @@ def test_what_a_stopped_server_spooled_is_written_by_the_next_one(
 ) -> None:
     switch.away = True
     log.start()
-    log.append(log.encoded([record(1)]))
+    log.append(*taken([record(1)]))
     log.close()
     switch.away = False
     EventLog(switch, "movies", RecordSpool(spool_path, 10_000), metrics, requests, values, HOUR).write_waiting()
@@ -153,7 +159,7 @@ def test_a_line_of_the_spool_that_changed_is_left_out_and_counted(
     log: EventLog, switch: Switch, metrics: Metrics, spool_path: Path
 ) -> None:
     switch.away = True
-    log.append(log.encoded([record(1), record(2)]))
+    log.append(*taken([record(1), record(2)]))
     log.write_waiting()
     spool_path.write_bytes(spool_path.read_bytes().replace(b'"1"', b'"7"'))
     switch.away = False
@@ -168,7 +174,7 @@ def test_a_full_spool_drops_and_counts(
     line = orjson.dumps(record(1))
     log = EventLog(switch, "movies", RecordSpool(spool_path, 2 * (9 + len(line) + 1)), metrics, requests, values, HOUR)
     switch.away = True
-    log.append(log.encoded([record(1), record(2), record(3)]))
+    log.append(*taken([record(1), record(2), record(3)]))
     log.write_waiting()
     assert (outcome(metrics, "spooled"), outcome(metrics, "dropped")) == (2, 1)
 
@@ -179,7 +185,7 @@ def test_a_disk_that_refuses_drops_and_counts(
     (tmp_path / "serving").write_text("a file where the folder should be")
     log = EventLog(switch, "movies", RecordSpool(tmp_path / "serving" / "spool", 1000), metrics, requests, values, HOUR)
     switch.away = True
-    log.append(log.encoded([record(1)]))
+    log.append(*taken([record(1)]))
     log.write_waiting()
     assert outcome(metrics, "dropped") == 1
 
@@ -188,7 +194,7 @@ def test_a_redis_that_refuses_writes_leaves_the_records_in_the_spool(
     log: EventLog, switch: Switch, metrics: Metrics
 ) -> None:
     switch.client.set(events_key("movies"), "no stream")
-    log.append(log.encoded([record(1)]))
+    log.append(*taken([record(1)]))
     log.write_waiting()
     assert outcome(metrics, "spooled") == 1
     switch.client.delete(events_key("movies"))
@@ -197,13 +203,31 @@ def test_a_redis_that_refuses_writes_leaves_the_records_in_the_spool(
 
 
 def test_a_full_queue_drops_and_counts_and_never_waits(log: EventLog, metrics: Metrics) -> None:
-    log.append(log.encoded([record(1)]) * (QUEUE_LENGTH + 2))
+    log.append(*taken([record(1)] * (QUEUE_LENGTH + 2)))
     assert outcome(metrics, "dropped") == 2
+    assert log.write_waiting() == QUEUE_LENGTH
+    log.append(*taken([record(2)]))  # there is room again
+    assert log.write_waiting() == 1
+    assert outcome(metrics, "dropped") == 2
+
+
+def test_records_are_made_when_they_are_written(log: EventLog, switch: Switch) -> None:
+    made: list[int] = []
+
+    def make(number: int) -> list[bytes]:
+        made.append(number)
+        return log.encoded([record(number)])
+
+    for number in (1, 2):
+        log.append(1, partial(make, number))
+    assert made == []
+    log.write_waiting()
+    assert made == logged(switch) == [1, 2]
 
 
 def test_closing_writes_everything_taken(log: EventLog, switch: Switch) -> None:
     n_records = 2 * BATCH_LENGTH + 1
-    log.append(log.encoded([record(number) for number in range(n_records)]))
+    log.append(*taken([record(number) for number in range(n_records)]))
     log.start()
     log.close()
     assert logged(switch) == list(range(n_records))
@@ -235,7 +259,7 @@ def test_an_event_that_is_kept_while_redis_is_away_outlives_the_process(
 
 
 def test_what_was_shown_before_an_event_is_written_before_it(log: EventLog, switch: Switch) -> None:
-    log.append(log.encoded([record(1), record(2)]))
+    log.append(*taken([record(1), record(2)]))
     assert log.keep([record(3)]) == [True]
     assert logged(switch) == [1, 2, 3]
 
@@ -330,7 +354,7 @@ def test_questions_that_redis_does_not_take_are_dropped_and_counted_and_delay_no
     log: EventLog, switch: Switch, metrics: Metrics
 ) -> None:
     switch.away = True
-    log.append(log.encoded([record(1)]))
+    log.append(*taken([record(1)]))
     log.requests.append(QUESTION, Arm.PRODUCTION, datetime.now(UTC))
     log.write_waiting()
     assert asked(metrics, "dropped") == 1

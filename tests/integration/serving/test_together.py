@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from serving.http.answering_queue import N_ANSWERING
+from serving.http.api import Api
 from serving.served import Served
 from tests.integration.serving.worlds import Stage, fetch, listening, wait_until
 
@@ -59,10 +59,8 @@ def test_a_slate_is_the_same_alone_and_among_those_that_waited(stage: Stage, mon
         assert fetch(port, "POST", "/v1/events", click)[0] == 202
         alone = [slate(ask(question)[1]) for question in QUESTIONS]
         held = Held(monkeypatch)
-        busy = []
-        for _ in range(N_ANSWERING):
-            busy.append(clients.submit(ask, {}))
-            held.under_way.acquire()
+        busy = clients.submit(ask, {})
+        held.under_way.acquire()
         waiting = []
         for number, question in enumerate(QUESTIONS, start=1):
             waiting.append(clients.submit(ask, question))
@@ -70,8 +68,22 @@ def test_a_slate_is_the_same_alone_and_among_those_that_waited(stage: Stage, mon
         assert ask({"surface": "item", "item_id": "nothing"})[0] == 422  # at once, and nobody else's trouble
         held.may_go.set()
         together = [one.result() for one in waiting]
-        assert [one.result()[0] for one in busy] == [200] * N_ANSWERING
-    assert held.sizes == [1] * N_ANSWERING + [len(QUESTIONS)]
+        assert busy.result()[0] == 200
+    assert held.sizes == [1, len(QUESTIONS)]
     assert [status for status, _ in together] == [200] * len(QUESTIONS)
     assert [slate(answer) for _, answer in together] == alone
     assert {len(answer["items"]) for answer in alone} == {3, 5, 6, 10}  # six pass the filter
+
+
+def n_looks(api: Api) -> float:
+    return api.metrics.registry.get_sample_value("slate_loop_lag_seconds_count") or 0.0
+
+
+def test_a_server_that_runs_looks_how_late_its_loop_is(stage: Stage) -> None:
+    stage.point_at(0)
+    with listening(stage) as (api, _):
+        wait_until(lambda: n_looks(api) > 2)
+    n_before = n_looks(api)
+    api.note_lag(mean_ms=70.0, latest_ms=90.0)
+    assert api.queue.load.lag_ms == 70.0  # of late: what is shed follows from it
+    assert api.metrics.registry.get_sample_value("slate_loop_lag_seconds_bucket", {"le": "0.1"}) == n_before + 1
