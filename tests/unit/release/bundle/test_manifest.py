@@ -79,7 +79,7 @@ def test_an_unknown_format_version_says_what_to_do(tmp_path: Path) -> None:
     write_bundle(tmp_path)
     edit(tmp_path, format_version=99)
     with pytest.raises(
-        ArtefactError, match="format version 99; this Slatework reads versions 1, 2, 3, 4, 5\\."
+        ArtefactError, match="format version 99; this Slatework reads versions 1, 2, 3, 4, 5, 6\\."
     ) as refusal:
         load_manifest(tmp_path)
     assert "git checkout release/<id>" in refusal.value.next_step
