@@ -26,7 +26,8 @@ PATTERN = "day=*.parquet"
 def add_rows(folder: Path, rows: pl.DataFrame) -> dict[str, int]:
     """Add rows to the files of their days; returns how many were new, by the name of each file that changed.
 
-    A file is replaced as a whole. Rows with the same key (event_ts, event_id) are the same row.
+    A file is replaced as a whole. Rows with the same key (event_ts, event_id) are the same row. In a column that a file
+    of before has not, its rows are null.
     """
     added = {}
     days = rows.with_columns(day=pl.col("event_ts").dt.date()).partition_by("day", as_dict=True, include_key=False)
@@ -94,7 +95,8 @@ def _merge(path: Path, new: pl.DataFrame) -> None:
 
 
 def _merged(path: Path, new: pl.DataFrame) -> Iterator[pl.DataFrame]:
-    for held in row_groups(path) if path.exists() else ():
+    for group in row_groups(path) if path.exists() else ():
+        held = pl.concat([new.clear(), group], how="diagonal")
         ts, event_id = held.select(KEY).row(-1)
         is_before = (pl.col("event_ts") < ts) | ((pl.col("event_ts") == ts) & (pl.col("event_id") < event_id))
         n_before = new.select(is_before.sum()).item()

@@ -12,9 +12,10 @@ from pydantic import AwareDatetime, BaseModel, Field, TypeAdapter, ValidationErr
 from contracts.events import EventType
 from contracts.tables import IMPRESSIONS_SCHEMA, INTERACTIONS_SCHEMA, UTC_TIME
 
-# `event_id` is unique to a record, so that one written twice is recognised.
+# `event_id` is unique to a record: one written twice is recognised. `filter`: what every item of the slate had to
+# satisfy, as JSON; null where nothing was asked. It is for who reads these days; no table of a source has it.
 LOGGED = {
-    "impressions": pl.Schema({**IMPRESSIONS_SCHEMA, "event_id": pl.String()}),
+    "impressions": pl.Schema({**IMPRESSIONS_SCHEMA, "event_id": pl.String(), "filter": pl.String()}),
     "interactions": pl.Schema({**INTERACTIONS_SCHEMA, "event_id": pl.String()}),
     # Its id and time are those of its entry in the stream.
     "unreadable": pl.Schema(
@@ -46,6 +47,7 @@ class _ImpressionRecord(_Record):
     surface: str | None = None
     arm: str | None = None
     degraded: list[str] = []
+    filter: str | None = None
 
 
 class _InteractionRecord(_Record):

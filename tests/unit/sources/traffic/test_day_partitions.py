@@ -77,6 +77,20 @@ def test_a_day_begins_at_midnight_utc(tmp_path: Path) -> None:
     assert [n_rows(path) for path in day_files(tmp_path)] == [1, 2, 1]
 
 
+def test_a_day_that_was_begun_before_there_was_a_column_goes_on_with_it(tmp_path: Path) -> None:
+    begun, whole = tmp_path / "begun", tmp_path / "whole"
+    before, after = rows([(number, 1) for number in range(0, 12, 2)]), rows([(number, 1) for number in range(1, 12, 2)])
+    after = after.with_columns(filter=pl.lit("{}"))
+    for folder in (begun, whole):
+        folder.mkdir()
+    add_rows(begun, before)
+    assert add_rows(begun, after) == {"day=2026-11-24.parquet": 6}
+    add_rows(whole, pl.concat([before.with_columns(filter=pl.lit(None, pl.String)), after]))
+    assert files(begun) == files(whole)
+    held = pl.concat(list(row_groups(begun / "day=2026-11-24.parquet")))
+    assert held["filter"].to_list() == [None, "{}"] * 6
+
+
 def test_a_late_row_rewrites_its_day_and_no_other(tmp_path: Path) -> None:
     add_rows(tmp_path, rows([(-1, 1), (0, 2)]))
     before = files(tmp_path)

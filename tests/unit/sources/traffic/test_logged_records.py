@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import orjson
 import pytest
 
+from contracts.filters import Condition, Operator
 from contracts.ids import ItemId, UserId
 from contracts.slates import RecommendRequest, Slate, SlateItem, Tier
 from serving.logs.records import events, impressions
@@ -27,9 +28,18 @@ def test_what_the_server_logs_is_read_cell_by_cell() -> None:
     assert {name: table.schema for name, table in tables.items()} == LOGGED
     assert [len(tables[name]) for name in ("impressions", "interactions", "unreadable")] == [1, 1, 0]
     for name, record in zip(("impressions", "interactions"), logged, strict=True):
-        expected = {column: record[column] for column in LOGGED[name]}
+        expected = {column: record.get(column) if column == "filter" else record[column] for column in LOGGED[name]}
         found = tables[name].row(0, named=True)
         assert found == {**expected, "event_ts": NOW, **({"degraded": ["features"]} if "position" in found else {})}
+
+
+def test_the_filter_that_a_slate_was_shown_under_is_read() -> None:
+    slate = Slate("q1", "r-1", "g-1", Tier.PERSONAL, "greedy", (), (SHOWN,), {})
+    asked = [RecommendRequest("q1", filter=wanted) for wanted in (None, Condition("price", Operator.AT_MOST, 50.0))]
+    logged = [record for one in asked for record in impressions(one, slate, Arm.PRODUCTION, NOW)]
+    filters = rows_by_table(["5-0", "5-1"], [orjson.dumps(record) for record in logged])["impressions"]["filter"]
+    assert filters[0] is None
+    assert orjson.loads(filters[1]) == {"field": "price", "operator": "at_most", "value": 50.0}
 
 
 @pytest.mark.parametrize(
