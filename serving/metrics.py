@@ -6,6 +6,7 @@ files of one folder (see `serving.http.worker_metrics`), and each tells the sum 
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Collection
 from typing import TypeVar
@@ -127,7 +128,15 @@ class Metrics:
             registry=own,
             multiprocess_mode="livemax",
         )
+        self.index_recall = Gauge(
+            "slate_index_recall",
+            "Recall of an arm's vector index against exact search, as its build measured it; also under each filter.",
+            ["arm", "filter"],
+            registry=own,
+            multiprocess_mode="livemin",
+        )
         self._named: set[tuple[str, str, str]] = set()
+        self._recalled: set[tuple[str, str]] = set()
         self._slates, self._degraded = _ByLabels(self.slates), _ByLabels(self.degraded)
         self._stage_seconds, self._request_seconds = _ByLabels(self.stage_seconds), _ByLabels(self.request_seconds)
 
@@ -158,6 +167,19 @@ class Metrics:
         for names in self._named - named:
             self.release.labels(*names).set(0)  # not removed: among workers, what is removed would go on counting
         self._named = named
+        self._tell_recall(lineup)
+
+    def _tell_recall(self, lineup: Lineup) -> None:
+        recalls = {
+            (str(served.arm), name): recall
+            for served in lineup
+            for name, recall in {"": served.release.index.recall, **served.release.index.recall_among}.items()
+        }
+        for names in self._recalled - recalls.keys():
+            self.index_recall.labels(*names).set(math.nan)  # not removed, as above
+        for names, recall in recalls.items():
+            self.index_recall.labels(*names).set(recall)
+        self._recalled = set(recalls)
 
     def text(self) -> bytes:
         """All of it in Prometheus' text format, of all workers where there are several."""

@@ -18,7 +18,7 @@ AS_OF = datetime(2020, 4, 10, tzinfo=UTC)
 
 def bare_release(release_id: str) -> Any:
     """As much of a release as following the pointer needs."""
-    return SimpleNamespace(release_id=release_id, as_of=AS_OF)
+    return SimpleNamespace(release_id=release_id, as_of=AS_OF, index=SimpleNamespace(recall=1.0, recall_among={}))
 
 
 @dataclass
