@@ -108,8 +108,9 @@ class EventLog:
         """
         with self._counting:
             n_taken = min(n_records, QUEUE_LENGTH - self._n_queued)
-            self._n_queued += n_taken
-            self._queue.append((n_taken, make))
+            if n_taken:
+                self._n_queued += n_taken
+                self._queue.append((n_taken, make))
         if n_taken < n_records:
             self._outcomes.labels("dropped").inc(n_records - n_taken)
         if not self._something_to_write.is_set():

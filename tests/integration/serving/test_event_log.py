@@ -205,10 +205,12 @@ def test_a_redis_that_refuses_writes_leaves_the_records_in_the_spool(
 def test_a_full_queue_drops_and_counts_and_never_waits(log: EventLog, metrics: Metrics) -> None:
     log.append(*taken([record(1)] * (QUEUE_LENGTH + 2)))
     assert outcome(metrics, "dropped") == 2
+    log.append(1, lambda: pytest.fail("nothing is made of what was dropped"))
+    assert outcome(metrics, "dropped") == 3
     assert log.write_waiting() == QUEUE_LENGTH
     log.append(*taken([record(2)]))  # there is room again
     assert log.write_waiting() == 1
-    assert outcome(metrics, "dropped") == 2
+    assert outcome(metrics, "dropped") == 3
 
 
 def test_records_are_made_when_they_are_written(log: EventLog, switch: Switch) -> None:
