@@ -296,7 +296,7 @@ def _published_values() -> CheckResult:
 
 def _left_in_memory() -> CheckResult:
     from contracts.home import find_home
-    from serving.http.worker_metrics import WorkerMetrics, left_over
+    from serving.http.workers.worker_metrics import WorkerMetrics, left_over
 
     name = "left by servers"
     folders = left_over(WorkerMetrics.of(find_home(), "").folder)

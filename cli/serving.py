@@ -44,7 +44,7 @@ def serve(
     one_thread_each()
     from feature_store.server.embedded_redis import online_store
     from serving.http.server import build_api, exit_quietly_on_sigterm, http_server, listen, log_to_stderr, run
-    from serving.http.workers import Workers
+    from serving.http.workers.processes import Workers
 
     exit_quietly_on_sigterm()
     log_to_stderr()

@@ -1,7 +1,8 @@
 """What the server counts and times, for Prometheus. One registry per server, so that two in a process never mix.
 
 The workers of one server answer on one socket, so that whoever scrapes meets any of them: they keep their numbers in
-files of one folder (see `serving.http.worker_metrics`), and each tells the sum of all. A gauge tells those that live.
+files of one folder (see `serving.http.workers.worker_metrics`), and each tells the sum of all. A gauge tells of those
+that live.
 """
 
 from __future__ import annotations

@@ -19,9 +19,9 @@ from functools import cached_property
 
 from contracts.home import Home
 from contracts.stop_signals import stopped_by_signals
-from serving.http.fair_accepting import OpenConnections
 from serving.http.server import GRACE_S
-from serving.http.worker_metrics import WorkerMetrics, free_bytes
+from serving.http.workers.fair_accepting import OpenConnections
+from serving.http.workers.worker_metrics import WorkerMetrics, free_bytes
 
 LOG = logging.getLogger(__name__)
 LOOK_S = 0.1  # how soon a dead worker is noticed
@@ -79,7 +79,7 @@ class Workers:
 
     def _start(self, number: int) -> subprocess.Popen[bytes]:
         descriptor, held = self.listening.fileno(), self._held
-        command = [sys.executable, "-m", "serving.http.worker"]
+        command = [sys.executable, "-m", "serving.http.workers.worker"]
         return subprocess.Popen(
             [*command, str(descriptor), f"{self.name}-{number}", str(held), str(number - 1)],
             stdin=subprocess.PIPE,

@@ -1,6 +1,6 @@
 """One of several worker processes: answers on a socket that it was handed, until it is told to stop.
 
-    python -m serving.http.worker DESCRIPTOR NAME CONNECTIONS NUMBER
+    python -m serving.http.workers.worker DESCRIPTOR NAME CONNECTIONS NUMBER
 
 It ends with whoever started it: its input is a pipe, and when that ends, nobody is left to tell it.
 """
@@ -17,9 +17,9 @@ from pathlib import Path
 
 from contracts.home import find_home
 from contracts.settings.settings import load_settings
-from serving.http.fair_accepting import FairServer, OpenConnections
 from serving.http.server import build_api, exit_quietly_on_sigterm, http_config, log_to_stderr, run
-from serving.http.worker_metrics import remove_left_over
+from serving.http.workers.fair_accepting import FairServer, OpenConnections
+from serving.http.workers.worker_metrics import remove_left_over
 from serving.metrics import WORKERS_FOLDER
 
 LET_GO_WITHIN_S, LOOK_AGAIN_S = 5.0, 0.02

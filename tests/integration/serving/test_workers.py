@@ -20,7 +20,7 @@ from feature_store.online.keys import values_key
 from release.bundle.bundle import load_bundle
 from release.bundle.bundle_store import BundleStore
 from release.parity.used_values import UsedValues, parse_record
-from serving.http.worker_metrics import FILE_BYTES, WorkerMetrics
+from serving.http.workers.worker_metrics import FILE_BYTES, WorkerMetrics
 from tests.integration.serving.test_command_line import checkout, running
 from tests.integration.serving.worlds import Stage, wait_until
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serving.http.fair_accepting import OpenConnections
+from serving.http.workers.fair_accepting import OpenConnections
 
 
 def workers(*held: int) -> OpenConnections:

@@ -15,9 +15,9 @@ import pytest
 
 from cli.doctor import _left_in_memory
 from contracts.home import Home
-from serving.http import worker_metrics
-from serving.http.worker_metrics import FILE_BYTES, WorkerMetrics, remove_left_over
-from serving.http.workers import Worker, Workers
+from serving.http.workers import worker_metrics
+from serving.http.workers.processes import Worker, Workers
+from serving.http.workers.worker_metrics import FILE_BYTES, WorkerMetrics, remove_left_over
 
 
 @pytest.fixture
