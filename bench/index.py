@@ -31,6 +31,7 @@ from contracts.settings.index import IndexKind
 from contracts.settings.settings import load_settings
 from recommender.allowed_items import AllowedItems
 from recommender.index import vector_index
+from recommender.index.recall import with_recall
 from recommender.index.searchers import FAISS, n_lists, one_thread, sums_by_blas
 from recommender.index.vector_index import FILE, VectorIndex
 
@@ -112,7 +113,7 @@ def _measured(kind: str, vectors: FloatArray, queries: FloatArray, topics: npt.N
         index = VectorIndex.load(Path(folder), ids).with_vectors(vectors)
         n_bytes = (Path(folder) / FILE).stat().st_size
         filters = {name: AllowedItems.of(topics % part == 0) for name, part in SHARES.items()}
-        measured = index.measured(vectors, queries, K, filters)
+        measured = with_recall(index, vectors, queries, K, filters)
         figures = {
             "kind": kind,
             "build_s": round(built_s, 1),

@@ -28,12 +28,14 @@ from recommender.catalogue import Catalogue
 from recommender.filters import CatalogueFilters
 from recommender.generators.als import AlsGenerator
 from recommender.generators.sets import load_generators
+from recommender.index.recall import with_recall
 from recommender.index.vector_index import VectorIndex
 from recommender.interactions import Interactions
 from recommender.query import QueryBatch, RetrievalQuery
 
 N_CATEGORIES = 10  # under a filter of each of which recall is measured as well
 AUTOMATIC: Final[tuple[IndexKind, ...]] = ("ivf_sq8", "ivf_flat", "flat")  # the smallest and quickest first
+QUICK_SHARE: Final = 0.99  # of the searches look at no more vectors than a small catalogue has
 N_MEASURED = 500  # people whose vectors are searched: a recall of 0.95 is then known to about 0.01
 
 
@@ -77,16 +79,27 @@ def best_index(
 ) -> VectorIndex:
     """The index of these vectors, searched with as much effort as `min_recall` needs, or as there is.
 
-    Where no kind is named, the first of AUTOMATIC that is enough: where lengths are very uneven, a byte a number does
-    not tell the short vectors apart, nor does a distance.
+    Where no kind is named, the exact one that looks at the longest vectors first, if these are few. Else the first of
+    AUTOMATIC that finds enough: a byte a number may tell too little of lengths that are neither equal nor so uneven.
     """
-    for kind in AUTOMATIC if settings.kind == "auto" else (settings.kind,):
+    for kind in _kinds_to_try(vectors, ids, queries, settings):
         index = VectorIndex.build(vectors, ids, settings.model_copy(update={"kind": kind}))
-        measured = index.measured(vectors, queries, settings.recall_k, filters, settings.min_recall)
+        measured = with_recall(index, vectors, queries, settings.recall_k, filters, settings.min_recall)
         if measured.is_enough(settings.min_recall):
             break
         print(f"index: of kind {measured.kind} it finds {measured.least_recall[0]:.3f}, however much is looked at")
     return measured
+
+
+def _kinds_to_try(
+    vectors: FloatArray, ids: IdMap, queries: FloatArray, settings: IndexSettings
+) -> tuple[IndexKind, ...]:
+    if settings.kind != "auto":
+        return (settings.kind,)
+    by_length = VectorIndex.build(vectors, ids, settings.model_copy(update={"kind": "by_length"}))
+    n_looked_at = by_length.n_looked_at(queries, settings.recall_k)
+    is_quick = len(queries) > 0 and np.quantile(n_looked_at, QUICK_SHARE) <= settings.exact_below
+    return ("by_length",) if is_quick else AUTOMATIC
 
 
 def category_filters(catalogue: Catalogue) -> dict[str, AllowedItems]:

@@ -8,13 +8,14 @@ from pydantic import Field
 
 from contracts.settings.group import Group
 
-IndexKind = Literal["flat", "hnsw", "ivf_flat", "ivf_sq8", "ivf_pq"]
+IndexKind = Literal["flat", "by_length", "hnsw", "ivf_flat", "ivf_sq8", "ivf_pq"]
 
 
 class IndexSettings(Group):
-    """kind: of index (recommender/index/searchers.py) for many vectors; `auto` is the smallest that finds `min_recall`:
-    `ivf_sq8`, `ivf_flat` or at last `flat`.
-    exact_below: fewer vectors than this are searched exactly, whatever the kind.
+    """kind: of index (recommender/index/searchers.py) for many vectors. `auto` is `by_length`, which is exact, where
+    hardly a search looks at more than `exact_below` vectors; else the smallest that finds `min_recall`: `ivf_sq8`,
+    `ivf_flat` or at last `flat`.
+    exact_below: fewer vectors than this are all looked at, whatever the kind.
     hnsw_links, hnsw_ef_construction, hnsw_ef_search: of the graph. ivf_lists: how many; null is 4 times the root of the
     number of vectors. ivf_probes: how many lists are looked at, at least; the stage raises it, or hnsw_ef_search, as
     far as `min_recall` needs.

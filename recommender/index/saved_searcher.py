@@ -16,6 +16,7 @@ from recommender.index.searchers import FAISS
 
 _MAGIC: Final[Mapping[IndexKind, bytes]] = {
     "flat": b"IxFI",
+    "by_length": b"IxFI",
     "hnsw": b"IHNf",
     "ivf_flat": b"IwFl",
     "ivf_sq8": b"IwSq",

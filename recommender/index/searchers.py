@@ -1,13 +1,14 @@
 """The kinds of index that FAISS offers and we use: how each is built, and with how much effort it is searched.
 
     flat        every vector is looked at; exact
+    by_length   the longest vectors are looked at, until none that follows can be among the best; exact
     hnsw        a graph of near neighbours beside the vectors; most memory, slow to build
     ivf_flat    the vectors in lists by their nearest centre; some lists are looked at
     ivf_sq8     the same, a byte a number: a quarter of the memory
     ivf_pq      the same, half a byte a number (product quantisation, fast scan): an eighth of the memory
 
 Graphs and lists are made for distances, and lose the way among inner products of vectors of very different lengths, as
-those of ALS are. So all kinds but the exact one hold each vector with one number more, which makes all of them equally
+those of ALS are. So all kinds but the exact ones hold each vector with one number more, which makes all of them equally
 long: then the nearest by distance is the one with the largest inner product. What they find is put in order by the
 items' own vectors, so that a score is a score whatever the index.
 
@@ -31,6 +32,7 @@ from contracts.settings.index import IndexKind, IndexSettings
 
 FAISS: Any = faiss  # the stubs that come with it lack classes and arguments
 
+EXACT: Final = ("flat", "by_length")  # kinds that find the very best
 QUANTISED: Final = ("ivf_sq8", "ivf_pq")  # kinds that do not hold the vectors themselves
 # For each item wanted so many are fetched: what a few bits say of the order is not quite the order.
 FETCHED_FOR_EACH: Final = {"ivf_sq8": 2, "ivf_pq": 4}
@@ -52,7 +54,7 @@ def kind_for(n_vectors: int, settings: IndexSettings) -> IndexKind:
 
 def built_searcher(kind: IndexKind, vectors: FloatArray, settings: IndexSettings) -> Any:
     """A FAISS index of these vectors, (n_vectors, dim), at their positions. Equal input, equal bytes."""
-    held = vectors if kind == "flat" else equally_long(vectors)
+    held = vectors if kind in EXACT else equally_long(vectors)
     searcher = _empty(kind, len(held), held.shape[1], settings)
     with one_thread(), sums_by_blas():  # links and centres depend on the order of insertion and of sums
         if not searcher.is_trained:
@@ -154,7 +156,7 @@ def _empty(kind: IndexKind, n_vectors: int, dim: int, settings: IndexSettings) -
     searcher: Any
     lists = n_lists(n_vectors, settings)
     match kind:
-        case "flat":
+        case "flat" | "by_length":
             return faiss.IndexFlatIP(dim)
         case "hnsw":
             searcher = faiss.IndexHNSWFlat(dim, settings.hnsw_links)

@@ -7,7 +7,7 @@ at one by one.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -26,15 +26,17 @@ from contracts.artefact import (
     reading,
     save_artefact,
 )
-from contracts.errors import DataTooSmall, ReleaseMismatch, ShapeMismatch
+from contracts.errors import ReleaseMismatch, ShapeMismatch
 from contracts.fingerprint import canonical_json
 from contracts.id_map import IdMap
 from contracts.ids import FloatArray, ItemIdxArray
 from contracts.settings.index import IndexKind, IndexSettings
 from recommender.allowed_items import AllowedItems
+from recommender.index.by_length import FIRST_LOOKED_AT, Found, lengths_of, n_looked_at, nearest_by_length
 from recommender.index.index_file import Held
 from recommender.index.saved_searcher import load_searcher
 from recommender.index.searchers import (
+    EXACT,
     FAISS,
     FETCHED_FOR_EACH,
     QUANTISED,
@@ -47,14 +49,13 @@ from recommender.index.searchers import (
     probes,
 )
 from recommender.proposals import Proposals, best_first
-from recommender.ragged import RaggedItems, Rows, dot_by_row, is_among, pair_keys, sum_by
+from recommender.ragged import RaggedItems, Rows, dot_by_row
 
 KIND = "vector-index"
 FILE = "index.faiss"
 RECALL = "recall.json"
 # FAISS keeps any of the items that tie for the last place; a few more are fetched, so that ties break by item_idx.
 TIES_FETCHED = 16
-MEASURED_TOGETHER = 64  # queries
 EXACT_AMONG = 50_000  # vectors: where a filter allows no more, looking at each is exact and takes a millisecond
 SAME_ERROR = 1e-3  # of two sums of the same errors, relative
 
@@ -67,6 +68,7 @@ class VectorIndex:
     ids_fingerprint: of the catalogue's ids; embeddings_fingerprint: of the vectors it was built from.
     ef_search, n_probes: the least effort of a search, in a graph and in lists. error: the share of the vectors that the
     index does not hold, where it holds a few bits of each number.
+    lengths: (n_vectors,) of the vectors, descending, where they stand in this order.
     recall: at `recall_k` against exact search, NaN until measured; recall_among: the same among the items of a filter,
     by its name. item_vectors: (n_items, dim) what it was built from, not saved with it (`with_vectors`).
 
@@ -93,6 +95,7 @@ class VectorIndex:
     recall_k: int = 0
     recall_among: Mapping[str, float] = field(default_factory=dict)
     item_vectors: FloatArray | None = None
+    lengths: FloatArray | None = None
 
     @classmethod
     def build(cls, vectors: FloatArray, ids: IdMap, settings: IndexSettings) -> VectorIndex:
@@ -104,6 +107,8 @@ class VectorIndex:
             )
         item_idx = np.flatnonzero(vectors.any(axis=1)).astype(np.int32)
         kind = kind_for(len(item_idx), settings)
+        if kind == "by_length":
+            item_idx = item_idx[np.argsort(-lengths_of(vectors[item_idx]), kind="stable")]
         searcher = built_searcher(kind, np.ascontiguousarray(vectors[item_idx], np.float32), settings)
         index = cls(
             searcher,
@@ -114,6 +119,7 @@ class VectorIndex:
             ef_search=settings.hnsw_ef_search,
             n_probes=settings.ivf_probes if kind.startswith("ivf") else 0,
             item_vectors=vectors,
+            lengths=lengths_of(vectors[item_idx]) if kind == "by_length" else None,
         )
         return replace(index, error=index._error(vectors)) if kind in QUANTISED else index
 
@@ -132,7 +138,7 @@ class VectorIndex:
 
     @property
     def is_exact(self) -> bool:
-        return self.kind == "flat"
+        return self.kind in EXACT
 
     @property
     def least_recall(self) -> tuple[float, str]:
@@ -183,7 +189,8 @@ class VectorIndex:
         mask = allowed.contains(self.item_idx)
         n_items = int(mask.sum())
         if self.is_exact or n_items <= EXACT_AMONG:
-            return _Among(n_items, one_by_one=self.item_idx[mask].astype(np.int64))
+            lengths = None if self.lengths is None else self.lengths[mask]
+            return _Among(n_items, one_by_one=self.item_idx[mask].astype(np.int64), lengths=lengths)
         return _Among(n_items, selector=FAISS.IDSelectorBitmap(np.packbits(mask, bitorder="little")))
 
     def _fetch(
@@ -196,10 +203,10 @@ class VectorIndex:
         n = min(n_fetched, len(self.item_idx) if among is None else among.n_items)
         if among is not None and among.one_by_one is not None:
             queries = np.ascontiguousarray(vectors[chosen], np.float32)
-            scores, found = self._looked_at(queries, n, among.one_by_one)
+            scores, found = self._one_by_one(queries, n, among.one_by_one, among.lengths)
         else:
             queries = as_questions(self.searcher, vectors[chosen])
-            scores, positions = self._searched(queries, n, self._effort(n_fetched, among))
+            scores, positions = self._searched(queries, n, n_fetched, among)
             found = np.where(positions >= 0, self.item_idx[positions], -1)
         reached = found >= 0  # FAISS pads with -1 what it could not reach
         rows = np.repeat(np.flatnonzero(chosen), n).reshape(found.shape)[reached]
@@ -208,25 +215,48 @@ class VectorIndex:
             return rows, item_idx, scores[reached]
         return rows, item_idx, dot_by_row(self._item_vectors[item_idx], vectors[rows])
 
-    def _searched(self, queries: FloatArray, n: int, params: Any) -> tuple[FloatArray, npt.NDArray[np.int64]]:
+    def _searched(self, queries: FloatArray, n: int, n_fetched: int, among: _Among | None) -> Found:
         """(n_queries, n) scores and positions. The fast scan has other ways for many queries: it gets one at a time."""
+        if self.lengths is not None:
+            return nearest_by_length(queries, n, self.lengths, self._among_longest)
+        params = self._effort(n_fetched, among)
         if self.kind != "ivf_pq":
             scores, positions = self.searcher.search(queries, n, params=params)
             return scores, positions
         parts = [self.searcher.search(query[None, :], n, params=params) for query in queries]
         return np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
 
-    def _looked_at(
-        self, queries: FloatArray, n: int, item_idx: npt.NDArray[np.int64]
-    ) -> tuple[FloatArray, npt.NDArray[np.int64]]:
-        """(n_queries, n) scores and items: the nearest of these, each looked at."""
+    def _among_longest(self, queries: FloatArray, n: int, n_longest: int) -> Found:
+        """(n_queries, n) scores and positions: the nearest of so many of the longest vectors."""
+        longest = FAISS.IDSelectorRange(0, n_longest)
+        scores, positions = self.searcher.search(queries, n, params=FAISS.SearchParameters(sel=longest))
+        return scores, positions
+
+    def n_looked_at(self, queries: FloatArray, k: int) -> npt.NDArray[np.int64]:
+        """(n_queries,) how many vectors an exact search for k items looks at."""
+        n_vectors = len(self.item_idx)
+        if self.lengths is None:
+            return np.full(len(queries), n_vectors)
+        first = min(max(FIRST_LOOKED_AT, k), n_vectors)
+        scores, _ = self._among_longest(np.ascontiguousarray(queries, np.float32), min(k, n_vectors), first)
+        return n_looked_at(queries, scores[:, -1], self.lengths, first)
+
+    def _one_by_one(
+        self, queries: FloatArray, n: int, item_idx: npt.NDArray[np.int64], lengths: FloatArray | None
+    ) -> Found:
+        """(n_queries, n) scores and items: the nearest of these items, the longest first where lengths are known."""
+        looked_at = partial(self._looked_at, item_idx)
+        if lengths is None:
+            return looked_at(queries, n, len(item_idx))
+        return nearest_by_length(queries, n, lengths, looked_at)
+
+    def _looked_at(self, item_idx: npt.NDArray[np.int64], queries: FloatArray, n: int, n_first: int) -> Found:
+        """(n_queries, n) scores and items: the nearest of the first of these items, each looked at."""
         vectors = self._item_vectors
         scores, found = np.empty((len(queries), n), np.float32), np.empty((len(queries), n), np.int64)
         arrays = [faiss.swig_ptr(array) for array in (queries, vectors, item_idx)]
         results = [faiss.swig_ptr(array) for array in (scores, found)]
-        FAISS.knn_inner_products_by_idx(
-            *arrays, self.dim, len(queries), len(vectors), len(item_idx), n, *results, ld_ids=0
-        )
+        FAISS.knn_inner_products_by_idx(*arrays, self.dim, len(queries), len(vectors), n_first, n, *results, ld_ids=0)
         return scores, found
 
     @property
@@ -250,44 +280,16 @@ class VectorIndex:
         n_probes = probes(self.searcher, self.n_probes, n_fetched, share)
         return FAISS.SearchParametersIVF(nprobe=n_probes, **selected)
 
-    def measured(
-        self,
-        vectors: FloatArray,
-        queries: FloatArray,
-        k: int,
-        filters: Mapping[str, AllowedItems] | None = None,
-        min_recall: float = 0.0,
-    ) -> VectorIndex:
-        """This index with its recall at k against exact search over the same vectors; queries: (n_queries, dim).
-
-        filters: by name, each of which the recall is measured under as well. min_recall: while one of them is below it,
-        twice the effort is made of a search; where looking at everything is not enough, that is what is measured.
-        """
-        if not len(queries):
-            raise DataTooSmall("There is nobody to measure the index with.", "Bring more data.")
-        exact = VectorIndex.exact(vectors, self.ids_fingerprint)
-        every: dict[str, AllowedItems | None] = {"": None, **(filters or {})}
-        blocks = list(_blocks(queries))
-        expected = {name: [exact.search(one, k, allowed=only) for one in blocks] for name, only in every.items()}
-        found = partial(_with_recall, blocks=blocks, k=k, filters=every, expected=expected)
-        index, measured = self, found(self)
-        if measured.is_enough(min_recall):
-            return measured
-        at_most = found(self._with_effort(len(self.item_idx)))
-        while at_most.is_enough(min_recall) and not measured.is_enough(min_recall):
-            index = index._with_effort(2 * index._least_effort)
-            measured = found(index)
-        return measured if at_most.is_enough(min_recall) else at_most
-
     def is_enough(self, min_recall: float) -> bool:
         """Whether each of the recalls that were measured is as large."""
         return self.least_recall[0] >= min_recall
 
     @property
-    def _least_effort(self) -> int:
+    def least_effort(self) -> int:
+        """That a search makes: `ef_search` or `n_probes`."""
         return self.ef_search if self.kind == "hnsw" else self.n_probes
 
-    def _with_effort(self, effort: int) -> VectorIndex:
+    def with_effort(self, effort: int) -> VectorIndex:
         """This index, searched with so much effort, or all that there is."""
         if self.is_exact:
             return self
@@ -311,7 +313,7 @@ class VectorIndex:
             folder,
             KIND,
             built_with={"catalogue ids": self.ids_fingerprint, "embeddings": self.embeddings_fingerprint},
-            arrays={"item_idx": self.item_idx},
+            arrays={"item_idx": self.item_idx, **({} if self.lengths is None else {"lengths": self.lengths})},
             values={"dim": self.dim, "kind": self.kind, "exact": self.is_exact, **effort, **measured},
         )
 
@@ -334,7 +336,7 @@ class VectorIndex:
             raise ValueError(f"its id map holds {item_idx.min()} to {item_idx.max()}, of {len(ids)} items")
         kind = values.get("kind", "flat" if values["exact"] else "hnsw")  # before there were others
         with reading(folder / FILE):
-            by_distance = "kind" in values and kind != "flat"
+            by_distance = "kind" in values and kind not in EXACT
             held = Held(len(item_idx), dim + by_distance, by_distance)
             searcher = load_searcher(folder / FILE, held, kind)
         return cls(
@@ -349,6 +351,7 @@ class VectorIndex:
             float("nan") if values["recall"] is None else float(values["recall"]),
             int(values["recall_k"]),
             {str(name): float(recall) for name, recall in values.get("recall_among", {}).items()},
+            lengths=load_array(folder, "lengths", np.float32, (len(item_idx),)) if kind == "by_length" else None,
         )
 
     def check_vectors(self, vectors: FloatArray) -> None:
@@ -357,7 +360,7 @@ class VectorIndex:
         One that holds a few bits of each number must lose as much of them as it did when it was built.
         """
         own = np.flatnonzero(vectors.any(axis=1))
-        if not np.array_equal(own, self.item_idx) or not self._holds(vectors):
+        if not np.array_equal(own, np.sort(self.item_idx)) or not self._holds(vectors):
             parts = [part[:, : self.dim] for _, part in held_vectors(self.searcher, self.kind)]
             held = np.concatenate([np.empty((0, self.dim), np.float32), *parts])
             raise ReleaseMismatch(
@@ -392,40 +395,18 @@ class VectorIndex:
 
 @dataclass(frozen=True)
 class _Among:
-    """The items of an index that a filter allows. one_by_one: all of them, where they are few; else a selector."""
+    """The items of an index that a filter allows.
+
+    one_by_one: all of them, where they are few or the index is exact; else there is a selector. lengths: of their
+    vectors, where they stand in this order.
+    """
 
     n_items: int
     one_by_one: npt.NDArray[np.int64] | None = None
+    lengths: FloatArray | None = None
     selector: Any = None
-
-
-def _with_recall(
-    index: VectorIndex,
-    blocks: Sequence[FloatArray],
-    k: int,
-    filters: Mapping[str, AllowedItems | None],
-    expected: Mapping[str, Sequence[Proposals]],
-) -> VectorIndex:
-    """expected: what exact search finds for each block, by the name of the filter; that of no filter is empty."""
-    recalls = {}
-    for name, allowed in filters.items():
-        found = (index.search(block, k, allowed=allowed) for block in blocks)
-        parts = [_recalls(exact, ours) for exact, ours in zip(expected[name], found, strict=True)]
-        recalls[name] = float(np.mean(np.concatenate(parts)))
-    overall = recalls.pop("")
-    return replace(index, recall=overall, recall_k=k, recall_among=recalls)
 
 
 def _rounded_up(counts: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     """Each count, or the next power of two: few different ones, so that many queries are searched together."""
     return np.exp2(np.ceil(np.log2(counts))).astype(np.int64)
-
-
-def _blocks(queries: FloatArray) -> Iterator[FloatArray]:
-    return (queries[start : start + MEASURED_TOGETHER] for start in range(0, len(queries), MEASURED_TOGETHER))
-
-
-def _recalls(exact: Proposals, approximate: Proposals) -> npt.NDArray[np.float64]:
-    """(n_queries,) the share of the exact proposals that the others hold too."""
-    also = is_among(pair_keys(exact.rows, exact.item_idx), np.sort(pair_keys(approximate.rows, approximate.item_idx)))
-    return sum_by(exact.rows, also.astype(np.float64), len(exact)) / np.maximum(np.diff(exact.offsets), 1)

@@ -8,7 +8,7 @@ from pathlib import Path
 import faiss
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from contracts.artefact import save_artefact
@@ -16,7 +16,8 @@ from contracts.errors import ArtefactError, DataTooSmall, ReleaseMismatch, Shape
 from contracts.id_map import IdMap
 from pipelines.index import best_index, check_recall
 from recommender.allowed_items import AllowedItems
-from recommender.index import saved_searcher, vector_index
+from recommender.index import by_length, saved_searcher, vector_index
+from recommender.index.recall import with_recall
 from recommender.index.searchers import kind_for
 from recommender.index.vector_index import KIND, VectorIndex
 from recommender.proposals import best_of_one
@@ -25,6 +26,7 @@ from tests.recommender_worlds import INDEX_SETTINGS
 
 N_ITEMS, DIM = 700, 8
 EXACT = INDEX_SETTINGS.model_copy(update={"exact_below": N_ITEMS + 1})
+BY_LENGTH = INDEX_SETTINGS.model_copy(update={"kind": "by_length", "exact_below": 10})
 HNSW = INDEX_SETTINGS.model_copy(update={"kind": "hnsw", "exact_below": 10})
 IDS = IdMap.of(f"i{1000 + item}" for item in range(N_ITEMS))
 VECTORS = np.random.default_rng(11).normal(size=(N_ITEMS, DIM)).astype(np.float32)
@@ -44,7 +46,7 @@ def of_kind(kind: str) -> VectorIndex:
     return VectorIndex.build(VECTORS, IDS, settings)
 
 
-@pytest.fixture(params=["flat", "hnsw", "ivf_flat", "ivf_sq8", "ivf_pq"])
+@pytest.fixture(params=["flat", "by_length", "hnsw", "ivf_flat", "ivf_sq8", "ivf_pq"])
 def index(request: pytest.FixtureRequest) -> VectorIndex:
     built = of_kind(request.param)
     assert built.kind == request.param
@@ -68,7 +70,7 @@ def test_few_vectors_are_searched_exactly_and_many_by_the_kind_that_is_said(n_ve
 
 @given(st.integers(1, 40), st.sampled_from([0.003, 0.1, 0.7, 1.0]), st.integers(0, 99), st.booleans())
 @settings(max_examples=30, deadline=None)
-@pytest.mark.parametrize("kind", ["flat", "hnsw", "ivf_flat", "ivf_sq8", "ivf_pq"])
+@pytest.mark.parametrize("kind", ["flat", "by_length", "hnsw", "ivf_flat", "ivf_sq8", "ivf_pq"])
 def test_among_few_allowed_items_every_kind_finds_the_best_of_them(kind, k, share, seed, excluding):
     rng = np.random.default_rng(seed)
     query, mask = rng.normal(size=DIM).astype(np.float32), rng.random(N_ITEMS) < share
@@ -90,7 +92,7 @@ def test_among_many_allowed_items_the_index_finds_k_of_them_and_most_of_the_best
         assert len(found) == 10
         assert allowed.contains(found).all()
     fresh = AllowedItems.of(np.arange(N_ITEMS) % 3 == 0)
-    assert built.measured(VECTORS, VECTORS[:20], 10, {"a third": fresh}).recall_among["a third"] > 0.9
+    assert with_recall(built, VECTORS, VECTORS[:20], 10, {"a third": fresh}).recall_among["a third"] > 0.9
 
 
 def test_few_bits_lose_little_and_what_they_find_is_scored_by_the_vectors_themselves():
@@ -161,16 +163,16 @@ def test_what_is_near_a_vector_does_not_depend_on_those_it_is_searched_with(inde
 
 def test_recall_is_the_share_of_the_exact_answer_that_is_found():
     queries = VECTORS[:20]
-    assert VectorIndex.build(VECTORS, IDS, EXACT).measured(VECTORS, queries, 10).recall == 1.0
+    assert with_recall(VectorIndex.build(VECTORS, IDS, EXACT), VECTORS, queries, 10).recall == 1.0
     # A graph of few links, searched carelessly, misses some; the measure must see it.
     careless = HNSW.model_copy(update={"hnsw_links": 4, "hnsw_ef_construction": 8, "hnsw_ef_search": 8})
-    assert 0.1 < VectorIndex.build(VECTORS, IDS, careless).measured(VECTORS, queries, 10).recall < 1.0
-    assert VectorIndex.build(VECTORS, IDS, HNSW).measured(VECTORS, queries, 10).recall > 0.95
+    assert 0.1 < with_recall(VectorIndex.build(VECTORS, IDS, careless), VECTORS, queries, 10).recall < 1.0
+    assert with_recall(VectorIndex.build(VECTORS, IDS, HNSW), VECTORS, queries, 10).recall > 0.95
 
 
 def test_nobody_to_measure_with_is_an_error(index):
     with pytest.raises(DataTooSmall):
-        index.measured(VECTORS, np.empty((0, DIM), np.float32), 10)
+        with_recall(index, VECTORS, np.empty((0, DIM), np.float32), 10)
 
 
 def test_items_without_a_vector_are_not_in_the_index():
@@ -201,7 +203,7 @@ def test_many_threads_do_not_change_the_graph_and_are_given_back():
 
 
 def test_saved_and_loaded_it_finds_the_same(index, tmp_path: Path):
-    index.measured(VECTORS, VECTORS[:5], 10).save(tmp_path)
+    with_recall(index, VECTORS, VECTORS[:5], 10).save(tmp_path)
     loaded = VectorIndex.load(tmp_path, IDS).with_vectors(VECTORS)
     assert (loaded.kind, loaded.n_probes, loaded.error) == (index.kind, index.n_probes, index.error)
     assert loaded.embeddings_fingerprint == index.embeddings_fingerprint
@@ -291,14 +293,14 @@ def test_by_distance_the_items_with_the_largest_inner_products_are_the_nearest_h
     rng = np.random.default_rng(2)
     uneven = (VECTORS * rng.lognormal(0, 2, (N_ITEMS, 1))).astype(np.float32)
     every_list = HNSW.model_copy(update={"kind": "ivf_flat", "ivf_probes": N_ITEMS})
-    assert VectorIndex.build(uneven, IDS, every_list).measured(uneven, VECTORS[:50], 10).recall == 1.0
+    assert with_recall(VectorIndex.build(uneven, IDS, every_list), uneven, VECTORS[:50], 10).recall == 1.0
 
 
 @pytest.mark.parametrize(("kind", "min_recall"), [("hnsw", 0.8), ("ivf_flat", 0.99)])
 def test_a_search_makes_as_much_effort_as_the_recall_needs_and_no_more(kind, min_recall):
     careless = {"hnsw_links": 4, "hnsw_ef_construction": 8, "hnsw_ef_search": 8, "ivf_probes": 1}
     built = VectorIndex.build(VECTORS, IDS, HNSW.model_copy(update={"kind": kind, **careless}))
-    as_built, enough = (built.measured(VECTORS, VECTORS[:40], 10, min_recall=least) for least in (0.0, min_recall))
+    as_built, enough = (with_recall(built, VECTORS, VECTORS[:40], 10, min_recall=least) for least in (0.0, min_recall))
     assert as_built.recall < min_recall <= enough.recall
     assert (as_built.ef_search, as_built.n_probes) == (built.ef_search, built.n_probes)
     made, most = (enough.ef_search, N_ITEMS) if kind == "hnsw" else (enough.n_probes, enough.searcher.nlist)
@@ -318,6 +320,42 @@ def test_where_a_byte_a_number_or_a_distance_tells_too_little_another_kind_is_ta
         found = best_index(indexed, IDS, VECTORS[:40], filters, asked)
         assert (found.kind, found.is_enough(0.9)) == (kind, True)
     assert "of kind ivf_sq8 it finds 0.0" in capsys.readouterr().out
+
+
+@pytest.fixture
+def looks_at_few_at_first(monkeypatch) -> None:
+    monkeypatch.setattr(by_length, "FIRST_LOOKED_AT", 16)
+    monkeypatch.setattr(vector_index, "FIRST_LOOKED_AT", 16)
+
+
+@given(st.integers(1, 60), st.sampled_from([0.003, 0.1, 0.7, None]), st.sampled_from([0, 0.5, 2.5]), st.integers(0, 99))
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_the_longest_first_finds_what_looking_at_all_finds(looks_at_few_at_first, k, share, sigma, seed):
+    rng = np.random.default_rng(seed)
+    vectors = (VECTORS * rng.lognormal(0, sigma, (N_ITEMS, 1))).astype(np.float32)
+    vectors[rng.integers(N_ITEMS, size=5)] = 0
+    queries = np.vstack([rng.normal(size=(6, DIM)), np.zeros(DIM), -vectors[:1]]).astype(np.float32)
+    mask = None if share is None else rng.random(N_ITEMS) < share
+    allowed = None if mask is None else AllowedItems.of(mask)
+    without = RaggedItems.of([np.flatnonzero(rng.random(N_ITEMS) < 0.05).astype(np.int32)] * len(queries))
+    longest_first, every = (VectorIndex.build(vectors, IDS, one) for one in (BY_LENGTH, EXACT))
+    ours, expected = (one.search(queries, k, without, allowed=allowed) for one in (longest_first, every))
+    assert ours.offsets.tolist() == expected.offsets.tolist()
+    assert ours.scores.tolist() == expected.scores.tolist()
+    assert ours.item_idx[ours.scores != 0].tolist() == expected.item_idx[expected.scores != 0].tolist()
+
+
+def test_where_lengths_are_uneven_few_are_looked_at_and_where_they_are_equal_all(looks_at_few_at_first):
+    uneven = VectorIndex.build(uneven_vectors(), IDS, BY_LENGTH)
+    equal = VectorIndex.build(VECTORS / np.linalg.norm(VECTORS, axis=1, keepdims=True), IDS, BY_LENGTH)
+    assert np.mean(uneven.n_looked_at(VECTORS[:50], 5)) < 0.2 * N_ITEMS
+    assert np.mean(equal.n_looked_at(VECTORS[:50], 5)) == N_ITEMS
+
+
+def test_the_longest_first_is_taken_where_that_looks_at_few(looks_at_few_at_first):
+    asked = INDEX_SETTINGS.model_copy(update={"exact_below": N_ITEMS // 2, "recall_k": 5, "min_recall": 1.0})
+    assert best_index(uneven_vectors(), IDS, VECTORS[:40], {}, asked).kind == "by_length"
+    assert best_index(VECTORS, IDS, VECTORS[:40], {}, asked.model_copy(update={"min_recall": 0.9})).kind == "ivf_sq8"
 
 
 def test_a_kind_that_is_named_is_kept_however_little_it_finds():
