@@ -28,6 +28,7 @@ PANELS: Mapping[str, Mapping[str, Sequence[str]]] = {
     },
     "Compare before and after": {
         "cli.releases.difference": ("diff",),
+        "cli.releases.comparison": ("compare",),
         "cli.releases.shadow": ("shadow",),
         "cli.releases.canary": ("canary",),
         "cli.releases.parity": ("parity",),

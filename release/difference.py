@@ -71,13 +71,12 @@ def compare_bundles(a: Path, b: Path) -> ReleaseDifference:
     release_a, release_b = load_bundle(a), load_bundle(b)
     sections_a, sections_b = _manifest_sections(release_a), _manifest_sections(release_b)
     pairs = {name: _differing(sections_a[name], sections_b[name]) for name in sections_a}
-    card_a, card_b = load_json(a / EVALUATION, REBUILD), load_json(b / EVALUATION, REBUILD)
     return ReleaseDifference(
         releases=(release_a.release_id, release_b.release_id),
         generations=(release_a.generation_id, release_b.generation_id),
         **pairs,
         features=_compare_features(load_schemas(a / FEATURES), load_schemas(b / FEATURES)),
-        metrics=_compare_metrics(card_a, card_b),
+        metrics=compare_cards(a, b),
         same_people=_measured_people(release_a) == _measured_people(release_b),
         golden=compare_golden(release_a, release_b),
     )
@@ -136,8 +135,15 @@ def _compare_schemas(a: FeatureSchema, b: FeatureSchema) -> FeatureDifference:
     )
 
 
+def compare_cards(a: Path, b: Path) -> dict[str, dict[str, tuple[float, float, float]]]:
+    """By group and metric, (of A, of B, B - A) where the evaluation cards of two bundles differ.
+
+    What one of them lacks cannot be subtracted, and is left out.
+    """
+    return _compare_metrics(load_json(a / EVALUATION, REBUILD), load_json(b / EVALUATION, REBUILD))
+
+
 def _compare_metrics(a: Mapping[str, Any], b: Mapping[str, Any]) -> dict[str, dict[str, tuple[float, float, float]]]:
-    """By group, as both evaluation cards have it; what one of them lacks cannot be subtracted, and is left out."""
     changes = {}
     for group in sorted(a.keys() & b.keys(), key=lambda name: (name != "headline", name)):
         if isinstance(a[group], Mapping) and isinstance(b[group], Mapping):
