@@ -19,14 +19,21 @@ class AlsSettings(Group):
 class CovisitationSettings(Group):
     """The item-to-item generators. decay_days: age at which an event counts 1/e; visit_gap_hours: a longer pause ends a
     visit; n_neighbours: kept per item; popularity_damping: 0 divides by the popularity of the item of the history, 1 by
-    that of the neighbour; history_length: latest items of a history that are looked at; step_weight: where the mean is
-    taken over a history, the item n steps back from the latest counts step_weight ** n."""
+    that of the neighbour; history_length: latest items of a history that are looked at; step_weight: of `covisitation`,
+    the item n steps back from the latest of a history counts step_weight ** n."""
 
     decay_days: float = Field(gt=0)
     visit_gap_hours: float = Field(gt=0)
     n_neighbours: int = Field(ge=1, le=10_000)
     popularity_damping: float = Field(ge=0, le=1)
     history_length: int = Field(ge=1, le=10_000)
+    step_weight: float = Field(default=1.0, gt=0, le=1)
+
+
+class NextVisitSettings(Group):
+    """step_weight: the item n steps back from the latest of a history counts step_weight ** n. The rest is as said for
+    the other item-to-item generators."""
+
     step_weight: float = Field(default=1.0, gt=0, le=1)
 
 
@@ -43,4 +50,5 @@ class CandidateSettings(Group):
 
     als: AlsSettings
     covisitation: CovisitationSettings
+    next_visit: NextVisitSettings = NextVisitSettings()
     popular: PopularSettings

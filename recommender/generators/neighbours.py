@@ -22,7 +22,12 @@ LASTING_LENGTH_POWER = 0.5
 
 
 def generator_of_pairs(
-    name: str, pairs: PairWeights, pooling: Pooling, catalogue: Catalogue, settings: CovisitationSettings
+    name: str,
+    pairs: PairWeights,
+    pooling: Pooling,
+    catalogue: Catalogue,
+    settings: CovisitationSettings,
+    step_weight: float = 1.0,
 ) -> ItemToItemGenerator:
     """The generator that keeps the nearest neighbours of each item."""
     nearest = pairs.nearest(settings.n_neighbours)
@@ -35,7 +40,7 @@ def generator_of_pairs(
         pooling,
         settings.history_length,
         catalogue.ids.fingerprint,
-        settings.step_weight if pooling is Pooling.MEAN else 1.0,
+        step_weight,
     )
 
 
@@ -47,7 +52,7 @@ def fit_covisitation(
         len(catalogue), np.exp(-interactions.ages(as_of) / (settings.decay_days * SECONDS_PER_DAY))
     )
     pairs = _similarity(touched, RECENT_LENGTH_POWER, settings.popularity_damping)
-    return generator_of_pairs("covisitation", pairs, Pooling.MEAN, catalogue, settings)
+    return generator_of_pairs("covisitation", pairs, Pooling.MEAN, catalogue, settings, settings.step_weight)
 
 
 def fit_covisitation_max(
@@ -60,13 +65,17 @@ def fit_covisitation_max(
 
 
 def fit_next_visit(
-    interactions: Interactions, catalogue: Catalogue, as_of: float, settings: CovisitationSettings
+    interactions: Interactions,
+    catalogue: Catalogue,
+    as_of: float,
+    settings: CovisitationSettings,
+    step_weight: float = 1.0,
 ) -> ItemToItemGenerator:
     """Neighbours are what people touched when they came back after a pause of `visit_gap_hours` or more."""
     n_items = len(catalogue)
     popularity = np.bincount(interactions.item_idx, minlength=n_items) + NEXT_VISIT_SHRINKAGE
     pairs = PairWeights(*_visits(interactions, as_of, settings, n_items), row_scale=1 / popularity)
-    return generator_of_pairs("next_visit", pairs, Pooling.MEAN, catalogue, settings)
+    return generator_of_pairs("next_visit", pairs, Pooling.MEAN, catalogue, settings, step_weight)
 
 
 def _visits(

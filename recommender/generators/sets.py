@@ -84,7 +84,7 @@ def fit_at_each(
             fit_covisitation(interactions, catalogue, now, settings.covisitation),
             fit_covisitation_max(interactions, catalogue, settings.covisitation),
             NewArrivalsGenerator.fit(interactions, catalogue, now),
-            fit_next_visit(interactions, catalogue, now, settings.covisitation),
+            fit_next_visit(interactions, catalogue, now, settings.covisitation, settings.next_visit.step_weight),
             *_fit_popular(interactions, catalogue, now, settings.popular),
             PopularSegmentGenerator.fit(
                 interactions,

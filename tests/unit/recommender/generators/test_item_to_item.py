@@ -10,7 +10,7 @@ from scipy.sparse import csr_matrix
 
 from contracts.features import History
 from contracts.id_map import UNKNOWN
-from contracts.settings.candidates import CovisitationSettings
+from contracts.settings.candidates import CandidateSettings, CovisitationSettings
 from recommender.catalogue import Catalogue
 from recommender.generators.als import AlsGenerator
 from recommender.generators.item_to_item import ItemToItemGenerator, Pooling
@@ -21,11 +21,13 @@ from recommender.generators.neighbours import (
     generator_of_pairs,
 )
 from recommender.generators.pair_weights import PairWeights, TouchedBy
+from recommender.generators.sets import fit_generators
 from recommender.interactions import Interactions
 from recommender.query import QueryBatch, RetrievalQuery
 from recommender.ragged import RaggedItems
 from tests.recommender_worlds import (
     CANDIDATE_SETTINGS,
+    CHECKERBOARD_END,
     START,
     checkerboard,
     checkerboard_generators,
@@ -211,3 +213,14 @@ def test_neighbours_and_factors_are_the_same_whatever_the_number_of_cores(monkey
         als = AlsGenerator.fit(events, catalogue(), CANDIDATE_SETTINGS.als, seed=7)
         fits.add((near.neighbours.tobytes(), near.weights.tobytes(), als.embeddings_fingerprint))
     assert len(fits) == 1
+
+
+def test_each_generator_weighs_by_steps_back_as_its_own_parameter_says():
+    changed = CandidateSettings.model_validate(
+        CANDIDATE_SETTINGS.model_dump()
+        | {"covisitation": {**SETTINGS.model_dump(), "step_weight": 0.8}, "next_visit": {"step_weight": 0.95}}
+    )
+    world = checkerboard()
+    generators = fit_generators(world.tables, world.catalogue, CHECKERBOARD_END, changed, seed=7)
+    weights = {name: one.step_weight for name, one in generators.items() if isinstance(one, ItemToItemGenerator)}
+    assert weights == {"covisitation": 0.8, "covisitation_max": 1.0, "next_visit": 0.95}
