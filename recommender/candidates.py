@@ -73,7 +73,7 @@ def gather(
 
     encoded: of the queries (`encode_all`). A generator with quota 0, or none, proposes nothing but still scores. The
     order of `encoded` does not matter.
-    Raises SettingsError when a quota names no generator.
+    Raises SettingsError when something is asked of a generator that is not there.
     """
     _check_names(encoded, quotas)
     names = tuple(sorted(encoded))
@@ -143,9 +143,10 @@ def _columns(columns: list[FloatArray], n_rows: int) -> FloatArray:
 
 
 def _check_names(generators: Mapping[str, EncodedQueries], quotas: Mapping[str, int]) -> None:
-    unknown = sorted(set(quotas) - set(generators))
+    unknown = sorted(name for name, quota in quotas.items() if quota and name not in generators)
     if unknown:
         raise SettingsError(
             f"request.quotas names {', '.join(unknown)}; the generators are {', '.join(sorted(generators))}.",
-            "Mend request.quotas in params.yaml, or run `dvc repro candidates` to fit the generators again.",
+            "Mend request.quotas in params.yaml (what candidates.off names has 0 or no quota), or run `dvc repro "
+            "candidates` to fit the generators again.",
         )

@@ -1,10 +1,32 @@
-"""Parameters `candidates`: the families of generators."""
+"""Parameters `candidates`: which generators there are, and their families."""
 
 from __future__ import annotations
 
-from pydantic import Field
+from typing import Final
+
+from pydantic import Field, field_validator
 
 from contracts.settings.group import Group
+
+# Fitted unless they are off.
+ALWAYS_THERE: Final = (
+    "als",
+    "content",
+    "covisitation",
+    "covisitation_max",
+    "new_arrivals",
+    "next_visit",
+    "popular",
+    "popular_newcomers",
+    "popular_recent",
+    "popular_returning",
+    "popular_segment",
+)
+# What a release cannot do without, and why.
+NEVER_OFF: Final = {
+    "als": "the vector index holds its vectors",
+    "popular": "it is what is left to propose where nothing else is",
+}
 
 
 class AlsSettings(Group):
@@ -46,9 +68,25 @@ class PopularSettings(Group):
 
 
 class CandidateSettings(Group):
-    """One group per family of generators; all that are popular, in whatever window or segment, share theirs."""
+    """One group per family of generators; all that are popular, in whatever window or segment, share theirs.
+
+    off: generators that are not there at all: neither fitted, nor stored, asked, or a feature of the ranker. (One with
+    the quota 0 proposes nothing, and is everything else.)
+    """
 
     als: AlsSettings
     covisitation: CovisitationSettings
     next_visit: NextVisitSettings = NextVisitSettings()
     popular: PopularSettings
+    off: tuple[str, ...] = ()
+
+    @field_validator("off")
+    @classmethod
+    def _can_be_off(cls, off: tuple[str, ...]) -> tuple[str, ...]:
+        for name in off:
+            if name in NEVER_OFF:
+                raise ValueError(f"{name} cannot be off: {NEVER_OFF[name]}. Its quota may be 0")
+            if name not in ALWAYS_THERE:
+                others = ", ".join(known for known in ALWAYS_THERE if known not in NEVER_OFF)
+                raise ValueError(f"there is no generator {name!r} to turn off; these may be: {others}")
+        return off

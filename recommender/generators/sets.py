@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from contracts.artefact import META, Meta, load_meta, reading, save_artefact
 from contracts.calendar import SECONDS_PER_DAY
@@ -63,7 +64,10 @@ class GeneratorSet:
 def fit_generators(
     tables: CanonicalTables, catalogue: Catalogue, as_of: datetime, settings: CandidateSettings, seed: int
 ) -> dict[str, Generator]:
-    """Fit every generator on what happened strictly before `as_of`, but for purchases that were taken back by then."""
+    """Fit every generator that is not off on what happened strictly before `as_of`.
+
+    Purchases that were taken back by then have not happened.
+    """
     (generators,) = fit_at_each(tables, [(as_of, catalogue)], settings, seed)
     return generators
 
@@ -77,40 +81,68 @@ def fit_at_each(
     """
     events, segments = KnownEvents.of(tables.interactions, moments[0][1].ids), segments_of_users(tables.users)
     for as_of, catalogue in moments:
-        interactions, now = events.before(as_of), as_of.timestamp()
-        generators: list[Generator] = [
-            AlsGenerator.fit(interactions, catalogue, settings.als, seed),
-            ContentGenerator.fit(interactions, catalogue),
-            fit_covisitation(interactions, catalogue, now, settings.covisitation),
-            fit_covisitation_max(interactions, catalogue, settings.covisitation),
-            NewArrivalsGenerator.fit(interactions, catalogue, now),
-            fit_next_visit(interactions, catalogue, now, settings.covisitation, settings.next_visit.step_weight),
-            *_fit_popular(interactions, catalogue, now, settings.popular),
-            PopularSegmentGenerator.fit(
-                interactions,
-                catalogue,
-                segments,
-                since=now - settings.popular.recent_days * SECONDS_PER_DAY,
-                smoothing=settings.popular.segment_smoothing,
-            ),
-        ]
-        yield {generator.name: generator for generator in generators}
+        known = _Known(events.before(as_of), catalogue, as_of.timestamp(), segments)
+        yield {name: fit() for name, fit in _fits(known, settings, seed).items() if name not in settings.off}
 
 
-def _fit_popular(
-    interactions: Interactions, catalogue: Catalogue, as_of: float, settings: PopularSettings
-) -> list[PopularGenerator]:
-    days = interactions.ages(as_of) / SECONDS_PER_DAY
-    recent = (days <= settings.recent_days).astype(np.float64)
-    returning = interactions.returning()
-    return [
-        PopularGenerator.fit("popular", interactions, catalogue),
-        PopularGenerator.fit("popular_newcomers", interactions, catalogue, recent * ~returning),
-        PopularGenerator.fit("popular_recent", interactions, catalogue, recent),
-        PopularGenerator.fit(
-            "popular_returning", interactions, catalogue, np.exp(-days / settings.recent_days) * returning
+@dataclass(frozen=True)
+class _Known:
+    """What generators are fitted on. as_of: epoch seconds; segments: by user_id."""
+
+    interactions: Interactions
+    catalogue: Catalogue
+    as_of: float
+    segments: Mapping[str, Mapping[str, str]]
+
+    @cached_property
+    def days(self) -> npt.NDArray[np.float64]:
+        """(n_events,) how old each event is."""
+        return self.interactions.ages(self.as_of) / SECONDS_PER_DAY
+
+    @cached_property
+    def returning(self) -> npt.NDArray[np.bool_]:
+        """(n_events,) True for what somebody did who had come back."""
+        return self.interactions.returning()
+
+
+def _fits(known: _Known, settings: CandidateSettings, seed: int) -> dict[str, Callable[[], Generator]]:
+    """By name, how each generator is fitted; nothing is, before it is called."""
+    interactions, catalogue, as_of = known.interactions, known.catalogue, known.as_of
+    pairs = settings.covisitation
+    return {
+        "als": lambda: AlsGenerator.fit(interactions, catalogue, settings.als, seed),
+        "content": lambda: ContentGenerator.fit(interactions, catalogue),
+        "covisitation": lambda: fit_covisitation(interactions, catalogue, as_of, pairs),
+        "covisitation_max": lambda: fit_covisitation_max(interactions, catalogue, pairs),
+        "new_arrivals": lambda: NewArrivalsGenerator.fit(interactions, catalogue, as_of),
+        "next_visit": lambda: fit_next_visit(interactions, catalogue, as_of, pairs, settings.next_visit.step_weight),
+        **_fits_of_popular(known, settings.popular),
+    }
+
+
+def _fits_of_popular(known: _Known, settings: PopularSettings) -> dict[str, Callable[[], Generator]]:
+    def popular(name: str, weights: Callable[[], npt.NDArray[np.float64] | None]) -> Callable[[], Generator]:
+        return lambda: PopularGenerator.fit(name, known.interactions, known.catalogue, weights())
+
+    def recent() -> npt.NDArray[np.float64]:
+        return (known.days <= settings.recent_days).astype(np.float64)
+
+    weights: dict[str, Callable[[], npt.NDArray[np.float64] | None]] = {
+        "popular": lambda: None,
+        "popular_newcomers": lambda: recent() * ~known.returning,
+        "popular_recent": recent,
+        "popular_returning": lambda: np.exp(-known.days / settings.recent_days) * known.returning,
+    }
+    return {
+        **{name: popular(name, weights_of) for name, weights_of in weights.items()},
+        "popular_segment": lambda: PopularSegmentGenerator.fit(
+            known.interactions,
+            known.catalogue,
+            known.segments,
+            since=known.as_of - settings.recent_days * SECONDS_PER_DAY,
+            smoothing=settings.segment_smoothing,
         ),
-    ]
+    }
 
 
 def save_generators(folder: Path, catalogue: Catalogue, generators: Mapping[str, Generator]) -> Meta:

@@ -313,7 +313,7 @@ def _defaults(release: Release, reader: FeatureReader) -> DefaultFeatureReader:
 
 def _retrieve(group: _Group) -> CandidateSet:
     release, queries = group.release, group.queries
-    quotas = plan_quotas(group.plan, release.request.quotas, group.k)
+    quotas = plan_quotas(group.plan, release.quotas, group.k)
     n_ranked = max(release.request.n_ranked, group.k)
     try:
         encoded = encode_all(plan_generators(group.plan, release.generators), queries)

@@ -34,8 +34,8 @@ from recommender.filters import CatalogueFilters
 from recommender.generators.als import AlsGenerator
 from recommender.generators.base import Generator
 from recommender.generators.indexed import IndexedGenerator
+from recommender.generators.sets import GENERATOR_NAMES, GeneratorSet, load_generators
 from recommender.generators.sets import KIND as GENERATORS
-from recommender.generators.sets import GeneratorSet, load_generators
 from recommender.index.vector_index import VectorIndex
 from recommender.on_demand import on_demand_names
 from recommender.ranking.ranker import Ranker
@@ -147,6 +147,11 @@ class Release:
             schemas=schemas,
             request=request,
         )
+
+    @cached_property
+    def quotas(self) -> dict[str, int]:
+        """How many candidates are asked of each generator that is there; one that is off may still have the quota 0."""
+        return {name: quota for name, quota in self.request.quotas.items() if name in self.generators}
 
     @cached_property
     def computed_features(self) -> tuple[str, ...]:
@@ -276,12 +281,14 @@ def _rules_fingerprint(request: RequestSettings) -> str:
 
 
 def _check_quotas(request: RequestSettings, generators: GeneratorSet) -> None:
-    unknown = sorted(request.quotas.keys() - generators.by_name.keys())
+    missing = sorted(request.quotas.keys() - generators.by_name.keys())
+    unknown = [name for name in missing if request.quotas[name] or name not in GENERATOR_NAMES]
     if unknown:
         raise ReleaseMismatch(
             f"The rules {_rules_fingerprint(request)} ask {', '.join(unknown)} for candidates; the generators "
             f"{generators.fingerprint} are {', '.join(sorted(generators.by_name))}.",
-            "Mend request.quotas in params.yaml, or fit the generators again: `dvc repro candidates`.",
+            "Mend request.quotas in params.yaml (what candidates.off names has 0 or no quota), or fit the generators "
+            "again: `dvc repro candidates`.",
         )
 
 

@@ -50,7 +50,7 @@ class AskedBlock:
 
 def n_to_propose(release: Release, name: str, k: int) -> int:
     """How many items of a generator are looked at: its slate of k alone, and its quota."""
-    return max(release.request.quotas.get(name, 0), k)
+    return max(release.quotas.get(name, 0), k)
 
 
 def wanted_items(group: str, block: AskedBlock) -> pl.DataFrame:
@@ -70,7 +70,7 @@ def wanted_items(group: str, block: AskedBlock) -> pl.DataFrame:
 def _rows_of_plan(group: str, block: AskedBlock, plan: TierPlan, chosen: npt.NDArray[np.bool_]) -> pl.DataFrame:
     """Those of the chosen cases, (n_cases,), which are served by this plan; the other cases do no harm."""
     k = block.cases[0].request.k
-    quotas = {name: n for name, n in plan_quotas(plan, block.release.request.quotas, k).items() if n}
+    quotas = {name: n for name, n in plan_quotas(plan, block.release.quotas, k).items() if n}
     wanted = RaggedItems.of(case.relevant for case in block.cases)
     about = {
         "group": [group] * len(wanted.item_idx),

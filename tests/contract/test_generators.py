@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from contracts.errors import ArtefactError, ReleaseMismatch
 from contracts.features import History
 from contracts.id_map import IdMap
+from contracts.settings.candidates import ALWAYS_THERE
 from recommender.allowed_items import AllowedItems
 from recommender.catalogue import Catalogue
 from recommender.generators.als import AlsGenerator
@@ -65,7 +66,7 @@ def generator(request: pytest.FixtureRequest) -> Generator:
 
 
 def test_every_generator_of_the_project_is_asked():
-    assert set(checkerboard_generators()) == set(GENERATOR_NAMES)
+    assert set(checkerboard_generators()) == set(GENERATOR_NAMES) == set(ALWAYS_THERE)
 
 
 @pytest.mark.parametrize("name", PERSONAL)
@@ -264,6 +265,13 @@ class TestSetsOfGenerators:
         assert set(loaded.by_name) == set(GENERATOR_NAMES)
         assert loaded.fingerprint == meta.fingerprint
         assert loaded.catalogue.fingerprint == checkerboard().catalogue.fingerprint
+
+    def test_a_generator_that_is_off_is_neither_fitted_nor_stored(self, tmp_path: Path):
+        world, settings = checkerboard(), CANDIDATE_SETTINGS.model_copy(update={"off": ("covisitation_max", "content")})
+        generators = fit_generators(world.tables, world.catalogue, CHECKERBOARD_END, settings, seed=7)
+        save_generators(tmp_path, world.catalogue, generators)
+        assert set(load_generators(tmp_path).by_name) == set(ALWAYS_THERE) - {"covisitation_max", "content"}
+        assert not (tmp_path / "content").exists()
 
     def test_a_part_of_another_build_is_refused(self, tmp_path: Path):
         save_generators(tmp_path, checkerboard().catalogue, checkerboard_generators())

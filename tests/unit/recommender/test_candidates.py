@@ -125,6 +125,10 @@ def test_a_quota_for_nobody_is_a_mistake_in_the_settings():
         both({"middle": 3})
 
 
+def test_a_quota_of_nothing_may_name_a_generator_that_is_off():
+    assert both({"left": 3, "off": 0}).item_idx.tolist() == both({"left": 3}).item_idx.tolist()
+
+
 def test_ties_at_the_cut_break_by_index():
     items, _ = best_of_one(np.array([9, 2, 7, 4], np.int32), np.array([1, 1, 5, 1], np.float32), 2)
     assert items.tolist() == [7, 2]

@@ -48,6 +48,9 @@ def test_the_projects_own_parameters_are_right_and_cannot_be_changed() -> None:
     [
         ("ranking.n_tree", 10, r"`ranking\.n_tree` is unknown\. Did you mean `ranking\.n_trees`\?"),
         ("candidates.als.k", 10, r"`candidates\.als\.k` is unknown\. Known here: factors, "),
+        ("candidates.off", ["als"], "als cannot be off: the vector index holds its vectors. Its quota may be 0"),
+        ("candidates.off", ["popular"], "popular cannot be off: it is what is left"),
+        ("candidates.off", ["contents"], "no generator 'contents' to turn off; these may be: content, "),
         ("validation", {}, r"`validation` is unknown\. Did you mean `validate`\?"),
         ("seed", REMOVED, "`seed` is missing"),
         ("features.train_share", 1.5, r"`features\.train_share` is 1\.5: .*less than 1"),

@@ -390,3 +390,14 @@ def test_a_filter_the_release_cannot_apply_is_refused() -> None:
         ask(release, filter=Condition("attributes.size", Operator.EQUALS, "XL"))
     with pytest.raises(WrongInput, match=r"attributes\.colour is text"):
         ask(release, filter=Condition("attributes.colour", Operator.EQUALS, 3.0))
+
+
+@pytest.mark.parametrize(
+    "fields", [{"user_id": "u1"}, {"context": {"gender": "F"}}, {"preferences": Preferences(categories=("drama",))}, {}]
+)
+def test_a_generator_that_is_off_is_asked_in_no_tier_though_it_has_the_quota_0(fields: dict[str, Any]) -> None:
+    whole = made_up_release(quotas=dict.fromkeys(QUOTAS, 0) | {"popular": 12})
+    without = {name: one for name, one in whole.generators.items() if name in ("popular", "covisitation")}
+    slate = ask(replace(whole, generators=without), k=2, **fields)
+    assert slate.degraded == ()
+    assert {item.source for item in slate.items} == {"popular"}
