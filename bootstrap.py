@@ -20,6 +20,7 @@ LOCK = TOP / "requirements.lock"
 BOOTSTRAP_LOCK = TOP / "requirements-bootstrap.lock"
 COMPILED = (
     "recommender.candidates",
+    "recommender.generators.best_of_heads",
     "recommender.generators.item_to_item",
     "recommender.proposals",
     "recommender.taste",

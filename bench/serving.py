@@ -68,6 +68,7 @@ def main() -> None:
     # What starts in the workspace is of this checkout, also where the workspace is another one.
     os.environ |= {"PYTHONPATH": str(Path.cwd()), "PYTHONSAFEPATH": "1"}
     y_ms = yardstick_ms()
+    _tell("two releases are kept, and a server is started")
     with chdir(asked.workspace), running_rig(1, asked.workers) as rig:
         figures = {"yardstick_ms": round(y_ms, 2), **_size(), "workers": asked.workers}
         figures |= _measured(rig, asked.rate, asked.seconds)
@@ -81,16 +82,22 @@ def main() -> None:
 
 def _measured(rig: Rig, rate: float, seconds: float) -> dict[str, Any]:
     questions = _questions(rig)
+    _tell("the release goes into production, and one more server starts")
     rig.promote(rig.older)
     ready_s = _ready_s(rig)
     _asked_at(rig, questions, FIRST_RATE, STEP_S)  # what is read for the first time is not measured
+    _tell(f"{rate:g} requests/s for {seconds:g} s")
     steady = _asked_at(rig, questions, rate, seconds)
     pss_mib, best_rate = _pss_mib(rig), _best_rate(rig, questions)
     carried = max(best_rate, FIRST_RATE / 2)  # where even the first rate of the ramp is not
+    _tell(f"{2 * carried:g} requests/s for {seconds:g} s")
     overload = _asked_at(rig, questions, 2 * carried, seconds)
+    _tell(f"another release goes into production, at {carried / 2:g} requests/s")
     switched, switched_pss_mib = _while_switching(rig, questions, carried / 2)
     collected = _collector_pauses(rig)
+    _tell("the release with a heavy ranker is made, and goes into production")
     rig.promote(_heavy(rig))
+    _tell(f"{HEAVY_RATE:g} requests/s for {seconds:g} s")
     heavy = _asked_at(rig, questions, HEAVY_RATE, seconds)
     return {
         "rate": rate,
@@ -106,6 +113,11 @@ def _measured(rig: Rig, rate: float, seconds: float) -> dict[str, Any]:
         "rss_mib_while_switching": switched_pss_mib,
         "ready_s": ready_s,
     }
+
+
+def _tell(step: str) -> None:
+    """What is measured now, beside the results: of a million people and items each step takes minutes."""
+    print(f"serving: {step}", file=sys.stderr, flush=True)
 
 
 def _questions(rig: Rig) -> list[bytes]:
@@ -137,6 +149,7 @@ def _best_rate(rig: Rig, questions: Sequence[bytes]) -> float:
     A rate at which they do not is tried once more: one pause of the machine makes some in a hundred late.
     """
     rate, best = FIRST_RATE, 0.0
+    _tell(f"a ramp of rates from {FIRST_RATE:g} requests/s on, {STEP_S:g} s each")
     while any(is_carried(_asked_at(rig, questions, rate, STEP_S)) for _ in range(2)):
         rate, best = rate * STEP, round(rate, 1)
     return best

@@ -35,7 +35,8 @@ def _read(dtype: Any, n_dimensions: int = 1) -> Any:
     return types.Array(dtype, n_dimensions, "C", readonly=True)
 
 
-# Arrays that are read: INDICES of items, COUNTS (rows and offsets too), SCORES and their BITS, SUMS in 64 bits.
+# Arrays that are read: INDICES of items, COUNTS (rows and offsets too), SCORES and their BITS, SUMS in 64 bits, BYTES.
+BYTES: Final = _read(types.uint8)
 INDICES: Final = _read(types.int32)
 COUNTS: Final = _read(types.int64)
 SCORES: Final = _read(types.float32)
@@ -135,3 +136,10 @@ def first_not_below(numbers: Any, start: int, end: int, bound: Any) -> int:  # p
         else:
             end = middle
     return start
+
+
+@inlined
+def is_in(number: Any, among: Any) -> bool:  # pragma: no cover - compiled
+    """Whether a number is among others, which ascend."""
+    at = first_not_below(among, 0, len(among), number)
+    return at < len(among) and among[at] == number

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
 from contracts.ids import FloatArray, ItemIdxArray
-from recommender.compiled import BITS, COUNTS, INDICES, NUMBER, compiled, first_not_below, inlined, sink, sort
+from recommender.compiled import BITS, COUNTS, INDICES, NUMBER, compiled, inlined, is_in, sink, sort
 from recommender.ragged import Offsets, PairKeys, Rows, places_of, rows_of
 
 _SIGN: Final = np.uint32(2**31)
@@ -88,12 +88,6 @@ def _in_descending_order(bits: np.uint32) -> np.uint32:  # pragma: no cover - co
     return np.uint32(bits if bits & _SIGN else bits ^ _BELOW_SIGN)
 
 
-@inlined
-def _is_in(key: Any, among: PairKeys) -> bool:  # pragma: no cover - compiled
-    at = first_not_below(among, 0, len(among), key)
-    return at < len(among) and among[at] == key
-
-
 @compiled(COUNTS, INDICES, BITS, NUMBER, NUMBER, COUNTS)
 def _best_of_rows(
     rows: Rows, item_idx: ItemIdxArray, bits: npt.NDArray[np.uint32], n_rows: int, k: int, excluded: PairKeys
@@ -117,7 +111,7 @@ def _best_of_rows(
             key = np.uint64(_in_descending_order(score)) << _ITEM_BITS | np.uint64(item)
             if n == k and key >= heap[0]:
                 continue
-            if _is_in(row << 32 | np.int64(item), excluded):
+            if is_in(row << 32 | np.int64(item), excluded):
                 continue
             if n < k:
                 heap[n] = key

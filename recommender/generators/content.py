@@ -10,20 +10,20 @@ import numpy as np
 import numpy.typing as npt
 
 from contracts.artefact import Meta, check_built_with, load_array, load_meta, save_artefact
-from contracts.ids import FloatArray, ItemIdxArray
-from recommender.allowed_items import AllowedItems
+from contracts.ids import FloatArray
 from recommender.catalogue import Catalogue
 from recommender.generators.base import EncodedQueries
+from recommender.generators.best_of_heads import near_best_of_heads
 from recommender.interactions import Interactions
-from recommender.proposals import Proposals, best_first, best_of_one
+from recommender.proposals import Proposals, best_first
 from recommender.query import QueryBatch, no_items
-from recommender.ragged import ITEM_BITS, RaggedItems, pair_keys
-from recommender.taste import CategoryTaste, ItemCategories, category_taste
+from recommender.ragged import RaggedItems
+from recommender.taste import CategoryTaste, ItemCategories, Table, category_taste
 
 KIND = "generator-content"
 # Only the best known of each category compete: no request walks the catalogue.
 HEAD = 1000
-MOST_COMPETING = 20_000  # items, for one query; where the heads of all categories are more, those wanted most compete
+MOST_COMPETING = 20_000  # where a filter allows no more items, all of them compete
 
 
 @dataclass(frozen=True)
@@ -58,43 +58,31 @@ class ContentGenerator:
 
     @cached_property
     def _heads(self) -> RaggedItems:
-        """By category, the items that may be proposed: the HEAD with the most appeal, in the order of their index."""
+        """By category, the items that may be proposed: the HEAD with the most appeal, in this order."""
         catalogue = self.catalogue
         rows = catalogue.category_idx.astype(np.int64)
         items = np.repeat(np.arange(len(catalogue), dtype=np.int32), np.diff(catalogue.category_offsets))
         by_category = np.argsort(rows, kind="stable")
         rows, items = rows[by_category], items[by_category]
         best = best_first(rows, items, self.appeal[items], len(catalogue.category_names), HEAD)
-        keys = np.sort(pair_keys(best.rows, best.item_idx))
-        return RaggedItems(best.offsets, (keys & ITEM_BITS).astype(np.int32))
-
-    @cached_property
-    def _every_head(self) -> ItemIdxArray:
-        return np.unique(self._heads.item_idx)
+        return RaggedItems(best.offsets, best.item_idx)
 
     def encode(self, queries: QueryBatch) -> EncodedQueries:
         touched = self.catalogue.known_of(queries.taste_items)
         has_taste = queries.preferred_categories.any(axis=1) | (touched.lengths > 0)
         return _EncodedTaste(queries, self, has_taste, category_taste(self.catalogue, queries, touched))
 
-    def proposable_items(self, lift: npt.NDArray[np.float64], allowed: AllowedItems | None) -> ItemIdxArray:
-        """What competes for somebody with this taste: the heads of all categories, or of those wanted most.
+    def competing_items(self, lift: Table, wanted: npt.NDArray[np.int64], queries: QueryBatch) -> RaggedItems:
+        """For each query items with the best that it wants: of few that a filter allows all, else of the heads.
 
-        Of few items that are allowed, all; of many, those that stand in the heads.
-        lift: (n_categories,) how much more each is wanted than it is common.
+        lift: (n_queries, n_categories) how much more each is wanted than it is common; wanted: (n_queries,) how many.
         """
-        if allowed is None:
-            return self._heads_wanted(lift)
-        if allowed.n_allowed <= MOST_COMPETING:
-            return allowed.kept(self.name, lambda: allowed.item_idx)
-        heads = self._heads_wanted(lift)
-        return heads[allowed.contains(heads)]
-
-    def _heads_wanted(self, lift: npt.NDArray[np.float64]) -> ItemIdxArray:
-        if len(self._every_head) <= MOST_COMPETING:
-            return self._every_head
-        most_wanted = best_of_one(np.arange(len(lift), dtype=np.int32), lift.astype(np.float32), MOST_COMPETING // HEAD)
-        return np.unique(np.concatenate([self._heads[category] for category in most_wanted[0].tolist()]))
+        allowed = queries.allowed
+        if allowed is not None and allowed.n_allowed <= MOST_COMPETING:
+            items = allowed.kept(self.name, lambda: allowed.item_idx)
+            return RaggedItems.of(items if n else no_items() for n in wanted.tolist())
+        heads, bits = self._heads, None if allowed is None else allowed.bits
+        return near_best_of_heads(lift, wanted, heads, self.appeal, self.catalogue, queries.excluded.keys, bits)
 
     def save(self, folder: Path) -> Meta:
         built_with = {"catalogue": self.catalogue.fingerprint}
@@ -118,11 +106,8 @@ class _EncodedTaste:
     taste: CategoryTaste
 
     def propose(self, k: int) -> Proposals:
-        lifts = self.taste.lift_by_category
-        items = RaggedItems.of(
-            self.generator.proposable_items(lift, self.queries.allowed) if has_taste else no_items()
-            for lift, has_taste in zip(lifts, self.has_taste.tolist(), strict=True)
-        )
+        wanted = np.where(self.has_taste, max(k, 0), 0)
+        items = self.generator.competing_items(self.taste.lift_by_category, wanted, self.queries)
         return best_first(items.rows, items.item_idx, self.score(items), len(items), k, self.queries.excluded.keys)
 
     def score(self, items: RaggedItems) -> FloatArray:

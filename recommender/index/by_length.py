@@ -31,14 +31,15 @@ def lengths_of(vectors: FloatArray) -> FloatArray:
     return lengths
 
 
-def nearest_by_length(queries: FloatArray, k: int, lengths: FloatArray, look: Look) -> Found:
+def nearest_by_length(queries: FloatArray, k: int, shortness: FloatArray, look: Look) -> Found:
     """What `look` finds for each question, (n_queries, dim), among so many vectors that the k best are among them.
 
-    lengths: (n_vectors,) descending, of the vectors that `look` looks at in this order; k is at most n_vectors.
+    shortness: (n_vectors,) ascending, the lengths with a minus of the vectors that `look` looks at in this order.
+    k: n_vectors at most.
     """
-    first = min(max(FIRST_LOOKED_AT, k), len(lengths))
+    first = min(max(FIRST_LOOKED_AT, k), len(shortness))
     scores, found = look(queries, k, first)
-    n_wanted = n_looked_at(queries, scores[:, -1], lengths, first)
+    n_wanted = n_looked_at(queries, scores[:, -1], shortness, first)
     for n in np.unique(n_wanted[n_wanted > first]).tolist():
         rows = n_wanted == n
         scores[rows], found[rows] = look(queries[rows], k, n)
@@ -46,13 +47,13 @@ def nearest_by_length(queries: FloatArray, k: int, lengths: FloatArray, look: Lo
 
 
 def n_looked_at(
-    queries: FloatArray, worst: FloatArray, lengths: FloatArray, first: int = FIRST_LOOKED_AT
+    queries: FloatArray, worst: FloatArray, shortness: FloatArray, first: int = FIRST_LOOKED_AT
 ) -> npt.NDArray[np.int64]:
     """(n_queries,) how many of the longest vectors hold the best, or `first` where that is more; powers of two above.
 
     worst: (n_queries,) the smallest score of the k best of the first vectors.
     """
     least_length = worst / np.maximum(lengths_of(queries) * (1 + ROUNDING), np.finfo(np.float32).tiny)
-    n_longer = np.searchsorted(-lengths, -least_length, side="right")
+    n_longer = np.searchsorted(shortness, -least_length, side="right")
     rounded = np.exp2(np.ceil(np.log2(np.maximum(n_longer, 1)))).astype(np.int64)
-    return np.where(n_longer <= first, first, np.minimum(rounded, len(lengths)))
+    return np.where(n_longer <= first, first, np.minimum(rounded, len(shortness)))

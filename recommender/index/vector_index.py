@@ -68,7 +68,7 @@ class VectorIndex:
     ids_fingerprint: of the catalogue's ids; embeddings_fingerprint: of the vectors it was built from.
     ef_search, n_probes: the least effort of a search, in a graph and in lists. error: the share of the vectors that the
     index does not hold, where it holds a few bits of each number.
-    lengths: (n_vectors,) of the vectors, descending, where they stand in this order.
+    shortness: (n_vectors,) the lengths of the vectors with a minus, ascending, where they stand in this order.
     recall: at `recall_k` against exact search, NaN until measured; recall_among: the same among the items of a filter,
     by its name. item_vectors: (n_items, dim) what it was built from, not saved with it (`with_vectors`).
 
@@ -95,7 +95,7 @@ class VectorIndex:
     recall_k: int = 0
     recall_among: Mapping[str, float] = field(default_factory=dict)
     item_vectors: FloatArray | None = None
-    lengths: FloatArray | None = None
+    shortness: FloatArray | None = None
 
     @classmethod
     def build(cls, vectors: FloatArray, ids: IdMap, settings: IndexSettings) -> VectorIndex:
@@ -119,7 +119,7 @@ class VectorIndex:
             ef_search=settings.hnsw_ef_search,
             n_probes=settings.ivf_probes if kind.startswith("ivf") else 0,
             item_vectors=vectors,
-            lengths=lengths_of(vectors[item_idx]) if kind == "by_length" else None,
+            shortness=-lengths_of(vectors[item_idx]) if kind == "by_length" else None,
         )
         return replace(index, error=index._error(vectors)) if kind in QUANTISED else index
 
@@ -189,8 +189,8 @@ class VectorIndex:
         mask = allowed.contains(self.item_idx)
         n_items = int(mask.sum())
         if self.is_exact or n_items <= EXACT_AMONG:
-            lengths = None if self.lengths is None else self.lengths[mask]
-            return _Among(n_items, one_by_one=self.item_idx[mask].astype(np.int64), lengths=lengths)
+            shortness = None if self.shortness is None else self.shortness[mask]
+            return _Among(n_items, one_by_one=self.item_idx[mask].astype(np.int64), shortness=shortness)
         return _Among(n_items, selector=FAISS.IDSelectorBitmap(np.packbits(mask, bitorder="little")))
 
     def _fetch(
@@ -203,7 +203,7 @@ class VectorIndex:
         n = min(n_fetched, len(self.item_idx) if among is None else among.n_items)
         if among is not None and among.one_by_one is not None:
             queries = np.ascontiguousarray(vectors[chosen], np.float32)
-            scores, found = self._one_by_one(queries, n, among.one_by_one, among.lengths)
+            scores, found = self._one_by_one(queries, n, among.one_by_one, among.shortness)
         else:
             queries = as_questions(self.searcher, vectors[chosen])
             scores, positions = self._searched(queries, n, n_fetched, among)
@@ -217,8 +217,8 @@ class VectorIndex:
 
     def _searched(self, queries: FloatArray, n: int, n_fetched: int, among: _Among | None) -> Found:
         """(n_queries, n) scores and positions. The fast scan has other ways for many queries: it gets one at a time."""
-        if self.lengths is not None:
-            return nearest_by_length(queries, n, self.lengths, self._among_longest)
+        if self.shortness is not None:
+            return nearest_by_length(queries, n, self.shortness, self._among_longest)
         params = self._effort(n_fetched, among)
         if self.kind != "ivf_pq":
             scores, positions = self.searcher.search(queries, n, params=params)
@@ -235,20 +235,20 @@ class VectorIndex:
     def n_looked_at(self, queries: FloatArray, k: int) -> npt.NDArray[np.int64]:
         """(n_queries,) how many vectors an exact search for k items looks at."""
         n_vectors = len(self.item_idx)
-        if self.lengths is None:
+        if self.shortness is None:
             return np.full(len(queries), n_vectors)
         first = min(max(FIRST_LOOKED_AT, k), n_vectors)
         scores, _ = self._among_longest(np.ascontiguousarray(queries, np.float32), min(k, n_vectors), first)
-        return n_looked_at(queries, scores[:, -1], self.lengths, first)
+        return n_looked_at(queries, scores[:, -1], self.shortness, first)
 
     def _one_by_one(
-        self, queries: FloatArray, n: int, item_idx: npt.NDArray[np.int64], lengths: FloatArray | None
+        self, queries: FloatArray, n: int, item_idx: npt.NDArray[np.int64], shortness: FloatArray | None
     ) -> Found:
-        """(n_queries, n) scores and items: the nearest of these items, the longest first where lengths are known."""
+        """(n_queries, n) scores and items: the nearest of these items, the longest first where that is known."""
         looked_at = partial(self._looked_at, item_idx)
-        if lengths is None:
+        if shortness is None:
             return looked_at(queries, n, len(item_idx))
-        return nearest_by_length(queries, n, lengths, looked_at)
+        return nearest_by_length(queries, n, shortness, looked_at)
 
     def _looked_at(self, item_idx: npt.NDArray[np.int64], queries: FloatArray, n: int, n_first: int) -> Found:
         """(n_queries, n) scores and items: the nearest of the first of these items, each looked at."""
@@ -313,7 +313,7 @@ class VectorIndex:
             folder,
             KIND,
             built_with={"catalogue ids": self.ids_fingerprint, "embeddings": self.embeddings_fingerprint},
-            arrays={"item_idx": self.item_idx, **({} if self.lengths is None else {"lengths": self.lengths})},
+            arrays={"item_idx": self.item_idx, **({} if self.shortness is None else {"lengths": -self.shortness})},
             values={"dim": self.dim, "kind": self.kind, "exact": self.is_exact, **effort, **measured},
         )
 
@@ -351,7 +351,7 @@ class VectorIndex:
             float("nan") if values["recall"] is None else float(values["recall"]),
             int(values["recall_k"]),
             {str(name): float(recall) for name, recall in values.get("recall_among", {}).items()},
-            lengths=load_array(folder, "lengths", np.float32, (len(item_idx),)) if kind == "by_length" else None,
+            shortness=-load_array(folder, "lengths", np.float32, (len(item_idx),)) if kind == "by_length" else None,
         )
 
     def check_vectors(self, vectors: FloatArray) -> None:
@@ -397,13 +397,13 @@ class VectorIndex:
 class _Among:
     """The items of an index that a filter allows.
 
-    one_by_one: all of them, where they are few or the index is exact; else there is a selector. lengths: of their
+    one_by_one: all of them, where they are few or the index is exact; else there is a selector. shortness: of their
     vectors, where they stand in this order.
     """
 
     n_items: int
     one_by_one: npt.NDArray[np.int64] | None = None
-    lengths: FloatArray | None = None
+    shortness: FloatArray | None = None
     selector: Any = None
 
 

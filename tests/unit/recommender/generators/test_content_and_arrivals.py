@@ -3,12 +3,19 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import polars as pl
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from contracts.features import History
+from contracts.tables import ITEMS_SCHEMA
+from recommender.allowed_items import AllowedItems
+from recommender.catalogue import Catalogue
 from recommender.generators.content import ContentGenerator
 from recommender.generators.new_arrivals import MOST_DAYS, NewArrivalsGenerator
-from recommender.query import RetrievalQuery
+from recommender.proposals import best_of_one
+from recommender.query import QueryBatch, RetrievalQuery
 from tests.recommender_worlds import START, checkerboard, interactions, proposed, scored
 
 DAY = 86_400
@@ -60,3 +67,50 @@ class TestContent:
         said, done = (scored(self.content, query, np.array([3, 4], np.int32)) for query in (odd_said, both))
         assert said[0] > said[1]
         assert done[0] - done[1] < said[0] - said[1]
+
+
+class TestBestOfHeads:
+    """Against a walk through every item."""
+
+    n_items, n_categories = 300, 7
+
+    def world(self, rng: np.random.Generator) -> tuple[ContentGenerator, np.ndarray]:
+        kinds = [rng.choice(self.n_categories, rng.integers(0, 4), replace=False) for _ in range(self.n_items)]
+        rows = [{"item_id": f"i{at}", "categories": [f"k{kind}" for kind in one]} for at, one in enumerate(kinds)]
+        catalogue = Catalogue.from_items(pl.DataFrame(rows, ITEMS_SCHEMA))
+        appeal = (1 + np.log1p(rng.integers(0, 9, self.n_items))).astype(np.float32)
+        return ContentGenerator(catalogue, appeal), rng.integers(0, 4, self.n_categories).astype(np.float64)
+
+    def competing(self, content: ContentGenerator, lift: np.ndarray, head: int) -> list[int]:
+        """Items that stand among the best known of the category that is wanted most of their own."""
+        catalogue = content.catalogue
+        kinds = np.split(catalogue.category_idx, catalogue.category_offsets[1:-1])
+        order = np.argsort(-lift, kind="stable").tolist()
+        by_appeal = np.lexsort((np.arange(len(catalogue)), -content.appeal)).tolist()
+        heads = {kind: [item for item in by_appeal if kind in kinds[item]][:head] for kind in order}
+        with_a_kind = [item for item in range(len(catalogue)) if len(kinds[item])]
+        return [item for item in with_a_kind if item in heads[min(kinds[item].tolist(), key=order.index)]]
+
+    @given(st.integers(0, 999), st.sampled_from([3, 1000]), st.integers(0, 40), st.sampled_from([None, 0.1, 0.8]))
+    @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    def test_the_best_are_those_that_a_walk_through_every_item_finds(self, monkeypatch, seed, head, k, share):
+        monkeypatch.setattr("recommender.generators.content.HEAD", head)
+        monkeypatch.setattr("recommender.generators.content.MOST_COMPETING", 0)
+        rng = np.random.default_rng(seed)
+        content, liked = self.world(rng)
+        allowed = None if share is None else AllowedItems.of(rng.random(self.n_items) < share)
+        queries = [
+            RetrievalQuery(0, preferred_categories=liked, excluded=rng.integers(0, self.n_items, 20).astype(np.int32)),
+            RetrievalQuery(0),
+            RetrievalQuery(0, preferred_categories=rng.permutation(liked)),
+        ]
+        batch = QueryBatch.of(queries, allowed)
+        encoded = content.encode(batch)
+        together = encoded.propose(k)
+        for row, query in enumerate(queries):
+            items = np.array(self.competing(content, encoded.taste.lift_by_category[row], head), np.int32)
+            scores = scored(content, query, items)
+            left_out = np.isin(items, query.excluded)
+            left_out |= False if allowed is None else ~allowed.contains(items)
+            expected, _ = best_of_one(items, np.where(left_out, np.nan, scores).astype(np.float32), k)
+            assert together.of_query(row)[0].tolist() == expected.tolist()
