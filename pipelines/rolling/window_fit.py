@@ -49,7 +49,7 @@ class WindowData:
 
 def window_data(settings: Settings, tables: CanonicalTables, split: TimeSplit) -> WindowData:
     """The features of a window, by the parameters `features`."""
-    known = _before(tables, split)
+    known = tables_until_end(tables, split)
     engine, memory_gib = settings.features.engine, engine_gib()
     training = {
         entity: point_in_time_join(
@@ -63,16 +63,21 @@ def window_data(settings: Settings, tables: CanonicalTables, split: TimeSplit) -
 
 
 def measured_on(settings: Settings, data: WindowData, seed: int) -> Evaluation:
-    """Fit generators and ranker on what lies before the window, and ask about everybody in it.
+    """Fit generators and ranker on what lies before the window, and ask about everybody in it. seed: of the fits."""
+    return measured_release(settings, data, fit_release(settings, data, seed))
 
-    seed: of the fits; whom many people are drawn from, and what is measured, depends on `settings.seed` alone.
+
+def measured_release(settings: Settings, data: WindowData, release: Release) -> Evaluation:
+    """Ask a release of `fit_release` about everybody in its window.
+
+    Whom many people are drawn from, and what is measured, depends on `settings.seed` alone.
     """
-    release = _fit_release(settings, data, seed)
     asked = evaluate.Params(evaluate=settings.evaluate, request=settings.request, seed=settings.seed)
     return evaluate.measure(release, data.tables, data.values, asked, iter).evaluation
 
 
-def _fit_release(settings: Settings, data: WindowData, seed: int) -> Release:
+def fit_release(settings: Settings, data: WindowData, seed: int) -> Release:
+    """Generators and ranker, fitted on what lies before the window."""
     start = data.split.test_start
     catalogue = catalogue_of(data.tables, start, seed)
     by_name = fit_generators(data.tables, catalogue, start, settings.candidates, seed)
@@ -93,7 +98,7 @@ def _fit_release(settings: Settings, data: WindowData, seed: int) -> Release:
     return Release.of_fit(generators, index, ranker, data.schemas, settings.request, start, data.values.generation_id)
 
 
-def _before(tables: CanonicalTables, split: TimeSplit) -> CanonicalTables:
+def tables_until_end(tables: CanonicalTables, split: TimeSplit) -> CanonicalTables:
     """What an export would hold that was made at the end of the window; people are known whenever they come."""
     known = tables.interactions.filter(pl.col("event_ts") < split.as_of)
     if known.height == tables.interactions.height:

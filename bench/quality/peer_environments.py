@@ -1,0 +1,47 @@
+"""An environment for each group of peers, made once with pip and kept; what cannot be installed is told."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+INSTALLED: Final = "installed.txt"  # written last: what was asked for, and then every package with its version
+
+
+class NotInstalled(Exception):
+    """Why an environment could not be made."""
+
+
+def python_of(folder: Path, requirements: Sequence[str]) -> Path:
+    """The Python that has these packages, made in `folder` where it is not there; raises NotInstalled.
+
+    No requirements: the Python that runs this.
+    """
+    if not requirements:
+        return Path(sys.executable)
+    python, asked = folder / "bin" / "python", "\n".join(requirements) + "\n"
+    if _is_made(folder, asked):
+        return python
+    shutil.rmtree(folder, ignore_errors=True)
+    _run([sys.executable, "-m", "venv", str(folder)])
+    _run([str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *requirements])
+    versions = _run([str(python), "-m", "pip", "freeze"])
+    (folder / INSTALLED).write_text(f"{asked}\n{versions}")
+    return python
+
+
+def _is_made(folder: Path, asked: str) -> bool:
+    installed = folder / INSTALLED
+    return installed.is_file() and installed.read_text().startswith(asked + "\n")
+
+
+def _run(command: Sequence[str]) -> str:
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    if done.returncode:
+        words = [line for line in done.stderr.splitlines() if line.strip() and not line.startswith("WARNING")]
+        raise NotInstalled(" / ".join(words[-3:]) or f"{command[0]} ended with {done.returncode}")
+    return done.stdout

@@ -1,0 +1,1 @@
+"""Other people's recommenders, each in an environment and a process of its own; nothing of ours is imported here."""
