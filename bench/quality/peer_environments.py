@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -16,10 +16,22 @@ class NotInstalled(Exception):
     """Why an environment could not be made."""
 
 
-def python_of(folder: Path, requirements: Sequence[str]) -> Path:
+def _run(command: list[str]) -> str:
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    if done.returncode:
+        words = [
+            line
+            for line in (done.stderr or done.stdout).splitlines()
+            if line.strip() and not line.startswith("WARNING")
+        ]
+        raise NotInstalled(" / ".join(words[-3:]) or f"{command[0]} ended with {done.returncode}")
+    return done.stdout
+
+
+def python_of(folder: Path, requirements: Sequence[str], run: Callable[[list[str]], str] = _run) -> Path:
     """The Python that has these packages, made in `folder` where it is not there; raises NotInstalled.
 
-    No requirements: the Python that runs this.
+    No requirements: the Python that runs this. run: runs a command, and returns what it printed.
     """
     if not requirements:
         return Path(sys.executable)
@@ -27,9 +39,9 @@ def python_of(folder: Path, requirements: Sequence[str]) -> Path:
     if _is_made(folder, asked):
         return python
     shutil.rmtree(folder, ignore_errors=True)
-    _run([sys.executable, "-m", "venv", str(folder)])
-    _run([str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *requirements])
-    versions = _run([str(python), "-m", "pip", "freeze"])
+    run([sys.executable, "-m", "venv", str(folder)])
+    run([str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *requirements])
+    versions = run([str(python), "-m", "pip", "freeze"])
     (folder / INSTALLED).write_text(f"{asked}\n{versions}")
     return python
 
@@ -37,11 +49,3 @@ def python_of(folder: Path, requirements: Sequence[str]) -> Path:
 def _is_made(folder: Path, asked: str) -> bool:
     installed = folder / INSTALLED
     return installed.is_file() and installed.read_text().startswith(asked + "\n")
-
-
-def _run(command: Sequence[str]) -> str:
-    done = subprocess.run(command, check=False, capture_output=True, text=True)
-    if done.returncode:
-        words = [line for line in done.stderr.splitlines() if line.strip() and not line.startswith("WARNING")]
-        raise NotInstalled(" / ".join(words[-3:]) or f"{command[0]} ended with {done.returncode}")
-    return done.stdout

@@ -91,13 +91,14 @@ def sequence_figures(task: Sequences, settings: Settings, seed: int) -> Figures:
 
 def _sequence_evaluation(tables: CanonicalTables, settings: Settings, seed: int) -> evaluate.Evaluation:
     """Fitted half a day after the last item learnt from, asked a day later, when the one for validation is known."""
-    learnt, noon = LAST_DAY + A_DAY / 2, timedelta(days=1)
-    snapshots = tuple(learnt - noon * step for step in range(N_SNAPSHOTS, 0, -1))
-    split = TimeSplit(snapshots[0], learnt, learnt + 2 * noon, {"test": snapshots, "all": ()})
+    learnt = LAST_DAY + A_DAY / 2
+    snapshots = tuple(learnt - A_DAY * step for step in range(N_SNAPSHOTS, 0, -1))
+    split = TimeSplit(snapshots[0], learnt, learnt + 2 * A_DAY, {"test": snapshots, "all": ()})
     data = window_data(settings, tables, split)
-    release = replace(fit_release(settings, data, seed), as_of=learnt + noon)
+    release = replace(fit_release(settings, data, seed), as_of=learnt + A_DAY)
     values = values_as_of(tables, release.as_of, settings.features.history_length).of(data.schemas)
-    asked = evaluate.Params(evaluate=settings.evaluate, request=settings.request, seed=settings.seed)
+    everybody = settings.evaluate.model_copy(update={"max_people": tables.users.height})
+    asked = evaluate.Params(evaluate=everybody, request=settings.request, seed=settings.seed)
     return evaluate.measure(release, tables, values, asked, iter).evaluation
 
 
