@@ -1,10 +1,12 @@
 """How long do all stages take, and in how much memory, as the interactions grow?
 
-    python -m bench.scale [--interactions 100000 1000000 ...] [--people N --items N] [--keep FOLDER]
+    python -m bench.scale [--interactions 100000 1000000 ...] [--people N --items N] [--snapshots N]
+        [--keep FOLDER]
 
 Makes an export with the heavy tails of MovieLens 25M (see `bench.heavy_tails`), in its proportions of people and items
 or in those named, and runs the stages `ingest` to `release` on it, each in a process of its own, in a workspace that is
-thrown away, or kept in FOLDER for other benchmarks. Prints stage, seconds and peak memory for each size, and how they
+thrown away, or kept in FOLDER for other benchmarks. `--snapshots` is `features.n_snapshots`, as shipped where it is not
+named. Prints stage, seconds and peak memory for each size, and how they
 grew.
 
 Limits on two cores: a million interactions in 3 minutes (Y = 5 ms; see `bench.yardstick`) and 4 GiB, 25 million in 40
@@ -53,6 +55,7 @@ def main() -> None:
     parser.add_argument("--interactions", type=int, nargs="+", default=[100_000, 1_000_000])
     parser.add_argument("--people", type=int)
     parser.add_argument("--items", type=int)
+    parser.add_argument("--snapshots", type=int)
     parser.add_argument("--keep", type=Path)
     asked = parser.parse_args()
     y_ms, runs = yardstick_ms(), []
@@ -60,7 +63,7 @@ def main() -> None:
         shape = Shape.of(n_interactions)
         shape = Shape(n_interactions, asked.people or shape.n_people, asked.items or shape.n_items)
         with _folder(asked.keep) as folder:
-            runs.append(_run(folder, shape))
+            runs.append(_run(folder, shape, asked.snapshots))
         _print_run(runs[-1])
     if len(runs) > 1:
         _print_growth(runs)
@@ -82,8 +85,8 @@ def _folder(keep: Path | None) -> Iterator[Path]:
         yield Path(name)
 
 
-def _run(folder: Path, shape: Shape) -> dict[str, Any]:
-    prepare(folder, shape)
+def _run(folder: Path, shape: Shape, n_snapshots: int | None) -> dict[str, Any]:
+    prepare(folder, shape, n_snapshots)
     stages = {stage: _run_stage(folder, stage) for stage in STAGES}
     return {
         "interactions": shape.n_interactions,
@@ -95,8 +98,8 @@ def _run(folder: Path, shape: Shape) -> dict[str, Any]:
     }
 
 
-def prepare(folder: Path, shape: Shape) -> None:
-    """A workspace with this checkout's code, the shop's parameters, and the export."""
+def prepare(folder: Path, shape: Shape, n_snapshots: int | None = None) -> None:
+    """A workspace with this checkout's code, the shop's parameters, and the export. n_snapshots: None as shipped."""
     for name in (*ROOMS, GRAPH):
         (folder / name).symlink_to(CHECKOUT / name)
     yaml = YAML()
@@ -104,6 +107,8 @@ def prepare(folder: Path, shape: Shape) -> None:
     params["app"] = "scale"
     for group, values in CHANGES.items():
         params[group].update(values)
+    if n_snapshots is not None:
+        params["features"]["n_snapshots"] = n_snapshots
     (folder / "traffic").mkdir()
     (folder / "baseline.json").write_text('{"tables": {}}')
     with (folder / "params.yaml").open("w", encoding="utf-8") as file:
