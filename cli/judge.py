@@ -36,13 +36,15 @@ def judge(
     """Fit and measure on every rolling window but the last: what parameters may be chosen on. It takes minutes."""
     from functools import partial
 
+    from contracts.home import find_home
     from contracts.progress import Progress
     from contracts.tables import CanonicalTables
     from pipelines.memory_forecast import check_memory
     from pipelines.paths import VALID
-    from pipelines.rolling.figures import figures_of
+    from pipelines.rolling.figures import figures_of, told_metrics
     from pipelines.rolling.judgement import AS_THEY_ARE, Comparer, Windows
     from pipelines.rolling.judgement import judge as judge_windows
+    from pipelines.rolling.kept_fits import KeptFits
 
     if last is not None:
         _check_last(last, tried)
@@ -52,8 +54,9 @@ def judge(
     tables = CanonicalTables.load(VALID, impressions=False)
     windows = (Windows.choosing if last is None else Windows.last)(tables, settings)
     seeds = [settings.seed + step for step in range(n_seeds or settings.rolling.n_seeds)]
-    measured = judge_windows(variants, tables, windows, seeds, partial(Progress, desc="judge", unit="fit"))
-    metrics = _metrics(settings)
+    kept = KeptFits.of(find_home(), settings.rolling.cache_gib)
+    measured = judge_windows(variants, tables, windows, seeds, partial(Progress, desc="judge", unit="fit"), kept)
+    metrics = told_metrics(settings)
     name = next((name for name in variants if name != AS_THEY_ARE), None)
     comparer = Comparer(measured, settings.evaluate.n_bootstrap, settings.seed)
     figures = figures_of(comparer, windows.bounds(), seeds, metrics, name)
@@ -104,14 +107,6 @@ def _key_and_value(text: str) -> tuple[str, Any]:
         return key, json.loads(value)
     except ValueError:
         return key, value  # a word
-
-
-def _metrics(settings: Settings) -> list[str]:
-    """The headline's, and recall at the second cutoff: what the table and the JSON tell."""
-    first, *others = settings.evaluate.cutoffs
-    names = ("ndcg", "recall", "hit_rate", "mrr", "map", "serendipity", "novelty", "diversity", "popularity_share")
-    at_first = [f"{name}_at_{first}" for name in names]
-    return [*at_first, *(f"{name}_at_{k}" for k in others for name in ("ndcg", "recall")), "candidates_recall"]
 
 
 def _text(figures: dict[str, Any]) -> str:

@@ -75,6 +75,14 @@ class Home:
         return self.root / "reports"
 
     @property
+    def fits(self) -> Path:
+        return self.root / "fits"
+
+    @property
+    def tuning(self) -> Path:
+        return self.root / "tuning"
+
+    @property
     def parity(self) -> Path:
         return self.root / "parity"
 

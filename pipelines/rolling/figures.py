@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
+from contracts.settings.settings import Settings
 from pipelines.rolling.judgement import Comparer
 from recommender.judging.windows import OverWindows
 from release.evaluation.stages import CANDIDATES_RECALL
@@ -34,12 +35,20 @@ def figures_of(
         "gain_over": {
             name: {metric: _json(comparer.gain_over(metric, name)) for metric in of_both} for name in generators
         },
-        "tried": None if tried is None else {"name": tried, "gain": _gains_of(comparer, tried, metrics)},
+        "tried": None if tried is None else {"name": tried, "gain": gains_of(comparer, tried, metrics)},
     }
 
 
-def _gains_of(comparer: Comparer, tried: str, metrics: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """By group and metric."""
+def told_metrics(settings: Settings) -> list[str]:
+    """What the tables and the JSON tell: the headline's first, and recall at the other cutoffs."""
+    first, *others = settings.evaluate.cutoffs
+    names = ("ndcg", "recall", "hit_rate", "mrr", "map", "serendipity", "novelty", "diversity", "popularity_share")
+    at_first = [f"{name}_at_{first}" for name in names]
+    return [*at_first, *(f"{name}_at_{k}" for k in others for name in ("ndcg", "recall")), CANDIDATES_RECALL]
+
+
+def gains_of(comparer: Comparer, tried: str, metrics: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """By group and metric, what was tried gains over the parameters of the file."""
     return {
         group: {metric: _json(comparer.gain_of(tried, metric, group)) for metric in metrics}
         for group in comparer.groups()

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -13,7 +14,8 @@ import polars as pl
 from contracts.fingerprint import fingerprint_json
 from contracts.settings.settings import Settings
 from contracts.tables import CanonicalTables
-from pipelines.rolling.window_fit import WindowData, measured_on, window_data
+from pipelines.rolling.kept_fits import KeptFits
+from pipelines.rolling.window_fit import WindowData, per_person_on, window_data
 from recommender.judging.windows import OverWindows, over_windows
 from recommender.split import TimeSplit, rolling_splits
 from release.evaluation.cases import WARM
@@ -44,6 +46,10 @@ class Windows:
         splits = rolling_splits(tables.interactions, settings.features, settings.rolling.n_windows)
         return cls(splits[-1:], (len(splits),))
 
+    def split_of(self, number: int) -> TimeSplit:
+        """Of one window."""
+        return self.splits[self.numbers.index(number)]
+
     def bounds(self) -> dict[int, tuple[datetime, datetime]]:
         """By number, where each starts and ends."""
         return {
@@ -57,33 +63,49 @@ def judge(
     windows: Windows,
     seeds: Sequence[int],
     progress: Judged = iter,
+    kept: KeptFits | None = None,
 ) -> pl.DataFrame:
     """Every metric of every person, a mean over the seeds: variant, window, group, system, user_id, and the metrics.
 
-    variants: parameters by name, which share windows and seeds. Raises as the stages.
+    variants: parameters by name, which share windows and seeds. kept: what was fitted before. Raises as the stages.
     """
     fits = [(name, number, seed) for number in windows.numbers for name in variants for seed in seeds]
-    rows = list(_rows_of_fits(variants, tables, windows, progress(fits)))
+    fitter = WindowFitter(tables, windows, kept or KeptFits.nothing())
+    rows = list(_rows_of_fits(variants, fitter, progress(fits)))
     metrics = [name for name in pl.concat(rows, how="diagonal").columns if "_at_" in name or name.endswith("recall")]
     every = pl.concat(rows, how="diagonal").group_by(WHO, maintain_order=True)
     return every.agg(pl.col(metrics).mean(), seeds=pl.col(metrics[0]).count())
 
 
-def _rows_of_fits(
-    variants: Mapping[str, Settings], tables: CanonicalTables, windows: Windows, fits: Iterable[Fit]
-) -> Iterator[pl.DataFrame]:
-    """The rows of each fit; the features of a window are computed once for those that have the same parameters."""
-    split_of = dict(zip(windows.numbers, windows.splits, strict=True))
-    shared: dict[tuple[int, str], WindowData] = {}
-    for name, number, seed in fits:
-        settings = variants[name]
+@dataclass
+class WindowFitter:
+    """Fits and measures on windows; the features of the latest window asked for are held for the next fit on it."""
+
+    tables: CanonicalTables
+    windows: Windows
+    kept: KeptFits
+    _held: dict[tuple[int, str], WindowData] = field(default_factory=dict)
+
+    def per_person(self, settings: Settings, number: int, seed: int) -> pl.DataFrame:
+        """Every metric of everybody in a window, of models fitted before it."""
+        split = self.windows.split_of(number)
+        return per_person_on(settings, split, partial(self._data, settings, number), seed, self.kept)
+
+    def _data(self, settings: Settings, number: int) -> WindowData:
         key = (number, settings.features.model_dump_json())
-        if key not in shared:
-            shared = {other: data for other, data in shared.items() if other[0] == number}
-            shared[key] = window_data(settings, tables, split_of[number])
-        measured = measured_on(settings, shared[key], seed).per_person
+        if key not in self._held:
+            self._held = {other: data for other, data in self._held.items() if other[0] == number}
+            self._held[key] = window_data(settings, self.tables, self.windows.split_of(number), self.kept)
+        return self._held[key]
+
+
+def _rows_of_fits(
+    variants: Mapping[str, Settings], fitter: WindowFitter, fits: Iterable[Fit]
+) -> Iterator[pl.DataFrame]:
+    """The rows of each fit."""
+    for name, number, seed in fits:
         about = {"variant": pl.lit(name), "window": pl.lit(number), "seed": pl.lit(seed)}
-        yield measured.with_columns(**about)
+        yield fitter.per_person(variants[name], number, seed).with_columns(**about)
 
 
 @dataclass(frozen=True)

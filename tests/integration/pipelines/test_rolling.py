@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -18,6 +19,7 @@ from contracts.settings.settings import Settings
 from contracts.tables import CanonicalTables
 from pipelines.paths import EVALUATION, VALID
 from pipelines.rolling.judgement import AS_THEY_ARE, Comparer, Windows, judge
+from pipelines.rolling.kept_fits import GIB, KeptFits
 from pipelines.rolling.window_fit import measured_on, window_data
 from release.evaluation.cases import WARM
 from tests.release_worlds import run_stages, small_settings
@@ -81,12 +83,92 @@ def test_every_variant_is_judged_on_the_same_people_of_every_window_but_the_last
     assert list(gain.by_window) != [0, 0]
 
 
+def never(*_of: object, **_named: object) -> None:
+    """Stands for a fit that must not be asked for."""
+    raise AssertionError("fitted again")
+
+
+def never_one(*_of: object, **_named: object) -> Iterator[None]:
+    """Stands for fits of which none must be taken."""
+    yield never()
+
+
+@pytest.fixture(scope="module")
+def windows(world: CanonicalTables, settings: Settings) -> Windows:
+    """One of them."""
+    choosing = Windows.choosing(world, settings)
+    return Windows(choosing.splits[:1], choosing.numbers[:1])
+
+
+@pytest.fixture(scope="module")
+def kept(
+    world: CanonicalTables, settings: Settings, windows: Windows, tmp_path_factory: pytest.TempPathFactory
+) -> KeptFits:
+    """After one judgement."""
+    kept = KeptFits(tmp_path_factory.mktemp("fits"), "3f9a12", GIB)
+    judge({AS_THEY_ARE: settings}, world, windows, [settings.seed], kept=kept)
+    return kept
+
+
+class TestWhatIsKept:
+    @pytest.mark.parametrize(
+        ("group", "changes", "fitted_again"),
+        [
+            ("ranking", {}, ()),
+            ("ranking", {"n_trees": 1}, ("Ranker.fit",)),
+            ("request", {"relevance_weight": 0.5}, ()),
+            ("request", {"n_ranked": 12}, ("Ranker.fit", "build_ranking_rows")),
+        ],
+    )
+    def test_a_change_is_judged_to_the_bit_as_if_nothing_was_kept_and_fits_only_what_reads_it(
+        self,
+        world: CanonicalTables,
+        settings: Settings,
+        windows: Windows,
+        kept: KeptFits,
+        group: str,
+        changes: dict[str, object],
+        fitted_again: tuple[str, ...],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        changed = small_settings(
+            features=SPLITS, **({group: {**settings.model_dump()[group], **changes}} if changes else {})
+        )
+        plain = judge({AS_THEY_ARE: changed}, world, windows, [settings.seed])
+        monkeypatch.setattr("pipelines.rolling.window_fit.fit_at_each", never_one)
+        for fit in {"fit_generators", "_features", "build_ranking_rows", "Ranker.fit"} - {*fitted_again}:
+            monkeypatch.setattr(f"pipelines.rolling.window_fit.{fit}", never)
+        assert judge({AS_THEY_ARE: changed}, world, windows, [settings.seed], kept=kept).equals(plain)
+
+    def test_other_seeds_data_and_generators_are_fitted_anew(
+        self,
+        world: CanonicalTables,
+        settings: Settings,
+        windows: Windows,
+        kept: KeptFits,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        monkeypatch.setattr("pipelines.rolling.window_fit.fit_generators", never)
+        candidates = settings.candidates.model_copy(
+            update={"popular": settings.candidates.popular.model_copy(update={"recent_days": 21})}
+        )
+        others = (
+            ({AS_THEY_ARE: settings}, [settings.seed + 1], kept),
+            ({AS_THEY_ARE: settings}, [settings.seed], replace(kept, data="77c0de")),
+            ({AS_THEY_ARE: settings.model_copy(update={"candidates": candidates})}, [settings.seed], kept),
+        )
+        for variants, seeds, keeping in others:
+            with pytest.raises(AssertionError, match="fitted again"):
+                judge(variants, world, windows, seeds, kept=keeping)
+
+
 class TestTheCommand:
     @pytest.fixture(autouse=True)
     def workspace(
         self, world: CanonicalTables, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> Path:
         monkeypatch.chdir(tmp_path)
+        monkeypatch.setenv("SLATE_HOME", str(tmp_path / "home"))
         world.save(VALID)
         with Path("params.yaml").open("w") as file:
             YAML().dump(settings.model_dump(mode="json", by_alias=True), file)

@@ -1,0 +1,166 @@
+"""What was fitted on rolling windows, kept by the content of what it was made of, so that nothing is fitted twice.
+
+    SLATE_HOME/fits/<step>/<key>/            the step's own files, as it saves them
+    SLATE_HOME/fits/<step>/<key>/made_of.json   what the key is the fingerprint of
+
+A key names the code of the step and the versions of the libraries that compute, the data, and the parameters that the
+step reads, and no others. A folder comes into being whole or not at all. Past a bound, those used longest ago go.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from contracts.errors import ArtefactError
+from contracts.fingerprint import fingerprint_file, fingerprint_json
+from contracts.home import Home
+from contracts.json_file import write_json
+from pipelines.dependencies import import_closure
+from pipelines.paths import VALID
+
+MADE_OF: Final = "made_of.json"
+FEATURES: Final = "features"
+GENERATORS: Final = "generators"
+ROWS: Final = "rows"
+RANKER: Final = "ranker"
+MEASURED: Final = "measured"
+# The modules whose imports are the code of a step; its own functions call theirs.
+STAGES_OF: Final[Mapping[str, tuple[str, ...]]] = {
+    FEATURES: ("pipelines.features",),
+    GENERATORS: ("pipelines.candidates",),
+    ROWS: ("pipelines.ranking",),
+    RANKER: ("pipelines.ranking",),
+    MEASURED: ("pipelines.evaluate", "pipelines.features", "pipelines.index", "pipelines.ranking"),
+}
+STEPS: Final = frozenset(STAGES_OF)
+COMPUTING: Final = (
+    "duckdb", "faiss-cpu", "implicit", "lightgbm", "numba", "numpy", "polars", "pylignum", "scipy",
+)  # fmt: skip
+GIB: Final = 2**30
+
+Made = TypeVar("Made")
+
+
+@dataclass(frozen=True)
+class KeptFits:
+    """Gives back what was made before, and makes the rest. folder: None where nothing is kept.
+
+    data: the fingerprint of the tables. most_bytes: of all that is kept. saved: the steps whose results are saved;
+    what others left is used all the same.
+    """
+
+    folder: Path | None
+    data: str = ""
+    most_bytes: int = 0
+    saved: frozenset[str] = field(default=STEPS)
+
+    @classmethod
+    def nothing(cls) -> KeptFits:
+        """Makes everything, each time."""
+        return cls(None)
+
+    @classmethod
+    def of(cls, home: Home, most_gib: float) -> KeptFits:
+        """Those of the valid tables in the working directory; nothing is kept where the bound is 0."""
+        data = {path.name: fingerprint_file(path) for path in sorted(VALID.glob("*.parquet"))}
+        return cls(home.fits if most_gib else None, fingerprint_json(data), round(most_gib * GIB))
+
+    def saving(self, steps: frozenset[str]) -> KeptFits:
+        """The same, which saves the results of these steps alone."""
+        return replace(self, saved=steps)
+
+    def made(
+        self,
+        step: str,
+        read: Mapping[str, Any],
+        load: Callable[[Path], Made],
+        make: Callable[[], Made],
+        save: Callable[[Made, Path], object],
+    ) -> Made:
+        """What `load` reads of a folder, where the step was made of the same before; else what `make` returns, saved.
+
+        read: what of the parameters, windows and seeds goes into it, as JSON. A folder that is damaged is made anew.
+        """
+        if self.folder is None:
+            return make()
+        made_of, folder = self._made_of(step, read), self._folder_of(step, read)
+        if (folder / MADE_OF).is_file():
+            try:
+                os.utime(folder)
+                return load(folder)
+            except (ArtefactError, OSError):
+                shutil.rmtree(folder, ignore_errors=True)
+        value = make()
+        if step in self.saved:
+            self._save(folder, made_of, value, save)
+        return value
+
+    def has(self, step: str, read: Mapping[str, Any]) -> bool:
+        """Whether a step was made of this before."""
+        return self.folder is not None and (self._folder_of(step, read) / MADE_OF).is_file()
+
+    def _made_of(self, step: str, read: Mapping[str, Any]) -> dict[str, Any]:
+        return {"step": step, "data": self.data, "code": code_of_step(step), "read": dict(read)}
+
+    def _folder_of(self, step: str, read: Mapping[str, Any]) -> Path:
+        assert self.folder is not None  # noqa: S101 - asked for where something is kept
+        return self.folder / step / fingerprint_json(self._made_of(step, read))
+
+    def _save(
+        self, folder: Path, made_of: Mapping[str, Any], value: Made, save: Callable[[Made, Path], object]
+    ) -> None:
+        unfinished = folder.with_name(f".{folder.name}.{os.getpid()}")
+        shutil.rmtree(unfinished, ignore_errors=True)
+        unfinished.mkdir(parents=True)
+        save(value, unfinished)
+        write_json(dict(made_of), unfinished / MADE_OF)
+        try:
+            unfinished.rename(folder)
+        except OSError:  # another process was there first, with the same
+            shutil.rmtree(unfinished, ignore_errors=True)
+        self._remove_oldest()
+
+    def _remove_oldest(self) -> None:
+        """Those used longest ago, until the rest is within the bound."""
+        assert self.folder is not None  # noqa: S101 - it has just been written
+        oldest_first = sorted(self.folder.glob("*/*"), key=lambda folder: folder.stat().st_mtime)
+        sizes = [_size_of(folder) for folder in oldest_first]
+        excess = sum(sizes) - self.most_bytes
+        for folder, size in zip(oldest_first, sizes, strict=True):
+            if excess <= 0:
+                return
+            shutil.rmtree(folder, ignore_errors=True)
+            excess -= size
+
+
+def _size_of(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+@cache
+def code_of_step(step: str) -> str:
+    """The fingerprint of the files that a step imports, of how they are called here, and of the libraries' versions."""
+    root = Path(__file__).resolve().parents[2]
+    files = {name for module in STAGES_OF[step] for name in _closure(root, module)}
+    files.add(Path(__file__).with_name("window_fit.py").relative_to(root).as_posix())
+    code = {name: fingerprint_file(root / name) for name in sorted(files)}
+    return fingerprint_json([code, {name: _version_of(name) for name in COMPUTING}])
+
+
+@cache
+def _closure(root: Path, module: str) -> frozenset[str]:
+    return frozenset(import_closure(root, module))
+
+
+def _version_of(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None  # not on every platform
