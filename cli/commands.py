@@ -33,6 +33,7 @@ PANELS: Mapping[str, Mapping[str, Sequence[str]]] = {
         "cli.releases.canary": ("canary",),
         "cli.releases.parity": ("parity",),
         "cli.judge": ("judge",),
+        "cli.tune": ("tune",),
     },
     "Serve": {
         "cli.serving": ("serve", "recommend"),

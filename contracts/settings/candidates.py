@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Annotated, Final
 
 from pydantic import Field, field_validator
 
 from contracts.settings.group import Group
+from contracts.settings.search_range import SearchRange
 
 # Fitted unless they are off.
 ALWAYS_THERE: Final = (
@@ -32,10 +33,10 @@ NEVER_OFF: Final = {
 class AlsSettings(Group):
     """Hu, Koren and Volinsky 2008. factors: width of a vector; alpha: confidence of one event."""
 
-    factors: int = Field(ge=1, le=1024)
-    regularization: float = Field(ge=0)
-    alpha: float = Field(gt=0)
-    iterations: int = Field(ge=1, le=1000)
+    factors: Annotated[int, SearchRange(8, 128, log=True)] = Field(ge=1, le=1024)
+    regularization: Annotated[float, SearchRange(0.001, 1, log=True)] = Field(ge=0)
+    alpha: Annotated[float, SearchRange(1, 100, log=True)] = Field(gt=0)
+    iterations: Annotated[int, SearchRange(5, 30)] = Field(ge=1, le=1000)
 
 
 class CovisitationSettings(Group):
@@ -44,27 +45,27 @@ class CovisitationSettings(Group):
     that of the neighbour; history_length: latest items of a history that are looked at; step_weight: of `covisitation`,
     the item n steps back from the latest of a history counts step_weight ** n."""
 
-    decay_days: float = Field(gt=0)
-    visit_gap_hours: float = Field(gt=0)
-    n_neighbours: int = Field(ge=1, le=10_000)
-    popularity_damping: float = Field(ge=0, le=1)
+    decay_days: Annotated[float, SearchRange(5, 365, log=True)] = Field(gt=0)
+    visit_gap_hours: Annotated[float, SearchRange(1, 72, log=True)] = Field(gt=0)
+    n_neighbours: Annotated[int, SearchRange(20, 300, log=True)] = Field(ge=1, le=10_000)
+    popularity_damping: Annotated[float, SearchRange(0, 1)] = Field(ge=0, le=1)
     history_length: int = Field(ge=1, le=10_000)
-    step_weight: float = Field(default=1.0, gt=0, le=1)
+    step_weight: Annotated[float, SearchRange(0.5, 1)] = Field(default=1.0, gt=0, le=1)
 
 
 class NextVisitSettings(Group):
     """step_weight: the item n steps back from the latest of a history counts step_weight ** n. The rest is as said for
     the other item-to-item generators."""
 
-    step_weight: float = Field(default=1.0, gt=0, le=1)
+    step_weight: Annotated[float, SearchRange(0.5, 1)] = Field(default=1.0, gt=0, le=1)
 
 
 class PopularSettings(Group):
     """recent_days: the window of what is popular of late.
     segment_smoothing: everybody's events mixed into a segment's own."""
 
-    recent_days: float = Field(gt=0)
-    segment_smoothing: float = Field(ge=0)
+    recent_days: Annotated[float, SearchRange(3, 120, log=True)] = Field(gt=0)
+    segment_smoothing: Annotated[float, SearchRange(1, 1000, log=True)] = Field(ge=0)
 
 
 class CandidateSettings(Group):

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from pydantic import Field, model_validator
 
 from contracts.events import POSITIVE_EVENTS, EventType
 from contracts.settings.group import Group
+from contracts.settings.search_range import SearchRange
 
 
 class RequestSettings(Group):
@@ -15,10 +18,10 @@ class RequestSettings(Group):
     excluding_events: the types of event after which an item is not shown to the person again, null for all;
     excluded_days: for how long after the event, null for ever."""
 
-    quotas: dict[str, int]
-    n_ranked: int = Field(ge=10, le=5000)
-    personal_min_events: int = Field(ge=1)
-    relevance_weight: float = Field(gt=0, le=1)
+    quotas: Annotated[dict[str, int], SearchRange(0, 200, step=10)]
+    n_ranked: Annotated[int, SearchRange(50, 1000, log=True)] = Field(ge=10, le=5000)
+    personal_min_events: Annotated[int, SearchRange(1, 20)] = Field(ge=1)
+    relevance_weight: Annotated[float, SearchRange(0.5, 1)] = Field(gt=0, le=1)
     exploration_share: float = Field(ge=0, lt=1)
     max_k: int = Field(ge=1, le=500)
     # Releases from before these parameters have neither.

@@ -27,7 +27,7 @@ def write_overrides(path: Path, overrides: Mapping[str, Any]) -> None:
     """
     read_params(path)  # says in one sentence what is wrong with a file that cannot be read
     before = path.read_bytes()
-    after = _overridden(before, overrides, path)
+    after = overridden(before, overrides, path)
     if after != before:
         write_whole(path, after)
 
@@ -39,7 +39,7 @@ def check_overrides(params: bytes, overrides: Mapping[str, Any]) -> None:
     """
     _check(params, PARAMS)  # what is wrong without the overrides is not their fault
     try:
-        _overridden(params, overrides, PARAMS)
+        overridden(params, overrides, PARAMS)
     except SettingsError as error:
         told = error.problem.replace(f"{PARAMS}: ", "")
         raise SettingsError(f"The overrides of this run are wrong: {told}", _mended(overrides)) from error
@@ -50,11 +50,11 @@ def overridden_settings(params: bytes, overrides: Mapping[str, Any]) -> Settings
 
     Raises SettingsError for a key that does not exist or a value out of its range.
     """
-    return checked_whole(Settings, params_in(_overridden(params, overrides, PARAMS), PARAMS), PARAMS)
+    return checked_whole(Settings, params_in(overridden(params, overrides, PARAMS), PARAMS), PARAMS)
 
 
-def _overridden(params: bytes, overrides: Mapping[str, Any], path: Path) -> bytes:
-    """The parameter file with its overrides, checked as a whole; path: for messages."""
+def overridden(params: bytes, overrides: Mapping[str, Any], path: Path = PARAMS) -> bytes:
+    """The parameter file with its overrides, comments kept, checked as a whole; path: for messages."""
     after = BytesIO()
     if overrides:
         yaml = _yaml()
@@ -99,8 +99,10 @@ def _yaml() -> YAML:
 
 def _set(params: Any, key: str, value: Any) -> None:
     *groups, name = key.split(".")
-    holder = params
+    holder, is_known = params, key in parameter_names(Settings)
     for group in groups:
+        if is_known and isinstance(holder, dict):
+            holder.setdefault(group, {})  # a group that the file leaves to its defaults
         holder = holder.get(group) if isinstance(holder, dict) else None
     if not isinstance(holder, dict):
         raise SettingsError(

@@ -28,6 +28,7 @@ from contracts.progress import Progress
 from release import answering
 from release.bundle.bundle_store import BundleStore
 from release.bundle.manifest import REBUILD, Manifest, load_manifest
+from release.registry.experiments import experiment_id
 from release.registry.figures import first_metrics, flat_metrics, flat_params, headline
 from release.registry.registry import (
     BUNDLE_ARTIFACT,
@@ -115,10 +116,11 @@ class _Registration:
         self._tags = _version_tags(manifest, inputs)
 
     def run(self, progress: Progress) -> Version:
-        experiment_id = self._experiment()
-        logged = self._logged_before(experiment_id)
+        registry = self._registry
+        experiment = experiment_id(registry.connection, registry.home, registry.app)
+        logged = self._logged_before(experiment)
         progress.update()
-        run_id, model_uri = logged or self._log(experiment_id)
+        run_id, model_uri = logged or self._log(experiment)
         progress.update()
         version = self._registry.create_version(
             source=model_uri,
@@ -129,19 +131,9 @@ class _Registration:
         progress.update()
         return version
 
-    def _experiment(self) -> str:
-        """The application's experiment; its artefacts lie under SLATE_HOME unless a server keeps them."""
-        with self._registry.connection.speaking() as client:
-            experiment = client.get_experiment_by_name(self._registry.app)
-            if experiment is not None:
-                return str(experiment.experiment_id)
-            folder = (self._registry.home.mlflow_artifacts / self._registry.app).absolute()
-            location = None if self._registry.connection.is_remote else folder.as_uri()
-            return str(client.create_experiment(self._registry.app, artifact_location=location))
-
-    def _logged_before(self, experiment_id: str) -> tuple[str, str] | None:
+    def _logged_before(self, experiment: str) -> tuple[str, str] | None:
         """The run and model that an earlier call logged wholly; what one left half-done is deleted."""
-        runs = _runs_of(self._registry, experiment_id, self._manifest.release_id)
+        runs = _runs_of(self._registry, experiment, self._manifest.release_id)
         whole = [run for run in runs if MODEL_TAG in run.data.tags]
         if whole:
             return whole[0].info.run_id, whole[0].data.tags[MODEL_TAG]
@@ -150,31 +142,31 @@ class _Registration:
                 client.delete_run(run.info.run_id)
         return None
 
-    def _log(self, experiment_id: str) -> tuple[str, str]:
+    def _log(self, experiment: str) -> tuple[str, str]:
         with self._registry.connection.speaking() as client:
-            with self._run(experiment_id, f"release {self._manifest.release_id}", "slate register") as run:
+            with self._run(experiment, f"release {self._manifest.release_id}", "slate register") as run:
                 run_id = run.info.run_id
-                self._log_stages(experiment_id)
+                self._log_stages(experiment)
                 self._log_figures(client, run_id)
                 model_uri = _log_model(self._inputs.bundle, self._manifest)
             client.set_tag(run_id, MODEL_TAG, model_uri)
         return run_id, model_uri
 
     @contextmanager
-    def _run(self, experiment_id: str, name: str, source: str, *, nested: bool = False) -> Iterator[Run]:
+    def _run(self, experiment: str, name: str, source: str, *, nested: bool = False) -> Iterator[Run]:
         tags = {
             **self._tags,
             "mlflow.source.git.commit": self._inputs.commit,
             "mlflow.source.name": source,  # MLflow would name the path of this program
             "mlflow.source.type": "JOB",
         }
-        with mlflow.start_run(experiment_id=experiment_id, run_name=name, nested=nested, tags=tags) as run:
+        with mlflow.start_run(experiment_id=experiment, run_name=name, nested=nested, tags=tags) as run:
             yield run
 
-    def _log_stages(self, experiment_id: str) -> None:
+    def _log_stages(self, experiment: str) -> None:
         for record in _stage_records(self._inputs.runs):
             stage = str(record["stage"])
-            with self._run(experiment_id, f"{stage} of {self._manifest.release_id}", f"dvc repro {stage}", nested=True):
+            with self._run(experiment, f"{stage} of {self._manifest.release_id}", f"dvc repro {stage}", nested=True):
                 mlflow.log_metrics(flat_metrics(record))
                 mlflow.log_dict(record, "record.json")
 

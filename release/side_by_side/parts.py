@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -62,10 +62,15 @@ def _is_other(a: Release, b: Release, artefact: str) -> bool:
 
 def _with_rule(part: str, base: Release, donor: Release) -> Swap:
     name = part.removeprefix(REQUEST)
-    unknown = sorted(donor.request.quotas.keys() - base.generators.keys()) if name == "quotas" else []
+    unknown = _asked_of_nobody(donor.request.quotas, base) if name == "quotas" else []
     if unknown:
         return Swap(part, None, f"quotas for generators that are not there: {', '.join(unknown)}")
     return Swap(part, base.with_rules(**{name: getattr(donor.request, name)}))
+
+
+def _asked_of_nobody(quotas: Mapping[str, int], release: Release) -> list[str]:
+    """The generators that are asked for candidates, and are not there."""
+    return sorted(name for name, quota in quotas.items() if quota and name not in release.generators)
 
 
 def _with_features(base: Release, donor: Release) -> Swap:
@@ -88,7 +93,7 @@ def _with_generators(base: Release, donor: Release) -> Swap:
     same_items = base.catalogue.ids.fingerprint == donor.catalogue.ids.fingerprint
     sizes = f" of {len(donor.catalogue):,} items, instead of {len(base.catalogue):,}"
     note = "with their index" + ("" if same_items else f" and their catalogue{sizes}")
-    missing = sorted(base.request.quotas.keys() - donor.generators.keys())
+    missing = _asked_of_nobody(base.request.quotas, donor)
     if missing:
         return Swap(GENERATORS, None, f"the quotas that stay ask for {', '.join(missing)}, which are not among them")
     return _if_ranked(GENERATORS, swapped, "the ranker that stays was trained on the scores of other generators", note)

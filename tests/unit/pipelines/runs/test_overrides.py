@@ -57,3 +57,11 @@ def test_what_is_wrong_without_the_overrides_is_told_as_the_files_fault(params: 
     broken = params.read_bytes().replace(b"n_trees:", b"n_treez:")
     with pytest.raises(SettingsError, match=r"params\.yaml: `ranking\.n_treez` is unknown"):
         check_overrides(broken, {"ranking.n_trees": 5})
+
+
+def test_a_group_that_the_file_leaves_to_its_defaults_is_begun(params: Path):
+    assert "\n  next_visit:" not in params.read_text()
+    write_overrides(params, {"candidates.next_visit.step_weight": 0.5})
+    assert load_settings(params).candidates.next_visit.step_weight == 0.5
+    with pytest.raises(SettingsError, match=r"names a group that params\.yaml does not have"):
+        write_overrides(params, {"candidates.last_visit.step_weight": 0.5})
