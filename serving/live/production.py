@@ -42,8 +42,11 @@ class Production(Protocol):
         """Whoever reads this generation's values for this release."""
         ...
 
-    def lacks(self, release_id: str, generation_id: str) -> SlateworkError | None:
-        """What the store lacks of a generation that is served, counted now; None where it lacks nothing."""
+    def lacks(self, release_id: str, generation_id: str, pause: Callable[[], object]) -> SlateworkError | None:
+        """What the store lacks of a generation that is served, counted now; None where it lacks nothing.
+
+        pause: called between one small part of the counting and the next.
+        """
         ...
 
     def append_events(self, events: Sequence[RecentEvent]) -> None:
@@ -95,8 +98,8 @@ class OnlineProduction:
     def reader(self, release: Release, generation_id: str) -> FeatureReader:
         return RedisFeatureReader(self.client(), self._app, generation_id, release.schemas, release.catalogue.ids)
 
-    def lacks(self, release_id: str, generation_id: str) -> SlateworkError | None:
-        return missing_values(self.client(), self._app, generation_id, release_id)
+    def lacks(self, release_id: str, generation_id: str, pause: Callable[[], object]) -> SlateworkError | None:
+        return missing_values(self.client(), self._app, generation_id, release_id, pause)
 
     def append_events(self, events: Sequence[RecentEvent]) -> None:
         settings = self._settings

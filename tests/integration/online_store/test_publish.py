@@ -16,11 +16,19 @@ import redis
 from contracts.errors import ArtefactError, PublishIncomplete, ReleaseMismatch, StoreError
 from contracts.id_map import IdMap
 from feature_store.online.connection import connect
-from feature_store.online.keys import generations_key, histories_key, items_key, lease_key, receipt_key, users_key
+from feature_store.online.keys import (
+    bucket_count,
+    generations_key,
+    histories_key,
+    items_key,
+    lease_key,
+    receipt_key,
+    users_key,
+)
 from feature_store.online.pointer import NO_POINTER_YET, move_pointer, read_pointer
 from feature_store.online.receipt import Receipt, read_receipt
-from feature_store.publishing import publishing
-from feature_store.publishing.completeness import is_published
+from feature_store.publishing import completeness, publishing
+from feature_store.publishing.completeness import is_published, missing_values
 from feature_store.publishing.generations import list_generations
 from feature_store.publishing.publishing import publish
 from feature_store.readers.offline_reader import OfflineFeatureReader
@@ -171,6 +179,20 @@ def test_a_flushed_store_is_noticed(client):
     assert not is_published(client, APP, receipt)
     assert publish_all(client) == receipt
     assert is_published(client, APP, receipt)
+
+
+def test_beside_requests_it_is_counted_a_few_at_a_time_with_a_pause_after_each(client, monkeypatch):
+    values, pauses = generation(n_users=300), []
+    receipt = publish_all(client, values)
+    names = client, APP, receipt.generation_id, receipt.release_id
+    assert missing_values(*names, lambda: pauses.append("all of it")) is None
+    monkeypatch.setattr(completeness, "KEYS_BESIDE_REQUESTS", 1)
+    client.delete(users_key(APP, values.generation_id, 2))
+    gone = missing_values(*names, lambda: pauses.append("key by key"))
+    assert str(gone) == str(missing_values(*names))
+    n_keys = bucket_count(receipt.n_users) + bucket_count(receipt.n_histories)
+    assert n_keys > 2
+    assert pauses == 2 * ["all of it"] + n_keys * ["key by key"]
 
 
 def test_another_receipt_under_the_same_name_is_not_ours(client):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from types import SimpleNamespace
@@ -58,7 +58,7 @@ class FakeProduction:
         self._reach()
         return SimpleNamespace(generation_id=generation_id, release_id=release.release_id)
 
-    def lacks(self, release_id: str, generation_id: str) -> SlateworkError | None:
+    def lacks(self, release_id: str, generation_id: str, pause: Callable[[], object]) -> SlateworkError | None:
         self._reach()
         return self.lacking.get(generation_id)
 
