@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import repeat
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, cast, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -62,6 +62,8 @@ class IdMap:
 
     def indices(self, item_ids: Iterable[str]) -> ItemIdxArray:
         """(n,) indices aligned with the ids given, UNKNOWN (-1) where an id is not in the map."""
+        if isinstance(item_ids, NamedItems) and item_ids.ids is self:
+            return item_ids.item_idx
         names = item_ids if isinstance(item_ids, Sized) else list(item_ids)
         if len(names) <= NAMES_PER_ID * len(self):
             return np.fromiter(self._looked_up(names), np.int32)
@@ -71,6 +73,10 @@ class IdMap:
     def external(self, item_idx: ItemIdxArray | Sequence[int]) -> list[ItemId]:
         """The external ids of these indices, in their order."""
         return cast("list[ItemId]", self.ids.at(item_idx))
+
+    def named(self, item_idx: ItemIdxArray) -> NamedItems:
+        """The same, where who takes them may need no ids at all: each is looked up when one of them is."""
+        return NamedItems(self, item_idx)
 
     @property
     def fingerprint(self) -> str:
@@ -112,6 +118,31 @@ class IdMap:
         if slots.min() != UNKNOWN or slots.max() >= len(ids):
             raise ValueError(f"{name} has slots of {slots.min()} to {slots.max()}, of {len(ids)} ids")
         return cls(ids, slots)
+
+
+class NamedItems(Sequence[ItemId]):
+    """Ids of items whose indices are known. `ids.indices` of them costs nothing, in the map `ids`."""
+
+    def __init__(self, ids: IdMap, item_idx: ItemIdxArray) -> None:
+        self.ids = ids
+        self.item_idx = item_idx
+
+    def __len__(self) -> int:
+        return len(self.item_idx)
+
+    @overload
+    def __getitem__(self, at: int) -> ItemId: ...
+    @overload
+    def __getitem__(self, at: slice) -> list[ItemId]: ...
+    def __getitem__(self, at: int | slice) -> ItemId | list[ItemId]:
+        return self._names[at]
+
+    def __iter__(self) -> Iterator[ItemId]:
+        return iter(self._names)
+
+    @cached_property
+    def _names(self) -> list[ItemId]:
+        return self.ids.external(self.item_idx)
 
 
 def _n_slots(n_ids: int) -> int:

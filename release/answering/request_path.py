@@ -291,7 +291,7 @@ def _read_items(group: _Group, candidates: CandidateSet) -> FeatureRows:
     """(n_candidates, n_item_features) the rows of the candidates; each item is read once."""
     release, reader = group.release, group.reader
     item_idx, of_candidate = np.unique(candidates.item_idx, return_inverse=True)
-    item_ids = release.catalogue.ids.external(item_idx)
+    item_ids = release.catalogue.ids.named(item_idx)
     try:
         rows = reader.read_items(item_ids, group.now)
     except StoreError as error:

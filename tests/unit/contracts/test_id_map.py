@@ -75,3 +75,18 @@ def test_slots_that_no_search_could_walk_are_refused(tmp_path: Path, slots: list
     save_artefact(tmp_path, "ids", built_with={}, arrays=broken.arrays("ids"))
     with pytest.raises(Exception, match=message):
         IdMap.load(tmp_path, "ids")
+
+
+def test_named_items_are_their_ids_and_only_another_map_looks_them_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    ids, other = IdMap.of(["a", "b", "c"]), IdMap.of(["b", "c", "d"])
+    named = ids.named(np.array([2, 0], np.int32))
+    assert (list(named), named[0], named[:1], len(named), bool(ids.named(named.item_idx[:0]))) == (
+        ["c", "a"],
+        "c",
+        ["c"],
+        2,
+        False,
+    )
+    assert other.indices(named).tolist() == [1, UNKNOWN]
+    monkeypatch.setattr(IdMap, "_looked_up", lambda *_: pytest.fail("looked up"))
+    assert ids.indices(named).tolist() == [2, 0]
