@@ -10,6 +10,7 @@ from typing import Final
 import psutil
 
 from contracts.errors import WorkspaceError
+from contracts.settings.candidates import CandidateSettings
 from contracts.settings.group import Group
 from contracts.settings.loading import load_groups
 from contracts.settings.params_path import PARAMS
@@ -29,6 +30,12 @@ class Limits(Group):
 
     resources: ResourceSettings = ResourceSettings()
     ranking: RankingSettings | None = None
+
+
+class Fitted(Group):
+    """The same, of the stages that fit generators."""
+
+    candidates: CandidateSettings | None = None
 
 
 @dataclass(frozen=True)
@@ -54,6 +61,9 @@ class Need:
         return self.base_gib + (tables + self.bytes_a_query * size.n_queries) / GIB
 
 
+# Stages that fit generators. EASE holds a table of all pairs of items, and the counts and places it is made of.
+FIT_GENERATORS: Final = ("candidates", "ranking", "judge")
+EASE_BYTES_A_PAIR: Final = 24
 # Upper ends of what `python -m bench.scale` measures. Stages that are not named stream, and need less than 1 GiB.
 NEEDS: Final[Mapping[str, Need]] = {
     "features": Need(0.8, 250, 3_000),  # a quarter of it the engine's, which goes on from disk past that
@@ -78,22 +88,32 @@ def check_memory(stage: str) -> None:
         return  # what a stage itself misses, it tells itself
     limits = _limits()
     size = _data_size(VALID, limits)
-    needed, budget = NEEDS[stage].gib(size), limits.resources.memory_gib
-    available = _available_gib(limits)
+    of_pairs, budget = _ease_gib(stage, size), limits.resources.memory_gib
+    needed, available = NEEDS[stage].gib(size) + of_pairs, _available_gib(limits)
     if needed <= available:
         return
     whose = "the machine has" if budget is None else "resources.memory_gib is"
+    ease = "set candidates.ease to null (candidates.graph_filter takes far less), " if of_pairs else ""
     raise WorkspaceError(
         f"{stage} needs about {needed:.1f} GiB for {size.n_interactions:,} interactions of {size.n_items:,} items; "
         f"{whose} {available:.1f}.",
-        f"Take a machine with more memory, {ADVICE.get(stage, '')}or bring less: a later part of the interactions. "
-        "Where you know that it fits, say so: `resources.memory_gib` in params.yaml.",
+        f"Take a machine with more memory, {ease}{ADVICE.get(stage, '')}or bring less: a later part of the "
+        "interactions. Where you know that it fits, say so: `resources.memory_gib` in params.yaml.",
     )
 
 
 def engine_gib() -> float:
     """What the engine of `features` may take beside the tables; past it, it goes on from disk."""
     return _available_gib(_limits()) * ENGINE_SHARE
+
+
+def _ease_gib(stage: str, size: DataSize) -> float:
+    """What EASE takes of a stage, where it is fitted: by the square of the number of items."""
+    if stage not in FIT_GENERATORS or not PARAMS.is_file():
+        return 0
+    candidates = load_groups(Fitted).candidates
+    is_fitted = candidates is not None and candidates.ease is not None
+    return EASE_BYTES_A_PAIR * size.n_items**2 / GIB if is_fitted else 0
 
 
 def _limits() -> Limits:

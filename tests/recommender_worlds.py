@@ -10,9 +10,18 @@ from functools import cache
 import numpy as np
 import polars as pl
 
+from contracts.events import EventType
 from contracts.features import Entity, FeatureRows, FeatureSchema, FeatureSpec, History
 from contracts.ids import FloatArray, ItemIdxArray
-from contracts.settings.candidates import AlsSettings, CandidateSettings, CovisitationSettings, PopularSettings
+from contracts.settings.candidates import (
+    AlsSettings,
+    CandidateSettings,
+    CovisitationSettings,
+    EaseSettings,
+    GraphFilterSettings,
+    ItemToItemSettings,
+    PopularSettings,
+)
 from contracts.settings.index import IndexSettings
 from contracts.settings.ranking import RankingSettings
 from contracts.tables import INTERACTIONS_SCHEMA, ITEMS_SCHEMA, USERS_SCHEMA, CanonicalTables
@@ -34,6 +43,18 @@ CANDIDATE_SETTINGS = CandidateSettings(
         decay_days=60, visit_gap_hours=12, n_neighbours=50, popularity_damping=0.5, history_length=50
     ),
     popular=PopularSettings(recent_days=30, segment_smoothing=10),
+)
+# Every generator there is, and some with names of their own.
+FURTHER = {
+    "covisitation_ever": ItemToItemSettings(),
+    "viewed_together": ItemToItemSettings(from_events=(EventType.VIEW,), to_events=(EventType.VIEW,), step_weight=0.9),
+}
+ALL_CANDIDATE_SETTINGS = CANDIDATE_SETTINGS.model_copy(
+    update={
+        "ease": EaseSettings(regularization=10, n_neighbours=50),
+        "graph_filter": GraphFilterSettings(dim=2, n_neighbours=50),
+        "item_to_item": FURTHER,
+    }
 )
 INDEX_SETTINGS = IndexSettings(
     exact_below=1000, hnsw_links=16, hnsw_ef_construction=100, hnsw_ef_search=64, recall_k=10, min_recall=0.9
@@ -141,7 +162,7 @@ def gathered(
 def checkerboard_generators() -> dict[str, Generator]:
     """Every generator, fitted on the checkerboard."""
     world = checkerboard()
-    return fit_generators(world.tables, world.catalogue, CHECKERBOARD_END, CANDIDATE_SETTINGS, seed=7)
+    return fit_generators(world.tables, world.catalogue, CHECKERBOARD_END, ALL_CANDIDATE_SETTINGS, seed=7)
 
 
 _USER_SCHEMA = FeatureSchema(Entity.USER, (FeatureSpec("user_event_count_total", 0.0, 365.0),))

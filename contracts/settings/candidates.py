@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+import re
+from typing import Annotated, Final, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
+from contracts.events import POSITIVE_EVENTS, EventType
 from contracts.settings.group import Group
 from contracts.settings.search_range import SearchRange
 
@@ -23,6 +25,10 @@ ALWAYS_THERE: Final = (
     "popular_returning",
     "popular_segment",
 )
+# Fitted where they are given.
+WHERE_GIVEN: Final = ("ease", "graph_filter")
+NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,62}")
+NAME_RULE: Final = "a letter, and then letters, digits and _, all of them small, 63 at most"
 # What a release cannot do without, and why.
 NEVER_OFF: Final = {
     "als": "the vector index holds its vectors",
@@ -60,6 +66,62 @@ class NextVisitSettings(Group):
     step_weight: Annotated[float, SearchRange(0.5, 1)] = Field(default=1.0, gt=0, le=1)
 
 
+class ItemToItemSettings(Group):
+    """One more item-to-item generator, of a range or of types of event; the rest is as in `covisitation`.
+
+    decay_days: age at which an event counts 1/e, null: however old it is; step_weight: as there; pooling: the mean over
+    a history, or its one item that speaks most. from_events, to_events: an item's neighbours are what people did the
+    second with who did the first with it, null for any event; which came first is not looked at.
+    """
+
+    decay_days: float | None = Field(default=None, gt=0)
+    step_weight: float = Field(default=1.0, gt=0, le=1)
+    pooling: Literal["mean", "max"] = "mean"
+    from_events: tuple[EventType, ...] | None = Field(default=None, min_length=1)
+    to_events: tuple[EventType, ...] | None = Field(default=None, min_length=1)
+
+    @field_validator("from_events", "to_events")
+    @classmethod
+    def _are_fitted_on(cls, events: tuple[EventType, ...] | None) -> tuple[EventType, ...] | None:
+        others = sorted(set(events or ()) - POSITIVE_EVENTS)
+        if others:
+            raise ValueError(f"generators never see {', '.join(others)}; they see {', '.join(sorted(POSITIVE_EVENTS))}")
+        return events
+
+    @model_validator(mode="after")
+    def _one_item_has_no_steps(self) -> ItemToItemSettings:
+        if self.pooling == "max" and self.step_weight != 1:
+            raise ValueError("step_weight is for the mean over a history; pooling is max")
+        return self
+
+
+class EaseSettings(Group):
+    """Steck 2019: item to item by a regression in closed form, of all pairs of items at once.
+
+    regularization: the paper's lambda; decay_days: age at which an event counts 1/e, null: however old it is;
+    n_neighbours: kept per item; step_weight: the item n steps back from the latest counts step_weight ** n.
+    """
+
+    regularization: float = Field(default=500.0, gt=0)
+    decay_days: float | None = Field(default=None, gt=0)
+    n_neighbours: int = Field(default=100, ge=1, le=10_000)
+    step_weight: float = Field(default=1.0, gt=0, le=1)
+
+
+class GraphFilterSettings(Group):
+    """GF-CF, Shen et al. 2021: item to item by the graph of who touched what.
+
+    dim: smoothest directions of the graph (the largest singular vectors); smoothness: their weight beside neighbours
+    two steps away (the paper's alpha). decay_days, n_neighbours, step_weight: as of `ease`.
+    """
+
+    dim: int = Field(default=64, ge=1, le=1024)
+    smoothness: float = Field(default=0.3, ge=0)
+    decay_days: float | None = Field(default=None, gt=0)
+    n_neighbours: int = Field(default=100, ge=1, le=10_000)
+    step_weight: float = Field(default=1.0, gt=0, le=1)
+
+
 class PopularSettings(Group):
     """recent_days: the window of what is popular of late.
     segment_smoothing: everybody's events mixed into a segment's own."""
@@ -71,6 +133,7 @@ class PopularSettings(Group):
 class CandidateSettings(Group):
     """One group per family of generators; all that are popular, in whatever window or segment, share theirs.
 
+    ease, graph_filter: there where they are given. item_to_item: further generators, by name.
     off: generators that are not there at all: neither fitted, nor stored, asked, or a feature of the ranker. (One with
     the quota 0 proposes nothing, and is everything else.)
     """
@@ -79,6 +142,9 @@ class CandidateSettings(Group):
     covisitation: CovisitationSettings
     next_visit: NextVisitSettings = NextVisitSettings()
     popular: PopularSettings
+    ease: EaseSettings | None = None
+    graph_filter: GraphFilterSettings | None = None
+    item_to_item: dict[str, ItemToItemSettings] = Field(default_factory=dict)
     off: tuple[str, ...] = ()
 
     @field_validator("off")
@@ -91,3 +157,13 @@ class CandidateSettings(Group):
                 others = ", ".join(known for known in ALWAYS_THERE if known not in NEVER_OFF)
                 raise ValueError(f"there is no generator {name!r} to turn off; these may be: {others}")
         return off
+
+    @field_validator("item_to_item")
+    @classmethod
+    def _are_new_names(cls, named: dict[str, ItemToItemSettings]) -> dict[str, ItemToItemSettings]:
+        for name in named:
+            if name in (*ALWAYS_THERE, *WHERE_GIVEN):
+                raise ValueError(f"{name} is the name of a generator already; take another, such as {name}_ever")
+            if not NAME.fullmatch(name):
+                raise ValueError(f"{name!r} is no name of a generator: {NAME_RULE}")
+        return named

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from scipy.sparse import csr_matrix
 
 from contracts.calendar import SECONDS_PER_DAY
-from contracts.settings.candidates import CovisitationSettings
+from contracts.events import EVENT_CODES, EventType
+from contracts.settings.candidates import CovisitationSettings, ItemToItemSettings
 from recommender.catalogue import Catalogue
 from recommender.generators.item_to_item import ItemToItemGenerator, Pooling
-from recommender.generators.pair_weights import PairWeights, TouchedBy, VisitsAfter
+from recommender.generators.pair_weights import PairWeights, TouchedBy, VisitsAfter, Weights
 from recommender.interactions import Interactions
+from recommender.proposals import Proposals
 from recommender.ragged import pair_keys
 
 # Mass added to an item's own: the few visits of a rare item would otherwise outshine everything.
@@ -19,6 +23,23 @@ NEXT_VISIT_SHRINKAGE = 10.0
 # A pair in a long history says less than one in a short one: it is divided by the length to this power.
 RECENT_LENGTH_POWER = 0.3
 LASTING_LENGTH_POWER = 0.5
+
+
+def generator_of_nearest(
+    name: str, nearest: Proposals, pooling: Pooling, catalogue: Catalogue, history_length: int, step_weight: float = 1.0
+) -> ItemToItemGenerator:
+    """The generator of these neighbours of each item."""
+    in_order = np.argsort(pair_keys(nearest.rows, nearest.item_idx))
+    return ItemToItemGenerator(
+        name,
+        nearest.offsets,
+        nearest.item_idx[in_order],
+        nearest.scores[in_order],
+        pooling,
+        history_length,
+        catalogue.ids.fingerprint,
+        step_weight,
+    )
 
 
 def generator_of_pairs(
@@ -31,37 +52,65 @@ def generator_of_pairs(
 ) -> ItemToItemGenerator:
     """The generator that keeps the nearest neighbours of each item."""
     nearest = pairs.nearest(settings.n_neighbours)
-    in_order = np.argsort(pair_keys(nearest.rows, nearest.item_idx))
-    return ItemToItemGenerator(
-        name,
-        nearest.offsets,
-        nearest.item_idx[in_order],
-        nearest.scores[in_order],
-        pooling,
-        settings.history_length,
-        catalogue.ids.fingerprint,
-        step_weight,
-    )
+    return generator_of_nearest(name, nearest, pooling, catalogue, settings.history_length, step_weight)
 
 
 def fit_covisitation(
     interactions: Interactions, catalogue: Catalogue, as_of: float, settings: CovisitationSettings
 ) -> ItemToItemGenerator:
     """Neighbours are what the same people touched; an event of `decay_days` before as_of counts 1/e."""
-    touched = interactions.touched(
-        len(catalogue), np.exp(-interactions.ages(as_of) / (settings.decay_days * SECONDS_PER_DAY))
-    )
-    pairs = _similarity(touched, RECENT_LENGTH_POWER, settings.popularity_damping)
-    return generator_of_pairs("covisitation", pairs, Pooling.MEAN, catalogue, settings, settings.step_weight)
+    own = ItemToItemSettings(decay_days=settings.decay_days, step_weight=settings.step_weight)
+    return fit_item_to_item("covisitation", interactions, catalogue, as_of, settings, own)
 
 
 def fit_covisitation_max(
     interactions: Interactions, catalogue: Catalogue, settings: CovisitationSettings
 ) -> ItemToItemGenerator:
     """Neighbours are what the same people ever touched."""
-    touched = interactions.touched(len(catalogue), np.ones(len(interactions)))
-    pairs = _similarity(touched, LASTING_LENGTH_POWER, settings.popularity_damping)
-    return generator_of_pairs("covisitation_max", pairs, Pooling.MAX, catalogue, settings)
+    own = ItemToItemSettings(pooling=Pooling.MAX)
+    return fit_item_to_item("covisitation_max", interactions, catalogue, 0, settings, own)
+
+
+def fit_item_to_item(
+    name: str,
+    interactions: Interactions,
+    catalogue: Catalogue,
+    as_of: float,
+    settings: CovisitationSettings,
+    own: ItemToItemSettings,
+) -> ItemToItemGenerator:
+    """Neighbours are what the same people touched; settings: of all item to item, own: of this one.
+
+    Where event types are named, an item's neighbours are what people did `to_events` with who did `from_events` with
+    the item.
+    """
+    pooling = Pooling(own.pooling)
+    power = LASTING_LENGTH_POWER if pooling is Pooling.MAX else RECENT_LENGTH_POWER
+    given = _touched(interactions, len(catalogue), as_of, own.decay_days, own.from_events)
+    taken = given
+    if own.to_events != own.from_events:
+        taken = _touched(interactions, len(catalogue), as_of, own.decay_days, own.to_events)
+    pairs = _similarity(given, taken, power, settings.popularity_damping)
+    return generator_of_pairs(name, pairs, pooling, catalogue, settings, own.step_weight)
+
+
+def _touched(
+    interactions: Interactions,
+    n_items: int,
+    as_of: float,
+    decay_days: float | None,
+    events: Sequence[EventType] | None,
+) -> csr_matrix:
+    """(n_users, n_items) how much each person's events of these types (None: of all) say of each item."""
+    weights = np.ones(len(interactions))
+    if decay_days is not None:
+        weights = np.exp(-interactions.ages(as_of) / (decay_days * SECONDS_PER_DAY))
+    if events is None:
+        return interactions.touched(n_items, weights)
+    is_of_them = np.isin(interactions.event_types, [EVENT_CODES[event] for event in events])
+    touched = interactions.touched(n_items, np.where(is_of_them, weights, 0))
+    touched.eliminate_zeros()
+    return touched
 
 
 def fit_next_visit(
@@ -104,17 +153,21 @@ def _visits(
     return VisitsAfter(by_item, visit[in_order] + 1, end[in_order], weights), now
 
 
-def _similarity(touched: csr_matrix, length_power: float, popularity_damping: float) -> PairWeights:
+def _similarity(given: csr_matrix, taken: csr_matrix, length_power: float, popularity_damping: float) -> PairWeights:
     """Co-occurrence, divided by the length of histories and the mass of both items.
 
-    touched: (n_users, n_items). popularity_damping: how much of the division falls on the neighbour, the rest on the
-    item it goes with.
+    given, taken: (n_users, n_items) what was done with the item that speaks, and with the neighbour.
+    popularity_damping: how much of the division falls on the neighbour, the rest on the item it goes with.
     """
-    length = np.maximum(np.diff(touched.indptr), 1)
-    mass = np.asarray(touched.multiply(touched).sum(axis=0)).ravel() + SHRINKAGE
+    length = np.maximum(np.diff(taken.indptr), 1)
     return PairWeights(
-        TouchedBy(csr_matrix(touched.T)),
-        csr_matrix(touched.multiply(1 / length[:, None] ** length_power)),
-        row_scale=1 / mass ** (1 - popularity_damping),
-        column_scale=1 / mass**popularity_damping,
+        TouchedBy(csr_matrix(given.T)),
+        csr_matrix(taken.multiply(1 / length[:, None] ** length_power)),
+        row_scale=1 / _mass(given) ** (1 - popularity_damping),
+        column_scale=1 / _mass(taken) ** popularity_damping,
     )
+
+
+def _mass(touched: csr_matrix) -> Weights:
+    """(n_items,) of each item."""
+    return np.asarray(touched.multiply(touched).sum(axis=0)).ravel() + SHRINKAGE

@@ -118,7 +118,7 @@ class PairWeights:
             weight *= self.column_scale[column]
         row, weights = rows_of(offsets), weight.astype(np.float32)
         weights[column == row + rows.start] = 0
-        near = _contenders(offsets, weights, n_neighbours)
+        near = contenders(offsets, weights, n_neighbours)
         return best_first(row[near], column[near], weights[near], pairs.shape[0], n_neighbours)
 
     def _portions(self) -> Iterator[slice]:
@@ -135,7 +135,7 @@ class PairWeights:
             yield slice(start, len(n_pairs))
 
 
-def _contenders(offsets: Offsets, weights: FloatArray, n: int) -> npt.NDArray[np.intp]:
+def contenders(offsets: Offsets, weights: FloatArray, n: int) -> npt.NDArray[np.intp]:
     """The positions of the weights above 0 that may be among the n largest of their row, and of few others.
 
     Putting a row in order takes many times as long as looking for its n-th largest: long rows are cut there first.

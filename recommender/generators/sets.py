@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property, partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,14 +20,19 @@ import numpy.typing as npt
 from contracts.artefact import META, Meta, load_meta, reading, save_artefact
 from contracts.calendar import SECONDS_PER_DAY
 from contracts.errors import ReleaseMismatch
-from contracts.settings.candidates import CandidateSettings, PopularSettings
+from contracts.settings.candidates import NAME, CandidateSettings, PopularSettings
 from contracts.tables import CanonicalTables
 from recommender.catalogue import Catalogue
 from recommender.generators.als import AlsGenerator
 from recommender.generators.base import Generator
 from recommender.generators.content import ContentGenerator
 from recommender.generators.item_to_item import ItemToItemGenerator
-from recommender.generators.neighbours import fit_covisitation, fit_covisitation_max, fit_next_visit
+from recommender.generators.neighbours import (
+    fit_covisitation,
+    fit_covisitation_max,
+    fit_item_to_item,
+    fit_next_visit,
+)
 from recommender.generators.new_arrivals import NewArrivalsGenerator
 from recommender.generators.popular import PopularGenerator
 from recommender.generators.popular_segment import PopularSegmentGenerator
@@ -41,6 +47,8 @@ _LOADERS: dict[str, Callable[[Path, Catalogue], Generator]] = {
     "content": ContentGenerator.load,
     "covisitation": partial(ItemToItemGenerator.load, name="covisitation"),
     "covisitation_max": partial(ItemToItemGenerator.load, name="covisitation_max"),
+    "ease": partial(ItemToItemGenerator.load, name="ease"),
+    "graph_filter": partial(ItemToItemGenerator.load, name="graph_filter"),
     "new_arrivals": NewArrivalsGenerator.load,
     "next_visit": partial(ItemToItemGenerator.load, name="next_visit"),
     "popular": partial(PopularGenerator.load, name="popular"),
@@ -50,6 +58,7 @@ _LOADERS: dict[str, Callable[[Path, Catalogue], Generator]] = {
     "popular_segment": PopularSegmentGenerator.load,
 }
 GENERATOR_NAMES = tuple(_LOADERS)
+ITEM_TO_ITEM = "item_to_item"  # the kind of further item-to-item generators, whatever their names
 
 
 @dataclass(frozen=True)
@@ -117,7 +126,27 @@ def _fits(known: _Known, settings: CandidateSettings, seed: int) -> dict[str, Ca
         "new_arrivals": lambda: NewArrivalsGenerator.fit(interactions, catalogue, as_of),
         "next_visit": lambda: fit_next_visit(interactions, catalogue, as_of, pairs, settings.next_visit.step_weight),
         **_fits_of_popular(known, settings.popular),
+        **_fits_where_given(known, settings),
     }
+
+
+def _fits_where_given(known: _Known, settings: CandidateSettings) -> dict[str, Callable[[], Generator]]:
+    # The server loads generators and never fits: it need not pay for the libraries of these.
+    from recommender.generators.dense_pairs import fit_ease, fit_graph_filter  # noqa: PLC0415 see above
+
+    interactions, catalogue, as_of = known.interactions, known.catalogue, known.as_of
+    pairs, ease, graph_filter = settings.covisitation, settings.ease, settings.graph_filter
+    fits: dict[str, Callable[[], Generator]] = {
+        name: partial(fit_item_to_item, name, interactions, catalogue, as_of, pairs, own)
+        for name, own in settings.item_to_item.items()
+    }
+    if ease is not None:
+        fits["ease"] = lambda: fit_ease(interactions, catalogue, as_of, ease, pairs.history_length)
+    if graph_filter is not None:
+        fits["graph_filter"] = lambda: fit_graph_filter(
+            interactions, catalogue, as_of, graph_filter, pairs.history_length
+        )
+    return fits
 
 
 def _fits_of_popular(known: _Known, settings: PopularSettings) -> dict[str, Callable[[], Generator]]:
@@ -150,7 +179,15 @@ def save_generators(folder: Path, catalogue: Catalogue, generators: Mapping[str,
     built_with = {CATALOGUE: catalogue.save(folder / CATALOGUE).fingerprint}
     for name, generator in generators.items():
         built_with[name] = generator.save(folder / name).fingerprint
-    return save_artefact(folder, KIND, built_with=built_with, values={"generators": sorted(generators)})
+    values: dict[str, Any] = {"generators": sorted(generators)}
+    if kinds := {name: kind for name in sorted(generators) if (kind := kind_of(name)) is not None}:
+        values["kinds"] = kinds
+    return save_artefact(folder, KIND, built_with=built_with, values=values)
+
+
+def kind_of(name: str) -> str | None:
+    """What a generator is, where its name does not say so: its name is one that params.yaml gave it."""
+    return None if name in GENERATOR_NAMES else ITEM_TO_ITEM
 
 
 def load_generators(folder: Path) -> GeneratorSet:
@@ -163,21 +200,31 @@ def load_generators(folder: Path) -> GeneratorSet:
     _check_part(folder, meta, CATALOGUE, CATALOGUE)
     with reading(folder / META):
         names = [str(name) for name in meta.values["generators"]]
+        kinds = {str(name): str(kind) for name, kind in meta.values.get("kinds", {}).items()}
     by_name = {}
     for name in names:
-        by_name[name] = _load_generator(folder, name, catalogue)
+        by_name[name] = _load_generator(folder, name, catalogue, kinds.get(name))
         _check_part(folder, meta, name, f"generator-{name}")
     return GeneratorSet(catalogue, by_name, meta.fingerprint)
 
 
-def _load_generator(folder: Path, name: str, catalogue: Catalogue) -> Generator:
-    if name not in _LOADERS:
-        raise ReleaseMismatch(
-            f"{folder} holds a generator {name!r}; this Slatework knows {', '.join(sorted(_LOADERS))}.",
-            "Check out the code that the release was built with: `git checkout release/<id>`.",
-        )
+def _load_generator(folder: Path, name: str, catalogue: Catalogue, kind: str | None = None) -> Generator:
+    """kind: of one with a name that params.yaml gave it."""
     with reading(folder / name):
-        return _LOADERS[name](folder / name, catalogue)
+        return _loader(folder, name, kind)(folder / name, catalogue)
+
+
+def _loader(folder: Path, name: str, kind: str | None) -> Callable[[Path, Catalogue], Generator]:
+    if kind == ITEM_TO_ITEM and NAME.fullmatch(name):
+        return partial(ItemToItemGenerator.load, name=name)
+    if kind is None and name in _LOADERS:
+        return _LOADERS[name]
+    told = f" of kind {kind!r}" if kind is not None else ""
+    raise ReleaseMismatch(
+        f"{folder} holds a generator {name!r}{told}; this Slatework knows {', '.join(sorted(_LOADERS))}, and others of "
+        f"kind {ITEM_TO_ITEM}.",
+        "Check out the code that the release was built with: `git checkout release/<id>`.",
+    )
 
 
 def _check_part(folder: Path, meta: Meta, name: str, kind: str) -> None:

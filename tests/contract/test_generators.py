@@ -11,10 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from contracts.artefact import load_meta, save_artefact
 from contracts.errors import ArtefactError, ReleaseMismatch
 from contracts.features import History
 from contracts.id_map import IdMap
-from contracts.settings.candidates import ALWAYS_THERE
+from contracts.settings.candidates import ALWAYS_THERE, WHERE_GIVEN
 from recommender.allowed_items import AllowedItems
 from recommender.catalogue import Catalogue
 from recommender.generators.als import AlsGenerator
@@ -23,8 +24,10 @@ from recommender.generators.indexed import IndexedGenerator
 from recommender.generators.popular import PopularGenerator
 from recommender.generators.sets import (
     GENERATOR_NAMES,
+    KIND,
     _load_generator,
     fit_generators,
+    kind_of,
     load_generators,
     save_generators,
 )
@@ -33,9 +36,11 @@ from recommender.query import QueryBatch, RetrievalQuery
 from recommender.ragged import RaggedItems
 from recommender.slates.explanation import reasons
 from tests.recommender_worlds import (
+    ALL_CANDIDATE_SETTINGS,
     CANDIDATE_SETTINGS,
     CHECKERBOARD_END,
     CHECKERBOARD_ITEMS,
+    FURTHER,
     INDEX_SETTINGS,
     checkerboard,
     checkerboard_generators,
@@ -44,8 +49,10 @@ from tests.recommender_worlds import (
     scored,
 )
 
-PERSONAL = ("als", "als through an exact index", "als through HNSW", "content", "covisitation", "covisitation_max")
-ALL = (*GENERATOR_NAMES, "als through an exact index", "als through HNSW")
+NAMES = (*GENERATOR_NAMES, *FURTHER)
+INDEXED = ("als through an exact index", "als through HNSW")
+PERSONAL = ("als", *INDEXED, "content", "covisitation", "covisitation_max", "ease", "graph_filter", *FURTHER)
+ALL = (*NAMES, *INDEXED)
 NOW = int(CHECKERBOARD_END.timestamp())
 
 
@@ -66,7 +73,8 @@ def generator(request: pytest.FixtureRequest) -> Generator:
 
 
 def test_every_generator_of_the_project_is_asked():
-    assert set(checkerboard_generators()) == set(GENERATOR_NAMES) == set(ALWAYS_THERE)
+    assert set(checkerboard_generators()) == set(NAMES)
+    assert set(GENERATOR_NAMES) == {*ALWAYS_THERE, *WHERE_GIVEN}
 
 
 @pytest.mark.parametrize("name", PERSONAL)
@@ -210,11 +218,11 @@ def test_a_query_is_answered_the_same_alone_and_in_any_batch_to_the_last_bit(nam
         assert own.tobytes() == scored(generator, queries[number], items).tobytes()
 
 
-@pytest.mark.parametrize("name", GENERATOR_NAMES)
+@pytest.mark.parametrize("name", NAMES)
 def test_saved_and_loaded_it_proposes_the_same(name, tmp_path: Path):
     generator = checkerboard_generators()[name]
     generator.save(tmp_path / name)
-    loaded = _load_generator(tmp_path, name, checkerboard().catalogue)
+    loaded = _load_generator(tmp_path, name, checkerboard().catalogue, kind_of(name))
     query = checkerboard().query("u507")
     assert loaded.name == name
     assert loaded.catalogue_fingerprint == generator.catalogue_fingerprint
@@ -222,23 +230,23 @@ def test_saved_and_loaded_it_proposes_the_same(name, tmp_path: Path):
     assert [array.tobytes() for array in loaded_again] == [array.tobytes() for array in fitted]
 
 
-@pytest.mark.parametrize("name", GENERATOR_NAMES)
+@pytest.mark.parametrize("name", NAMES)
 def test_it_refuses_the_catalogue_of_another_build_and_prints_both(name, tmp_path: Path):
     checkerboard_generators()[name].save(tmp_path / name)
     other = replace(checkerboard().catalogue, ids=IdMap.of([f"x{item}" for item in range(CHECKERBOARD_ITEMS)]))
     with pytest.raises(ReleaseMismatch) as caught:
-        _load_generator(tmp_path, name, other)
+        _load_generator(tmp_path, name, other, kind_of(name))
     expected = other.fingerprint if name == "content" else other.ids.fingerprint
     assert expected in str(caught.value)
 
 
-@pytest.mark.parametrize("name", GENERATOR_NAMES)
+@pytest.mark.parametrize("name", NAMES)
 def test_a_damaged_file_is_an_error_and_never_an_answer(name, tmp_path: Path):
     checkerboard_generators()[name].save(tmp_path / name)
     array = min((tmp_path / name).glob("*.npy"))
     array.write_bytes(array.read_bytes()[:-3])
     with pytest.raises(ArtefactError, match="damaged"):
-        _load_generator(tmp_path, name, checkerboard().catalogue)
+        _load_generator(tmp_path, name, checkerboard().catalogue, kind_of(name))
 
 
 def test_an_index_of_other_embeddings_is_refused_and_both_are_printed():
@@ -262,7 +270,7 @@ class TestSetsOfGenerators:
     def test_what_was_saved_is_loaded(self, tmp_path: Path):
         meta = save_generators(tmp_path, checkerboard().catalogue, checkerboard_generators())
         loaded = load_generators(tmp_path)
-        assert set(loaded.by_name) == set(GENERATOR_NAMES)
+        assert set(loaded.by_name) == set(NAMES)
         assert loaded.fingerprint == meta.fingerprint
         assert loaded.catalogue.fingerprint == checkerboard().catalogue.fingerprint
 
@@ -280,6 +288,17 @@ class TestSetsOfGenerators:
         with pytest.raises(ReleaseMismatch, match="popular is build"):
             load_generators(tmp_path)
 
+    @pytest.mark.parametrize(
+        ("kinds", "said"),
+        [({}, "'covisitation_ever'; this"), ({"covisitation_ever": "oracle"}, "of kind 'oracle'; this")],
+    )
+    def test_a_generator_of_an_unknown_kind_is_refused(self, kinds: dict[str, str], said: str, tmp_path: Path):
+        save_generators(tmp_path, checkerboard().catalogue, checkerboard_generators())
+        meta = load_meta(tmp_path, KIND)
+        save_artefact(tmp_path, KIND, built_with=meta.built_with, values={**meta.values, "kinds": kinds})
+        with pytest.raises(ReleaseMismatch, match=said):
+            load_generators(tmp_path)
+
     def test_an_unfinished_build_is_refused(self, tmp_path: Path):
         save_generators(tmp_path, checkerboard().catalogue, checkerboard_generators())
         (tmp_path / "meta.json").unlink()
@@ -287,11 +306,11 @@ class TestSetsOfGenerators:
             load_generators(tmp_path)
 
 
-@pytest.mark.parametrize("name", GENERATOR_NAMES)
+@pytest.mark.parametrize("name", NAMES)
 def test_a_catalogue_without_categories_is_one_all_the_same(name):
     items = checkerboard().tables.items.with_columns(categories=pl.lit([], pl.List(pl.String)))
     tables, catalogue = replace(checkerboard().tables, items=items), Catalogue.from_items(items)
-    generator = fit_generators(tables, catalogue, CHECKERBOARD_END, CANDIDATE_SETTINGS, seed=7)[name]
+    generator = fit_generators(tables, catalogue, CHECKERBOARD_END, ALL_CANDIDATE_SETTINGS, seed=7)[name]
     query = checkerboard().query("u503")
     candidates = gathered({name: generator}, query, {name: 5}, 5)
     assert len(candidates) or name in ("content", "new_arrivals", "popular_returning")

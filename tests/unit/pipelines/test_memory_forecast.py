@@ -89,3 +89,16 @@ def test_stages_that_stream_and_stages_without_tables_are_not_forecast(monkeypat
     check_memory("validate")
     monkeypatch.chdir(tmp_path / "data")
     check_memory("ranking")
+
+
+@pytest.mark.parametrize(("ease", "expected"), [("null", None), ("{}", r"candidates needs about 1\.\d GiB")])
+def test_ease_is_forecast_by_the_pairs_of_items_where_it_is_fitted(ease, expected, monkeypatch):
+    monkeypatch.setattr(memory_forecast, "EASE_BYTES_A_PAIR", GIB / 40**2)  # of the 40 items: 1 GiB
+    params = (CHECKOUT / "params.yaml").read_text().replace("memory_gib: null", "memory_gib: 1")
+    Path("params.yaml").write_text(params.replace("candidates:\n", f"candidates:\n  ease: {ease}\n"))
+    if expected is None:
+        check_memory("candidates")
+        return
+    with pytest.raises(WorkspaceError, match=expected) as told:
+        check_memory("candidates")
+    assert "resources.memory_gib is 1.0." in str(told.value)

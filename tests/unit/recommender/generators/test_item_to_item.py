@@ -3,20 +3,24 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.sparse import csr_matrix
 
+from contracts.events import EventType
 from contracts.features import History
 from contracts.id_map import UNKNOWN
-from contracts.settings.candidates import CandidateSettings, CovisitationSettings
+from contracts.settings.candidates import CandidateSettings, CovisitationSettings, ItemToItemSettings
+from contracts.tables import INTERACTIONS_SCHEMA
 from recommender.catalogue import Catalogue
 from recommender.generators.als import AlsGenerator
 from recommender.generators.item_to_item import ItemToItemGenerator, Pooling
 from recommender.generators.neighbours import (
     fit_covisitation,
     fit_covisitation_max,
+    fit_item_to_item,
     fit_next_visit,
     generator_of_pairs,
 )
@@ -224,3 +228,31 @@ def test_each_generator_weighs_by_steps_back_as_its_own_parameter_says():
     generators = fit_generators(world.tables, world.catalogue, CHECKERBOARD_END, changed, seed=7)
     weights = {name: one.step_weight for name, one in generators.items() if isinstance(one, ItemToItemGenerator)}
     assert weights == {"covisitation": 0.8, "covisitation_max": 1.0, "next_visit": 0.95}
+
+
+def test_a_generator_of_event_types_goes_from_what_is_done_with_one_item_to_what_is_done_with_the_other():
+    rows = [("a", 0, "view"), ("a", 1, "add_to_cart"), ("b", 0, "view"), ("b", 1, "view"), ("b", 2, "add_to_cart")]
+    table = pl.DataFrame(
+        [(user, f"i{100 + item}", kind, START, None, None, None) for user, item, kind in rows],
+        schema=INTERACTIONS_SCHEMA,
+        orient="row",
+    )
+    own = ItemToItemSettings(from_events=(EventType.VIEW,), to_events=(EventType.ADD_TO_CART,))
+    events = Interactions.of(table, catalogue().ids)
+    fitted = fit_item_to_item("viewed_then_taken", events, catalogue(), NOW, SETTINGS, own)
+    # Two people viewed 0; each took one thing, so no history is long. 1 and 2 were taken by one each.
+    assert weight(fitted, 0, 1) == pytest.approx(1 / ((2 + 5) ** 0.5 * (1 + 5) ** 0.5))
+    assert weight(fitted, 1, 2) == pytest.approx(1 / ((1 + 5) ** 0.5 * (1 + 5) ** 0.5))
+    assert weight(fitted, 1, 0) == weight(fitted, 2, 1) == 0  # 0 was never taken, and 2 never viewed
+
+
+def test_a_generator_without_decay_counts_what_was_long_ago_as_today():
+    events = interactions(("a", 0, 1), ("a", 1, 9))
+    for_ever, of_late = (
+        fit_item_to_item(
+            "any", events, catalogue(), NOW + days * 86_400, SETTINGS, ItemToItemSettings(decay_days=decay)
+        )
+        for decay, days in ((None, 300), (30, 300))
+    )
+    assert weight(for_ever, 0, 1) == pytest.approx(1 / 2**0.3 / (1 + 5))
+    assert weight(of_late, 0, 1) < 1e-3 * weight(for_ever, 0, 1)
