@@ -20,15 +20,27 @@ def is_code(dependency: str) -> bool:
     return dependency.split("/", maxsplit=1)[0] in ROOMS
 
 
+def code_files(root: Path, top: str) -> list[str]:
+    """The Python files, relative to root, of a package or module there; none where there is none."""
+    if (root / f"{top}.py").is_file():
+        return [f"{top}.py"]
+    return sorted(path.relative_to(root).as_posix() for path in (root / top).rglob("*.py"))
+
+
+def dependencies_of_stage(graph: str, stage: str) -> list[str]:
+    """All that a stage depends on, data and code, as the graph's YAML text says; raises as `code_of_stage`."""
+    try:
+        content: Any = YAML(typ="safe").load(graph)
+        return [str(name) for name in content["stages"][stage]["deps"]]
+    except (YAMLError, KeyError, TypeError) as error:
+        raise WorkspaceError(
+            f"{GRAPH} does not say what stage `{stage}` depends on: {error!r}.", f"Mend it: `git diff {GRAPH}`."
+        ) from error
+
+
 def code_of_stage(graph: str, stage: str) -> list[str]:
     """The files (in graphs of before, the folders too) of code that a stage depends on, in order; graph: the YAML text.
 
     Raises WorkspaceError where the text is no graph with this stage.
     """
-    try:
-        content: Any = YAML(typ="safe").load(graph)
-        return sorted(str(name) for name in content["stages"][stage]["deps"] if is_code(str(name)))
-    except (YAMLError, KeyError, TypeError) as error:
-        raise WorkspaceError(
-            f"{GRAPH} does not say what stage `{stage}` depends on: {error!r}.", f"Mend it: `git diff {GRAPH}`."
-        ) from error
+    return sorted(name for name in dependencies_of_stage(graph, stage) if is_code(name))

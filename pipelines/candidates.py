@@ -5,12 +5,16 @@ data/valid, data/features/split.json -> models/candidates/<cutoff>/
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
+from contracts.errors import WorkspaceError
 from contracts.settings.candidates import CandidateSettings
 from contracts.settings.group import Group
 from contracts.settings.group_names import Seed
+from contracts.stage_code import GRAPH, code_files, dependencies_of_stage
 from contracts.tables import CanonicalTables
 from pipelines.matrix_run import emptied, load_split, run_matrix_stage
 from pipelines.paths import CANDIDATES, VALID, Cutoff
@@ -28,6 +32,7 @@ class Params(Group):
 
 def run(settings: Params, cutoff: Cutoff) -> dict[str, Any]:
     """Write catalogue and generators; returns how many items and generators there are."""
+    check_own_code_is_named(settings.candidates.own)
     tables = CanonicalTables.load(VALID, impressions=False)
     as_of = load_split().end(cutoff)
     catalogue = catalogue_of(tables, as_of, settings.seed)
@@ -39,6 +44,20 @@ def run(settings: Params, cutoff: Cutoff) -> dict[str, Any]:
 def catalogue_of(tables: CanonicalTables, as_of: datetime, seed: int) -> Catalogue:
     """The items; what their texts are about is learnt from those that were there before as_of."""
     return Catalogue.from_items(tables.items, content_vectors(tables.items, as_of, seed))
+
+
+def check_own_code_is_named(own: Sequence[str]) -> None:
+    """Refuse classes of the project's own that dvc.yaml does not name: an edit of them would run nothing again."""
+    if not own or not GRAPH.is_file():
+        return
+    tops = {reference.partition(":")[0].partition(".")[0] for reference in own}
+    files = {file for top in tops for file in code_files(Path.cwd(), top)}
+    unnamed = sorted(files - set(dependencies_of_stage(GRAPH.read_text(encoding="utf-8"), "candidates")))
+    if unnamed:
+        raise WorkspaceError(
+            f"{GRAPH} does not name {', '.join(unnamed)} under `candidates`, which candidates.own makes it run.",
+            "Run `make dependencies`, and the same command again.",
+        )
 
 
 if __name__ == "__main__":

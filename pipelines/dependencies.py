@@ -20,21 +20,27 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedSeq
 
 from contracts.errors import WorkspaceError
-from contracts.stage_code import GRAPH, NO_CODE, ROOMS, is_code
+from contracts.settings.params_file import read_params
+from contracts.settings.params_path import PARAMS
+from contracts.stage_code import GRAPH, NO_CODE, ROOMS, code_files, is_code
 from contracts.whole_files import write_whole
 
 STAGES: Final = "stages"
 ALL_CODE: Final = "release"  # the stage that depends on the code of every stage
 NOT_READ: Final = ("__pycache__", "templates")  # folders in a package of which no answer stands on a file
 COMMENT: Final = "Code: `make dependencies` writes the rest of this list."
+LOADS_OWN: Final = "recommender/generators/own.py"  # stages that run it run classes of the project's own
 INDENT: Final = 6  # columns before the dash of a dependency
 
 
 def main() -> None:
     """Write the code of every stage into dvc.yaml in the working directory; everything else in it stays as it is."""
     graph = _yaml().load(GRAPH.read_text(encoding="utf-8"))
+    own = own_code(Path(), PARAMS)
     for stage, code in code_of_stages(Path(), graph).items():
-        graph[STAGES][stage]["deps"] = _with_code(graph[STAGES][stage]["deps"], code)
+        deps = graph[STAGES][stage]["deps"]
+        deps += [name for name in own if LOADS_OWN in code and name not in deps]
+        graph[STAGES][stage]["deps"] = _with_code(deps, code)
     text = io.BytesIO()
     _yaml().dump(graph, text)
     if text.getvalue() != GRAPH.read_bytes():
@@ -45,6 +51,15 @@ def code_of_stages(root: Path, graph: Any) -> dict[str, list[str]]:
     """The files of code, relative to `root`, that each stage of a graph depends on; without the stages in NO_CODE."""
     own = {stage: import_closure(root, f"pipelines.{stage}") for stage in graph[STAGES] if stage not in NO_CODE}
     return {stage: sorted(set().union(*own.values()) if stage == ALL_CODE else code) for stage, code in own.items()}
+
+
+def own_code(root: Path, params: Path) -> list[str]:
+    """The files of code of the project's own that `candidates.own` names in a parameter file, whole packages of it."""
+    if not params.is_file():
+        return []
+    named = (read_params(params).get("candidates") or {}).get("own") or []
+    tops = {str(reference).partition(":")[0].partition(".")[0] for reference in named}
+    return sorted(file for top in tops for file in code_files(root, top))
 
 
 def import_closure(root: Path, module: str) -> set[str]:

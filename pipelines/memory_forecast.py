@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import psutil
 
 from contracts.errors import WorkspaceError
-from contracts.settings.candidates import CandidateSettings
 from contracts.settings.group import Group
 from contracts.settings.loading import load_groups
 from contracts.settings.params_path import PARAMS
@@ -33,9 +32,9 @@ class Limits(Group):
 
 
 class Fitted(Group):
-    """The same, of the stages that fit generators."""
+    """The same, of the stages that fit generators, which check it: the others do not depend on what it may hold."""
 
-    candidates: CandidateSettings | None = None
+    candidates: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -111,8 +110,7 @@ def _ease_gib(stage: str, size: DataSize) -> float:
     """What EASE takes of a stage, where it is fitted: by the square of the number of items."""
     if stage not in FIT_GENERATORS or not PARAMS.is_file():
         return 0
-    candidates = load_groups(Fitted).candidates
-    is_fitted = candidates is not None and candidates.ease is not None
+    is_fitted = (load_groups(Fitted).candidates or {}).get("ease") is not None
     return EASE_BYTES_A_PAIR * size.n_items**2 / GIB if is_fitted else 0
 
 

@@ -32,6 +32,7 @@ from recommender.generators.sets import fit_generators
 from recommender.interactions import Interactions
 from recommender.query import QueryBatch, RetrievalQuery
 from recommender.ragged import RaggedItems
+from tests.own_generator_page import in_own_project, own_references
 
 START = datetime(2020, 1, 1, tzinfo=UTC)
 CHECKERBOARD_ITEMS = 12
@@ -54,6 +55,7 @@ ALL_CANDIDATE_SETTINGS = CANDIDATE_SETTINGS.model_copy(
         "ease": EaseSettings(regularization=10, n_neighbours=50),
         "graph_filter": GraphFilterSettings(dim=2, n_neighbours=50),
         "item_to_item": FURTHER,
+        "own": own_references(),
     }
 )
 INDEX_SETTINGS = IndexSettings(
@@ -162,7 +164,8 @@ def gathered(
 def checkerboard_generators() -> dict[str, Generator]:
     """Every generator, fitted on the checkerboard."""
     world = checkerboard()
-    return fit_generators(world.tables, world.catalogue, CHECKERBOARD_END, ALL_CANDIDATE_SETTINGS, seed=7)
+    with in_own_project():
+        return fit_generators(world.tables, world.catalogue, CHECKERBOARD_END, ALL_CANDIDATE_SETTINGS, seed=7)
 
 
 _USER_SCHEMA = FeatureSchema(Entity.USER, (FeatureSpec("user_event_count_total", 0.0, 365.0),))

@@ -102,8 +102,8 @@ class EaseSettings(Group):
     n_neighbours: kept per item; step_weight: the item n steps back from the latest counts step_weight ** n.
     """
 
-    regularization: float = Field(default=500.0, gt=0)
-    decay_days: float | None = Field(default=None, gt=0)
+    regularization: float = Field(default=20.0, gt=0)
+    decay_days: float | None = Field(default=60.0, gt=0)
     n_neighbours: int = Field(default=100, ge=1, le=10_000)
     step_weight: float = Field(default=1.0, gt=0, le=1)
 
@@ -117,7 +117,7 @@ class GraphFilterSettings(Group):
 
     dim: int = Field(default=64, ge=1, le=1024)
     smoothness: float = Field(default=0.3, ge=0)
-    decay_days: float | None = Field(default=None, gt=0)
+    decay_days: float | None = Field(default=60.0, gt=0)
     n_neighbours: int = Field(default=100, ge=1, le=10_000)
     step_weight: float = Field(default=1.0, gt=0, le=1)
 
@@ -134,6 +134,7 @@ class CandidateSettings(Group):
     """One group per family of generators; all that are popular, in whatever window or segment, share theirs.
 
     ease, graph_filter: there where they are given. item_to_item: further generators, by name.
+    own: classes of the project's own, as package.module:Class (docs/own-generator.md).
     off: generators that are not there at all: neither fitted, nor stored, asked, or a feature of the ranker. (One with
     the quota 0 proposes nothing, and is everything else.)
     """
@@ -145,6 +146,7 @@ class CandidateSettings(Group):
     ease: EaseSettings | None = None
     graph_filter: GraphFilterSettings | None = None
     item_to_item: dict[str, ItemToItemSettings] = Field(default_factory=dict)
+    own: tuple[str, ...] = ()
     off: tuple[str, ...] = ()
 
     @field_validator("off")

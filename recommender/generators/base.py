@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
+import numpy as np
+import numpy.typing as npt
+
 from contracts.artefact import Meta
+from contracts.calendar import SECONDS_PER_DAY
 from contracts.ids import FloatArray
+from recommender.catalogue import Catalogue
+from recommender.interactions import Interactions
 from recommender.proposals import Proposals
 from recommender.query import QueryBatch
 from recommender.ragged import RaggedItems
@@ -59,3 +68,27 @@ class Generator(Protocol):
     def save(self, folder: Path) -> Meta:
         """Write the generator as an artefact of its own folder."""
         ...
+
+
+@dataclass(frozen=True)
+class FitInputs:
+    """What generators are fitted on: nothing of it happened at `as_of` or later. segments: by user_id.
+
+    as_of: epoch seconds. seed: of whatever is drawn at random.
+    """
+
+    interactions: Interactions
+    catalogue: Catalogue
+    as_of: float
+    segments: Mapping[str, Mapping[str, str]]
+    seed: int
+
+    @cached_property
+    def days(self) -> npt.NDArray[np.float64]:
+        """(n_events,) how old each event is."""
+        return self.interactions.ages(self.as_of) / SECONDS_PER_DAY
+
+    @cached_property
+    def returning(self) -> npt.NDArray[np.bool_]:
+        """(n_events,) True for what somebody did who had come back."""
+        return self.interactions.returning()

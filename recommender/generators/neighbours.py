@@ -67,7 +67,7 @@ def fit_covisitation_max(
     interactions: Interactions, catalogue: Catalogue, settings: CovisitationSettings
 ) -> ItemToItemGenerator:
     """Neighbours are what the same people ever touched."""
-    own = ItemToItemSettings(pooling=Pooling.MAX)
+    own = ItemToItemSettings(pooling="max")
     return fit_item_to_item("covisitation_max", interactions, catalogue, 0, settings, own)
 
 

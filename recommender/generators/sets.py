@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +19,12 @@ import numpy.typing as npt
 
 from contracts.artefact import META, Meta, load_meta, reading, save_artefact
 from contracts.calendar import SECONDS_PER_DAY
-from contracts.errors import ReleaseMismatch
+from contracts.errors import ReleaseMismatch, SettingsError
 from contracts.settings.candidates import NAME, CandidateSettings, PopularSettings
 from contracts.tables import CanonicalTables
 from recommender.catalogue import Catalogue
 from recommender.generators.als import AlsGenerator
-from recommender.generators.base import Generator
+from recommender.generators.base import FitInputs, Generator
 from recommender.generators.content import ContentGenerator
 from recommender.generators.item_to_item import ItemToItemGenerator
 from recommender.generators.neighbours import (
@@ -34,9 +34,10 @@ from recommender.generators.neighbours import (
     fit_next_visit,
 )
 from recommender.generators.new_arrivals import NewArrivalsGenerator
+from recommender.generators.own import OwnGenerator, code_fingerprint_of, own_class, own_classes, reference_of
 from recommender.generators.popular import PopularGenerator
 from recommender.generators.popular_segment import PopularSegmentGenerator
-from recommender.interactions import Interactions, KnownEvents
+from recommender.interactions import KnownEvents
 from recommender.segments import segments_of_users
 
 KIND = "generators"
@@ -90,36 +91,16 @@ def fit_at_each(
     """
     events, segments = KnownEvents.of(tables.interactions, moments[0][1].ids), segments_of_users(tables.users)
     for as_of, catalogue in moments:
-        known = _Known(events.before(as_of), catalogue, as_of.timestamp(), segments)
-        yield {name: fit() for name, fit in _fits(known, settings, seed).items() if name not in settings.off}
+        known = FitInputs(events.before(as_of), catalogue, as_of.timestamp(), segments, seed)
+        yield {name: fit() for name, fit in _fits(known, settings).items() if name not in settings.off}
 
 
-@dataclass(frozen=True)
-class _Known:
-    """What generators are fitted on. as_of: epoch seconds; segments: by user_id."""
-
-    interactions: Interactions
-    catalogue: Catalogue
-    as_of: float
-    segments: Mapping[str, Mapping[str, str]]
-
-    @cached_property
-    def days(self) -> npt.NDArray[np.float64]:
-        """(n_events,) how old each event is."""
-        return self.interactions.ages(self.as_of) / SECONDS_PER_DAY
-
-    @cached_property
-    def returning(self) -> npt.NDArray[np.bool_]:
-        """(n_events,) True for what somebody did who had come back."""
-        return self.interactions.returning()
-
-
-def _fits(known: _Known, settings: CandidateSettings, seed: int) -> dict[str, Callable[[], Generator]]:
+def _fits(known: FitInputs, settings: CandidateSettings) -> dict[str, Callable[[], Generator]]:
     """By name, how each generator is fitted; nothing is, before it is called."""
     interactions, catalogue, as_of = known.interactions, known.catalogue, known.as_of
     pairs = settings.covisitation
     return {
-        "als": lambda: AlsGenerator.fit(interactions, catalogue, settings.als, seed),
+        "als": lambda: AlsGenerator.fit(interactions, catalogue, settings.als, known.seed),
         "content": lambda: ContentGenerator.fit(interactions, catalogue),
         "covisitation": lambda: fit_covisitation(interactions, catalogue, as_of, pairs),
         "covisitation_max": lambda: fit_covisitation_max(interactions, catalogue, pairs),
@@ -127,10 +108,16 @@ def _fits(known: _Known, settings: CandidateSettings, seed: int) -> dict[str, Ca
         "next_visit": lambda: fit_next_visit(interactions, catalogue, as_of, pairs, settings.next_visit.step_weight),
         **_fits_of_popular(known, settings.popular),
         **_fits_where_given(known, settings),
+        **_fits_of_own(known, settings),
     }
 
 
-def _fits_where_given(known: _Known, settings: CandidateSettings) -> dict[str, Callable[[], Generator]]:
+def _fits_of_own(known: FitInputs, settings: CandidateSettings) -> dict[str, Callable[[], Generator]]:
+    classes = own_classes(settings.own, taken=(*GENERATOR_NAMES, *settings.item_to_item))
+    return {name: partial(own.fit, known) for name, own in classes.items()}
+
+
+def _fits_where_given(known: FitInputs, settings: CandidateSettings) -> dict[str, Callable[[], Generator]]:
     # The server loads generators and never fits: it need not pay for the libraries of these.
     from recommender.generators.dense_pairs import fit_ease, fit_graph_filter  # noqa: PLC0415 see above
 
@@ -149,7 +136,7 @@ def _fits_where_given(known: _Known, settings: CandidateSettings) -> dict[str, C
     return fits
 
 
-def _fits_of_popular(known: _Known, settings: PopularSettings) -> dict[str, Callable[[], Generator]]:
+def _fits_of_popular(known: FitInputs, settings: PopularSettings) -> dict[str, Callable[[], Generator]]:
     def popular(name: str, weights: Callable[[], npt.NDArray[np.float64] | None]) -> Callable[[], Generator]:
         return lambda: PopularGenerator.fit(name, known.interactions, known.catalogue, weights())
 
@@ -180,14 +167,18 @@ def save_generators(folder: Path, catalogue: Catalogue, generators: Mapping[str,
     for name, generator in generators.items():
         built_with[name] = generator.save(folder / name).fingerprint
     values: dict[str, Any] = {"generators": sorted(generators)}
-    if kinds := {name: kind for name in sorted(generators) if (kind := kind_of(name)) is not None}:
+    if kinds := {name: kind for name, one in generators.items() if (kind := kind_of(one)) is not None}:
         values["kinds"] = kinds
+    if own := {name: code_fingerprint_of(one) for name, one in generators.items() if isinstance(one, OwnGenerator)}:
+        values["own_code"] = own  # so that the set, and with it the release, is named after it, too
     return save_artefact(folder, KIND, built_with=built_with, values=values)
 
 
-def kind_of(name: str) -> str | None:
-    """What a generator is, where its name does not say so: its name is one that params.yaml gave it."""
-    return None if name in GENERATOR_NAMES else ITEM_TO_ITEM
+def kind_of(generator: Generator) -> str | None:
+    """What a generator is, where its name does not say so: a class of a team's own, or further item to item."""
+    if isinstance(generator, OwnGenerator):
+        return reference_of(generator)
+    return None if generator.name in GENERATOR_NAMES else ITEM_TO_ITEM
 
 
 def load_generators(folder: Path) -> GeneratorSet:
@@ -217,14 +208,32 @@ def _load_generator(folder: Path, name: str, catalogue: Catalogue, kind: str | N
 def _loader(folder: Path, name: str, kind: str | None) -> Callable[[Path, Catalogue], Generator]:
     if kind == ITEM_TO_ITEM and NAME.fullmatch(name):
         return partial(ItemToItemGenerator.load, name=name)
+    if kind is not None and ":" in kind:
+        return _own_loader(folder, name, kind)
     if kind is None and name in _LOADERS:
         return _LOADERS[name]
     told = f" of kind {kind!r}" if kind is not None else ""
     raise ReleaseMismatch(
-        f"{folder} holds a generator {name!r}{told}; this Slatework knows {', '.join(sorted(_LOADERS))}, and others of "
-        f"kind {ITEM_TO_ITEM}.",
+        f"{folder} holds a generator {name!r}{told}; this Slatework knows {', '.join(sorted(_LOADERS))}, others of "
+        f"kind {ITEM_TO_ITEM}, and classes of the project's own.",
         "Check out the code that the release was built with: `git checkout release/<id>`.",
     )
+
+
+def _own_loader(folder: Path, name: str, reference: str) -> Callable[[Path, Catalogue], Generator]:
+    try:
+        own = own_class(reference)
+    except SettingsError as error:
+        raise ReleaseMismatch(
+            f"{folder} holds a generator {name!r} of the project's own. {error.problem}",
+            "Run in the project's folder, with the code that the release was built with: `git checkout release/<id>`.",
+        ) from error
+    if own.name != name:
+        raise ReleaseMismatch(
+            f"{folder} holds {name!r} as {reference}, whose name is {own.name!r}.",
+            "Check out the code that the release was built with: `git checkout release/<id>`.",
+        )
+    return own.load
 
 
 def _check_part(folder: Path, meta: Meta, name: str, kind: str) -> None:

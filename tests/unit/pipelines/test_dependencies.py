@@ -12,7 +12,8 @@ from contracts.errors import WorkspaceError
 from contracts.settings.group import Group
 from contracts.stage_code import GRAPH, code_of_stage
 from pipelines import dependencies, stage_run
-from pipelines.dependencies import NO_CODE, code_of_stages, import_closure
+from pipelines.candidates import check_own_code_is_named
+from pipelines.dependencies import NO_CODE, code_of_stages, import_closure, own_code
 from release.bundle.code_version import code_fingerprint
 
 TOP = Path(__file__).resolve().parents[3]
@@ -221,3 +222,22 @@ def test_what_a_process_has_imported_of_the_working_directory_is_known(monkeypat
 
 def test_every_file_that_is_named_is_there() -> None:
     assert len(code_fingerprint(TOP)) == 16
+
+
+def test_classes_of_the_projects_own_are_named_with_their_package_and_refused_before(tmp_path: Path) -> None:
+    write(tmp_path, shop_generators__trending="", shop_generators__deep__more="", contracts__words="")
+    (tmp_path / "params.yaml").write_text("candidates:\n  own: [shop_generators.trending:Trending]\n")
+    graph = "stages:\n  candidates:\n    cmd: x\n    deps:\n      - data/valid\n"
+    (tmp_path / GRAPH).write_text(graph)
+    with chdir(tmp_path):
+        with pytest.raises(WorkspaceError, match=r"does not name shop_generators/__init__.py, .* under `candidates`"):
+            check_own_code_is_named(["shop_generators.trending:Trending"])
+        own = own_code(tmp_path, Path("params.yaml"))
+        (tmp_path / GRAPH).write_text(graph + "".join(f"      - {name}\n" for name in own))
+        check_own_code_is_named(["shop_generators.trending:Trending"])
+    assert own == [
+        "shop_generators/__init__.py",
+        "shop_generators/deep/__init__.py",
+        "shop_generators/deep/more.py",
+        "shop_generators/trending.py",
+    ]

@@ -53,7 +53,9 @@ def neighbours_of(generator: ItemToItemGenerator) -> npt.NDArray[np.float64]:
 def test_ease_is_the_closed_form_of_the_paper(at_once, monkeypatch):
     monkeypatch.setattr(dense_pairs, "MOST_PAIRS_AT_ONCE", at_once)  # two rows, and all of them
     events = some_interactions()
-    fitted = fit_ease(events, checkerboard().catalogue, NOW, EaseSettings(regularization=3, n_neighbours=4), 50)
+    fitted = fit_ease(
+        events, checkerboard().catalogue, NOW, EaseSettings(regularization=3, decay_days=None, n_neighbours=4), 50
+    )
     x = touched(events)
     p = np.linalg.inv(x.T @ x + 3 * np.eye(CHECKERBOARD_ITEMS))
     np.testing.assert_allclose(neighbours_of(fitted), kept(-p / np.diag(p), 4), rtol=1e-5, atol=1e-7)
@@ -62,7 +64,7 @@ def test_ease_is_the_closed_form_of_the_paper(at_once, monkeypatch):
 @pytest.mark.parametrize("smoothness", [0.0, 2.0])
 def test_the_graph_filter_is_two_steps_and_the_smoothest_signals(smoothness):
     events = some_interactions()
-    settings = GraphFilterSettings(dim=3, smoothness=smoothness, n_neighbours=5)
+    settings = GraphFilterSettings(dim=3, smoothness=smoothness, decay_days=None, n_neighbours=5)
     fitted = fit_graph_filter(events, checkerboard().catalogue, NOW, settings, 50)
     x = touched(events)
     mass = x.sum(axis=0)
@@ -71,6 +73,14 @@ def test_the_graph_filter_is_two_steps_and_the_smoothest_signals(smoothness):
     u = np.linalg.svd(r)[2][:3].T
     weights = r.T @ r + smoothness * scale[:, None] * (u @ u.T) * np.sqrt(mass)
     np.testing.assert_allclose(neighbours_of(fitted), kept(weights, 5), rtol=1e-5, atol=1e-7)
+
+
+def test_ease_counts_an_event_of_decay_days_ago_as_1_in_e():
+    events, catalogue = interactions(("a", 0, 40), ("a", 1, 10)), checkerboard().catalogue
+    fitted = fit_ease(events, catalogue, NOW, EaseSettings(regularization=1, decay_days=30, n_neighbours=4), 50)
+    x = np.array([[1, np.exp(-1)]])
+    p = np.linalg.inv(x.T @ x + np.eye(2))
+    np.testing.assert_allclose(neighbours_of(fitted)[0, 1], -p[0, 1] / p[1, 1], rtol=1e-5)
 
 
 def test_more_directions_than_there_are_people_are_refused():
