@@ -7,7 +7,7 @@ from datetime import datetime
 
 import numpy as np
 
-from contracts.features import FeatureSchema, Person, ReadRows, ReadsPeopleInTurn, RecentEvents
+from contracts.features import FeatureSchema, Person, ReadRows, RecentEvents, Visitor
 from contracts.id_map import UNKNOWN, IdMap
 from contracts.ids import ItemId, SessionId, UserId
 from feature_store.online.packing import epoch_seconds
@@ -16,7 +16,7 @@ from feature_store.values.histories import EventsByPerson
 from feature_store.values.values import FeatureSchemas, FeatureValues
 
 
-class OfflineFeatureReader(ReadsPeopleInTurn):
+class OfflineFeatureReader:
     """Reads one generation's values; sessions and recent events are empty, for nobody is clicking.
 
     item_ids: the map of the release that reads; raises ReleaseMismatch when a history holds an item it does not know.
@@ -36,12 +36,19 @@ class OfflineFeatureReader(ReadsPeopleInTurn):
     def generation_id(self) -> str:
         return self._generation_id
 
-    def read_person(self, user_id: UserId | None, session_id: SessionId | None, now: datetime) -> Person:  # noqa: ARG002 - the reader's contract
+    def read_person(self, user_id: UserId | None, session_id: SessionId | None, now: datetime) -> Person:
         """One person's features and history; defaults and empty where nothing is known."""
+        return self.read_people([Visitor(user_id, session_id)], now)[0]
+
+    def read_people(self, visitors: Sequence[Visitor], now: datetime) -> list[Person]:
+        """The same of each of them, in their order."""
+        rows = self._users.read([visitor.user_id or "" for visitor in visitors], self._written, now)
+        return [self._person(visitor.user_id, rows.row(at)) for at, visitor in enumerate(visitors)]
+
+    def _person(self, user_id: UserId | None, features: ReadRows) -> Person:
         if user_id is None:
             return unknown_person(self._users.schema)
-        features, history = self._users.read([user_id], self._written, now), self._histories.of(user_id)
-        older = self._histories.older_of(user_id)
+        history, older = self._histories.of(user_id), self._histories.older_of(user_id)
         return Person(features, history, RecentEvents.empty(), RecentEvents.empty(), older=older)
 
     def read_items(self, item_ids: Sequence[ItemId], now: datetime) -> ReadRows:

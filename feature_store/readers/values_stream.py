@@ -9,7 +9,7 @@ from datetime import datetime
 import polars as pl
 
 from contracts.errors import ReleaseMismatch
-from contracts.features import Person, ReadRows, ReadsPeopleInTurn, RecentEvents
+from contracts.features import Person, ReadRows, RecentEvents, Visitor
 from contracts.id_map import IdMap
 from contracts.ids import ItemId, SessionId, UserId
 from feature_store.readers.offline_reader import OfflineFeatureReader
@@ -73,7 +73,7 @@ class _SortedRows:
         return pl.concat(taken)
 
 
-class ChunkReader(ReadsPeopleInTurn):
+class ChunkReader:
     """Reads the people of one chunk at a time, and all items, from the values of a generation.
 
     source: whose items are read once and kept; item_ids: the map of the release that reads.
@@ -106,7 +106,14 @@ class ChunkReader(ReadsPeopleInTurn):
 
     def read_person(self, user_id: UserId | None, session_id: SessionId | None, now: datetime) -> Person:
         """One person of the chunk; defaults and empty for anybody else. Sessions are empty: nobody is clicking."""
-        person = self._people.read_person(user_id, session_id, now)
+        return self.read_people([Visitor(user_id, session_id)], now)[0]
+
+    def read_people(self, visitors: Sequence[Visitor], now: datetime) -> list[Person]:
+        """The same of each of them, in their order."""
+        people = self._people.read_people(visitors, now)
+        return [self._with_recent(visitor.user_id, person) for visitor, person in zip(visitors, people, strict=True)]
+
+    def _with_recent(self, user_id: UserId | None, person: Person) -> Person:
         recent = None if user_id is None else self._recent.get(user_id)
         return person if recent is None else replace(person, recent=recent)
 
