@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,6 +19,12 @@ ROOMS: Final = ("contracts", "sources", "feature_store", "recommender", "release
 def is_code(dependency: str) -> bool:
     """Whether a dependency of a stage is code of ours; the others are data."""
     return dependency.split("/", maxsplit=1)[0] in ROOMS
+
+
+def own_code(root: Path, references: Sequence[str]) -> list[str]:
+    """The files, relative to root, of classes that `candidates.own` names as package.module:Class: whole packages."""
+    tops = {reference.partition(":")[0].partition(".")[0] for reference in references}
+    return sorted(file for top in tops for file in code_files(root, top))
 
 
 def code_files(root: Path, top: str) -> list[str]:

@@ -14,7 +14,7 @@ from contracts.errors import WorkspaceError
 from contracts.settings.candidates import CandidateSettings
 from contracts.settings.group import Group
 from contracts.settings.group_names import Seed
-from contracts.stage_code import GRAPH, code_files, dependencies_of_stage
+from contracts.stage_code import GRAPH, dependencies_of_stage, own_code
 from contracts.tables import CanonicalTables
 from pipelines.matrix_run import emptied, load_split, run_matrix_stage
 from pipelines.paths import CANDIDATES, VALID, Cutoff
@@ -50,8 +50,7 @@ def check_own_code_is_named(own: Sequence[str]) -> None:
     """Refuse classes of the project's own that dvc.yaml does not name: an edit of them would run nothing again."""
     if not own or not GRAPH.is_file():
         return
-    tops = {reference.partition(":")[0].partition(".")[0] for reference in own}
-    files = {file for top in tops for file in code_files(Path.cwd(), top)}
+    files = set(own_code(Path.cwd(), own))
     unnamed = sorted(files - set(dependencies_of_stage(GRAPH.read_text(encoding="utf-8"), "candidates")))
     if unnamed:
         raise WorkspaceError(

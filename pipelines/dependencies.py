@@ -22,7 +22,7 @@ from ruamel.yaml.comments import CommentedSeq
 from contracts.errors import WorkspaceError
 from contracts.settings.params_file import read_params
 from contracts.settings.params_path import PARAMS
-from contracts.stage_code import GRAPH, NO_CODE, ROOMS, code_files, is_code
+from contracts.stage_code import GRAPH, NO_CODE, ROOMS, is_code, own_code
 from contracts.whole_files import write_whole
 
 STAGES: Final = "stages"
@@ -36,7 +36,7 @@ INDENT: Final = 6  # columns before the dash of a dependency
 def main() -> None:
     """Write the code of every stage into dvc.yaml in the working directory; everything else in it stays as it is."""
     graph = _yaml().load(GRAPH.read_text(encoding="utf-8"))
-    own = own_code(Path(), PARAMS)
+    own = own_code_of(Path(), PARAMS)
     for stage, code in code_of_stages(Path(), graph).items():
         deps = graph[STAGES][stage]["deps"]
         deps += [name for name in own if LOADS_OWN in code and name not in deps]
@@ -53,13 +53,11 @@ def code_of_stages(root: Path, graph: Any) -> dict[str, list[str]]:
     return {stage: sorted(set().union(*own.values()) if stage == ALL_CODE else code) for stage, code in own.items()}
 
 
-def own_code(root: Path, params: Path) -> list[str]:
+def own_code_of(root: Path, params: Path) -> list[str]:
     """The files of code of the project's own that `candidates.own` names in a parameter file, whole packages of it."""
     if not params.is_file():
         return []
-    named = (read_params(params).get("candidates") or {}).get("own") or []
-    tops = {str(reference).partition(":")[0].partition(".")[0] for reference in named}
-    return sorted(file for top in tops for file in code_files(root, top))
+    return own_code(root, [str(name) for name in (read_params(params).get("candidates") or {}).get("own") or []])
 
 
 def import_closure(root: Path, module: str) -> set[str]:

@@ -22,6 +22,7 @@ from contracts.errors import ArtefactError
 from contracts.fingerprint import fingerprint_file, fingerprint_json
 from contracts.home import Home
 from contracts.json_file import write_json
+from contracts.stage_code import own_code
 from pipelines.dependencies import import_closure
 from pipelines.paths import VALID
 
@@ -107,7 +108,10 @@ class KeptFits:
         return self.folder is not None and (self._folder_of(step, read) / MADE_OF).is_file()
 
     def _made_of(self, step: str, read: Mapping[str, Any]) -> dict[str, Any]:
-        return {"step": step, "data": self.data, "code": code_of_step(step), "read": dict(read)}
+        made_of = {"step": step, "data": self.data, "code": code_of_step(step), "read": dict(read)}
+        if own := own_code(Path.cwd(), read.get("candidates", {}).get("own", ())):
+            made_of["own_code"] = {name: fingerprint_file(Path(name)) for name in own}
+        return made_of
 
     def _folder_of(self, step: str, read: Mapping[str, Any]) -> Path:
         assert self.folder is not None  # noqa: S101 - asked for where something is kept

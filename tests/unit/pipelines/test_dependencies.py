@@ -13,7 +13,7 @@ from contracts.settings.group import Group
 from contracts.stage_code import GRAPH, code_of_stage
 from pipelines import dependencies, stage_run
 from pipelines.candidates import check_own_code_is_named
-from pipelines.dependencies import NO_CODE, code_of_stages, import_closure, own_code
+from pipelines.dependencies import NO_CODE, code_of_stages, import_closure, own_code_of
 from release.bundle.code_version import code_fingerprint
 
 TOP = Path(__file__).resolve().parents[3]
@@ -232,7 +232,7 @@ def test_classes_of_the_projects_own_are_named_with_their_package_and_refused_be
     with chdir(tmp_path):
         with pytest.raises(WorkspaceError, match=r"does not name shop_generators/__init__.py, .* under `candidates`"):
             check_own_code_is_named(["shop_generators.trending:Trending"])
-        own = own_code(tmp_path, Path("params.yaml"))
+        own = own_code_of(tmp_path, Path("params.yaml"))
         (tmp_path / GRAPH).write_text(graph + "".join(f"      - {name}\n" for name in own))
         check_own_code_is_named(["shop_generators.trending:Trending"])
     assert own == [

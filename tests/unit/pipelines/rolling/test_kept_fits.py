@@ -118,3 +118,16 @@ def test_rows_come_back_to_the_bit_and_damaged_ones_are_refused(tmp_path: Path) 
     (tmp_path / FILE).write_bytes((tmp_path / FILE).read_bytes()[:200])
     with pytest.raises(ArtefactError):
         load_rows(tmp_path)
+
+
+def test_what_was_made_with_a_class_of_the_projects_own_is_made_again_when_its_code_has_changed(
+    kept: KeptFits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    read, code = {"candidates": {"own": ["shop.trending:Trending"]}}, tmp_path / "shop" / "trending.py"
+    code.parent.mkdir()
+    code.write_text("HEAD = 2000\n")
+    number(kept, read, lambda: {"n": 1})
+    assert number(kept, read, lambda: {"n": 2}) == {"n": 1}
+    code.write_text("HEAD = 1000\n")
+    assert number(kept, read, lambda: {"n": 2}) == {"n": 2}
