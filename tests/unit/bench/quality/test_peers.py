@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -21,10 +22,11 @@ from bench.quality.peer_runs import Exam, PeerFailed, Tuned, check_lists, tune
 from bench.quality.peers.ease import fit, item_weights
 from bench.quality.peers.exchange import Train, best_unseen, lists_path, write_lists
 from bench.quality.windows import every_window, validation_of
-from bench.quality.workspace import Workspace
+from bench.quality.workspace import CHECKOUT, Workspace
 from contracts.settings.settings import Settings
 from contracts.tables import CanonicalTables
 from pipelines.paths import VALID
+from pipelines.rolling.last_window import LOG, log_read
 from recommender.judging.hits import Hits, ndcg
 from recommender.ragged import RaggedItems
 from tests.release_worlds import small_settings
@@ -200,6 +202,14 @@ class TestFigures:
         assert [row[0] for row in rows] == ["our als alone", "our slates", "known", "weak", "absent"]
         assert rows[-1][1] == "not installed: it is not there"
         assert len({len(row) for row in rows}) == 1
+
+    def test_a_look_at_the_last_window_is_logged_with_its_figures(self, settings: Settings, tmp_path: Path) -> None:
+        measured = measured_by_hand(slates=[0.5, 0.3], known=[0.4, 0.3])
+        figures = figures_of_comparison(measured, settings, self.BOUNDS, [7], [self.KNOWN])
+        shutil.copyfile(CHECKOUT / LOG, tmp_path / "log.md")
+        log_read(figures, self.BOUNDS[1][0], "movies", "0123456789abcdef", "figures of a page", tmp_path / "log.md")
+        last = (tmp_path / "log.md").read_text().splitlines()[-1]
+        assert last.startswith("| 2020-01-01 | movies | 0123456789ab | 7 | 0.400 [0.")
 
     def test_without_any_peer_there_is_no_lead(self, settings: Settings) -> None:
         measured = measured_by_hand(slates=[0.5, 0.5], als=[0.1, 0.2])
