@@ -18,6 +18,7 @@ from release.evaluation.cases import WARM
 from release.evaluation.evaluation import SLATES
 
 MOST_FAILURES: Final = 5  # one after the other: what is wrong is then not the parameters
+KEPT_WITHIN_S: Final = 1.0  # a trial that takes less was measured before, and says nothing of the next
 Seconds = Callable[[], float]  # of a clock that only goes forward
 Told = Callable[[str], None]
 
@@ -78,7 +79,8 @@ class Search:
             trial.fail(f"{type(error).__name__}: {error.problem}", self.now() - began)
             return error
         finally:
-            self._seconds.append(self.now() - began)
+            took = self.now() - began
+            self._seconds += [took] if took >= KEPT_WITHIN_S else []
         return None
 
     def _measure(self, trial: OpenTrial, began: float) -> None:
@@ -95,7 +97,7 @@ class Search:
 
     @property
     def usual_seconds(self) -> float:
-        """What a trial of this session took, pruned ones included."""
+        """What a trial of this session took, pruned ones included; a guess, or 0, before one was timed."""
         return sum(self._seconds) / len(self._seconds) if self._seconds else self.guess_s
 
     def _seconds_left(self, end: float, reserved: Callable[[float], float]) -> float:
@@ -106,8 +108,9 @@ class Search:
         left = max(0.0, left_s)
         best = self.study.best(1)
         so_far = f"best {best[0].value:.4f} (trial {best[0].number})" if best else "none is whole yet"
-        more = int(left / max(self.usual_seconds, 1e-9))
-        return f"trial {last.number}: {_outcome(last)}; {so_far}; {left / 60:.0f} min left, about {more} more"
+        usual = self.usual_seconds
+        more = f", about {int(left / usual)} more" if usual >= KEPT_WITHIN_S else ""
+        return f"trial {last.number}: {_outcome(last)}; {so_far}; {left / 60:.0f} min left{more}"
 
 
 def _outcome(one: TriedOverrides) -> str:

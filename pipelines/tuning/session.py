@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final
 
+from contracts.counted import counted
 from contracts.errors import RegistryError
 from contracts.file_lock import locked
 from contracts.home import Home
@@ -91,7 +92,8 @@ class TuneSession:
             try:
                 return self._search_and_choose(request, space, fitter, study, log)
             except KeyboardInterrupt:
-                self.tell(f"{len(study.tried())} trials are kept; the same command goes on with the next")
+                kept = counted(len(study.tried()), "trial is", "trials are")
+                self.tell(f"{kept} kept; the same command goes on")
                 raise
 
     @property

@@ -31,12 +31,13 @@ class MadeUpFitter:
 
     windows: Windows = field(default_factory=lambda: Windows((SPLIT,) * 3, (1, 2, 3)))
     kept: KeptFits = field(default_factory=KeptFits.nothing)
+    fit_s: float = 10.0
     clock_s: float = 0.0
     asked: list[tuple[int, int, int]] = field(default_factory=list)
     refuses: bool = False
 
     def per_person(self, settings: Settings, number: int, seed: int) -> pl.DataFrame:
-        self.clock_s += 10
+        self.clock_s += self.fit_s
         self.asked.append((settings.ranking.n_leaves, number, seed))
         if self.refuses:
             raise DataTooSmall("Nobody is here.", "Bring more data.")
@@ -90,6 +91,18 @@ def test_it_goes_towards_what_is_better_within_the_time_and_gives_up_early(tmp_p
     assert {(number, seed) for _, number, seed in fitter.asked} == {(1, 7), (2, 7), (3, 7)}
     assert len(lines) == len(tried)
     assert f"best {best.value:.4f} (trial {best.number})" in lines[-1]
+    assert lines[0].endswith("4 min left, about 9 more")
+
+
+def test_a_trial_that_was_measured_before_tells_nothing_of_the_time_that_the_next_takes(
+    tmp_path: Path, settings: Settings
+) -> None:
+    fitter = MadeUpFitter(fit_s=0.1)
+    search, lines = search_of(fitter, tmp_path, settings), list[str]()
+    search.guess_s = 0.0
+    search.until(0.5, Kept(), lines.append)
+    assert search.usual_seconds == 0
+    assert lines[0].endswith("0 min left")
 
 
 def test_without_time_a_new_study_tries_the_parameters_as_they_are_and_another_nothing(
