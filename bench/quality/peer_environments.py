@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -19,13 +20,15 @@ class NotInstalled(Exception):
 def _run(command: list[str]) -> str:
     done = subprocess.run(command, check=False, capture_output=True, text=True)
     if done.returncode:
-        words = [
-            line
-            for line in (done.stderr or done.stdout).splitlines()
-            if line.strip() and not line.startswith("WARNING")
-        ]
-        raise NotInstalled(" / ".join(words[-3:]) or f"{command[0]} ended with {done.returncode}")
+        raise NotInstalled(telling_words(done.stderr or done.stdout) or f"{command[0]} ended with {done.returncode}")
     return done.stdout
+
+
+def telling_words(printed: str) -> str:
+    """The lines that name an error; where none does, the last ones. pip ends with what says nothing."""
+    lines = [line.strip(" |\u2502") for line in printed.splitlines() if line.strip() and not line.startswith("WARNING")]
+    named = [line for line in lines if re.match(r"(\w*Error|ERROR|error): ", line)]
+    return " / ".join((named or lines)[-3:])
 
 
 def python_of(folder: Path, requirements: Sequence[str], run: Callable[[list[str]], str] = _run) -> Path:

@@ -16,7 +16,7 @@ from ruamel.yaml import YAML
 
 from bench.quality.comparison import Measured, measure
 from bench.quality.figures import figures_of_comparison, metrics_of, table_rows
-from bench.quality.peer_environments import INSTALLED, NotInstalled, python_of
+from bench.quality.peer_environments import INSTALLED, NotInstalled, python_of, telling_words
 from bench.quality.peer_registry import PEERS, Peer
 from bench.quality.peer_runs import Exam, PeerFailed, Tuned, check_lists, tune
 from bench.quality.peers.ease import fit, item_weights
@@ -147,6 +147,11 @@ class TestEnvironments:
             assert python_of(made, requirements, run) == made / "bin" / "python"
             assert len(commands) == n_commands
         assert (made / INSTALLED).read_text() == "peer==1.0\nother==2\n\npeer==1.0\n"
+
+    def test_of_a_long_failure_the_lines_that_name_the_error_are_told(self) -> None:
+        printed = "WARNING: a mirror is ignored\n      AttributeError: no setup\n  note: not a problem with pip.\n"
+        assert telling_words(printed) == "AttributeError: no setup"
+        assert telling_words("no\nword of it\n") == "no / word of it"
 
     def test_our_own_needs_none(self, tmp_path: Path) -> None:
         assert python_of(tmp_path / "none", []) == Path(sys.executable)
