@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from contracts.settings.index import IndexKind
 from recommender.index.index_file import Held, check_index_bytes
 from recommender.index.saved_searcher import read_searcher
-from recommender.index.searchers import FAISS, built_searcher, held_vectors
+from recommender.index.searchers import EXACT, FAISS, built_searcher, held_vectors
 from recommender.ranking.model_text import trees_of
 from tests.recommender_worlds import INDEX_SETTINGS
 
@@ -32,7 +32,7 @@ def serialized(kind: IndexKind) -> bytes:
 
 
 def held(kind: str) -> Held:
-    return Held(N, DIM) if kind == "flat" else Held(N, DIM + 1, by_distance=True)
+    return Held(N, DIM) if kind in EXACT else Held(N, DIM + 1, by_distance=True)
 
 
 INDEXES = {kind: serialized(kind) for kind in get_args(IndexKind)}
