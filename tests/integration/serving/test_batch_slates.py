@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import signal
 import subprocess
 import sys
 from dataclasses import replace
@@ -48,8 +49,8 @@ def slates(folder: Path) -> pl.DataFrame:
     return pl.read_parquet(sorted(folder.glob("part-*.parquet")))
 
 
-def answered_online(stage: Stage, user_id: str, header: BatchHeader) -> list[tuple[str, int, str, str]]:
-    """What a server answers this person at the batch's moment, from Redis."""
+def answered_online(stage: Stage, user_id: str, header: BatchHeader) -> list[tuple[Any, ...]]:
+    """What a server answers this person at the batch's moment, from Redis, as rows of SLATE_SCHEMA."""
     release = load_bundle(BundleStore(stage.home).path(header.release_id))
     reader = RedisFeatureReader(
         stage.redis, stage.settings.app, header.generation_id, release.schemas, release.catalogue.ids
@@ -57,7 +58,8 @@ def answered_online(stage: Stage, user_id: str, header: BatchHeader) -> list[tup
     passing = None if header.filter is None else filter_in(header.filter)
     request = RecommendRequest("q", user_id=user_id, k=header.k, seed=stage.settings.seed, filter=passing)
     slate = answer(release, reader, FixedClock(header.now), request)
-    return [(user_id, item.position, item.item_id, item.source) for item in slate.items]
+    served = (str(slate.tier), slate.release_id, slate.generation_id)
+    return [(user_id, item.position, item.item_id, item.score, item.source, *served) for item in slate.items]
 
 
 def test_everybody_gets_what_the_api_answers_them_at_that_moment_recent_clicks_included(
@@ -80,7 +82,7 @@ def test_everybody_gets_what_the_api_answers_them_at_that_moment_recent_clicks_i
     assert (header.n_people, header.n_rows) == (people, rows.height)
     assert set(rows.select("release_id", "generation_id").unique().row(0)) == set(stage.pairs[0])
     for user_id in users[:12]:
-        own = rows.filter(pl.col("user_id") == user_id).select("user_id", "position", "item_id", "source").rows()
+        own = rows.filter(pl.col("user_id") == user_id).rows()
         assert own == answered_online(stage, user_id, header)
     assert item not in rows.filter(pl.col("user_id") == users[0])["item_id"].to_list()
 
@@ -105,6 +107,43 @@ def test_a_run_that_was_stopped_goes_on_at_its_own_moment_and_gives_the_same_row
     assert not part_path(stopped, 0).exists()
 
 
+def test_a_run_that_is_killed_while_it_writes_a_part_goes_on_and_gives_the_same_bytes(
+    stage: Stage, tmp_path: Path, small_parts: None
+):
+    stage.point_at(0)
+    killed, whole = tmp_path / "killed", tmp_path / "whole"
+    program = (
+        "import os, pathlib, pickle, signal, sys\n"
+        "from serving.batch import everybody\n"
+        "everybody.PEOPLE_PER_PART = 16\n"
+        "move = pathlib.Path.replace\n"
+        "def die_at_the_second(path, target):\n"
+        "    if target.name == 'part-000001.parquet':\n"
+        "        os.kill(os.getpid(), signal.SIGKILL)\n"
+        "    return move(path, target)\n"
+        "pathlib.Path.replace = die_at_the_second\n"
+        "everybody.write_slates(*pickle.load(sys.stdin.buffer), None, 5, 1)\n"
+    )
+    asked = pickle.dumps((stage.home, stage.settings, killed))
+    done = subprocess.run([sys.executable, "-c", program], input=asked, capture_output=True, check=False)
+    assert done.returncode == -signal.SIGKILL, done.stderr.decode()
+    left = BatchHeader.load(killed)
+    assert left is not None
+    assert not left.is_whole
+    assert sorted(path.name for path in killed.glob("part-*")) == ["part-000000.parquet", "part-000001.parquet.part"]
+
+    first = part_path(killed, 0).stat().st_mtime_ns
+    header = write_slates(stage.home, stage.settings, killed, None, 5, n_processes=1)
+    assert header.now == left.now
+    assert part_path(killed, 0).stat().st_mtime_ns == first
+    whole.mkdir()
+    left.save(whole)
+    write_slates(stage.home, stage.settings, whole, None, 5, n_processes=1)
+    assert {path.name: path.read_bytes() for path in killed.iterdir()} == {
+        path.name: path.read_bytes() for path in whole.iterdir()
+    }
+
+
 def test_the_people_of_a_file_are_answered_known_or_not(stage: Stage, tmp_path: Path, small_parts: None):
     stage.point_at(0)
     (tmp_path / "people.csv").write_text("user_id,mail\nzzz,a\n007,b\nu510,c\nu510,d\n")
@@ -123,7 +162,7 @@ def test_slates_under_a_filter_are_what_the_api_answers_under_it(stage: Stage, t
     header = write_slates(stage.home, stage.settings, folder, people, 5, 1, drama)
     rows = slates(folder)
     for user_id in ("u510", "u511", "zzz"):
-        own = rows.filter(pl.col("user_id") == user_id).select("user_id", "position", "item_id", "source").rows()
+        own = rows.filter(pl.col("user_id") == user_id).rows()
         assert own == answered_online(stage, user_id, header)
     known = load_bundle(BundleStore(stage.home).path(header.release_id)).catalogue
     assert {known.title(item_id).split("(")[1] for item_id in rows["item_id"]} == {"drama)"}
