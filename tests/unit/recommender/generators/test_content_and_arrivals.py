@@ -43,6 +43,12 @@ class TestNewArrivals:
         assert 2 in proposed(self.arrivals, last_here(11.99), 100)[0]
         assert 2 not in proposed(self.arrivals, last_here(12), 100)[0]
 
+    def test_what_a_filter_does_not_allow_or_is_excluded_does_not_arrive_and_frees_its_place(self):
+        query = replace(last_here(11), excluded=np.array([5], np.int32))
+        allowed = AllowedItems.of(np.isin(np.arange(12), [0, 2, 3, 5, 7]))
+        arrived = self.arrivals.encode(QueryBatch.of([query], allowed)).propose(3)
+        assert arrived.item_idx.tolist() == [0, 7, 3]
+
     def test_the_score_is_in_days_and_negative_for_what_was_there_before(self):
         scores = scored(self.arrivals, last_here(12), np.array([1, 2, 3], np.int32))
         assert scores == pytest.approx([10 - 12, 0, 15 - 12])
