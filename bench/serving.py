@@ -103,6 +103,7 @@ def _measured(rig: Rig, rate: float, seconds: float) -> dict[str, Any]:
         "rate": rate,
         **_times_ms(steady),
         "failed": _n_failed(steady),
+        "degraded": sum(bool(answer.degraded) for answer in steady),
         "stages_ms": _stages_ms(steady),
         "max_rate_p99_100ms": best_rate,
         "at_twice": _described(overload),
@@ -282,6 +283,7 @@ def _print(figures: Mapping[str, Any]) -> None:
         "p999_ms",
         "max_ms",
         "failed",
+        "degraded",
     )
     print_table(shown, [[f"{figures[name]:,}" for name in shown]])
     print_table(["stage", "ms"], list(figures["stages_ms"].items()))
