@@ -1,4 +1,4 @@
-"""The taste of people, by their items and stated categories: computed once for retrieval, ranking and reasons."""
+"""The taste of people, by their items and stated categories: one rule for retrieval, ranking and reasons."""
 
 from __future__ import annotations
 
