@@ -281,6 +281,11 @@ def test_the_documentation_names_every_route_with_examples(client: Any) -> None:
     assert set(schema["paths"]) == {"/v1/recommend", "/v1/events", "/healthz", "/readyz", "/metrics"}
     for name in ("Question", "SentEvent", "EventBatch"):
         assert schema["components"]["schemas"][name]["examples"]
+    asking = schema["paths"]["/v1/recommend"]["post"]
+    assert asking["requestBody"]["content"]["application/json"]["schema"]["$ref"].endswith("/Question")
+    answers = {"200", "400", "403", "408", "409", "413", "415", "422", "429", "503"}
+    assert set(asking["responses"]) == answers
+    assert set(schema["paths"]["/v1/events"]["post"]["responses"]) == answers - {"200", "403", "409", "429"} | {"202"}
 
 
 def test_the_documentation_needs_no_other_host(client: Any) -> None:
