@@ -321,7 +321,7 @@ def _mlflow() -> CheckResult:
 
 def _spark() -> CheckResult:
     from contracts.errors import EngineMissing
-    from feature_store.offline.engines import check_spark, java
+    from contracts.spark_session import check_spark, java
 
     try:
         check_spark()

@@ -37,12 +37,20 @@ NEVER_OFF: Final = {
 
 
 class AlsSettings(Group):
-    """Hu, Koren and Volinsky 2008. factors: width of a vector; alpha: confidence of one event."""
+    """Hu, Koren and Volinsky 2008. factors: width of a vector; alpha: confidence of one event; engine: what solves it,
+    `implicit` in this process or `spark`, which needs `make spark` and Java, and an alpha above 1."""
 
+    engine: Literal["implicit", "spark"] = "implicit"
     factors: Annotated[int, SearchRange(8, 128, log=True)] = Field(ge=1, le=1024)
     regularization: Annotated[float, SearchRange(0.001, 1, log=True)] = Field(ge=0)
     alpha: Annotated[float, SearchRange(1, 100, log=True)] = Field(gt=0)
     iterations: Annotated[int, SearchRange(5, 30)] = Field(ge=1, le=1000)
+
+    @model_validator(mode="after")
+    def _is_surer_than_no_event(self) -> AlsSettings:
+        if self.engine == "spark" and self.alpha <= 1:
+            raise ValueError(f"alpha is {self.alpha:g}; with `engine: spark` it is above 1, the confidence of no event")
+        return self
 
 
 class CovisitationSettings(Group):

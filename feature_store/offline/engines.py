@@ -6,10 +6,6 @@ MovieLens 100K. Aggregations have a quick way beside their expression; it is tak
 
 from __future__ import annotations
 
-import importlib.util
-import os
-import shutil
-import sys
 import uuid
 from contextlib import AbstractContextManager, ExitStack
 from tempfile import TemporaryDirectory
@@ -18,29 +14,10 @@ from typing import Any, Literal, Protocol
 import ibis
 import polars as pl
 
-from contracts.errors import EngineMissing
+from contracts.spark_session import spark_session
 from feature_store.definitions.views import Rows
 
 EngineName = Literal["duckdb", "spark"]
-# Of a session that nobody configured otherwise (spark-defaults.conf, SPARK_REMOTE, spark-submit): this machine alone.
-SPARK_DEFAULTS = {
-    "spark.master": "local[*]",
-    "spark.app.name": "slatework",
-    "spark.driver.memory": "4g",
-    "spark.sql.shuffle.partitions": "16",
-    "spark.ui.enabled": "false",
-    "spark.ui.showConsoleProgress": "false",
-}
-# Without these the values would differ; they are not a matter of taste.
-SPARK_NEEDED = {
-    "spark.sql.session.timeZone": "UTC",
-    "spark.sql.ansi.enabled": "true",  # a sum that overflows raises instead of wrapping around
-    "spark.sql.execution.arrow.pyspark.enabled": "true",
-}
-
-
-ARITHMETIC = ("OPENBLAS_NUM_THREADS", "OPENBLAS_CORETYPE", "OMP_NUM_THREADS")  # see contracts/arithmetic.py
-BY_PARAMETER, INSTEAD = "`features.engine: spark`", "keep `features.engine: duckdb` in params.yaml"
 
 
 class FeatureEngine(Protocol):
@@ -127,47 +104,3 @@ def open_engine(
 ) -> AbstractContextManager[FeatureEngine]:
     """The engine of that name; n_threads and memory_gib are DuckDB's, Spark has its own settings."""
     return SparkFeatureEngine() if name == "spark" else DuckdbFeatureEngine(n_threads, memory_gib)
-
-
-def check_spark(asked_by: str = BY_PARAMETER, instead: str = INSTEAD) -> None:
-    """Raise EngineMissing when Spark cannot start here, saying what to install, or what to do `instead`."""
-    if importlib.util.find_spec("pyspark") is None:
-        raise EngineMissing(
-            f"Spark, which {asked_by} asks for, is not installed here: there is no pyspark.",
-            f"Install it with `make spark`, or {instead}.",
-        )
-    if "SPARK_REMOTE" not in os.environ and java() is None:
-        raise EngineMissing(
-            f"Spark, which {asked_by} asks for, needs Java; there is none in JAVA_HOME or on PATH.",
-            f"Install Java 17 or 21 (Debian: `apt-get install openjdk-17-jre-headless`), or {instead}.",
-        )
-
-
-def java() -> str | None:
-    """The Java that Spark would start; None where there is none."""
-    home = os.environ.get("JAVA_HOME")
-    return shutil.which("java", path=f"{home}/bin") if home else shutil.which("java")
-
-
-def spark_session(asked_by: str = BY_PARAMETER, instead: str = INSTEAD) -> Any:
-    """The session that runs here already, or a new one, as Spark's own configuration says.
-
-    Python in its executors is this one, where the configuration names no other, and computes as this process does.
-    Raises EngineMissing as `check_spark` does.
-    """
-    check_spark(asked_by, instead)
-    from pyspark import SparkConf  # noqa: PLC0415 - an extra, and a second to import
-    from pyspark.sql import SparkSession  # noqa: PLC0415
-
-    configured = SparkConf()
-    if not configured.contains("spark.pyspark.python"):
-        os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
-    builder = SparkSession.builder
-    in_executors = {f"spark.executorEnv.{name}": os.environ[name] for name in ARITHMETIC if name in os.environ}
-    for key, value in (SPARK_DEFAULTS | in_executors).items():
-        if not configured.contains(key):
-            builder = builder.config(key, value)
-    session = builder.getOrCreate()
-    for key, value in SPARK_NEEDED.items():
-        session.conf.set(key, value)
-    return session

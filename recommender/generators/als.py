@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from scipy.sparse import csr_matrix
 
 from contracts.artefact import Meta, check_built_with, fingerprint_array, load_array, load_meta, save_artefact
 from contracts.cores import n_cores
@@ -53,26 +54,11 @@ class AlsGenerator:
 
     @classmethod
     def fit(cls, interactions: Interactions, catalogue: Catalogue, settings: AlsSettings, seed: int) -> AlsGenerator:
-        """Factorise who touched what; equal events, settings and seed give equal factors."""
-        # The server loads generators and never fits: it need not pay for these two.
-        from implicit.cpu.als import AlternatingLeastSquares  # noqa: PLC0415 see above
-        from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # noqa: PLC0415 see above
-
-        # More BLAS threads than one would split sums differently from machine to machine.
-        with threadpool_limits(1, "blas"):
-            model = AlternatingLeastSquares(
-                factors=settings.factors,
-                regularization=settings.regularization,
-                alpha=settings.alpha,
-                iterations=settings.iterations,
-                random_state=seed,
-                num_threads=n_cores(),  # each person's and each item's equations are solved alone
-            )
-            model.fit(
-                interactions.touched(len(catalogue), np.ones(len(interactions))).astype(np.float32), show_progress=False
-            )
-        item_factors = np.asarray(model.item_factors, np.float32)
-        return cls(item_factors, settings.regularization, settings.alpha, catalogue.ids.fingerprint)
+        """Factorise who touched what; equal events, settings and seed give equal factors (on Spark: to rounding)."""
+        touched = interactions.touched(len(catalogue), np.ones(len(interactions))).astype(np.float32)
+        solve = _item_factors_in_process if settings.engine == "implicit" else _item_factors_on_spark
+        factors = solve(touched, settings, seed)
+        return cls(factors, settings.regularization, settings.alpha, catalogue.ids.fingerprint)
 
     @property
     def embeddings_fingerprint(self) -> str:
@@ -165,3 +151,30 @@ class EncodedVectors:
         factors = self.folded.als.item_factors[items.item_idx]
         scores = dot_by_row(factors, self.folded.vectors[items.rows])
         return np.where(factors.any(axis=1), scores, np.float32(np.nan))
+
+
+def _item_factors_in_process(touched: csr_matrix, settings: AlsSettings, seed: int) -> FloatArray:
+    """(n_items, factors)"""
+    # The server loads generators and never fits: it need not pay for these two.
+    from implicit.cpu.als import AlternatingLeastSquares  # noqa: PLC0415 see above
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # noqa: PLC0415 see above
+
+    # More BLAS threads than one would split sums differently from machine to machine.
+    with threadpool_limits(1, "blas"):
+        model = AlternatingLeastSquares(
+            factors=settings.factors,
+            regularization=settings.regularization,
+            alpha=settings.alpha,
+            iterations=settings.iterations,
+            random_state=seed,
+            num_threads=n_cores(),  # each person's and each item's equations are solved alone
+        )
+        model.fit(touched, show_progress=False)
+    return np.asarray(model.item_factors, np.float32)
+
+
+def _item_factors_on_spark(touched: csr_matrix, settings: AlsSettings, seed: int) -> FloatArray:
+    """(n_items, factors)"""
+    from recommender.generators.factors_on_spark import item_factors_on_spark  # noqa: PLC0415 - for those who ask
+
+    return item_factors_on_spark(touched, settings, seed)

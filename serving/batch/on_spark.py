@@ -13,7 +13,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from contracts.errors import SlateworkError
-from feature_store.offline.engines import spark_session
+from contracts.spark_session import spark_session
 from serving.batch.part_answers import BatchJob, Part, PartAnswers
 from serving.batch.parts import write_part
 

@@ -15,7 +15,7 @@ from great_expectations.data_context import EphemeralDataContext
 from great_expectations.data_context.types.base import ProgressBarsConfig
 from great_expectations.datasource.fluent.interfaces import Batch
 
-from contracts.errors import WorkspaceError
+from contracts.spark_session import spark_session
 
 # Each metric costs the library milliseconds: it is asked for rows only where somebody wants them, then for all.
 NO_ROWS: dict[str, Any] = {"result_format": "BASIC"}
@@ -54,7 +54,7 @@ class SparkSuiteEngine:
         with tempfile.TemporaryDirectory(prefix="slatework-") as folder:
             path = Path(folder, "rows.parquet")
             table.with_row_index(ROW).cast({ROW: pl.Int64}).write_parquet(path)
-            rows = _spark_session().read.parquet(str(path))
+            rows = spark_session().read.parquet(str(path))
             batch: Batch = _spark_batches(name).get_batch({"dataframe": rows})
             by_number = {**ALL_ROWS, "unexpected_index_column_names": [ROW]}
             return batch.validate(suite, result_format=by_number if name_rows else NO_ROWS)
@@ -89,16 +89,3 @@ def _pandas_batches(name: str) -> Any:
 def _spark_batches(name: str) -> Any:
     asset = _context().data_sources.add_or_update_spark(f"spark-{name}").add_dataframe_asset(name)
     return asset.add_batch_definition_whole_dataframe(name)
-
-
-def _spark_session() -> Any:
-    try:
-        from pyspark.sql import SparkSession  # noqa: PLC0415 - an extra, and Java's seconds, for those who ask for it
-    except ModuleNotFoundError as error:
-        raise WorkspaceError("Spark is not installed.", "Run `make spark`, or set features.engine: duckdb.") from error
-    builder = SparkSession.builder.appName("slatework-validate")
-    # Times are UTC everywhere; nobody opens Spark's web page.
-    options = {"spark.sql.session.timeZone": "UTC", "spark.ui.enabled": "false"}
-    for option, value in options.items():
-        builder = builder.config(option, value)
-    return builder.getOrCreate()

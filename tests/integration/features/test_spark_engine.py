@@ -1,7 +1,11 @@
 """The same declarations on Spark, over real data: the same values, bit for bit."""
 
+import os
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import polars as pl
 import pytest
@@ -9,8 +13,9 @@ import pytest
 from contracts.errors import EngineMissing
 from contracts.features import Entity
 from contracts.home import Home, find_home
+from contracts.spark_session import check_spark
 from contracts.tables import CanonicalTables
-from feature_store.offline.engines import check_spark, open_engine
+from feature_store.offline.engines import open_engine
 from feature_store.offline.offline_store import point_in_time_join, values_as_of
 from sources.movielens.downloads import fetch_movielens_100k
 from sources.movielens.movielens import read_movielens
@@ -82,3 +87,23 @@ def test_without_pyspark_spark_says_what_to_install(monkeypatch: pytest.MonkeyPa
     with pytest.raises(EngineMissing, match="there is no pyspark") as caught:
         check_spark()
     assert "make spark" in caught.value.next_step
+
+
+@needs_spark
+def test_what_sparks_own_configuration_says_comes_before_ours(tmp_path: Path) -> None:
+    (tmp_path / "spark-defaults.conf").write_text("spark.master local[1]\nspark.driver.memory 700m\n")
+    program = (
+        "from contracts.spark_session import spark_session\n"
+        "context = spark_session().sparkContext\n"
+        "java = context._jvm.java.lang.Runtime.getRuntime()\n"
+        "print('>', context.master, java.maxMemory() < 1e9, context.getConf().get('spark.ui.enabled'))\n"
+    )
+    environment = {name: value for name, value in os.environ.items() if name != "PYSPARK_SUBMIT_ARGS"}
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**environment, "SPARK_CONF_DIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "> local[1] True false" in done.stdout

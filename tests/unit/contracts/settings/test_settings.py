@@ -47,7 +47,7 @@ def test_the_projects_own_parameters_are_right_and_cannot_be_changed() -> None:
     ("key", "value", "said"),
     [
         ("ranking.n_tree", 10, r"`ranking\.n_tree` is unknown\. Did you mean `ranking\.n_trees`\?"),
-        ("candidates.als.k", 10, r"`candidates\.als\.k` is unknown\. Known here: factors, "),
+        ("candidates.als.k", 10, r"`candidates\.als\.k` is unknown\. Known here: engine, factors, "),
         ("candidates.off", ["als"], "als cannot be off: the vector index holds its vectors. Its quota may be 0"),
         ("candidates.off", ["popular"], "popular cannot be off: it is what is left"),
         ("candidates.off", ["contents"], "no generator 'contents' to turn off; these may be: content, "),
