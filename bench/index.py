@@ -58,7 +58,7 @@ def main() -> None:
     alone = _one_by_one(vectors, queries, topics)
     print(f"\nOne by one, {alone['items']:,} items of a filter: {alone['ms']} ms. Y is {y_ms:.2f} ms.")
     figures = {
-        "y_ms": round(y_ms, 2),
+        "yardstick_ms": round(y_ms, 2),
         "items": arguments.items,
         "dim": arguments.dim,
         "kinds": rows,

@@ -82,7 +82,9 @@ def main() -> None:
         rate = asked.rate or carried_rate(rig, questions) / 2
         with steady_load(rig, questions, rate) as answers:
             rounds = [_round(rig) for _ in range(asked.rounds)]
-    _report(rig, rounds, answers, slates, {"rate": round(rate, 1), "journal_rows": n_rows, "y_ms": round(y_ms, 2)})
+    _report(
+        rig, rounds, answers, slates, {"rate": round(rate, 1), "journal_rows": n_rows, "yardstick_ms": round(y_ms, 2)}
+    )
 
 
 def _round(rig: Rig) -> Round:
@@ -142,7 +144,7 @@ def _report(
 
 def broken_limits(figures: Mapping[str, Any]) -> list[str]:
     """What does not hold of the limit, in sentences."""
-    y_ms, sentences = figures["y_ms"], []
+    y_ms, sentences = figures["yardstick_ms"], []
     if figures["rollback_s"] >= LIMIT_S:
         sentences.append(f"Not below {LIMIT_S} s. Y is {y_ms} ms here: 5 on a quick machine, 12 on a slow one.")
     counts = {name: figures[name] for name in ("failed", "mixed") if figures[name]}

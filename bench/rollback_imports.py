@@ -71,7 +71,7 @@ def main() -> None:
                 measured[name].append(_roll_back(rig, before))
     medians = {name: _medians(each) for name, each in measured.items()}
     print_table(["variant", "wall ms", "processor ms"], [[name, *map(str, each)] for name, each in medians.items()])
-    figures = {"rounds": arguments.rounds, "median_ms": medians, "y_ms": round(yardstick_ms(), 2)}
+    figures = {"rounds": arguments.rounds, "median_ms": medians, "yardstick_ms": round(yardstick_ms(), 2)}
     print_figures("rollback_imports", figures, data="the release built here", seed=None)
 
 

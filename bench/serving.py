@@ -12,8 +12,10 @@ switch to another release of that size under load; and the same release with a h
 500 candidates). Printed are also milliseconds by stage, pauses of the garbage collector, memory of a worker
 (proportional set size), and seconds until a server is ready.
 
-Limits at 100 requests/s: p50 0.4 Y and p99 0.85 Y (see `bench.yardstick`); 150 requests/s with p99 below 100 ms; at
-twice that rate p99 250 ms, and no answer is a 5xx. Where one does not hold, it says so and exits with 1.
+Limits at 100 requests/s: p50 0.4 Y, p99 0.85 Y (see `bench.yardstick`), p99.9 30 ms; with the heavy ranker p50 0.6 Y,
+p99 1.25 Y. 150 requests/s with p99 below 100 ms; at twice that rate p99 250 ms, and no answer is a 5xx. Ready after
+10 s. Where one does not hold, it says so and exits with 1. The heavy ranker is also asked 20 times a second, where few
+wait for somebody else.
 """
 
 from __future__ import annotations
@@ -39,20 +41,20 @@ import psutil
 
 from bench.asking import Answer, is_carried, steady_load
 from bench.report import print_figures, print_table
-from bench.two_releases import SLATE, Rig, running_rig, wait_until, with_heavy_ranker
+from bench.two_releases import SLATE, Rig, heavy_release, running_rig, wait_until
 from bench.yardstick import yardstick_ms
 from feature_store.server.server_program import free_port
 from pipelines.paths import VALID
-from release.bundle.bundle_store import BundleStore
-from release.bundle.manifest import Manifest, load_manifest
 
 MIN_EVENTS = 30
 N_PEOPLE = 400
 K = 10
 FIRST_RATE, STEP, STEP_S = 20.0, 1.25, 8.0
 OVERLOAD_P99_MS = 250
-HEAVY_RATE = 20.0
+LOW_RATE = 20.0
 LIMITS = {"p50_ms": 0.4, "p99_ms": 0.85}  # in Y
+HEAVY_LIMITS = {"p50_ms": 0.6, "p99_ms": 1.25}  # in Y
+P999_MS, READY_S = 30, 10
 LEAST_RATE = 150
 SETTLED_S = 3.0  # asked on after a switch
 
@@ -96,9 +98,9 @@ def _measured(rig: Rig, rate: float, seconds: float) -> dict[str, Any]:
     switched, switched_pss_mib = _while_switching(rig, questions, carried / 2)
     collected = _collector_pauses(rig)
     _tell("the release with a heavy ranker is made, and goes into production")
-    rig.promote(_heavy(rig))
-    _tell(f"{HEAVY_RATE:g} requests/s for {seconds:g} s")
-    heavy = _asked_at(rig, questions, HEAVY_RATE, seconds)
+    rig.promote(heavy_release(rig))
+    _tell(f"{LOW_RATE:g} requests/s for {seconds:g} s, then {rate:g}")
+    heavy_alone, heavy = (_asked_at(rig, questions, one, seconds) for one in (LOW_RATE, rate))
     return {
         "rate": rate,
         **_times_ms(steady),
@@ -108,7 +110,8 @@ def _measured(rig: Rig, rate: float, seconds: float) -> dict[str, Any]:
         "max_rate_p99_100ms": best_rate,
         "at_twice": _described(overload),
         "while_switching": _described(switched),
-        "heavy": {"rate": HEAVY_RATE, **_described(heavy), "stages_ms": _stages_ms(heavy)},
+        "heavy": {"rate": rate, **_described(heavy), "stages_ms": _stages_ms(heavy)},
+        "heavy_alone": {"rate": LOW_RATE, **_described(heavy_alone), "stages_ms": _stages_ms(heavy_alone)},
         "collector": collected,
         "rss_mib": pss_mib,
         "rss_mib_while_switching": switched_pss_mib,
@@ -172,12 +175,6 @@ def _while_switching(rig: Rig, questions: Sequence[bytes], rate: float) -> tuple
         ended.set()
         watching.join()
     return list(answers), max(held)
-
-
-def _heavy(rig: Rig) -> Manifest:
-    """The release with a ranker of 300 trees of 63 leaves, and 500 candidates for it where there are so many."""
-    store = BundleStore(rig.home)
-    return load_manifest(store.keep(with_heavy_ranker(store.path(rig.older.release_id), rig.home.root / "heavy")))
 
 
 def _collector_pauses(rig: Rig) -> dict[str, float]:
@@ -287,7 +284,7 @@ def _print(figures: Mapping[str, Any]) -> None:
     )
     print_table(shown, [[f"{figures[name]:,}" for name in shown]])
     print_table(["stage", "ms"], list(figures["stages_ms"].items()))
-    for title in ("at_twice", "while_switching", "heavy", "collector"):
+    for title in ("at_twice", "while_switching", "heavy", "heavy_alone", "collector"):
         print(f"{title.replace('_', ' ')}: {figures[title]}")
     print(
         f"p99 within 100 ms up to {figures['max_rate_p99_100ms']} requests/s; {figures['rss_mib']} MiB a worker, "
@@ -298,10 +295,13 @@ def _print(figures: Mapping[str, Any]) -> None:
 
 def _broken_limits(figures: Mapping[str, Any], y_ms: float) -> list[str]:
     late = [
-        f"{name} is {figures[name]} ms; the limit is {share} Y, {share * y_ms:.1f} ms."
-        for name, share in LIMITS.items()
-        if figures[name] > share * y_ms
+        f"{whose}{name} is {of[name]} ms; the limit is {share} Y, {share * y_ms:.1f} ms."
+        for whose, of, limits in (("", figures, LIMITS), ("With the heavy ranker ", figures["heavy"], HEAVY_LIMITS))
+        for name, share in limits.items()
+        if of[name] > share * y_ms
     ]
+    latest = [f"p99.9 is {figures['p999_ms']} ms; the limit is {P999_MS}."]
+    ready = [f"A server is ready after {figures['ready_s']} s; the limit is {READY_S}."]
     slow = [f"{figures['max_rate_p99_100ms']} requests/s within 100 ms; the limit is {LEAST_RATE}."]
     failed = [f"{figures['failed']} answers failed."]
     broken = [
@@ -313,6 +313,8 @@ def _broken_limits(figures: Mapping[str, Any], y_ms: float) -> list[str]:
     overload = [f"At twice the best rate p99 is {overload_ms} ms; the limit is {OVERLOAD_P99_MS}."]
     return [
         *late,
+        *latest * (figures["p999_ms"] > P999_MS),
+        *ready * (figures["ready_s"] > READY_S),
         *overload * (overload_ms > OVERLOAD_P99_MS),
         *slow * (figures["max_rate_p99_100ms"] < LEAST_RATE),
         *failed * bool(figures["failed"]),

@@ -3,9 +3,9 @@
     python -m bench.steady_load ADDRESSES RATE QUESTIONS
 
 ADDRESSES: host:port of each server, with commas; RATE: questions a second over all of them; QUESTIONS: a file of JSON
-bodies, one a line, asked in turn. Until its input ends. A line: {"question", "due", "done", "status", "answer"}, times
-by the monotonic clock, status 0 where the connection failed. A question's time counts from when it was due, also where
-the answer before it on its connection came late.
+bodies, one a line, asked in turn. Until its input ends; what was due by then is asked still. A line: {"question",
+"due", "done", "status", "answer"}, times by the monotonic clock, status 0 where the connection failed. A question's
+time counts from when it was due, also where the answer before it on its connection came late.
 
 It shares the cores with the servers that it asks, so that it does little: an answer is written down as it came, and the
 first few bytes of its head are all that is read of it.
@@ -14,6 +14,7 @@ first few bytes of its head are all that is read of it.
 from __future__ import annotations
 
 import asyncio
+import math
 import re
 import sys
 import threading
@@ -103,8 +104,8 @@ async def ask_steadily(addresses: Sequence[str], rate: float, questions: Sequenc
         for _ in range(min(max(int(rate), FEWEST_CONNECTIONS), MOST_CONNECTIONS)):
             connections.append(HttpConnection(host, int(port)))
             await connections[-1].ask(questions[0])  # one after the other, so that every worker comes to take some
-    stop, loop = asyncio.Event(), asyncio.get_running_loop()
-    threading.Thread(target=lambda: (sys.stdin.read(), loop.call_soon_threadsafe(stop.set)), daemon=True).start()
+    ended = [math.inf]
+    threading.Thread(target=lambda: (sys.stdin.read(), ended.insert(0, time.monotonic())), daemon=True).start()
     numbers, started, output = count(), time.monotonic() + 0.1, sys.stdout.buffer
 
     async def ask_on(connection: HttpConnection, place: int) -> None:
@@ -112,7 +113,7 @@ async def ask_steadily(addresses: Sequence[str], rate: float, questions: Sequenc
             number = next(numbers)
             due = started + (turn * len(connections) + place) / rate
             await asyncio.sleep(max(due - time.monotonic(), 0))
-            if stop.is_set():
+            if due > ended[0]:
                 return
             question = number % len(questions)
             try:

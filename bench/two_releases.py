@@ -119,6 +119,12 @@ def with_other_rules(bundle: Path, folder: Path, seed: int, own_values: FeatureV
     return folder
 
 
+def heavy_release(rig: Rig) -> Manifest:
+    """The release with a ranker of 300 trees of 63 leaves, and 500 candidates for it where there are so many."""
+    store = BundleStore(rig.home)
+    return load_manifest(store.keep(with_heavy_ranker(store.path(rig.older.release_id), rig.home.root / "heavy")))
+
+
 def with_heavy_ranker(bundle: Path, folder: Path) -> Path:
     """Make another release at `folder`: the same with a ranker of 300 trees of 63 leaves, and candidates for it.
 

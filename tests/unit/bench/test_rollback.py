@@ -13,7 +13,7 @@ from contracts.home import Home
 
 GENERATIONS = {"r-old": "g-old", "r-new": "g-new"}
 SLATES = {"r-old": [("a", "b")], "r-new": [("b", "a")]}
-GOOD = {"rollback_s": 0.3, "failed": 0, "mixed": 0, "y_ms": 8.0}
+GOOD = {"rollback_s": 0.3, "failed": 0, "mixed": 0, "yardstick_ms": 8.0}
 
 
 def answer(release: str = "r-old", generation: str = "g-old", status: int = 200, took_s: float = 0.01) -> Answer:
