@@ -22,6 +22,7 @@ COMPILED = (
     "recommender.candidates",
     "recommender.generators.best_of_heads",
     "recommender.generators.item_to_item",
+    "recommender.generators.pair_weights",
     "recommender.proposals",
     "recommender.taste",
 )

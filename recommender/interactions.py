@@ -17,6 +17,7 @@ from contracts.ids import EpochSeconds, EventCodes, FloatArray, ItemIdxArray, Us
 from contracts.positive_events import is_positive
 from contracts.returns import NEVER_TAKEN_BACK, TAKEN_BACK_TS, with_taken_back_ts
 from contracts.tables import type_codes
+from recommender.ragged import pair_keys
 
 
 @dataclass(frozen=True)
@@ -80,12 +81,11 @@ class Interactions:
 
     def touched(self, n_items: int, weights: npt.NDArray[np.float64]) -> csr_matrix:
         """(n_users, n_items) the largest weight of each person's events with each item; weights: (n_events,) > 0."""
-        order = np.lexsort((weights, self.item_idx, self.user_idx))
-        user_idx, item_idx = self.user_idx[order], self.item_idx[order]
-        last = np.ones(len(order), bool)
-        last[:-1] = (np.diff(user_idx) != 0) | (np.diff(item_idx) != 0)
-        shape = (len(self.user_ids), n_items)
-        return csr_matrix((weights[order][last], (user_idx[last], item_idx[last])), shape=shape)
+        pairs = pl.DataFrame({"pair": pair_keys(self.user_idx.astype(np.int64), self.item_idx), "weight": weights})
+        largest = pairs.group_by("pair").agg(pl.max("weight")).sort("pair")
+        keys, n_users = largest["pair"].to_numpy(), len(self.user_ids)
+        offsets = np.searchsorted(keys, np.arange(n_users + 1) << 32)
+        return csr_matrix((largest["weight"].to_numpy(writable=True), (keys & 0xFFFFFFFF), offsets), (n_users, n_items))
 
 
 @dataclass(frozen=True)

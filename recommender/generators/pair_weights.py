@@ -9,16 +9,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 from scipy.sparse import csr_matrix
 
 from contracts.cores import made_of_each, n_cores
-from contracts.ids import FloatArray
+from contracts.ids import FloatArray, ItemIdxArray
+from recommender.compiled import COUNTS, INDICES, NUMBER, SUMS, compiled, inlined, sink
 from recommender.proposals import Proposals, best_first
-from recommender.ragged import Offsets, offsets_of, rows_of, spans
+from recommender.ragged import Offsets, Rows, offsets_of, rows_of, spans
 
 MOST_PAIRS_AT_ONCE = 8_000_000  # on all cores together
 LONG_ROW = 4  # times the neighbours that are kept
@@ -110,29 +111,112 @@ class PairWeights:
         return Proposals(offsets_of(lengths), item_idx, scores)
 
     def _nearest_of(self, rows: slice, n_neighbours: int) -> Proposals:
-        pairs = csr_matrix(self.left.of_items(rows) @ self.right)
-        offsets, column, weight = pairs.indptr.astype(np.int64), pairs.indices, pairs.data
-        if self.row_scale is not None:
-            weight *= self.row_scale[rows].repeat(np.diff(offsets))
-        if self.column_scale is not None:
-            weight *= self.column_scale[column]
-        row, weights = rows_of(offsets), weight.astype(np.float32)
-        weights[column == row + rows.start] = 0
-        near = contenders(offsets, weights, n_neighbours)
-        return best_first(row[near], column[near], weights[near], pairs.shape[0], n_neighbours)
+        left, ones = self.left.of_items(rows), np.ones(self.right.shape[1])
+        row_scale, column_scale = (ones if scale is None else scale for scale in (self.row_scale, self.column_scale))
+        row, item_idx, weights = _heaviest_pairs(
+            *_arrays_of(left), *_arrays_of(self.right), row_scale, column_scale, rows.start, n_neighbours
+        )
+        return best_first(row, item_idx, weights, left.shape[0], n_neighbours)
 
     def _portions(self) -> Iterator[slice]:
-        """Rows that follow each other, so many that neither they nor a table of their pairs are too large."""
+        """Rows that follow each other, so many that they and their pairs are not too large."""
         n_items, at_once = self.right.shape[1], MOST_PAIRS_AT_ONCE // n_cores()
         n_pairs = np.minimum(self.left.n_met(np.diff(self.right.indptr)), n_items)
-        start, widest, taken = 0, 1, 0
-        for row, (width, n) in enumerate(zip(n_pairs.tolist(), self.left.n_entries.tolist(), strict=True)):
-            widest, taken = max(widest, width), taken + n
-            if row > start and max((row + 1 - start) * widest, taken) > at_once:
+        start, taken = 0, 0
+        for row, size in enumerate((n_pairs + self.left.n_entries).tolist()):
+            if row > start and taken + size > at_once:
                 yield slice(start, row)
-                start, widest, taken = row, max(width, 1), n
-        if start < len(n_pairs):
-            yield slice(start, len(n_pairs))
+                start, taken = row, 0
+            taken += size
+        if start < n_items:
+            yield slice(start, n_items)
+
+
+def _arrays_of(matrix: csr_matrix) -> tuple[Offsets, ItemIdxArray, Weights]:
+    return matrix.indptr.astype(np.int64), matrix.indices.astype(np.int32, copy=False), matrix.data
+
+
+@inlined
+def _with_room(numbers: Any, n: int, more: int) -> Any:  # pragma: no cover - compiled
+    """The first n numbers, where there is room for more of them, or a larger array that begins with them."""
+    if n + more <= len(numbers):
+        return numbers
+    larger = np.empty(2 * (n + more), numbers.dtype)
+    for at in range(n):
+        larger[at] = numbers[at]
+    return larger
+
+
+@inlined
+def _nth_largest(numbers: Any, n_numbers: int, n: int, heap: Any) -> Any:  # pragma: no cover - compiled
+    """The n-th largest of the first n_numbers, the smallest where there are fewer. heap: (n,) room for negatives."""
+    n_kept = 0
+    for at in range(n_numbers):
+        negative = -numbers[at]
+        if n_kept < n:
+            heap[n_kept] = negative
+            n_kept += 1
+            if n_kept == n:
+                for place in range(n // 2 - 1, -1, -1):
+                    sink(heap, place, n)
+        elif negative < heap[0]:
+            heap[0] = negative
+            sink(heap, 0, n)
+    if n_kept == n:
+        return -heap[0]
+    return -np.inf
+
+
+@compiled(COUNTS, INDICES, SUMS, COUNTS, INDICES, SUMS, SUMS, SUMS, NUMBER, NUMBER)
+def _heaviest_pairs(
+    left_offsets: Offsets,
+    left_idx: ItemIdxArray,
+    left_weights: Weights,
+    offsets: Offsets,
+    item_idx: ItemIdxArray,
+    weights: Weights,
+    row_scale: Weights,
+    column_scale: Weights,
+    first_row: int,
+    n: int,
+) -> tuple[Rows, ItemIdxArray, FloatArray]:  # pragma: no cover - compiled
+    """Row, item and weight of the pairs that may be among the n heaviest of their row, and of few others.
+
+    Row r of the left is item first_row + r. Sums are taken in the order of SciPy's product, and so are its to the bit;
+    it holds them in a list, and goes through all pairs once before, to count them.
+    """
+    n_items = len(column_scale)
+    sums, is_met, met = np.zeros(n_items), np.zeros(n_items, np.bool_), np.empty(n_items, np.int32)
+    of_row, heap = np.empty(n_items, np.float32), np.empty(n, np.float32)
+    rows, items, kept = np.empty(n, np.int64), np.empty(n, np.int32), np.empty(n, np.float32)
+    n_kept = 0
+    for row in range(len(left_offsets) - 1):
+        n_met, own = 0, first_row + row
+        for at in range(left_offsets[row], left_offsets[row + 1]):
+            weight = left_weights[at]
+            for entry in range(offsets[left_idx[at]], offsets[left_idx[at] + 1]):
+                item = item_idx[entry]
+                sums[item] += weight * weights[entry]
+                if not is_met[item]:
+                    is_met[item] = True
+                    met[n_met] = item
+                    n_met += 1
+        for at in range(n_met):
+            item = met[at]
+            scaled = sums[item] * row_scale[own] * column_scale[item]
+            of_row[at] = np.float32(0 if item == own else scaled)
+            sums[item], is_met[item] = 0, False
+        floor = _nth_largest(of_row, n_met, n, heap)
+        rows, items, kept = (
+            _with_room(rows, n_kept, n_met),
+            _with_room(items, n_kept, n_met),
+            _with_room(kept, n_kept, n_met),
+        )
+        for at in range(n_met):
+            if of_row[at] > 0 and of_row[at] >= floor:
+                rows[n_kept], items[n_kept], kept[n_kept] = row, met[at], of_row[at]
+                n_kept += 1
+    return rows[:n_kept], items[:n_kept], kept[:n_kept]
 
 
 def contenders(offsets: Offsets, weights: FloatArray, n: int) -> npt.NDArray[np.intp]:

@@ -32,6 +32,7 @@ from recommender.ragged import RaggedItems
 from tests.recommender_worlds import (
     CANDIDATE_SETTINGS,
     CHECKERBOARD_END,
+    CHECKERBOARD_ITEMS,
     START,
     checkerboard,
     checkerboard_generators,
@@ -203,6 +204,32 @@ def test_the_nearest_are_those_of_a_sort_of_every_pair(weights, n_neighbours):
         by_weight = sorted((-weight, other) for other, weight in enumerate(row) if weight > 0 and other != item)
         found, scores = nearest.of_query(item)
         assert list(zip((-scores).tolist(), found.tolist(), strict=True)) == by_weight[:n_neighbours]
+
+
+def test_weights_of_pairs_are_those_of_a_sparse_product_to_the_bit():
+    rng = np.random.default_rng(3)
+    by_person = csr_matrix(rng.random((40, 30)) * (rng.random((40, 30)) < 0.4))
+    row_scale, column_scale = rng.random(30), rng.random(30)
+    product = (by_person.T @ by_person).toarray() * row_scale[:, None] * column_scale
+    pairs = PairWeights(TouchedBy(csr_matrix(by_person.T)), by_person, row_scale, column_scale).nearest(5)
+    for item, weights in enumerate(product.astype(np.float32)):
+        found, scores = pairs.of_query(item)
+        assert np.array_equal(scores, weights[found])
+        assert np.array_equal(found, [other for other in np.argsort(-weights) if other != item][:5])
+
+
+def test_of_what_a_person_did_with_an_item_the_largest_weight_counts():
+    world = checkerboard()
+    twice = pl.concat([world.tables.interactions, world.tables.interactions[:30]])
+    events = Interactions.of(twice, world.catalogue.ids)
+    weights = np.random.default_rng(3).random(len(events))
+    largest: dict[tuple[int, int], float] = {}
+    for user, item, weight in zip(events.user_idx.tolist(), events.item_idx.tolist(), weights.tolist(), strict=True):
+        largest[user, item] = max(weight, largest.get((user, item), 0))
+    touched = events.touched(CHECKERBOARD_ITEMS, weights)
+    assert touched.has_canonical_format
+    assert dict(zip(zip(*touched.nonzero(), strict=True), touched.data.tolist(), strict=True)) == largest
+    assert len(largest) < len(events)
 
 
 def test_neighbours_and_factors_are_the_same_whatever_the_number_of_cores(monkeypatch):
