@@ -4,10 +4,33 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+import os
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
+from typing import NamedTuple
 
 FINGERPRINT_LENGTH = 16  # hex digits: 64 bits, no chance collision among millions of artefacts
+SETTLED_NS = 100_000_000  # file systems date a change by ticks of some milliseconds: two within one look alike
+
+
+class FileState(NamedTuple):
+    """Which file it is, and when it was last changed: another state after any change of a byte."""
+
+    device: int
+    inode: int
+    n_bytes: int
+    modified_ns: int
+    changed_ns: int
+
+    @classmethod
+    def of(cls, stat: os.stat_result) -> FileState:
+        return cls(stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
+
+
+_hashed: ContextVar[dict[FileState, str] | None] = ContextVar("hashed", default=None)
 
 
 def fingerprint_bytes(content: bytes) -> str:
@@ -33,10 +56,34 @@ def fingerprint_json(value: object) -> str:
     return fingerprint_bytes(canonical_json(value))
 
 
+@contextmanager
+def hashed_once(known: Mapping[FileState, str] | None = None) -> Iterator[dict[FileState, str]]:
+    """Within it, `fingerprint_file` reads a file once, and again where it was changed since, to whatever content.
+
+    known: what was hashed already, by this process or by another of this machine. Yields what is known, which grows.
+    One within another knows what the outer one does.
+    """
+    outer = _hashed.get()
+    hashed = {} if outer is None else outer
+    hashed.update(known or {})
+    token = _hashed.set(hashed)
+    try:
+        yield hashed
+    finally:
+        _hashed.reset(token)
+
+
 def fingerprint_file(path: Path) -> str:
     """The fingerprint of a file's bytes."""
-    digest = hashlib.sha256()
+    hashed = _hashed.get()
     with path.open("rb") as file:
+        state = FileState.of(os.fstat(file.fileno()))
+        if hashed is not None and state in hashed:
+            return hashed[state]
+        digest, began_ns = hashlib.sha256(), time.time_ns()  # the file system's clock, not that of the data
         while chunk := file.read(1 << 20):
             digest.update(chunk)
-    return digest.hexdigest()[:FINGERPRINT_LENGTH]
+    fingerprint = digest.hexdigest()[:FINGERPRINT_LENGTH]
+    if hashed is not None and began_ns - max(state.modified_ns, state.changed_ns) > SETTLED_NS:
+        hashed[state] = fingerprint
+    return fingerprint

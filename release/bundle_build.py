@@ -10,6 +10,7 @@ from pathlib import Path
 
 from contracts.errors import ReleaseMismatch
 from contracts.features import Entity
+from contracts.fingerprint import hashed_once
 from contracts.id_map import IdMap
 from contracts.json_file import load_json, write_json
 from contracts.settings.identity_params import ReleasedSettings, released_params
@@ -63,6 +64,7 @@ class Ingredients:
     code: str
 
 
+@hashed_once()
 def build_bundle(folder: Path, ingredients: Ingredients) -> Release:
     """Build the bundle at `folder`, replacing what is there, and load it as a server would, golden queries included.
 

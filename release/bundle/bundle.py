@@ -24,7 +24,7 @@ from typing import Final
 
 from contracts.artefact import META, check_built_with, load_meta, reading
 from contracts.errors import ArtefactError, ReleaseMismatch
-from contracts.fingerprint import fingerprint_file, fingerprint_json
+from contracts.fingerprint import fingerprint_file, fingerprint_json, hashed_once
 from contracts.json_file import load_json
 from contracts.settings.request import RequestSettings
 from feature_store.values.file_names import VALUES
@@ -100,6 +100,7 @@ class Release:
     folder: Path | None = None
 
     @classmethod
+    @hashed_once()
     def assemble(
         cls,
         fit: FittedArtefacts,
@@ -192,6 +193,7 @@ class Release:
         }
 
 
+@hashed_once()
 def load_bundle(folder: Path, checked: Manifest | None = None) -> Release:
     """Load what a bundle serves, after every byte of it was compared with its manifest.
 
@@ -214,6 +216,7 @@ def load_bundle(folder: Path, checked: Manifest | None = None) -> Release:
     return release
 
 
+@hashed_once()
 def load_measured(folder: Path, checked: Manifest | None = None) -> Release:
     """Load what was measured: the same release, fitted before the test window; its as_of is where that window starts.
 

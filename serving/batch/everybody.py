@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from contracts.filters import Filter, filter_text
-from contracts.fingerprint import fingerprint_json
+from contracts.fingerprint import fingerprint_json, hashed_once
 from contracts.home import Home
 from contracts.progress import Progress
 from contracts.settings.settings import Settings
@@ -51,7 +51,7 @@ def write_slates(
     field that the release has not; StoreError when nothing is in production or Redis is away; ArtefactError when an
     answer would have to do without something; EngineMissing where Spark is asked for and is not there.
     """
-    with served_now(home, settings) as served:
+    with hashed_once() as hashed, served_now(home, settings) as served:
         check_length(k, served.release.request.max_k, served.release_id)
         served.release.filters.allowed(passing)
         named = None if people is None else named_people(people)
@@ -69,7 +69,7 @@ def write_slates(
             return header
         values = GenerationStore(home).path(header.release_id, header.generation_id)
         timeout_ms = settings.serving.store_timeout_ms
-        job = BatchJob(home, settings.app, store_url(home), timeout_ms, values, folder, header, settings.seed)
+        job = BatchJob(home, settings.app, store_url(home), timeout_ms, values, folder, header, settings.seed, hashed)
         _write_parts(job, named, n_processes, engine)
     n_people, n_rows = count_rows(folder)
     whole = replace(header, n_people=n_people, n_rows=n_rows)

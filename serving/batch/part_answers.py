@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -12,6 +12,7 @@ import polars as pl
 from contracts.clock import FixedClock
 from contracts.errors import ArtefactError
 from contracts.filters import Filter, filter_in
+from contracts.fingerprint import FileState, hashed_once
 from contracts.home import Home
 from contracts.ids import UserId
 from contracts.slates import RecommendRequest, Slate
@@ -27,7 +28,10 @@ from serving.batch.parts import SLATE_SCHEMA, BatchHeader
 
 @dataclass(frozen=True)
 class BatchJob:
-    """What a process has to know to answer: everything is read again there. It can be pickled, and compared."""
+    """What a process has to know to answer: everything is read again there. It can be pickled, and compared.
+
+    hashed: the files that whoever began it compared with the manifest just now; those are not read for it again.
+    """
 
     home: Home
     app: str
@@ -37,6 +41,7 @@ class BatchJob:
     folder: Path
     header: BatchHeader
     seed: int
+    hashed: Mapping[FileState, str] = field(default_factory=dict, repr=False, compare=False)
 
     @cached_property
     def filter(self) -> Filter | None:
@@ -64,7 +69,8 @@ class PartAnswers:
     @classmethod
     def begin(cls, job: BatchJob) -> PartAnswers:
         """Load the release; raises SlateworkError where it is not there, or not as it was built."""
-        release = load_bundle(BundleStore(job.home).path(job.header.release_id))
+        with hashed_once(job.hashed):
+            release = load_bundle(BundleStore(job.home).path(job.header.release_id))
         reader = ChunkReader(ValuesFolder(job.values), release.schemas, release.catalogue.ids)
         return cls(job, release, reader, connect(job.store, job.store_timeout_ms))
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import pickle
 import shutil
+import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +19,7 @@ import pytest
 
 from contracts.clock import FixedClock
 from contracts.errors import ArtefactError, ReleaseMismatch
+from contracts.fingerprint import SETTLED_NS
 from contracts.ids import UserId
 from contracts.slates import RecommendRequest, Tier
 from contracts.tables import CanonicalTables
@@ -48,6 +52,20 @@ def rewrite(path: Path, change: Callable[[dict[str, Any]], None]) -> None:
     content = json.loads(path.read_bytes())
     change(content)
     path.write_text(json.dumps(content))
+
+
+def test_to_load_a_bundle_each_of_its_files_is_hashed_once(built: Release, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert built.folder is not None
+    on_disk = Counter(hashlib.sha256(content).digest() for content in files_of(built.folder).values())
+    digests: list[Any] = []
+    original, now_ns = hashlib.sha256, time.time_ns() + 10 * SETTLED_NS
+    monkeypatch.setattr(time, "time_ns", lambda: now_ns)
+    monkeypatch.setattr(hashlib, "sha256", lambda *content: digests.append(original(*content)) or digests[-1])
+    load_bundle(built.folder)
+    hashed = Counter(digest.digest() for digest in digests)
+    of_files = {digest: n for digest, n in hashed.items() if digest in on_disk}
+    assert sum(of_files.values()) > 0.9 * len(on_disk)
+    assert {digest: n for digest, n in of_files.items() if n > on_disk[digest]} == {}
 
 
 def test_a_built_bundle_answers_and_says_which_release_and_generation_it_is(built: Release) -> None:
