@@ -15,7 +15,7 @@ from contracts.ids import FloatArray
 from recommender.allowed_items import AllowedItems
 from recommender.index.vector_index import VectorIndex
 from recommender.proposals import Proposals
-from recommender.ragged import is_among, pair_keys, sum_by
+from recommender.ragged import is_among, pair_keys
 
 MEASURED_TOGETHER: Final = 64  # queries
 
@@ -72,6 +72,17 @@ def _blocks(queries: FloatArray) -> Iterator[FloatArray]:
 
 
 def _recalls(exact: Proposals, approximate: Proposals) -> npt.NDArray[np.float64]:
-    """(n_queries,) the share of the exact proposals that the others hold too."""
+    """(n_queries,) the share of the exact proposals that the others hold too.
+
+    Of the exact ones with the lowest score, any other item of that score does as well: which of equals exact search
+    takes for the last places is chance.
+    """
+    n_queries, n_exact = len(exact), np.diff(exact.offsets)
+    worst = np.full(n_queries, np.nan, np.float32)
+    worst[n_exact > 0] = exact.scores[exact.offsets[1:][n_exact > 0] - 1]
     also = is_among(pair_keys(exact.rows, exact.item_idx), np.sort(pair_keys(approximate.rows, approximate.item_idx)))
-    return sum_by(exact.rows, also.astype(np.float64), len(exact)) / np.maximum(np.diff(exact.offsets), 1)
+    are_last = exact.scores == worst[exact.rows]
+    n_equal = np.bincount(approximate.rows[approximate.scores == worst[approximate.rows]], minlength=n_queries)
+    n_last, n_last_also = (np.bincount(exact.rows[of], minlength=n_queries) for of in (are_last, are_last & also))
+    n_before = np.bincount(exact.rows[also & ~are_last], minlength=n_queries)
+    return (n_before + np.maximum(n_last_also, np.minimum(n_last, n_equal))) / np.maximum(n_exact, 1)

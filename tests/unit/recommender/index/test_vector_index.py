@@ -371,3 +371,21 @@ def test_the_least_recall_is_the_one_that_counts():
     with pytest.raises(ArtefactError, match=r"kind hnsw, finds 0.950 .* among the items of category 'hats'"):
         check_recall(index, INDEX_SETTINGS.model_copy(update={"min_recall": 0.96}))
     check_recall(index, INDEX_SETTINGS.model_copy(update={"min_recall": 0.95}))
+    effort = {"hnsw": "Raise index.hnsw_ef_search", "ivf_flat": "Raise index.ivf_probes", "by_length": "a fault"}
+    for kind, advice in effort.items():
+        with pytest.raises(ArtefactError, match=advice):
+            check_recall(replace(index, kind=kind), INDEX_SETTINGS.model_copy(update={"min_recall": 0.96}))
+
+
+def test_which_of_equals_is_found_does_not_lower_the_recall(monkeypatch):
+    """Of the items that tie for the last seven places, the index looks at the longest first, exact search does not."""
+    monkeypatch.setattr(vector_index, "TIES_FETCHED", 0)
+    vectors, question = np.zeros((50, DIM), np.float32), np.eye(DIM, dtype=np.float32)[:1]
+    vectors[:, 0], vectors[:, 1] = np.where(np.arange(50) < 5, 2, 1), np.arange(50)
+    ids = IdMap.of(f"i{1000 + item}" for item in range(50))
+    index = VectorIndex.build(vectors, ids, BY_LENGTH)
+    found, exact = (one.search(question, 12).item_idx for one in (index, VectorIndex.exact(vectors, ids.fingerprint)))
+    assert np.intersect1d(found, exact).tolist() == [0, 1, 2, 3, 4]
+    assert with_recall(index, vectors, question, 12).recall == 1.0
+    two_forgotten = replace(index, item_idx=np.where(index.item_idx < 2, index.item_idx + 10, index.item_idx))
+    assert with_recall(two_forgotten, vectors, question, 12).recall == 10 / 12
