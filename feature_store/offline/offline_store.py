@@ -25,6 +25,8 @@ from feature_store.offline.in_memory_aggregations import InMemoryAggregations
 from feature_store.values.value_source import EVENT_TYPES, OLDER, OLDER_EVENT_TS, OLDER_EVENT_TYPES, OLDER_ITEM_IDS
 from feature_store.values.values import HISTORY_SCHEMA, FeatureValues
 
+JOINED_TOGETHER = 2_000_000  # rows and events: some 100 MiB, and less than a second of the engine
+
 _STANDS = pl.col(TAKEN_BACK_TS).is_null()
 
 
@@ -67,12 +69,34 @@ def point_in_time_joins(
     engine: EngineName = "duckdb",
     memory_gib: float | None = None,
 ) -> Iterator[pl.DataFrame]:
-    """`point_in_time_join` of each of the spines, one after the other; memory holds the features of one of them."""
+    """`point_in_time_join` of each of the spines; memory holds the features of a large one, or of some small ones."""
     ids = pl.concat([spine[f"{entity}_id"].cast(pl.String) for spine in spines]).unique()
     with open_engine(engine, n_threads, memory_gib) as opened:
         known = _EngineTables(tables, ids, entity, opened)
-        for spine in spines:
-            yield _joined(spine, known, entity)
+        for together in _joined_together(spines, tables.interactions.height):
+            joined = _joined(pl.concat(together), known, entity)
+            yield from _cut(joined, [spine.height for spine in together])
+
+
+def _joined_together(spines: Sequence[pl.DataFrame], n_events: int) -> list[list[pl.DataFrame]]:
+    """The spines in their order, those together whose work is small beside that of writing and planning a query."""
+    groups: list[list[pl.DataFrame]] = []
+    met = JOINED_TOGETHER + 1  # rows of the spines of a group, and of the events that each of them meets
+    for spine in spines:
+        own = spine.height + n_events
+        if met + own > JOINED_TOGETHER:
+            groups.append([])
+            met = 0
+        groups[-1].append(spine)
+        met += own
+    return groups
+
+
+def _cut(rows: pl.DataFrame, lengths: Sequence[int]) -> Iterator[pl.DataFrame]:
+    start = 0
+    for length in lengths:
+        yield rows[start : start + length]
+        start += length
 
 
 def _joined(spine: pl.DataFrame, known: _EngineTables, entity: Entity) -> pl.DataFrame:

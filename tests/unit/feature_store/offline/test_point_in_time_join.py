@@ -12,6 +12,7 @@ from contracts.features import Entity
 from contracts.returns import without_taken_back
 from contracts.tables import INTERACTIONS_SCHEMA, ITEMS_SCHEMA, USERS_SCHEMA, UTC_TIME, CanonicalTables
 from feature_store.definitions import features_of
+from feature_store.offline import offline_store
 from feature_store.offline.engines import DuckdbFeatureEngine
 from feature_store.offline.offline_store import learn_schema, point_in_time_join, point_in_time_joins, values_as_of
 from tests.unit.feature_store.oracle import features_at
@@ -294,12 +295,25 @@ def test_latest_values_are_the_join_at_as_of(world):
         assert found.equals(expected.sort(f"{entity}_id", descending=True))
 
 
-def test_a_spine_in_portions_is_joined_as_the_whole_of_it(world):
-    early, late = world.interactions["event_ts"][300], world.interactions["event_ts"][900]
+@pytest.mark.parametrize("n_together", [1, 2, 3])
+def test_a_spine_in_portions_is_joined_as_the_whole_of_it(world, monkeypatch, n_together):
+    monkeypatch.setattr(offline_store, "JOINED_TOGETHER", n_together * (3 + world.interactions.height))
+    early, later, late = (world.interactions["event_ts"][at] for at in (300, 600, 900))
     for entity, ids in ((Entity.USER, ["u503", "u500", "nobody"]), (Entity.ITEM, ["i1007", "i1000"])):
-        portions = [spine(*((one, as_of) for one in ids), key=f"{entity}_id") for as_of in (early, late)]
+        portions = [spine(*((one, as_of) for one in ids), key=f"{entity}_id") for as_of in (early, later, late)]
+        portions[1] = portions[1][:1]
         whole = point_in_time_join(pl.concat(portions), world, entity)
-        assert pl.concat(point_in_time_joins(portions, world, entity)).equals(whole)
+        joined = list(point_in_time_joins(portions, world, entity))
+        assert [part.height for part in joined] == [part.height for part in portions]
+        assert pl.concat(joined).equals(whole)
+
+
+def test_small_spines_are_joined_together_and_a_large_one_alone(monkeypatch):
+    monkeypatch.setattr(offline_store, "JOINED_TOGETHER", 10)
+    lengths = (2, 3, 20, 1, 4, 5)
+    spines = [pl.DataFrame({"user_id": ["u"] * n}) for n in lengths]
+    groups = offline_store._joined_together(spines, n_events=1)
+    assert [[one.height for one in group] for group in groups] == [[2, 3], [20], [1, 4], [5]]
 
 
 def test_latest_values_hold_everybody_with_a_past_and_the_whole_catalogue():
