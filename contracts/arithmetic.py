@@ -1,4 +1,4 @@
-"""One arithmetic on every machine: how OpenBLAS adds is settled before numpy loads it."""
+"""One arithmetic on every machine, and threads that wait asleep: settled before numpy and LightGBM are loaded."""
 
 from __future__ import annotations
 
@@ -16,7 +16,11 @@ def settle_arithmetic(cpu: Path = CPU) -> None:
     trained on the one is not the model trained on the other. So it uses one thread, and where the processor has AVX2
     the kernels for that ("Haswell" in its own words), also where there is more. On other processors those would end
     the process; there OpenBLAS goes by what it finds, and models differ in rounding.
+
+    Threads of OpenMP that wait for one another sleep, which changes no sum. They would else look again and again for a
+    while: with other work on the cores, the thread that they wait for is then kept from running.
     """
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     if {"avx2", "fma"} <= _instruction_sets(cpu):
         os.environ.setdefault("OPENBLAS_CORETYPE", "Haswell")

@@ -11,7 +11,7 @@ import pytest
 
 from contracts.arithmetic import CPU, settle_arithmetic
 
-SETTLED = ("OPENBLAS_NUM_THREADS", "OPENBLAS_CORETYPE")
+SETTLED = ("OPENBLAS_NUM_THREADS", "OPENBLAS_CORETYPE", "OMP_WAIT_POLICY")
 WITH_AVX2 = "processor\t: 0\nflags\t\t: fpu sse4_2 fma avx avx2 avx512f\nbugs\t\t: none\n"
 WITHOUT = "processor\t: 0\nflags\t\t: fpu sse4_2 avx\nbugs\t\t: avx2 fma\n"
 
@@ -24,7 +24,7 @@ def _nothing_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
 def said(tmp_path: Path, cpu: str) -> list[str | None]:
     (tmp_path / "cpuinfo").write_text(cpu)
     settle_arithmetic(tmp_path / "cpuinfo")
-    return [os.environ.get(name) for name in SETTLED]
+    return [os.environ.get(name) for name in SETTLED[:2]]
 
 
 def test_it_is_one_thread_with_the_kernels_that_most_processors_have(tmp_path: Path) -> None:
@@ -41,9 +41,15 @@ def test_a_system_that_does_not_tell_keeps_its_own_kernels(tmp_path: Path) -> No
     assert "OPENBLAS_CORETYPE" not in os.environ
 
 
+def test_threads_that_wait_sleep(tmp_path: Path) -> None:
+    settle_arithmetic(tmp_path / "nowhere")
+    assert os.environ["OMP_WAIT_POLICY"] == "PASSIVE"
+
+
 def test_what_the_environment_says_stays(tmp_path: Path) -> None:
-    os.environ.update(OPENBLAS_NUM_THREADS="4", OPENBLAS_CORETYPE="Zen")
+    os.environ.update(OPENBLAS_NUM_THREADS="4", OPENBLAS_CORETYPE="Zen", OMP_WAIT_POLICY="ACTIVE")
     assert said(tmp_path, WITH_AVX2) == ["4", "Zen"]
+    assert os.environ["OMP_WAIT_POLICY"] == "ACTIVE"
 
 
 @pytest.mark.skipif("avx2" not in CPU.read_text() if CPU.exists() else True, reason="the processor has no AVX2")
