@@ -89,11 +89,9 @@ def _start_context() -> None:
 @cache
 def _java_of_spark() -> Any:
     """One for the process, also when a session was stopped."""
-    from pyspark import SparkConf  # noqa: PLC0415 - an extra
-    from pyspark.java_gateway import launch_gateway  # noqa: PLC0415
+    from pyspark import SparkConf, java_gateway  # noqa: PLC0415 - an extra
 
+    launch: Any = java_gateway.launch_gateway  # has no types where Spark is installed, and is unknown where it is not
     os.environ.setdefault("SPARK_DRIVER_MEMORY", DRIVER_MEMORY)  # of all ways to say it the one that counts last
     # Spark takes this process for a shell, and would draw bars across our own progress.
-    return launch_gateway(  # type: ignore[no-untyped-call]
-        SparkConf(loadDefaults=False).set("spark.ui.showConsoleProgress", "false")
-    )
+    return launch(SparkConf(loadDefaults=False).set("spark.ui.showConsoleProgress", "false"))
