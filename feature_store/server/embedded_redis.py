@@ -3,7 +3,7 @@
 One server per SLATE_HOME, on loopback TCP, with its state in `<home>/redis/`:
 
     appendonly.aof   every write, before it is answered (in `appendonlydir` with Redis 7): what a killed server held
-    dump.rdb     the data, saved when the server stops and every quarter of an hour in which something changed
+    dump.rdb     the data, saved when the server stops and every six hours in which something changed
     unsaved      there from the server's start until it ends saved; says which of the two is read next
     redis.log    what the server says
     url          where it listens; may be stale after a crash, so it is always checked against the server
@@ -46,7 +46,7 @@ from feature_store.server.server_program import (
 
 __all__ = ["is_alive", "online_store", "running", "serve", "server_binary", "start", "stop"]
 
-START_TIMEOUT_S = 30.0  # a dump of a few GiB loads in this time
+START_TIMEOUT_S = 120.0  # on a busy machine a GB of the append-only file loads in this time
 STOP_TIMEOUT_S = 120.0  # and is saved in this
 ANSWER_TIMEOUT_S = 2.0  # whatever listens on a stale port may never answer
 POLL_S = 0.01

@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from contracts.errors import ArtefactError, ReleaseMismatch
+from contracts.id_map import IdMap
 from feature_store.online.connection import Client
 from feature_store.online.receipt import Receipt
+from feature_store.publishing.append_only_rewrite import rewrite_append_only
 from feature_store.publishing.publishing import publish
-from feature_store.values.values import load_schemas
+from feature_store.values.values import FeatureSchemas, load_schemas
 from feature_store.values.values_folder import ValuesFolder
 from recommender.catalogue import Catalogue
 from release.bundle.manifest import REBUILD, VALUES_FOLDER
@@ -36,7 +38,7 @@ def publish_bundle(client: Client, app: str, bundle: Path, batch_size: int, valu
             REBUILD,
         )
     schemas, item_ids = load_schemas(bundle / "features"), Catalogue.load(bundle / "catalogue").ids
-    return publish(client, app, source, schemas, item_ids, manifest.release_id, batch_size)
+    return _publish(client, app, source, schemas, item_ids, manifest.release_id, batch_size)
 
 
 def publish_release(client: Client, app: str, release: Release, batch_size: int) -> Receipt:
@@ -55,4 +57,19 @@ def publish_release(client: Client, app: str, release: Release, batch_size: int)
             f"{source.as_of.isoformat()}.",
             f"Publish what `load_bundle` gives, never `load_measured`. {REBUILD}",
         )
-    return publish(client, app, source, release.schemas, release.catalogue.ids, release.release_id, batch_size)
+    return _publish(client, app, source, release.schemas, release.catalogue.ids, release.release_id, batch_size)
+
+
+def _publish(
+    client: Client,
+    app: str,
+    source: ValuesFolder,
+    schemas: FeatureSchemas,
+    item_ids: IdMap,
+    release_id: str,
+    batch_size: int,
+) -> Receipt:
+    """Publish; what Redis has to do after it is done before anybody is answered by these values."""
+    receipt = publish(client, app, source, schemas, item_ids, release_id, batch_size)
+    rewrite_append_only(client, app)
+    return receipt
