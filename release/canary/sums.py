@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import orjson
 
+from contracts import logged_slates
 from contracts.clock import epoch_ms
 from contracts.events import EventType
 from release.canary.canary_run import CanaryRun
@@ -138,10 +139,10 @@ class CanarySums:
         try:
             fields = orjson.loads(record)
             match fields["event_type"]:
-                case EventType.IMPRESSION:
+                case EventType.IMPRESSION | logged_slates.SLATE:
                     reason = self._reason_left_out(period, fields)
                     if not reason:
-                        shown.append(_logged_impression(period, fields))
+                        shown += [_logged_impression(period, one) for one in logged_slates.single_records(fields)]
                         return
                 case EventType.CLICK if fields["request_id"] is not None:
                     clicks.append(_click_keys(fields))
@@ -210,7 +211,7 @@ class CanarySums:
         clicked[first] = True
 
 
-def _logged_impression(period: int, fields: dict[str, Any]) -> _LoggedImpression:
+def _logged_impression(period: int, fields: Mapping[str, Any]) -> _LoggedImpression:
     user_id, session_id, position = fields["user_id"], fields["session_id"], int(fields["position"])
     if not 1 <= position <= MOST_POSITION:
         raise ValueError(position)

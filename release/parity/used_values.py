@@ -1,11 +1,17 @@
 """The feature values that one answer stands on: taken while it is made, logged beside it, recomputed by `slate parity`.
 
-A record is JSON; arrays are base64 of little-endian bytes, row after row (docs/formats/redis.md):
+A record (version 2; all numbers little-endian, docs/formats/redis.md):
 
-    {"request_id", "arm", "release_id", "generation_id", "now", "history": {"n_events", "last_ts"},
-     "recent": [[epoch microseconds, event type, item number], ...], "user": rows or null, "items": rows or null}
+    "SV", a byte 2, and compressed by zlib:
+        u32, how long the head is
+        the head, JSON: {"request_id", "arm", "release_id", "generation_id", "now", "history": {"n_events", "last_ts"},
+         "recent": [[epoch microseconds, event type, item number], ...], "user": rows or null, "items": rows or null}
+        of the person and of the items, where they are not null: the values as f32, feature after feature, first the
+        lowest byte of all of them, then the next; and a bit for each, likewise
 
-    rows: {"ids", "known", "written", "values", "missing"}
+    rows: {"ids", "known", "written", "n_features"}
+
+Version 1 is JSON as a whole, with `values` and `missing` in base64, row after row, among the rows; it is still read.
 
 `recent` are the person's recent events, which the live features of their row count in; servers of before told no items.
 
@@ -17,6 +23,7 @@ from __future__ import annotations
 
 import base64
 import json
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -35,6 +42,9 @@ from contracts.slates import RecommendRequest, Slate
 # Of the candidates not shown so many are drawn: a value that keeps an item from being shown never shows among the
 # shown. All 500 would be 25 times the bytes.
 N_NOT_SHOWN: Final = 10
+MAGIC: Final = b"SV\x02"
+LEVEL: Final = 1  # of zlib: 6 takes twice as long for a twentieth less
+MOST_BYTES: Final = 16 * 2**20  # of a record, however small it is compressed
 
 
 @dataclass(frozen=True)
@@ -72,7 +82,24 @@ class UsedValues:
     last_ts: int | None
     recent: tuple[UsedEvent, ...] = ()
 
-    def to_json(self) -> dict[str, Any]:
+    def to_bytes(self, arm: str) -> bytes:
+        """The record; `parse_record` reads it. arm: which of the releases served at once answered."""
+        rows = [one for one in (self.user, self.items) if one is not None]
+        head = json.dumps({**self._head(), "arm": arm}, separators=(",", ":")).encode()
+        blocks = [block for one in rows for block in (_planes(one.rows.values), _packed_bits(one.rows.missing))]
+        return MAGIC + zlib.compress(b"".join([len(head).to_bytes(4, "little"), head, *blocks]), LEVEL)
+
+    @classmethod
+    def from_bytes(cls, record: bytes) -> UsedValues:
+        """What `to_bytes` gave; raises ValueError, TypeError or KeyError for anything else."""
+        content = _decompressed(record.removeprefix(MAGIC))
+        n_head = int.from_bytes(content[:4], "little")
+        head, blocks = json.loads(content[4 : 4 + n_head]), _Blocks(content, 4 + n_head)
+        user, items = (None if head[name] is None else blocks.rows(head[name]) for name in ("user", "items"))
+        blocks.check_end()
+        return cls._of(head, user, items)
+
+    def _head(self) -> dict[str, Any]:
         return {
             "request_id": self.request_id,
             "release_id": self.release_id,
@@ -80,13 +107,18 @@ class UsedValues:
             "now": self.now.isoformat(),
             "history": {"n_events": self.n_events, "last_ts": self.last_ts},
             "recent": [list(event) for event in self.recent],
-            "user": self.user and _encoded_rows(self.user),
-            "items": self.items and _encoded_rows(self.items),
+            "user": self.user and _told_rows(self.user),
+            "items": self.items and _told_rows(self.items),
         }
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> UsedValues:
-        """What `to_json` gave; raises ValueError, TypeError or KeyError for anything else."""
+        """A record of version 1; raises ValueError, TypeError or KeyError for anything else."""
+        user, items = (None if value[name] is None else _decoded_rows(value[name]) for name in ("user", "items"))
+        return cls._of(value, user, items)
+
+    @classmethod
+    def _of(cls, value: dict[str, Any], user: UsedRows | None, items: UsedRows | None) -> UsedValues:
         now = datetime.fromisoformat(value["now"])
         if now.tzinfo is None:
             raise ValueError(f"now is {value['now']!r}, which has no time zone")
@@ -95,8 +127,8 @@ class UsedValues:
             release_id=str(value["release_id"]),
             generation_id=str(value["generation_id"]),
             now=now,
-            user=None if value["user"] is None else _decoded_rows(value["user"]),
-            items=None if value["items"] is None else _decoded_rows(value["items"]),
+            user=user,
+            items=items,
             n_events=int(value["history"]["n_events"]),
             last_ts=value["history"]["last_ts"],
             recent=tuple(_used_event(*event) for event in value["recent"]),
@@ -173,6 +205,8 @@ class ValuesRecorder:
 def parse_record(record: bytes) -> UsedValues:
     """The values of one entry of the log; raises ArtefactError naming what is none of ours."""
     try:
+        if record.startswith(MAGIC):
+            return UsedValues.from_bytes(record)
         return UsedValues.from_json(json.loads(record))
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise ArtefactError(
@@ -199,15 +233,63 @@ def _logged_item_rows(candidates: _Candidates, slate: Slate) -> UsedRows:
     return UsedRows(tuple(item_ids[at] for at in taken), part)
 
 
-def _encoded_rows(used: UsedRows) -> dict[str, Any]:
+def _told_rows(used: UsedRows) -> dict[str, Any]:
     rows = used.rows
-    return {
-        "ids": list(used.ids),
-        "known": rows.known.tolist(),
-        "written": rows.written.tolist(),
-        "values": base64.b64encode(rows.values.astype("<f4").tobytes()).decode(),
-        "missing": base64.b64encode(np.packbits(rows.missing).tobytes()).decode(),
-    }
+    told = {"ids": list(used.ids), "known": rows.known.tolist(), "written": rows.written.tolist()}
+    return {**told, "n_features": rows.values.shape[1]}
+
+
+def _planes(values: npt.NDArray[np.float32]) -> bytes:
+    """The values feature after feature, the lowest byte of all first: alike bytes side by side compress well."""
+    by_feature = np.ascontiguousarray(values.T.astype("<f4", copy=False))
+    return by_feature.view(np.uint8).reshape(-1, 4).T.tobytes()
+
+
+def _packed_bits(missing: npt.NDArray[np.bool_]) -> bytes:
+    return np.packbits(missing.T).tobytes()
+
+
+def _decompressed(packed: bytes) -> bytes:
+    decompressor = zlib.decompressobj()
+    try:
+        content = decompressor.decompress(packed, MOST_BYTES)
+    except zlib.error as error:
+        raise ValueError(f"what is compressed is damaged ({error})") from error
+    if not decompressor.eof:
+        raise ValueError("what is compressed has no end")
+    return content
+
+
+class _Blocks:
+    """The arrays behind the head, taken one after the other."""
+
+    def __init__(self, content: bytes, start: int) -> None:
+        self._content = content
+        self._at = start
+
+    def rows(self, told: dict[str, Any]) -> UsedRows:
+        """The next rows, of these ids."""
+        ids = tuple(str(entity_id) for entity_id in told["ids"])
+        shape = (int(told["n_features"]), len(ids))
+        if min(shape) < 1:
+            raise ValueError(f"rows of {shape[1]} ids and {shape[0]} features")
+        n_values = shape[0] * shape[1]
+        planes = np.frombuffer(self._next(4 * n_values), np.uint8).reshape(4, n_values)
+        values = np.ascontiguousarray(planes.T).view("<f4").reshape(shape).T
+        missing = np.unpackbits(np.frombuffer(self._next(-(-n_values // 8)), np.uint8), count=n_values)
+        return UsedRows(ids, _checked_rows(ids, values, missing.reshape(shape).T.astype(bool), told))
+
+    def _next(self, n_bytes: int) -> bytes:
+        block = self._content[self._at : self._at + n_bytes]
+        if len(block) != n_bytes:
+            raise ValueError(f"{len(block)} bytes are left where {n_bytes} are needed")
+        self._at += n_bytes
+        return block
+
+    def check_end(self) -> None:
+        """Raise ValueError where bytes are left."""
+        if self._at != len(self._content):
+            raise ValueError(f"{len(self._content) - self._at} bytes are left")
 
 
 def _decoded_rows(value: dict[str, Any]) -> UsedRows:
@@ -216,15 +298,17 @@ def _decoded_rows(value: dict[str, Any]) -> UsedRows:
     if not ids or values.size % len(ids):
         raise ValueError(f"{values.size} values do not make rows of {len(ids)} ids")
     shape = (len(ids), values.size // len(ids))
-    rows = ReadRows(
-        values.reshape(shape).astype(np.float32),
-        np.array(value["known"], bool),
-        _bits(value["missing"], values.size).reshape(shape),
-        np.array(value["written"], np.int64),
-    )
-    if rows.known.shape != rows.written.shape or rows.known.shape != (len(ids),):
+    missing = _bits(value["missing"], values.size).reshape(shape)
+    return UsedRows(ids, _checked_rows(ids, values.reshape(shape), missing, value))
+
+
+def _checked_rows(
+    ids: Sequence[str], values: npt.NDArray[np.float32], missing: npt.NDArray[np.bool_], told: dict[str, Any]
+) -> ReadRows:
+    known, written = np.array(told["known"], bool), np.array(told["written"], np.int64)
+    if known.shape != written.shape or known.shape != (len(ids),):
         raise ValueError(f"`known` and `written` are not of {len(ids)} rows")
-    return UsedRows(ids, rows)
+    return ReadRows(np.ascontiguousarray(values, np.float32), known, np.ascontiguousarray(missing), written)
 
 
 def _bits(text: str, count: int) -> npt.NDArray[np.bool_]:

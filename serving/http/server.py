@@ -35,7 +35,7 @@ from serving.repeated_warnings import OncePerMinute
 # The interpreter lets a thread compute for so long before another one gets its turn. By default 5 ms, in which the loop
 # and the thread that answers keep each other waiting: a flood of popular answers left 1 in 4 of the slates made.
 TURN_S = 0.0005
-SPOOL_BYTES = 64 * 2**20  # about 200,000 impressions: half an hour without Redis at ten requests a second
+SPOOL_BYTES = 64 * 2**20  # about 120,000 slates of ten: three hours without Redis at ten requests a second
 GRACE_S = 10  # for requests under way when told to stop; the slowest takes its Redis time limits, well under 1 s
 BACKLOG = 2048  # as uvicorn's own
 LOG = logging.getLogger(__name__)

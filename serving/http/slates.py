@@ -11,8 +11,8 @@ from functools import partial
 from contracts.slates import RecommendRequest, Slate
 from serving.http.answers import json_bytes
 from serving.http.load import ServiceLevel
+from serving.logs import records
 from serving.logs.event_log import EventLog
-from serving.logs.records import impressions
 from serving.logs.values_log import Values
 from serving.metrics import Metrics
 from serving.served import Arm, Served
@@ -103,7 +103,8 @@ class Slates:
             self.log.requests.append(shown.request, shown.arm, shown.now)
         if shown.values is not None:
             self.log.values.append(shown.values, shown.arm)
-        self.log.append(len(shown.slate.items), partial(_impressions, shown))
+        if shown.slate.items:
+            self.log.append(1, partial(_records, shown))
 
     def _leaves_out_values(self, request_id: str) -> bool:
         """Of an answer that is shed of something no values are logged: they cost as much again."""
@@ -132,8 +133,8 @@ def _body(slate: Slate, arm: Arm) -> bytes:
     return json_bytes({**vars(slate), "arm": arm})
 
 
-def _impressions(shown: Shown) -> list[bytes]:
-    return EventLog.encoded(impressions(shown.request, shown.slate, shown.arm, shown.now))
+def _records(shown: Shown) -> list[bytes]:
+    return EventLog.encoded([records.shown(shown.request, shown.slate, shown.arm, shown.now)])
 
 
 def _with_wait(slate: Slate, waited_s: float) -> Slate:

@@ -1,12 +1,12 @@
 """The event log: what was shown and what people did, as records in one Redis stream per application.
 
-    slate:{<app>}:events    one entry a record, field `record`: JSON, the columns of `interactions` and, for an
-                            impression, position, propensity, policy_id, release_id, generation_id, arm and tier.
+    slate:{<app>}:events    one entry a record, field `record`, JSON: of what was done the columns of `interactions`,
+                            of a slate what `contracts.logged_slates` says.
     slate:{<app>}:events:written   how many entries it ever took, for whoever collects them: were any cut off before?
 
-`event_id` is unique to a record: one that was written twice (Redis went away after taking it) shows by it. Where the
-sender named the event, it is `sent:` and that name, and the event is written once for as long as it is remembered
-(`serving.event_id_hours`).
+`event_id` is unique to what was done, `request_id` to a slate: a record that was written twice (Redis went away after
+taking it) shows by it. Where the sender named the event, its id is `sent:` and that name, and it is written once for as
+long as it is remembered (`serving.event_id_hours`).
 
 What people did is in Redis, or in a file, before it is acknowledged. What was shown is made into records and written by
 a thread of its own, what comes within GATHERED_S in one step: an answer never waits for the log; records that find the
@@ -33,9 +33,10 @@ from serving.logs.values_log import ValuesLog
 from serving.metrics import Metrics
 
 LOG = logging.getLogger(__name__)
-QUEUE_LENGTH = 20_000  # records: 20 s of slates of ten at 100 a second
+QUEUE_LENGTH = 2000  # records: 20 s of slates at 100 a second
 BATCH_LENGTH = 1000
-STREAM_LENGTH = 1_000_000  # about 300 MB; whoever reads the stream into a source must come more often than it turns
+# About 500 MB of slates of ten; whoever reads the stream into a source must come more often than it turns.
+STREAM_LENGTH = 1_000_000
 IDLE_S = 1.0  # how often a quiet log looks whether spooled records can be written
 GATHERED_S = 0.1  # from the first record to the writing: a step for each slate costs more than what is written
 SENT: Final = "sent:"  # how the id of a record begins whose event was named by its sender

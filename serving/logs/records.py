@@ -1,4 +1,4 @@
-"""The records of the event log: one for each item shown, one for each thing done."""
+"""The records of the event log: one for each slate shown, one for each thing done."""
 
 from __future__ import annotations
 
@@ -7,18 +7,17 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from contracts.events import EventType
 from contracts.filters import filter_text
+from contracts.logged_slates import slate_record
 from contracts.slates import RecommendRequest, Slate
 from serving.logs.event_log import SENT
 from serving.served import Arm
 from serving.wire import SentEvent
 
 
-def impressions(request: RecommendRequest, slate: Slate, arm: Arm, shown_at: datetime) -> list[dict[str, Any]]:
-    """One impression for each position of the slate; with the filter that it was shown under, where there was one."""
+def shown(request: RecommendRequest, slate: Slate, arm: Arm, shown_at: datetime) -> dict[str, Any]:
+    """One record for all items of the slate; with the filter that it was shown under, where there was one."""
     common: dict[str, Any] = {
-        "event_type": EventType.IMPRESSION,
         "event_ts": shown_at.isoformat(),
         "request_id": slate.request_id,
         "user_id": request.user_id,
@@ -33,16 +32,7 @@ def impressions(request: RecommendRequest, slate: Slate, arm: Arm, shown_at: dat
     }
     if request.filter is not None:
         common["filter"] = filter_text(request.filter)
-    return [
-        {
-            **common,
-            "event_id": f"{slate.request_id}:{item.position}",
-            "item_id": item.item_id,
-            "position": item.position,
-            "propensity": item.propensity,
-        }
-        for item in slate.items
-    ]
+    return slate_record(common, [item.item_id for item in slate.items], [item.propensity for item in slate.items])
 
 
 def events(done: Sequence[tuple[SentEvent, datetime]]) -> list[dict[str, Any]]:

@@ -1,7 +1,6 @@
 """The values log: what the ranker saw of people and items, to be computed again offline (`slate parity`).
 
-    slate:{<app>}:values    one entry an answer, field `record`: JSON: what `release.parity.used_values` says,
-                            and which `arm` answered.
+    slate:{<app>}:values    one entry an answer, field `record`: what `release.parity.used_values` says.
 
 It holds the ids of people. A sample for comparisons, no record (see `serving.logs.capped_stream`).
 """
@@ -11,7 +10,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 
-import orjson
 import redis
 
 from contracts.settings.serving import ServingSettings
@@ -61,4 +59,4 @@ class ValuesLog:
 def _encoded(entry: tuple[Values, Arm]) -> bytes | None:
     values, arm = entry
     used = values()
-    return None if used is None else orjson.dumps({**used.to_json(), "arm": arm})
+    return None if used is None else used.to_bytes(arm)

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import polars as pl
-from pydantic import AwareDatetime, BaseModel, Field, TypeAdapter, ValidationError
+from pydantic import AwareDatetime, BaseModel, Field, TypeAdapter, ValidationError, model_validator
 
 from contracts.events import EventType
+from contracts.logged_slates import impressions_of
 from contracts.tables import IMPRESSIONS_SCHEMA, INTERACTIONS_SCHEMA, UTC_TIME
 
-# `event_id` is unique to a record: one written twice is recognised. `filter`: what every item of the slate had to
+# `event_id` is unique to a row: one written twice is recognised. `filter`: what every item of the slate had to
 # satisfy, as JSON; null where nothing was asked. It is for who reads these days; no table of a source has it.
 LOGGED = {
     "impressions": pl.Schema({**IMPRESSIONS_SCHEMA, "event_id": pl.String(), "filter": pl.String()}),
@@ -28,18 +29,13 @@ EventId = Annotated[str, Field(min_length=1)]
 
 
 class _Record(BaseModel):
-    event_id: EventId
     event_ts: Moment
     request_id: str | None = None
     user_id: str | None = None
     session_id: str | None = None
-    item_id: str | None = None
 
 
-class _ImpressionRecord(_Record):
-    event_type: Literal[EventType.IMPRESSION]
-    position: Annotated[int, Field(ge=-(2**31), lt=2**31)]
-    propensity: float | None = None
+class _Shown(_Record):
     policy_id: str | None = None
     release_id: str | None = None
     generation_id: str | None = None
@@ -48,6 +44,28 @@ class _ImpressionRecord(_Record):
     arm: str | None = None
     degraded: list[str] = []
     filter: str | None = None
+
+
+class _ImpressionRecord(_Shown):
+    event_type: Literal[EventType.IMPRESSION]
+    event_id: EventId
+    item_id: str | None = None
+    position: Annotated[int, Field(ge=-(2**31), lt=2**31)]
+    propensity: float | None = None
+
+
+class _SlateRecord(_Shown):
+    event_type: Literal["slate"]
+    format_version: Literal[1]
+    request_id: EventId
+    item_ids: list[str]
+    propensity: float | list[float]
+
+    @model_validator(mode="after")
+    def _a_propensity_for_each(self) -> Self:
+        if isinstance(self.propensity, list) and len(self.propensity) != len(self.item_ids):
+            raise ValueError(f"{len(self.propensity)} propensities of {len(self.item_ids)} items")
+        return self
 
 
 class _InteractionRecord(_Record):
@@ -64,11 +82,13 @@ class _InteractionRecord(_Record):
         EventType.COMMENT,
         EventType.RETURN,
     ]
+    event_id: EventId
+    item_id: str | None = None
     value: float | None = None
 
 
-_RECORD: TypeAdapter[_ImpressionRecord | _InteractionRecord] = TypeAdapter(
-    Annotated[_ImpressionRecord | _InteractionRecord, Field(discriminator="event_type")]
+_RECORD: TypeAdapter[_ImpressionRecord | _SlateRecord | _InteractionRecord] = TypeAdapter(
+    Annotated[_ImpressionRecord | _SlateRecord | _InteractionRecord, Field(discriminator="event_type")]
 )
 
 
@@ -81,7 +101,10 @@ def rows_by_table(ids: Sequence[str], records: Sequence[bytes]) -> dict[str, pl.
         except ValidationError as error:
             rows["unreadable"].append(_unreadable(entry_id, record, error))
         else:
-            rows["impressions" if isinstance(read, _ImpressionRecord) else "interactions"].append(vars(read))
+            if isinstance(read, _SlateRecord):
+                rows["impressions"] += impressions_of(vars(read))
+            else:
+                rows["impressions" if isinstance(read, _ImpressionRecord) else "interactions"].append(vars(read))
     return {name: pl.DataFrame(rows[name], schema=schema) for name, schema in LOGGED.items()}
 
 

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from feature_store.online.keys import canary_key, events_key, requests_key
+from feature_store.online.keys import canary_key, requests_key
 from serving.wire import Readiness
 from tests.integration.serving.worlds import Stage, ask, wait_until
+from tests.logged import logged_records
 
 # Starlette's test client asks for another HTTP library than the one it still works with.
 pytestmark = pytest.mark.filterwarnings("ignore:Using `httpx` with `starlette.testclient`")
@@ -75,7 +76,7 @@ def test_every_impression_question_and_metric_says_which_arm_answered(stage: Sta
         ask(client, user_id="u500", k=2)
         ask(client, k=1)
         metrics = client.get("/metrics").text
-    records = [json.loads(fields[b"record"]) for _, fields in stage.redis.xrange(events_key(stage.settings.app))]
+    records = logged_records(stage.redis, stage.settings.app)
     assert [(record["arm"], record["release_id"]) for record in records] == [
         ("canary", stage.pairs[1][0]),
         ("canary", stage.pairs[1][0]),

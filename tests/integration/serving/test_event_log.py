@@ -228,7 +228,7 @@ def test_records_are_made_when_they_are_written(log: EventLog, switch: Switch) -
 
 
 def test_closing_writes_everything_taken(log: EventLog, switch: Switch) -> None:
-    n_records = 2 * BATCH_LENGTH + 1
+    n_records = BATCH_LENGTH + 1
     log.append(*taken([record(number) for number in range(n_records)]))
     log.start()
     log.close()

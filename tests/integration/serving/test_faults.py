@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import http.client
-import json
 import signal
 import socket
 import threading
@@ -20,7 +19,7 @@ import redis
 from cli.doctor import _published_values
 from contracts.events import EventType
 from contracts.ids import ItemId
-from feature_store.online.keys import events_key, histories_key, items_key, recent_key, users_key
+from feature_store.online.keys import histories_key, items_key, recent_key, users_key
 from feature_store.online.packing import HEADER, SEAL
 from feature_store.online.recent_events import RecentEvent, pack_event
 from feature_store.publishing.completeness import missing_values
@@ -30,6 +29,7 @@ from serving.served import Served
 from serving.wire import MAX_HEAD_BYTES
 from tests.integration.serving.test_command_line import checkout, running
 from tests.integration.serving.worlds import Stage, ask, fetch, listening, published, wait_until
+from tests.logged import logged_records
 
 # Starlette's test client asks for another HTTP library than the one it still works with.
 pytestmark = pytest.mark.filterwarnings("ignore:Using `httpx` with `starlette.testclient`")
@@ -154,7 +154,7 @@ def hang_up_after_asking(port: int) -> socket.socket:
 
 
 def logged(stage: Stage, event_type: str) -> list[dict[str, Any]]:
-    records = [json.loads(fields[b"record"]) for _, fields in stage.redis.xrange(events_key(stage.settings.app))]
+    records = logged_records(stage.redis, stage.settings.app)
     return [record for record in records if record["event_type"] == event_type]
 
 

@@ -23,6 +23,7 @@ from release.bundle.bundle import load_bundle
 from release.bundle.bundle_store import BundleStore
 from serving.wire import EventBatch, EventsAnswer, Health, Question, Readiness, SentEvent
 from tests.integration.serving.worlds import Stage, ask
+from tests.logged import logged_records
 
 # Starlette's test client asks for another HTTP library than the one it still works with.
 pytestmark = pytest.mark.filterwarnings("ignore:Using `httpx` with `starlette.testclient`")
@@ -107,8 +108,7 @@ def test_every_item_shown_and_everything_done_is_logged(stage: Stage) -> None:
     with stage.client() as client:
         slate = ask(client, user_id="u500", k=3)
         click(client, "i1004", user_id="u500", request_id=slate["request_id"])
-    logged = stage.redis.xrange(events_key(stage.settings.app))
-    entries = [json.loads(fields[b"record"]) for _, fields in logged]
+    entries = logged_records(stage.redis, stage.settings.app)
     impressions, events = entries[:3], entries[3:]
     for record, item in zip(impressions, slate["items"], strict=True):
         assert record["event_type"] == "impression"
@@ -134,7 +134,7 @@ def test_every_item_satisfies_the_filter_and_what_was_asked_is_logged(stage: Sta
     assert (years >= 2000).all()
     assert shown(slate) != shown(unfiltered)
     name = stage.settings.app
-    records = [json.loads(fields[b"record"]) for _, fields in stage.redis.xrange(events_key(name))]
+    records = logged_records(stage.redis, name)
     assert {record.get("filter") for record in records[:5]} == {None}
     assert {json.loads(record["filter"])["field"] for record in records[5:]} == {"release_year"}
     questions = [json.loads(fields[b"record"])["request"] for _, fields in stage.redis.xrange(requests_key(name))]

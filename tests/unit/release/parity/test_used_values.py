@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import zlib
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,9 +20,18 @@ from contracts.events import EventType
 from contracts.features import History, Person, ReadRows, RecentEvents
 from contracts.ids import ItemId, UserId
 from contracts.slates import RecommendRequest, Slate, SlateItem, Tier
-from release.parity.used_values import N_NOT_SHOWN, UsedRows, UsedValues, ValuesRecorder, parse_record
+from release.parity.used_values import (
+    MAGIC,
+    MOST_BYTES,
+    N_NOT_SHOWN,
+    UsedRows,
+    UsedValues,
+    ValuesRecorder,
+    parse_record,
+)
 
 NOW = datetime(2020, 4, 10, 12, 0, 0, 123_456, tzinfo=UTC)
+GOLDEN = Path(__file__).resolve().parents[3] / "golden" / "logs"
 ITEMS = tuple(ItemId(f"i{number}") for number in range(40))
 
 
@@ -132,7 +143,7 @@ def test_a_record_gives_back_every_bit(values: list[list[float]], data: st.DataO
         np.array(data.draw(st.lists(st.integers(0, 2**32 - 1), min_size=n, max_size=n)), np.int64),
     )
     before = replace(used(slate("i5")), items=UsedRows(ITEMS[:n], rows))
-    after = parse_record(json.dumps(before.to_json()).encode())
+    after = parse_record(before.to_bytes("production"))
     assert after.now == before.now
     assert after.items is not None
     assert after.items.ids == ITEMS[:n]
@@ -141,9 +152,27 @@ def test_a_record_gives_back_every_bit(values: list[list[float]], data: st.DataO
         np.testing.assert_array_equal(getattr(after.items.rows, part), getattr(rows, part))
 
 
-def broken(**changes: Any) -> bytes:
-    said = used(slate("i5")).to_json()
+def record_of(head: Callable[[dict[str, Any]], Any] = lambda head: head, blocks: bytes | None = None) -> bytes:
+    """A record whose head, and what lies behind it, are others."""
+    content = zlib.decompress(used(slate("i5")).to_bytes("production")[len(MAGIC) :])
+    n_head = int.from_bytes(content[:4], "little")
+    changed = json.dumps(head(json.loads(content[4 : 4 + n_head]))).encode()
+    behind = content[4 + n_head :] if blocks is None else blocks
+    return MAGIC + zlib.compress(len(changed).to_bytes(4, "little") + changed + behind)
+
+
+def of_user(**changes: Any) -> Callable[[dict[str, Any]], Any]:
+    return lambda head: {**head, "user": {**head["user"], **changes}}
+
+
+def of_version_1(**changes: Any) -> bytes:
+    said = json.loads((GOLDEN / "values_v1.json").read_bytes())
     return json.dumps({**said, "user": {**said["user"], **changes}}).encode()
+
+
+def test_the_record_that_is_broken_below_is_one() -> None:
+    assert parse_record(record_of()).request_id == "r1"
+    assert parse_record(of_version_1()).request_id == "q1"
 
 
 @pytest.mark.parametrize(
@@ -152,12 +181,24 @@ def broken(**changes: Any) -> bytes:
         b"",
         b"[]",
         b"{}",
-        broken(values="AAAA"),
-        broken(values="no base64!"),
-        broken(missing=""),
-        broken(ids=[]),
-        broken(known=[True, True]),
-        json.dumps({**used(slate("i5")).to_json(), "now": "2020-04-10T12:00:00"}).encode(),
+        of_version_1(values="AAAA"),
+        of_version_1(values="no base64!"),
+        of_version_1(missing=""),
+        of_version_1(ids=[]),
+        of_version_1(known=[True, True]),
+        MAGIC,
+        b"SV\x03" + record_of()[len(MAGIC) :],
+        record_of()[:-1],
+        MAGIC + b"no zlib",
+        MAGIC + zlib.compress(bytes(MOST_BYTES + 1)),
+        record_of(lambda head: []),
+        record_of(lambda head: {**head, "now": "2020-04-10T12:00:00"}),
+        record_of(of_user(ids=[])),
+        record_of(of_user(known=[True, True])),
+        record_of(of_user(n_features=3)),
+        record_of(of_user(n_features=-2)),
+        record_of(blocks=b""),
+        record_of(blocks=bytes(1000)),
     ],
 )
 def test_what_is_no_record_is_refused_by_name(record: bytes) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from contracts.clock import FixedClock
 from contracts.filters import Condition, Operator
+from contracts.logged_slates import single_records
 from contracts.slates import Preferences, RecommendRequest, Surface
 from serving.http.answers import json_bytes
 from serving.http.load import ServiceLevel
@@ -43,7 +44,7 @@ class FakeLog:
     def append(self, n_records: int, make: Any) -> None:
         made = [orjson.loads(record) for record in make()]
         assert len(made) == n_records
-        self.records.extend(made)
+        self.records.extend(one for record in made for one in single_records(record))
 
 
 def served(**fields: Any) -> Served:

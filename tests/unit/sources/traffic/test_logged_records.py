@@ -9,25 +9,28 @@ import pytest
 
 from contracts.filters import Condition, Operator
 from contracts.ids import ItemId, UserId
+from contracts.logged_slates import single_records
 from contracts.slates import RecommendRequest, Slate, SlateItem, Tier
-from serving.logs.records import events, impressions
+from serving.logs.records import events, shown
 from serving.served import Arm
 from serving.wire import SentEvent
 from sources.traffic.logged_records import LOGGED, rows_by_table
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
-SHOWN = SlateItem(ItemId("i7"), "Film", 3, 0.5, "als", 0.25)
+SHOWN = SlateItem(ItemId("i7"), "Film", 1, 0.5, "als", 0.25)
+SLATE = {"request_id": "q1", "event_type": "slate", "format_version": 1, "item_ids": ["i7"], "propensity": 1.0}
 
 
 def test_what_the_server_logs_is_read_cell_by_cell() -> None:
     slate = Slate("q1", "r-1", "g-1", Tier.PERSONAL, "greedy", ("features",), (SHOWN,), {})
-    logged = impressions(RecommendRequest("q1", UserId("u1")), slate, Arm.PRODUCTION, NOW)
+    logged = [shown(RecommendRequest("q1", UserId("u1")), slate, Arm.PRODUCTION, NOW)]
     bought = SentEvent(event_type="purchase", user_id="u1", item_id="i7", request_id="q1", value=9.5)
     logged += events([(bought, NOW)])
     tables = rows_by_table(["5-0", "5-1"], [orjson.dumps(record) for record in logged])
     assert {name: table.schema for name, table in tables.items()} == LOGGED
     assert [len(tables[name]) for name in ("impressions", "interactions", "unreadable")] == [1, 1, 0]
-    for name, record in zip(("impressions", "interactions"), logged, strict=True):
+    single = [one for record in logged for one in single_records(record)]
+    for name, record in zip(("impressions", "interactions"), single, strict=True):
         expected = {column: record.get(column) if column == "filter" else record[column] for column in LOGGED[name]}
         found = tables[name].row(0, named=True)
         assert found == {**expected, "event_ts": NOW, **({"degraded": ["features"]} if "position" in found else {})}
@@ -36,7 +39,7 @@ def test_what_the_server_logs_is_read_cell_by_cell() -> None:
 def test_the_filter_that_a_slate_was_shown_under_is_read() -> None:
     slate = Slate("q1", "r-1", "g-1", Tier.PERSONAL, "greedy", (), (SHOWN,), {})
     asked = [RecommendRequest("q1", filter=wanted) for wanted in (None, Condition("price", Operator.AT_MOST, 50.0))]
-    logged = [record for one in asked for record in impressions(one, slate, Arm.PRODUCTION, NOW)]
+    logged = [shown(one, slate, Arm.PRODUCTION, NOW) for one in asked]
     filters = rows_by_table(["5-0", "5-1"], [orjson.dumps(record) for record in logged])["impressions"]["filter"]
     assert filters[0] is None
     assert orjson.loads(filters[1]) == {"field": "price", "operator": "at_most", "value": 50.0}
@@ -52,6 +55,10 @@ def test_the_filter_that_a_slate_was_shown_under_is_read() -> None:
         {"event_type": "impression"},  # of no position
         {"event_type": "impression", "position": 2**31},
         {"user_id": 7},
+        {**SLATE, "format_version": 2},
+        {**SLATE, "request_id": ""},
+        {**SLATE, "propensity": [1.0, 0.5]},
+        {**SLATE, "item_ids": None},
     ],
 )
 def test_a_record_that_is_none_is_kept_as_text_with_the_reason(change: dict[str, object]) -> None:
