@@ -11,7 +11,7 @@ endif
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help env spark demo up down status test test-quick test-crash lint docs dependencies bench clean
+.PHONY: help env spark deep demo up down status test test-quick test-crash test-deep lint docs dependencies bench clean
 ROUNDS ?= 1000
 
 help: ## List the commands
@@ -22,6 +22,9 @@ env: ## Make the environment in .venv from the hashed lock
 
 spark: env ## Add Spark, for `features.engine: spark`; it needs Java 17 or 21 on PATH
 	@uv pip install --quiet --no-deps --require-hashes -r requirements-spark.lock
+
+deep: env ## Add PyTorch and TorchRec in an environment of their own, for `candidates.sequence`
+	@python -m recommender.generators.deep.environments torch
 
 demo: env ## From nothing to slates: build, register, promote, publish, serve, ask; another application: APP=shop
 	@slate demo
@@ -43,6 +46,9 @@ test-quick: env ## Run what takes a minute and a half: single rooms, each interf
 
 test-crash: env ## Kill and resume publish, switch, rollback and collection under readers: ROUNDS of it, 1,000
 	@python -m tests.crash --rounds $(ROUNDS)
+
+test-deep: deep ## Train the deep generators, ask them for the promise of all generators, and judge them on MovieLens 100K
+	@python -m pytest tests/deep
 
 lint: env ## Check style, types and which room imports which
 	@ruff check . && ruff format --check . && mypy && lint-imports

@@ -4,7 +4,7 @@
     ├── SettingsError            params.yaml or an environment variable is wrong
     ├── WorkspaceError           the checkout, SLATE_HOME or the machine is not as needed
     │   ├── Busy                 another run holds the workspace
-    │   ├── EngineMissing        Spark, which a parameter or an option asks for, is not installed
+    │   ├── EngineMissing        Spark, or a guest's environment, is asked for and not installed
     │   ├── StepInterrupted      a step of a run was stopped, or found something away
     │   └── PortTaken            something else listens where we want to
     ├── SourceError              data could not be fetched, opened or understood
@@ -82,7 +82,7 @@ def refused_by_system(error: OSError) -> WorkspaceError:
 
 
 class EngineMissing(WorkspaceError):
-    """Spark, or the Java it needs, is not installed, and a parameter or an option asks for it."""
+    """Spark, the Java it needs, or a guest's environment is asked for and not installed."""
 
 
 class Busy(WorkspaceError):

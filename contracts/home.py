@@ -79,6 +79,10 @@ class Home:
         return self.root / "fits"
 
     @property
+    def trainings(self) -> Path:
+        return self.root / "trainings"
+
+    @property
     def tuning(self) -> Path:
         return self.root / "tuning"
 

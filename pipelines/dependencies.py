@@ -2,7 +2,8 @@
 
     python -m pipelines.dependencies    (make dependencies)
 
-An import inside a function counts, one for type checkers alone does not. A package's `__init__` comes with every module
+An import inside a function counts, one for type checkers alone does not. So does the program of a guest
+(`Guest(module=...)`), which runs in an environment of its own. A package's `__init__` comes with every module
 in the package, and so does what lies beside them and is no module, such as a table; templates do not, for they make
 pages for people, and no answer stands on them. The stage `release` also reads the code of all the others, for it names
 the release after them. `publish` looks at the store whenever it is asked: its code is no reason to run it.
@@ -30,6 +31,7 @@ ALL_CODE: Final = "release"  # the stage that depends on the code of every stage
 NOT_READ: Final = ("__pycache__", "templates")  # folders in a package of which no answer stands on a file
 COMMENT: Final = "Code: `make dependencies` writes the rest of this list."
 LOADS_OWN: Final = "recommender/generators/own.py"  # stages that run it run classes of the project's own
+GUEST: Final = "Guest"  # recommender/generators/deep/guest.py: what names a program
 INDENT: Final = 6  # columns before the dash of a dependency
 
 
@@ -96,6 +98,8 @@ def _imported(file: Path) -> Iterator[str]:
         elif isinstance(node, ast.ImportFrom) and node.module is not None:
             yield node.module
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == GUEST:
+            yield from (ast.literal_eval(argument.value) for argument in node.keywords if argument.arg == "module")
 
 
 def _run(node: ast.AST) -> Iterator[ast.AST]:

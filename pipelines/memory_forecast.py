@@ -63,6 +63,13 @@ class Need:
 # Stages that fit generators. EASE holds a table of all pairs of items, and the counts and places it is made of.
 FIT_GENERATORS: Final = ("candidates", "ranking", "judge")
 EASE_BYTES_A_PAIR: Final = 24
+# A deep model is trained by a process beside the stage: PyTorch itself, and for each number of an item's vector four
+# (weight, gradient, AdamW's two), held twice while a checkpoint is written; the stage then holds the vectors.
+DEEP_BASE_GIB: Final = 0.5
+DEEP_BYTES_A_NUMBER: Final = 4 * 4 * 2 + 8
+DEEP_BYTES_A_SCORE: Final = 16  # of a batch: each place of a sequence against each negative, and on the way back
+# What params.yaml need not say. Written again: stages that fit no generators do not depend on what it may hold.
+SEQUENCE_DEFAULTS: Final[Mapping[str, int]] = {"dim": 32, "length": 100, "batch_size": 16, "n_negatives": 512}
 # Upper ends of what `python -m bench.scale` measures. Stages that are not named stream: of 25 million events `validate`
 # takes 2.6 GiB.
 NEEDS: Final[Mapping[str, Need]] = {
@@ -88,16 +95,17 @@ def check_memory(stage: str) -> None:
         return  # what a stage itself misses, it tells itself
     limits = _limits()
     size = _data_size(VALID, limits)
-    of_pairs, budget = _ease_gib(stage, size), limits.resources.memory_gib
-    needed, available = NEEDS[stage].gib(size) + of_pairs, _available_gib(limits)
+    of_pairs, deep, budget = _ease_gib(stage, size), _sequence_gib(stage, size), limits.resources.memory_gib
+    needed, available = NEEDS[stage].gib(size) + of_pairs + deep, _available_gib(limits)
     if needed <= available:
         return
     whose = "the machine has" if budget is None else "resources.memory_gib is"
     ease = "set candidates.ease to null (candidates.graph_filter takes far less), " if of_pairs else ""
+    sequence = "lower candidates.sequence.dim, .batch_size or .n_negatives, " if deep else ""
     raise WorkspaceError(
         f"{stage} needs about {needed:.1f} GiB for {size.n_interactions:,} interactions of {size.n_items:,} items; "
         f"{whose} {available:.1f}.",
-        f"Take a machine with more memory, {ease}{ADVICE.get(stage, '')}or bring less: a later part of the "
+        f"Take a machine with more memory, {ease}{sequence}{ADVICE.get(stage, '')}or bring less: a later part of the "
         "interactions. Where you know that it fits, say so: `resources.memory_gib` in params.yaml.",
     )
 
@@ -113,6 +121,20 @@ def _ease_gib(stage: str, size: DataSize) -> float:
         return 0
     is_fitted = (load_groups(Fitted).candidates or {}).get("ease") is not None
     return EASE_BYTES_A_PAIR * size.n_items**2 / GIB if is_fitted else 0
+
+
+def _sequence_gib(stage: str, size: DataSize) -> float:
+    """What training `sequence` takes beside a stage that fits it."""
+    if stage not in FIT_GENERATORS or not PARAMS.is_file():
+        return 0
+    given = (load_groups(Fitted).candidates or {}).get("sequence")
+    if given is None:
+        return 0
+    settings = {**SEQUENCE_DEFAULTS, **given}
+    n_negatives = min(int(settings["n_negatives"]), size.n_items)
+    scores = int(settings["batch_size"]) * int(settings["length"]) * n_negatives
+    numbers = (int(settings["dim"]) + 1) * size.n_items
+    return DEEP_BASE_GIB + (DEEP_BYTES_A_NUMBER * numbers + DEEP_BYTES_A_SCORE * scores) / GIB
 
 
 def _limits() -> Limits:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -21,6 +23,7 @@ from contracts.settings.candidates import (
     GraphFilterSettings,
     ItemToItemSettings,
     PopularSettings,
+    SequenceSettings,
 )
 from contracts.settings.index import IndexSettings
 from contracts.settings.ranking import RankingSettings
@@ -28,7 +31,7 @@ from contracts.tables import INTERACTIONS_SCHEMA, ITEMS_SCHEMA, USERS_SCHEMA, Ca
 from recommender.candidates import CandidateSet, encode_all, gather
 from recommender.catalogue import Catalogue
 from recommender.generators.base import Generator
-from recommender.generators.sets import fit_generators
+from recommender.generators.sets import fit_generators, load_generator
 from recommender.interactions import Interactions
 from recommender.query import QueryBatch, RetrievalQuery
 from recommender.ragged import RaggedItems
@@ -58,6 +61,16 @@ ALL_CANDIDATE_SETTINGS = CANDIDATE_SETTINGS.model_copy(
         "own": own_references(),
     }
 )
+# Deep generators, trained by a guest that is not here where the suite runs: what it learnt is kept, and with
+# SLATE_TEST_DEEP=fitted, as in `make test-deep`, it is learnt again.
+DEEP_SETTINGS = {
+    "sequence": SequenceSettings(
+        dim=8, n_blocks=2, n_heads=2, length=6, horizon=6, decay_days=None, dropout=0.0, n_epochs=40, batch_size=8,
+        learning_rate=0.01, n_negatives=CHECKERBOARD_ITEMS,
+    ),
+}  # fmt: skip
+DEEP_LEARNT = Path(__file__).with_name("golden") / "deep_checkerboard"
+IS_DEEP_FITTED = os.environ.get("SLATE_TEST_DEEP") == "fitted"
 INDEX_SETTINGS = IndexSettings(
     exact_below=1000, hnsw_links=16, hnsw_ef_construction=100, hnsw_ef_search=64, recall_k=10, min_recall=0.9
 )
@@ -163,9 +176,18 @@ def gathered(
 @cache
 def checkerboard_generators() -> dict[str, Generator]:
     """Every generator, fitted on the checkerboard."""
-    world = checkerboard()
+    return every_generator(checkerboard().tables, checkerboard().catalogue)
+
+
+def every_generator(tables: CanonicalTables, catalogue: Catalogue) -> dict[str, Generator]:
+    """Every generator, fitted on the interactions of the checkerboard; of the deep ones, see DEEP_SETTINGS."""
+    settings = ALL_CANDIDATE_SETTINGS
+    if IS_DEEP_FITTED:
+        settings = settings.model_copy(update=DEEP_SETTINGS)
     with in_own_project():
-        return fit_generators(world.tables, world.catalogue, CHECKERBOARD_END, ALL_CANDIDATE_SETTINGS, seed=7)
+        fitted = fit_generators(tables, catalogue, CHECKERBOARD_END, settings, seed=7)
+    kept = {name: load_generator(DEEP_LEARNT, name, catalogue) for name in DEEP_SETTINGS if name not in fitted}
+    return {**fitted, **kept}
 
 
 _USER_SCHEMA = FeatureSchema(Entity.USER, (FeatureSpec("user_event_count_total", 0.0, 365.0),))

@@ -26,7 +26,7 @@ ALWAYS_THERE: Final = (
     "popular_segment",
 )
 # Fitted where they are given.
-WHERE_GIVEN: Final = ("ease", "graph_filter")
+WHERE_GIVEN: Final = ("ease", "graph_filter", "sequence")
 NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,62}")
 NAME_RULE: Final = "a letter, and then letters, digits and _, all of them small, 63 at most"
 # What a release cannot do without, and why.
@@ -130,6 +130,39 @@ class GraphFilterSettings(Group):
     step_weight: float = Field(default=1.0, gt=0, le=1)
 
 
+class SequenceSettings(Group):
+    """SASRec, Kang and McAuley 2018: a transformer reads the latest items of a history and tells what comes.
+
+    dim, n_blocks, n_heads: width of a vector, layers, and parts in which a layer compares; length: latest items that
+    are read. What is told is one of the next `horizon` items after a pause of visit_gap_hours: what somebody comes back
+    for; null: whenever they came. decay_days: age at which an item that is told counts 1/e, null: all alike. dropout:
+    share of numbers left out in training; n_epochs, batch_size (in sequences), learning_rate, weight_decay: of AdamW.
+    n_negatives: items that the one that is told is held against, drawn for each batch; where the catalogue has no more,
+    all of them. device: cpu, or cuda; the bytes differ.
+    """
+
+    dim: int = Field(default=32, ge=4, le=1024)
+    n_blocks: int = Field(default=2, ge=1, le=16)
+    n_heads: int = Field(default=1, ge=1, le=16)
+    length: int = Field(default=100, ge=2, le=1000)
+    visit_gap_hours: float | None = Field(default=12.0, gt=0)
+    horizon: int = Field(default=100, ge=1, le=1000)
+    decay_days: float | None = Field(default=60.0, gt=0)
+    dropout: float = Field(default=0.3, ge=0, lt=1)
+    n_epochs: int = Field(default=10, ge=1, le=10_000)
+    batch_size: int = Field(default=16, ge=1, le=100_000)
+    learning_rate: float = Field(default=0.002, gt=0, le=1)
+    weight_decay: float = Field(default=0.0, ge=0, le=1)
+    n_negatives: int = Field(default=512, ge=1, le=1_000_000)
+    device: Literal["cpu", "cuda"] = "cpu"
+
+    @model_validator(mode="after")
+    def _heads_divide_the_width(self) -> SequenceSettings:
+        if self.dim % self.n_heads:
+            raise ValueError(f"dim is {self.dim}, which {self.n_heads} heads do not divide evenly")
+        return self
+
+
 class PopularSettings(Group):
     """recent_days: the window of what is popular of late.
     segment_smoothing: everybody's events mixed into a segment's own."""
@@ -141,7 +174,8 @@ class PopularSettings(Group):
 class CandidateSettings(Group):
     """One group per family of generators; all that are popular, in whatever window or segment, share theirs.
 
-    ease, graph_filter: there where they are given. item_to_item: further generators, by name.
+    ease, graph_filter: there where they are given; so is sequence, which PyTorch trains (docs/deep.md).
+    item_to_item: further generators, by name.
     own: classes of the project's own, as package.module:Class (docs/own-generator.md).
     off: generators that are not there at all: neither fitted, nor stored, asked, or a feature of the ranker. (One with
     the quota 0 proposes nothing, and is everything else.)
@@ -153,6 +187,7 @@ class CandidateSettings(Group):
     popular: PopularSettings
     ease: EaseSettings | None = None
     graph_filter: GraphFilterSettings | None = None
+    sequence: SequenceSettings | None = None
     item_to_item: dict[str, ItemToItemSettings] = Field(default_factory=dict)
     own: tuple[str, ...] = ()
     off: tuple[str, ...] = ()

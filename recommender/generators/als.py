@@ -20,11 +20,10 @@ from contracts.ids import FloatArray
 from contracts.settings.candidates import AlsSettings
 from recommender.catalogue import Catalogue
 from recommender.generators.base import EncodedQueries
+from recommender.generators.by_vectors import EncodedVectors, QueryVectors
 from recommender.index.vector_index import VectorIndex
 from recommender.interactions import Interactions
-from recommender.proposals import Proposals
 from recommender.query import QueryBatch
-from recommender.ragged import RaggedItems, dot_by_row
 
 KIND = "generator-als"
 
@@ -71,7 +70,7 @@ class AlsGenerator:
         gram: npt.NDArray[np.float64] = factors.T @ factors + self.regularization * np.eye(factors.shape[1])
         return gram
 
-    def fold_in(self, queries: QueryBatch) -> FoldedQueries:
+    def fold_in(self, queries: QueryBatch) -> QueryVectors:
         """The vector x of whoever has each query's taste.
 
         Solves (YtY + Yt(C - I)Y + reg I) x = YtCp (eq. 4) with p = 1 and C = alpha for the items of the taste.
@@ -91,7 +90,7 @@ class AlsGenerator:
         vectors[known] = np.linalg.solve(equations, wanted[:, :, None])[:, :, 0]
         is_known = np.zeros(len(queries), bool)
         is_known[known] = True
-        return FoldedQueries(self, queries, vectors, is_known)
+        return QueryVectors(queries, vectors, is_known)
 
     @cached_property
     def _has_factors(self) -> npt.NDArray[np.bool_]:
@@ -102,7 +101,7 @@ class AlsGenerator:
         return VectorIndex.exact(self.item_factors, self.catalogue_fingerprint)
 
     def encode(self, queries: QueryBatch) -> EncodedQueries:
-        return EncodedVectors(self.fold_in(queries), self._exact_index)
+        return EncodedVectors(self.fold_in(queries), self.item_factors, self._exact_index)
 
     def save(self, folder: Path) -> Meta:
         return save_artefact(
@@ -124,33 +123,6 @@ class AlsGenerator:
             float(meta.values["alpha"]),
             catalogue.ids.fingerprint,
         )
-
-
-@dataclass(frozen=True)
-class FoldedQueries:
-    """The queries as vectors among the items' factors. vectors: (n_queries, factors); NaN where is_known is False."""
-
-    als: AlsGenerator
-    queries: QueryBatch
-    vectors: FloatArray
-    is_known: npt.NDArray[np.bool_]
-
-
-@dataclass(frozen=True)
-class EncodedVectors:
-    """Folded queries, and the index in which what is near them is found."""
-
-    folded: FoldedQueries
-    index: VectorIndex
-
-    def propose(self, k: int) -> Proposals:
-        folded, queries = self.folded, self.folded.queries
-        return self.index.search(folded.vectors, k, queries.excluded, folded.is_known, queries.allowed)
-
-    def score(self, items: RaggedItems) -> FloatArray:
-        factors = self.folded.als.item_factors[items.item_idx]
-        scores = dot_by_row(factors, self.folded.vectors[items.rows])
-        return np.where(factors.any(axis=1), scores, np.float32(np.nan))
 
 
 def _item_factors_in_process(touched: csr_matrix, settings: AlsSettings, seed: int) -> FloatArray:

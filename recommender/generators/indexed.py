@@ -8,8 +8,9 @@ from pathlib import Path
 
 from contracts.artefact import Meta
 from contracts.errors import ReleaseMismatch
-from recommender.generators.als import AlsGenerator, EncodedVectors
+from recommender.generators.als import AlsGenerator
 from recommender.generators.base import EncodedQueries
+from recommender.generators.by_vectors import EncodedVectors
 from recommender.index.vector_index import VectorIndex
 from recommender.query import QueryBatch
 
@@ -57,7 +58,7 @@ class IndexedGenerator:
         return self.als.catalogue_fingerprint
 
     def encode(self, queries: QueryBatch) -> EncodedQueries:
-        return EncodedVectors(self.als.fold_in(queries), self._searched)
+        return EncodedVectors(self.als.fold_in(queries), self.als.item_factors, self._searched)
 
     @cached_property
     def _searched(self) -> VectorIndex:

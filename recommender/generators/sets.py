@@ -26,6 +26,7 @@ from recommender.catalogue import Catalogue
 from recommender.generators.als import AlsGenerator
 from recommender.generators.base import FitInputs, Generator
 from recommender.generators.content import ContentGenerator
+from recommender.generators.deep.sequence import SequenceGenerator
 from recommender.generators.item_to_item import ItemToItemGenerator
 from recommender.generators.neighbours import (
     fit_covisitation,
@@ -57,6 +58,7 @@ _LOADERS: dict[str, Callable[[Path, Catalogue], Generator]] = {
     "popular_recent": partial(PopularGenerator.load, name="popular_recent"),
     "popular_returning": partial(PopularGenerator.load, name="popular_returning"),
     "popular_segment": PopularSegmentGenerator.load,
+    "sequence": SequenceGenerator.load,
 }
 GENERATOR_NAMES = tuple(_LOADERS)
 ITEM_TO_ITEM = "item_to_item"  # the kind of further item-to-item generators, whatever their names
@@ -133,6 +135,8 @@ def _fits_where_given(known: FitInputs, settings: CandidateSettings) -> dict[str
         fits["graph_filter"] = lambda: fit_graph_filter(
             interactions, catalogue, as_of, graph_filter, pairs.history_length
         )
+    if (sequence := settings.sequence) is not None:
+        fits["sequence"] = lambda: SequenceGenerator.fit(known, sequence)
     return fits
 
 
@@ -194,13 +198,13 @@ def load_generators(folder: Path) -> GeneratorSet:
         kinds = {str(name): str(kind) for name, kind in meta.values.get("kinds", {}).items()}
     by_name = {}
     for name in names:
-        by_name[name] = _load_generator(folder, name, catalogue, kinds.get(name))
+        by_name[name] = load_generator(folder, name, catalogue, kinds.get(name))
         _check_part(folder, meta, name, f"generator-{name}")
     return GeneratorSet(catalogue, by_name, meta.fingerprint)
 
 
-def _load_generator(folder: Path, name: str, catalogue: Catalogue, kind: str | None = None) -> Generator:
-    """kind: of one with a name that params.yaml gave it."""
+def load_generator(folder: Path, name: str, catalogue: Catalogue, kind: str | None = None) -> Generator:
+    """One generator, of its own folder within `folder`; kind: of one with a name that params.yaml gave it."""
     with reading(folder / name):
         return _loader(folder, name, kind)(folder / name, catalogue)
 

@@ -27,9 +27,9 @@ from recommender.generators.popular import PopularGenerator
 from recommender.generators.sets import (
     GENERATOR_NAMES,
     KIND,
-    _load_generator,
     fit_generators,
     kind_of,
+    load_generator,
     load_generators,
     save_generators,
 )
@@ -39,7 +39,6 @@ from recommender.ragged import RaggedItems
 from recommender.slates.explanation import reasons
 from tests.own_generator_page import in_own_project, own_references
 from tests.recommender_worlds import (
-    ALL_CANDIDATE_SETTINGS,
     CANDIDATE_SETTINGS,
     CHECKERBOARD_END,
     CHECKERBOARD_ITEMS,
@@ -47,6 +46,7 @@ from tests.recommender_worlds import (
     INDEX_SETTINGS,
     checkerboard,
     checkerboard_generators,
+    every_generator,
     gathered,
     proposed,
     scored,
@@ -233,7 +233,7 @@ def test_a_query_is_answered_the_same_alone_and_in_any_batch_to_the_last_bit(nam
 def test_saved_and_loaded_it_proposes_the_same(name, tmp_path: Path):
     generator = checkerboard_generators()[name]
     generator.save(tmp_path / name)
-    loaded = _load_generator(tmp_path, name, checkerboard().catalogue, kind_of(generator_named(name)))
+    loaded = load_generator(tmp_path, name, checkerboard().catalogue, kind_of(generator_named(name)))
     query = checkerboard().query("u507")
     assert loaded.name == name
     assert loaded.catalogue_fingerprint == generator.catalogue_fingerprint
@@ -246,7 +246,7 @@ def test_it_refuses_the_catalogue_of_another_build_and_prints_both(name, tmp_pat
     checkerboard_generators()[name].save(tmp_path / name)
     other = replace(checkerboard().catalogue, ids=IdMap.of([f"x{item}" for item in range(CHECKERBOARD_ITEMS)]))
     with pytest.raises(ReleaseMismatch) as caught:
-        _load_generator(tmp_path, name, other, kind_of(generator_named(name)))
+        load_generator(tmp_path, name, other, kind_of(generator_named(name)))
     expected = other.fingerprint if name == "content" else other.ids.fingerprint
     assert expected in str(caught.value)
 
@@ -257,7 +257,7 @@ def test_a_damaged_file_is_an_error_and_never_an_answer(name, tmp_path: Path):
     array = min((tmp_path / name).glob("*.npy"))
     array.write_bytes(array.read_bytes()[:-3])
     with pytest.raises(ArtefactError, match="damaged"):
-        _load_generator(tmp_path, name, checkerboard().catalogue, kind_of(generator_named(name)))
+        load_generator(tmp_path, name, checkerboard().catalogue, kind_of(generator_named(name)))
 
 
 def test_an_index_of_other_embeddings_is_refused_and_both_are_printed():
@@ -321,7 +321,7 @@ class TestSetsOfGenerators:
 def test_a_catalogue_without_categories_is_one_all_the_same(name):
     items = checkerboard().tables.items.with_columns(categories=pl.lit([], pl.List(pl.String)))
     tables, catalogue = replace(checkerboard().tables, items=items), Catalogue.from_items(items)
-    generator = fit_generators(tables, catalogue, CHECKERBOARD_END, ALL_CANDIDATE_SETTINGS, seed=7)[name]
+    generator = every_generator(tables, catalogue)[name]
     query = checkerboard().query("u503")
     candidates = gathered({name: generator}, query, {name: 5}, 5)
     assert len(candidates) or name in ("content", "new_arrivals", "popular_returning")

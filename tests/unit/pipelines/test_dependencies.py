@@ -241,3 +241,15 @@ def test_classes_of_the_projects_own_are_named_with_their_package_and_refused_be
         "shop_generators/deep/more.py",
         "shop_generators/trending.py",
     ]
+
+
+def test_the_program_of_a_guest_is_code_of_what_runs_it(tmp_path: Path) -> None:
+    root = write(
+        tmp_path,
+        pipelines__fit='from recommender.guest import Guest\nGUEST = Guest(name="a", module="recommender.program")\n',
+        recommender__guest="class Guest:\n    pass\n",
+        recommender__program="import torch\nimport contracts.words\n",
+        contracts__words="",
+    )
+    closure = import_closure(root, "pipelines.fit")
+    assert {"recommender/program.py", "contracts/words.py"} <= closure

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from contracts.errors import WorkspaceError
+from contracts.settings.candidates import SequenceSettings
 from pipelines import memory_forecast
 from pipelines.memory_forecast import GIB, NEEDS, DataSize, Need, check_memory, engine_gib, machine_gib
 from pipelines.paths import VALID
@@ -102,3 +103,19 @@ def test_ease_is_forecast_by_the_pairs_of_items_where_it_is_fitted(ease, expecte
     with pytest.raises(WorkspaceError, match=expected) as told:
         check_memory("candidates")
     assert "resources.memory_gib is 1.0." in str(told.value)
+
+
+def test_training_a_sequence_is_forecast_with_what_to_lower(monkeypatch):
+    monkeypatch.setattr(memory_forecast, "DEEP_BYTES_A_NUMBER", GIB)
+    params = (CHECKOUT / "params.yaml").read_text().replace("memory_gib: null", "memory_gib: 1")
+    Path("params.yaml").write_text(params.replace("sequence: null", "sequence: {dim: 9}"))
+    with pytest.raises(WorkspaceError, match=r"needs about 40[01]\.\d GiB") as told:  # 40 items, of 9 + 1 numbers each
+        check_memory("candidates")
+    assert "lower candidates.sequence.dim" in str(told.value)
+    Path("params.yaml").write_text(params)
+    check_memory("candidates")
+
+
+def test_the_forecast_knows_the_defaults_of_a_sequence():
+    shipped = SequenceSettings().model_dump()
+    assert {name: shipped[name] for name in memory_forecast.SEQUENCE_DEFAULTS} == memory_forecast.SEQUENCE_DEFAULTS
