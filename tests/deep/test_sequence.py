@@ -91,8 +91,7 @@ def test_epochs_after_a_checkpoint_are_those_of_a_training_that_was_never_stoppe
 
 def test_a_training_that_was_killed_goes_on_and_ends_with_the_same_bytes(tmp_path: Path, monkeypatch):
     monkeypatch.setenv("SLATE_HOME", str(tmp_path / "whole"))
-    settings = SETTINGS.model_copy(update={"n_epochs": 200})
-    whole = SequenceGenerator.fit(on_checkerboard(), settings)
+    whole = SequenceGenerator.fit(on_checkerboard(), SETTINGS)
     (kept,) = (tmp_path / "whole" / "trainings").iterdir()
     monkeypatch.setenv("SLATE_HOME", str(tmp_path / "killed"))
 
@@ -113,10 +112,10 @@ def test_a_training_that_was_killed_goes_on_and_ends_with_the_same_bytes(tmp_pat
     with monkeypatch.context() as killing:
         killing.setattr("recommender.generators.deep.guest.subprocess.run", killed_after_some_epochs)
         with pytest.raises(Killed):
-            SequenceGenerator.fit(on_checkerboard(), settings)
+            SequenceGenerator.fit(on_checkerboard(), SETTINGS)
     folder = tmp_path / "killed" / "trainings" / kept.name
     assert not (folder / "learnt").exists()
-    assert bytes_of(SequenceGenerator.fit(on_checkerboard(), settings)) == bytes_of(whole)
+    assert bytes_of(SequenceGenerator.fit(on_checkerboard(), SETTINGS)) == bytes_of(whole)
     assert sorted(path.name for path in folder.iterdir()) == ["learnt", "training.lock"]
 
 

@@ -26,6 +26,7 @@ from recommender.generators.by_vectors import EncodedVectors, QueryVectors
 from recommender.generators.deep.environments import TORCH
 from recommender.generators.deep.guest import Guest, learnt_by
 from recommender.generators.deep.trained_vectors import Tastes, known_taste
+from recommender.generators.deep.training.exchange import Arrays
 from recommender.index.vector_index import VectorIndex
 from recommender.query import QueryBatch
 
@@ -138,7 +139,7 @@ class SequenceGenerator:
                 f"Set {GUEST.parameter}.visit_gap_hours to null in params.yaml, so that it learns what comes next.",
             )
         weights_of_items = tastes.weights(settings.decay_days)
-        given = {
+        given: Arrays = {
             "items": tastes.dense, "offsets": tastes.offsets, "first": first, "end": end, "weights": weights_of_items,
         }  # fmt: skip
         read = settings.model_dump(mode="json", exclude={"decay_days", "horizon", "visit_gap_hours"})
