@@ -19,6 +19,7 @@ NAMES = (
     "gates",
     "canary",
     "skew",
+    "deep",
     "batch",
     "serving",
 )

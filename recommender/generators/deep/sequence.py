@@ -192,15 +192,15 @@ class SequenceGenerator:
         if min(numbers.values()) < 1 or dim % n_heads:
             raise ArtefactError(f"{folder} is damaged: it says that it is of {numbers}.", REBUILD)
         weights = {
-            name: load_array(folder, name, np.float32, tuple(_length(part, numbers) for part in shape))
+            name: load_array(folder, name, np.float32, tuple(length_of(part, numbers) for part in shape))
             for name, shape in SHAPES.items()
         }
         item_vectors = load_array(folder, "item_vectors", np.float32, (len(catalogue), dim + 1))
         return cls(item_vectors, SequenceEncoder(weights, n_heads), catalogue.ids.fingerprint)
 
 
-def _length(part: int | str, numbers: Mapping[str, int]) -> int:
-    """Of a part of SHAPES."""
+def length_of(part: int | str, numbers: Mapping[str, int]) -> int:
+    """Of a part of a shape in SHAPES; numbers: `dim`, `blocks` and `length`."""
     return numbers[part] if isinstance(part, str) else part * numbers["dim"]
 
 
