@@ -13,10 +13,11 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 from contracts.errors import WrongInput
 from contracts.fingerprint import canonical_json
+from contracts.printable import is_whole_text
 
 MOST_CONDITIONS: Final = 32  # of a filter: each is a bitmap that somebody has to compute once
 MOST_DEPTH: Final = 8  # filters within filters
@@ -155,7 +156,7 @@ class _Parser:
         if self._n_conditions > MOST_CONDITIONS:
             raise _wrong(f"{where} is one condition too many; a filter has at most {MOST_CONDITIONS}")
         field, word = value["field"], value["operator"]
-        if not isinstance(field, str) or not 1 <= len(field) <= LONGEST_TEXT:
+        if not _is_text(field) or not field:
             raise _wrong(f"{where}.field is {_shown(field)}; expected the name of a field")
         if word not in list(Operator):
             raise _wrong(f"{where}.operator is {_shown(word)}; expected one of {', '.join(Operator)}")
@@ -177,14 +178,19 @@ def _compared_with(value: object, operator: Operator, where: str) -> Value | tup
 def _scalar(value: object, where: str) -> Value:
     if isinstance(value, bool):
         return value
-    if isinstance(value, str) and len(value) <= LONGEST_TEXT:
+    if _is_text(value):
         return value
     if isinstance(value, int | float) and abs(value) <= LARGEST_NUMBER:
         return float(value)
     raise _wrong(
-        f"{where} is {_shown(value)}; expected a text of at most {LONGEST_TEXT} characters, true, false, or a "
+        f"{where} is {_shown(value)}; expected a text of at most {LONGEST_TEXT} whole characters, true, false, or a "
         f"number of at most {LARGEST_NUMBER:g}"
     )
+
+
+def _is_text(value: object) -> TypeGuard[str]:
+    """JSON can write half a character (a lone surrogate), which no item has and UTF-8, as filters are kept, cannot."""
+    return isinstance(value, str) and len(value) <= LONGEST_TEXT and is_whole_text(value)
 
 
 def _wrong(problem: str) -> WrongInput:

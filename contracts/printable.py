@@ -7,6 +7,8 @@ import re
 # Control characters but for tab and line end, other line ends, what turns the direction of writing, half characters.
 _STEERING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
+_HALVES = re.compile("[\ud800-\udfff]")
+
 
 def printable(text: str) -> str:
     """The text with each character that steers a terminal written as Python does (`\\x1b`); lines stay lines."""
@@ -21,3 +23,12 @@ def printable_json(json: str) -> str:
 def printable_line(text: str) -> str:
     """As `printable`, in one line: a line end is written out, too."""
     return printable(text).replace("\n", "\\n")
+
+
+def is_whole_text(text: str) -> bool:
+    """Whether UTF-8 can write it: not where it holds half a character, as JSON (`\\ud800`) and command lines can.
+
+    >>> is_whole_text("élan"), is_whole_text("\\ud800")
+    (True, False)
+    """
+    return text.isascii() or not _HALVES.search(text)

@@ -10,6 +10,7 @@ from typing import Any
 from contracts.errors import WrongInput
 from contracts.filters import Filter, filter_in
 from contracts.ids import UserId
+from contracts.printable import is_whole_text
 from contracts.tables import MAX_ID_LENGTH
 
 
@@ -23,7 +24,11 @@ def check_length(k: int, most: int, release_id: str) -> None:
 
 
 def check_id(value: str, what: str) -> None:
-    """Raise WrongInput for an id that is empty or too long. what: the person or item, for the message."""
+    """Raise WrongInput for an id that is empty, too long or no text. what: the person or item, for the message."""
+    if not is_whole_text(value):
+        raise WrongInput(
+            f"The id of {what} holds half a character: {value!r:.80}.", "Send it as UTF-8, as the export has it."
+        )
     if not 1 <= len(value) <= MAX_ID_LENGTH:
         raise WrongInput(
             f"The id of {what} has {len(value)} characters, {value[:20]!r}; expected 1 to {MAX_ID_LENGTH}.",

@@ -113,3 +113,8 @@ def test_the_bounds_themselves_are_within() -> None:
     check_length(100, 100, "r-1")
     check_id("u", "a person")
     check_id("u" * 256, "a person")
+
+
+def test_half_a_character_is_no_id() -> None:
+    with pytest.raises(WrongInput, match=r"The id of a person holds half a character: '\\udcff'"):
+        check_id("\udcff", "a person")
