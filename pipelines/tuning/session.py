@@ -20,7 +20,7 @@ from pipelines.runs.overrides import overridden_settings
 from pipelines.tuning.choice import Finalist, finalist_json, finalists, winner_among
 from pipelines.tuning.search import Search, Seconds, Told, comparable_with
 from pipelines.tuning.search_space import Overrides, SearchSpace
-from pipelines.tuning.study import TriedOverrides, TuningStudy, study_name
+from pipelines.tuning.study import TriedOverrides, TuningStudy, errors_of, study_name
 from release.registry.tuning_runs import LoggedTrial, TuningRuns
 
 MOST_FINALISTS: Final = 3
@@ -78,7 +78,8 @@ class TuneSession:
     def run(self, request: TuneRequest) -> Tuned:
         """Search, judge, choose; interrupted at any moment, the same request goes on.
 
-        Raises Busy where somebody else searches in the same study; WrongInput where `only` names nothing that is tuned.
+        Raises Busy where somebody else searches in the same study; WrongInput where `only` names nothing that is tuned;
+        WorkspaceError where the study's file cannot be read or written.
         """
         space = SearchSpace.of(self.settings, request.only)
         windows = Windows.choosing(self.tables, self.settings)
@@ -86,8 +87,9 @@ class TuneSession:
         of = comparable_with(self.settings, space.keys, fitter, self.settings.seed)
         name = study_name(self.settings.app, of, space.keys)
         busy = "Another `slate tune` searches in this study: wait for it, or end it."
-        with locked(self.home.tuning / f"{name}.lock", 1.0, busy):
-            study = TuningStudy(self.home.tuning / f"{self.settings.app}.db", name, space, self.settings.seed)
+        database = self.home.tuning / f"{self.settings.app}.db"
+        with locked(self.home.tuning / f"{name}.lock", 1.0, busy), errors_of(database):
+            study = TuningStudy(database, name, space, self.settings.seed)
             log = StudyLog(study, TuningRuns(self.home, self.settings.app, name, self._metric, of["params"]), self.tell)
             try:
                 return self._search_and_choose(request, space, fitter, study, log)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from contracts.errors import WorkspaceError
 from contracts.fingerprint import fingerprint_json
 from pipelines.tuning.search_space import Overrides, SearchSpace
 
@@ -20,6 +22,10 @@ PATIENCE_S: Final = 60  # for the file, while somebody else looks at it
 OVERRIDES: Final = "overrides"
 SECONDS: Final = "seconds"
 WHY: Final = "why"
+
+DAMAGED: Final = frozenset({"SQLITE_CORRUPT", "SQLITE_NOTADB"})
+BEGIN_ANEW: Final = "Move it away and run the same command again: the search begins anew, with all that was fitted."
+GO_ON: Final = "Free disk space or mend the permissions, and run the same command again: it goes on."
 
 
 @dataclass(frozen=True)
@@ -60,18 +66,23 @@ class TuningStudy:
         own_seed = int(fingerprint_json([seed, drawn_before]), 16) % 2**32
         self._study.sampler = optuna.samplers.TPESampler(n_startup_trials=RANDOM_FIRST, seed=own_seed)
         self._begin_again()
-        current = space.current()
-        if not drawn_before and current is not None:
-            self._study.enqueue_trial(dict(current))
 
     def _begin_again(self) -> None:
-        """What somebody was interrupted at is asked again, first; what it had fitted is kept."""
+        """What somebody was interrupted at is asked again, first; what it had fitted is kept.
+
+        Whoever is killed while a trial is drawn leaves some of its parameters: that was no trial yet.
+        """
         from optuna.trial import TrialState  # noqa: PLC0415 - as above
 
         for trial in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
             self._study.tell(trial.number, state=TrialState.FAIL)
             self._study.set_user_attr(f"{WHY}_{trial.number}", "interrupted")
-            self._study.enqueue_trial(dict(trial.params))
+            if OVERRIDES in trial.user_attrs:
+                self._study.enqueue_trial(dict(trial.params))
+        waiting = self._study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
+        current = self._space.current()
+        if current is not None and not waiting and not self.tried():
+            self._study.enqueue_trial(dict(current))
 
     def ask(self) -> OpenTrial:
         """The parameters to try next."""
@@ -81,9 +92,9 @@ class TuningStudy:
         return OpenTrial(self._study, trial, overrides)
 
     def tried(self) -> list[TriedOverrides]:
-        """Everything that is over, in order."""
+        """Everything that was asked and is over, in order."""
         over = [trial for trial in self._study.get_trials(deepcopy=False) if trial.state.is_finished()]
-        return [self._tried(trial) for trial in over if trial.params]
+        return [self._tried(trial) for trial in over if OVERRIDES in trial.user_attrs]
 
     def best(self, n: int) -> list[TriedOverrides]:
         """The whole trials with the highest values, each set of parameters once; the earlier of equals first."""
@@ -96,7 +107,7 @@ class TuningStudy:
         return TriedOverrides(
             trial.number,
             trial.state.name,
-            known.get(OVERRIDES) or self._space.overrides(trial.params),
+            known[OVERRIDES],
             trial.value if trial.state.name == "COMPLETE" else None,
             dict(trial.intermediate_values),
             float(known.get(SECONDS, 0.0)),
@@ -137,6 +148,30 @@ class OpenTrial:
         self.trial.set_user_attr(SECONDS, seconds)
         self.trial.set_user_attr(WHY, why)
         self.study.tell(self.trial, state=TrialState.FAIL)
+
+
+@contextmanager
+def errors_of(database: Path) -> Iterator[None]:
+    """What the file refuses within the block (a full disk, damage, a folder that may not be written) is told as that.
+
+    Raises WorkspaceError.
+    """
+    from optuna.exceptions import StorageInternalError  # noqa: PLC0415 - as above
+    from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415 - as above
+
+    try:
+        yield
+    except (SQLAlchemyError, StorageInternalError) as error:
+        cause = _first_cause(error)
+        is_damaged = getattr(cause, "sqlite_errorname", "") in DAMAGED
+        raise WorkspaceError(
+            f"The study's file {database} cannot be read or written: {cause}.", BEGIN_ANEW if is_damaged else GO_ON
+        ) from error
+
+
+def _first_cause(error: BaseException) -> BaseException:
+    """What the driver said, below what others made of it."""
+    return error if error.__cause__ is None else _first_cause(error.__cause__)
 
 
 def study_name(app: str, of: Mapping[str, Any], keys: Sequence[str]) -> str:
