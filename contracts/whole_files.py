@@ -37,14 +37,11 @@ def whole_file(path: Path, *, durable: bool = False, shared: bool = False) -> It
     if shared:
         _remove_parts_of_the_dead(path)
     try:
-        yield unfinished
-        if durable:
-            _flush(unfinished)
-        unfinished.replace(path)
-    except OSError as error:
-        if error.errno in FULL and error.filename is None:
-            error.filename = str(path)  # a write knows none
-        raise
+        with _named_where_full(path):
+            yield unfinished
+            if durable:
+                _flush(unfinished)
+            unfinished.replace(path)
     finally:
         unfinished.unlink(missing_ok=True)
 
@@ -87,13 +84,15 @@ def whole_folder(folder: Path) -> Iterator[Path]:
 def content_folder(folder: Path, last: str) -> Iterator[Path]:
     """Yield a path at which to make a folder; at the end it is `folder`, unless another process was quicker.
 
-    For folders named by what they hold: whoever writes one writes the same.
+    For folders named by what they hold: whoever writes one writes the same. Where the disk is full, nothing of it is
+    left, and the error names the folder where it names no file.
     last: the file written last; a `folder` without it is what a killed writer left, and makes way.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".unfinished-", ignore_cleanup_errors=True) as scratch:
         unfinished = Path(scratch) / folder.name
-        yield unfinished
+        with _named_where_full(folder):
+            yield unfinished
         try:
             unfinished.rename(folder)
         except OSError:
@@ -103,6 +102,17 @@ def content_folder(folder: Path, last: str) -> Iterator[Path]:
             with suppress(FileNotFoundError):
                 folder.rename(Path(scratch) / "leftover")
             unfinished.rename(folder)
+
+
+@contextmanager
+def _named_where_full(path: Path) -> Iterator[None]:
+    """The error of a full disk names what was written: a write knows no name."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in FULL and error.filename is None:
+            error.filename = str(path)
+        raise
 
 
 def _remove_parts_of_the_dead(path: Path) -> None:

@@ -1,10 +1,11 @@
 """What was fitted on rolling windows, kept by the content of what it was made of, so that nothing is fitted twice.
 
     SLATE_HOME/fits/<step>/<key>/            the step's own files, as it saves them
-    SLATE_HOME/fits/<step>/<key>/made_of.json   what the key is the fingerprint of
+    SLATE_HOME/fits/<step>/<key>/made_of.json   what the key is the fingerprint of, and of each file its own
 
 A key names the code of the step and the versions of the libraries that compute, the data, and the parameters that the
-step reads, and no others. A folder comes into being whole or not at all. Past a bound, those used longest ago go.
+step reads, and no others. A folder comes into being whole or not at all, and is read where every byte is as it was
+written. Past a bound, those used longest ago go.
 """
 
 from __future__ import annotations
@@ -21,12 +22,15 @@ from typing import Any, Final, TypeVar
 from contracts.errors import ArtefactError
 from contracts.fingerprint import fingerprint_file, fingerprint_json
 from contracts.home import Home
-from contracts.json_file import write_json
+from contracts.json_file import load_json, write_json
 from contracts.stage_code import own_code
+from contracts.whole_files import content_folder
 from pipelines.dependencies import import_closure
 from pipelines.paths import VALID
 
 MADE_OF: Final = "made_of.json"
+FILES: Final = "files"
+MAKE_AGAIN: Final = "Remove it: what is not there is made again."
 FEATURES: Final = "features"
 GENERATORS: Final = "generators"
 ROWS: Final = "rows"
@@ -95,6 +99,7 @@ class KeptFits:
         if (folder / MADE_OF).is_file():
             try:
                 os.utime(folder)
+                _check_files(folder)
                 return load(folder)
             except (ArtefactError, OSError):
                 shutil.rmtree(folder, ignore_errors=True)
@@ -120,32 +125,43 @@ class KeptFits:
     def _save(
         self, folder: Path, made_of: Mapping[str, Any], value: Made, save: Callable[[Made, Path], object]
     ) -> None:
-        unfinished = folder.with_name(f".{folder.name}.{os.getpid()}")
-        shutil.rmtree(unfinished, ignore_errors=True)
-        unfinished.mkdir(parents=True)
-        save(value, unfinished)
-        write_json(dict(made_of), unfinished / MADE_OF)
-        try:
-            unfinished.rename(folder)
-        except OSError:  # another process was there first, with the same
-            shutil.rmtree(unfinished, ignore_errors=True)
+        with content_folder(folder, last=MADE_OF) as unfinished:
+            unfinished.mkdir()
+            save(value, unfinished)
+            write_json({**made_of, FILES: _fingerprints(unfinished)}, unfinished / MADE_OF)
         self._remove_oldest()
 
     def _remove_oldest(self) -> None:
         """Those used longest ago, until the rest is within the bound."""
         assert self.folder is not None  # noqa: S101 - it has just been written
-        oldest_first = sorted(self.folder.glob("*/*"), key=lambda folder: folder.stat().st_mtime)
-        sizes = [_size_of(folder) for folder in oldest_first]
-        excess = sum(sizes) - self.most_bytes
-        for folder, size in zip(oldest_first, sizes, strict=True):
+        there = sorted((*found, folder) for folder in self.folder.glob("*/*") if (found := _used_and_size(folder)))
+        excess = sum(size for _, size, _ in there) - self.most_bytes
+        for _, size, folder in there:
             if excess <= 0:
                 return
             shutil.rmtree(folder, ignore_errors=True)
             excess -= size
 
 
-def _size_of(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+def _used_and_size(folder: Path) -> tuple[float, int] | None:
+    """When it was used last, and its bytes; None where another process has removed it, or finished it, meanwhile."""
+    try:
+        return folder.stat().st_mtime, sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    except FileNotFoundError:
+        return None
+
+
+def _fingerprints(folder: Path) -> dict[str, str]:
+    """By its path in the folder, the fingerprint of each file but MADE_OF."""
+    files = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
+    return {name: fingerprint_file(path) for name, path in sorted(files.items()) if name != MADE_OF}
+
+
+def _check_files(folder: Path) -> None:
+    """Raise ArtefactError unless each file is as it was written: of Parquet, most changed bits read as other values."""
+    written = load_json(folder / MADE_OF, MAKE_AGAIN).get(FILES)
+    if written != _fingerprints(folder):
+        raise ArtefactError(f"{folder} is damaged: its files are not those that {MADE_OF} names.", MAKE_AGAIN)
 
 
 @cache

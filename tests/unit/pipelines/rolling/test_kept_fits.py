@@ -4,18 +4,20 @@ import json
 import os
 from collections.abc import Callable
 from dataclasses import replace
+from errno import ENOSPC
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from contracts.errors import ArtefactError
+from contracts.fingerprint import fingerprint_file
 from contracts.home import Home
 from contracts.json_file import load_json, write_json
 from contracts.tables import CanonicalTables
 from pipelines.paths import VALID
 from pipelines.rolling import kept_fits
-from pipelines.rolling.kept_fits import FEATURES, MADE_OF, ROWS, KeptFits, code_of_step
+from pipelines.rolling.kept_fits import FEATURES, FILES, MADE_OF, ROWS, KeptFits, code_of_step
 from pipelines.rolling.kept_rows import FILE, load_rows, save_rows
 from recommender.ranking.ranker import RankingRows
 
@@ -38,6 +40,7 @@ def test_what_was_made_of_the_same_is_read_and_says_what_it_was_made_of(kept: Ke
     assert number(kept, {"seed": 7}, lambda: {"n": 2}) == {"n": 1}
     (folder,) = (tmp_path / ROWS).iterdir()
     made_of = json.loads((folder / MADE_OF).read_bytes())
+    assert made_of.pop(FILES) == {"number.json": fingerprint_file(folder / "number.json")}
     assert made_of == {"step": ROWS, "data": "3f9a12", "code": "code of rows", "read": {"seed": 7}}
 
 
@@ -51,11 +54,29 @@ def test_what_was_made_of_anything_else_is_made(kept: KeptFits, monkeypatch: pyt
     assert number(other, {"seed": seed}, lambda: {"n": 2}, step) == {"n": 2}
 
 
-def test_what_is_damaged_is_made_again(kept: KeptFits, tmp_path: Path) -> None:
+@pytest.mark.parametrize("damage", ["{", '{"n": 9}'], ids=["it cannot be read", "it reads as something else"])
+def test_what_is_damaged_is_made_again(kept: KeptFits, tmp_path: Path, damage: str) -> None:
     number(kept, {}, lambda: {"n": 1})
     (folder,) = (tmp_path / ROWS).iterdir()
-    (folder / "number.json").write_text("{")
+    (folder / "number.json").write_text(damage)
     assert number(kept, {}, lambda: {"n": 2}) == number(kept, {}, lambda: {"n": 3}) == {"n": 2}
+
+
+def test_a_full_disk_names_the_folder_and_leaves_nothing_behind(kept: KeptFits, tmp_path: Path) -> None:
+    def save(_value: int, folder: Path) -> None:
+        (folder / "rows.npz").write_bytes(b"half of it")
+        raise OSError(ENOSPC, "No space left on device")  # as NumPy's writer raises it, without a name
+
+    with pytest.raises(OSError, match="No space left") as raised:
+        kept.made(ROWS, {}, lambda _folder: 1, lambda: 2, save)
+    assert str(raised.value.filename).startswith(str(tmp_path / ROWS))
+    assert list((tmp_path / ROWS).iterdir()) == []
+
+
+def test_what_another_process_removes_meanwhile_is_no_error(kept: KeptFits, tmp_path: Path) -> None:
+    (tmp_path / ROWS).mkdir()
+    (tmp_path / ROWS / "gone").symlink_to(tmp_path / "nowhere")  # listed, and not there any more when it is looked at
+    assert number(kept, {}, lambda: {"n": 1}) == number(kept, {}, lambda: {"n": 2}) == {"n": 1}
 
 
 def test_a_step_that_fails_leaves_nothing_and_one_that_is_not_saved_neither(kept: KeptFits, tmp_path: Path) -> None:
