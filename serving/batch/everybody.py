@@ -8,10 +8,12 @@ processes answer, of this machine or of Spark; which of them answers whom change
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
+from contracts.file_lock import locked
 from contracts.filters import Filter, filter_text
 from contracts.fingerprint import fingerprint_json, hashed_once
 from contracts.home import Home
@@ -47,11 +49,12 @@ def write_slates(
     people: a Parquet or CSV file with a column `user_id`; passing: what every item must satisfy; engine: what answers,
     `n_processes` of this machine or Spark, which changes no row. Goes on where an earlier run into the folder was
     stopped.
-    Raises WrongInput for a k, a filter or a file that can't be, or a folder of other slates; UnknownId for a filter's
-    field that the release has not; StoreError when nothing is in production or Redis is away; ArtefactError when an
-    answer would have to do without something; EngineMissing where Spark is asked for and is not there.
+    Raises Busy while another process writes into the folder; WrongInput for a k, a filter or a file that can't be, or a
+    folder of other slates; UnknownId for a filter's field that the release has not; StoreError when nothing is in
+    production or Redis is away; ArtefactError when an answer would have to do without something, or a part that is
+    there is damaged; EngineMissing where Spark is asked for and is not there.
     """
-    with hashed_once() as hashed, served_now(home, settings) as served:
+    with _alone_in(folder, home), hashed_once() as hashed, served_now(home, settings) as served:
         check_length(k, served.release.request.max_k, served.release_id)
         served.release.filters.allowed(passing)
         named = None if people is None else named_people(people)
@@ -75,6 +78,12 @@ def write_slates(
     whole = replace(header, n_people=n_people, n_rows=n_rows)
     whole.save(folder)
     return whole
+
+
+def _alone_in(folder: Path, home: Home) -> AbstractContextManager[None]:
+    """Two that write one file at once leave half of it. The lock lies elsewhere: others read all of the folder."""
+    lock = home.root / "batch" / f"{fingerprint_json(str(folder.resolve()))}.lock"
+    return locked(lock, 1.0, f"Another `slate batch` writes into {folder}: wait for it, or name another folder.")
 
 
 def _write_parts(job: BatchJob, named: Sequence[str] | None, n_processes: int, engine: EngineName) -> None:

@@ -114,7 +114,15 @@ def write_part(folder: Path, number: int, slates: pl.DataFrame) -> None:
 
 
 def count_rows(folder: Path) -> tuple[int, int]:
-    """(people, rows) of all parts."""
-    every = pl.scan_parquet(folder / "part-*.parquet").select(people=(pl.col("position") == 1).sum(), rows=pl.len())
-    people, rows = every.collect().row(0)
-    return int(people), int(rows)
+    """(people, rows) of all parts that are there; raises ArtefactError naming one that is damaged."""
+    n_people = n_rows = 0
+    for part in sorted(folder.glob("part-*.parquet")):
+        try:
+            of_part = pl.scan_parquet(part).select((pl.col("position") == 1).sum(), rows=pl.len()).collect()
+        except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+            raise ArtefactError(
+                f"{part} is damaged: {error}", "Remove it, and run the same command again: it is written anew."
+            ) from error
+        people, rows = of_part.row(0)
+        n_people, n_rows = n_people + int(people), n_rows + int(rows)
+    return n_people, n_rows

@@ -19,7 +19,7 @@ import pytest
 from typer.testing import CliRunner
 
 from contracts.clock import FixedClock
-from contracts.errors import ArtefactError, UnknownId, WrongInput, refused_by_system
+from contracts.errors import ArtefactError, Busy, UnknownId, WrongInput, refused_by_system
 from contracts.events import EventType
 from contracts.filters import Condition, Operator, filter_in
 from contracts.slates import RecommendRequest
@@ -142,6 +142,34 @@ def test_a_run_that_is_killed_while_it_writes_a_part_goes_on_and_gives_the_same_
     assert {path.name: path.read_bytes() for path in killed.iterdir()} == {
         path.name: path.read_bytes() for path in whole.iterdir()
     }
+
+
+def test_while_one_writes_into_a_folder_another_is_told_to_wait(stage: Stage, tmp_path: Path):
+    stage.point_at(0)
+    with (
+        everybody._alone_in(tmp_path / "slates", stage.home),
+        pytest.raises(Busy, match="Another process holds ") as raised,
+    ):
+        write_slates(stage.home, stage.settings, tmp_path / "there" / ".." / "slates", None, 5, 1)
+    assert "Another `slate batch` writes into" in raised.value.next_step
+    assert not (tmp_path / "slates").exists()
+
+
+def test_a_part_that_is_damaged_is_named_and_written_anew_once_it_is_away(
+    stage: Stage, tmp_path: Path, small_parts: None
+):
+    stage.point_at(0)
+    folder = tmp_path / "slates"
+    whole = write_slates(stage.home, stage.settings, folder, None, 5, n_processes=1)
+    replace(whole, n_people=None, n_rows=None).save(folder)
+    part, content = part_path(folder, 1), part_path(folder, 1).read_bytes()
+    part.write_bytes(content[:200])
+    with pytest.raises(ArtefactError, match=f"{part} is damaged: ") as raised:
+        write_slates(stage.home, stage.settings, folder, None, 5, n_processes=1)
+    assert raised.value.next_step == "Remove it, and run the same command again: it is written anew."
+    part.unlink()
+    assert write_slates(stage.home, stage.settings, folder, None, 5, n_processes=1) == whole
+    assert part.read_bytes() == content
 
 
 def test_the_people_of_a_file_are_answered_known_or_not(stage: Stage, tmp_path: Path, small_parts: None):
