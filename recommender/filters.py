@@ -79,7 +79,8 @@ class _Numbers:
 
     def mask(self, condition: Condition) -> Mask:
         # In the precision of the column: 9.99 as it is stored is a little less than 9.99 in twice the bits.
-        values = np.array(_values(condition, float), self.numbers.dtype)
+        with np.errstate(over="ignore"):  # past the column's largest number is infinity, which compares as it should
+            values = np.array(_values(condition, float), self.numbers.dtype)
         match condition.operator:
             case Operator.AT_LEAST:
                 return np.asarray(self.numbers >= values[0])

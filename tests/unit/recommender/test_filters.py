@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts.errors import UnknownId, WrongInput
-from contracts.filters import AllOf, AnyOf, Condition, Filter, Not, Operator, filter_of
+from contracts.filters import LARGEST_NUMBER, AllOf, AnyOf, Condition, Filter, Not, Operator, filter_of
 from contracts.tables import ITEMS_SCHEMA
 from recommender import filters
 from recommender.allowed_items import FIRST_WALK, AllowedItems
@@ -162,6 +162,12 @@ def test_true_and_one_are_two_conditions_though_python_calls_them_equal() -> Non
     allowed(Condition("attributes.vegan", Operator.EQUALS, value=True))
     with pytest.raises(WrongInput, match=r"attributes.vegan is true or false"):
         allowed(Condition("attributes.vegan", Operator.EQUALS, 1.0))
+
+
+def test_a_bound_past_the_largest_number_of_a_column_is_past_every_value() -> None:
+    priced = allowed(Condition("price", Operator.AT_LEAST, 0.0))
+    assert np.array_equal(allowed(Condition("price", Operator.AT_MOST, LARGEST_NUMBER)).bits, priced.bits)
+    assert not allowed(Condition("price", Operator.AT_LEAST, LARGEST_NUMBER)).bits.any()
 
 
 def test_a_text_has_no_bounds() -> None:
