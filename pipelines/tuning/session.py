@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final
 
 from contracts.counted import counted
-from contracts.errors import RegistryError
+from contracts.errors import RegistryError, WrongInput
 from contracts.file_lock import locked
 from contracts.home import Home
 from contracts.settings.settings import Settings
@@ -29,11 +30,18 @@ FOR_JUDGING: Final = 0.5  # of the time, at most: the rest is for the search
 
 @dataclass(frozen=True)
 class TuneRequest:
-    """What is asked of a session. only: parameters, or groups of them; all that have a range without."""
+    """What is asked of a session. only: parameters, or groups of them; all that have a range without.
+
+    Raises WrongInput where the minutes are no number: words such as `inf` are read as one.
+    """
 
     minutes: float
     only: tuple[str, ...] = ()
     n_seeds: int = 3
+
+    def __post_init__(self) -> None:
+        if not math.isfinite(self.minutes):
+            raise WrongInput(f"A search takes minutes; found is {self.minutes}.", "Say how many: `--minutes 600`.")
 
 
 @dataclass(frozen=True)
