@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import sys
+import traceback
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from contracts.artefact import Meta, check_built_with, load_array, load_meta, reading, save_artefact
-from contracts.errors import SettingsError
+from contracts.errors import SettingsError, SlateworkError
 from contracts.fingerprint import fingerprint_file, fingerprint_json
 from contracts.settings.candidates import NAME, NAME_RULE
 from contracts.stage_code import code_files
@@ -55,20 +56,28 @@ class OwnGenerator(ABC):
 
     @classmethod
     def fit(cls, inputs: FitInputs) -> Self:
-        """The generator of what happened before a moment."""
-        return cls(inputs.catalogue, cls.learn(inputs))
+        """The generator of what happened before a moment.
+
+        Raises SettingsError where `learn` fails, or gives anything but arrays of numbers by name.
+        """
+        try:
+            learnt = cls.learn(inputs)
+        except SlateworkError:
+            raise
+        except Exception as error:  # whatever their code dies of is told as theirs, with its line
+            *_, (frame, line) = traceback.walk_tb(error.__traceback__)
+            where = f"{Path(frame.f_code.co_filename).name}:{line}"
+            raise _not_learnt(cls, f"fails in {where}: {type(error).__name__}: {error}") from error
+        _check_arrays(cls, learnt)
+        return cls(inputs.catalogue, learnt)
 
     @property
     def catalogue_fingerprint(self) -> str:
         return self.catalogue.ids.fingerprint
 
     def save(self, folder: Path) -> Meta:
-        """Raises SettingsError where an array holds something else than numbers."""
-        for name, array in self.arrays.items():
-            if array.dtype.kind not in KINDS_OF_NUMBERS:
-                raise SettingsError(
-                    f"{type(self).__qualname__}.learn gives {name!r} as {array.dtype}; expected numbers.", WHAT_TO_DO
-                )
+        """Raises SettingsError where there is anything but arrays of numbers."""
+        _check_arrays(type(self), self.arrays)
         return save_artefact(
             folder,
             f"generator-{self.name}",
@@ -88,6 +97,22 @@ class OwnGenerator(ABC):
                 for name, (kind, shape) in meta.values.items()
             }
         return cls(catalogue, arrays)
+
+
+def _check_arrays(own: type[OwnGenerator], arrays: object) -> None:
+    if not isinstance(arrays, Mapping):
+        raise _not_learnt(own, f"gives {type(arrays).__name__}; expected arrays by name")
+    for name, array in arrays.items():
+        if not (isinstance(name, str) and name.isidentifier()):  # it becomes the name of a file
+            raise _not_learnt(own, f"names an array {name!r}; expected a name as Python's are")
+        if not isinstance(array, np.ndarray):
+            raise _not_learnt(own, f"gives {name!r} as {type(array).__name__}; expected an array of NumPy")
+        if array.dtype.kind not in KINDS_OF_NUMBERS:
+            raise _not_learnt(own, f"gives {name!r} as {array.dtype}; expected numbers")
+
+
+def _not_learnt(own: type[OwnGenerator], what: str) -> SettingsError:
+    return SettingsError(f"{own.__qualname__}.learn {what}.", WHAT_TO_DO)
 
 
 def own_classes(references: Sequence[str], taken: Sequence[str] = ()) -> dict[str, type[OwnGenerator]]:

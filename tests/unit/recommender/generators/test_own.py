@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
+import numpy as np
 import pytest
 
 from contracts.errors import ReleaseMismatch, SettingsError
-from recommender.generators.own import code_fingerprint_of, own_class, own_classes
+from recommender.generators.base import EncodedQueries, FitInputs
+from recommender.generators.own import Arrays, OwnGenerator, code_fingerprint_of, own_class, own_classes
 from recommender.generators.sets import fit_generators, load_generators, save_generators
+from recommender.query import QueryBatch
 from tests.own_generator_page import own_params, own_project
 from tests.recommender_worlds import CANDIDATE_SETTINGS, CHECKERBOARD_END, checkerboard
 
@@ -107,3 +112,34 @@ class TestTheProjectOfThePage:
             assert save_generators(tmp_path, world.catalogue, {"trending": generator}).fingerprint != before
         finally:
             added.unlink()
+
+
+class Learning(OwnGenerator):
+    """Learns whatever a test says."""
+
+    name = "learning"
+
+    def encode(self, queries: QueryBatch) -> EncodedQueries:
+        raise NotImplementedError
+
+    @classmethod
+    def learn(cls, inputs: FitInputs) -> Arrays:
+        return inputs.segments["learnt"]()  # type: ignore[no-any-return, operator]
+
+
+@pytest.mark.parametrize(
+    ("learnt", "said"),
+    [
+        (lambda: dict[str, Any]()["age"], r"fails in test_own.py:\d+: KeyError: 'age'"),
+        (lambda: None, "gives NoneType; expected arrays by name"),
+        (lambda: {"rise": [1, 2]}, "gives 'rise' as list; expected an array of NumPy"),
+        (lambda: {"rise": np.array([None])}, "gives 'rise' as object; expected numbers"),
+        (lambda: {"../rise": np.ones(2)}, "names an array '../rise'"),
+        (lambda: {1: np.ones(2)}, "names an array 1; expected a name"),
+    ],
+    ids=["an error of theirs", "nothing", "a list", "objects", "a path", "a number for a name"],
+)
+def test_what_is_learnt_is_arrays_of_numbers_by_name(learnt: Callable[[], Any], said: str) -> None:
+    inputs = SimpleNamespace(catalogue=None, segments={"learnt": learnt})
+    with pytest.raises(SettingsError, match=rf"^Learning\.learn {said}"):
+        Learning.fit(inputs)  # type: ignore[arg-type]
