@@ -64,9 +64,11 @@ def compare(
         _print_cards(ours.folder, theirs.folder, error, as_json=as_json)
         raise
     figures = figures_of(found, bootstrap)
+    print_result(figures, as_json, "\n".join(_lines(figures)))  # first: minutes of work, whatever the page's disk says
     if html is not None:
         write_page(html, figures)
-    print_result(figures, as_json, "\n".join([*_lines(figures), *([f"\npage: {html}"] if html else [])]))
+        if not as_json:
+            print(f"\npage: {html}")
 
 
 def _bundle_of(name: str, home: Home, app: str) -> Path:

@@ -173,6 +173,15 @@ def test_the_command_prints_the_parts_and_writes_the_same_as_a_page(
     assert "one release, equal in everything" in slate(str(bundle), str(bundle)).stdout
 
 
+def test_a_page_that_cannot_be_written_does_not_take_the_figures_with_it(
+    slate: Callable[..., Result], bundle: Path, other_rules: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("no folder")
+    result = slate(str(bundle), str(other_rules), "--no-parts", "--html", str(tmp_path / "file" / "compared.html"))
+    assert isinstance(result.exception, OSError)
+    assert re.search(r"ndcg@10 +\d\.\d{3} +\d\.\d{3}", result.stdout)
+
+
 def test_what_cannot_be_asked_ends_with_the_cards_the_reason_and_a_status(
     slate: Callable[..., Result], bundle: Path, other_rules: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
