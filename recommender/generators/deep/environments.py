@@ -1,6 +1,6 @@
 """Environments of guests: Python packages that ours does without, made once beside ours.
 
-    python -m recommender.generators.deep.environments torch    (make deep; tfrs: make tfrs)
+    python -m recommender.generators.deep.environments torch    (make deep)
 
 They lie within our own environment, so that every worktree that runs with it finds them.
 """
@@ -69,8 +69,7 @@ class GuestEnvironment:
 
 
 TORCH: Final = GuestEnvironment("torch", "make deep")
-TFRS: Final = GuestEnvironment("tfrs", "make tfrs")
-ENVIRONMENTS: Final = {one.name: one for one in (TORCH, TFRS)}
+ENVIRONMENTS: Final = {one.name: one for one in (TORCH,)}
 
 
 def _run(command: list[str]) -> None:
