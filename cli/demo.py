@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import Annotated, Any
 
 import typer
@@ -61,6 +63,7 @@ def demo(
         enter(app, "demo")
     home = find_home()
     setup()
+    signal.signal(signal.SIGTERM, _leave)  # so that what was started is stopped, as after Ctrl-C
     with online_store(home) as url:
         os.environ["REDIS_URL"] = url
         connect(url).close()  # a store that is away is told now, not after the whole build
@@ -73,6 +76,10 @@ def demo(
     _show_costs()
     _show_quality()
     _show_next(somebody.user_id)
+
+
+def _leave(number: int, _frame: FrameType | None) -> None:
+    sys.exit(128 + number)
 
 
 @contextmanager
@@ -98,9 +105,18 @@ def _open_registry(home: Home) -> None:
 
 
 def _reproduce() -> None:
-    done = subprocess.run([sys.executable, "-m", "dvc", "repro"], check=False)
-    if done.returncode:
+    if _ended_with_all_of_its_own([sys.executable, "-m", "dvc", "repro"]):
         raise StageFailed("`dvc repro` stopped; the reason stands above.", "Mend it, and run `make demo` again.")
+
+
+def _ended_with_all_of_its_own(command: Sequence[str]) -> int:
+    """Run a command to its end; its exit status. If this process is stopped, so is what the command had started."""
+    with subprocess.Popen(command, process_group=0) as process:
+        try:
+            return process.wait()
+        except BaseException:  # Ctrl-C does not reach a group of its own
+            os.killpg(process.pid, signal.SIGTERM)
+            raise
 
 
 def _promote(home: Home) -> None:

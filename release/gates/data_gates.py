@@ -47,15 +47,19 @@ class DataGates:
         now, whose = self._now(ends)
         age, most = (now - ends[0]) / DAY, self.settings.max_age_days
         sentence = (
-            f"Its data ends {ends[0]:%Y-%m-%d %H:%M}, {max(age, 0.0):.1f} days before {whose}; {most:g} may pass."
+            f"Its data ends {ends[0]:%Y-%m-%d %H:%M}, {max(age, 0.0):.1f} days before {whose}; {most:g} are allowed."
         )
+        if self.clock is None and len(ends) == 1:
+            sentence = (
+                f"Its data ends {ends[0]:%Y-%m-%d %H:%M}, where its clock stands; there is no release to be older than."
+            )
         limits = ("promotion.max_age_days",)
         return Gate("freshness", age <= most, sentence, round(age, 3), most, limits=limits)
 
     def _now(self, ends: list[datetime]) -> tuple[datetime, str]:
         if self.clock is not None:
             return self.clock.now(), "now"
-        return max(ends), "the latest data of the two" if len(ends) > 1 else "its own time"
+        return max(ends), "the latest data of it and of the release in production"
 
     def _drift(self, bundle: OpenBundle, champion: OpenBundle | None) -> Gate:
         if champion is None:
