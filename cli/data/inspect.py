@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from sources.inspection.inspection import Inspection
 
 MAX_PROBLEMS = 30
+WALL_CLOCK = """\
+# Where people are served while the data goes on, set `serving.clock: wall` in params.yaml, too: with `release`, as it
+# is, the time of answers and events goes on from the end of the data, which suits data that ended long ago."""
 OF_ITS_DATA = ("app", "ingest", "validate")  # what a preset says of its own data, and not of an export that is like it
 
 Paths = Annotated[list[str], typer.Argument(help="Files, folders, quoted patterns or URLs of one export.")]
@@ -46,6 +49,8 @@ def inspect(paths: Paths, *, as_json: AsJson = False) -> None:
         # What is served from another source, under the same name, is what this would be held against.
         named = settings.app if settings.ingest.source != "files" else None
         _print(inspection, blocks, named)
+        if inspection.builds and settings.serving.clock == "release":
+            print(WALL_CLOCK)
     if not inspection.builds:
         raise typer.Exit(1)
 
@@ -115,13 +120,14 @@ def _to_be_mended(n_stopping: int, n_problems: int) -> str:
 
 
 def _preset_block(preset: FittingPreset) -> dict[str, str]:
-    """What the preset has otherwise than params.yaml, apart from its data, as text; none where it is not there."""
+    """What the preset and the export say otherwise than params.yaml, apart from the preset's data, as text.
+
+    Where the file of the preset is not there, it is what the export says alone.
+    """
     from contracts.settings.presets import load_preset, preset_names
 
-    if preset.name not in preset_names(Path.cwd()):
-        return {}
-    keys = load_preset(Path.cwd(), preset.name) | dict(preset.instead)
-    why = dict.fromkeys(preset.instead, "by this export")
+    of_preset = load_preset(Path.cwd(), preset.name) if preset.name in preset_names(Path.cwd()) else {}
+    keys = of_preset | dict(preset.instead)
     groups: dict[str, Any] = {}
     for key, value in keys.items():
         if key.partition(".")[0] in OF_ITS_DATA:
@@ -131,7 +137,7 @@ def _preset_block(preset: FittingPreset) -> dict[str, str]:
         for one in above:
             group = group.setdefault(one, {})
         group[name] = value
-    return {"preset": _yaml(groups, why)} if groups else {}
+    return {"preset": _yaml(groups, dict(preset.why_instead))} if groups else {}
 
 
 def _blocks(inspection: Inspection, traffic: str) -> dict[str, str]:
@@ -182,7 +188,7 @@ def _yaml(groups: dict[str, Any], comments: dict[str, str]) -> str:
 
 def _commented(value: Any, comments: dict[str, str], prefix: str = "") -> Any:
     """The value with the comments of its dotted keys behind them; numbers in a key count the parts of a list."""
-    from ruamel.yaml.comments import CommentedMap
+    from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
     if isinstance(value, list):
         return [_commented(inner, comments, f"{prefix}.{number}") for number, inner in enumerate(value)]
@@ -192,6 +198,10 @@ def _commented(value: Any, comments: dict[str, str], prefix: str = "") -> Any:
     for name, inner in value.items():
         key = f"{prefix}.{name}" if prefix else name
         mapping[name] = _commented(inner, comments, key)
+        if key in comments and isinstance(inner, list) and not any(isinstance(one, dict | list) for one in inner):
+            # On one line: behind a name alone a comment would look as if the parts below were none of it.
+            mapping[name] = CommentedSeq(inner)
+            mapping[name].fa.set_flow_style()
         if key in comments and not isinstance(inner, dict):
             mapping.yaml_add_eol_comment(printable_line(comments[key]), name, column=0)
     return mapping

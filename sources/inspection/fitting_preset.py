@@ -15,6 +15,7 @@ from contracts.events import EventType
 
 ORDERS: Final = (EventType.ADD_TO_CART, EventType.PURCHASE, EventType.RETURN)
 VIEWS: Final = (EventType.VIEW, EventType.CLICK)
+BEFORE_A_PURCHASE: Final = (*VIEWS, EventType.ADD_TO_CART)
 MOST_EVENTS: Final = 0.5  # of an export of articles are views
 SHORT_LIFE: Final = 0.1  # of the time that was looked at: half of what becomes of an item happens in it
 NEARLY_ALL_LIFE: Final = 0.8  # of the events of an item: after so many it is no news
@@ -26,12 +27,14 @@ DAY: Final = timedelta(days=1)
 class FittingPreset:
     """name: of the preset; None where none fits. why: a sentence.
 
-    instead: parameters, as `params.yaml` names them, for which the export says something else than the preset.
+    instead: parameters, as `params.yaml` names them, for which the export says something else than the preset;
+    why_instead: what in the export says so, by parameter.
     """
 
     name: str | None
     why: str
     instead: Mapping[str, Any] = field(default_factory=dict)
+    why_instead: Mapping[str, str] = field(default_factory=dict)
 
 
 def fitting_preset(interactions: pl.DataFrame) -> FittingPreset:
@@ -40,7 +43,7 @@ def fitting_preset(interactions: pl.DataFrame) -> FittingPreset:
     orders = {str(one): counts[one] for one in ORDERS if counts.get(one)}
     if orders:
         told = " and ".join(counted(n, one.replace("_", " ")) for one, n in orders.items())
-        return FittingPreset("shop", f"it has {told}, as a shop has")
+        return FittingPreset("shop", f"it has {told}, as a shop has", *_exclusion(counts))
     n_views = sum(counts.get(one, 0) for one in VIEWS)
     if n_views < MOST_EVENTS * len(interactions):
         return FittingPreset(None, "it has no orders, and most of its events are no views")
@@ -57,7 +60,22 @@ def fitting_preset(interactions: pl.DataFrame) -> FittingPreset:
         "articles",
         f"it has views and no orders, and half of the events of an item come within {half:.1f} days of its first one",
         {"candidates.popular.recent_days": days},
+        {"candidates.popular.recent_days": "by this export"},
     )
+
+
+def _exclusion(counts: Mapping[str, int]) -> tuple[dict[str, Any], dict[str, str]]:
+    """What excludes an item where people look before they buy, and why; nothing where purchases stand alone.
+
+    counts: events by type.
+    """
+    n_purchases = counts.get(EventType.PURCHASE, 0)
+    others = [counted(counts[one], one.replace("_", " ")) for one in BEFORE_A_PURCHASE if counts.get(one)]
+    if not n_purchases or not others:
+        return {}, {}
+    told = f"{counted(n_purchases, 'purchase')} beside {' and '.join(others)}"
+    why = f"{told}: null would never offer again what somebody only looked at"
+    return {"request.excluding_events": [str(EventType.PURCHASE)]}, {"request.excluding_events": why}
 
 
 def _days_of_interest(interactions: pl.DataFrame) -> tuple[float | None, float, float]:

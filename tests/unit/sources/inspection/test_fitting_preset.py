@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import polars as pl
+import pytest
 
 from sources.inspection.fitting_preset import FittingPreset, fitting_preset
 
@@ -33,6 +34,21 @@ def test_orders_are_a_shop_whatever_else_there_is() -> None:
     preset = fitting(*read_for(1.0), ("purchase", "a1", 3.0), ("purchase", "a2", 3.0), ("add_to_cart", "a1", 3.0))
     assert preset.name == "shop"
     assert "1 add to cart and 2 purchases" in preset.why
+
+
+def test_where_people_look_before_they_buy_only_a_purchase_excludes_and_the_counts_say_why() -> None:
+    looks = [("view", "a1", 1.0), ("view", "a2", 2.0), ("click", "a2", 2.0)]
+    preset = fitting(*looks, ("purchase", "a1", 3.0), ("add_to_cart", "a1", 3.0))
+    assert preset.instead == {"request.excluding_events": ["purchase"]}
+    assert preset.why_instead["request.excluding_events"].startswith(
+        "1 purchase beside 2 views and 1 click and 1 add to cart: "
+    )
+
+
+@pytest.mark.parametrize("rows", [[("purchase", "a1", 3.0)], [("view", "a1", 1.0), ("add_to_cart", "a1", 3.0)]])
+def test_without_purchases_beside_looks_nothing_is_said_of_what_excludes(rows: list[tuple[str, str, float]]) -> None:
+    preset = fitting(*rows)
+    assert preset.name == "shop"
     assert preset.instead == {}
 
 

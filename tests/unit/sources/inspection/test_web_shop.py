@@ -10,8 +10,13 @@ from typing import Any
 import openpyxl
 import pytest
 from pydantic import ValidationError
+from ruamel.yaml import YAML
+from typer.testing import CliRunner
 
+from cli.main import command_line
+from contracts.events import EventType
 from contracts.settings.files import Files
+from contracts.settings.request import RequestSettings
 from contracts.settings.settings import load_settings
 from sources.inspection.inspection import Inspection, inspect_files
 from sources.inspection.proposal import Proposal
@@ -138,6 +143,21 @@ def test_views_in_one_file_and_orders_in_another_become_two_mappings(tmp_path: P
     assert mappings[1]["columns"]["session_id"] == "order_id"
     assert inspection.report is not None
     assert inspection.report.rows["interactions"] == 290
+
+
+def test_what_is_pasted_says_that_only_a_purchase_excludes_on_one_line_with_the_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = write(tmp_path / "in", {"orders.csv": orders(), "pageviews.jsonl": views()})
+    monkeypatch.chdir(PARAMS.parent)
+    printed = CliRunner().invoke(command_line(), ["inspect", str(root)], catch_exceptions=False).output
+    (line,) = [one for one in printed.splitlines() if "excluding_events" in one]
+    assert line.startswith("  excluding_events: [purchase] # 90 purchases beside 200 views: null would never offer")
+    pasted = YAML(typ="safe", pure=True).load(printed)
+    assert RequestSettings.model_validate(
+        load_settings(PARAMS).request.model_dump() | pasted["request"]
+    ).excluding_events == (EventType.PURCHASE,)
+    assert "set `serving.clock: wall`" in printed
 
 
 def events(words: tuple[str, ...], n_rows: int = 240) -> str:
