@@ -28,11 +28,12 @@ class EncodedQueries(Protocol):
         """At most k items for each query, best first, none of them excluded; equal scores in the order of item_idx.
 
         None where the generator has nothing to go by. Where the queries allow some items alone, the k best of these.
+        Scores of proposals are finite.
         """
         ...
 
     def score(self, items: RaggedItems) -> FloatArray:
-        """(n_items,) the generator's score of each item for the query of its row; NaN where it has no opinion."""
+        """(n_items,) the generator's score of each item for its row's query: finite, or NaN for no opinion."""
         ...
 
 

@@ -12,12 +12,15 @@ import numpy as np
 import pytest
 
 from contracts.errors import ReleaseMismatch, SettingsError
+from recommender.allowed_items import AllowedItems
 from recommender.generators.base import EncodedQueries, FitInputs
 from recommender.generators.own import Arrays, OwnGenerator, code_fingerprint_of, own_class, own_classes
 from recommender.generators.sets import fit_generators, load_generators, save_generators
-from recommender.query import QueryBatch
+from recommender.proposals import Proposals
+from recommender.query import QueryBatch, RetrievalQuery
+from recommender.ragged import RaggedItems
 from tests.own_generator_page import own_params, own_project
-from tests.recommender_worlds import CANDIDATE_SETTINGS, CHECKERBOARD_END, checkerboard
+from tests.recommender_worlds import CANDIDATE_SETTINGS, CHECKERBOARD_END, CHECKERBOARD_ITEMS, checkerboard
 
 WHOLE = """
 from recommender.generators.own import OwnGenerator
@@ -143,3 +146,134 @@ def test_what_is_learnt_is_arrays_of_numbers_by_name(learnt: Callable[[], Any], 
     inputs = SimpleNamespace(catalogue=None, segments={"learnt": learnt})
     with pytest.raises(SettingsError, match=rf"^Learning\.learn {said}"):
         Learning.fit(inputs)  # type: ignore[arg-type]
+
+
+class Answering(OwnGenerator):
+    """Answers whatever a test says: `encoded`, or an encoding that gives `proposals` and `scores`."""
+
+    name = "answering"
+    encoded: Any = None
+
+    @classmethod
+    def learn(cls, inputs: FitInputs) -> Arrays:
+        return {}
+
+    def encode(self, queries: QueryBatch) -> EncodedQueries:
+        return self.encoded()  # type: ignore[no-any-return]
+
+    @classmethod
+    def that_gives(cls, proposals: Any = None, scores: Any = None) -> Answering:
+        generator = cls(checkerboard().catalogue, {})
+        generator.encoded = lambda: SimpleNamespace(propose=lambda k: proposals, score=lambda items: scores)
+        return generator
+
+
+def of_two_queries(items: Any, scores: Any = None, offsets: Any = None) -> Proposals:
+    """Proposals for two queries, all of them for the second one unless told otherwise."""
+    items = np.array(items, np.int32) if isinstance(items, list) else items
+    scores = np.arange(len(items), 0, -1, dtype=np.float32) if scores is None else scores
+    return Proposals(np.array([0, 0, len(items)]) if offsets is None else offsets, items, scores)
+
+
+TWO_QUERIES = QueryBatch.of(
+    [RetrievalQuery(now=0), RetrievalQuery(now=0, excluded=np.array([8], np.int32))],
+    AllowedItems.of(np.arange(CHECKERBOARD_ITEMS) != 9),
+)
+LAST = CHECKERBOARD_ITEMS - 1
+TIES = np.ones(2, np.float32)
+
+
+@pytest.mark.parametrize(
+    ("proposals", "said"),
+    [
+        (None, "gives NoneType; expected Proposals"),
+        (of_two_queries([1, 2], offsets=[0, 0, 2]), "gives offsets as list; expected an array of NumPy, (3,) of int64"),
+        (of_two_queries([1], offsets=np.array([0, 1])), "gives offsets as (2,) of int64; expected (3,) of int64"),
+        (of_two_queries([1, 2], offsets=np.array([0, 1, 1])), "gives offsets from 0 to 1 for 2 items; expected from 0"),
+        (of_two_queries([1, 2], offsets=np.array([0, 3, 2])), "gives offsets from 0 to 2 for 2 items; expected from 0"),
+        (of_two_queries([1, 2], offsets=np.array([1, 1, 2])), "gives offsets from 1 to 2 for 2 items; expected from 0"),
+        (of_two_queries(np.array([1, 2])), "gives item_idx as (2,) of int64; expected (n,) of int32"),
+        (of_two_queries(np.ones((1, 2), np.int32)), "gives item_idx as (1, 2) of int32; expected (n,) of int32"),
+        (of_two_queries([1, 2], np.ones(3, np.float32)), "gives scores as (3,) of float32; expected (2,) of float32"),
+        (of_two_queries([1, 2], np.ones(2)), "gives scores as (2,) of float64; expected (2,) of float32"),
+        (of_two_queries([1, 2, 3, 4]), "gives 4 items for one query; expected at most 3"),
+        (of_two_queries([1_000_000]), f"gives item 1000000; expected 0 to {LAST}, the items of the catalogue"),
+        (of_two_queries([LAST + 1]), f"gives item {LAST + 1}; expected 0 to {LAST}"),
+        (of_two_queries([-1]), f"gives item -1; expected 0 to {LAST}"),
+        (of_two_queries([1], np.array([np.inf], np.float32)), "gives item 1 the score inf; expected a finite one"),
+        (of_two_queries([1], np.array([np.nan], np.float32)), "gives item 1 the score nan; expected a finite one"),
+        (of_two_queries([5, 3, 5]), "gives item 5 twice to one query; expected each item once"),
+        (of_two_queries([1, 8]), "gives item 8, which the query excludes"),
+        (of_two_queries([1, 9]), "gives item 9, which the filter leaves out"),
+        (of_two_queries([1, 2], TIES.cumsum()), "gives item 1 of score 1.0 before item 2 of 2.0; expected the best"),
+        (of_two_queries([2, 1], TIES), "gives item 2 of score 1.0 before item 1 of 1.0; expected the best first"),
+    ],
+)
+def test_what_a_class_proposes_is_held_to_the_promise(proposals: Any, said: str) -> None:
+    with pytest.raises(SettingsError) as told:
+        Answering.that_gives(proposals).encode(TWO_QUERIES).propose(3)
+    assert str(told.value).startswith(f"Answering.propose {said}")
+
+
+@pytest.mark.parametrize(
+    ("scores", "said"),
+    [
+        ([1.0, 2.0], "gives scores as list; expected an array of NumPy, (2,) of float32"),
+        (np.ones(3, np.float32), "gives scores as (3,) of float32; expected (2,) of float32"),
+        (np.ones((2, 1), np.float32), "gives scores as (2, 1) of float32; expected (2,) of float32"),
+        (np.ones(2), "gives scores as (2,) of float64; expected (2,) of float32"),
+        (np.array([1, -np.inf], np.float32), "gives item 7 the score -inf; expected a finite one, or NaN"),
+    ],
+)
+def test_what_a_class_scores_is_held_to_the_promise(scores: Any, said: str) -> None:
+    items = RaggedItems.of([np.array([4], np.int32), np.array([7], np.int32)])
+    with pytest.raises(SettingsError) as told:
+        Answering.that_gives(scores=scores).encode(TWO_QUERIES).score(items)
+    assert str(told.value).startswith(f"Answering.score {said}")
+
+
+def test_what_keeps_the_promise_is_passed_on_as_it_is() -> None:
+    # 8 is excluded of the second query alone, 3 is given to both, and the scores rise where the second one begins.
+    kept = of_two_queries([8, 3, 1, 3], np.array([2, 1, 2, 2], np.float32), np.array([0, 2, 4]))
+    scores = np.array([np.nan, 1], np.float32)
+    encoded = Answering.that_gives(kept, scores).encode(TWO_QUERIES)
+    assert encoded.propose(3) is kept
+    assert encoded.score(RaggedItems.of([np.array([4], np.int32), np.array([7], np.int32)])) is scores
+    nothing = Proposals.none(len(TWO_QUERIES))
+    assert Answering.that_gives(nothing).encode(TWO_QUERIES).propose(3) is nothing
+
+
+def test_a_class_that_fails_when_asked_is_named_with_the_line() -> None:
+    generator = Answering(checkerboard().catalogue, {})
+    with pytest.raises(SettingsError, match=r"^Answering\.encode fails in test_own\.py:\d+: TypeError: 'NoneType'"):
+        generator.encode(TWO_QUERIES)
+    generator.encoded = lambda: SimpleNamespace(propose=dict[int, Proposals]().__getitem__, score=None)
+    with pytest.raises(SettingsError, match=r"^Answering\.encode gives SimpleNamespace without score; expected"):
+        generator.encode(TWO_QUERIES)
+    generator.encoded = lambda: SimpleNamespace(propose=lambda k: {}[k], score=lambda items: 1 / 0)
+    with pytest.raises(SettingsError, match=r"^Answering\.propose fails in test_own\.py:\d+: KeyError: 3"):
+        generator.encode(TWO_QUERIES).propose(3)
+    with pytest.raises(SettingsError, match=r"^Answering\.score fails in test_own\.py:\d+: ZeroDivisionError"):
+        generator.encode(TWO_QUERIES).score(RaggedItems.of([]))
+
+
+def test_a_class_that_hands_on_what_its_parent_makes_is_checked_too() -> None:
+    class Heir(Answering):
+        def encode(self, queries: QueryBatch) -> EncodedQueries:
+            return super().encode(queries)
+
+    class Mixed(SaysNothing, OwnGenerator):
+        name = "mixed"
+        learn = Answering.learn
+
+    with pytest.raises(SettingsError, match=r"Heir\.propose gives item -1"):
+        Heir.that_gives(of_two_queries([-1])).encode(TWO_QUERIES).propose(3)
+    with pytest.raises(SettingsError, match=r"Mixed\.encode gives NoneType without propose and score"):
+        Mixed(checkerboard().catalogue, {}).encode(TWO_QUERIES)
+
+
+class SaysNothing:
+    """A mixin, which is no generator itself."""
+
+    def encode(self, queries: QueryBatch) -> EncodedQueries:
+        return None  # type: ignore[return-value]

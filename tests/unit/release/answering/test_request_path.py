@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -12,8 +13,11 @@ from contracts.clock import FixedClock
 from contracts.errors import UnknownId, WrongInput
 from contracts.filters import AllOf, Condition, Filter, Not, Operator
 from contracts.slates import Preferences, RecommendRequest, Slate, Surface, Tier
+from recommender.generators.own import OwnGenerator
 from recommender.generators.popular import PopularGenerator
 from recommender.item_attributes import TextAttribute
+from recommender.proposals import Proposals
+from recommender.query import QueryBatch
 from release.answering.request_path import answer
 from release.answering.session_reader import SessionReader
 from release.bundle.bundle import Release
@@ -200,6 +204,27 @@ def test_a_retrieval_that_fails_leaves_what_is_popular() -> None:
     assert slate.degraded == ("retrieval",)
     assert shown(slate) == ["i13", "i14", "i15"]
     assert {item.source for item in slate.items} == {"popular"}
+
+
+def test_a_class_of_a_teams_own_that_breaks_the_promise_leaves_what_is_popular(caplog: Any) -> None:
+    release = made_up_release()
+
+    class BeyondTheCatalogue(OwnGenerator):
+        name = "covisitation"
+
+        @classmethod
+        def learn(cls, inputs: Any) -> Any:
+            return {}
+
+        def encode(self, queries: QueryBatch) -> Any:
+            beyond = Proposals(np.array([0, 1]), np.array([-1], np.int32), np.ones(1, np.float32))
+            return SimpleNamespace(propose=lambda k: beyond, score=lambda items: np.ones(len(items.rows), np.float32))
+
+    beyond = BeyondTheCatalogue(release.catalogue, {})
+    slate = ask(replace(release, generators={**release.generators, "covisitation": beyond}), user_id="u1")
+    assert slate.degraded == ("retrieval",)
+    assert shown(slate) == ["i13", "i14", "i15"]
+    assert "BeyondTheCatalogue.propose gives item -1; expected 0 to" in caplog.text
 
 
 def test_without_exploration_every_propensity_is_one() -> None:
