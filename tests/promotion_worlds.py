@@ -18,11 +18,13 @@ from contracts.settings.settings import Settings, load_settings
 from contracts.tables import write_parquet
 from feature_store.online.connection import connect
 from feature_store.online.pointer import Pointer, read_pointer
-from feature_store.values.values import load_schemas
+from feature_store.values.values import FeatureValues, load_schemas
 from recommender.ranking.ranker import Ranker
-from release.bundle.bundle import EVALUATION, FEATURES, MEASURED, FittedArtefacts, load_rules, measured_with
+from release.bundle.bundle import EVALUATION, FEATURES, MEASURED, RULES, FittedArtefacts, load_rules, measured_with
 from release.bundle.manifest import list_files, load_manifest
 from release.bundle.parts import BUILT_WITH, name_parts
+from release.evaluation.cases import WARM
+from release.evaluation.measured_window import CASES
 from release.journal.entries import Action, Entry, Phase
 from release.promotion.promotion import Promoter
 from release.registry import stages as registry_stages
@@ -96,6 +98,21 @@ def turn_ranker_over(bundle: Path) -> None:
             ranker.booster.set_leaf_output(number, leaf, -ranker.booster.get_leaf_output(number, leaf))
     shutil.rmtree(folder)
     ranker.save(folder)
+
+
+def exclude_only_what_was_bought(bundle: Path) -> None:
+    """Let the release show again what people did not buy, and its window want the last three such items of theirs."""
+    rules = json.loads((bundle / RULES).read_bytes())
+    (bundle / RULES).write_text(json.dumps(rules | {"excluding_events": ["purchase"]}))
+    path = bundle / MEASURED / CASES
+    cases = pl.read_parquet(path)
+    histories = FeatureValues.load(bundle / MEASURED / "values").histories
+    known = dict(histories.select("user_id", pl.col("item_ids").list.tail(3)).iter_rows())
+    again = [
+        wanted + [item for item in known.get(user_id, []) if group == WARM and item not in wanted]
+        for group, user_id, wanted in cases.select("group", "user_id", "wanted").iter_rows()
+    ]
+    write_parquet(cases.with_columns(pl.Series("wanted", again, pl.List(pl.String()))), path)
 
 
 def record(bundle: Path, **ndcg: float) -> None:

@@ -132,8 +132,8 @@ def promote(
         list[str] | None,
         typer.Option(
             metavar="GATE=REASON",
-            help="Let the gate `drift`, or `ndcg` where nothing can be compared, pass although it fails; the reason "
-            "goes into the journal. May be repeated.",
+            help="Let the gate `drift`, or `ndcg` where nothing can be compared or the two exclude differently, pass "
+            "although it fails; the reason goes into the journal. May be repeated.",
         ),
     ] = None,
     as_json: AsJson = False,

@@ -11,6 +11,7 @@ from typing import Any, Final
 import numpy as np
 import polars as pl
 
+from contracts.errors import WrongInput
 from contracts.fingerprint import fingerprint_json
 from contracts.settings.settings import Settings
 from contracts.tables import CanonicalTables
@@ -67,14 +68,26 @@ def judge(
 ) -> pl.DataFrame:
     """Every metric of every person, a mean over the seeds: variant, window, group, system, user_id, and the metrics.
 
-    variants: parameters by name, which share windows and seeds. kept: what was fitted before. Raises as the stages.
+    variants: parameters by name, which share windows and seeds. kept: what was fitted before.
+    Raises WrongInput where they exclude differently, else as the stages.
     """
+    _check_exclusion(variants)
     fits = [(name, number, seed) for number in windows.numbers for name in variants for seed in seeds]
     fitter = WindowFitter(tables, windows, kept or KeptFits.nothing())
     rows = list(_rows_of_fits(variants, fitter, progress(fits)))
     metrics = [name for name in pl.concat(rows, how="diagonal").columns if "_at_" in name or name.endswith("recall")]
     every = pl.concat(rows, how="diagonal").group_by(WHO, maintain_order=True)
     return every.agg(pl.col(metrics).mean(), seeds=pl.col(metrics[0]).count())
+
+
+def _check_exclusion(variants: Mapping[str, Settings]) -> None:
+    rules = {(one.request.excluding_events, one.request.excluded_days) for one in variants.values()}
+    if len(rules) > 1:
+        raise WrongInput(
+            f"{' and '.join(variants)} exclude differently (request.excluding_events, request.excluded_days): what "
+            "counts as wanted would differ, and with it the questions that each is measured on.",
+            "Build a release under each rule, and hold them side by side: `slate compare A B`.",
+        )
 
 
 @dataclass

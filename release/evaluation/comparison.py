@@ -15,24 +15,28 @@ from contracts.errors import ArtefactError, NotComparable
 from contracts.progress import Progress
 from contracts.settings.evaluate import PROMOTION_CUTOFF
 from recommender.judging.intervals import Interval, PerPerson
-from release.bundle.bundle import Release
+from release.bundle.bundle import Release, load_rules
 from release.bundle.open_bundle import OpenBundle
 from release.evaluation.cases import EvaluationCase
 from release.evaluation.evaluation import SLATES, Evaluation, evaluate, values_of
 from release.evaluation.judge import Judge
 from release.evaluation.measured_window import MeasuredWindow
 from release.evaluation.summary import Bootstrap
+from release.evaluation.wanted_of_both import ADVICE, wanted_of_both
 
 FIRST_WITH_CASES = 2  # the format version from which on a bundle carries its test window
-ADVICE = "Look at both cards."
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """What both releases showed the same people, judged alike."""
+    """What both releases showed the same people, judged alike.
+
+    note: that they exclude differently, and what counts as wanted then; empty where their rules agree.
+    """
 
     challenger: Evaluation
     champion: Evaluation
+    note: str = ""
 
     def groups(self) -> list[str]:
         """The groups that anybody is in, in the order of the cases."""
@@ -61,18 +65,21 @@ class Comparison:
 def compare(challenger: OpenBundle, champion: OpenBundle) -> Comparison:
     """Ask the measured fits of two bundles about the challenger's test window.
 
-    Raises NotComparable when the challenger carries no window, the champion's fit saw some of it or cannot be asked;
-    ArtefactError when the challenger's own bundle is damaged or degrades.
+    Where the two exclude differently, only what both may show counts as wanted.
+    Raises NotComparable when the challenger carries no window, the champion's fit saw some of it or cannot be asked, or
+    nothing was wanted that both may show; ArtefactError when the challenger's own bundle is damaged or degrades.
     """
     window = _load_window(challenger)
     _check_unseen(window, champion)
     measured = challenger.load_measured()
     judge = window.judge(measured, PROMOTION_CUTOFF)
     try:
+        rules = {"this release": measured.request, "the release in production": load_rules(champion.folder)}
+        window, note = wanted_of_both(window, rules)
         theirs = _measure(champion.load_measured(), window, judge)
     except ArtefactError as error:
         raise NotComparable(f"The release in production cannot be asked: {error.problem}", ADVICE) from error
-    return Comparison(_measure(measured, window, judge), theirs)
+    return Comparison(_measure(measured, window, judge), theirs, note)
 
 
 def _load_window(challenger: OpenBundle) -> MeasuredWindow:

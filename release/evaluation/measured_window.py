@@ -14,6 +14,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,15 +22,16 @@ import numpy as np
 import polars as pl
 
 from contracts.errors import ArtefactError, ReleaseMismatch
-from contracts.features import History
+from contracts.features import History, OlderEvents
 from contracts.fingerprint import canonical_json
 from contracts.id_map import UNKNOWN, IdMap
 from contracts.ids import FloatArray, ItemIdxArray
 from contracts.slates import RecommendRequest
 from contracts.tables import UTC_TIME, read_parquet, write_parquet
 from feature_store.readers.offline_reader import OfflineFeatureReader
-from feature_store.values.histories import histories_of_items
+from feature_store.values.histories import EventsByPerson, histories_of_items
 from feature_store.values.values import FeatureSchemas, FeatureValues
+from recommender.exclusion import ExclusionRule
 from release.bundle.bundle import MEASURED, Release, measured_from
 from release.bundle.manifest import REBUILD
 from release.evaluation.cases import EvaluationCase
@@ -99,7 +101,7 @@ class MeasuredWindow:
 
         Raises ReleaseMismatch when that is another catalogue.
         """
-        item_ids = IdMap.in_order(self.popularity["item_id"].to_list())
+        item_ids = self._item_ids
         if item_ids.fingerprint != release.catalogue.ids.fingerprint:
             raise ReleaseMismatch(
                 f"{POPULARITY} is of the {len(item_ids)} items {item_ids.fingerprint}; release {release.release_id} "
@@ -107,6 +109,24 @@ class MeasuredWindow:
                 REBUILD,
             )
         return Judge((cutoff,), item_ids, self.popularity["share"].to_numpy(), category_vectors(release.catalogue))
+
+    def excluding(self, rules: Iterable[ExclusionRule]) -> MeasuredWindow:
+        """The same questions, but what any of the rules excludes is not wanted; those left with nothing are out.
+
+        By what is known of people when they are asked about, as a release that answers knows it.
+        """
+        item_ids, rules, rows = self._item_ids, tuple(rules), []
+        events = EventsByPerson(histories_of_items(self.values.histories, item_ids), item_ids)
+        for group, cases in self.cases_for(item_ids, item_ids).items():
+            for case in cases:
+                excluded = _excluded(case, events, rules)
+                relevant = case.relevant[~np.isin(case.relevant, excluded)]
+                rows += [_case_row(group, replace(case, relevant=relevant), item_ids)] if len(relevant) else []
+        return replace(self, cases=pl.DataFrame(rows, schema=CASE_SCHEMA, orient="row"))
+
+    @cached_property
+    def _item_ids(self) -> IdMap:
+        return IdMap.in_order(self.popularity["item_id"].to_list())
 
     def cases_for(self, release_ids: IdMap, judge_ids: IdMap) -> dict[str, tuple[EvaluationCase, ...]]:
         """The cases by group; sessions in the ids of the release that is asked, relevant items in those of the judge.
@@ -129,6 +149,15 @@ class MeasuredWindow:
         own = self.values.of(schemas)
         values = FeatureValues(own.users, own.items, histories_of_items(own.histories, item_ids), own.as_of)
         return OfflineFeatureReader(values, schemas, item_ids)
+
+
+def _excluded(case: EvaluationCase, events: EventsByPerson, rules: Sequence[ExclusionRule]) -> ItemIdxArray:
+    """What any of the rules excludes when the case is asked; events: of the people, items as in the case."""
+    user_id, now = case.request.user_id, int(case.now.timestamp())
+    history, older = (
+        (case.session, OlderEvents.empty()) if user_id is None else (events.of(user_id), events.older_of(user_id))
+    )
+    return np.unique(np.concatenate([rule.items(history, older, now) for rule in rules]))
 
 
 def _case_row(group: str, case: EvaluationCase, item_ids: IdMap) -> tuple[Any, ...]:

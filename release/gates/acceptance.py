@@ -9,7 +9,8 @@ from release.gates.gate import ACCEPTABLE, GATES
 
 _WHICH = " and ".join(f"`{name}`" for name in ACCEPTABLE)
 _HOW = (
-    f"Only {_WHICH} (where the releases are not comparable) can be accepted: `--accept {ACCEPTABLE[0]}=REASON`. "
+    f"Only {_WHICH} (where the releases are not comparable, or exclude differently) can be accepted: "
+    f"`--accept {ACCEPTABLE[0]}=REASON`. "
     "Of the others, `slate promote` prints the limit that they are held against."
 )
 

@@ -8,7 +8,7 @@ paired bootstrap.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -43,7 +43,11 @@ COMPARED: Final = ("ndcg", *(f"ndcg_{tier}" for tier in TIERS), *LOSS_LIMITS)
 
 @dataclass(frozen=True)
 class QualityGates:
-    """Asks how good a release is. accepted: why somebody takes one that cannot be compared; empty where nobody does."""
+    """Asks how good a release is.
+
+    accepted: why somebody takes one that cannot be compared, or that excludes differently and seems worse by that;
+    empty where nobody does.
+    """
 
     settings: PromotionSettings
     bootstrap: Bootstrap
@@ -107,7 +111,13 @@ class QualityGates:
         superior = self.settings.rule == "superiority"
         least = 0.0 if superior else -self.settings.max_ndcg_loss
         limit = "promotion.rule" if superior else "promotion.max_ndcg_loss"
-        return self._difference("ndcg", comparison, WARM, "people with history", least, limit)
+        gate = self._difference("ndcg", comparison, WARM, "people with history", least, limit)
+        if not comparison.note:
+            return gate
+        gate = replace(gate, sentence=f"{gate.sentence} {comparison.note}")
+        if gate.passed:
+            return gate
+        return gate.taken(self.accepted) if self.accepted else replace(gate, acceptable=True)
 
     def _tier(self, comparison: Comparison, tier: str, people: str) -> Gate:
         name, least = f"ndcg_{tier}", -self.settings.max_tier_loss

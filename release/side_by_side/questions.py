@@ -15,10 +15,11 @@ from contracts.calendar import SECONDS_PER_DAY
 from contracts.errors import NotComparable, ReleaseMismatch
 from feature_store.values.values import load_schemas
 from recommender.catalogue import Catalogue
-from release.bundle.bundle import CATALOGUE, FEATURES
+from release.bundle.bundle import CATALOGUE, FEATURES, load_rules
 from release.bundle.open_bundle import OpenBundle
 from release.evaluation.comparison import FIRST_WITH_CASES
 from release.evaluation.measured_window import MeasuredWindow
+from release.evaluation.wanted_of_both import wanted_of_both
 
 ADVICE: Final = "What their evaluation cards say stands above; the cards were made on other questions."
 
@@ -40,6 +41,7 @@ class Questions:
 def shared_questions(a: OpenBundle, b: OpenBundle) -> Questions:
     """The later test window of the two; raises NotComparable, with each reason, where no window can be asked of both.
 
+    Where the two exclude differently, only what both may show counts as wanted.
     Where both windows begin at one moment, B's is taken, and A's where B's lacks a feature that A needs.
     """
     if a.manifest.app != b.manifest.app:
@@ -70,7 +72,8 @@ def _asked_of_both(lender: OpenBundle, a: OpenBundle, b: OpenBundle) -> Question
     window = MeasuredWindow.load(lender.folder)
     for one in (a, b):
         window.values.of(load_schemas(one.folder / FEATURES))  # raises where the window's values lack a feature
-    return Questions(lender, window, tuple(_notes(window, a, b)))
+    window, note = wanted_of_both(window, {"A": load_rules(a.folder), "B": load_rules(b.folder)})
+    return Questions(lender, window, (*([note] if note else []), *_notes(window, a, b)))
 
 
 def _notes(window: MeasuredWindow, a: OpenBundle, b: OpenBundle) -> list[str]:

@@ -30,6 +30,7 @@ from release.side_by_side.figures import figures_of, side_by_side
 from release.side_by_side.part_effects import PartTrial
 from release.side_by_side.parts import FEATURES, INDEX, RANKER, swap
 from release.side_by_side.questions import shared_questions
+from tests.promotion_worlds import exclude_only_what_was_bought, variant
 from tests.release_worlds import CHECKOUT
 
 BOOTSTRAP = Bootstrap(100, 7)
@@ -125,6 +126,25 @@ def test_of_two_windows_the_later_is_asked_for_neither_has_learnt_from_it(bundle
         (note,) = asked.notes
         assert note.startswith(f"the measured fit of {name} learnt until")
         assert "3.0 days before the questions begin" in note
+
+
+def test_where_the_rules_of_exclusion_differ_swapping_the_two_mirrors_the_figures(bundle: Path, tmp_path: Path) -> None:
+    lax = variant(bundle, tmp_path / "lax", change=exclude_only_what_was_bought)
+    one, other = compared(bundle, lax), compared(lax, bundle)
+    assert one["groups"].keys() == other["groups"].keys()
+    for group, of_group in one["groups"].items():
+        for metric, found in of_group["metrics"].items():
+            mirrored = other["groups"][group]["metrics"][metric]
+            assert (found["a"], found["b"]) == (mirrored["b"], mirrored["a"])
+            assert found["low"] == pytest.approx(-mirrored["high"], abs=2e-6)
+    assert one["groups"][WARM]["metrics"]["ndcg_at_10"]["better"] == "a"  # whose places nothing is wasted on
+    assert other["groups"][WARM]["metrics"]["ndcg_at_10"]["better"] == "b"
+    (part,), (mirrored_part,) = one["parts"], other["parts"]
+    assert part["part"] == "request.excluding_events"
+    assert part["into_a"] == {group: -mean for group, mean in mirrored_part["into_a"].items()}
+    note = one["notes"][0]
+    assert "A: excluding_events null, excluded_days null; B: excluding_events [purchase]" in note
+    assert compared(bundle, bundle, parts=False)["notes"] == []
 
 
 def test_where_no_window_can_be_asked_of_both_the_reason_is_told(bundle: Path, tmp_path: Path) -> None:

@@ -39,7 +39,7 @@ from release.parity.parity_result import FeatureParity, LoggedParity, save_parit
 from release.parity.store_parity import NOBODY
 from release.registry.registry import GENERATION_TAG, RELEASE_TAG, Version
 from release.registry.state import Stage
-from tests.promotion_worlds import record, settings_of_tests, turn_ranker_over, variant
+from tests.promotion_worlds import exclude_only_what_was_bought, record, settings_of_tests, turn_ranker_over, variant
 from tests.seals import sealed
 from tests.unit.release.made_up_release import AwayReader
 
@@ -129,6 +129,25 @@ def test_both_are_asked_about_the_same_people(worse: Path, base_bundle: Path) ->
     recorded = pl.read_parquet(base_bundle / MEASURED / "per_user.parquet")
     slates = recorded.filter((pl.col("system") == "slates") & (pl.col("group") == WARM)).sort("user_id")
     assert found.values(WARM, "ndcg")[1] == pytest.approx(slates["ndcg_at_10"].to_numpy())
+
+
+def test_a_champion_that_excludes_differently_is_asked_for_what_both_may_show(
+    base_bundle: Path, tmp_path: Path
+) -> None:
+    lax = variant(base_bundle, tmp_path / "lax", change=exclude_only_what_was_bought)
+    gains, others = compare(OpenBundle(lax), OpenBundle(base_bundle)), compare(OpenBundle(base_bundle), OpenBundle(lax))
+    for group in gains.groups():
+        assert [values.tolist() for values in gains.values(group, "ndcg")] == [
+            values.tolist() for values in reversed(others.values(group, "ndcg"))
+        ]
+    gate = ask(lax, base_bundle)["ndcg"]
+    assert (gate.passed, gate.acceptable) == (False, True)
+    assert "this release: excluding_events [purchase], excluded_days null; " in gate.sentence
+    assert "the release in production: excluding_events null, excluded_days null" in gate.sentence
+    assert "--accept ndcg=REASON" in gate.why
+    taken = ask(lax, base_bundle, accepted="milk is bought again")["ndcg"]
+    assert (taken.verdict, taken.accepted) == ("passed", "milk is bought again")
+    assert "exclude differently" in ask(base_bundle, lax)["ndcg"].sentence
 
 
 def test_a_champion_that_saw_some_of_the_window_cannot_be_compared(base_bundle: Path, tmp_path: Path) -> None:

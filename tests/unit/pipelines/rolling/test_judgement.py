@@ -5,9 +5,12 @@ from datetime import UTC, datetime
 import polars as pl
 import pytest
 
+from contracts.errors import WrongInput
 from pipelines.rolling.figures import figures_of, table_of, tried_table_of
-from pipelines.rolling.judgement import AS_THEY_ARE, Comparer
+from pipelines.rolling.judgement import AS_THEY_ARE, Comparer, Windows, judge
 from release.evaluation.cases import COLD_POPULAR, WARM
+from tests.release_worlds import small_settings
+from tests.worlds import small_world
 
 BOUNDS = {1: (datetime(2020, 1, 1, tzinfo=UTC), datetime(2020, 2, 1, tzinfo=UTC))}
 
@@ -76,3 +79,13 @@ def test_the_figures_and_the_tables_say_the_same() -> None:
     assert len({len(columns), len(slates), len(als)}) == 1
     assert tried_table_of(figures)[1][:3] == [WARM, "ndcg@10", "+0.025"]
     assert tried_table_of(figures_of(COMPARER, BOUNDS, [7], ["ndcg_at_10"])) == []
+
+
+@pytest.mark.parametrize("rule", [{"excluding_events": ["purchase"]}, {"excluded_days": 30}])
+def test_rules_that_exclude_differently_are_not_judged(
+    rule: dict[str, object],
+) -> None:
+    variants = {AS_THEY_ARE: small_settings(), "tried": small_settings(request=rule)}
+    with pytest.raises(WrongInput, match=r"params\.yaml and tried exclude differently") as told:
+        judge(variants, small_world(n_events=1), Windows((), ()), [7])
+    assert "slate compare A B" in str(told.value)

@@ -12,15 +12,17 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from contracts.errors import ArtefactError, ReleaseMismatch
+from contracts.errors import ArtefactError, NotComparable, ReleaseMismatch
 from contracts.features import FeatureSpec, History
 from contracts.id_map import IdMap
 from contracts.ids import ItemId, SessionId, UserId
 from contracts.slates import Preferences, RecommendRequest
 from feature_store.values.values import FeatureSchemas
+from recommender.exclusion import ExclusionRule
 from recommender.ragged import RaggedItems
 from release.evaluation.cases import COLD_SESSION, WARM, EvaluationCase
 from release.evaluation.measured_window import CASES, POPULARITY, MeasuredWindow, save_cases, values_for
+from release.evaluation.wanted_of_both import wanted_of_both
 from tests.unit.release.made_up_release import NOW, clicks, made_up_release, made_up_values, schemas
 
 RELEASE = made_up_release()
@@ -116,6 +118,25 @@ def test_a_release_that_lacks_an_item_hears_nothing_of_it_and_it_stays_wanted(tm
     person = reader.read_person(UserId("u1"), None, NOW)
     assert person.history.item_idx.tolist() == [fewer.index(ItemId("i11"))]
     assert person.features.values.tolist() == [[2]]  # what was counted offline stays counted
+
+
+def test_what_any_rule_excludes_is_wanted_no_more_and_who_wants_nothing_else_is_not_asked(tmp_path: Path) -> None:
+    known = {item: ALL_ITEMS.index(ItemId(item)) for item in ("i10", "i11", "i20", "i21")}
+    stranger = replace(visitor(), relevant=np.array([known["i21"], 9], np.int32))
+    groups = {WARM: (case("u1", known["i10"], known["i20"]), case("u2", known["i20"])), COLD_SESSION: (stranger,)}
+    window = window_of(tmp_path, groups)
+    left = window.excluding([ExclusionRule(days=0.0), ExclusionRule()]).cases_for(ALL_ITEMS, ALL_ITEMS)
+    assert [(one.user_id, one.relevant.tolist()) for one in left[WARM]] == [("u1", [known["i20"]])]
+    assert same(left[COLD_SESSION][0], replace(stranger, relevant=np.array([9], np.int32)))
+    assert window.excluding([ExclusionRule(days=0.0)]).cases.equals(window.cases)  # what excludes nothing
+
+
+def test_where_nobody_wanted_what_both_may_show_there_is_nothing_to_compare(tmp_path: Path) -> None:
+    window = window_of(tmp_path, {WARM: (case("u2", ALL_ITEMS.index(ItemId("i20"))),)})
+    rules = {"A": RELEASE.request, "B": RELEASE.request.model_copy(update={"excluded_days": 0.5})}
+    assert wanted_of_both(window, {"A": rules["A"], "B": rules["A"]}) == (window, "")
+    with pytest.raises(NotComparable, match=r"B: excluding_events null, excluded_days 0\.5\), and nobody"):
+        wanted_of_both(window, rules)
 
 
 def test_a_feature_that_the_window_lacks_is_named_beside_those_it_has(tmp_path: Path) -> None:
