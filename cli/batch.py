@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,8 +13,12 @@ from cli.output import AsJson, print_result
 from cli.parameters import load_settings
 from cli.serving import FILTER, one_thread_each
 from contracts.cores import n_cores
+from contracts.counted import counted
 from contracts.errors import WrongInput
 from contracts.home import find_home
+
+if TYPE_CHECKING:
+    from serving.batch.parts import BatchHeader
 
 
 class Engine(StrEnum):
@@ -56,10 +61,26 @@ def batch(
     n_processes = processes or n_cores()
     passing = None if wanted is None else filter_in(wanted)
     header = write_slates(find_home(), load_settings(), out, people, k, n_processes, passing, engine.value)
-    counts = {"people": header.n_people, "rows": header.n_rows, "folder": str(out)}
+    people_asked = {"people": header.n_people, "guests": header.n_guests, "unknown": header.n_unknown}
+    counts = {**people_asked, "rows": header.n_rows, "folder": str(out)}
     result = {**counts, "release_id": header.release_id, "generation_id": header.generation_id}
     text = (
-        f"{header.n_rows:,} rows for {header.n_people:,} people in {out}: release {header.release_id}, generation "
-        f"{header.generation_id}, as of {header.now.isoformat(timespec='seconds')}"
+        f"{header.n_rows:,} rows for {header.n_people:,} people{_among_them(header, people)} in {out}: "
+        f"release {header.release_id}, generation {header.generation_id}, "
+        f"as of {header.now.isoformat(timespec='seconds')}"
     )
     print_result(result, as_json, text)
+    if people and header.n_people and (header.n_unknown or 0) > header.n_people / 2:
+        print(
+            f"slate batch: {header.n_unknown:,} of the {header.n_people:,} people of {people} are not known, and "
+            "got what newcomers get. Is `user_id` the column of the ids that the release was built from?",
+            file=sys.stderr,
+        )
+
+
+def _among_them(header: BatchHeader, people: Path | None) -> str:
+    """Guests and unknown people, in words; nothing in a folder that was written before they were counted."""
+    if header.n_guests is None:
+        return ""
+    unknown = "" if people is None else f", {header.n_unknown or 0:,} not known"
+    return f" ({counted(header.n_guests, 'guest')} among them{unknown})"

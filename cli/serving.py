@@ -95,19 +95,28 @@ def recommend(
     if as_json:
         print_json(asdict(slate), indented=True)
     else:
-        print(_as_table(slate))
+        print(_as_table(slate) if slate.items else f"{_head(slate)}\n{_why_none(is_filtered=wanted is not None)}")
+
+
+def _head(slate: Slate) -> str:
+    missing = f", without {', '.join(slate.degraded)}" if slate.degraded else ""
+    return f"release {slate.release_id}, generation {slate.generation_id}, tier {slate.tier}{missing}"
+
+
+def _why_none(*, is_filtered: bool) -> str:
+    if is_filtered:
+        return "No item: none that this person may be shown passes the filter. Ask without `--filter`, or for less."
+    return "No item: there is none that this person may be shown; see request.excluding_events and excluded_days."
 
 
 def _as_table(slate: Slate) -> str:
-    missing = f", without {', '.join(slate.degraded)}" if slate.degraded else ""
-    head = f"release {slate.release_id}, generation {slate.generation_id}, tier {slate.tier}{missing}"
     columns = f"{'#':>3}  {'title':{TITLE_WIDTH}}{'score':>9}  {'source':{SOURCE_WIDTH}}reasons"
     rows = [
         f"{item.position:>3}  {_shortened(item.title, TITLE_WIDTH - 2):{TITLE_WIDTH}}{item.score:>9.3f}  "
         f"{item.source:{SOURCE_WIDTH}}{'; '.join(item.reasons)}"
         for item in slate.items
     ]
-    return "\n".join([head, columns, *map(printable_line, rows)])
+    return "\n".join([_head(slate), columns, *map(printable_line, rows)])
 
 
 def _shortened(text: str, width: int) -> str:

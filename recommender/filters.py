@@ -160,8 +160,11 @@ class CatalogueFilters:
             ) from error
 
     def _unknown(self, name: str) -> UnknownId:
-        close = difflib.get_close_matches(name, self._fields, n=1, cutoff=0.5)
-        meant = f"Did you mean {close[0]!r}? " if close else ""
+        # Without PREFIX: shared, it alone makes any two attributes alike. Of two of one name, the one asked like it.
+        alike = sorted(self._fields, key=lambda field: field.startswith(PREFIX) == name.startswith(PREFIX))
+        by_name = {field.removeprefix(PREFIX): field for field in alike}
+        close = difflib.get_close_matches(name.removeprefix(PREFIX), by_name, n=1, cutoff=0.5)
+        meant = f"Did you mean {by_name[close[0]]!r}? " if close else ""
         shown = [f"{field} ({kind})" for field, kind in self.fields.items()][:SHOWN_FIELDS]
         more = f" and {len(self._fields) - SHOWN_FIELDS} more" if len(self._fields) > SHOWN_FIELDS else ""
         return UnknownId(

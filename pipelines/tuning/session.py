@@ -19,7 +19,7 @@ from pipelines.rolling.judgement import AS_THEY_ARE, Comparer, WindowFitter, Win
 from pipelines.rolling.kept_fits import KeptFits
 from pipelines.runs.overrides import overridden_settings
 from pipelines.tuning.choice import Finalist, finalist_json, finalists, winner_among
-from pipelines.tuning.search import Search, Seconds, Told, comparable_with
+from pipelines.tuning.search import KEPT_WITHIN_S, Search, Seconds, Told, comparable_with
 from pipelines.tuning.search_space import Overrides, SearchSpace
 from pipelines.tuning.study import TriedOverrides, TuningStudy, errors_of, study_name
 from release.registry.tuning_runs import LoggedTrial, TuningRuns
@@ -123,6 +123,8 @@ class TuneSession:
         baseline = sum(search.value_on(self.settings, number) for number in numbers) / len(numbers)
         search.guess_s = (self.now() - began) / len(seeds)
         self.tell(f"study {study.name}: {len(study.tried())} trials so far; params.yaml stands at {baseline:.4f}")
+        if search.guess_s >= KEPT_WITHIN_S:
+            self.tell(_judging_line(request, search.guess_s))
         search.until(began + 60 * request.minutes, log, self.tell, partial(_judging_seconds, request))
         self.begin("the best are judged with every seed")
         best = [
@@ -165,6 +167,12 @@ def _n_finalists(request: TuneRequest, trial_s: float) -> int:
     if not each_s or not request.minutes:  # without time to search, those are judged that were judged before
         return MOST_FINALISTS
     return min(max(int(60 * request.minutes * FOR_JUDGING / each_s), 1), MOST_FINALISTS)
+
+
+def _judging_line(request: TuneRequest, trial_s: float) -> str:
+    """How long judging one finalist takes, which the minutes do not end."""
+    minutes = trial_s * (request.n_seeds - 1) / 60
+    return f"judging one of the best takes about {minutes:.1f} min, and is not left out where --minutes are fewer"
 
 
 def _judging_seconds(request: TuneRequest, trial_s: float) -> float:

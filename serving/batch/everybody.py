@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -19,6 +19,7 @@ from contracts.fingerprint import fingerprint_json, hashed_once
 from contracts.home import Home
 from contracts.progress import Progress
 from contracts.settings.settings import Settings
+from contracts.tables import GUEST
 from feature_store.readers.values_stream import PeopleChunk, people_chunks
 from feature_store.values.values_folder import ValuesFolder
 from release.answering.request_limits import check_length
@@ -73,9 +74,11 @@ def write_slates(
         values = GenerationStore(home).path(header.release_id, header.generation_id)
         timeout_ms = settings.serving.store_timeout_ms
         job = BatchJob(home, settings.app, store_url(home), timeout_ms, values, folder, header, settings.seed, hashed)
-        _write_parts(job, named, n_processes, engine)
+        asked_for = _write_parts(job, named, n_processes, engine)
     n_people, n_rows = count_rows(folder)
-    whole = replace(header, n_people=n_people, n_rows=n_rows)
+    whole = replace(
+        header, n_people=n_people, n_rows=n_rows, n_guests=asked_for.n_guests, n_unknown=asked_for.n_unknown
+    )
     whole.save(folder)
     return whole
 
@@ -86,13 +89,30 @@ def _alone_in(folder: Path, home: Home) -> AbstractContextManager[None]:
     return locked(lock, 1.0, f"Another `slate batch` writes into {folder}: wait for it, or name another folder.")
 
 
-def _write_parts(job: BatchJob, named: Sequence[str] | None, n_processes: int, engine: EngineName) -> None:
+@dataclass
+class _AskedFor:
+    """Who was asked for so far, in the parts that were there as in those that were not."""
+
+    n_guests: int = 0
+    n_unknown: int = 0
+
+    def add(self, chunk: PeopleChunk, user_ids: Sequence[str], *, are_named: bool) -> None:
+        self.n_guests += sum(user_id.startswith(GUEST) for user_id in user_ids)
+        if are_named:
+            self.n_unknown += len(set(user_ids).difference(chunk.user_ids))
+
+
+def _write_parts(job: BatchJob, named: Sequence[str] | None, n_processes: int, engine: EngineName) -> _AskedFor:
+    asked_for = _AskedFor()
     source = ValuesFolder(job.values)
     total = source.counts["n_users"] if named is None else len(named)
     with Progress(total=total, desc="slates", unit="person") as progress:
-        parts = _parts_to_write(job, _asked(people_chunks(source, job.header.people_per_part), named), progress)
+        parts = _parts_to_write(
+            job, _asked(people_chunks(source, job.header.people_per_part), named, asked_for), progress
+        )
         for n_people in _written(job, parts, n_processes, engine):
             progress.update(n_people)
+    return asked_for
 
 
 def _written(job: BatchJob, parts: Iterator[Part], n_processes: int, engine: EngineName) -> Iterator[int]:
@@ -114,14 +134,19 @@ def _parts_to_write(
             yield Part(number, chunk, user_ids)
 
 
-def _asked(chunks: Iterable[PeopleChunk], named: Sequence[str] | None) -> Iterator[tuple[PeopleChunk, list[str]]]:
+def _asked(
+    chunks: Iterable[PeopleChunk], named: Sequence[str] | None, asked_for: _AskedFor
+) -> Iterator[tuple[PeopleChunk, list[str]]]:
     """Each chunk with the people of it who are answered: all, or those named; nobody named is left out."""
     at = 0
     for chunk in chunks:
         if named is None:
-            yield chunk, chunk.user_ids
+            everybody = chunk.user_ids
+            asked_for.add(chunk, everybody, are_named=False)
+            yield chunk, everybody
             continue
         start = at
         while at < len(named) and chunk.covers(named[at]):
             at += 1
+        asked_for.add(chunk, named[start:at], are_named=True)
         yield chunk, list(named[start:at])

@@ -40,7 +40,8 @@ class BatchHeader:
 
     now: the moment at which all of them are asked for; people: the fingerprint of the list of people, None for
     everybody; people_per_part: how many a part is made of; n_people, n_rows: None until all parts are there; filter:
-    what every item satisfies, as JSON, None where nothing was asked for.
+    what every item satisfies, as JSON, None where nothing was asked for; n_guests, n_unknown: of those asked for, the
+    guests, and those of `people` of whom the generation knows nothing; None as for n_people, and in older folders.
     """
 
     release_id: str
@@ -53,6 +54,8 @@ class BatchHeader:
     n_rows: int | None = None
     format: int = FORMAT
     filter: str | None = None
+    n_guests: int | None = None
+    n_unknown: int | None = None
 
     @property
     def is_whole(self) -> bool:
@@ -93,7 +96,8 @@ def begun(folder: Path, wanted: BatchHeader) -> BatchHeader:
         folder.mkdir(parents=True, exist_ok=True)
         wanted.save(folder)
         return wanted
-    same = replace(wanted, now=there.now, n_people=there.n_people, n_rows=there.n_rows)
+    counts = {name: getattr(there, name) for name in ("n_people", "n_rows", "n_guests", "n_unknown")}
+    same = replace(wanted, now=there.now, **counts)
     for name, held, asked in zip(asdict(there), asdict(there).values(), asdict(same).values(), strict=True):
         if held != asked:
             raise WrongInput(

@@ -22,7 +22,7 @@ class IngestReport:
     and `drop` leave out, by mapping and condition; counts: what else became of rows, in words; made_from_interactions:
     tables that no file held, and what they were made of; served: what of the rows is served traffic, and of how many
     days; unended: files that end within a line, where other files of their table do not; ids: how columns of ids that
-    have whole floats (17850.0) are read, by column.
+    have whole floats (17850.0) are read, by column; guests: of the users, those whom no file of people names.
     """
 
     rows: dict[str, int] = field(default_factory=dict)
@@ -35,6 +35,7 @@ class IngestReport:
     served: dict[str, int] = field(default_factory=dict)
     unended: dict[str, list[str]] = field(default_factory=dict)
     ids: dict[str, str] = field(default_factory=dict)
+    guests: int = 0
 
     def count(self, what: str, n_rows: int) -> None:
         """Add to a count, unless there is nothing to add."""
@@ -59,7 +60,11 @@ class IngestReport:
             made_from = f", {self.made_from_interactions[name]}" if name in self.made_from_interactions else ""
             refused = self.refused.get(name, 0)
             aside = f"; {refused:,} more cannot be read and go to quarantine" if refused else ""
-            yield f"{count:,} {name}{source}{made_from}{aside}"
+            if name == "users" and self.guests:
+                others = f", and {counted(self.guests, 'guest')} of the interactions: {count:,} together"
+                yield f"{count - self.guests:,} {name}{source}{made_from}{others}{aside}"
+            else:
+                yield f"{count:,} {name}{source}{made_from}{aside}"
         if self.left_out:
             words = ", ".join(f"{word} {count:,}" for word, count in self.left_out.items())
             yield f"left out, as event_types says: {words}"

@@ -203,7 +203,9 @@ class _ExportReader:
         if users.is_empty() or all(settings.anonymous is None for settings in self._files.interactions):
             return users
         guests = self._ids.users().filter(pl.col("user_id").str.starts_with(GUEST))
-        return conform(pl.concat([users, guests.join(users, on="user_id", how="anti")], how="diagonal"), "users")
+        added = guests.join(users, on="user_id", how="anti")
+        self._report.guests = len(added)
+        return conform(pl.concat([users, added], how="diagonal"), "users")
 
     def impressions(self) -> None:
         """Read `impressions`, where a file or the traffic has any."""

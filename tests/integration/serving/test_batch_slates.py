@@ -180,6 +180,7 @@ def test_the_people_of_a_file_are_answered_known_or_not(stage: Stage, tmp_path: 
     assert rows["user_id"].unique(maintain_order=True).to_list() == ["007", "u510", "zzz"]
     assert rows.filter(pl.col("user_id") == "007")["tier"].unique().to_list() == ["popular"]
     assert (header.n_people, header.n_rows) == (3, 9)
+    assert (header.n_guests, header.n_unknown) == (0, 2)
 
 
 def test_slates_under_a_filter_are_what_the_api_answers_under_it(stage: Stage, tmp_path: Path):
@@ -261,7 +262,13 @@ def test_the_command_says_how_many_of_what(stage: Stage, tmp_path: Path, monkeyp
         "6 rows for 2 people"
         in runner.invoke(command_line(), [*out, "--processes", "1"], catch_exceptions=False).output
     )
-    assert json.loads(runner.invoke(command_line(), [*out, "--json"], catch_exceptions=False).output)["people"] == 2
+    counts = json.loads(runner.invoke(command_line(), [*out, "--json"], catch_exceptions=False).stdout)
+    assert (counts["people"], counts["guests"], counts["unknown"]) == (2, 0, 0)
+    (tmp_path / "others.csv").write_text("user_id\nu510\nmail@a\nsession:no-such\n")
+    others = ["batch", "--out", str(tmp_path / "others"), "--people", str(tmp_path / "others.csv"), "--k", "3"]
+    told = runner.invoke(command_line(), [*others, "--processes", "1"], catch_exceptions=False)
+    assert "for 3 people (1 guest among them, 2 not known)" in told.stdout
+    assert "2 of the 3 people of" in told.stderr
     with pytest.raises(WrongInput, match="`--processes 2` says nothing to Spark"):
         runner.invoke(command_line(), [*out, "--engine", "spark", "--processes", "2"], catch_exceptions=False)
 

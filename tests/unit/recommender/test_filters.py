@@ -219,3 +219,19 @@ def test_the_first_of_a_list_are_those_of_a_walk_from_its_beginning(data: st.Dat
     n = data.draw(st.integers(0, 50))
     expected = [item for item in ordered.tolist() if mask[item]][:n]
     assert AllowedItems.of(mask).first_of(ordered, n).tolist() == expected
+
+
+@pytest.mark.parametrize(
+    ("asked", "meant"),
+    [
+        ("attributes.farbton", None),  # nothing is like it but by the prefix
+        ("attributes.color", "attributes.colour"),
+        ("colour", "attributes.colour"),
+        ("attributes.price", "price"),
+        ("prise", "price"),
+    ],
+)
+def test_a_field_that_is_meant_is_looked_for_by_what_comes_after_the_prefix(asked: str, meant: str | None) -> None:
+    with pytest.raises(UnknownId) as error:
+        allowed(Condition(asked, Operator.EQUALS, "red"))
+    assert error.value.next_step.startswith(f"Did you mean {meant!r}? " if meant else "Its fields are ")

@@ -149,6 +149,14 @@ def test_a_row_of_nobody_belongs_to_the_guest_of_its_session(root: Path, out: Pa
     assert report.counts["guests' rows"] == 1
 
 
+def test_the_people_of_a_file_and_the_guests_beside_them_are_told_apart(root: Path, out: Path) -> None:
+    (root / "people.csv").write_text("customer\n17850\n")
+    people = {"path": "people.csv", "columns": {"user_id": "customer"}}
+    tables, report = ingest(root, out, SHOP | {"anonymous": "session"}, users=people)
+    assert set(tables.users["user_id"]) == {"17850", "session:536366"}
+    assert "1 users from 1 file, and 1 guest of the interactions: 2 together" in str(report)
+
+
 def test_what_went_back_is_a_return_and_its_value_is_what_it_had_cost(root: Path, out: Path) -> None:
     tables, report = ingest(root, out, SHOP | {"returns": RETURNS})
     events = tables.interactions.filter(item_id="85123A").select("event_type", "value").rows()
