@@ -5,8 +5,9 @@
 An import inside a function counts, one for type checkers alone does not. So does the program of a guest
 (`Guest(module=...)`), which runs in an environment of its own. A package's `__init__` comes with every module
 in the package, and so does what lies beside them and is no module, such as a table; templates do not, for they make
-pages for people, and no answer stands on them. The stage `release` also reads the code of all the others, for it names
-the release after them. `publish` looks at the store whenever it is asked: its code is no reason to run it.
+pages for people, and no answer stands on them. The stage `release` also reads the code of all the others, Python of the
+project's own included, for it names the release after them. `publish` looks at the store whenever it is asked: its
+code is no reason to run it.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from ruamel.yaml.comments import CommentedSeq
 from contracts.errors import WorkspaceError
 from contracts.settings.params_file import read_params
 from contracts.settings.params_path import PARAMS
-from contracts.stage_code import GRAPH, NO_CODE, ROOMS, is_code, own_code
+from contracts.stage_code import GRAPH, NO_CODE, ROOMS, is_code, is_ours, own_code, own_code_of_stages
 from contracts.whole_files import write_whole
 
 STAGES: Final = "stages"
@@ -39,9 +40,11 @@ def main() -> None:
     """Write the code of every stage into dvc.yaml in the working directory; everything else in it stays as it is."""
     graph = _yaml().load(GRAPH.read_text(encoding="utf-8"))
     own = own_code_of(Path(), PARAMS)
+    by_hand = own_code_of_stages(graph[STAGES])
     for stage, code in code_of_stages(Path(), graph).items():
         deps = graph[STAGES][stage]["deps"]
-        deps += [name for name in own if LOADS_OWN in code and name not in deps]
+        further = (own if LOADS_OWN in code else []) + (by_hand if stage == ALL_CODE else [])
+        deps += [name for name in dict.fromkeys(further) if name not in deps]
         graph[STAGES][stage]["deps"] = _with_code(deps, code)
     text = io.BytesIO()
     _yaml().dump(graph, text)
@@ -125,7 +128,7 @@ def _beside(folder: Path) -> Iterator[Path]:
 
 def _with_code(dependencies: CommentedSeq, code: list[str]) -> CommentedSeq:
     """The data among the dependencies, then the code under its comment; other comments stay where they were."""
-    data = [name for name in dependencies if not is_code(name)]
+    data = [name for name in dependencies if not is_ours(name) and not _is_vanished_code(name)]
     renewed = CommentedSeq([*data, *code])
     for at, name in enumerate(dependencies[:-1]):
         if name in data and (comments := dependencies.ca.items.get(at)):
@@ -135,6 +138,10 @@ def _with_code(dependencies: CommentedSeq, code: list[str]) -> CommentedSeq:
     if after := dependencies.ca.items.get(len(dependencies) - 1):
         renewed.ca.items[len(renewed) - 1] = after
     return renewed
+
+
+def _is_vanished_code(name: str) -> bool:
+    return is_code(name) and not Path(name).is_file()
 
 
 def _yaml() -> YAML:

@@ -18,7 +18,7 @@ from contracts.home import find_home
 from contracts.json_file import write_json
 from contracts.settings.group import Group
 from contracts.settings.loading import load_groups
-from contracts.stage_code import GRAPH, NO_CODE, code_of_stage, is_code
+from contracts.stage_code import GRAPH, NO_CODE, code_of_stage, is_ours
 from pipelines.memory_forecast import check_memory
 
 Params = TypeVar("Params", bound=Group)
@@ -73,7 +73,7 @@ def _loaded_code() -> set[str]:
     """The files of code in the working directory that this process has imported."""
     files = (Path(file) for module in sys.modules.values() if (file := getattr(module, "__file__", None)))
     names = (file.relative_to(Path.cwd()).as_posix() for file in files if file.is_relative_to(Path.cwd()))
-    return {name for name in names if is_code(name)}
+    return {name for name in names if is_ours(name)}
 
 
 def _record(stage: str, cutoff: str | None, seconds: float, notes: dict[str, Any]) -> None:

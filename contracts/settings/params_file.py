@@ -12,7 +12,10 @@ from contracts.errors import SettingsError
 
 
 def read_params(path: Path) -> dict[str, Any]:
-    """The raw mapping in a parameter file; raises SettingsError when it is missing or no YAML mapping."""
+    """The raw mapping in a parameter file; raises SettingsError when it is missing or no YAML mapping.
+
+    So it does of YAML that DVC refuses: it would fail in `dvc repro` only.
+    """
     try:
         return params_in(path.read_bytes(), path)
     except FileNotFoundError as error:
@@ -27,6 +30,13 @@ def params_in(content: bytes, path: Path) -> dict[str, Any]:
         values = YAML(typ="safe", pure=True).load(content.decode())
     except (YAMLError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path} is no valid YAML: {error}", "Mend the line named above.") from error
+    try:
+        YAML(typ="safe").load(content.decode())  # as DVC reads it: by libyaml, which takes less
+    except YAMLError as error:
+        raise SettingsError(
+            f"{path} cannot be read by DVC: {error}",
+            'Put what the line named above holds in quotes, such as `["package.module:Class"]`.',
+        ) from error
     if not isinstance(values, dict):
         raise SettingsError(
             f"{path} holds {type(values).__name__}; expected a mapping of parameter groups.",

@@ -5,6 +5,9 @@ Every part may be repeated: a run that was interrupted here is recorded by runni
 
 from __future__ import annotations
 
+import shlex
+from typing import Final
+
 from contracts.errors import WorkspaceError
 from contracts.home import Home
 from contracts.settings.identity_params import released_params
@@ -14,9 +17,12 @@ from pipelines.paths import BUNDLE
 from pipelines.runs.repository import Repository
 from pipelines.runs.run_commit import RecordedCommit, commit_release, push_data, tag_of
 from pipelines.runs.workspace import find_or_rebuild, remove
+from release.bundle.code_version import uncommitted
 from release.bundle.manifest import load_manifest
 from release.promotion.promotion import Promoter
 from release.registry.registry import RELEASE_COMMIT_TAG, Version
+
+MOST_NAMED: Final = 10  # files of a command that a person still reads
 
 
 def record_run(repository: Repository, home: Home, run_id: str) -> list[str]:
@@ -49,8 +55,8 @@ def record_registered(checkout: Repository, promoter: Promoter, version: Version
     """
     if version.dirty:
         return (
-            "not recorded in git: it was built from uncommitted source. Commit that, and `slate register` again; "
-            f"without it `git checkout {tag_of(version.release_id)}` finds nothing, and `refresh_features` cannot run"
+            f"not recorded in git: it was built from uncommitted source. {_how_to_commit(checkout)} "
+            f"Without it `git checkout {tag_of(version.release_id)}` finds nothing, and `refresh_features` cannot run"
         )
     params = released_params(load_settings(checkout.root / PARAMS))
     if params != load_manifest(checkout.root / BUNDLE).params:
@@ -74,6 +80,15 @@ def _registered_version(promoter: Promoter, release_id: str) -> Version:
             "Run the step `register` of this run, and then this one again.",
         )
     return version
+
+
+def _how_to_commit(checkout: Repository) -> str:
+    files = uncommitted(checkout.root)
+    if not files:
+        return "That is no longer there: `dvc repro`, and `slate register` again."
+    if len(files) > MOST_NAMED:
+        return f"Commit that ({len(files)} files: `git status`), and `slate register` again."
+    return f"Commit that (`git add {shlex.join(files)} && git commit`), and `slate register` again."
 
 
 def _say_committed(recorded: RecordedCommit) -> str:

@@ -1,8 +1,9 @@
 """Which code is this? A fingerprint of the sources for the release id, and git's word for the record.
 
 What counts is what runs when a release is built and measured: the stages and, called by them, the request path.
-dvc.yaml names these files under the stage `release` (docs/adr/0018-exact-dependencies.md). What runs only later
-(serving, promotion, the online store) runs as it is checked out then, for every release alike.
+dvc.yaml names these files, a project's own among them, under the stage `release`
+(docs/adr/0018-exact-dependencies.md). What runs only later (serving, promotion, the online store) runs as it is checked
+out then, for every release alike.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from pathlib import Path
 
 from contracts.errors import WorkspaceError
 from contracts.fingerprint import fingerprint_file, fingerprint_json
-from contracts.stage_code import GRAPH, code_of_stage
+from contracts.stage_code import GRAPH, code_of_stage, own_code_of_stages, what_is_run
 
 STAGE = "release"
 
@@ -35,15 +36,28 @@ def code_fingerprint(root: Path) -> str:
 
 
 def git_version(root: Path) -> tuple[str, bool]:
-    """The commit that is checked out, and whether that code differs from it (changed, staged, untracked, other files).
+    """The commit that is checked out, and whether anything is `uncommitted`; raises as that does."""
+    commit = _git(root, "rev-parse", "--verify", "HEAD").strip()
+    return commit, bool(uncommitted(root))
 
-    params.yaml and dvc.lock do not count: they are committed after the release is made.
+
+def uncommitted(root: Path) -> list[str]:
+    """The files, relative to `root`, that the commit lacks or has otherwise: code, and dvc.yaml if it runs otherwise.
+
+    Python of the project's own counts whichever stage names it, also where git ignores it. params.yaml and dvc.lock do
+    not count: they are committed after the release is made.
     Raises WorkspaceError where there is no git, no checkout or no commit.
     """
-    commit = _git(root, "rev-parse", "--verify", "HEAD").strip()
-    names = _code_at(root)
-    changes = _git(root, "status", "--porcelain", "--untracked-files=all", "--", *names)
-    return commit, bool(changes.strip()) or code_of_stage(_git(root, "show", f"HEAD:./{GRAPH}"), STAGE) != names
+    graph = what_is_run(_graph_at(root))
+    names = sorted({*_code_at(root), *own_code_of_stages(graph["stages"])})
+    committed = _git_files(root, "ls-tree", "-r", "--name-only", "-z", "HEAD", "--", *names)
+    files = {name for name in names if (root / name).is_file()} - committed
+    files |= _git_files(root, "diff", "--name-only", "--relative", "--no-renames", "-z", "HEAD", "--", *names)
+    if folders := [name for name in names if (root / name).is_dir()]:
+        files |= _git_files(root, "ls-files", "--others", "--exclude-standard", "-z", "--", *folders)
+    if what_is_run(_git(root, "show", f"HEAD:./{GRAPH}")) != graph:
+        files.add(str(GRAPH))
+    return sorted(files)
 
 
 def built_from(root: Path, code: str) -> tuple[str, bool]:
@@ -64,8 +78,12 @@ def _is_code(root: Path, code: str) -> bool:
 
 
 def _code_at(root: Path) -> list[str]:
+    return code_of_stage(_graph_at(root), STAGE)
+
+
+def _graph_at(root: Path) -> str:
     try:
-        return code_of_stage((root / GRAPH).read_text(encoding="utf-8"), STAGE)
+        return (root / GRAPH).read_text(encoding="utf-8")
     except FileNotFoundError as error:
         raise WorkspaceError(
             f"{root / GRAPH} is missing, so the code of the release cannot be named.",
@@ -83,6 +101,10 @@ def _code_files(root: Path, name: str) -> list[str]:
             "Bring it back with git; where it is gone for good, run `make dependencies`.",
         )
     return files
+
+
+def _git_files(root: Path, *arguments: str) -> set[str]:
+    return set(_git(root, *arguments).split("\0")) - {""}
 
 
 def _git(root: Path, *arguments: str) -> str:

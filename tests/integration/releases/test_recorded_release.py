@@ -87,6 +87,34 @@ def test_uncommitted_source_is_not_sent_into_a_refusal(checkout: Path, studio: S
     assert register().splitlines()[-1].endswith("`slate promote 6 --allow-dirty`.")
 
 
+def test_a_generator_of_ones_own_that_is_not_committed_is_told_with_what_to_type(
+    checkout: Path, studio: Studio
+) -> None:
+    (checkout / "shop_generators").mkdir()
+    (checkout / "shop_generators" / "trending.py").write_text("HEAD = 10\n")
+    deps = "[contracts/__init__.py, shop_generators/trending.py]"
+    (checkout / "dvc.yaml").write_text(f"stages: {{release: {{deps: {deps}}}}}\n")
+    bundle = checkout / "build" / "release"
+    replace(load_manifest(bundle), code=code_fingerprint(checkout)).save(bundle)
+    told = json.loads(register("--json"))["recorded"]
+    assert "(`git add dvc.yaml shop_generators/trending.py && git commit`)" in told
+    assert git(checkout, "tag") == ""
+    git(checkout, "add", "dvc.yaml", "shop_generators/trending.py")
+    git(checkout, "commit", "--quiet", "-m", "Trending")
+    again = json.loads(register("--json"))
+    assert f"tag release/{again['release_id']}" in again["recorded"]
+    git(checkout, "cat-file", "-e", f"release/{again['release_id']}:shop_generators/trending.py")
+    version = studio.registry.by_release(again["release_id"])
+    assert version is not None
+    assert not version.dirty
+
+
+def test_source_that_was_built_and_is_gone_is_to_be_built_again(checkout: Path, studio: Studio) -> None:
+    bundle = checkout / "build" / "release"
+    replace(load_manifest(bundle), code="0" * 16).save(bundle)
+    assert "That is no longer there: `dvc repro`, " in json.loads(register("--json"))["recorded"]
+
+
 def test_of_two_releases_of_the_same_code_each_is_listed_with_its_own_commit(checkout: Path, studio: Studio) -> None:
     first = json.loads(register("--json"))["release_id"]
     bundle = checkout / "build" / "release"

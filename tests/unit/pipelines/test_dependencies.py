@@ -226,7 +226,7 @@ def test_every_file_that_is_named_is_there() -> None:
 
 def test_classes_of_the_projects_own_are_named_with_their_package_and_refused_before(tmp_path: Path) -> None:
     write(tmp_path, shop_generators__trending="", shop_generators__deep__more="", contracts__words="")
-    (tmp_path / "params.yaml").write_text("candidates:\n  own: [shop_generators.trending:Trending]\n")
+    (tmp_path / "params.yaml").write_text('candidates:\n  own: ["shop_generators.trending:Trending"]\n')
     graph = "stages:\n  candidates:\n    cmd: x\n    deps:\n      - data/valid\n"
     (tmp_path / GRAPH).write_text(graph)
     with chdir(tmp_path):

@@ -142,7 +142,13 @@ def test_every_wrong_parameter_is_named_at_once(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("content", "said"),
-    [(None, "is missing"), ("a: [", "no valid YAML"), ("- seed", "holds list"), (b"\xff", "no valid YAML")],
+    [
+        (None, "is missing"),
+        ("a: [", "no valid YAML"),
+        ("- seed", "holds list"),
+        (b"\xff", "no valid YAML"),
+        ("a: [b.c:D]", r"cannot be read by DVC: (.|\n)*line 1, column \d+(.|\n)*in quotes"),
+    ],
 )
 def test_a_file_that_is_no_parameter_file_says_so(tmp_path: Path, content: str | bytes | None, said: str) -> None:
     path = tmp_path / "params.yaml"

@@ -19,7 +19,7 @@ from recommender.generators.sets import fit_generators, load_generators, save_ge
 from recommender.proposals import Proposals
 from recommender.query import QueryBatch, RetrievalQuery
 from recommender.ragged import RaggedItems
-from tests.own_generator_page import own_params, own_project
+from tests.own_generator_page import own_params, own_project, own_references, project_of_references
 from tests.recommender_worlds import CANDIDATE_SETTINGS, CHECKERBOARD_END, CHECKERBOARD_ITEMS, checkerboard
 
 WHOLE = """
@@ -89,6 +89,15 @@ class TestTheProjectOfThePage:
     @pytest.fixture(autouse=True)
     def _in_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.chdir(own_project())
+
+    @pytest.mark.parametrize("named", [True, False])
+    def test_whoever_did_what_it_says_asks_the_class_in_their_checkout(self, tmp_path: Path, named: bool) -> None:
+        (tmp_path / "shop_generators").mkdir()
+        (tmp_path / "shop_generators" / "trending.py").write_text("# theirs")
+        own = '["shop_generators.trending:Trending"]' if named else "[]"
+        (tmp_path / "params.yaml").write_text(f"candidates:\n  own: {own}\n")
+        assert own_references(tmp_path) == ("shop_generators.trending:Trending",)
+        assert project_of_references(tmp_path) == (tmp_path if named else own_project())
 
     def test_its_generator_is_fitted_saved_and_loaded_and_one_that_is_gone_is_refused(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

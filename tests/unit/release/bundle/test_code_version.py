@@ -10,7 +10,7 @@ import pytest
 from contracts.errors import WorkspaceError
 from contracts.fingerprint import fingerprint_file, fingerprint_json
 from contracts.stage_code import ROOMS
-from release.bundle.code_version import built_from, code_fingerprint, git_version
+from release.bundle.code_version import built_from, code_fingerprint, git_version, uncommitted
 
 MODULES = [f"{room}/inner/module.py" for room in ROOMS]
 
@@ -136,6 +136,61 @@ def test_a_new_file_that_is_named_already_is_dirty(tmp_path: Path) -> None:
     commit_all(root)
     (root / "release" / "new.py").write_text("NAME = 'new'\n")
     assert git_version(root)[1]
+
+
+OWN = "shop_generators/trending.py"
+BY_RELEASE = f"stages:\n  release:\n    deps:\n      - release/inner/module.py\n      - {OWN}\n"
+BY_ANOTHER = f"stages:\n  release:\n    deps: [release/inner/module.py]\n  ingest:\n    deps: [data/raw, {OWN}]\n"
+
+
+@pytest.mark.parametrize("ignored", ["", "shop_generators/\n"], ids=["untracked", "ignored"])
+@pytest.mark.parametrize("graph", [BY_RELEASE, BY_ANOTHER], ids=["release", "another stage"])
+def test_code_of_the_projects_own_is_dirty_until_it_is_committed(tmp_path: Path, graph: str, ignored: str) -> None:
+    root = write_checkout(tmp_path)
+    (root / ".gitignore").write_text(ignored)
+    commit_all(root)
+    (root / OWN).parent.mkdir()
+    (root / OWN).write_text("HEAD = 10\n")
+    (root / "dvc.yaml").write_text(graph)
+    assert uncommitted(root) == ["dvc.yaml", OWN]
+    commit_all(root)
+    assert uncommitted(root) == ([OWN] if ignored else [])
+    assert git_version(root)[1] == bool(ignored)
+    if ignored:
+        subprocess.run(["git", "add", "--force", OWN], cwd=root, check=True)
+        commit_all(root)
+    assert not git_version(root)[1]
+    (root / OWN).write_text("HEAD = 20\n")
+    assert uncommitted(root) == [OWN]
+    (root / OWN).unlink()
+    assert uncommitted(root) == [OWN]
+
+
+def test_the_fingerprint_follows_code_of_the_projects_own_and_no_data(tmp_path: Path) -> None:
+    root = write_checkout(tmp_path, code=[*MODULES, OWN, "shop_generators/table.csv"])
+    (root / OWN).parent.mkdir()
+    (root / OWN).write_text("HEAD = 10\n")
+    before = code_fingerprint(root)
+    (root / "shop_generators" / "table.csv").write_text("a,b\n")
+    assert code_fingerprint(root) == before
+    (root / OWN).write_text("HEAD = 20\n")
+    assert code_fingerprint(root) != before
+    (root / OWN).unlink()
+    with pytest.raises(WorkspaceError, match=r"trending\.py is missing, though"):
+        code_fingerprint(root)
+
+
+@pytest.mark.parametrize(
+    ("line", "dirty"), [("cmd: python -m other", True), ("outs: [b]", True), ("desc: for people", False)]
+)
+def test_a_graph_that_runs_otherwise_is_dirty(tmp_path: Path, line: str, dirty: bool) -> None:
+    root = write_checkout(tmp_path)
+    graph = (root / "dvc.yaml").read_text()
+    (root / "dvc.yaml").write_text(f"{graph}    cmd: python -m one\n    outs: [a]\n    desc: none yet\n")
+    commit_all(root)
+    (key, _), kept = line.split(":"), (root / "dvc.yaml").read_text().splitlines()
+    (root / "dvc.yaml").write_text("\n".join(f"    {line}" if f" {key}:" in one else one for one in kept))
+    assert uncommitted(root) == (["dvc.yaml"] if dirty else [])
 
 
 def test_outside_git_the_error_says_so(tmp_path: Path) -> None:
