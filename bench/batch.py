@@ -43,7 +43,8 @@ def main() -> None:
     parser.add_argument("--people", type=int)
     parser.add_argument("--heavy", action="store_true")
     asked = parser.parse_args()
-    os.environ["PYTHONPATH"] = str(Path.cwd())  # of this checkout, for what starts in the workspace
+    # What starts in the workspace is of this checkout, also where the workspace is another one.
+    os.environ |= {"PYTHONPATH": str(Path.cwd()), "PYTHONSAFEPATH": "1"}
     y_ms = yardstick_ms()
     options = ["--k", str(asked.k), "--processes", str(asked.processes)]
     with chdir(asked.workspace), running_rig(0, 1) as rig:
