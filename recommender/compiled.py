@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar, cast
 
 import numba
+import numpy as np
 from numba import types
 from numba.core.caching import InTreeCacheLocator
 
@@ -114,6 +115,32 @@ def sink(heap: Any, place: int, n: int) -> None:  # pragma: no cover - compiled
         heap[place] = heap[below]
         place, below = below, 2 * below + 1
     heap[place] = number
+
+
+@inlined
+def kept(heap: Any, n: int, most: int, number: Any) -> int:  # pragma: no cover - compiled
+    """How many numbers are kept, at most so many, after one more came: the smallest, with the largest on top."""
+    if n == most:
+        if number < heap[0]:
+            heap[0] = number
+            sink(heap, 0, n)
+        return n
+    heap[n] = number
+    if n + 1 == most:
+        for place in range(most // 2 - 1, -1, -1):
+            sink(heap, place, most)
+    return n + 1
+
+
+@inlined
+def with_room(numbers: Any, n: int, more: int) -> Any:  # pragma: no cover - compiled
+    """The first n numbers, where there is room for more of them, or a larger array that begins with them."""
+    if n + more <= len(numbers):
+        return numbers
+    larger = np.empty(2 * (n + more), numbers.dtype)
+    for at in range(n):
+        larger[at] = numbers[at]
+    return larger
 
 
 @inlined

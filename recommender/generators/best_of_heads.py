@@ -15,7 +15,19 @@ import numpy.typing as npt
 
 from contracts.ids import FloatArray, ItemIdxArray
 from recommender.catalogue import Catalogue
-from recommender.compiled import BYTES, COUNTS, INDICES, SCORES, SUMS_TABLE, TABLE, compiled, inlined, is_in, sink
+from recommender.compiled import (
+    BYTES,
+    COUNTS,
+    INDICES,
+    SCORES,
+    SUMS_TABLE,
+    TABLE,
+    compiled,
+    inlined,
+    is_in,
+    kept,
+    with_room,
+)
 from recommender.ragged import Offsets, PairKeys, RaggedItems
 from recommender.taste import Table
 
@@ -54,32 +66,6 @@ def near_best_of_heads(
 @inlined
 def _is_allowed(allowed: Any, item: int) -> bool:  # pragma: no cover - compiled
     return len(allowed) == 0 or (allowed[item >> 3] >> np.uint8(item & 7)) & 1 != 0
-
-
-@inlined
-def _kept(heap: Any, n: int, most: int, number: float) -> int:  # pragma: no cover - compiled
-    """How many numbers are kept, at most so many, after one more came: the smallest, with the largest on top."""
-    if n == most:
-        if number < heap[0]:
-            heap[0] = number
-            sink(heap, 0, n)
-        return n
-    heap[n] = number
-    if n + 1 == most:
-        for place in range(most // 2 - 1, -1, -1):
-            sink(heap, place, most)
-    return n + 1
-
-
-@inlined
-def _with_room(items: Any, n: int) -> Any:  # pragma: no cover - compiled
-    """The items, or, where they are full, the same with room for as many more."""
-    if n < len(items):
-        return items
-    larger = np.empty(2 * n, np.int32)
-    for at in range(n):
-        larger[at] = items[at]
-    return larger
 
 
 @inlined
@@ -131,9 +117,9 @@ def _near_best(
                 if not is_met_first or said * appeal[item] < least or not _is_allowed(allowed, item):
                     continue
                 if not is_in(np.int64(query) << 32 | np.int64(item), excluded):
-                    items = _with_room(items, n)
+                    items = with_room(items, n, 1)
                     items[n] = item
                     n += 1
-                    n_best = _kept(heap, n_best, k, -said * appeal[item])
+                    n_best = kept(heap, n_best, k, -said * appeal[item])
         offsets[query + 1] = n
     return offsets, items[:n]

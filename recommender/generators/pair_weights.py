@@ -17,7 +17,7 @@ from scipy.sparse import csr_matrix
 
 from contracts.cores import made_of_each, n_cores
 from contracts.ids import FloatArray, ItemIdxArray
-from recommender.compiled import COUNTS, INDICES, NUMBER, SUMS, compiled, inlined, sink
+from recommender.compiled import COUNTS, INDICES, NUMBER, SUMS, compiled, inlined, kept, with_room
 from recommender.proposals import Proposals, best_first
 from recommender.ragged import Offsets, Rows, offsets_of, rows_of, spans
 
@@ -137,31 +137,11 @@ def _arrays_of(matrix: csr_matrix) -> tuple[Offsets, ItemIdxArray, Weights]:
 
 
 @inlined
-def _with_room(numbers: Any, n: int, more: int) -> Any:  # pragma: no cover - compiled
-    """The first n numbers, where there is room for more of them, or a larger array that begins with them."""
-    if n + more <= len(numbers):
-        return numbers
-    larger = np.empty(2 * (n + more), numbers.dtype)
-    for at in range(n):
-        larger[at] = numbers[at]
-    return larger
-
-
-@inlined
 def _nth_largest(numbers: Any, n_numbers: int, n: int, heap: Any) -> Any:  # pragma: no cover - compiled
-    """The n-th largest of the first n_numbers, the smallest where there are fewer. heap: (n,) room for negatives."""
+    """The n-th largest of the first n_numbers; below all of them where there are fewer. heap: (n,) room."""
     n_kept = 0
     for at in range(n_numbers):
-        negative = -numbers[at]
-        if n_kept < n:
-            heap[n_kept] = negative
-            n_kept += 1
-            if n_kept == n:
-                for place in range(n // 2 - 1, -1, -1):
-                    sink(heap, place, n)
-        elif negative < heap[0]:
-            heap[0] = negative
-            sink(heap, 0, n)
+        n_kept = kept(heap, n_kept, n, -numbers[at])
     if n_kept == n:
         return -heap[0]
     return -np.inf
@@ -188,7 +168,7 @@ def _heaviest_pairs(
     n_items = len(column_scale)
     sums, is_met, met = np.zeros(n_items), np.zeros(n_items, np.bool_), np.empty(n_items, np.int32)
     of_row, heap = np.empty(n_items, np.float32), np.empty(n, np.float32)
-    rows, items, kept = np.empty(n, np.int64), np.empty(n, np.int32), np.empty(n, np.float32)
+    rows, items, heavy = np.empty(n, np.int64), np.empty(n, np.int32), np.empty(n, np.float32)
     n_kept = 0
     for row in range(len(left_offsets) - 1):
         n_met, own = 0, first_row + row
@@ -207,16 +187,16 @@ def _heaviest_pairs(
             of_row[at] = np.float32(0 if item == own else scaled)
             sums[item], is_met[item] = 0, False
         floor = _nth_largest(of_row, n_met, n, heap)
-        rows, items, kept = (
-            _with_room(rows, n_kept, n_met),
-            _with_room(items, n_kept, n_met),
-            _with_room(kept, n_kept, n_met),
+        rows, items, heavy = (
+            with_room(rows, n_kept, n_met),
+            with_room(items, n_kept, n_met),
+            with_room(heavy, n_kept, n_met),
         )
         for at in range(n_met):
             if of_row[at] > 0 and of_row[at] >= floor:
-                rows[n_kept], items[n_kept], kept[n_kept] = row, met[at], of_row[at]
+                rows[n_kept], items[n_kept], heavy[n_kept] = row, met[at], of_row[at]
                 n_kept += 1
-    return rows[:n_kept], items[:n_kept], kept[:n_kept]
+    return rows[:n_kept], items[:n_kept], heavy[:n_kept]
 
 
 def contenders(offsets: Offsets, weights: FloatArray, n: int) -> npt.NDArray[np.intp]:
