@@ -21,12 +21,12 @@ from contracts.settings.candidates import EaseSettings, GraphFilterSettings
 from recommender.catalogue import Catalogue
 from recommender.generators.item_to_item import ItemToItemGenerator, Pooling
 from recommender.generators.neighbours import generator_of_nearest
-from recommender.generators.pair_weights import contenders
 from recommender.interactions import Interactions
 from recommender.proposals import Proposals, best_first
 from recommender.ragged import offsets_of
 
 MOST_PAIRS_AT_ONCE = 4_000_000
+LONG_ROW = 4  # times the neighbours that are kept
 
 Weights = npt.NDArray[np.float64]
 
@@ -97,7 +97,7 @@ def _nearest_of_rows(weights: Weights, start: int, n_neighbours: int) -> Proposa
     narrow = weights.astype(np.float32)
     narrow[np.arange(n_rows), np.arange(start, start + n_rows)] = 0
     offsets = np.arange(0, narrow.size + 1, n_items, dtype=np.int64)
-    near = contenders(offsets, narrow.ravel(), n_neighbours)
+    near = _contenders(offsets, narrow.ravel(), n_neighbours)
     return best_first(near // n_items, (near % n_items).astype(np.int32), narrow.ravel()[near], n_rows, n_neighbours)
 
 
@@ -122,3 +122,14 @@ def _inverse(gram: Weights, regularization: float) -> Weights:
     for row in range(len(upper)):
         upper[row + 1 :, row] = upper[row, row + 1 :]
     return upper
+
+
+def _contenders(offsets: Offsets, weights: FloatArray, n: int) -> npt.NDArray[np.intp]:
+    """The positions of the weights above 0 that may be among the n largest of their row, and of few others.
+
+    Putting a row in order takes many times as long as looking for its n-th largest: long rows are cut there first.
+    """
+    floors = np.zeros(len(offsets) - 1, np.float32)
+    for row in np.flatnonzero(np.diff(offsets) > LONG_ROW * n).tolist():
+        floors[row] = np.partition(weights[offsets[row] : offsets[row + 1]], -n)[-n]
+    return np.flatnonzero((weights > 0) & (weights >= floors.repeat(np.diff(offsets))))

@@ -22,7 +22,6 @@ from recommender.proposals import Proposals, best_first
 from recommender.ragged import Offsets, Rows, offsets_of, rows_of, spans
 
 MOST_PAIRS_AT_ONCE = 8_000_000  # on all cores together
-LONG_ROW = 4  # times the neighbours that are kept
 
 Weights = npt.NDArray[np.float64]
 
@@ -141,7 +140,8 @@ def _nth_largest(numbers: Any, n_numbers: int, n: int, heap: Any) -> Any:  # pra
     """The n-th largest of the first n_numbers; below all of them where there are fewer. heap: (n,) room."""
     n_kept = 0
     for at in range(n_numbers):
-        n_kept = kept(heap, n_kept, n, -numbers[at])
+        if n_kept < n or -numbers[at] < heap[0]:  # nearly all are no more than looked at: a call for each took a third
+            n_kept = kept(heap, n_kept, n, -numbers[at])
     if n_kept == n:
         return -heap[0]
     return -np.inf
@@ -197,14 +197,3 @@ def _heaviest_pairs(
                 rows[n_kept], items[n_kept], heavy[n_kept] = row, met[at], of_row[at]
                 n_kept += 1
     return rows[:n_kept], items[:n_kept], heavy[:n_kept]
-
-
-def contenders(offsets: Offsets, weights: FloatArray, n: int) -> npt.NDArray[np.intp]:
-    """The positions of the weights above 0 that may be among the n largest of their row, and of few others.
-
-    Putting a row in order takes many times as long as looking for its n-th largest: long rows are cut there first.
-    """
-    floors = np.zeros(len(offsets) - 1, np.float32)
-    for row in np.flatnonzero(np.diff(offsets) > LONG_ROW * n).tolist():
-        floors[row] = np.partition(weights[offsets[row] : offsets[row + 1]], -n)[-n]
-    return np.flatnonzero((weights > 0) & (weights >= floors.repeat(np.diff(offsets))))
