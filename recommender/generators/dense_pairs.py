@@ -17,13 +17,14 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from contracts.calendar import SECONDS_PER_DAY
 from contracts.errors import DataTooSmall
+from contracts.ids import FloatArray
 from contracts.settings.candidates import EaseSettings, GraphFilterSettings
 from recommender.catalogue import Catalogue
 from recommender.generators.item_to_item import ItemToItemGenerator, Pooling
 from recommender.generators.neighbours import generator_of_nearest
 from recommender.interactions import Interactions
 from recommender.proposals import Proposals, best_first
-from recommender.ragged import offsets_of
+from recommender.ragged import Offsets, offsets_of
 
 MOST_PAIRS_AT_ONCE = 4_000_000
 LONG_ROW = 4  # times the neighbours that are kept
