@@ -14,9 +14,12 @@ import polars as pl
 from contracts.errors import WrongInput
 from contracts.fingerprint import fingerprint_json
 from contracts.settings.settings import Settings
+from contracts.spark_session import check_spark
 from contracts.tables import CanonicalTables
 from pipelines.rolling.kept_fits import KeptFits
 from pipelines.rolling.window_fit import WindowData, per_person_on, window_data
+from recommender.exclusion import ExclusionRule
+from recommender.generators.factors_on_spark import ASKED_BY_AND_INSTEAD
 from recommender.judging.windows import OverWindows, over_windows
 from recommender.split import TimeSplit, rolling_splits
 from release.evaluation.cases import WARM
@@ -69,9 +72,11 @@ def judge(
     """Every metric of every person, a mean over the seeds: variant, window, group, system, user_id, and the metrics.
 
     variants: parameters by name, which share windows and seeds. kept: what was fitted before.
-    Raises WrongInput where they exclude differently, else as the stages.
+    Raises WrongInput where they exclude differently, EngineMissing where one asks for Spark and there is none, else as
+    the stages.
     """
     _check_exclusion(variants)
+    _check_spark_for(variants.values())
     fits = [(name, number, seed) for number in windows.numbers for name in variants for seed in seeds]
     fitter = WindowFitter(tables, windows, kept or KeptFits.nothing())
     rows = list(_rows_of_fits(variants, fitter, progress(fits)))
@@ -80,8 +85,17 @@ def judge(
     return every.agg(pl.col(metrics).mean(), seeds=pl.col(metrics[0]).count())
 
 
+def _check_spark_for(variants: Iterable[Settings]) -> None:
+    """Said before anything is fitted: the parameters as they are come first, and take minutes."""
+    for one in variants:
+        if one.features.engine == "spark":
+            check_spark()
+        if one.candidates.als.engine == "spark":
+            check_spark(*ASKED_BY_AND_INSTEAD)
+
+
 def _check_exclusion(variants: Mapping[str, Settings]) -> None:
-    rules = {(one.request.excluding_events, one.request.excluded_days) for one in variants.values()}
+    rules = {ExclusionRule.of(one.request.excluding_events, one.request.excluded_days) for one in variants.values()}
     if len(rules) > 1:
         raise WrongInput(
             f"{' and '.join(variants)} exclude differently (request.excluding_events, request.excluded_days): what "

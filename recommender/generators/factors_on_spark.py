@@ -19,6 +19,7 @@ from contracts.ids import FloatArray
 from contracts.settings.candidates import AlsSettings
 from contracts.spark_session import spark_session
 
+ASKED_BY_AND_INSTEAD = "`candidates.als.engine: spark`", "keep `candidates.als.engine: implicit` in params.yaml"
 # A step's plan holds all steps since the last checkpoint; some fifteen of them overflow Java's stack.
 STEPS_BETWEEN_CHECKPOINTS = 4
 
@@ -31,7 +32,7 @@ def item_factors_on_spark(touched: csr_matrix, settings: AlsSettings, seed: int)
     one process. Raises EngineMissing without pyspark or Java, SettingsError where a cluster has no checkpoints.
     Source: Hu, Koren and Volinsky 2008; Zhou et al. 2008 for the regularization.
     """
-    session = spark_session("`candidates.als.engine: spark`", "keep `candidates.als.engine: implicit` in params.yaml")
+    session = spark_session(*ASKED_BY_AND_INSTEAD)
     _give_it_a_folder_for_checkpoints(session)
     entries = touched.tocoo()
     rows = {

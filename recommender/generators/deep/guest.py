@@ -45,8 +45,6 @@ SETTLED: Final[Mapping[str, str]] = {
     "MKL_CBWR": "AVX2",
     "ATEN_CPU_CAPABILITY": "avx2",
     "ONEDNN_MAX_CPU_ISA": "AVX2",
-    "TF_USE_LEGACY_KERAS": "1",
-    "TF_CPP_MIN_LOG_LEVEL": "2",
     "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
 }
 

@@ -1,1 +1,1 @@
-"""What runs in a guest's environment: the only place that knows PyTorch, TorchRec and TensorFlow."""
+"""What runs in a guest's environment: the only place that knows PyTorch."""

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import polars as pl
 import pytest
 
-from contracts.errors import WrongInput
+from contracts.errors import EngineMissing, WrongInput
 from pipelines.rolling.figures import figures_of, table_of, tried_table_of
 from pipelines.rolling.judgement import AS_THEY_ARE, Comparer, Windows, judge
 from release.evaluation.cases import COLD_POPULAR, WARM
@@ -89,3 +89,32 @@ def test_rules_that_exclude_differently_are_not_judged(
     with pytest.raises(WrongInput, match=r"params\.yaml and tried exclude differently") as told:
         judge(variants, small_world(n_events=1), Windows((), ()), [7])
     assert "slate compare A B" in str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("group", "values"),
+    [
+        ("features", {"engine": "spark"}),
+        (
+            "candidates",
+            {"als": {"engine": "spark", "factors": 4, "regularization": 0.1, "alpha": 5.0, "iterations": 3}},
+        ),
+    ],
+)
+def test_spark_that_is_not_there_is_told_before_anything_is_fitted(
+    monkeypatch: pytest.MonkeyPatch, group: str, values: dict[str, object]
+) -> None:
+    monkeypatch.setattr("contracts.spark_session.java", lambda: None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: name)
+    variants = {AS_THEY_ARE: small_settings(), "tried": small_settings(**{group: values})}
+    with pytest.raises(EngineMissing, match=rf"`{group}[.a-z]*\.engine: spark` asks for, needs Java"):
+        judge(variants, small_world(n_events=1), Windows((), ()), [7])
+
+
+def test_rules_that_name_the_same_events_in_another_order_exclude_alike() -> None:
+    one, other = (
+        small_settings(request={"excluding_events": list(events)})
+        for events in (("purchase", "rating"), ("rating", "purchase"))
+    )
+    with pytest.raises(ValueError, match="concat"):  # there is no window: past the check
+        judge({AS_THEY_ARE: one, "tried": other}, small_world(n_events=1), Windows((), ()), [7])
