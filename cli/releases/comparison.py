@@ -93,7 +93,7 @@ def _print_cards(a: Path, b: Path, error: NotComparable, *, as_json: bool) -> No
 
 
 def _lines(figures: dict[str, Any]) -> Iterator[str]:
-    from release.side_by_side.tables import metric_lines, part_lines, tier_lines, title_of
+    from release.side_by_side.tables import metric_lines, misfit_lines, part_lines, tier_lines, title_of
 
     asked, groups = figures["questions"], figures["groups"]
     yield f"A {figures['a']['release_id']}, B {figures['b']['release_id']}: {figures['verdict']}"
@@ -110,5 +110,6 @@ def _lines(figures: dict[str, Any]) -> Iterator[str]:
     for group, of_group in groups.items() if figures["parts"] else ():
         yield f"\nwhat B gains by each part, {title_of(group, of_group)}"
         yield aligned(part_lines(figures, group), indent="  ")
+    yield from (f"\n{part} does not fit: {why}" for part, why in misfit_lines(figures))
     if figures["parts"] == []:
         yield "\nThey differ in no part that answers: what they were built from differs, and what came of it does not."

@@ -8,7 +8,7 @@ from typing import Any
 
 from contracts.web_page import render_page
 from contracts.whole_files import write_whole
-from release.side_by_side.tables import metric_lines, part_lines, tier_lines, title_of
+from release.side_by_side.tables import metric_lines, misfit_lines, part_lines, tier_lines, title_of
 
 
 def write_page(path: Path, figures: Mapping[str, Any]) -> Path:
@@ -31,4 +31,5 @@ def page(figures: Mapping[str, Any]) -> str:
         parts=[(title_of(group, of_group), part_lines(figures, group)) for group, of_group in groups.items()]
         if figures["parts"]
         else [],
+        misfits=misfit_lines(figures),
     )

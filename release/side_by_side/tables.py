@@ -44,16 +44,21 @@ def tier_lines(figures: Mapping[str, Any]) -> Lines:
 
 
 def part_lines(figures: Mapping[str, Any], group: str) -> Lines:
-    """What each part adds to the headline metric of a group, and where it does not fit, why."""
-    lines = [["part", "B gains by it", "95%", "into A", "out of B", ""]]
+    """What each part adds to the headline metric of a group; why one does not fit, `misfit_lines` says."""
+    lines = [["part", "B gains by it", "95%", "into A", "out of B", "note"]]
     for one in figures["parts"] or ():
         if one["fits"]:
             effect = one["effect"][group]
             cells = [f"{effect['mean']:+.3f}", _interval(effect), _way(one["into_a"], group)]
             lines.append([one["part"], *cells, _way(one["out_of_b"], group), one["note"]])
         else:
-            lines.append([one["part"], "does not fit", "", "", "", "; ".join(one["why_not"])])
+            lines.append([one["part"], "does not fit", "", "", "", ""])
     return lines
+
+
+def misfit_lines(figures: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The parts that do not fit into the other release, each with a reason; it is the same for every group."""
+    return [(one["part"], why) for one in figures["parts"] or () if not one["fits"] for why in one["why_not"]]
 
 
 def card_lines(cards: Mapping[str, Mapping[str, tuple[float, float, float]]]) -> Lines:
