@@ -143,7 +143,10 @@ def test_the_preset_that_fits_is_named_with_what_it_sets(page: str) -> None:
 def test_the_preset_sets_what_is_not_of_its_own_data(workspace: Path) -> None:
     shutil.copytree(CHECKOUT / "presets", workspace / "presets")
     preset = json.loads(run("inspect", "inbox", "--json"))["params"]["preset"]
-    assert YAML_IN_PAGES.load(preset) == {"features": {"n_snapshots": 6}}
+    assert YAML_IN_PAGES.load(preset) == {
+        "features": {"n_snapshots": 6},
+        "request": {"excluding_events": ["purchase"]},  # of a shop: who viewed an item may be shown it again
+    }
     assert "# Set these of it, too, in the groups of params.yaml" in run("inspect", "inbox")
 
 
