@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Final, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +22,9 @@ from recommender.ragged import Offsets, RaggedItems, Rows
 GENERATOR_BITS: Final = 8
 MOST_GENERATORS: Final = 2**GENERATOR_BITS - 1
 LOW_BITS: Final = 2**32 - 1
+
+Asked = TypeVar("Asked")
+Without = TypeVar("Without")
 
 
 @dataclass(frozen=True)
@@ -64,6 +68,56 @@ class CandidateSet:
 def encode_all(generators: Mapping[str, Generator], queries: QueryBatch) -> dict[str, EncodedQueries]:
     """What the queries say to each generator, by name."""
     return {name: generator.encode(queries) for name, generator in generators.items()}
+
+
+@dataclass
+class SparedFailures:
+    """Asks generators of which some may fail: one that does proposes nothing, and has no opinion.
+
+    failures: what each died of, by name, as soon as it did.
+    """
+
+    failures: dict[str, Exception] = field(default_factory=dict)
+
+    def encode_all(self, generators: Mapping[str, Generator], queries: QueryBatch) -> dict[str, EncodedQueries]:
+        """As the function of this name. What is proposed by one that fails only when it scores still counts."""
+        encoded: dict[str, EncodedQueries] = {}
+        for name, generator in generators.items():
+            made = self.spare(name, partial(generator.encode, queries), None)
+            encoded[name] = _Spared(self, name, len(queries), made)
+        return encoded
+
+    def spare(self, name: str, ask: Callable[[], Asked], without: Without) -> Asked | Without:
+        """What a generator answers; `without` where it fails, or has failed before."""
+        if name in self.failures:
+            return without
+        try:
+            return ask()
+        except Exception as error:  # noqa: BLE001 - whatever one generator dies of, the others are asked
+            self.failures[name] = error
+            return without
+
+
+@dataclass(frozen=True)
+class _Spared:
+    """What one generator makes of queries, if it does not fail."""
+
+    failures: SparedFailures
+    name: str
+    n_queries: int
+    encoded: EncodedQueries | None
+
+    def propose(self, k: int) -> Proposals:
+        nothing = Proposals.none(self.n_queries)
+        if self.encoded is None:
+            return nothing
+        return self.failures.spare(self.name, partial(self.encoded.propose, k), nothing)
+
+    def score(self, items: RaggedItems) -> FloatArray:
+        unknown = np.full(len(items.item_idx), np.nan, np.float32)
+        if self.encoded is None:
+            return unknown
+        return self.failures.spare(self.name, partial(self.encoded.score, items), unknown)
 
 
 def gather(

@@ -262,9 +262,9 @@ class SlateAnswer(BaseModel):
     tier: Literal["personal", "session", "onboarded", "contextual", "popular"]
     policy_id: str
     degraded: list[str] = Field(
-        description="What the answer had to do without; empty when all went well. Away: `features`, `retrieval`, "
-        "`ranker`. Shed under load: `candidates` (a fifth of them was ranked), `person` (what is popular, without a "
-        "look at who asks or what they have seen)."
+        description="What the answer had to do without; empty when all went well. Away or failed: `features`, "
+        "`retrieval` or one generator of it (`generator:als`), `ranker`, `reasons`. Shed under load: `candidates` (a "
+        "fifth of them was ranked), `person` (what is popular, without a look at who asks or what they have seen)."
     )
     items: list[ShownItem]
     timings_ms: dict[str, float]

@@ -5,9 +5,10 @@
 This is the one code that evaluation, golden answers, batch, the MLflow pyfunc and the server call. It takes requests
 in blocks; those of a block that are served alike go through each step together, and what one of them is answered does
 not depend on the others, to the last bit. It degrades rather than fails, and says so: features that cannot be read
-become defaults (and without history the tier falls to what the request tells), a retrieval that fails becomes
-popularity, a ranker that fails leaves the order of retrieval. Where a step fails for several requests, each is answered
-alone, so that nobody has to do without something because of somebody else.
+become defaults (and without history the tier falls to what the request tells), a generator that fails is left out,
+retrieval that fails altogether becomes popularity, a ranker that fails leaves the order of retrieval, and reasons that
+cannot be given are not. Where a step fails for several requests, each is answered alone, so that nobody has to do
+without something because of somebody else.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from contracts.ids import FloatArray, ItemId, ItemIdxArray
 from contracts.slates import RecommendRequest, Slate, SlateItem, Tier
 from feature_store.readers.default_reader import DefaultFeatureReader
 from recommender.allowed_items import AllowedItems
-from recommender.candidates import CandidateSet, encode_all, gather
+from recommender.candidates import CandidateSet, SparedFailures, encode_all, gather
 from recommender.generators.popular import FILLER
 from recommender.query import QueryBatch, RetrievalQuery
 from recommender.ragged import offsets_of, places_of
@@ -58,7 +59,9 @@ LOG = logging.getLogger(__name__)
 # What an answer can have to do without, as `Slate.degraded` names it.
 FEATURES = "features"
 RETRIEVAL = "retrieval"
+GENERATOR = "generator:{}"  # one of them alone
 RANKER = "ranker"
+REASONS = "reasons"
 
 # What is left to propose when retrieval fails: it looks at nothing but its own counts.
 LAST_RESORT = FILLER
@@ -315,13 +318,30 @@ def _retrieve(group: _Group) -> CandidateSet:
     release, queries = group.release, group.queries
     quotas = plan_quotas(group.plan, release.quotas, group.k)
     n_ranked = max(release.request.n_ranked, group.k)
+    asked = plan_generators(group.plan, release.generators)
     try:
-        encoded = encode_all(plan_generators(group.plan, release.generators), queries)
-        return gather(encoded, queries, quotas, n_ranked)
-    except Exception as error:  # noqa: BLE001 - whatever a generator or the index dies of, people are answered
+        return gather(encode_all(asked, queries), queries, quotas, n_ranked)
+    except Exception as error:
+        if len(group.members) > 1:
+            raise _AnswerAlone from error
+    spared = SparedFailures()
+    try:
+        candidates = gather(spared.encode_all(asked, queries), queries, quotas, n_ranked)
+    except Exception as error:  # noqa: BLE001 - whatever the merge or the index dies of, people are answered
+        return _last_resort(group, n_ranked, error)
+    if len(spared.failures) == len(asked):
+        return _last_resort(group, n_ranked, *spared.failures.values())
+    for name, failure in spared.failures.items():
+        group.note_missing(GENERATOR.format(name), failure)
+    return candidates
+
+
+def _last_resort(group: _Group, n_ranked: int, *errors: Exception) -> CandidateSet:
+    """What is popular, where nothing else can be retrieved."""
+    for error in errors:
         group.note_missing(RETRIEVAL, error)
-        encoded = encode_all({LAST_RESORT: release.generators[LAST_RESORT]}, queries)
-        return gather(encoded, queries, {LAST_RESORT: n_ranked}, n_ranked)
+    encoded = encode_all({LAST_RESORT: group.release.generators[LAST_RESORT]}, group.queries)
+    return gather(encoded, group.queries, {LAST_RESORT: n_ranked}, n_ranked)
 
 
 def _score(group: _Group, candidates: CandidateSet) -> tuple[CandidateSet, FloatArray]:
@@ -455,9 +475,13 @@ def _reasons(group: _Group, candidates: CandidateSet, shown: _Arrangement) -> li
     explained = np.flatnonzero(np.repeat(asks, np.diff(shown.offsets)))
     if not len(explained):
         return sentences
-    release = group.release
-    rows = shown.rows[explained]
-    of_each = reasons(release.catalogue, release.generators, group.queries, candidates, rows)
+    release, degraded = group.release, group.trace.degraded
+    sound = {name: one for name, one in release.generators.items() if GENERATOR.format(name) not in degraded}
+    try:
+        of_each = reasons(release.catalogue, sound, group.queries, candidates, shown.rows[explained])
+    except Exception as error:  # noqa: BLE001 - a slate without reasons is better than none
+        group.note_missing(REASONS, error)
+        return sentences
     for at, of_one in zip(explained.tolist(), of_each, strict=True):
         sentences[at] = of_one
     return sentences

@@ -181,7 +181,7 @@ def test_a_generator_that_dies_of_one_person_leaves_the_others_their_slates():
         replace(release, generators={**release.generators, "covisitation": broken}), made_up_reader(HISTORIES)
     )
     assert together == one_by_one
-    assert [slate.degraded for slate in together] == [(), (), ("retrieval",), ()]
+    assert [slate.degraded for slate in together] == [(), (), ("generator:covisitation",), ()]
 
 
 def test_a_request_tells_its_share_of_the_time_that_its_block_took():

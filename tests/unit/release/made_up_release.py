@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -71,6 +72,30 @@ class BrokenRanker:
 
     def score(self, values: Any) -> Any:
         raise RuntimeError("the model file is gone")
+
+
+class FailingGenerator:
+    """A generator that dies when it is asked for one thing, and does the rest as another does."""
+
+    def __init__(self, generator: Any, fails_when: str) -> None:
+        self.name, self._generator, self._fails_when = generator.name, generator, fails_when
+
+    def encode(self, queries: Any) -> Any:
+        if self._fails_when == "encode":
+            _die()
+        encoded = self._generator.encode(queries)
+        asked = {"propose": encoded.propose, "score": encoded.score, self._fails_when: _die}
+        return SimpleNamespace(**asked)
+
+
+def _die(*_asked: Any) -> Any:
+    raise RuntimeError("the index is gone")
+
+
+def with_failing(release: Release, *names: str, fails_when: str = "encode") -> Release:
+    """The release with generators that fail."""
+    failing = {name: FailingGenerator(release.generators[name], fails_when) for name in names}
+    return replace(release, generators={**release.generators, **failing})
 
 
 def generators(items: Catalogue) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from recommender.generators.popular import PopularGenerator
 from recommender.item_attributes import TextAttribute
 from recommender.proposals import Proposals
 from recommender.query import QueryBatch
+from release.answering import request_path
 from release.answering.request_path import answer
 from release.answering.session_reader import SessionReader
 from release.bundle.bundle import Release
@@ -30,6 +31,7 @@ from tests.unit.release.made_up_release import (
     clicks,
     made_up_reader,
     made_up_release,
+    with_failing,
     with_ranker,
 )
 
@@ -190,23 +192,64 @@ def test_a_ranker_that_fails_leaves_the_order_of_retrieval() -> None:
     assert shown(slate)[:2] == ["i13", "i14"]  # popular, recent, and next to what was seen
 
 
-def test_a_retrieval_that_fails_leaves_what_is_popular() -> None:
+@pytest.mark.parametrize("fails_when", ["encode", "propose", "score"])
+def test_a_generator_that_fails_is_left_out_and_named(fails_when: str) -> None:
     release = made_up_release()
+    slate = ask(with_failing(release, "covisitation", fails_when=fails_when), user_id="u1")
+    assert slate.degraded == ("generator:covisitation",)
+    assert slate.policy_id == "ranker"
+    assert len(slate.items) == 3
+    without = {name: one for name, one in release.generators.items() if name != "covisitation"}
+    quotas = {name: quota for name, quota in QUOTAS.items() if name != "covisitation"}
+    expected = ask(replace(made_up_release(quotas=quotas), generators=without), user_id="u1")
+    assert shown(slate) == shown(expected)
 
-    class BrokenGenerator:
-        name = "covisitation"
 
-        def encode(self, *asked: Any) -> Any:
-            raise RuntimeError("the index is gone")
+def test_a_retrieval_that_fails_altogether_leaves_what_is_popular(monkeypatch: pytest.MonkeyPatch) -> None:
+    release = made_up_release()
+    asked = ask(with_failing(release, *set(release.generators) - {"popular"}), user_id="u1")
+    assert {item.source for item in asked.items} == {"popular"}
+    assert set(asked.degraded) == {f"generator:{name}" for name in release.generators if name != "popular"}
 
-    broken = replace(release, generators={**release.generators, "covisitation": BrokenGenerator()})
-    slate = ask(broken, user_id="u1")
+    def fails(*_asked: Any) -> Any:
+        raise RuntimeError("the merge is broken")
+
+    merges = iter([fails, fails, request_path.gather])
+
+    def fails_twice(*asked: Any) -> Any:
+        return next(merges)(*asked)
+
+    monkeypatch.setattr(request_path, "gather", fails_twice)
+    slate = ask(release, user_id="u1")
     assert slate.degraded == ("retrieval",)
     assert shown(slate) == ["i13", "i14", "i15"]
     assert {item.source for item in slate.items} == {"popular"}
 
 
-def test_a_class_of_a_teams_own_that_breaks_the_promise_leaves_what_is_popular(caplog: Any) -> None:
+def test_a_generator_that_failed_is_asked_for_no_reason_either() -> None:
+    release = made_up_release()
+    speaking = replace(release.generators["covisitation"], name="covisitation_max")
+    release = replace(release, generators={**release.generators, "covisitation_max": speaking})
+    spoken = ask(release, user_id="u1", k=12, explain=True)
+    assert any("Because" in reason for item in spoken.items for reason in item.reasons)
+    slate = ask(with_failing(release, "covisitation_max"), user_id="u1", explain=True)
+    assert slate.degraded == ("generator:covisitation_max",)
+    assert len(slate.items) == 3
+
+
+def test_reasons_that_cannot_be_given_cost_the_reasons_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_asked: Any) -> Any:
+        raise RuntimeError("no words")
+
+    whole = ask(user_id="u1", explain=True)
+    monkeypatch.setattr(request_path, "reasons", fails)
+    slate = ask(user_id="u1", explain=True)
+    assert slate.degraded == ("reasons",)
+    assert shown(slate) == shown(whole)
+    assert {item.reasons for item in slate.items} == {()}
+
+
+def test_a_class_of_a_teams_own_that_breaks_the_promise_is_left_out(caplog: Any) -> None:
     release = made_up_release()
 
     class BeyondTheCatalogue(OwnGenerator):
@@ -222,8 +265,8 @@ def test_a_class_of_a_teams_own_that_breaks_the_promise_leaves_what_is_popular(c
 
     beyond = BeyondTheCatalogue(release.catalogue, {})
     slate = ask(replace(release, generators={**release.generators, "covisitation": beyond}), user_id="u1")
-    assert slate.degraded == ("retrieval",)
-    assert shown(slate) == ["i13", "i14", "i15"]
+    assert slate.degraded == ("generator:covisitation",)
+    assert len(slate.items) == 3
     assert "BeyondTheCatalogue.propose gives item -1; expected 0 to" in caplog.text
 
 
@@ -390,17 +433,9 @@ def test_what_nobody_touched_fills_the_places_behind_what_is_popular() -> None:
 
 def test_fallbacks_obey_the_filter_too() -> None:
     release = distinct_texts(made_up_release())
-
-    class BrokenGenerator:
-        name = "covisitation"
-
-        def encode(self, *asked: Any) -> Any:
-            raise RuntimeError("the index is gone")
-
-    without = replace(release, generators={**release.generators, "covisitation": BrokenGenerator()})
     away = AwayReader(made_up_reader(HISTORIES))
     for slate, missing in (
-        (ask(without, user_id="u1", filter=IN_STOCK), ("retrieval",)),
+        (ask(with_failing(release, "covisitation"), user_id="u1", filter=IN_STOCK), ("generator:covisitation",)),
         (ask(release, reader=away, user_id="u1", filter=IN_STOCK), ("features",)),
         (ask(with_ranker(release, BrokenRanker()), user_id="u1", filter=IN_STOCK), ("ranker",)),
     ):
