@@ -23,6 +23,7 @@ COMPILED = (
     "recommender.generators.best_of_heads",
     "recommender.generators.item_to_item",
     "recommender.generators.pair_weights",
+    "recommender.on_demand.content",
     "recommender.proposals",
     "recommender.taste",
 )

@@ -55,14 +55,21 @@ class FeatureSchema:
     entity: Entity
     features: tuple[FeatureSpec, ...]
 
-    @property
+    @cached_property
     def names(self) -> tuple[str, ...]:
         return tuple(spec.name for spec in self.features)
 
-    @property
+    @cached_property
     def defaults(self) -> FloatArray:
-        """(n_features,) what a missing value becomes."""
-        return np.array([spec.default for spec in self.features], dtype=np.float32)
+        """(n_features,) what a missing value becomes; read-only."""
+        defaults = np.array([spec.default for spec in self.features], dtype=np.float32)
+        defaults.setflags(write=False)
+        return defaults
+
+    @cached_property
+    def ttls(self) -> tuple[timedelta, ...]:
+        """How old a value of each feature may be."""
+        return tuple(timedelta(days=spec.ttl_days) for spec in self.features)
 
     @property
     def fingerprint(self) -> str:
@@ -281,5 +288,5 @@ def fill_missing(schema: FeatureSchema, values: FloatArray) -> FloatArray:
 def expire(schema: FeatureSchema, values: FloatArray, written: datetime, now: datetime) -> FloatArray:
     """Turn values past their feature's TTL into NaN: old is missing, not zero."""
     age = now - written
-    too_old = np.array([age > timedelta(days=spec.ttl_days) for spec in schema.features], dtype=bool)
+    too_old = np.array([age > ttl for ttl in schema.ttls], dtype=bool)
     return np.where(too_old, np.float32(np.nan), values).astype(np.float32, copy=False)

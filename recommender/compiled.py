@@ -45,6 +45,7 @@ BITS: Final = _read(types.uint32)
 SUMS: Final = _read(types.float64)
 TABLE: Final = _read(types.int64, 2)
 SUMS_TABLE: Final = _read(types.float64, 2)
+VECTORS: Final = _read(types.float32, 2)
 NUMBER: Final = types.int64
 FLAG: Final = types.boolean
 

@@ -81,12 +81,9 @@ def is_among(keys: PairKeys, among: PairKeys) -> npt.NDArray[np.bool_]:
 
 
 def sum_by(rows: Rows, values: npt.NDArray[np.floating], n_rows: int) -> npt.NDArray[np.float64]:
-    """(n_rows,) or (n_rows, dim) the sum of each row, in the order of its values, (n_values,) or (n_values, dim)."""
-    if values.ndim == 1:
-        sums: npt.NDArray[np.float64] = np.bincount(rows, values, n_rows).astype(np.float64, copy=False)
-        return sums
-    columns = [np.bincount(rows, column, n_rows) for column in values.T]
-    return np.stack(columns, axis=1) if columns else np.zeros((n_rows, 0))
+    """(n_rows,) the sum of each row, in the order of its values; values: (n_values,)."""
+    sums: npt.NDArray[np.float64] = np.bincount(rows, values, n_rows).astype(np.float64, copy=False)
+    return sums
 
 
 def mean_by(rows: Rows, values: npt.NDArray[np.floating], n_rows: int) -> npt.NDArray[np.float64]:

@@ -27,9 +27,9 @@ def usable_rows(
     written: (n_entities,) epoch seconds at which each row was true.
     """
     fresh = values
-    for seconds in np.unique(written[known]):
+    for seconds in sorted(set(written[known].tolist())):
         of_that_time = (known & (written == seconds))[:, None]
-        fresh = np.where(of_that_time, expire(schema, values, moment_of(int(seconds)), now), fresh)
+        fresh = np.where(of_that_time, expire(schema, values, moment_of(seconds), now), fresh)
     return ReadRows(fill_missing(schema, fresh), known, np.isnan(fresh), np.where(known, written, 0))
 
 

@@ -6,12 +6,14 @@ The vectors themselves are not given to the ranker: it would learn a dozen numbe
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
 from contracts.features import OWNER
-from contracts.ids import FloatArray
+from contracts.ids import FloatArray, ItemIdxArray
 from contracts.on_demand import OnDemandView
+from recommender.compiled import COUNTS, INDICES, VECTORS, compiled
 from recommender.on_demand.inputs import LATEST, OnDemandInputs
-from recommender.ragged import RaggedItems, dot_by_row, sum_by
+from recommender.ragged import Offsets, RaggedItems, dot_by_row
 
 
 def _similarity(inputs: OnDemandInputs) -> dict[str, FloatArray]:
@@ -32,9 +34,22 @@ def _candidate_vectors(inputs: OnDemandInputs) -> FloatArray:
 
 def _directions(vectors: FloatArray, items: RaggedItems) -> FloatArray:
     """(n_queries, DIM) of unit length, where each one's items point together; NaN where none of them says anything."""
-    total = sum_by(items.rows, vectors[items.item_idx], len(items))
+    total = _sums(items.offsets, items.item_idx, vectors)
     length = np.sqrt((total * total).sum(axis=1, keepdims=True))
     return np.where(length > 0, total / np.where(length > 0, length, 1), np.nan).astype(np.float32)
+
+
+@compiled(COUNTS, INDICES, VECTORS)
+def _sums(
+    offsets: Offsets, item_idx: ItemIdxArray, vectors: FloatArray
+) -> npt.NDArray[np.float64]:  # pragma: no cover - compiled
+    """(n_queries, dim) of the vectors of each one's items, added up in their order."""
+    sums = np.zeros((len(offsets) - 1, vectors.shape[1]))
+    for query in range(len(offsets) - 1):
+        for at in range(offsets[query], offsets[query + 1]):
+            for column in range(vectors.shape[1]):
+                sums[query, column] += vectors[item_idx[at], column]
+    return sums
 
 
 VIEWS = (

@@ -36,13 +36,14 @@ def reasons(
     rows = candidates.rows[shown]
     items = RaggedItems.of_rows(rows, candidates.item_idx[shown], len(queries))
     speaking = _speaking_items(generators, queries, items)
+    titles = catalogue.titles.at(speaking * (speaking != UNKNOWN))  # that of any item where none speaks
     liked = _liked_categories(catalogue, queries, items)
     sentences = []
     for at, (query, row) in enumerate(zip(rows.tolist(), shown.tolist(), strict=True)):
         proposed_by = _proposed_by(candidates, row)
         beside_an_item = queries.anchors[query] != UNKNOWN
         of_one = (
-            _because_of_an_item(catalogue, queries, query, int(speaking[at])),
+            _because_of_an_item(queries, query, int(speaking[at]), titles[at]),
             None if liked[at] is None else f"Because you like {liked[at]}",
             "People with your taste liked it" if "als" in proposed_by and not beside_an_item else None,
             _because_it_is_popular(proposed_by, queries.segments[query]),
@@ -63,10 +64,9 @@ def _speaking_items(generators: Mapping[str, Generator], queries: QueryBatch, it
     return generator.encode(queries).because(items)
 
 
-def _because_of_an_item(catalogue: Catalogue, queries: QueryBatch, query: int, source: int) -> str | None:
+def _because_of_an_item(queries: QueryBatch, query: int, source: int, title: str) -> str | None:
     if source == UNKNOWN:
         return None
-    title = catalogue.titles[source]
     if queries.anchors[query] != UNKNOWN:
         return f"More like {title}"
     stated = source in queries.preferred_items[query] and source not in queries.histories.items[query]
