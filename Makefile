@@ -23,7 +23,7 @@ env: ## Make the environment in .venv from the hashed lock
 spark: env ## Add Spark, for `features.engine: spark`; it needs Java 17 or 21 on PATH
 	@uv pip install --quiet --no-deps --require-hashes -r requirements-spark.lock
 
-deep: env ## Add PyTorch and TorchRec in an environment of their own, for `candidates.sequence`
+deep: env ## Add PyTorch and TorchRec in an environment of their own, for `candidates.sequence` and `two_tower`
 	@python -m recommender.generators.deep.environments torch
 
 demo: env ## From nothing to slates: build, register, promote, publish, serve, ask; another application: APP=shop

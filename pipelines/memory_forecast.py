@@ -67,9 +67,14 @@ EASE_BYTES_A_PAIR: Final = 24
 # (weight, gradient, AdamW's two), held twice while a checkpoint is written; the stage then holds the vectors.
 DEEP_BASE_GIB: Final = 0.5
 DEEP_BYTES_A_NUMBER: Final = 4 * 4 * 2 + 8
-DEEP_BYTES_A_SCORE: Final = 16  # of a batch: each place of a sequence against each negative, and on the way back
+DEEP_BYTES_HANDED_OVER: Final = 4 * 4  # of a number that is worked out at the end: in training and stage, twice each
+DEEP_BYTES_A_SCORE: Final = 16  # of a batch: what is asked against each negative, and on the way back
+TWO_TOWER_BYTES_READ: Final = 250  # of a batch, for each item of a history: ids, weights, categories and facts
 # What params.yaml need not say. Written again: stages that fit no generators do not depend on what it may hold.
-SEQUENCE_DEFAULTS: Final[Mapping[str, int]] = {"dim": 32, "length": 100, "batch_size": 16, "n_negatives": 512}
+DEEP_DEFAULTS: Final[Mapping[str, Mapping[str, int]]] = {
+    "sequence": {"dim": 32, "length": 100, "batch_size": 16, "n_negatives": 512},
+    "two_tower": {"dim": 32, "width": 64, "length": 100, "batch_size": 512},
+}
 # Upper ends of what `python -m bench.scale` measures. Stages that are not named stream: of 25 million events `validate`
 # takes 2.6 GiB.
 NEEDS: Final[Mapping[str, Need]] = {
@@ -95,17 +100,20 @@ def check_memory(stage: str) -> None:
         return  # what a stage itself misses, it tells itself
     limits = _limits()
     size = _data_size(VALID, limits)
-    of_pairs, deep, budget = _ease_gib(stage, size), _sequence_gib(stage, size), limits.resources.memory_gib
-    needed, available = NEEDS[stage].gib(size) + of_pairs + deep, _available_gib(limits)
+    of_pairs, deep, budget = _ease_gib(stage, size), _deep_gib(stage, size), limits.resources.memory_gib
+    # One deep model is trained after the other.
+    needed = NEEDS[stage].gib(size) + of_pairs + max(deep.values(), default=0)
+    available = _available_gib(limits)
     if needed <= available:
         return
     whose = "the machine has" if budget is None else "resources.memory_gib is"
     ease = "set candidates.ease to null (candidates.graph_filter takes far less), " if of_pairs else ""
-    sequence = "lower candidates.sequence.dim, .batch_size or .n_negatives, " if deep else ""
+    deepest = max(deep, key=deep.__getitem__, default=None)
+    smaller = f"lower candidates.{deepest}.dim or .batch_size, " if deepest else ""
     raise WorkspaceError(
         f"{stage} needs about {needed:.1f} GiB for {size.n_interactions:,} interactions of {size.n_items:,} items; "
         f"{whose} {available:.1f}.",
-        f"Take a machine with more memory, {ease}{sequence}{ADVICE.get(stage, '')}or bring less: a later part of the "
+        f"Take a machine with more memory, {ease}{smaller}{ADVICE.get(stage, '')}or bring less: a later part of the "
         "interactions. Where you know that it fits, say so: `resources.memory_gib` in params.yaml.",
     )
 
@@ -123,18 +131,30 @@ def _ease_gib(stage: str, size: DataSize) -> float:
     return EASE_BYTES_A_PAIR * size.n_items**2 / GIB if is_fitted else 0
 
 
-def _sequence_gib(stage: str, size: DataSize) -> float:
-    """What training `sequence` takes beside a stage that fits it."""
+def _deep_gib(stage: str, size: DataSize) -> dict[str, float]:
+    """By the name of each deep generator that is fitted, what training it takes beside the stage."""
     if stage not in FIT_GENERATORS or not PARAMS.is_file():
-        return 0
-    given = (load_groups(Fitted).candidates or {}).get("sequence")
-    if given is None:
-        return 0
-    settings = {**SEQUENCE_DEFAULTS, **given}
+        return {}
+    given = load_groups(Fitted).candidates or {}
+    bytes_of = {"sequence": _sequence_bytes, "two_tower": _two_tower_bytes}
+    return {
+        name: DEEP_BASE_GIB + bytes_of[name]({**defaults, **given[name]}, size) / GIB
+        for name, defaults in DEEP_DEFAULTS.items()
+        if given.get(name) is not None
+    }
+
+
+def _sequence_bytes(settings: Mapping[str, Any], size: DataSize) -> int:
     n_negatives = min(int(settings["n_negatives"]), size.n_items)
     scores = int(settings["batch_size"]) * int(settings["length"]) * n_negatives
-    numbers = (int(settings["dim"]) + 1) * size.n_items
-    return DEEP_BASE_GIB + (DEEP_BYTES_A_NUMBER * numbers + DEEP_BYTES_A_SCORE * scores) / GIB
+    return DEEP_BYTES_A_NUMBER * (int(settings["dim"]) + 1) * size.n_items + DEEP_BYTES_A_SCORE * scores
+
+
+def _two_tower_bytes(settings: Mapping[str, Any], size: DataSize) -> int:
+    dim, width, batch_size = (int(settings[name]) for name in ("dim", "width", "batch_size"))
+    of_batch = DEEP_BYTES_A_SCORE * batch_size**2 + TWO_TOWER_BYTES_READ * batch_size * int(settings["length"])
+    # Two tables of vectors, a number for each item, and what the hidden layer is handed of each.
+    return (DEEP_BYTES_A_NUMBER * (2 * dim + 1) + DEEP_BYTES_HANDED_OVER * width) * size.n_items + of_batch
 
 
 def _limits() -> Limits:

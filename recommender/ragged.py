@@ -56,6 +56,17 @@ def places_of(offsets: Offsets) -> npt.NDArray[np.int64]:
     return ranks
 
 
+def weights_by_step(offsets: Offsets, step_weight: float) -> npt.NDArray[np.float64]:
+    """(n_values,) how much each value of a row counts: the one n steps before the last, step_weight ** n.
+
+    >>> weights_by_step(np.array([0, 3, 4]), 0.5).tolist()
+    [0.25, 0.5, 1.0, 1.0]
+    """
+    steps_back = (lengths_of(offsets) - 1)[rows_of(offsets)] - places_of(offsets)
+    weights: npt.NDArray[np.float64] = np.power(step_weight, steps_back)
+    return weights
+
+
 def spans(starts: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     """The positions starts[i], starts[i] + 1, ... of each span, one span after the other.
 

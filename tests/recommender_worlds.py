@@ -24,6 +24,7 @@ from contracts.settings.candidates import (
     ItemToItemSettings,
     PopularSettings,
     SequenceSettings,
+    TwoTowerSettings,
 )
 from contracts.settings.index import IndexSettings
 from contracts.settings.ranking import RankingSettings
@@ -67,6 +68,10 @@ DEEP_SETTINGS = {
     "sequence": SequenceSettings(
         dim=8, n_blocks=2, n_heads=2, length=6, horizon=6, decay_days=None, dropout=0.0, n_epochs=40, batch_size=8,
         learning_rate=0.01, n_negatives=CHECKERBOARD_ITEMS,
+    ),
+    "two_tower": TwoTowerSettings(
+        dim=8, width=8, length=6, horizon=6, decay_days=None, id_dropout=0.0, n_epochs=10,
+        batch_size=32, learning_rate=0.02,
     ),
 }  # fmt: skip
 DEEP_LEARNT = Path(__file__).with_name("golden") / "deep_checkerboard"

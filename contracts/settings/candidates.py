@@ -26,7 +26,7 @@ ALWAYS_THERE: Final = (
     "popular_segment",
 )
 # Fitted where they are given.
-WHERE_GIVEN: Final = ("ease", "graph_filter", "sequence")
+WHERE_GIVEN: Final = ("ease", "graph_filter", "sequence", "two_tower")
 NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,62}")
 NAME_RULE: Final = "a letter, and then letters, digits and _, all of them small, 63 at most"
 # What a release cannot do without, and why.
@@ -130,37 +130,60 @@ class GraphFilterSettings(Group):
     step_weight: float = Field(default=1.0, gt=0, le=1)
 
 
-class SequenceSettings(Group):
-    """SASRec, Kang and McAuley 2018: a transformer reads the latest items of a history and tells what comes.
+class DeepSettings(Group):
+    """What deep generators learn, and how.
 
-    dim, n_blocks, n_heads: width of a vector, layers, and parts in which a layer compares; length: latest items that
-    are read. What is told is one of the next `horizon` items after a pause of visit_gap_hours: what somebody comes back
-    for; null: whenever they came. decay_days: age at which an item that is told counts 1/e, null: all alike. dropout:
-    share of numbers left out in training; n_epochs, batch_size (in sequences), learning_rate, weight_decay: of AdamW.
-    n_negatives: items that the one that is told is held against, drawn for each batch; where the catalogue has no more,
-    all of them. device: cpu, or cuda; the bytes differ.
+    What is told is one of the next `horizon` items after a pause of visit_gap_hours: what somebody comes back for;
+    null: whenever they came. decay_days: age at which an item that is told counts 1/e, null: all alike. length: latest
+    items of a history that are read. dim: width of a vector. n_epochs, learning_rate, weight_decay: of AdamW.
+    device: cpu, or cuda; the bytes differ.
     """
 
     dim: int = Field(default=32, ge=4, le=1024)
-    n_blocks: int = Field(default=2, ge=1, le=16)
-    n_heads: int = Field(default=1, ge=1, le=16)
     length: int = Field(default=100, ge=2, le=1000)
     visit_gap_hours: float | None = Field(default=12.0, gt=0)
     horizon: int = Field(default=100, ge=1, le=1000)
     decay_days: float | None = Field(default=60.0, gt=0)
-    dropout: float = Field(default=0.3, ge=0, lt=1)
     n_epochs: int = Field(default=10, ge=1, le=10_000)
-    batch_size: int = Field(default=16, ge=1, le=100_000)
     learning_rate: float = Field(default=0.002, gt=0, le=1)
     weight_decay: float = Field(default=0.0, ge=0, le=1)
-    n_negatives: int = Field(default=512, ge=1, le=1_000_000)
     device: Literal["cpu", "cuda"] = "cpu"
+
+
+class SequenceSettings(DeepSettings):
+    """SASRec, Kang and McAuley 2018: a transformer reads the latest items of a history and tells what comes.
+
+    n_blocks, n_heads: layers, and parts in which a layer compares. dropout: share of numbers left out in training;
+    batch_size: in sequences. n_negatives: items that the one that is told is held against, drawn for each batch; where
+    the catalogue has no more, all of them.
+    """
+
+    n_blocks: int = Field(default=2, ge=1, le=16)
+    n_heads: int = Field(default=1, ge=1, le=16)
+    dropout: float = Field(default=0.3, ge=0, lt=1)
+    batch_size: int = Field(default=16, ge=1, le=100_000)
+    n_negatives: int = Field(default=512, ge=1, le=1_000_000)
 
     @model_validator(mode="after")
     def _heads_divide_the_width(self) -> SequenceSettings:
         if self.dim % self.n_heads:
             raise ValueError(f"dim is {self.dim}, which {self.n_heads} heads do not divide evenly")
         return self
+
+
+class TwoTowerSettings(DeepSettings):
+    """Two towers, Covington et al. 2016 and Yi et al. 2019: one makes a vector of a person's history, one of an item.
+
+    width: of the hidden layer of a tower. step_weight: the item n steps back from the latest counts step_weight ** n.
+    id_dropout: share of item ids that are left out in training, so that what else is known of an item learns to speak
+    for it. batch_size: what is told to the people of a batch is what each is held against (in-batch negatives).
+    """
+
+    width: int = Field(default=64, ge=1, le=4096)
+    step_weight: float = Field(default=0.95, gt=0, le=1)
+    id_dropout: float = Field(default=0.3, ge=0, lt=1)
+    n_epochs: int = Field(default=4, ge=1, le=10_000)
+    batch_size: int = Field(default=512, ge=2, le=1_000_000)
 
 
 class PopularSettings(Group):
@@ -174,7 +197,7 @@ class PopularSettings(Group):
 class CandidateSettings(Group):
     """One group per family of generators; all that are popular, in whatever window or segment, share theirs.
 
-    ease, graph_filter: there where they are given; so is sequence, which PyTorch trains (docs/deep.md).
+    ease, graph_filter: there where they are given; so are sequence and two_tower, which guests train (docs/deep.md).
     item_to_item: further generators, by name.
     own: classes of the project's own, as package.module:Class (docs/own-generator.md).
     off: generators that are not there at all: neither fitted, nor stored, asked, or a feature of the ranker. (One with
@@ -188,6 +211,7 @@ class CandidateSettings(Group):
     ease: EaseSettings | None = None
     graph_filter: GraphFilterSettings | None = None
     sequence: SequenceSettings | None = None
+    two_tower: TwoTowerSettings | None = None
     item_to_item: dict[str, ItemToItemSettings] = Field(default_factory=dict)
     own: tuple[str, ...] = ()
     off: tuple[str, ...] = ()

@@ -23,7 +23,7 @@ from recommender.catalogue import Catalogue
 from recommender.compiled import COUNTS, FLAG, INDICES, NUMBER, SCORES, SUMS, compiled, first_not_below, inlined
 from recommender.proposals import Proposals, best_first
 from recommender.query import QueryBatch
-from recommender.ragged import ITEM_BITS, Offsets, RaggedItems, places_of, rows_of, sum_by
+from recommender.ragged import ITEM_BITS, Offsets, RaggedItems, rows_of, sum_by, weights_by_step
 
 SPREAD = 0x9E3779B1  # 2**32 over the golden ratio, odd: neighbouring items come far apart (Knuth, vol. 3, 6.4)
 
@@ -160,10 +160,7 @@ class EncodedHistories:
     @cached_property
     def _step_weights(self) -> npt.NDArray[np.float64]:
         """(n_taste,) how much each item of the tastes counts, by the steps back from the latest."""
-        taste = self.taste
-        steps_back = (taste.lengths - 1)[taste.rows] - places_of(taste.offsets)
-        weights: npt.NDArray[np.float64] = np.power(self.generator.step_weight, steps_back)
-        return weights
+        return weights_by_step(self.taste.offsets, self.generator.step_weight)
 
     @cached_property
     def _pooled(self) -> _Pooled:

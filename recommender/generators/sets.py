@@ -27,6 +27,7 @@ from recommender.generators.als import AlsGenerator
 from recommender.generators.base import FitInputs, Generator
 from recommender.generators.content import ContentGenerator
 from recommender.generators.deep.sequence import SequenceGenerator
+from recommender.generators.deep.two_tower import TwoTowerGenerator
 from recommender.generators.item_to_item import ItemToItemGenerator
 from recommender.generators.neighbours import (
     fit_covisitation,
@@ -59,6 +60,7 @@ _LOADERS: dict[str, Callable[[Path, Catalogue], Generator]] = {
     "popular_returning": partial(PopularGenerator.load, name="popular_returning"),
     "popular_segment": PopularSegmentGenerator.load,
     "sequence": SequenceGenerator.load,
+    "two_tower": TwoTowerGenerator.load,
 }
 GENERATOR_NAMES = tuple(_LOADERS)
 ITEM_TO_ITEM = "item_to_item"  # the kind of further item-to-item generators, whatever their names
@@ -137,6 +139,8 @@ def _fits_where_given(known: FitInputs, settings: CandidateSettings) -> dict[str
         )
     if (sequence := settings.sequence) is not None:
         fits["sequence"] = lambda: SequenceGenerator.fit(known, sequence)
+    if (two_tower := settings.two_tower) is not None:
+        fits["two_tower"] = lambda: TwoTowerGenerator.fit(known, two_tower)
     return fits
 
 

@@ -56,7 +56,17 @@ with in_own_project():
     OWN = tuple(own_classes(own_references()))  # `trending` of docs/own-generator.md, and those of params.yaml
 NAMES = (*GENERATOR_NAMES, *FURTHER, *OWN)
 INDEXED = ("als through an exact index", "als through HNSW")
-PERSONAL = ("als", *INDEXED, "content", "covisitation", "covisitation_max", "ease", "graph_filter", *FURTHER)
+PERSONAL = (
+    "als",
+    *INDEXED,
+    "content",
+    "covisitation",
+    "covisitation_max",
+    "ease",
+    "graph_filter",
+    "two_tower",
+    *FURTHER,
+)
 ALL = (*NAMES, *INDEXED)
 NOW = int(CHECKERBOARD_END.timestamp())
 

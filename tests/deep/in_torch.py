@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from recommender.generators.deep.training import sequence_torch
+from recommender.generators.deep.training import sequence_torch, two_tower_torch
+from recommender.generators.deep.training.examples import Examples
 from recommender.generators.deep.training.exchange import Checkpoints, load_arrays, save_arrays
 from recommender.generators.deep.training.torch_training import Epochs, as_array, settle_torch, train
 
@@ -34,6 +35,36 @@ def sampled_loss(folder: Path) -> None:
     draws = [torch.from_numpy(rng.integers(0, 40, 4000)) for _ in range(20)]
     sampled = [sequence_torch.sampled_cross_entropy(states, items, bias, targets, negatives) for negatives in draws]
     found = {"full": as_array(full), "sampled": as_array(torch.stack(sampled).mean(dim=0))}
+    save_arrays(folder / "learnt", "learnt", found, {})
+
+
+def towers(folder: Path) -> None:
+    """Of two towers with drawn weights: the vectors of histories, and what is handed over of the same model."""
+    given, settings = load_arrays(folder / "given", "given")
+    torch.manual_seed(3)
+    examples, (n_items, n_facts) = Examples(given, settings), given["facts"].shape
+    sizes = {name: settings[name] for name in ("n_categories", "dim", "width")}
+    model = two_tower_torch.TwoTowers(n_items, n_facts=n_facts, **sizes)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.normal_(std=0.5)
+        vectors = model.person(examples.drawn(np.arange(len(examples.asked)), np.random.default_rng(1)).histories)
+        found = two_tower_torch.handed_over(model, examples)
+    save_arrays(folder / "learnt", "learnt", {**found, "vectors": as_array(vectors)}, {})
+
+
+def in_batch_loss(folder: Path) -> None:
+    """The full cross-entropy of each item by some scores, and what it is by batches that are drawn, over and over."""
+    rng = np.random.default_rng(5)
+    scores = torch.from_numpy(rng.normal(size=40))
+    log_chance = torch.from_numpy(rng.normal(scale=0.5, size=40)).log_softmax(dim=0)
+    sums, n_times = np.zeros(40), np.zeros(40)
+    for _ in range(40):
+        items = rng.choice(40, 1000, p=log_chance.exp().numpy())
+        same = torch.from_numpy((items[:, None] == items) & ~np.eye(1000, dtype=bool))
+        losses = two_tower_torch.in_batch_losses(scores[items].expand(1000, 1000), log_chance[items], same)
+        sums, n_times = sums + np.bincount(items, as_array(losses), 40), n_times + np.bincount(items, minlength=40)
+    found = {"full": as_array(scores.logsumexp(dim=0) - scores), "in_batches": sums / n_times}
     save_arrays(folder / "learnt", "learnt", found, {})
 
 
@@ -64,5 +95,13 @@ def epochs(folder: Path) -> None:
     save_arrays(folder / "learnt", "learnt", {**found, "n_epochs": np.array([n_whole, n_first, n_rest])}, {})
 
 
+QUESTIONS = {
+    "states": states,
+    "sampled_loss": sampled_loss,
+    "epochs": epochs,
+    "towers": towers,
+    "in_batch_loss": in_batch_loss,
+}
+
 if __name__ == "__main__":
-    {"states": states, "sampled_loss": sampled_loss, "epochs": epochs}[sys.argv[1]](Path(sys.argv[2]))
+    QUESTIONS[sys.argv[1]](Path(sys.argv[2]))

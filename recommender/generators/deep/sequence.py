@@ -17,7 +17,7 @@ from typing import Final
 import numpy as np
 
 from contracts.artefact import REBUILD, Meta, check_built_with, load_array, load_meta, save_artefact
-from contracts.errors import ArtefactError, DataTooSmall
+from contracts.errors import ArtefactError
 from contracts.ids import FloatArray
 from contracts.settings.candidates import SequenceSettings
 from recommender.catalogue import Catalogue
@@ -25,8 +25,7 @@ from recommender.generators.base import EncodedQueries, FitInputs
 from recommender.generators.by_vectors import EncodedVectors, QueryVectors
 from recommender.generators.deep.environments import TORCH
 from recommender.generators.deep.guest import Guest, learnt_by
-from recommender.generators.deep.trained_vectors import Tastes, known_taste
-from recommender.generators.deep.training.exchange import Arrays
+from recommender.generators.deep.trained_vectors import WHAT_IS_TOLD, Tastes, spread, taste_vectors
 from recommender.index.vector_index import VectorIndex
 from recommender.query import QueryBatch
 
@@ -131,34 +130,20 @@ class SequenceGenerator:
     def fit(cls, inputs: FitInputs, settings: SequenceSettings) -> SequenceGenerator:
         """Train it; equal events, settings and seed give equal bytes. Raises as `learnt_by`."""
         tastes = Tastes.of(inputs.interactions, inputs.as_of, GUEST.parameter)
-        first, end = tastes.ahead(settings.visit_gap_hours, settings.horizon)
-        if not (first < end).any():
-            raise DataTooSmall(
-                f"{GUEST.parameter} learns what people come back for, and nobody came back after a pause of "
-                f"{settings.visit_gap_hours} hours.",
-                f"Set {GUEST.parameter}.visit_gap_hours to null in params.yaml, so that it learns what comes next.",
-            )
-        weights_of_items = tastes.weights(settings.decay_days)
-        given: Arrays = {
-            "items": tastes.dense, "offsets": tastes.offsets, "first": first, "end": end, "weights": weights_of_items,
-        }  # fmt: skip
-        read = settings.model_dump(mode="json", exclude={"decay_days", "horizon", "visit_gap_hours"})
+        given = tastes.told(settings, GUEST.parameter, tastes.touched)
+        read = settings.model_dump(mode="json", exclude=set(WHAT_IS_TOLD))
         weights = learnt_by(GUEST, given, {**read, "seed": inputs.seed, "n_items": len(tastes.touched)})
         vectors = np.column_stack([weights.pop("items"), weights.pop("bias")])
-        item_vectors = tastes.spread(vectors, len(inputs.catalogue))
+        item_vectors = spread(vectors, tastes.touched, len(inputs.catalogue))
         encoder = SequenceEncoder(weights, settings.n_heads)
         return cls(item_vectors, encoder, inputs.catalogue.ids.fingerprint)
 
     def vectors_of(self, queries: QueryBatch) -> QueryVectors:
         """What the taste of each query says of the next item."""
-        items = known_taste(queries.taste_items, self.item_vectors, self.encoder.length)
-        is_known = items.lengths > 0
-        vectors = np.full((len(queries), self.item_vectors.shape[1]), np.nan, np.float32)
-        # A pass of its own for each query: one over all of them would add up in an order that hangs on the others.
-        for row in np.flatnonzero(is_known).tolist():
-            vectors[row, :-1] = self.encoder.last_state(self.item_vectors[items[row], :-1])
-            vectors[row, -1] = 1
-        return QueryVectors(queries, vectors, is_known)
+        vectors = self.item_vectors
+        return taste_vectors(
+            queries, vectors, self.encoder.length, lambda items: self.encoder.last_state(vectors[items, :-1])
+        )
 
     @cached_property
     def _index(self) -> VectorIndex:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -10,7 +12,11 @@ import numpy.typing as npt
 from contracts.calendar import SECONDS_PER_DAY
 from contracts.errors import DataTooSmall
 from contracts.ids import FloatArray, ItemIdxArray
+from contracts.settings.candidates import DeepSettings
+from recommender.generators.by_vectors import QueryVectors
+from recommender.generators.deep.training.exchange import Arrays
 from recommender.interactions import Interactions
+from recommender.query import QueryBatch
 from recommender.ragged import Offsets, RaggedItems, pair_keys
 
 HOURS_A_DAY = 24
@@ -22,7 +28,7 @@ class Tastes:
     """The distinct items of each person, oldest first, by their last mention: as a request's taste is.
 
     items: a row for each person of the interactions; days: aligned with its items, the age of that last mention.
-    touched: ascending, the items that anybody touched; the others are not learnt.
+    touched: ascending, the items that anybody touched.
     """
 
     items: RaggedItems
@@ -44,11 +50,6 @@ class Tastes:
                 f"Bring more data, or set {parameter} to null in params.yaml.",
             )
         return cls(found, interactions.ages(as_of)[kept] / SECONDS_PER_DAY, np.unique(items).astype(np.int32))
-
-    @property
-    def dense(self) -> npt.NDArray[np.int32]:
-        """(n_taste_items,) the place of each item among those that were touched."""
-        return np.searchsorted(self.touched, self.items.item_idx).astype(np.int32)
 
     @property
     def offsets(self) -> Offsets:
@@ -77,11 +78,50 @@ class Tastes:
         first = np.minimum(first, last_end)
         return first, np.minimum(first + horizon, last_end)
 
-    def spread(self, vectors: FloatArray, n_items: int) -> FloatArray:
-        """(n_items, dim) the vectors of the touched items at their places among all; the others are zero."""
-        spread = np.zeros((n_items, vectors.shape[1]), np.float32)
-        spread[self.touched] = vectors
-        return spread
+    def told(self, settings: DeepSettings, parameter: str, learnt: ItemIdxArray) -> Arrays:
+        """What a guest learns from: `items` of all people, as places among `learnt`, and their `offsets`; what is to be
+        told after an item is one of the items at `first`:`end`; `weights`: how much an item counts where it is told.
+
+        learnt: ascending, the touched items among them. Raises DataTooSmall where there is nothing to tell.
+        """
+        first, end = self.ahead(settings.visit_gap_hours, settings.horizon)
+        if not (first < end).any():
+            raise DataTooSmall(
+                f"{parameter} learns what people come back for, and nobody came back after a pause of "
+                f"{settings.visit_gap_hours} hours.",
+                f"Set {parameter}.visit_gap_hours to null in params.yaml, so that it learns what comes next.",
+            )
+        items = np.searchsorted(learnt, self.items.item_idx).astype(np.int32)
+        weights = self.weights(settings.decay_days)
+        return {"items": items, "offsets": self.offsets, "first": first, "end": end, "weights": weights}
+
+
+# Settings that say what is told, and not how it is learnt: a guest is handed what follows from them.
+WHAT_IS_TOLD: Final = frozenset({"decay_days", "horizon", "visit_gap_hours"})
+
+
+def spread(vectors: FloatArray, learnt: ItemIdxArray, n_items: int) -> FloatArray:
+    """(n_items, dim) the vectors of the learnt items at their places among all; the others are zero."""
+    every = np.zeros((n_items, vectors.shape[1]), np.float32)
+    every[learnt] = vectors
+    return every
+
+
+def taste_vectors(
+    queries: QueryBatch, item_vectors: FloatArray, length: int, vector_of: Callable[[ItemIdxArray], FloatArray]
+) -> QueryVectors:
+    """Queries as vectors among those of the items, whose last number is what speaks for an item whatever the taste.
+
+    vector_of: the latest items of a taste that have a vector, at most `length`, oldest first -> (dim - 1,).
+    """
+    items = known_taste(queries.taste_items, item_vectors, length)
+    is_known = items.lengths > 0
+    vectors = np.full((len(queries), item_vectors.shape[1]), np.nan, np.float32)
+    # A pass of its own for each query: one over all of them would add up in an order that hangs on the others.
+    for row in np.flatnonzero(is_known).tolist():
+        vectors[row, :-1] = vector_of(items[row])
+        vectors[row, -1] = 1
+    return QueryVectors(queries, vectors, is_known)
 
 
 def known_taste(queries_taste: RaggedItems, item_vectors: FloatArray, length: int) -> RaggedItems:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from contracts.errors import WorkspaceError
-from contracts.settings.candidates import SequenceSettings
+from contracts.settings.candidates import SequenceSettings, TwoTowerSettings
 from pipelines import memory_forecast
 from pipelines.memory_forecast import GIB, NEEDS, DataSize, Need, check_memory, engine_gib, machine_gib
 from pipelines.paths import VALID
@@ -105,17 +105,31 @@ def test_ease_is_forecast_by_the_pairs_of_items_where_it_is_fitted(ease, expecte
     assert "resources.memory_gib is 1.0." in str(told.value)
 
 
-def test_training_a_sequence_is_forecast_with_what_to_lower(monkeypatch):
+@pytest.mark.parametrize(
+    ("name", "given", "n_numbers"), [("sequence", "dim: 9", 9 + 1), ("two_tower", "dim: 4, width: 1", 2 * 4 + 1)]
+)
+def test_training_a_deep_model_is_forecast_with_what_to_lower(name, given, n_numbers, monkeypatch):
     monkeypatch.setattr(memory_forecast, "DEEP_BYTES_A_NUMBER", GIB)
     params = (CHECKOUT / "params.yaml").read_text().replace("memory_gib: null", "memory_gib: 1")
-    Path("params.yaml").write_text(params.replace("sequence: null", "sequence: {dim: 9}"))
-    with pytest.raises(WorkspaceError, match=r"needs about 40[01]\.\d GiB") as told:  # 40 items, of 9 + 1 numbers each
+    Path("params.yaml").write_text(params.replace(f"{name}: null", f"{name}: {{{given}}}"))
+    with pytest.raises(WorkspaceError, match=rf"needs about {40 * n_numbers + 1}\.\d GiB") as told:  # of 40 items
         check_memory("candidates")
-    assert "lower candidates.sequence.dim" in str(told.value)
+    assert f"lower candidates.{name}.dim" in str(told.value)
     Path("params.yaml").write_text(params)
     check_memory("candidates")
 
 
-def test_the_forecast_knows_the_defaults_of_a_sequence():
-    shipped = SequenceSettings().model_dump()
-    assert {name: shipped[name] for name in memory_forecast.SEQUENCE_DEFAULTS} == memory_forecast.SEQUENCE_DEFAULTS
+def test_of_two_deep_models_the_larger_one_is_forecast(monkeypatch):
+    monkeypatch.setattr(memory_forecast, "DEEP_BYTES_A_NUMBER", GIB)
+    params = (CHECKOUT / "params.yaml").read_text().replace("memory_gib: null", "memory_gib: 1")
+    both = params.replace("sequence: null", "sequence: {dim: 30}").replace("two_tower: null", "two_tower: {dim: 4}")
+    Path("params.yaml").write_text(both)
+    with pytest.raises(WorkspaceError, match=rf"needs about {40 * 31 + 1}\.\d GiB") as told:
+        check_memory("candidates")
+    assert "lower candidates.sequence.dim" in str(told.value)
+
+
+@pytest.mark.parametrize(("name", "settings"), [("sequence", SequenceSettings), ("two_tower", TwoTowerSettings)])
+def test_the_forecast_knows_the_defaults_of_deep_models(name, settings):
+    shipped, written = settings().model_dump(), memory_forecast.DEEP_DEFAULTS[name]
+    assert {key: shipped[key] for key in written} == written

@@ -19,6 +19,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from recommender.generators.deep.training.examples import drawn_targets, log_shares
 from recommender.generators.deep.training.exchange import Checkpoints, run_training
 from recommender.generators.deep.training.torch_training import Epochs, as_array, settle_torch, train
 
@@ -128,8 +129,8 @@ def learn(given: Mapping[str, npt.NDArray[Any]], settings: Mapping[str, Any], fo
     with torch.no_grad():
         model.bias += torch.from_numpy(log_shares(given["items"], given["weights"], n_items))
     model = model.to(device)
-    first, n_ahead = given["first"], given["end"] - given["first"]
-    pieces = pieces_of(given["offsets"], n_ahead > 0, length)
+    has_target = given["first"] < given["end"]
+    pieces = pieces_of(given["offsets"], has_target, length)
     epochs = Epochs(
         "training sequence", settings["n_epochs"], len(pieces), settings["batch_size"], settings["learning_rate"],
         settings["weight_decay"], settings["seed"],
@@ -138,9 +139,8 @@ def learn(given: Mapping[str, npt.NDArray[Any]], settings: Mapping[str, Any], fo
     def loss_of(rows: npt.NDArray[np.int64], rng: np.random.Generator) -> torch.Tensor:
         batch = pieces[rows]
         is_there = batch != PADDING
-        is_asked = is_there & (n_ahead[batch] > 0)
-        asked = batch[is_asked]
-        told = first[asked] + np.floor(rng.random(len(asked)) * n_ahead[asked]).astype(np.int64)
+        is_asked = is_there & has_target[batch]
+        told = drawn_targets(batch[is_asked], given["first"], given["end"], rng)
         sequences = np.where(is_there, given["items"][batch], PADDING).astype(np.int64)
         targets = torch.from_numpy(given["items"][told].astype(np.int64)).to(device)
         weights = torch.from_numpy(given["weights"][told]).to(device)
@@ -160,17 +160,6 @@ def _losses(
         return functional.cross_entropy(states @ model.items.T + model.bias, targets, reduction="none")
     negatives = torch.from_numpy(rng.integers(0, n_items, n_negatives)).to(model.items.device)
     return sampled_cross_entropy(states, model.items, model.bias, targets, negatives)
-
-
-def log_shares(
-    items: npt.NDArray[np.integer], weights: npt.NDArray[np.floating], n_items: int
-) -> npt.NDArray[np.float32]:
-    """(n_items,) the logarithm of each item's share of the weights: what is told before anything is learnt.
-
-    Each item weighs a hundredth of the mean at least: of one that was touched long ago little is left.
-    """
-    mass = np.bincount(items, weights.astype(np.float64), n_items)
-    return np.asarray(np.log(np.maximum(mass, mass.mean() / 100) / mass.sum()), np.float32)
 
 
 def sampled_cross_entropy(

@@ -13,13 +13,16 @@ import pytest
 from contracts.errors import ArtefactError, DataTooSmall, EngineMissing, StepInterrupted
 from contracts.fingerprint import fingerprint_file
 from contracts.home import Home
+from contracts.settings.candidates import SequenceSettings
 from recommender.generators.base import FitInputs
 from recommender.generators.deep import guest as guests
-from recommender.generators.deep.environments import STAMP, TORCH, GuestEnvironment
+from recommender.generators.deep import sequence, two_tower
+from recommender.generators.deep.environments import STAMP, GuestEnvironment
 from recommender.generators.deep.guest import Guest, learnt_by
 from recommender.generators.deep.sequence import SequenceGenerator
 from recommender.generators.deep.trained_vectors import Tastes
 from recommender.generators.deep.training.exchange import Checkpoints
+from recommender.generators.deep.two_tower import TwoTowerGenerator
 from recommender.query import QueryBatch, RetrievalQuery
 from tests.recommender_worlds import CHECKERBOARD_END, DEEP_LEARNT, DEEP_SETTINGS, checkerboard, interactions
 
@@ -79,13 +82,15 @@ def test_past_the_bound_the_trainings_used_longest_ago_go(guest, settings, home:
 
 
 def test_without_its_environment_the_error_says_what_to_type(tmp_path: Path, home: Home, monkeypatch):
-    monkeypatch.setattr("recommender.generators.deep.sequence.GUEST", replaced(tmp_path))
+    monkeypatch.setattr("recommender.generators.deep.sequence.GUEST", elsewhere(sequence.GUEST, tmp_path))
+    monkeypatch.setitem(two_tower.GUESTS, "torch", elsewhere(two_tower.GUESTS["torch"], tmp_path))
     world = checkerboard()
     inputs = FitInputs(interactions(("u1", 3, 1), ("u1", 4, 2)), world.catalogue, CHECKERBOARD_END.timestamp(), {}, 7)
-    with pytest.raises(EngineMissing) as told:
-        SequenceGenerator.fit(inputs, DEEP_SETTINGS["sequence"])
-    assert "candidates.sequence is trained in the environment `torch`, which is not there" in str(told.value)
-    assert "Type `make deep`" in str(told.value)
+    for name, generator in (("sequence", SequenceGenerator), ("two_tower", TwoTowerGenerator)):
+        with pytest.raises(EngineMissing) as told:
+            generator.fit(inputs, DEEP_SETTINGS[name])
+        assert f"candidates.{name} is trained in the environment `torch`, which is not there" in str(told.value)
+        assert "Type `make deep`" in str(told.value)
 
 
 def test_an_environment_of_other_requirements_is_told_apart(tmp_path: Path):
@@ -96,12 +101,8 @@ def test_an_environment_of_other_requirements_is_told_apart(tmp_path: Path):
         environment.check_made("candidates.sequence")
 
 
-def replaced(folder: Path) -> Guest:
-    return Guest(
-        parameter="candidates.sequence",
-        module="recommender.generators.deep.training.sequence_torch",
-        environment=GuestEnvironment(TORCH.name, TORCH.command, folder),
-    )
+def elsewhere(guest: Guest, folder: Path) -> Guest:
+    return replace(guest, environment=replace(guest.environment, folder=folder))
 
 
 def test_a_checkpoint_that_was_not_finished_is_none(tmp_path: Path):
@@ -122,7 +123,8 @@ def test_a_taste_is_the_distinct_items_by_their_last_mention():
     assert [tastes.items[row].tolist() for row in range(2)] == [[2, 5], [7, 2]]
     assert tastes.days.tolist() == [10 - 2, 10 - 3, 10 - 1, 10 - 4]
     assert tastes.touched.tolist() == [2, 5, 7]
-    assert tastes.dense.tolist() == [0, 1, 2, 0]
+    told = tastes.told(SequenceSettings(visit_gap_hours=None), "candidates.sequence", np.array([2, 5, 6, 7], np.int32))
+    assert told["items"].tolist() == [0, 1, 3, 0]
     np.testing.assert_allclose(tastes.weights(2.0), np.exp([-8 / 2, -7 / 2, -9 / 2, -6 / 2]), rtol=1e-6)
     assert tastes.weights(None).tolist() == [1, 1, 1, 1]
 
