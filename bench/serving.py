@@ -14,8 +14,8 @@ switch to another release of that size under load; and the same release with a h
 
 Limits at 100 requests/s: p50 0.4 Y, p99 0.85 Y (see `bench.yardstick`), p99.9 30 ms; with the heavy ranker p50 0.6 Y,
 p99 1.25 Y. 150 requests/s with p99 below 100 ms; at twice that rate p99 250 ms, and no answer is a 5xx. Ready after
-10 s. Where one does not hold, it says so and exits with 1. The heavy ranker is also asked 20 times a second, where few
-wait for somebody else.
+10 s. Where one does not hold, it says so and exits with 1. Beside them stands what the machine makes late by itself. The
+heavy ranker is also asked 20 times a second, where few wait for somebody else.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ import psutil
 from bench.asking import Answer, is_carried, steady_load
 from bench.report import print_figures, print_table
 from bench.two_releases import SLATE, Rig, heavy_release, running_rig, wait_until
-from bench.yardstick import yardstick_ms
+from bench.yardstick import adding_alone_ms, yardstick_ms
 from feature_store.server.server_program import free_port
 from pipelines.paths import VALID
 
@@ -69,10 +69,10 @@ def main() -> None:
     asked = parser.parse_args()
     # What starts in the workspace is of this checkout, also where the workspace is another one.
     os.environ |= {"PYTHONPATH": str(Path.cwd()), "PYTHONSAFEPATH": "1"}
-    y_ms = yardstick_ms()
+    y_ms, adding_alone = yardstick_ms(), adding_alone_ms()
     _tell("two releases are kept, and a server is started")
     with chdir(asked.workspace), running_rig(1, asked.workers) as rig:
-        figures = {"yardstick_ms": round(y_ms, 2), **_size(), "workers": asked.workers}
+        figures = {"yardstick_ms": round(y_ms, 2), "adding_alone": adding_alone, **_size(), "workers": asked.workers}
         figures |= _measured(rig, asked.rate, asked.seconds)
     _print(figures)
     broken = _broken_limits(figures, y_ms)
@@ -291,6 +291,7 @@ def _print(figures: Mapping[str, Any]) -> None:
         f"{figures['rss_mib_while_switching']} while switching; ready after {figures['ready_s']} s; "
         f"Y is {figures['yardstick_ms']} ms"
     )
+    print(f"adding alone on this machine, with nothing beside it (see `bench.yardstick`): {figures['adding_alone']}")
 
 
 def _broken_limits(figures: Mapping[str, Any], y_ms: float) -> list[str]:
