@@ -14,8 +14,8 @@ switch to another release of that size under load; and the same release with a h
 
 Limits at 100 requests/s: p50 0.4 Y, p99 0.85 Y (see `bench.yardstick`), p99.9 30 ms; with the heavy ranker p50 0.6 Y,
 p99 1.25 Y. 150 requests/s with p99 below 100 ms; at twice that rate p99 250 ms, and no answer is a 5xx. Ready after
-10 s. Where one does not hold, it says so and exits with 1. Beside them stands what the machine makes late by itself. The
-heavy ranker is also asked 20 times a second, where few wait for somebody else.
+10 s. Where one does not hold, it says so and exits with 1. Beside them stands what the machine makes late by itself.
+The heavy ranker is also asked 20 times a second, where few wait for somebody else.
 """
 
 from __future__ import annotations
