@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from math import ceil, floor, log10
+from math import ceil, cos, dist, floor, log10, pi, sin
 from typing import Final
 
 WIDTH: Final = 460  # of a plot, in units of its SVG: a phone shows it at its own size
@@ -110,6 +110,31 @@ class Axes:
     @property
     def y_ticks(self) -> list[Tick]:
         return [Tick(self.place(self.x.low, value)[1], f"{value:g}") for value in self.y.ticks]
+
+
+def set_apart(places: Sequence[tuple[float, float]], distance: float) -> list[tuple[float, float]]:
+    """Where marks for these places stand, none nearer to another than `distance`.
+
+    Each stands at its place where that is free of those before it, else as near to it as it can, between the axes; at
+    its place all the same where all is full.
+    """
+    marks: list[tuple[float, float]] = []
+    for place in places:
+        free = (near for near in _around(place, distance) if all(dist(near, mark) >= distance for mark in marks))
+        marks.append(next(free, place))
+    return marks
+
+
+def _around(place: tuple[float, float], distance: float) -> Iterator[tuple[float, float]]:
+    """The place, and then what lies around it between the axes, on wider and wider rings."""
+    yield place
+    (x, y), n_turns = place, 16
+    for ring in range(1, ceil(2 * (WIDTH + HEIGHT) / distance)):
+        for turn in range(n_turns):
+            angle, far = 2 * pi * turn / n_turns, ring * distance / 2
+            across, up = round(x + far * cos(angle), 1), round(y + far * sin(angle), 1)
+            if LEFT <= across <= WIDTH - RIGHT and TOP <= up <= HEIGHT - BOTTOM:
+                yield across, up
 
 
 def _percent(share: float) -> float:

@@ -19,13 +19,14 @@ from contracts.whole_files import write_whole
 from recommender.ranking.ranker_report import IMPORTANCE_CSV, LEARNING_CURVE
 from release.bundle.headline import headline_sentence
 from release.evaluation.cases import COLD_CONTEXT, COLD_POPULAR, COLD_SESSION, WARM
-from release.evaluation.drawing import HEIGHT, LEFT, WIDTH, Axes, Bar, interval_bars, share_bars
+from release.evaluation.drawing import HEIGHT, LEFT, WIDTH, Axes, Bar, interval_bars, set_apart, share_bars
 from release.evaluation.evaluation import SLATES
 from release.evaluation.report import GENERATORS, METRICS, NOTES, PER_SYSTEM, SLICES
 
 PAGE: Final = "report.html"
 REBUILD: Final = "Run `dvc repro evaluate`."
 N_FEATURES: Final = 15  # of the ranker: those behind add little
+MARK_WIDTH = 20  # of a numbered mark in a plot, and some air
 GROUPS: Final = {
     WARM: "People with a history",
     COLD_SESSION: "Newcomers after their first two events",
@@ -147,10 +148,12 @@ def _ndcg_rows(systems: pl.DataFrame, k: int) -> list[tuple[str, float, float, f
 
 @dataclass(frozen=True)
 class _Point:
+    """One system. at: where it stands; mark: where its number does, beside it where others stand too near."""
+
     number: int
     name: str
-    x: float
-    y: float
+    at: tuple[float, float]
+    mark: tuple[float, float]
     is_ours: bool
     text: str
 
@@ -168,19 +171,13 @@ def _scatter(systems: pl.DataFrame, k: int) -> _Scatter:
     diversity = dict(warm.filter(pl.col("metric") == f"diversity_at_{k}").select("system", "value").iter_rows())
     relevance = {name: value for name, value, _, _ in _ndcg_rows(systems, k)}
     axes = Axes.around([diversity[name] for name in relevance], [0.0, *relevance.values()])
-    return _Scatter(
-        axes,
-        [
-            _Point(
-                number,
-                name,
-                *axes.place(diversity[name], value),
-                name == SLATES,
-                f"{name}: NDCG {value:.3f}, diversity {diversity[name]:.3f}",
-            )
-            for number, (name, value) in enumerate(relevance.items(), start=1)
-        ],
-    )
+    places = [axes.place(diversity[name], value) for name, value in relevance.items()]
+    marks = set_apart(places, MARK_WIDTH)
+    points = [
+        _Point(number, name, at, mark, name == SLATES, f"{name}: NDCG {value:.3f}, diversity {diversity[name]:.3f}")
+        for number, ((name, value), at, mark) in enumerate(zip(relevance.items(), places, marks, strict=True), start=1)
+    ]
+    return _Scatter(axes, points)
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,24 @@
 from __future__ import annotations
 
+from math import dist
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from release.evaluation.drawing import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, Axes, Axis, interval_bars, share_bars
+from release.evaluation.drawing import (
+    BOTTOM,
+    HEIGHT,
+    LEFT,
+    RIGHT,
+    TOP,
+    WIDTH,
+    Axes,
+    Axis,
+    interval_bars,
+    set_apart,
+    share_bars,
+)
 
 
 def test_bars_share_one_width_which_the_longest_interval_fills() -> None:
@@ -53,3 +67,25 @@ def test_every_value_lies_inside_its_axes_between_a_few_ticks(values: list[float
     assert 2 <= len(axes.x_ticks) <= 13
     assert axes.x_ticks[0].at == pytest.approx(LEFT, abs=0.1)
     assert axes.x_ticks[-1].at == pytest.approx(WIDTH - RIGHT, abs=0.1)
+
+
+def test_a_mark_stays_where_nothing_is_near_and_else_stands_beside() -> None:
+    assert set_apart([(100, 100), (140, 100), (105, 100)], 20) == [
+        (100, 100),
+        (140, 100),
+        (119.1, 114.1),
+    ]  # an eighth of a turn on, 20 from its place
+
+
+PLACES = st.lists(st.tuples(st.floats(LEFT, WIDTH - RIGHT), st.floats(TOP, HEIGHT - BOTTOM)), max_size=12)
+
+
+@given(PLACES)
+def test_no_mark_hides_another_and_all_stand_between_the_axes(places: list[tuple[float, float]]) -> None:
+    marks = set_apart(places, 20)
+    assert all(dist(one, other) >= 20 for at, one in enumerate(marks) for other in marks[:at])
+    assert all(LEFT <= x <= WIDTH - RIGHT and TOP <= y <= HEIGHT - BOTTOM for x, y in marks)
+
+
+def test_where_all_is_full_a_mark_stands_at_its_place() -> None:
+    assert set_apart([(100, 100)] * 2, 10_000) == [(100, 100), (100, 100)]
