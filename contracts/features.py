@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -58,6 +58,11 @@ class FeatureSchema:
     @cached_property
     def names(self) -> tuple[str, ...]:
         return tuple(spec.name for spec in self.features)
+
+    @cached_property
+    def columns(self) -> Mapping[str, int]:
+        """By name, where a feature stands in a row."""
+        return {name: at for at, name in enumerate(self.names)}
 
     @cached_property
     def defaults(self) -> FloatArray:

@@ -15,7 +15,7 @@ from typing import Any
 
 import polars as pl
 
-from contracts.features import Entity, FeatureRows, FeatureSchema, History, RecentEvents
+from contracts.features import Entity, FeatureSchema, History, ReadRows, RecentEvents
 from contracts.progress import Progress
 from contracts.settings.candidates import CandidateSettings
 from contracts.settings.features import FeatureSettings
@@ -109,6 +109,7 @@ def ranking_inputs(
         history_length=settings.features.history_length,
         excluding=ExclusionRule.of(settings.request.excluding_events, settings.request.excluded_days),
         max_queries=settings.ranking.max_queries,
+        segments_of_people=settings.request.segments_of_people,
     )
 
 
@@ -123,7 +124,7 @@ def _fits(
     return zip(lent, fits, strict=True)
 
 
-def cold_start_row(schema: FeatureSchema, done: History, now: datetime) -> FeatureRows:
+def cold_start_row(schema: FeatureSchema, done: History, now: datetime) -> ReadRows:
     """The row that a request reads of a person without a published one, whose recent events these are."""
     person = replace(unknown_person(schema), recent=RecentEvents.of(done))
     return with_live_features(person, schema, now).features

@@ -4,8 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import numpy as np
 import polars as pl
 
+from contracts.features import FeatureSchema, ReadRows
+
+# Published features of a person (`feature_store.definitions.people`).
+AGE = "user_age"
+IS_FEMALE = "user_gender_female"
 # Taken as they are given; the age becomes a band.
 ATTRIBUTES = ("gender", "occupation", "device", "day_part", "entry_page")
 # The bands of MovieLens 1M; each is named by its ages.
@@ -30,6 +36,28 @@ def segment_of(context: Mapping[str, object]) -> dict[str, str]:
     if age.isascii() and age.isdigit():
         segment["age_band"] = age_band(int(age[:4]))
     return segment
+
+
+def published_segments(schema: FeatureSchema, people: ReadRows) -> list[dict[str, str]]:
+    """The segment that is published of each person: from `user_age` and `user_gender_female`, where they are known.
+
+    people: (n_people, n_features), columns as `schema`.
+    """
+    segments: list[dict[str, str]] = [{} for _ in people.known]
+    for feature, name, worded in ((AGE, "age_band", _band_of), (IS_FEMALE, "gender", _gender_of)):
+        column = schema.columns.get(feature)
+        if column is not None:
+            for at in np.flatnonzero(people.known & ~people.missing[:, column]).tolist():
+                segments[at][name] = worded(float(people.values[at, column]))
+    return segments
+
+
+def _band_of(age: float) -> str:
+    return age_band(int(age))
+
+
+def _gender_of(is_female: float) -> str:
+    return "F" if is_female else "M"
 
 
 def segments_of_users(users: pl.DataFrame) -> dict[str, dict[str, str]]:

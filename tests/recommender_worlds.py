@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 
 from contracts.events import EventType
-from contracts.features import Entity, FeatureRows, FeatureSchema, FeatureSpec, History
+from contracts.features import Entity, FeatureSchema, FeatureSpec, History, ReadRows
 from contracts.ids import FloatArray, ItemIdxArray
 from contracts.settings.candidates import (
     AlsSettings,
@@ -209,9 +209,10 @@ class Schemas:
     fingerprint: str = "5c4e3a"
 
 
-def feature_rows(values: list[list[float]]) -> FeatureRows:
-    """Rows with these values, all of them known."""
-    return FeatureRows(np.array(values, np.float32), np.ones(len(values), bool))
+def feature_rows(values: list[list[float]]) -> ReadRows:
+    """Rows with these values, all of them known; NaN is missing, and has no default."""
+    rows = np.array(values, np.float32)
+    return ReadRows(rows, np.ones(len(values), bool), np.isnan(rows), np.zeros(len(values), np.int64))
 
 
 def interactions(*rows: tuple[str, int, float]) -> Interactions:

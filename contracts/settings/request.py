@@ -16,7 +16,9 @@ class RequestSettings(Group):
     personal_min_events: history that makes a person `personal`; relevance_weight: 1 keeps the ranker's order,
     less trades it for diversity; exploration_share: chance that a position of the tail is drawn at random.
     excluding_events: the types of event after which an item is not shown to the person again, null for all;
-    excluded_days: for how long after the event, null for ever."""
+    excluded_days: for how long after the event, null for ever.
+    segments_of_people: whether what is published of a person (`user_age`, `user_gender_female`) tells their segment
+    where their request does not."""
 
     quotas: Annotated[dict[str, int], SearchRange(0, 200, step=10)]
     n_ranked: Annotated[int, SearchRange(50, 1000, log=True)] = Field(ge=10, le=5000)
@@ -24,9 +26,10 @@ class RequestSettings(Group):
     relevance_weight: Annotated[float, SearchRange(0.5, 1)] = Field(gt=0, le=1)
     exploration_share: float = Field(ge=0, lt=1)
     max_k: int = Field(ge=1, le=500)
-    # Releases from before these parameters have neither.
+    # Releases from before these parameters have none of them.
     excluding_events: tuple[EventType, ...] | None = Field(default=None, min_length=1)
     excluded_days: float | None = Field(default=None, gt=0)
+    segments_of_people: bool = False
 
     @model_validator(mode="after")
     def _quotas_are_counts(self) -> RequestSettings:

@@ -43,7 +43,7 @@ UNSAVED: Final = "unsaved"  # instead of a fingerprint: what is fitted here is c
 PER_PERSON: Final = "per_person.parquet"
 VALUES: Final = "values"
 # Of the request: what the ranker's training rows are made with. The rest is read when people are asked.
-OF_ROWS: Final = ("quotas", "n_ranked", "excluding_events", "excluded_days")
+OF_ROWS: Final = ("quotas", "n_ranked", "excluding_events", "excluded_days", "segments_of_people")
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from contracts.errors import ReleaseMismatch
-from contracts.features import FeatureRows, FeatureSchema, fill_missing
+from contracts.features import FeatureSchema, ReadRows, fill_missing
 from contracts.id_map import UNKNOWN
 from contracts.ids import FloatArray
 
@@ -53,10 +53,12 @@ class FeatureTable:
     values: FloatArray
     schema: FeatureSchema
 
-    def read(self, ids: Iterable[str | None]) -> FeatureRows:
-        """The rows in the order asked; None is nobody the table knows."""
+    def read(self, ids: Iterable[str | None]) -> ReadRows:
+        """The rows in the order asked; None is nobody the table knows. When they were written it does not tell."""
         positions = np.array([UNKNOWN if key is None else self.position.get(key, UNKNOWN) for key in ids], np.int64)
-        return FeatureRows(fill_missing(self.schema, self._values_and_unknown[positions]), positions != UNKNOWN)
+        values = self._values_and_unknown[positions]
+        written = np.zeros(len(positions), np.int64)
+        return ReadRows(fill_missing(self.schema, values), positions != UNKNOWN, np.isnan(values), written)
 
     @cached_property
     def _values_and_unknown(self) -> FloatArray:

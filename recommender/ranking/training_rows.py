@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from contracts.batches import batches_of
 from contracts.errors import DataTooSmall
-from contracts.features import FeatureRows, History
+from contracts.features import History, ReadRows
 from contracts.id_map import IdMap
 from contracts.tables import CanonicalTables
 from recommender.candidates import encode_all, gather
@@ -26,12 +26,13 @@ from recommender.exclusion import FOR_EVER, ExclusionRule
 from recommender.generators.base import Generator
 from recommender.interactions import Interactions
 from recommender.on_demand import on_demand_names
-from recommender.query import QueryBatch
+from recommender.query import QueryBatch, RetrievalQuery
 from recommender.ragged import RaggedItems, is_among
 from recommender.ranking.feature_tables import FeatureTable, PointInTimeRows
 from recommender.ranking.ranker import RankingRows
 from recommender.ranking.ranking_features import Schemas, assemble
 from recommender.ranking.training_queries import Segments, TrainingQuery, sample_people, training_queries
+from recommender.segments import published_segments
 
 ASKED_TOGETHER = 64  # queries
 MIN_SNAPSHOTS = 4  # that are learnt from where there are as many: the latest quarter of them is held back
@@ -41,7 +42,7 @@ Window = tuple[datetime, datetime]
 
 Fit = tuple[Catalogue, Mapping[str, Generator]]  # what is known of the items, and the generators by name
 FitGenerators = Callable[[Sequence[datetime]], Iterable[Fit]]
-ColdStartRow = Callable[[History, datetime], FeatureRows]
+ColdStartRow = Callable[[History, datetime], ReadRows]
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,7 @@ class RankingInputs:
     excluding: what is not proposed to a person, because of what they did before.
     cold_start_row: the row that serving reads, at a moment, of a person without a published row and with this history.
     max_queries: that are asked; None for all there are.
+    segments_of_people: whether what is published of a person tells their segment.
     """
 
     tables: CanonicalTables
@@ -68,6 +70,7 @@ class RankingInputs:
     history_length: int
     excluding: ExclusionRule = FOR_EVER
     max_queries: int | None = None
+    segments_of_people: bool = False
 
 
 def build_ranking_rows(inputs: RankingInputs, windows: Sequence[Window]) -> RankingRows:
@@ -177,7 +180,8 @@ def _block_rows(
 ) -> RankingRows:
     """The rows of those queries that have a positive among their candidates."""
     catalogue, generators = fit
-    queries = QueryBatch.of([one.query for one in block])
+    user_rows = _user_rows(inputs, block, users)
+    queries = QueryBatch.of(_with_segments(inputs, block, user_rows))
     candidates = gather(encode_all(generators, queries), queries, inputs.quotas, inputs.n_ranked)
     positives = RaggedItems.of(one.positives for one in block)
     labels = is_among(candidates.items.keys, positives.keys)
@@ -185,7 +189,7 @@ def _block_rows(
         catalogue,
         queries,
         candidates,
-        _user_rows(inputs, block, users),
+        user_rows,
         items.read(inputs.ids.external(candidates.item_idx)),
         inputs.schemas,
     )
@@ -201,11 +205,20 @@ def _block_rows(
     return rows.of_queries(has_positive)
 
 
-def _user_rows(inputs: RankingInputs, block: Sequence[TrainingQuery], users: FeatureTable) -> FeatureRows:
+def _with_segments(inputs: RankingInputs, block: Sequence[TrainingQuery], people: ReadRows) -> list[RetrievalQuery]:
+    """The queries, as the request path makes them of what is published of the people."""
+    queries = [one.query for one in block]
+    if not inputs.segments_of_people:
+        return queries
+    of_each = zip(queries, published_segments(inputs.schemas.user, people), strict=True)
+    return [replace(query, segment={**published, **query.segment}) for query, published in of_each]
+
+
+def _user_rows(inputs: RankingInputs, block: Sequence[TrainingQuery], users: FeatureTable) -> ReadRows:
     """The training table also tells of newcomers (their age): serving has no row of them, and must not get it here."""
     rows = users.read([one.user_id for one in block])
     for at, one in enumerate(block):
         if one.is_new and one.user_id is not None:
             cold = inputs.cold_start_row(one.query.history, datetime.fromtimestamp(one.query.now, UTC))
-            rows.values[at], rows.known[at] = cold.values[0], cold.known[0]
+            rows.values[at], rows.known[at], rows.missing[at] = cold.values[0], cold.known[0], cold.missing[0]
     return rows

@@ -15,7 +15,7 @@ from contracts.slates import RecommendRequest, Surface
 from feature_store.readers.live_features import whole_history, with_live_features
 from recommender.exclusion import ExclusionRule
 from recommender.query import RetrievalQuery
-from recommender.segments import segment_of
+from recommender.segments import published_segments, segment_of
 from release.bundle.bundle import Release
 
 
@@ -52,12 +52,21 @@ def retrieval_query(release: Release, request: RecommendRequest, person: Person,
     return RetrievalQuery(
         now=asked_at,
         history=history,
-        segment=segment_of(request.context),
+        segment=_segment(release, request, person),
         anchor=anchor,
         preferred_categories=catalogue.category_vector(request.preferences.categories),
         preferred_items=preferred,
         excluded=np.unique(np.concatenate([touched, preferred, looked_at])),
     )
+
+
+def _segment(release: Release, request: RecommendRequest, person: Person) -> dict[str, str]:
+    """What the request tells, and where the release's rules say so, what is published of the person beside it."""
+    told = segment_of(request.context)
+    if not release.request.segments_of_people:
+        return told
+    (published,) = published_segments(release.schemas.user, person.features)
+    return published | told
 
 
 def _not_after(history: History, now: int) -> History:

@@ -1,22 +1,25 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
+from itertools import product
 
 import numpy as np
 import polars as pl
 import pytest
 
 from contracts.errors import DataTooSmall, ReleaseMismatch
-from contracts.features import FeatureRows, History
+from contracts.features import Entity, FeatureSchema, FeatureSpec, History, ReadRows
 from contracts.tables import INTERACTIONS_SCHEMA, CanonicalTables
 from recommender.catalogue import Catalogue
 from recommender.exclusion import ExclusionRule
+from recommender.generators.base import EncodedQueries, Generator
 from recommender.generators.sets import fit_at_each
 from recommender.interactions import Interactions
+from recommender.query import QueryBatch
 from recommender.ranking.feature_tables import PointInTimeRows
 from recommender.ranking.training_queries import SampledPeople, TrainingQuery, sample_people, training_queries
 from recommender.ranking.training_rows import (
@@ -71,7 +74,7 @@ def ranking_inputs_at(tables: CanonicalTables, moments: list[datetime]) -> Ranki
     )
 
 
-def cold_start_row(done: History, now: datetime) -> FeatureRows:
+def cold_start_row(done: History, now: datetime) -> ReadRows:
     """Its one value tells what was asked: how much was done, and at which second of the minute."""
     return feature_rows([[1000 * len(done) + now.second]])
 
@@ -471,3 +474,46 @@ def test_cutoffs_share_the_rows_of_their_common_snapshots_and_each_moment_is_fit
 def test_a_bound_that_is_not_met_changes_nothing(tables, rows):
     bounded = build_ranking_rows(replace(ranking_inputs(tables), max_queries=100_000), [(MOMENT, END)])
     assert bounded.values.tobytes() == rows.values.tobytes()
+
+
+AGED = FeatureSchema(Entity.USER, (FeatureSpec("user_age", 40.0, 9000), FeatureSpec("user_gender_female", 0.5, 9000)))
+
+
+@dataclass(frozen=True)
+class Overhears:
+    """A generator, and the segments that it was asked about."""
+
+    generator: Generator
+    segments: list[Mapping[str, str]]
+
+    def encode(self, queries: QueryBatch) -> EncodedQueries:
+        self.segments.extend(queries.segments)
+        return self.generator.encode(queries)
+
+
+@pytest.mark.parametrize("segments_of_people", [True, False])
+def test_what_is_published_of_people_tells_their_segment_and_nothing_of_newcomers(tables, segments_of_people):
+    newcomers = ("n1", "n2", "n3", "n4")
+    for newcomer, hours in product(newcomers, range(3)):
+        tables = with_event(tables, newcomer, f"i100{hours}", MOMENT + timedelta(hours=1 + hours))
+    everybody = [*tables.users["user_id"].to_list(), *newcomers]
+    table = pl.DataFrame({"user_id": everybody, "as_of": MOMENT, "user_age": 30.0, "user_gender_female": None})
+    asked: list[Mapping[str, str]] = []
+    inputs = ranking_inputs(tables)
+    ((catalogue, generators),) = inputs.fit_generators([MOMENT])
+    overheard = {**generators, "popular": Overhears(generators["popular"], asked)}
+    schemas = Schemas(user=AGED)
+    unknown = ReadRows(AGED.defaults[None], np.zeros(1, bool), np.ones((1, 2), bool), np.zeros(1, np.int64))
+    inputs = replace(
+        inputs,
+        schemas=schemas,
+        users=PointInTimeRows(table.with_columns(pl.col("user_gender_female").cast(pl.Float32)), AGED),
+        fit_generators=lambda _moments: [(catalogue, overheard)],
+        cold_start_row=lambda _done, _now: unknown,
+        segments_of_people=segments_of_people,
+    )
+    build_ranking_rows(inputs, [(MOMENT, END)])
+    people = list(training_queries(Interactions.of(tables.interactions, inputs.ids), MOMENT, END, 100, {}))
+    told = {"age_band": "25-34"} if segments_of_people else {}
+    assert asked == [{} if one.is_new else told for one in people]
+    assert {(one.is_new, one.user_id is None) for one in people} == {(False, False), (True, False), (True, True)}

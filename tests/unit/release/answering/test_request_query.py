@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 
 import numpy as np
 
 from contracts.events import EVENT_CODES, EventType
-from contracts.features import History, OlderEvents, RecentEvents
+from contracts.features import Entity, FeatureSchema, FeatureSpec, History, OlderEvents, ReadRows, RecentEvents
 from contracts.slates import RecommendRequest
 from feature_store.readers.ttl_and_defaults import unknown_person
 from release.answering.request_query import retrieval_query
@@ -55,3 +56,23 @@ def test_what_somebody_brought_back_says_nothing_of_their_taste_and_is_still_exc
     query = retrieval_query(release, RecommendRequest("r"), person, NOW)
     assert query.history.item_idx.tolist() == [5]
     assert query.excluded.tolist() == [3, 5]
+
+
+def test_what_is_published_of_somebody_tells_their_segment_where_the_request_does_not():
+    release = made_up_release()
+    schema = FeatureSchema(
+        Entity.USER, (FeatureSpec("user_age", 40, 9000), FeatureSpec("user_gender_female", 0.5, 9000))
+    )
+    known, written = np.ones(1, bool), np.zeros(1, np.int64)
+    features = ReadRows(np.array([[30, 1]], np.float32), known, np.zeros((1, 2), bool), written)
+    person = replace(unknown_person(schema), features=features)
+
+    def segment(*, segments_of_people: bool, **context: str) -> Mapping[str, str]:
+        rules = release.request.model_copy(update={"segments_of_people": segments_of_people})
+        asked = replace(release, request=rules, schemas=replace(release.schemas, user=schema))
+        return retrieval_query(asked, RecommendRequest("r", context=context), person, NOW).segment
+
+    assert segment(segments_of_people=False) == {}
+    assert segment(segments_of_people=True) == {"age_band": "25-34", "gender": "F"}
+    told = {"gender": "M", "age_band": "25-34", "device": "phone"}
+    assert segment(segments_of_people=True, gender="M", device="phone") == told
