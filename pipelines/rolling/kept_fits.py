@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -19,12 +20,14 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
+from tqdm import tqdm
+
 from contracts.errors import ArtefactError
 from contracts.fingerprint import fingerprint_file, fingerprint_json
 from contracts.home import Home
 from contracts.json_file import load_json, write_json
 from contracts.stage_code import own_code
-from contracts.whole_files import content_folder
+from contracts.whole_files import FULL, content_folder
 from pipelines.dependencies import import_closure
 from pipelines.paths import VALID
 
@@ -92,6 +95,7 @@ class KeptFits:
         """What `load` reads of a folder, where the step was made of the same before; else what `make` returns, saved.
 
         read: what of the parameters, windows and seeds goes into it, as JSON. A folder that is damaged is made anew.
+        What does not fit on the disk is not kept, and a line on stderr says so.
         """
         if self.folder is None:
             return make()
@@ -105,7 +109,13 @@ class KeptFits:
                 shutil.rmtree(folder, ignore_errors=True)
         value = make()
         if step in self.saved:
-            self._save(folder, made_of, value, save)
+            try:
+                self._save(folder, made_of, value, save)
+            except OSError as error:
+                if error.errno not in FULL:
+                    raise
+                line = f"{error.strerror}: {error.filename}. What was made ({step}) is used, and made again next time."
+                tqdm.write(line, file=sys.stderr)  # above a bar that is drawn at the moment
         return value
 
     def has(self, step: str, read: Mapping[str, Any]) -> bool:
