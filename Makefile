@@ -11,7 +11,7 @@ endif
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help env spark deep demo up down status test test-quick test-crash test-deep lint docs dependencies bench clean
+.PHONY: help env spark deep tfrs demo up down status test test-quick test-crash test-deep test-tfrs lint docs dependencies bench clean
 ROUNDS ?= 1000
 
 help: ## List the commands
@@ -25,6 +25,9 @@ spark: env ## Add Spark, for `features.engine: spark`; it needs Java 17 or 21 on
 
 deep: env ## Add PyTorch and TorchRec in an environment of their own, for `candidates.sequence` and `two_tower`
 	@python -m recommender.generators.deep.environments torch
+
+tfrs: env ## Add TensorFlow Recommenders in an environment of its own, for `candidates.two_tower.engine: tfrs`
+	@python -m recommender.generators.deep.environments tfrs
 
 demo: env ## From nothing to slates: build, register, promote, publish, serve, ask; another application: APP=shop
 	@slate demo
@@ -49,6 +52,10 @@ test-crash: env ## Kill and resume publish, switch, rollback and collection unde
 
 test-deep: deep ## Train the deep generators, ask them for the promise of all generators, and judge them on MovieLens 100K
 	@python -m pytest tests/deep
+
+test-tfrs: tfrs ## The same of two towers that TensorFlow Recommenders trains; no part of `make test`
+	@python -m pytest tests/tfrs
+	@SLATE_TEST_DEEP=tfrs python -m pytest tests/contract/test_generators.py -k two_tower
 
 lint: env ## Check style, types and which room imports which
 	@ruff check . && ruff format --check . && mypy && lint-imports

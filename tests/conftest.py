@@ -20,6 +20,9 @@ from tests.worlds import small_shop, small_world
 
 settle_arithmetic()  # as stages and commands do: what tests compute is then equal to what they compute
 
+# TensorFlow has an environment of its own that CI does not make: `make test-tfrs` runs these.
+collect_ignore = ["tfrs"]
+
 # A deadline measures the machine, not the code: a busy one fails what is right.
 hypothesis.settings.register_profile("slatework", deadline=None)
 hypothesis.settings.load_profile("slatework")
@@ -158,7 +161,13 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say last, and in red, which tests were left out for want of something on this machine."""
     reports = terminalreporter.getreports("skipped")
     left_out = [report for report in reports if isinstance(report.longrepr, tuple) and LEFT_OUT in report.longrepr[2]]
-    if left_out:
+    lines = [f"{report.nodeid}: {report.longrepr[2].removeprefix('Skipped: ')}" for report in left_out]
+    if terminalreporter.config.args_source is pytest.Config.ArgsSource.TESTPATHS:  # everything was asked for
+        from recommender.generators.deep.environments import TFRS
+
+        lacks = "they are run by" if TFRS.is_made else f"{LEFT_OUT}TensorFlow Recommenders:"
+        lines += [f"tests/tfrs: {lacks} `make test-tfrs`"]
+    if lines:
         terminalreporter.section("left out", red=True, bold=True)
-        for report in left_out:
-            terminalreporter.line(f"{report.nodeid}: {report.longrepr[2].removeprefix('Skipped: ')}", red=True)
+        for line in lines:
+            terminalreporter.line(line, red=True)

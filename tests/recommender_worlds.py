@@ -63,7 +63,8 @@ ALL_CANDIDATE_SETTINGS = CANDIDATE_SETTINGS.model_copy(
     }
 )
 # Deep generators, trained by a guest that is not here where the suite runs: what it learnt is kept, and with
-# SLATE_TEST_DEEP=fitted, as in `make test-deep`, it is learnt again.
+# SLATE_TEST_DEEP=fitted it is learnt again; with SLATE_TEST_DEEP=tfrs, as in `make test-tfrs`, two towers are, by
+# TensorFlow Recommenders.
 DEEP_SETTINGS = {
     "sequence": SequenceSettings(
         dim=8, n_blocks=2, n_heads=2, length=6, horizon=6, decay_days=None, dropout=0.0, n_epochs=40, batch_size=8,
@@ -75,7 +76,11 @@ DEEP_SETTINGS = {
     ),
 }  # fmt: skip
 DEEP_LEARNT = Path(__file__).with_name("golden") / "deep_checkerboard"
-IS_DEEP_FITTED = os.environ.get("SLATE_TEST_DEEP") == "fitted"
+DEEP_FITTED = {
+    None: {},
+    "fitted": DEEP_SETTINGS,
+    "tfrs": {"two_tower": DEEP_SETTINGS["two_tower"].model_copy(update={"engine": "tfrs"})},
+}[os.environ.get("SLATE_TEST_DEEP")]
 INDEX_SETTINGS = IndexSettings(
     exact_below=1000, hnsw_links=16, hnsw_ef_construction=100, hnsw_ef_search=64, recall_k=10, min_recall=0.9
 )
@@ -186,9 +191,7 @@ def checkerboard_generators() -> dict[str, Generator]:
 
 def every_generator(tables: CanonicalTables, catalogue: Catalogue) -> dict[str, Generator]:
     """Every generator, fitted on the interactions of the checkerboard; of the deep ones, see DEEP_SETTINGS."""
-    settings = ALL_CANDIDATE_SETTINGS
-    if IS_DEEP_FITTED:
-        settings = settings.model_copy(update=DEEP_SETTINGS)
+    settings = ALL_CANDIDATE_SETTINGS.model_copy(update=DEEP_FITTED)
     with in_own_project():
         fitted = fit_generators(tables, catalogue, CHECKERBOARD_END, settings, seed=7)
     kept = {name: load_generator(DEEP_LEARNT, name, catalogue) for name in DEEP_SETTINGS if name not in fitted}

@@ -174,16 +174,24 @@ class SequenceSettings(DeepSettings):
 class TwoTowerSettings(DeepSettings):
     """Two towers, Covington et al. 2016 and Yi et al. 2019: one makes a vector of a person's history, one of an item.
 
+    engine: what trains them, `torch` (PyTorch and TorchRec) or `tfrs` (TensorFlow Recommenders, on the cpu alone).
     width: of the hidden layer of a tower. step_weight: the item n steps back from the latest counts step_weight ** n.
     id_dropout: share of item ids that are left out in training, so that what else is known of an item learns to speak
     for it. batch_size: what is told to the people of a batch is what each is held against (in-batch negatives).
     """
 
+    engine: Literal["torch", "tfrs"] = "torch"
     width: int = Field(default=64, ge=1, le=4096)
     step_weight: float = Field(default=0.95, gt=0, le=1)
     id_dropout: float = Field(default=0.3, ge=0, lt=1)
     n_epochs: int = Field(default=4, ge=1, le=10_000)
     batch_size: int = Field(default=512, ge=2, le=1_000_000)
+
+    @model_validator(mode="after")
+    def _engine_knows_the_device(self) -> TwoTowerSettings:
+        if self.engine == "tfrs" and self.device != "cpu":
+            raise ValueError(f"device is {self.device}; with `engine: tfrs` it is cpu, for TensorFlow is here for CPUs")
+        return self
 
 
 class PopularSettings(Group):

@@ -9,9 +9,10 @@ import numpy as np
 import torch
 
 from recommender.generators.deep.training import sequence_torch, two_tower_torch
+from recommender.generators.deep.training.epochs import Epochs
 from recommender.generators.deep.training.examples import Examples
 from recommender.generators.deep.training.exchange import Checkpoints, load_arrays, save_arrays
-from recommender.generators.deep.training.torch_training import Epochs, as_array, settle_torch, train
+from recommender.generators.deep.training.torch_training import as_array, settle_torch, train
 
 
 def states(folder: Path) -> None:
@@ -84,8 +85,8 @@ def epochs(folder: Path) -> None:
             dropped = torch.nn.functional.dropout(rows[torch.from_numpy(chosen)], 0.3)
             return (model(dropped) - noise).square().mean()
 
-        plan = Epochs("test", n_epochs, n_rows=20, batch_size=8, learning_rate=0.1, weight_decay=0.0, seed=3)
-        train(model, loss_of, plan, Checkpoints(checkpoints))
+        plan = Epochs("test", n_epochs, n_rows=20, batch_size=8, seed=3)
+        train(model, loss_of, plan, {"learning_rate": 0.1, "weight_decay": 0.0}, Checkpoints(checkpoints))
         return model, n_losses // 3
 
     whole, n_whole = after(6, folder / "whole")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import time
@@ -18,7 +17,7 @@ from contracts.settings.settings import load_settings
 from recommender.catalogue import Catalogue
 from recommender.generators.base import FitInputs, Generator
 from recommender.generators.deep.environments import GuestEnvironment
-from recommender.generators.deep.guest import ROOT, SETTLED
+from recommender.generators.deep.guest import ROOT, variables_in
 from recommender.generators.deep.training.exchange import load_arrays
 from recommender.generators.popular import PopularGenerator
 from recommender.interactions import KnownEvents
@@ -34,7 +33,7 @@ from tests.recommender_worlds import CHECKERBOARD_END, checkerboard
 def asked(environment: GuestEnvironment, program: str, question: str, folder: Path) -> dict[str, Any]:
     """What a module of the tests answers in an environment of guests."""
     command = [str(environment.python), "-m", program, question, str(folder)]
-    subprocess.run(command, check=True, cwd=ROOT, env={**os.environ, **SETTLED, "PYTHONPATH": str(ROOT)})
+    subprocess.run(command, check=True, cwd=ROOT, env=variables_in(environment))
     return load_arrays(folder / "learnt", "learnt")[0]
 
 

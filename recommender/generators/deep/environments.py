@@ -1,6 +1,7 @@
 """Environments of guests: Python packages that ours does without, made once beside ours.
 
     python -m recommender.generators.deep.environments torch    (make deep)
+    python -m recommender.generators.deep.environments tfrs     (make tfrs)
 
 They lie within our own environment, so that every worktree that runs with it finds them.
 """
@@ -10,7 +11,8 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -25,11 +27,12 @@ TOLD: Final = 3  # lines of pip's, at most
 
 @dataclass(frozen=True)
 class GuestEnvironment:
-    """One of them. name: of its file of requirements; command: what makes it."""
+    """One of them. name: of its file of requirements; command: what makes it; variables: what its programs run with."""
 
     name: str
     command: str
     folder: Path = FOLDER
+    variables: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def requirements(self) -> Path:
@@ -69,7 +72,16 @@ class GuestEnvironment:
 
 
 TORCH: Final = GuestEnvironment("torch", "make deep")
-ENVIRONMENTS: Final = {one.name: one for one in (TORCH,)}
+TFRS: Final = GuestEnvironment(
+    "tfrs",
+    "make tfrs",
+    variables={
+        "TF_USE_LEGACY_KERAS": "1",  # TensorFlow Recommenders is written for Keras 2
+        "TF_ENABLE_ONEDNN_OPTS": "0",  # its sums hang on the processor
+        "TF_CPP_MIN_LOG_LEVEL": "2",  # errors and no more: what else it says is about the machine
+    },
+)
+ENVIRONMENTS: Final = {one.name: one for one in (TORCH, TFRS)}
 
 
 def _run(command: list[str]) -> None:

@@ -79,6 +79,11 @@ def learnt_by(guest: Guest, arrays: Arrays, settings: Mapping[str, Any]) -> dict
     return learnt
 
 
+def variables_in(environment: GuestEnvironment) -> dict[str, str]:
+    """What a program runs with in an environment: our variables, and those that make its bytes the same anywhere."""
+    return {**os.environ, **SETTLED, **environment.variables, "PYTHONPATH": str(ROOT)}
+
+
 def _taken(folder: Path) -> dict[str, npt.NDArray[Any]]:
     """Copied: the folder may go. What else lies in it does."""
     try:
@@ -93,9 +98,8 @@ def _taken(folder: Path) -> dict[str, npt.NDArray[Any]]:
 
 
 def _train(guest: Guest, folder: Path) -> None:
-    environment = {**os.environ, **SETTLED, "PYTHONPATH": str(ROOT)}
     command = [str(guest.environment.python), "-m", guest.module, str(folder)]
-    done = subprocess.run(command, env=environment, cwd=ROOT, check=False)
+    done = subprocess.run(command, env=variables_in(guest.environment), cwd=ROOT, check=False)
     if done.returncode or not is_whole(folder / LEARNT):
         how = f"ended with {done.returncode}" if done.returncode >= 0 else f"was ended by signal {-done.returncode}"
         raise StepInterrupted(
@@ -113,7 +117,7 @@ def _key(guest: Guest, arrays: Arrays, settings: Mapping[str, Any]) -> str:
             "code": {path.name: fingerprint_file(path) for path in program},
             "settings": dict(settings),
             "arrays": {name: fingerprint_array(array) for name, array in arrays.items()},
-            "processor": dict(SETTLED),
+            "processor": {**SETTLED, **guest.environment.variables},
         }
     )
 

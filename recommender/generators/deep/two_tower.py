@@ -25,7 +25,7 @@ from contracts.settings.candidates import TwoTowerSettings
 from recommender.catalogue import Catalogue
 from recommender.generators.base import EncodedQueries, FitInputs
 from recommender.generators.by_vectors import EncodedVectors, QueryVectors
-from recommender.generators.deep.environments import TORCH
+from recommender.generators.deep.environments import TFRS, TORCH
 from recommender.generators.deep.guest import Guest, learnt_by
 from recommender.generators.deep.trained_vectors import WHAT_IS_TOLD, Tastes, spread, taste_vectors
 from recommender.generators.deep.training.examples import latest_shares
@@ -41,6 +41,7 @@ GUESTS: Final[Mapping[str, Guest]] = {
     "torch": Guest(
         parameter=PARAMETER, module="recommender.generators.deep.training.two_tower_torch", environment=TORCH
     ),
+    "tfrs": Guest(parameter=PARAMETER, module="recommender.generators.deep.training.two_tower_tfrs", environment=TFRS),
 }
 
 
@@ -100,9 +101,9 @@ class TwoTowerGenerator:
             "facts": facts[learnt],
             "is_touched": is_touched[learnt],
         }
-        read = settings.model_dump(mode="json", exclude=set(WHAT_IS_TOLD))
+        read = settings.model_dump(mode="json", exclude={*WHAT_IS_TOLD, "engine"})
         sizes = {"n_categories": len(catalogue.category_names)}
-        arrays = learnt_by(GUESTS["torch"], given, {**read, **sizes, "seed": inputs.seed})
+        arrays = learnt_by(GUESTS[settings.engine], given, {**read, **sizes, "seed": inputs.seed})
         item_vectors, spoken = (spread(arrays.pop(name), learnt, len(catalogue)) for name in ("item_vectors", "spoken"))
         tower = PersonTower(spoken, **arrays, length=settings.length, step_weight=settings.step_weight)
         return cls(item_vectors, tower, catalogue.ids.fingerprint)

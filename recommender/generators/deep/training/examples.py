@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,7 @@ from contracts.ids import FloatArray
 from recommender.ragged import Offsets, lengths_of, offsets_of, rows_of, spans, sum_by, weights_by_step
 
 Numbers = npt.NDArray[np.int64]
+FIRST_VECTORS: Final = 0.1  # the spread of the towers' embeddings before anything is learnt
 
 
 def drawn_targets(asked: Numbers, first: Numbers, end: Numbers, rng: np.random.Generator) -> Numbers:

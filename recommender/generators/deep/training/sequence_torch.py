@@ -19,9 +19,10 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from recommender.generators.deep.training.epochs import Epochs
 from recommender.generators.deep.training.examples import drawn_targets, log_shares
 from recommender.generators.deep.training.exchange import Checkpoints, run_training
-from recommender.generators.deep.training.torch_training import Epochs, as_array, settle_torch, train
+from recommender.generators.deep.training.torch_training import as_array, settle_torch, train
 
 PADDING = -1
 NORM_EPSILON = 1e-5
@@ -131,10 +132,7 @@ def learn(given: Mapping[str, npt.NDArray[Any]], settings: Mapping[str, Any], fo
     model = model.to(device)
     has_target = given["first"] < given["end"]
     pieces = pieces_of(given["offsets"], has_target, length)
-    epochs = Epochs(
-        "training sequence", settings["n_epochs"], len(pieces), settings["batch_size"], settings["learning_rate"],
-        settings["weight_decay"], settings["seed"],
-    )  # fmt: skip
+    epochs = Epochs.of("sequence", len(pieces), settings)
 
     def loss_of(rows: npt.NDArray[np.int64], rng: np.random.Generator) -> torch.Tensor:
         batch = pieces[rows]
@@ -148,7 +146,7 @@ def learn(given: Mapping[str, npt.NDArray[Any]], settings: Mapping[str, Any], fo
         losses = _losses(model, states, targets, settings["n_negatives"], rng)
         return (losses * weights).sum() / weights.sum()
 
-    train(model, loss_of, epochs, Checkpoints(folder))
+    train(model, loss_of, epochs, settings, Checkpoints(folder))
     return {name: as_array(parameter) for name, parameter in model.named_parameters()}
 
 

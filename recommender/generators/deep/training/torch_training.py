@@ -1,4 +1,4 @@
-"""Epochs of PyTorch that come out the same, to the byte, whether or not the process was killed in between."""
+"""What programs that learn with PyTorch share: the same bytes of the same data, AdamW, and its state as arrays."""
 
 from __future__ import annotations
 
@@ -10,23 +10,10 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from contracts.progress import Progress
-from recommender.generators.deep.training.exchange import Checkpoints
+from recommender.generators.deep.training.epochs import Epochs, run_epochs
+from recommender.generators.deep.training.exchange import Arrays, Checkpoints
 
 SEEDS_AN_EPOCH = 1_000_003  # apart: a prime, so that no two seeds share an epoch's draws
-
-
-@dataclass(frozen=True)
-class Epochs:
-    """How long, how fast and in which portions is learnt. n_rows: examples, of which a batch holds batch_size."""
-
-    name: str
-    n_epochs: int
-    n_rows: int
-    batch_size: int
-    learning_rate: float
-    weight_decay: float
-    seed: int
 
 
 def settle_torch() -> None:
@@ -39,51 +26,56 @@ def train(
     model: torch.nn.Module,
     loss_of: Callable[[npt.NDArray[np.int64], np.random.Generator], torch.Tensor],
     epochs: Epochs,
+    settings: Mapping[str, Any],
     checkpoints: Checkpoints,
 ) -> None:
     """Lower the loss of batches by AdamW, from the last checkpoint on.
 
     loss_of: of these rows; what it draws comes from the generator of the epoch, or from PyTorch's own, which is seeded
-    at each epoch's start.
+    at each epoch's start. settings: `learning_rate` and `weight_decay`.
     """
-    optimizer = torch.optim.AdamW(model.parameters(), lr=epochs.learning_rate, weight_decay=epochs.weight_decay)
-    n_done, state = checkpoints.load_last()
-    if n_done:
-        _restore(model, optimizer, state)
-    n_batches = -(-epochs.n_rows // epochs.batch_size)
-    progress = Progress(total=epochs.n_epochs * n_batches, initial=n_done * n_batches, desc=epochs.name, unit="batch")
-    with progress:
-        for epoch in range(n_done, epochs.n_epochs):
-            rng = np.random.default_rng([epochs.seed, epoch])
-            torch.manual_seed(epochs.seed * SEEDS_AN_EPOCH + epoch)
-            order = rng.permutation(epochs.n_rows)
-            model.train()
-            for start in range(0, epochs.n_rows, epochs.batch_size):
-                optimizer.zero_grad(set_to_none=True)
-                loss_of(order[start : start + epochs.batch_size], rng).backward()
-                optimizer.step()
-                progress.update()
-            checkpoints.save(epoch + 1, _state_of(model, optimizer))
+    optimizer = torch.optim.AdamW(
+        model.parameters(), lr=settings["learning_rate"], weight_decay=settings["weight_decay"]
+    )
+    run_epochs(_TorchLearner(model, optimizer, loss_of, epochs.seed), epochs, checkpoints)
     model.eval()
 
 
-def _state_of(model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, npt.NDArray[Any]]:
-    arrays = {f"model.{name}": as_array(tensor) for name, tensor in model.state_dict().items()}
-    for number, of_parameter in optimizer.state_dict()["state"].items():
-        arrays |= {f"optimizer.{number}.{name}": as_array(value) for name, value in of_parameter.items()}
-    return arrays
+@dataclass(frozen=True)
+class _TorchLearner:
+    """What `run_epochs` asks."""
 
+    model: torch.nn.Module
+    optimizer: torch.optim.Optimizer
+    loss_of: Callable[[npt.NDArray[np.int64], np.random.Generator], torch.Tensor]
+    seed: int
 
-def _restore(model: torch.nn.Module, optimizer: torch.optim.Optimizer, state: Mapping[str, npt.NDArray[Any]]) -> None:
-    tensors = {name: torch.from_numpy(array) for name, array in state.items()}
-    model.load_state_dict({name.removeprefix("model."): one for name, one in tensors.items() if name[0] == "m"})
-    of_optimizer: dict[int, dict[str, torch.Tensor]] = {}
-    for name, tensor in tensors.items():
-        kind, _, rest = name.partition(".")
-        if kind == "optimizer":
-            number, _, field = rest.partition(".")
-            of_optimizer.setdefault(int(number), {})[field] = tensor
-    optimizer.load_state_dict({**optimizer.state_dict(), "state": of_optimizer})
+    def begin(self, epoch: int) -> None:
+        torch.manual_seed(self.seed * SEEDS_AN_EPOCH + epoch)
+        self.model.train()
+
+    def learn(self, rows: npt.NDArray[np.int64], rng: np.random.Generator) -> None:
+        self.optimizer.zero_grad(set_to_none=True)
+        self.loss_of(rows, rng).backward()
+        self.optimizer.step()
+
+    def state(self) -> Arrays:
+        arrays = {f"model.{name}": as_array(tensor) for name, tensor in self.model.state_dict().items()}
+        for number, of_parameter in self.optimizer.state_dict()["state"].items():
+            arrays |= {f"optimizer.{number}.{name}": as_array(value) for name, value in of_parameter.items()}
+        return arrays
+
+    def restore(self, state: Arrays) -> None:
+        tensors = {name: torch.from_numpy(array) for name, array in state.items()}
+        weights = {name.removeprefix("model."): one for name, one in tensors.items() if name.startswith("model.")}
+        self.model.load_state_dict(weights)
+        of_optimizer: dict[int, dict[str, torch.Tensor]] = {}
+        for name, tensor in tensors.items():
+            kind, _, rest = name.partition(".")
+            if kind == "optimizer":
+                number, _, field = rest.partition(".")
+                of_optimizer.setdefault(int(number), {})[field] = tensor
+        self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": of_optimizer})
 
 
 def as_array(tensor: torch.Tensor) -> npt.NDArray[Any]:

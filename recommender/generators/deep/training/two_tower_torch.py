@@ -24,12 +24,12 @@ from torchrec.modules.embedding_configs import EmbeddingBagConfig, PoolingType
 from torchrec.modules.embedding_modules import EmbeddingBagCollection
 from torchrec.sparse.jagged_tensor import KeyedJaggedTensor
 
-from recommender.generators.deep.training.examples import Bags, Batch, Examples, log_shares
+from recommender.generators.deep.training.epochs import Epochs
+from recommender.generators.deep.training.examples import FIRST_VECTORS, Bags, Batch, Examples, log_shares
 from recommender.generators.deep.training.exchange import Checkpoints, run_training
-from recommender.generators.deep.training.torch_training import Epochs, as_array, settle_torch, train
+from recommender.generators.deep.training.torch_training import as_array, settle_torch, train
 
 ITEMS, CATEGORIES = "of_items", "of_categories"  # a table that is called `items` hides a method of PyTorch
-FIRST_VECTORS = 0.1  # the spread of embeddings before anything is learnt
 
 
 class Tower(nn.Module):
@@ -122,10 +122,7 @@ def learn(given: Mapping[str, npt.NDArray[Any]], settings: Mapping[str, Any], fo
     with torch.no_grad():
         model.bias += torch.from_numpy(log_shares(given["items"], given["weights"], n_items))
     model = model.to(device)
-    epochs = Epochs(
-        "training two_tower", settings["n_epochs"], len(examples.asked), settings["batch_size"],
-        settings["learning_rate"], settings["weight_decay"], settings["seed"],
-    )  # fmt: skip
+    epochs = Epochs.of("two_tower", len(examples.asked), settings)
 
     def loss_of(rows: npt.NDArray[np.int64], rng: np.random.Generator) -> torch.Tensor:
         batch = examples.drawn(rows, rng)
@@ -135,7 +132,7 @@ def learn(given: Mapping[str, npt.NDArray[Any]], settings: Mapping[str, Any], fo
         losses = in_batch_losses(model.scores(batch), log_chance, told_elsewhere)
         return (losses * weights).sum() / weights.sum()
 
-    train(model, loss_of, epochs, Checkpoints(folder))
+    train(model, loss_of, epochs, settings, Checkpoints(folder))
     return handed_over(model, examples)
 
 

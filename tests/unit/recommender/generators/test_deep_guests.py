@@ -83,14 +83,20 @@ def test_past_the_bound_the_trainings_used_longest_ago_go(guest, settings, home:
 
 def test_without_its_environment_the_error_says_what_to_type(tmp_path: Path, home: Home, monkeypatch):
     monkeypatch.setattr("recommender.generators.deep.sequence.GUEST", elsewhere(sequence.GUEST, tmp_path))
-    monkeypatch.setitem(two_tower.GUESTS, "torch", elsewhere(two_tower.GUESTS["torch"], tmp_path))
+    for engine, guest in two_tower.GUESTS.items():
+        monkeypatch.setitem(two_tower.GUESTS, engine, elsewhere(guest, tmp_path))
     world = checkerboard()
     inputs = FitInputs(interactions(("u1", 3, 1), ("u1", 4, 2)), world.catalogue, CHECKERBOARD_END.timestamp(), {}, 7)
-    for name, generator in (("sequence", SequenceGenerator), ("two_tower", TwoTowerGenerator)):
+    towers = DEEP_SETTINGS["two_tower"]
+    for generator, settings, name, environment, command in (
+        (SequenceGenerator, DEEP_SETTINGS["sequence"], "sequence", "torch", "make deep"),
+        (TwoTowerGenerator, towers, "two_tower", "torch", "make deep"),
+        (TwoTowerGenerator, towers.model_copy(update={"engine": "tfrs"}), "two_tower", "tfrs", "make tfrs"),
+    ):
         with pytest.raises(EngineMissing) as told:
-            generator.fit(inputs, DEEP_SETTINGS[name])
-        assert f"candidates.{name} is trained in the environment `torch`, which is not there" in str(told.value)
-        assert "Type `make deep`" in str(told.value)
+            generator.fit(inputs, settings)
+        assert f"candidates.{name} is trained in the environment `{environment}`, which is not there" in str(told.value)
+        assert f"Type `{command}`" in str(told.value)
 
 
 def test_an_environment_of_other_requirements_is_told_apart(tmp_path: Path):

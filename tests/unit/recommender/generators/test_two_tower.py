@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+from pydantic import ValidationError
 
+from contracts.settings.candidates import TwoTowerSettings
 from recommender.catalogue import Catalogue
 from recommender.generators.deep import two_tower
 from recommender.generators.deep.training.examples import Examples
@@ -147,3 +149,8 @@ def test_only_the_latest_items_are_read():
 
     assert kept.tower.length == 6
     assert vector(1, 2, 3, 4, 5, 6, 7) == vector(2, 3, 4, 5, 6, 7) != vector(3, 4, 5, 6, 7)
+
+
+def test_tensorflow_is_not_asked_for_a_gpu():
+    with pytest.raises(ValidationError, match="device is cuda; with `engine: tfrs` it is cpu"):
+        TwoTowerSettings(engine="tfrs", device="cuda")
