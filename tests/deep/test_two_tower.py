@@ -15,7 +15,7 @@ from tests.left_out import needed
 from tests.recommender_worlds import DEEP_SETTINGS
 
 pytestmark = needed(TORCH.is_made, "PyTorch in the environment of deep generators: `make deep`")
-SETTINGS = DEEP_SETTINGS["two_tower"].model_copy(update={"n_epochs": 60})  # so that it can be killed in between
+SETTINGS = DEEP_SETTINGS["two_tower"].model_copy(update={"n_epochs": 30})  # so that it can be killed in between
 TORCH_PROGRAM = "tests.deep.in_torch"
 
 
