@@ -63,17 +63,18 @@ class Need:
 # Stages that fit generators. EASE holds a table of all pairs of items, and the counts and places it is made of.
 FIT_GENERATORS: Final = ("candidates", "ranking", "judge")
 EASE_BYTES_A_PAIR: Final = 24
-# A deep model is trained by a process beside the stage: PyTorch itself, and for each number of an item's vector four
+# A deep model is trained by a process beside the stage: its library, and for each number of an item's vector four
 # (weight, gradient, AdamW's two), held twice while a checkpoint is written; the stage then holds the vectors.
-DEEP_BASE_GIB: Final = 0.5
+DEEP_BASE_GIB: Final = {"torch": 0.5, "tfrs": 0.8}  # by engine
 DEEP_BYTES_A_NUMBER: Final = 4 * 4 * 2 + 8
 DEEP_BYTES_HANDED_OVER: Final = 4 * 4  # of a number that is worked out at the end: in training and stage, twice each
 DEEP_BYTES_A_SCORE: Final = 16  # of a batch: what is asked against each negative, and on the way back
 TWO_TOWER_BYTES_READ: Final = 250  # of a batch, for each item of a history: ids, weights, categories and facts
+TFRS_BYTES_A_NUMBER_READ: Final = 16  # TensorFlow holds the vectors of a batch's items beside each other
 # What params.yaml need not say. Written again: stages that fit no generators do not depend on what it may hold.
-DEEP_DEFAULTS: Final[Mapping[str, Mapping[str, int]]] = {
+DEEP_DEFAULTS: Final[Mapping[str, Mapping[str, Any]]] = {
     "sequence": {"dim": 32, "length": 100, "batch_size": 16, "n_negatives": 512},
-    "two_tower": {"dim": 32, "width": 64, "length": 100, "batch_size": 512},
+    "two_tower": {"engine": "torch", "dim": 32, "width": 64, "length": 100, "batch_size": 512},
 }
 # Upper ends of what `python -m bench.scale` measures. Stages that are not named stream: of 25 million events `validate`
 # takes 2.6 GiB.
@@ -137,10 +138,12 @@ def _deep_gib(stage: str, size: DataSize) -> dict[str, float]:
         return {}
     given = load_groups(Fitted).candidates or {}
     bytes_of = {"sequence": _sequence_bytes, "two_tower": _two_tower_bytes}
+    trained = {
+        name: {**defaults, **given[name]} for name, defaults in DEEP_DEFAULTS.items() if given.get(name) is not None
+    }
     return {
-        name: DEEP_BASE_GIB + bytes_of[name]({**defaults, **given[name]}, size) / GIB
-        for name, defaults in DEEP_DEFAULTS.items()
-        if given.get(name) is not None
+        name: DEEP_BASE_GIB[settings.get("engine", "torch")] + bytes_of[name](settings, size) / GIB
+        for name, settings in trained.items()
     }
 
 
@@ -152,7 +155,8 @@ def _sequence_bytes(settings: Mapping[str, Any], size: DataSize) -> int:
 
 def _two_tower_bytes(settings: Mapping[str, Any], size: DataSize) -> int:
     dim, width, batch_size = (int(settings[name]) for name in ("dim", "width", "batch_size"))
-    of_batch = DEEP_BYTES_A_SCORE * batch_size**2 + TWO_TOWER_BYTES_READ * batch_size * int(settings["length"])
+    bytes_read = TWO_TOWER_BYTES_READ + (TFRS_BYTES_A_NUMBER_READ * dim if settings["engine"] == "tfrs" else 0)
+    of_batch = DEEP_BYTES_A_SCORE * batch_size**2 + bytes_read * batch_size * int(settings["length"])
     # Two tables of vectors, a number for each item, and what the hidden layer is handed of each.
     return (DEEP_BYTES_A_NUMBER * (2 * dim + 1) + DEEP_BYTES_HANDED_OVER * width) * size.n_items + of_batch
 

@@ -119,6 +119,15 @@ def test_training_a_deep_model_is_forecast_with_what_to_lower(name, given, n_num
     check_memory("candidates")
 
 
+def test_tensorflow_takes_more_than_pytorch():
+    params = (CHECKOUT / "params.yaml").read_text().replace("memory_gib: null", "memory_gib: 1.3")
+    Path("params.yaml").write_text(params.replace("two_tower: null", "two_tower: {engine: torch}"))
+    check_memory("candidates")
+    Path("params.yaml").write_text(params.replace("two_tower: null", "two_tower: {engine: tfrs}"))
+    with pytest.raises(WorkspaceError, match=r"needs about 1\.\d GiB"):
+        check_memory("candidates")
+
+
 def test_of_two_deep_models_the_larger_one_is_forecast(monkeypatch):
     monkeypatch.setattr(memory_forecast, "DEEP_BYTES_A_NUMBER", GIB)
     params = (CHECKOUT / "params.yaml").read_text().replace("memory_gib: null", "memory_gib: 1")

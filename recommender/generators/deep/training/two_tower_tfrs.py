@@ -146,7 +146,8 @@ class _Learner:
         }
         # One graph for batches of all lengths.
         self.step = tf.function(model.train_step, input_signature=[read])
-        model.compute_loss(tensors_of(examples.drawn(np.arange(1), np.random.default_rng(0))))  # so that it has weights
+        for tower in (model.person, model.item):
+            tower(tensors_of_bags(examples.traits.each()))  # so that it has weights
         model.optimizer.build(model.trainable_variables)
         self.variables = [*model.trainable_variables, *model.optimizer.variables]
 
