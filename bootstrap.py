@@ -22,6 +22,7 @@ COMPILED = (
     "recommender.candidates",
     "recommender.generators.best_of_heads",
     "recommender.generators.item_to_item",
+    "recommender.generators.nearest_regression",
     "recommender.generators.pair_weights",
     "recommender.on_demand.content",
     "recommender.proposals",

@@ -1,7 +1,7 @@
 """How good are our slates beside other people's recommenders, on one split, in one run?
 
     python -m bench.quality [--movielens PATH] [--seeds N] [--peers NAME ...] [--last WHY]
-    python -m bench.quality --literature FOLDER [--seeds N]
+    python -m bench.quality --literature FOLDER [--tuned] [--seeds N]
 
 Data: MovieLens 100K, or a folder or zip as GroupLens publishes it. Everybody is asked about the same people with a
 history, over the full catalogue, without what they have seen, on every rolling window but the last, and fitted on all
@@ -10,7 +10,8 @@ They are tuned on the window before. Our parameters are those of params.yaml, wh
 (docs/judging.md): on them our lead is a little too large. `--last WHY` measures the last window instead, on which
 nothing is chosen, and logs that in docs/last-window.md.
 
---literature: a folder in one of the forms of published tables (bench/quality/literature), our systems on it.
+--literature: a folder in one of the forms of published tables (bench/quality/literature), our systems on it as
+params.yaml has them. --tuned: with values of a small grid instead, chosen on a part of what is learnt from.
 """
 
 from __future__ import annotations
@@ -42,13 +43,14 @@ def main() -> None:
     names = [peer.name for peer in PEERS]
     parser.add_argument("--movielens", type=Path, metavar="PATH")
     parser.add_argument("--literature", type=Path, metavar="FOLDER")
+    parser.add_argument("--tuned", action="store_true")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--peers", nargs="*", choices=names, default=names)
     parser.add_argument("--last", metavar="WHY")
     asked = parser.parse_args()
     try:
         if asked.literature is not None:
-            measure_literature(asked.literature, asked.seeds)
+            measure_literature(asked.literature, asked.seeds, is_tuned=asked.tuned)
         else:
             _compare(asked)
     except SlateworkError as error:

@@ -79,7 +79,13 @@ class ItemToItemSettings(Group):
 
     decay_days: age at which an event counts 1/e, null: however old it is; step_weight: as there; pooling: the mean over
     a history, or its one item that speaks most. from_events, to_events: an item's neighbours are what people did the
-    second with who did the first with it, null for any event; which came first is not looked at.
+    second with who did the first with it, null for any event.
+
+    apart_weight: what somebody did n steps after the item, or before it, counts apart_weight ** (n - 1); before_weight:
+    what came before it counts this much beside what came after; both 1: which came when is not looked at, and an item
+    counts once for a person. length_power: an event in a history of n items counts 1 / n ** length_power, null: 0.3,
+    with the pooling `max` 0.5. history_damping, neighbour_damping: a pair is divided by the mass of the item of the
+    history, and of the neighbour, to these powers; null: what is left of 1 by `popularity_damping`, and that.
     """
 
     decay_days: float | None = Field(default=None, gt=0)
@@ -87,6 +93,11 @@ class ItemToItemSettings(Group):
     pooling: Literal["mean", "max"] = "mean"
     from_events: tuple[EventType, ...] | None = Field(default=None, min_length=1)
     to_events: tuple[EventType, ...] | None = Field(default=None, min_length=1)
+    apart_weight: float = Field(default=1.0, gt=0, le=1)
+    before_weight: float = Field(default=1.0, ge=0, le=1)
+    length_power: float | None = Field(default=None, ge=0, le=2)
+    history_damping: float | None = Field(default=None, ge=0, le=2)
+    neighbour_damping: float | None = Field(default=None, ge=0, le=2)
 
     @field_validator("from_events", "to_events")
     @classmethod
@@ -108,12 +119,22 @@ class EaseSettings(Group):
 
     regularization: the paper's lambda; decay_days: age at which an event counts 1/e, null: however old it is;
     n_neighbours: kept per item; step_weight: the item n steps back from the latest counts step_weight ** n.
+
+    n_regressors: each item is told by the n alone that go with it most, null: by all. regularization_power: an item's
+    regularization is multiplied by its mass to this power. length_power: an event in a history of n items counts
+    1 / n ** length_power. history_damping, neighbour_damping: a weight is divided by the mass of the item of the
+    history, and of the neighbour, to these powers; below 0 it is multiplied. All four are 0 in the paper.
     """
 
     regularization: float = Field(default=20.0, gt=0)
     decay_days: float | None = Field(default=60.0, gt=0)
     n_neighbours: int = Field(default=100, ge=1, le=10_000)
     step_weight: float = Field(default=1.0, gt=0, le=1)
+    n_regressors: int | None = Field(default=None, ge=1, le=1000)
+    regularization_power: float = Field(default=0.0, ge=0, le=1)
+    length_power: float = Field(default=0.0, ge=0, le=2)
+    history_damping: float = Field(default=0.0, ge=-1, le=1)
+    neighbour_damping: float = Field(default=0.0, ge=-1, le=1)
 
 
 class GraphFilterSettings(Group):

@@ -22,6 +22,7 @@ from contracts.settings.candidates import EaseSettings, GraphFilterSettings
 from recommender.catalogue import Catalogue
 from recommender.generators.item_to_item import ItemToItemGenerator, Pooling
 from recommender.generators.neighbours import generator_of_nearest
+from recommender.generators.nearest_regression import nearest_of_sparse, regressed_on_nearest
 from recommender.interactions import Interactions
 from recommender.proposals import Proposals, best_first
 from recommender.ragged import Offsets, offsets_of
@@ -40,13 +41,24 @@ def fit_ease(
     Source: Steck, "Embarrassingly Shallow Autoencoders for Sparse Data", WWW 2019, eq. 8.
     """
     touched = _touched(interactions, len(catalogue), as_of, settings.decay_days)
-    inverse = _inverse((touched.T @ touched).toarray(), settings.regularization)  # P
-    divisors = -inverse.diagonal()
+    mass = np.asarray(touched.sum(axis=0)).ravel()
+    mass = np.where(mass > 0, mass, 1)
+    penalties = settings.regularization * mass**settings.regularization_power
+    of_history, of_neighbour = mass**-settings.history_damping, mass**-settings.neighbour_damping
+    if settings.length_power:
+        touched = csr_matrix(diags_array(np.diff(touched.indptr) ** (-settings.length_power / 2)) @ touched)
+    if settings.n_regressors is None:
+        inverse = _inverse((touched.T @ touched).toarray(), penalties)  # P
+        divisors = -inverse.diagonal() / of_neighbour
 
-    def weights(rows: slice) -> Weights:
-        return inverse[rows] / divisors  # B = -P / diag(P), of which row i says what item i adds to every other
+        def weights(rows: slice) -> Weights:  # B = -P / diag(P), of which row i says what item i adds to every other
+            return inverse[rows] / divisors * of_history[rows, None]
 
-    nearest = nearest_of(weights, len(catalogue), settings.n_neighbours)
+        nearest = nearest_of(weights, len(catalogue), settings.n_neighbours)
+    else:
+        told = regressed_on_nearest(touched, mass, penalties, settings.n_regressors)
+        scaled = csr_matrix(diags_array(of_history) @ told @ diags_array(of_neighbour))
+        nearest = nearest_of_sparse(scaled, settings.n_neighbours)
     return generator_of_nearest("ease", nearest, Pooling.MEAN, catalogue, history_length, settings.step_weight)
 
 
@@ -113,9 +125,9 @@ def _touched(interactions: Interactions, n_items: int, as_of: float, decay_days:
     return interactions.touched(n_items, np.ones(len(ages)) if decay_days is None else np.exp(-ages / decay_days))
 
 
-def _inverse(gram: Weights, regularization: float) -> Weights:
-    """Of gram + regularization I, which is positive definite; `gram` is overwritten."""
-    gram[np.diag_indices_from(gram)] += regularization
+def _inverse(gram: Weights, penalties: Weights) -> Weights:
+    """Of gram with the penalties (n_items,) on its diagonal, which is positive definite; `gram` is overwritten."""
+    gram[np.diag_indices_from(gram)] += penalties
     with threadpool_limits(1, "blas"):  # more would split sums differently from machine to machine
         factor, _ = lapack.dpotrf(gram.T, lower=1, overwrite_a=1)
         inverse, _ = lapack.dpotri(factor, lower=1, overwrite_c=1)

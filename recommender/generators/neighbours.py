@@ -12,7 +12,7 @@ from contracts.events import EVENT_CODES, EventType
 from contracts.settings.candidates import CovisitationSettings, ItemToItemSettings
 from recommender.catalogue import Catalogue
 from recommender.generators.item_to_item import ItemToItemGenerator, Pooling
-from recommender.generators.pair_weights import PairWeights, TouchedBy, VisitsAfter, Weights
+from recommender.generators.pair_weights import PairWeights, StepsApart, TouchedBy, VisitsAfter, Weights
 from recommender.interactions import Interactions
 from recommender.proposals import Proposals
 from recommender.ragged import pair_keys
@@ -23,6 +23,7 @@ NEXT_VISIT_SHRINKAGE = 10.0
 # A pair in a long history says less than one in a short one: it is divided by the length to this power.
 RECENT_LENGTH_POWER = 0.3
 LASTING_LENGTH_POWER = 0.5
+LEAST_APART = 1e-3  # a pair that counts less, for the steps between, is not looked at
 
 
 def generator_of_nearest(
@@ -84,32 +85,45 @@ def fit_item_to_item(
     Where event types are named, an item's neighbours are what people did `to_events` with who did `from_events` with
     the item.
     """
-    pooling = Pooling(own.pooling)
-    power = LASTING_LENGTH_POWER if pooling is Pooling.MAX else RECENT_LENGTH_POWER
-    given = _touched(interactions, len(catalogue), as_of, own.decay_days, own.from_events)
-    taken = given
+    pooling, n_items = Pooling(own.pooling), len(catalogue)
+    given_weights = _event_weights(interactions, as_of, own.decay_days, own.from_events)
+    taken_weights = _event_weights(interactions, as_of, own.decay_days, own.to_events)
+    given = taken = _touched(interactions, n_items, given_weights, own.from_events)
     if own.to_events != own.from_events:
-        taken = _touched(interactions, len(catalogue), as_of, own.decay_days, own.to_events)
-    pairs = _similarity(given, taken, power, settings.popularity_damping)
+        taken = _touched(interactions, n_items, taken_weights, own.to_events)
+    scales = _damping(given, taken, own, settings.popularity_damping)
+    if own.apart_weight == own.before_weight == 1:
+        pairs = _co_occurrence(given, taken, _length_power(own), *scales)
+    else:
+        pairs = _in_order(interactions, given_weights, taken_weights, taken, own, *scales)
     return generator_of_pairs(name, pairs, pooling, catalogue, settings, own.step_weight)
 
 
-def _touched(
-    interactions: Interactions,
-    n_items: int,
-    as_of: float,
-    decay_days: float | None,
-    events: Sequence[EventType] | None,
-) -> csr_matrix:
-    """(n_users, n_items) how much each person's events of these types (None: of all) say of each item."""
+def _length_power(own: ItemToItemSettings) -> float:
+    if own.length_power is not None:
+        return own.length_power
+    return LASTING_LENGTH_POWER if Pooling(own.pooling) is Pooling.MAX else RECENT_LENGTH_POWER
+
+
+def _event_weights(
+    interactions: Interactions, as_of: float, decay_days: float | None, events: Sequence[EventType] | None
+) -> Weights:
+    """(n_events,) how much each event says; 0 for one of another type than these (None: all)."""
     weights = np.ones(len(interactions))
     if decay_days is not None:
         weights = np.exp(-interactions.ages(as_of) / (decay_days * SECONDS_PER_DAY))
     if events is None:
-        return interactions.touched(n_items, weights)
-    is_of_them = np.isin(interactions.event_types, [EVENT_CODES[event] for event in events])
-    touched = interactions.touched(n_items, np.where(is_of_them, weights, 0))
-    touched.eliminate_zeros()
+        return weights
+    return np.where(np.isin(interactions.event_types, [EVENT_CODES[event] for event in events]), weights, 0)
+
+
+def _touched(
+    interactions: Interactions, n_items: int, weights: Weights, events: Sequence[EventType] | None
+) -> csr_matrix:
+    """(n_users, n_items) how much each person's events of these types (None: of all) say of each item."""
+    touched = interactions.touched(n_items, weights)
+    if events is not None:
+        touched.eliminate_zeros()
     return touched
 
 
@@ -153,19 +167,63 @@ def _visits(
     return VisitsAfter(by_item, visit[in_order] + 1, end[in_order], weights), now
 
 
-def _similarity(given: csr_matrix, taken: csr_matrix, length_power: float, popularity_damping: float) -> PairWeights:
-    """Co-occurrence, divided by the length of histories and the mass of both items.
+def _co_occurrence(
+    given: csr_matrix, taken: csr_matrix, length_power: float, row_scale: Weights, column_scale: Weights
+) -> PairWeights:
+    """Who did the one and the other, divided by the length of histories; the scales are of both items.
 
     given, taken: (n_users, n_items) what was done with the item that speaks, and with the neighbour.
+    """
+    right = csr_matrix(taken.multiply(1 / _lengths(taken)[:, None] ** length_power))
+    return PairWeights(TouchedBy(csr_matrix(given.T)), right, row_scale, column_scale)
+
+
+def _in_order(
+    interactions: Interactions,
+    given_weights: Weights,
+    taken_weights: Weights,
+    taken: csr_matrix,
+    own: ItemToItemSettings,
+    row_scale: Weights,
+    column_scale: Weights,
+) -> PairWeights:
+    """The same of events in their order: a pair counts by the steps between, and by which came first."""
+    n_events, n_items = len(interactions), len(row_scale)
+    reach = n_events
+    if own.apart_weight < 1:
+        reach = 1 + int(np.log(LEAST_APART) / np.log(own.apart_weight))
+    in_order = np.argsort(interactions.item_idx, kind="stable")
+    of_person = interactions.user_idx[in_order]
+    left = StepsApart(
+        np.searchsorted(interactions.item_idx[in_order], np.arange(n_items + 1)),
+        in_order,
+        np.maximum(interactions.bounds[of_person], in_order - reach) if own.before_weight > 0 else in_order,
+        np.minimum(interactions.bounds[of_person + 1], in_order + reach + 1),
+        given_weights[in_order],
+        own.apart_weight,
+        own.before_weight,
+    )
+    shares = taken_weights / (_lengths(taken) ** _length_power(own))[interactions.user_idx]
+    right = csr_matrix((shares, interactions.item_idx, np.arange(n_events + 1)), (n_events, n_items))
+    return PairWeights(left, right, row_scale, column_scale)
+
+
+def _lengths(touched: csr_matrix) -> Weights:
+    """(n_users,) how many items each person touched; 1 for none."""
+    return np.maximum(np.diff(touched.indptr), 1)
+
+
+def _damping(
+    given: csr_matrix, taken: csr_matrix, own: ItemToItemSettings, popularity_damping: float
+) -> tuple[Weights, Weights]:
+    """What pairs are multiplied by for the mass of the item of the history, and of the neighbour.
+
     popularity_damping: how much of the division falls on the neighbour, the rest on the item it goes with.
     """
-    length = np.maximum(np.diff(taken.indptr), 1)
-    return PairWeights(
-        TouchedBy(csr_matrix(given.T)),
-        csr_matrix(taken.multiply(1 / length[:, None] ** length_power)),
-        row_scale=1 / _mass(given) ** (1 - popularity_damping),
-        column_scale=1 / _mass(taken) ** popularity_damping,
-    )
+    of_history, of_neighbour = own.history_damping, own.neighbour_damping
+    of_history = 1 - popularity_damping if of_history is None else of_history
+    of_neighbour = popularity_damping if of_neighbour is None else of_neighbour
+    return 1 / _mass(given) ** of_history, 1 / _mass(taken) ** of_neighbour
 
 
 def _mass(touched: csr_matrix) -> Weights:

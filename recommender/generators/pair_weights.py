@@ -90,6 +90,43 @@ class VisitsAfter:
 
 
 @dataclass(frozen=True)
+class StepsApart:
+    """What happened around each event with an item, by how many steps apart it was, and on which side.
+
+    Of events in the order of their items: the events of item i are starts[i]:starts[i+1]; at: (n_events,) where each
+    stands in the order of people and time; first, end: (n_events,) those around it that are looked at, in that order.
+    weights: (n_events,) of each event. What comes n steps later counts apart_weight ** (n - 1), and n steps before,
+    before_weight times that.
+    """
+
+    starts: npt.NDArray[np.int64]
+    at: npt.NDArray[np.int64]
+    first: npt.NDArray[np.int64]
+    end: npt.NDArray[np.int64]
+    weights: Weights
+    apart_weight: float
+    before_weight: float
+
+    def of_items(self, items: slice) -> csr_matrix:
+        begin, stop = self.starts[items.start], self.starts[items.stop]
+        n_around = self.end[begin:stop] - self.first[begin:stop]
+        around = spans(self.first[begin:stop], n_around)
+        steps = around - self.at[begin:stop].repeat(n_around)
+        counts = self.apart_weight ** np.maximum(np.abs(steps) - 1, 0) * np.where(steps > 0, 1.0, self.before_weight)
+        counts *= (steps != 0) * self.weights[begin:stop].repeat(n_around)
+        rows = rows_of(self.starts[items.start : items.stop + 1] - begin).repeat(n_around)
+        return csr_matrix((counts, (rows, around)), (items.stop - items.start, len(self.at)))
+
+    @property
+    def n_entries(self) -> npt.NDArray[np.integer]:
+        return np.diff(offsets_of(self.end - self.first)[self.starts])
+
+    def n_met(self, lengths: npt.NDArray[np.integer]) -> npt.NDArray[np.int64]:
+        n_before = offsets_of(lengths)
+        return np.diff(offsets_of(n_before[self.end] - n_before[self.first])[self.starts])
+
+
+@dataclass(frozen=True)
 class PairWeights:
     """How much each item speaks for each other: left @ right, its rows and then its columns multiplied by a scale.
 

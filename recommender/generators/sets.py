@@ -99,6 +99,15 @@ def fit_at_each(
         yield {name: fit() for name, fit in _fits(known, settings).items() if name not in settings.off}
 
 
+def fit_one(
+    name: str, tables: CanonicalTables, catalogue: Catalogue, as_of: datetime, settings: CandidateSettings, seed: int
+) -> Generator:
+    """The generator of this name as `fit_generators` fits it, to the byte, and no other; KeyError for none of these."""
+    events = KnownEvents.of(tables.interactions, catalogue.ids).before(as_of)
+    known = FitInputs(events, catalogue, as_of.timestamp(), segments_of_users(tables.users), seed)
+    return _fits(known, settings)[name]()
+
+
 def _fits(known: FitInputs, settings: CandidateSettings) -> dict[str, Callable[[], Generator]]:
     """By name, how each generator is fitted; nothing is, before it is called."""
     interactions, catalogue, as_of = known.interactions, known.catalogue, known.as_of

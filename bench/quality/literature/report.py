@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 from bench.quality.literature.protocols import NO_REQUEST_PATH, PROTOCOLS, Figures
 from bench.quality.literature.reading import read_literature
+from bench.quality.literature.tuning import settings_of_all, tuned_figures
 from bench.quality.workspace import CHECKOUT
 from bench.report import print_figures, print_table
 from contracts.settings.settings import load_settings
 
 
-def measure_literature(folder: Path, n_seeds: int) -> None:
-    """Measure what the folder holds by the protocol of its form, and print it; raises SourceError."""
+def measure_literature(folder: Path, n_seeds: int, *, is_tuned: bool = False) -> None:
+    """Measure what the folder holds by the protocol of its form, and print it; raises SourceError.
+
+    is_tuned: instead of the parameters as they are, each generator with its values of the grid that are chosen on a
+    part of what is learnt from; and, where there is a request path, that with all of them.
+    """
+    if is_tuned:
+        _measure_tuned(folder, n_seeds)
+        return
     task, settings = read_literature(folder), load_settings(CHECKOUT / "params.yaml")
     protocol, form = PROTOCOLS[type(task)], type(task).__name__
     seeds = [settings.seed + step for step in range(n_seeds)]
@@ -28,6 +38,29 @@ def measure_literature(folder: Path, n_seeds: int) -> None:
         print(f"The request path is not asked: {left_out}.")
     told = {"form": form, "seeds": seeds, "systems": figures, "request_path": left_out or "asked"}
     print_figures("quality-literature", told, data=folder.resolve().name, seed=settings.seed)
+
+
+def _measure_tuned(folder: Path, n_seeds: int) -> None:
+    task, settings = read_literature(folder), load_settings(CHECKOUT / "params.yaml")
+    tuned = tuned_figures(task, settings, settings.seed)
+    metrics = list(next(iter(tuned.values())).figures)
+    rows = [
+        [name, *(f"{one.figures[metric]:.4f}" for metric in metrics), f"{one.validation[metrics[1]]:.4f}", one.tried]
+        for name, one in sorted(tuned.items(), key=lambda named: -named[1].figures[metrics[1]])
+    ]
+    print_table(["system", *metrics, f"{metrics[1]} where chosen", "values tried"], rows)
+    for name, one in tuned.items():
+        print(f"{name}: {json.dumps(one.values)}")
+    told = {name: asdict(one) for name, one in tuned.items()}
+    path, left_out = None, NO_REQUEST_PATH.get(type(task))
+    if left_out is None:
+        seeds = [settings.seed + step for step in range(n_seeds)]
+        all_tuned = settings_of_all(settings, tuned)
+        path = mean_over_seeds([PROTOCOLS[type(task)](task, all_tuned, seed) for seed in seeds])
+        slates = ", ".join(f"{metric} {value:.4f}" for metric, value in path["the slates"].items())
+        print(f"the slates, with all of these generators: {slates} (seeds {', '.join(map(str, seeds))})")
+    figures = {"form": type(task).__name__, "tuned": told, "request_path": path or left_out}
+    print_figures("quality-literature-tuned", figures, data=folder.resolve().name, seed=settings.seed)
 
 
 def mean_over_seeds(runs: Sequence[Figures]) -> Figures:
