@@ -63,6 +63,8 @@ class Need:
 # Stages that fit generators. EASE holds a table of all pairs of items, and the counts and places it is made of.
 FIT_GENERATORS: Final = ("candidates", "ranking", "judge")
 EASE_BYTES_A_PAIR: Final = 24
+# With n_regressors, the pairs of items that somebody touched both of: a number and a place, twice while they are made.
+EASE_BYTES_A_TOUCHED_PAIR: Final = 24
 # A deep model is trained by a process beside the stage: its library, and for each number of an item's vector four
 # (weight, gradient, AdamW's two), held twice while a checkpoint is written; the stage then holds the vectors.
 DEEP_BASE_GIB: Final = {"torch": 0.5, "tfrs": 0.8}  # by engine
@@ -108,7 +110,7 @@ def check_memory(stage: str) -> None:
     if needed <= available:
         return
     whose = "the machine has" if budget is None else "resources.memory_gib is"
-    ease = "set candidates.ease to null (candidates.graph_filter takes far less), " if of_pairs else ""
+    ease = "set candidates.ease.n_regressors (100, say), or candidates.ease to null, " if of_pairs else ""
     deepest = max(deep, key=deep.__getitem__, default=None)
     smaller = f"lower candidates.{deepest}.dim or .batch_size, " if deepest else ""
     raise WorkspaceError(
@@ -125,11 +127,23 @@ def engine_gib() -> float:
 
 
 def _ease_gib(stage: str, size: DataSize) -> float:
-    """What EASE takes of a stage, where it is fitted: by the square of the number of items."""
+    """What EASE takes of a stage, where it is fitted: by the pairs of items, all or those that are touched together."""
     if stage not in FIT_GENERATORS or not PARAMS.is_file():
         return 0
-    is_fitted = (load_groups(Fitted).candidates or {}).get("ease") is not None
-    return EASE_BYTES_A_PAIR * size.n_items**2 / GIB if is_fitted else 0
+    ease = (load_groups(Fitted).candidates or {}).get("ease")
+    if ease is None:
+        return 0
+    if ease.get("n_regressors") is None:
+        return EASE_BYTES_A_PAIR * size.n_items**2 / GIB
+    return EASE_BYTES_A_TOUCHED_PAIR * min(size.n_items**2, _touched_pairs(VALID)) / GIB
+
+
+def _touched_pairs(folder: Path) -> int:
+    """The pairs of events of one person, at most as many as pairs of items are touched by anybody."""
+    import polars as pl  # noqa: PLC0415 - see _data_size
+
+    lengths = pl.scan_parquet(folder / "interactions.parquet").group_by("user_id").len().select("len").collect()["len"]
+    return int((lengths.cast(pl.Int64) ** 2).sum())
 
 
 def _deep_gib(stage: str, size: DataSize) -> dict[str, float]:

@@ -52,6 +52,7 @@ CANDIDATE_SETTINGS = CandidateSettings(
 # Every generator there is, and some with names of their own.
 FURTHER = {
     "covisitation_ever": ItemToItemSettings(),
+    "in_order": ItemToItemSettings(apart_weight=0.8, before_weight=0.5, length_power=0.5, neighbour_damping=0.3),
     "viewed_together": ItemToItemSettings(from_events=(EventType.VIEW,), to_events=(EventType.VIEW,), step_weight=0.9),
 }
 ALL_CANDIDATE_SETTINGS = CANDIDATE_SETTINGS.model_copy(

@@ -21,8 +21,8 @@ from contracts.ids import FloatArray
 from contracts.settings.candidates import EaseSettings, GraphFilterSettings
 from recommender.catalogue import Catalogue
 from recommender.generators.item_to_item import ItemToItemGenerator, Pooling
-from recommender.generators.neighbours import generator_of_nearest
 from recommender.generators.nearest_regression import nearest_of_sparse, regressed_on_nearest
+from recommender.generators.neighbours import generator_of_nearest
 from recommender.interactions import Interactions
 from recommender.proposals import Proposals, best_first
 from recommender.ragged import Offsets, offsets_of

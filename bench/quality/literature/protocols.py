@@ -95,7 +95,7 @@ def asked_sequences(task: Sequences) -> ItemsByUser:
 
 
 def tables_of_sequences(task: Sequences) -> CanonicalTables:
-    """The last item that is learnt from at LAST_DAY, the one for validation a day later, the last one a day after it."""
+    """The last item that is learnt from at LAST_DAY, that for validation a day later, the last one a day after it."""
     asked = asked_sequences(task)
     short = {user: own for user, own in task.items.items() if user not in asked}
     events = [*a_day_apart(asked, n_after=2), *a_day_apart(short, n_after=0)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from contracts.errors import WorkspaceError
@@ -103,6 +104,17 @@ def test_ease_is_forecast_by_the_pairs_of_items_where_it_is_fitted(ease, expecte
     with pytest.raises(WorkspaceError, match=expected) as told:
         check_memory("candidates")
     assert "resources.memory_gib is 1.0." in str(told.value)
+
+
+@pytest.mark.parametrize(("n_items", "expected"), [(1, 1), (10**6, 4 * 4 + 2 * 2 + 1)])
+def test_ease_among_few_is_forecast_by_the_pairs_that_somebody_touched_both_of(n_items, expected, monkeypatch):
+    monkeypatch.setattr(memory_forecast, "EASE_BYTES_A_TOUCHED_PAIR", GIB)
+    world = small_world(n_events=200)
+    people = pl.Series("user_id", list("aaaabbc"))
+    world.interactions.head(7).with_columns(people).write_parquet(VALID / "interactions.parquet")
+    params = (CHECKOUT / "params.yaml").read_text()
+    Path("params.yaml").write_text(params.replace("ease: null", "ease: {n_regressors: 100}"))
+    assert memory_forecast._ease_gib("candidates", DataSize(7, n_items)) == expected
 
 
 @pytest.mark.parametrize(

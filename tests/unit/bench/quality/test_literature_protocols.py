@@ -7,10 +7,19 @@ from math import log2
 
 import pytest
 
-from bench.quality.literature.protocols import basket_figures, left_out_figures, sequence_figures
+from bench.quality.literature.people import People
+from bench.quality.literature.protocols import (
+    LEARNT,
+    asked_sequences,
+    basket_figures,
+    left_out_figures,
+    sequence_figures,
+    sequence_figures_of,
+    tables_of_sequences,
+)
 from bench.quality.literature.reading import Baskets, LeftOut, Sequences
 from bench.quality.literature.report import mean_over_seeds
-from bench.quality.literature.tables import LAST_DAY, a_day_apart
+from bench.quality.literature.tables import A_DAY, LAST_DAY, a_day_apart
 from contracts.settings.settings import Settings
 from tests.release_worlds import small_settings
 
@@ -71,11 +80,18 @@ def test_last_items_are_asked_of_the_request_path_fitted_on_what_comes_before_th
     asked = circles(24)
     again = (*asked["u0"][:-1], asked["u0"][0])  # an item is not shown a second time: a miss
     short = ("i00", "i05")  # learnt from, and not asked
-    figures = sequence_figures(Sequences({**asked, "again": again, "short": short}), settings, SEED)
+    task = Sequences({**asked, "again": again, "short": short})
+    figures = sequence_figures(task, settings, SEED)
     # Of twelve items six were seen, and `late` was known to nobody when the fit ended: six are left.
     assert figures["popular"]["HR@10"] == figures["the slates"]["HR@10"] == pytest.approx(24 / 25)
     assert 0 < figures["the slates"]["NDCG@10"] < 24 / 25
     assert set(figures) >= {"the slates", "popular", "als", "covisitation", "next_visit"}
+    # Asked without the request path, a generator has the same figures.
+    people = People(tables_of_sequences(task), LEARNT, LEARNT + A_DAY)
+    wanted = {user: own[-1] for user, own in asked_sequences(task).items()}
+    for name in ("als", "covisitation", "next_visit", "popular"):
+        alone = people.generator(name, settings.candidates, SEED)
+        assert sequence_figures_of(people, alone, wanted) == pytest.approx(figures[name]), name
 
 
 def test_sequences_lie_a_day_apart_and_end_together() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from contracts.errors import DataTooSmall
 from contracts.settings.candidates import EaseSettings, GraphFilterSettings
-from recommender.generators import dense_pairs
+from recommender.generators import dense_pairs, nearest_regression
 from recommender.generators.dense_pairs import fit_ease, fit_graph_filter, nearest_of
 from recommender.generators.item_to_item import ItemToItemGenerator
 from recommender.interactions import Interactions
@@ -59,6 +59,60 @@ def test_ease_is_the_closed_form_of_the_paper(at_once, monkeypatch):
     x = touched(events)
     p = np.linalg.inv(x.T @ x + 3 * np.eye(CHECKERBOARD_ITEMS))
     np.testing.assert_allclose(neighbours_of(fitted), kept(-p / np.diag(p), 4), rtol=1e-5, atol=1e-7)
+
+
+POWERS = {"regularization_power": 1.0, "length_power": 0.5, "history_damping": -0.4, "neighbour_damping": 0.1}
+
+
+def told_by_all(
+    x: npt.NDArray[np.float64], settings: EaseSettings, regressors: list[list[int]]
+) -> npt.NDArray[np.float64]:
+    """What each item says for each other, by one regression for each item over those that it is told by."""
+    mass = np.maximum(x.sum(axis=0), 1)
+    x = x / x.sum(axis=1)[:, None] ** (settings.length_power / 2)
+    gram, table = x.T @ x, np.zeros((x.shape[1], x.shape[1]))
+    penalties = settings.regularization * mass**settings.regularization_power
+    for item, by in enumerate(regressors):
+        table[by, item] = np.linalg.solve(gram[np.ix_(by, by)] + np.diag(penalties[by]), gram[by, item])
+    return table / mass[:, None] ** settings.history_damping / mass**settings.neighbour_damping
+
+
+@pytest.mark.parametrize("powers", [{}, POWERS])
+@pytest.mark.parametrize("at_once", [nearest_regression.MOST_NUMBERS_AT_ONCE, 1])
+def test_ease_told_by_every_other_item_is_ease(powers, at_once, monkeypatch):
+    monkeypatch.setattr(nearest_regression, "MOST_NUMBERS_AT_ONCE", at_once)  # all items, and one at a time
+    settings = EaseSettings(regularization=3, decay_days=None, n_neighbours=12, **powers)
+    events, n = some_interactions(), CHECKERBOARD_ITEMS
+    as_published = fit_ease(events, checkerboard().catalogue, NOW, settings, 50)
+    told = settings.model_copy(update={"n_regressors": n - 1})
+    few = fit_ease(events, checkerboard().catalogue, NOW, told, 50)
+    by_hand = told_by_all(touched(events), settings, [[i for i in range(n) if i != item] for item in range(n)])
+    np.testing.assert_allclose(neighbours_of(as_published), kept(by_hand, n), rtol=1e-5, atol=1e-7)
+    np.testing.assert_allclose(neighbours_of(few), kept(by_hand, n), rtol=1e-5, atol=1e-7)
+
+
+def test_ease_told_by_few_takes_those_that_go_with_an_item_most():
+    events, n = some_interactions(), CHECKERBOARD_ITEMS
+    settings = EaseSettings(regularization=3, decay_days=None, n_neighbours=12, n_regressors=4, **POWERS)
+    x = touched(events)
+    scaled = x / x.sum(axis=1)[:, None] ** 0.25
+    nearness = (scaled.T @ scaled) / np.maximum(x.sum(axis=0), 1) ** 0.4  # of row j: by whom it is told
+    regressors = [np.flatnonzero(row).tolist() for row in kept(nearness, 4)]
+    assert max(map(len, regressors)) == 4
+    assert regressors[11] == []  # nobody touched it
+    fitted = fit_ease(events, checkerboard().catalogue, NOW, settings, 50)
+    expected = kept(told_by_all(x, settings, regressors), n)
+    np.testing.assert_allclose(neighbours_of(fitted), expected, rtol=1e-5, atol=1e-7)
+
+
+def test_of_an_item_that_many_are_told_by_the_largest_weights_are_kept():
+    events = some_interactions()
+    settings = EaseSettings(regularization=3, decay_days=None, n_neighbours=12, n_regressors=8)
+    every = neighbours_of(fit_ease(events, checkerboard().catalogue, NOW, settings, 50))
+    narrow = settings.model_copy(update={"n_neighbours": 2})
+    two = neighbours_of(fit_ease(events, checkerboard().catalogue, NOW, narrow, 50))
+    assert ((every > 0).sum(axis=1) > 2).any()
+    np.testing.assert_array_equal(two, kept(every, 2))
 
 
 @pytest.mark.parametrize("smoothness", [0.0, 2.0])

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 
 import numpy as np
 import polars as pl
@@ -25,7 +26,7 @@ from recommender.generators.neighbours import (
     generator_of_pairs,
 )
 from recommender.generators.pair_weights import PairWeights, TouchedBy
-from recommender.generators.sets import fit_generators
+from recommender.generators.sets import fit_generators, fit_one
 from recommender.interactions import Interactions
 from recommender.query import QueryBatch, RetrievalQuery
 from recommender.ragged import RaggedItems
@@ -283,3 +284,90 @@ def test_a_generator_without_decay_counts_what_was_long_ago_as_today():
     )
     assert weight(for_ever, 0, 1) == pytest.approx(1 / 2**0.3 / (1 + 5))
     assert weight(of_late, 0, 1) < 1e-3 * weight(for_ever, 0, 1)
+
+
+def in_order(*rows, **own) -> ItemToItemGenerator:
+    settings = ItemToItemSettings(history_damping=0, neighbour_damping=0, **own)
+    return fit_item_to_item("in_order", interactions(*rows), catalogue(), NOW, SETTINGS, settings)
+
+
+def test_in_order_a_pair_counts_by_the_steps_between_and_by_which_came_first():
+    fitted = in_order(
+        ("a", 0, 1), ("a", 1, 2), ("a", 2, 3), ("b", 0, 1), ("b", 2, 2),
+        apart_weight=0.5, before_weight=0.25, length_power=1.0,
+    )  # fmt: skip
+    # a goes from 0 to 1 and on to 2, in a history of three; b from 0 to 2, in one of two.
+    assert weight(fitted, 0, 1) == pytest.approx(1 / 3)
+    assert weight(fitted, 0, 2) == pytest.approx(0.5 / 3 + 1 / 2)
+    assert weight(fitted, 2, 1) == pytest.approx(0.25 / 3)
+    assert weight(fitted, 2, 0) == pytest.approx(0.25 * (0.5 / 3 + 1 / 2))
+
+
+def test_in_order_every_time_counts_and_what_never_came_after_says_nothing():
+    fitted = in_order(("a", 0, 1), ("a", 1, 2), ("a", 0, 3), ("a", 1, 4), before_weight=0, length_power=0)
+    # After the first 0 there are two of 1, after the second one; after the first 1 there is one of 0.
+    assert weight(fitted, 0, 1) == pytest.approx(2 + 1)
+    assert weight(fitted, 1, 0) == pytest.approx(1)
+    assert weight(fitted, 1, 1) == 0
+
+
+def test_in_order_what_is_too_far_apart_to_count_is_not_looked_at():
+    rows = [("a", 0, 1), *(("a", 5, 2 + step) for step in range(9)), ("a", 1, 11)]
+    assert weight(in_order(*rows, apart_weight=0.5, before_weight=0), 0, 1) > 0  # ten steps: 1 / 512
+    rows[1:1] = [("a", 5, 1.5)]
+    assert weight(in_order(*rows, apart_weight=0.5, before_weight=0), 0, 1) == 0  # eleven: 1 / 1024
+
+
+def test_in_order_types_of_event_and_their_age_count_as_they_do_together():
+    rows = [("a", 0, "view"), ("a", 1, "view"), ("a", 2, "purchase")]
+    table = pl.DataFrame(
+        [
+            (user, f"i{100 + item}", kind, START + timedelta(days=place), None, None, None)
+            for place, (user, item, kind) in enumerate(rows)
+        ],
+        schema=INTERACTIONS_SCHEMA,
+        orient="row",
+    )
+    own = ItemToItemSettings(
+        apart_weight=0.5, history_damping=0, neighbour_damping=0, length_power=0, decay_days=10,
+        from_events=(EventType.VIEW,), to_events=(EventType.PURCHASE,),
+    )  # fmt: skip
+    fitted = fit_item_to_item("bought", Interactions.of(table, catalogue().ids), catalogue(), NOW, SETTINGS, own)
+    # The viewed ones are ten and nine days old, what was bought eight.
+    assert weight(fitted, 0, 2) == pytest.approx(0.5 * np.exp(-(10 + 8) / 10))
+    assert weight(fitted, 1, 2) == pytest.approx(np.exp(-(9 + 8) / 10))
+    assert weight(fitted, 0, 1) == weight(fitted, 2, 0) == 0
+
+
+def test_the_same_without_order_where_both_weights_are_1_and_nothing_is_touched_twice():
+    world = checkerboard()
+    events = Interactions.of(world.tables.interactions, world.catalogue.ids)
+    powers = {"history_damping": 0.6, "neighbour_damping": 0.2, "length_power": 0.7}
+    together, nearly = (
+        fit_item_to_item("one", events, catalogue(), NOW, SETTINGS, ItemToItemSettings(**powers, before_weight=before))
+        for before in (1.0, 1 - 1e-12)
+    )
+    assert nearly.neighbours.tolist() == together.neighbours.tolist()
+    np.testing.assert_allclose(nearly.weights, together.weights, rtol=1e-6)
+    assert together.weights.tolist() != checkerboard_generators()["covisitation_ever"].weights.tolist()
+
+
+def test_pairs_in_order_multiplied_out_for_few_items_at_a_time_have_the_same_neighbours(monkeypatch):
+    world = checkerboard()
+    events = Interactions.of(world.tables.interactions, world.catalogue.ids)
+    own, fits = ItemToItemSettings(apart_weight=0.8, before_weight=0.5), set()
+    for at_once in (10**9, 20, 1):
+        monkeypatch.setattr("recommender.generators.pair_weights.MOST_PAIRS_AT_ONCE", at_once)
+        fitted = fit_item_to_item("one", events, catalogue(), NOW, SETTINGS, own)
+        fits.add((fitted.neighbours.tobytes(), fitted.weights.tobytes()))
+    assert len(fits) == 1
+
+
+def test_one_generator_is_fitted_as_it_is_among_all():
+    world = checkerboard()
+    every = fit_generators(world.tables, world.catalogue, CHECKERBOARD_END, CANDIDATE_SETTINGS, seed=7)
+    alone = fit_one("next_visit", world.tables, world.catalogue, CHECKERBOARD_END, CANDIDATE_SETTINGS, seed=7)
+    among = every["next_visit"]
+    assert isinstance(alone, ItemToItemGenerator)
+    assert isinstance(among, ItemToItemGenerator)
+    assert alone.weights.tobytes() == among.weights.tobytes()
