@@ -72,8 +72,7 @@ def _solved(items: slice, gram: csr_matrix, penalties: Weights, regressors: Prop
     )  # fmt: skip
     solved = np.linalg.solve(equations, wanted[:, :, None])[:, :, 0]
     is_there = np.arange(n_regressors) < np.diff(offsets)[:, None]
-    weights: Weights = solved[is_there]
-    return weights
+    return np.asarray(solved[is_there], np.float64)
 
 
 @compiled(COUNTS, INDICES, SUMS, SUMS, COUNTS, INDICES, NUMBER, NUMBER)

@@ -210,7 +210,7 @@ def _in_order(
 
 def _lengths(touched: csr_matrix) -> Weights:
     """(n_users,) how many items each person touched; 1 for none."""
-    return np.maximum(np.diff(touched.indptr), 1)
+    return np.asarray(np.maximum(np.diff(touched.indptr), 1))
 
 
 def _damping(
