@@ -143,10 +143,13 @@ def test_the_preset_that_fits_is_named_with_what_it_sets(page: str) -> None:
 def test_the_preset_sets_what_is_not_of_its_own_data(workspace: Path) -> None:
     shutil.copytree(CHECKOUT / "presets", workspace / "presets")
     preset = json.loads(run("inspect", "inbox", "--json"))["params"]["preset"]
-    assert YAML_IN_PAGES.load(preset) == {
-        "features": {"n_snapshots": 6},
-        "request": {"excluding_events": ["purchase"]},  # of a shop: who viewed an item may be shown it again
-    }
+    told = YAML_IN_PAGES.load(preset)
+    of_preset = YAML_IN_PAGES.load((CHECKOUT / "presets/shop.yaml").read_text())
+    assert told["features"] == of_preset["features"]
+    assert told["candidates"] == of_preset["candidates"]
+    # Of a shop: who viewed an item may be shown it again.
+    assert told["request"] == {**of_preset["request"], "excluding_events": ["purchase"]}
+    assert told.keys() == {"features", "candidates", "request"}
     assert "# Set these of it, too, in the groups of params.yaml" in run("inspect", "inbox")
 
 
