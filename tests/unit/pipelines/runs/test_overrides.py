@@ -60,7 +60,7 @@ def test_what_is_wrong_without_the_overrides_is_told_as_the_files_fault(params: 
 
 
 def test_a_group_that_the_file_leaves_to_its_defaults_is_begun(params: Path):
-    given = "  next_visit:\n    step_weight: 1.0\n"
+    given = "  next_visit:\n    step_weight: 0.95\n"
     assert given in params.read_text()
     params.write_text(params.read_text().replace(given, ""))
     write_overrides(params, {"candidates.next_visit.step_weight": 0.5})
