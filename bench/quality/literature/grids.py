@@ -30,7 +30,8 @@ def _named(name: str, *grids: list[dict[str, Any]]) -> tuple[Values, ...]:
 _BASKETS: Final[Grid] = {
     "als": _of("als", _every(factors=[128], alpha=[3.0, 10.0], regularization=[0.05])),
     "covisitation": _of(
-        "covisitation", _every(n_neighbours=[100, 300], popularity_damping=[0.2, 0.3, 0.5], history_length=[1000])
+        "covisitation",
+        _every(n_neighbours=[100, 300], popularity_damping=[0.2, 0.3, 0.5], history_length=[1000], step_weight=[1.0]),
     ),
     "ease": _of(
         "ease",

@@ -31,6 +31,7 @@ from contracts.settings.settings import Settings
 from pipelines.memory_forecast import EASE_BYTES_A_PAIR, GIB, machine_gib
 from recommender.generators.base import Generator
 
+N_CANDIDATES: Final = 60  # that a generator which params.yaml has no quota for hands to the request path
 HELD_OUT_SHARE: Final = 0.2
 DRAW: Final = 20  # the seed of what is held out of the lines, whatever the seed of the fits
 
@@ -118,12 +119,12 @@ def with_values(candidates: CandidateSettings, values: Values) -> CandidateSetti
 
 
 def settings_of_all(settings: Settings, tuned: Mapping[str, Tuned]) -> Settings:
-    """The parameters with the values of every tuned generator; one that is new gets candidates as `next_visit` does."""
+    """The parameters with the values of every tuned generator; one that is new has N_CANDIDATES."""
     candidates = settings.candidates
     for one in tuned.values():
         candidates = with_values(candidates, one.values)
     quotas = dict(settings.request.quotas)
-    quotas.update({name: quotas["next_visit"] for name in tuned if name not in quotas})
+    quotas.update({name: N_CANDIDATES for name in tuned if name not in quotas})
     request = settings.request.model_copy(update={"quotas": quotas})
     return settings.model_copy(update={"candidates": candidates, "request": request})
 

@@ -99,7 +99,7 @@ def test_the_request_path_gets_all_of_the_tuned_generators(settings, monkeypatch
     both = settings_of_all(settings, tuned_figures(round_a_circle(), settings, SEED))
     assert both.candidates.next_visit.step_weight == 0.4
     assert both.candidates.item_to_item["in_order"].before_weight == 0
-    assert both.request.quotas == {**settings.request.quotas, "in_order": settings.request.quotas["next_visit"]}
+    assert both.request.quotas == {**settings.request.quotas, "in_order": 60}
 
 
 def test_there_is_no_tuning_among_sampled_negatives() -> None:
