@@ -47,9 +47,15 @@ def published_segments(schema: FeatureSchema, people: ReadRows) -> list[dict[str
     for feature, name, worded in ((AGE, "age_band", _band_of), (IS_FEMALE, "gender", _gender_of)):
         column = schema.columns.get(feature)
         if column is not None:
-            for at in np.flatnonzero(people.known & ~people.missing[:, column]).tolist():
+            is_told = people.known & ~people.missing[:, column] & np.isfinite(people.values[:, column])
+            for at in np.flatnonzero(is_told).tolist():
                 segments[at][name] = worded(float(people.values[at, column]))
     return segments
+
+
+def told_or_published(told: Mapping[str, str], published: Mapping[str, str]) -> dict[str, str]:
+    """The segment of somebody who asks: what they tell, and what is published of them where they tell nothing."""
+    return {**published, **told}
 
 
 def _band_of(age: float) -> str:

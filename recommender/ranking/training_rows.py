@@ -32,7 +32,7 @@ from recommender.ranking.feature_tables import FeatureTable, PointInTimeRows
 from recommender.ranking.ranker import RankingRows
 from recommender.ranking.ranking_features import Schemas, assemble
 from recommender.ranking.training_queries import Segments, TrainingQuery, sample_people, training_queries
-from recommender.segments import published_segments
+from recommender.segments import published_segments, told_or_published
 
 ASKED_TOGETHER = 64  # queries
 MIN_SNAPSHOTS = 4  # that are learnt from where there are as many: the latest quarter of them is held back
@@ -211,7 +211,7 @@ def _with_segments(inputs: RankingInputs, block: Sequence[TrainingQuery], people
     if not inputs.segments_of_people:
         return queries
     of_each = zip(queries, published_segments(inputs.schemas.user, people), strict=True)
-    return [replace(query, segment={**published, **query.segment}) for query, published in of_each]
+    return [replace(query, segment=told_or_published(query.segment, published)) for query, published in of_each]
 
 
 def _user_rows(inputs: RankingInputs, block: Sequence[TrainingQuery], users: FeatureTable) -> ReadRows:

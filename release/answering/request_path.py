@@ -33,7 +33,7 @@ from contracts.ids import FloatArray, ItemId, ItemIdxArray
 from contracts.slates import RecommendRequest, Slate, SlateItem, Tier
 from feature_store.readers.default_reader import DefaultFeatureReader
 from recommender.allowed_items import AllowedItems
-from recommender.candidates import CandidateSet, SparedFailures, encode_all, gather
+from recommender.candidates import CandidateSet, SparedFailures, gather
 from recommender.generators.popular import FILLER
 from recommender.query import QueryBatch, RetrievalQuery
 from recommender.ragged import offsets_of, places_of
@@ -318,30 +318,23 @@ def _retrieve(group: _Group) -> CandidateSet:
     release, queries = group.release, group.queries
     quotas = plan_quotas(group.plan, release.quotas, group.k)
     n_ranked = max(release.request.n_ranked, group.k)
-    asked = plan_generators(group.plan, release.generators)
-    try:
-        return gather(encode_all(asked, queries), queries, quotas, n_ranked)
-    except Exception as error:
-        if len(group.members) > 1:
-            raise _AnswerAlone from error
-    spared = SparedFailures()
+    asked, spared = plan_generators(group.plan, release.generators), SparedFailures()
     try:
         candidates = gather(spared.encode_all(asked, queries), queries, quotas, n_ranked)
     except Exception as error:  # noqa: BLE001 - whatever the merge or the index dies of, people are answered
         return _last_resort(group, n_ranked, error)
-    if len(spared.failures) == len(asked):
-        return _last_resort(group, n_ranked, *spared.failures.values())
     for name, failure in spared.failures.items():
         group.note_missing(GENERATOR.format(name), failure)
+    if spared.failures and len(candidates) < group.k:
+        return _last_resort(group, n_ranked, next(iter(spared.failures.values())))
     return candidates
 
 
-def _last_resort(group: _Group, n_ranked: int, *errors: Exception) -> CandidateSet:
-    """What is popular, where nothing else can be retrieved."""
-    for error in errors:
-        group.note_missing(RETRIEVAL, error)
-    encoded = encode_all({LAST_RESORT: group.release.generators[LAST_RESORT]}, group.queries)
-    return gather(encoded, group.queries, {LAST_RESORT: n_ranked}, n_ranked)
+def _last_resort(group: _Group, n_ranked: int, error: Exception) -> CandidateSet:
+    """What is popular, where what else there is would not fill a slate; nothing where not even that can be told."""
+    group.note_missing(RETRIEVAL, error)
+    popular = {LAST_RESORT: group.release.generators[LAST_RESORT]}
+    return gather(SparedFailures().encode_all(popular, group.queries), group.queries, {LAST_RESORT: n_ranked}, n_ranked)
 
 
 def _score(group: _Group, candidates: CandidateSet) -> tuple[CandidateSet, FloatArray]:

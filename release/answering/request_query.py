@@ -15,7 +15,7 @@ from contracts.slates import RecommendRequest, Surface
 from feature_store.readers.live_features import whole_history, with_live_features
 from recommender.exclusion import ExclusionRule
 from recommender.query import RetrievalQuery
-from recommender.segments import published_segments, segment_of
+from recommender.segments import published_segments, segment_of, told_or_published
 from release.bundle.bundle import Release
 
 
@@ -66,7 +66,7 @@ def _segment(release: Release, request: RecommendRequest, person: Person) -> dic
     if not release.request.segments_of_people:
         return told
     (published,) = published_segments(release.schemas.user, person.features)
-    return published | told
+    return told_or_published(told, published)
 
 
 def _not_after(history: History, now: int) -> History:

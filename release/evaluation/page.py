@@ -26,7 +26,7 @@ from release.evaluation.report import GENERATORS, METRICS, NOTES, PER_SYSTEM, SL
 PAGE: Final = "report.html"
 REBUILD: Final = "Run `dvc repro evaluate`."
 N_FEATURES: Final = 15  # of the ranker: those behind add little
-MARK_WIDTH = 20  # of a numbered mark in a plot, and some air
+MARK_WIDTH: Final = 20  # of a numbered mark in a plot, and some air
 GROUPS: Final = {
     WARM: "People with a history",
     COLD_SESSION: "Newcomers after their first two events",

@@ -205,21 +205,36 @@ def test_a_generator_that_fails_is_left_out_and_named(fails_when: str) -> None:
     assert shown(slate) == shown(expected)
 
 
-def test_a_retrieval_that_fails_altogether_leaves_what_is_popular(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("quota", [0, 12])
+def test_where_what_is_left_would_not_fill_a_slate_it_is_of_what_is_popular(quota: int) -> None:
+    release = made_up_release(quotas={**QUOTAS, "popular": quota})
+    others = sorted(set(release.generators) - {"popular"})
+    slate = ask(with_failing(release, *others), user_id="u1")
+    assert {item.source for item in slate.items} == {"popular"}
+    assert len(slate.items) == 3
+    named = [f"generator:{name}" for name in others]
+    assert list(slate.degraded) == [*named, *["retrieval"] * (not quota)]
+
+
+def test_where_every_generator_fails_the_slate_is_empty_and_says_so() -> None:
     release = made_up_release()
-    asked = ask(with_failing(release, *set(release.generators) - {"popular"}), user_id="u1")
-    assert {item.source for item in asked.items} == {"popular"}
-    assert set(asked.degraded) == {f"generator:{name}" for name in release.generators if name != "popular"}
+    slate = ask(with_failing(release, *release.generators), user_id="u1")
+    assert slate.items == ()
+    assert slate.degraded[-1] == "retrieval"
+
+
+def test_a_merge_that_fails_leaves_what_is_popular(monkeypatch: pytest.MonkeyPatch) -> None:
+    release = made_up_release()
 
     def fails(*_asked: Any) -> Any:
         raise RuntimeError("the merge is broken")
 
-    merges = iter([fails, fails, request_path.gather])
+    merges = iter([fails, request_path.gather])
 
-    def fails_twice(*asked: Any) -> Any:
+    def fails_once(*asked: Any) -> Any:
         return next(merges)(*asked)
 
-    monkeypatch.setattr(request_path, "gather", fails_twice)
+    monkeypatch.setattr(request_path, "gather", fails_once)
     slate = ask(release, user_id="u1")
     assert slate.degraded == ("retrieval",)
     assert shown(slate) == ["i13", "i14", "i15"]
