@@ -3,6 +3,8 @@
     python -m bench.quality [--movielens PATH] [--seeds N] [--peers NAME ...] [--last WHY]
     python -m bench.quality --literature FOLDER [--tuned] [--seeds N]
 
+What is of the one form is refused with the other.
+
 Data: MovieLens 100K, or a folder or zip as GroupLens publishes it. Everybody is asked about the same people with a
 history, over the full catalogue, without what they have seen, on every rolling window but the last, and fitted on all
 that lies before the window. Peers run in environments of their own (build/bench-peers) and in processes of their own.
@@ -11,7 +13,7 @@ They are tuned on the window before. Our parameters are those of params.yaml, wh
 nothing is chosen, and logs that in docs/last-window.md.
 
 --literature: a folder in one of the forms of published tables (bench/quality/literature), our systems on it as
-params.yaml has them. --tuned: with values of a small grid instead, chosen on a part of what is learnt from.
+params.yaml has them. --tuned: with values of a small grid instead, chosen before what is reported is asked.
 """
 
 from __future__ import annotations
@@ -40,14 +42,15 @@ BUILD = CHECKOUT / "build"
 def main() -> None:
     """Measure, and print a table and the figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    names = [peer.name for peer in PEERS]
     parser.add_argument("--movielens", type=Path, metavar="PATH")
     parser.add_argument("--literature", type=Path, metavar="FOLDER")
     parser.add_argument("--tuned", action="store_true")
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--peers", nargs="*", choices=names, default=names)
+    parser.add_argument("--peers", nargs="*", choices=[peer.name for peer in PEERS])
     parser.add_argument("--last", metavar="WHY")
     asked = parser.parse_args()
+    if (refusal := _refusal(asked)) is not None:
+        parser.error(refusal)
     try:
         if asked.literature is not None:
             measure_literature(asked.literature, asked.seeds, is_tuned=asked.tuned)
@@ -57,10 +60,24 @@ def main() -> None:
         sys.exit(f"{type(error).__name__}: {error}")
 
 
+def _refusal(asked: argparse.Namespace) -> str | None:
+    """What is asked that would change nothing, and what to type; None where there is nothing of the kind."""
+    if asked.literature is None:
+        if asked.tuned:
+            return "--tuned is of published tables alone: type --literature FOLDER --tuned, or leave --tuned out"
+        return None
+    given = {"--movielens": asked.movielens, "--peers": asked.peers, "--last": asked.last}
+    idle = [name for name, value in given.items() if value is not None]
+    if idle:
+        told = "--literature FOLDER measures our systems on that folder alone"
+        return f"{told}: leave {' and '.join(idle)} out, or leave --literature out"
+    return None
+
+
 def _compare(asked: argparse.Namespace) -> None:
     if asked.last is not None:
         check_reason(asked.last)
-    y_ms, peers = yardstick_ms(), [peer for peer in PEERS if peer.name in asked.peers]
+    y_ms, peers = yardstick_ms(), [peer for peer in PEERS if asked.peers is None or peer.name in asked.peers]
     workspace = prepare(BUILD / "bench-quality", asked.movielens)
     settings = workspace.settings
     every = every_window(workspace.tables(), settings)

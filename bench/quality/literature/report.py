@@ -12,14 +12,15 @@ from bench.quality.literature.reading import read_literature
 from bench.quality.literature.tuning import settings_of_all, tuned_figures
 from bench.quality.workspace import CHECKOUT
 from bench.report import print_figures, print_table
+from contracts.counted import counted
 from contracts.settings.settings import load_settings
 
 
 def measure_literature(folder: Path, n_seeds: int, *, is_tuned: bool = False) -> None:
     """Measure what the folder holds by the protocol of its form, and print it; raises SourceError.
 
-    is_tuned: instead of the parameters as they are, each generator with its values of the grid that are chosen on a
-    part of what is learnt from; and, where there is a request path, that with all of them.
+    is_tuned: instead of the parameters as they are, each generator with its values of the grid, chosen before what is
+    reported is asked (`tuning`); and, where there is a request path, that with all of them.
     """
     if is_tuned:
         _measure_tuned(folder, n_seeds)
@@ -42,7 +43,8 @@ def measure_literature(folder: Path, n_seeds: int, *, is_tuned: bool = False) ->
 
 def _measure_tuned(folder: Path, n_seeds: int) -> None:
     task, settings = read_literature(folder), load_settings(CHECKOUT / "params.yaml")
-    tuned = tuned_figures(task, settings, settings.seed)
+    every = tuned_figures(task, settings, settings.seed)
+    tuned = every.tuned
     metrics = list(next(iter(tuned.values())).figures)
     rows = [
         [name, *(f"{one.figures[metric]:.4f}" for metric in metrics), f"{one.validation[metrics[1]]:.4f}", one.tried]
@@ -50,7 +52,9 @@ def _measure_tuned(folder: Path, n_seeds: int) -> None:
     ]
     print_table(["system", *metrics, f"{metrics[1]} where chosen", "values tried"], rows)
     for name, one in tuned.items():
-        print(f"{name}: {json.dumps(one.values)}")
+        print(f"{name}: {json.dumps(one.values)}, {len(one.not_tried)} of {one.tried + len(one.not_tried)} not tried")
+    for name, reasons in every.not_measured.items():
+        print(f"NOT MEASURED: {name}, {counted(len(reasons), 'value')} not tried. {' '.join(dict.fromkeys(reasons))}")
     told = {name: asdict(one) for name, one in tuned.items()}
     path, left_out = None, NO_REQUEST_PATH.get(type(task))
     if left_out is None:
@@ -59,7 +63,12 @@ def _measure_tuned(folder: Path, n_seeds: int) -> None:
         path = mean_over_seeds([PROTOCOLS[type(task)](task, all_tuned, seed) for seed in seeds])
         slates = ", ".join(f"{metric} {value:.4f}" for metric, value in path["the slates"].items())
         print(f"the slates, with all of these generators: {slates} (seeds {', '.join(map(str, seeds))})")
-    figures = {"form": type(task).__name__, "tuned": told, "request_path": path or left_out}
+    figures = {
+        "form": type(task).__name__,
+        "tuned": told,
+        "not_measured": every.not_measured,
+        "request_path": path or left_out,
+    }
     print_figures("quality-literature-tuned", figures, data=folder.resolve().name, seed=settings.seed)
 
 

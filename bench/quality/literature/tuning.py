@@ -1,8 +1,10 @@
-"""Each generator's values chosen on a part of what is learnt from, then fitted on all of that and measured once.
+"""Each generator's values chosen on what is known before the question that is reported, and measured once.
 
 Baskets: a fifth of each training line, drawn once, is what is asked for; the rest is learnt from and is the history.
-Sequences: the item before the last, asked of what is fitted without the last two. What the table reports, the test
-lines or the last items, is read when the values are chosen, and not before.
+What is chosen is then fitted on all of the line. Sequences: the item before the last is asked for. What is fitted for
+that and what is reported learn from the same, all but the last two; the item before the last is history alone, when the
+last is asked for. What the table reports, the test lines or the last items, is read when the values are chosen, and not
+before.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ from bench.quality.literature.protocols import (
 )
 from bench.quality.literature.reading import Baskets, LeftOut, Sequences
 from bench.quality.literature.tables import A_DAY
-from contracts.errors import SourceError
+from contracts.errors import DataTooSmall, SourceError
 from contracts.settings.candidates import CandidateSettings
 from contracts.settings.settings import Settings
 from pipelines.memory_forecast import EASE_BYTES_A_PAIR, GIB, machine_gib
@@ -53,6 +55,14 @@ class Tuned:
 
 
 @dataclass(frozen=True)
+class TunedFigures:
+    """By generator; not_measured: those of which no value was tried, with the reasons."""
+
+    tuned: Mapping[str, Tuned]
+    not_measured: Mapping[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True)
 class Asked:
     """One question of a protocol: whom, and what it is worth."""
 
@@ -69,10 +79,14 @@ class Protocol:
     reporting: Asked
 
 
-def tuned_figures(task: LeftOut | Baskets | Sequences, settings: Settings, seed: int) -> dict[str, Tuned]:
+def tuned_figures(task: LeftOut | Baskets | Sequences, settings: Settings, seed: int) -> TunedFigures:
     """Of each generator that the form has a grid for; raises SourceError for a form without one."""
     protocol, grid = protocol_of(task), GRIDS[type(task)]
-    return {name: _tuned(name, values, protocol, settings.candidates, seed) for name, values in grid.items()}
+    every = {name: _tuned(name, values, protocol, settings.candidates, seed) for name, values in grid.items()}
+    return TunedFigures(
+        {name: one for name, one in every.items() if isinstance(one, Tuned)},
+        {name: one for name, one in every.items() if not isinstance(one, Tuned)},
+    )
 
 
 def protocol_of(task: LeftOut | Baskets | Sequences) -> Protocol:
@@ -129,21 +143,37 @@ def settings_of_all(settings: Settings, tuned: Mapping[str, Tuned]) -> Settings:
     return settings.model_copy(update={"candidates": candidates, "request": request})
 
 
-def _tuned(name: str, grid: tuple[Values, ...], protocol: Protocol, candidates: CandidateSettings, seed: int) -> Tuned:
-    """What has the highest value of the metric; of equal ones the first that was tried."""
+def _tuned(
+    name: str, grid: tuple[Values, ...], protocol: Protocol, candidates: CandidateSettings, seed: int
+) -> Tuned | tuple[str, ...]:
+    """What has the highest value of the metric, of equal ones the first; why none was tried, where none was."""
     found, not_tried = [], []
     for values in grid:
-        why_not = too_large(values, len(protocol.choosing.people.catalogue))
-        if why_not is not None:
-            not_tried.append(why_not)
-            print(f"{name}: {why_not}", flush=True)
-            continue
-        measured = _measured(name, protocol.choosing, with_values(candidates, values), seed)
-        print(f"{name} {values}: {_told(measured)} where values are chosen", flush=True)
-        found.append((measured, values))
+        measured = _tried(name, values, protocol.choosing, candidates, seed)
+        if isinstance(measured, str):
+            not_tried.append(measured)
+            print(f"{name} {values}: not tried. {measured}", flush=True)
+        else:
+            print(f"{name} {values}: {_told(measured)} where values are chosen", flush=True)
+            found.append((measured, values))
+    if not found:
+        return tuple(not_tried)
     validation, chosen = max(found, key=lambda one: one[0][protocol.metric])
     figures = _measured(name, protocol.reporting, with_values(candidates, chosen), seed)
     return Tuned(chosen, len(found), validation, figures, tuple(not_tried))
+
+
+def _tried(
+    name: str, values: Values, asked: Asked, candidates: CandidateSettings, seed: int
+) -> Mapping[str, float] | str:
+    """By metric; or why these values cannot be tried on this data, for they stand in the grid, not in params.yaml."""
+    why_not = too_large(values, len(asked.people.catalogue))
+    if why_not is not None:
+        return why_not
+    try:
+        return _measured(name, asked, with_values(candidates, values), seed)
+    except DataTooSmall as error:
+        return error.problem
 
 
 def too_large(values: Values, n_items: int) -> str | None:
