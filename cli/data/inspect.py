@@ -20,7 +20,12 @@ MAX_PROBLEMS = 30
 WALL_CLOCK = """\
 # Where people are served while the data goes on, set `serving.clock: wall` in params.yaml, too: with `release`, as it
 # is, the time of answers and events goes on from the end of the data, which suits data that ended long ago."""
-OF_ITS_DATA = ("app", "ingest", "validate")  # what a preset says of its own data, and not of an export that is like it
+# What a preset says of its own data, and not of an export that is like it.
+OF_ITS_DATA = ("app", "ingest", "validate", "features.n_snapshots")
+# What a preset has because nothing was judged for applications of its kind, and not because it is known to suit them.
+NOT_JUDGED = ("candidates.covisitation.step_weight", "candidates.next_visit.step_weight", "request.quotas")
+
+_NOT_TOLD = tuple(f"{key}." for key in (*OF_ITS_DATA, *NOT_JUDGED))
 
 Paths = Annotated[list[str], typer.Argument(help="Files, folders, quoted patterns or URLs of one export.")]
 
@@ -80,15 +85,15 @@ def _print(inspection: Inspection, blocks: dict[str, str], named: str | None) ->
 
 
 def _print_preset(preset: FittingPreset, block: str) -> None:
-    """block: what the preset has otherwise than params.yaml, and an export may take; empty where there is nothing."""
+    """block: what an export like the preset sets otherwise than params.yaml; empty where there is nothing."""
     if preset.name is None:
         print(f"# No preset fits: {preset.why}. Leave the other groups of params.yaml as they are.\n")
         return
     print(f"# The preset `{preset.name}` fits (presets/{preset.name}.yaml): {preset.why}.")
+    print("# Its `ingest`, `validate` and `features.n_snapshots` are of simulated data, and nobody judged on real data")
+    print("# whether its step weights and quotas are better than those of params.yaml (docs/own-data.md).")
     if block:
-        print(
-            "# Set these of it, too, in the groups of params.yaml; its `ingest` and `validate` are of simulated data:"
-        )
+        print("# Set these, too, in the groups of params.yaml:")
         print(block)
 
 
@@ -120,18 +125,17 @@ def _to_be_mended(n_stopping: int, n_problems: int) -> str:
 
 
 def _preset_block(preset: FittingPreset) -> dict[str, str]:
-    """What the preset and the export say otherwise than params.yaml, apart from the preset's data, as text.
+    """What the preset and the export say otherwise than params.yaml, as text; not OF_ITS_DATA, nor NOT_JUDGED.
 
     Where the file of the preset is not there, it is what the export says alone.
     """
     from contracts.settings.presets import load_preset, preset_names
 
     of_preset = load_preset(Path.cwd(), preset.name) if preset.name in preset_names(Path.cwd()) else {}
-    keys = of_preset | dict(preset.instead)
+    told = {key: value for key, value in of_preset.items() if not f"{key}.".startswith(_NOT_TOLD)}
+    keys = told | dict(preset.instead)
     groups: dict[str, Any] = {}
     for key, value in keys.items():
-        if key.partition(".")[0] in OF_ITS_DATA:
-            continue
         *above, name = key.split(".")
         group = groups
         for one in above:

@@ -140,17 +140,20 @@ def test_the_preset_that_fits_is_named_with_what_it_sets(page: str) -> None:
     assert "# The preset `shop` fits (presets/shop.yaml): it has " in page
 
 
-def test_the_preset_sets_what_is_not_of_its_own_data(workspace: Path) -> None:
+def test_the_preset_sets_neither_what_is_of_its_own_data_nor_what_nobody_judged(workspace: Path) -> None:
     shutil.copytree(CHECKOUT / "presets", workspace / "presets")
     preset = json.loads(run("inspect", "inbox", "--json"))["params"]["preset"]
     told = YAML_IN_PAGES.load(preset)
-    of_preset = YAML_IN_PAGES.load((CHECKOUT / "presets/shop.yaml").read_text())
-    assert told["features"] == of_preset["features"]
-    assert told["candidates"] == of_preset["candidates"]
-    # Of a shop: who viewed an item may be shown it again.
-    assert told["request"] == {**of_preset["request"], "excluding_events": ["purchase"]}
-    assert told.keys() == {"features", "candidates", "request"}
-    assert "# Set these of it, too, in the groups of params.yaml" in run("inspect", "inbox")
+    # Of a shop: who viewed an item may be shown it again. The rest of the preset is of its data, or was not judged.
+    assert told == {"request": {"excluding_events": ["purchase"]}}
+    page = run("inspect", "inbox")
+    assert "# Set these, too, in the groups of params.yaml" in page
+    assert "nobody judged on real data" in page
+    # What is known of a kind of application is told.
+    preset_file = workspace / "presets/shop.yaml"
+    preset_file.write_text(f"{preset_file.read_text()}\nevaluate:\n  max_people: 123\n")
+    told = YAML_IN_PAGES.load(json.loads(run("inspect", "inbox", "--json"))["params"]["preset"])
+    assert told == {"evaluate": {"max_people": 123}, "request": {"excluding_events": ["purchase"]}}
 
 
 def test_the_proposal_names_every_event_type_with_its_count_and_what_it_takes_it_for(workspace: Path) -> None:
