@@ -34,6 +34,9 @@ from pipelines.paths import VALID
 MADE_OF: Final = "made_of.json"
 FILES: Final = "files"
 MAKE_AGAIN: Final = "Remove it: what is not there is made again."
+WITHOUT_ROOM: Final = (
+    "Free disk space there, or set SLATE_HOME to a folder on another disk; with `rolling.cache_gib: 0` nothing is kept."
+)
 FEATURES: Final = "features"
 GENERATORS: Final = "generators"
 ROWS: Final = "rows"
@@ -95,7 +98,7 @@ class KeptFits:
         """What `load` reads of a folder, where the step was made of the same before; else what `make` returns, saved.
 
         read: what of the parameters, windows and seeds goes into it, as JSON. A folder that is damaged is made anew.
-        What does not fit on the disk is not kept, and a line on stderr says so.
+        What does not fit on the disk is not kept, and lines on stderr say so, and what helps.
         """
         if self.folder is None:
             return make()
@@ -115,7 +118,7 @@ class KeptFits:
                 if error.errno not in FULL:
                     raise
                 line = f"{error.strerror}: {error.filename}. What was made ({step}) is used, and made again next time."
-                tqdm.write(line, file=sys.stderr)  # above a bar that is drawn at the moment
+                tqdm.write(f"{line}\n  {WITHOUT_ROOM}", file=sys.stderr)  # above a bar that is drawn at the moment
         return value
 
     def has(self, step: str, read: Mapping[str, Any]) -> bool:
