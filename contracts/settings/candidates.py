@@ -81,10 +81,11 @@ class ItemToItemSettings(Group):
     a history, or its one item that speaks most. from_events, to_events: an item's neighbours are what people did the
     second with who did the first with it, null for any event.
 
-    apart_weight: what somebody did n steps after the item, or before it, counts apart_weight ** (n - 1); before_weight:
-    what came before it counts this much beside what came after; both 1: which came when is not looked at, and an item
-    counts once for a person. length_power: an event in a history of n items counts 1 / n ** length_power, null: 0.3,
-    with the pooling `max` 0.5. history_damping, neighbour_damping: a pair is divided by the mass of the item of the
+    apart_weight: what somebody did n steps after the item, or before it, counts apart_weight ** (n - 1), and nothing
+    once that is below 0.001; events of all types are steps, whatever from_events and to_events say. before_weight: what
+    came before it counts this much beside what came after; both 1: which came when is not looked at, and an item counts
+    once for a person. length_power: a pair in a history of n items counts 1 / n ** length_power, null: 0.3, with the
+    pooling `max` 0.5. history_damping, neighbour_damping: a pair is divided by the mass of the item of the
     history, and of the neighbour, to these powers; null: what is left of 1 by `popularity_damping`, and that.
     """
 
@@ -121,9 +122,10 @@ class EaseSettings(Group):
     n_neighbours: kept per item; step_weight: the item n steps back from the latest counts step_weight ** n.
 
     n_regressors: each item is told by the n alone that go with it most, null: by all. regularization_power: an item's
-    regularization is multiplied by its mass to this power. length_power: an event in a history of n items counts
-    1 / n ** length_power. history_damping, neighbour_damping: a weight is divided by the mass of the item of the
-    history, and of the neighbour, to these powers; below 0 it is multiplied. All four are 0 in the paper.
+    regularization is multiplied by its mass to this power. length_power: a pair of items in a history of n counts
+    1 / n ** length_power, an item with itself too. history_damping, neighbour_damping: a weight is divided by the mass
+    of the item of the history, and of the neighbour, to these powers; below 0 it is multiplied. All four are 0 in the
+    paper.
     """
 
     regularization: float = Field(default=20.0, gt=0)

@@ -22,9 +22,9 @@ from recommender.generators.pair_weights import PairWeights, TouchedBy, Weights
 from recommender.proposals import Proposals, best_first
 from recommender.ragged import Offsets, rows_of
 
-NEAREST_DAMPING = (
-    0.4  # of the mass of a regressor: with 0.5 as with 0.6 rare ones, which say little, come first too often
-)
+# The power of a regressor's mass that its pairs are divided by when the nearest are picked: 0 leans to popular items, a
+# high one to rare items. No measurement of it is kept.
+NEAREST_DAMPING = 0.4
 MOST_NUMBERS_AT_ONCE = 4_000_000  # of the small regressions that are solved together
 
 
