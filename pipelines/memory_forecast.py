@@ -110,13 +110,13 @@ def check_memory(stage: str) -> None:
     if needed <= available:
         return
     whose = "the machine has" if budget is None else "resources.memory_gib is"
-    ease = "set candidates.ease.n_regressors (100, say), or candidates.ease to null, " if of_pairs else ""
-    deepest = max(deep, key=deep.__getitem__, default=None)
-    smaller = f"lower candidates.{deepest}.dim or .batch_size, " if deepest else ""
+    smaller = _smaller_ease() if of_pairs else ""
+    if deep:
+        smaller += _smaller_model(max(deep, key=deep.__getitem__))
     raise WorkspaceError(
         f"{stage} needs about {needed:.1f} GiB for {size.n_interactions:,} interactions of {size.n_items:,} items; "
         f"{whose} {available:.1f}.",
-        f"Take a machine with more memory, {ease}{smaller}{ADVICE.get(stage, '')}or bring less: a later part of the "
+        f"Take a machine with more memory, {smaller}{ADVICE.get(stage, '')}or bring less: a later part of the "
         "interactions. Where you know that it fits, say so: `resources.memory_gib` in params.yaml.",
     )
 
@@ -130,12 +130,29 @@ def _ease_gib(stage: str, size: DataSize) -> float:
     """What EASE takes of a stage, where it is fitted: by the pairs of items, all or those that are touched together."""
     if stage not in FIT_GENERATORS or not PARAMS.is_file():
         return 0
-    ease = (load_groups(Fitted).candidates or {}).get("ease")
+    ease = _given_candidates().get("ease")
     if ease is None:
         return 0
     if ease.get("n_regressors") is None:
         return EASE_BYTES_A_PAIR * size.n_items**2 / GIB
     return EASE_BYTES_A_TOUCHED_PAIR * min(size.n_items**2, _touched_pairs(VALID)) / GIB
+
+
+def _given_candidates() -> dict[str, Any]:
+    return load_groups(Fitted).candidates or {}
+
+
+def _smaller_ease() -> str:
+    """n_regressors is no way out where it is set: what is forecast with it does not hang on how many."""
+    is_of_all_pairs = _given_candidates()["ease"].get("n_regressors") is None
+    among_few = "candidates.ease.n_regressors (100, say), or " if is_of_all_pairs else ""
+    return f"set {among_few}candidates.ease to null (candidates.graph_filter takes far less), "
+
+
+def _smaller_model(name: str) -> str:
+    """Every number that its forecast is made of."""
+    *numbers, last = (f".{key}" for key, value in DEEP_DEFAULTS[name].items() if isinstance(value, int))
+    return f"lower candidates.{name}{', '.join(numbers)} or {last}, "
 
 
 def _touched_pairs(folder: Path) -> int:
@@ -150,7 +167,7 @@ def _deep_gib(stage: str, size: DataSize) -> dict[str, float]:
     """By the name of each deep generator that is fitted, what training it takes beside the stage."""
     if stage not in FIT_GENERATORS or not PARAMS.is_file():
         return {}
-    given = load_groups(Fitted).candidates or {}
+    given = _given_candidates()
     bytes_of = {"sequence": _sequence_bytes, "two_tower": _two_tower_bytes}
     trained = {
         name: {**defaults, **given[name]} for name, defaults in DEEP_DEFAULTS.items() if given.get(name) is not None

@@ -104,6 +104,9 @@ def test_ease_is_forecast_by_the_pairs_of_items_where_it_is_fitted(ease, expecte
     with pytest.raises(WorkspaceError, match=expected) as told:
         check_memory("candidates")
     assert "resources.memory_gib is 1.0." in str(told.value)
+    assert "set candidates.ease.n_regressors (100, say), or candidates.ease to null (candidates.graph" in str(
+        told.value
+    )
 
 
 @pytest.mark.parametrize(("n_items", "expected"), [(1, 1), (10**6, 4 * 4 + 2 * 2 + 1)])
@@ -112,9 +115,13 @@ def test_ease_among_few_is_forecast_by_the_pairs_that_somebody_touched_both_of(n
     world = small_world(n_events=200)
     people = pl.Series("user_id", list("aaaabbc"))
     world.interactions.head(7).with_columns(people).write_parquet(VALID / "interactions.parquet")
-    params = (CHECKOUT / "params.yaml").read_text()
+    params = (CHECKOUT / "params.yaml").read_text().replace("memory_gib: null", "memory_gib: 1")
     Path("params.yaml").write_text(params.replace("ease: null", "ease: {n_regressors: 100}"))
     assert memory_forecast._ease_gib("candidates", DataSize(7, n_items)) == expected
+    with pytest.raises(WorkspaceError) as told:
+        check_memory("candidates")
+    assert ", set candidates.ease to null (candidates.graph_filter takes far less), " in str(told.value)
+    assert "n_regressors" not in str(told.value)
 
 
 @pytest.mark.parametrize(
@@ -126,7 +133,11 @@ def test_training_a_deep_model_is_forecast_with_what_to_lower(name, given, n_num
     Path("params.yaml").write_text(params.replace(f"{name}: null", f"{name}: {{{given}}}"))
     with pytest.raises(WorkspaceError, match=rf"needs about {40 * n_numbers + 1}\.\d GiB") as told:  # of 40 items
         check_memory("candidates")
-    assert f"lower candidates.{name}.dim" in str(told.value)
+    lowered = {
+        "sequence": ".dim, .length, .batch_size or .n_negatives",
+        "two_tower": ".dim, .width, .length or .batch_size",
+    }
+    assert f", lower candidates.{name}{lowered[name]}, " in str(told.value)
     Path("params.yaml").write_text(params)
     check_memory("candidates")
 
@@ -148,6 +159,18 @@ def test_of_two_deep_models_the_larger_one_is_forecast(monkeypatch):
     with pytest.raises(WorkspaceError, match=rf"needs about {40 * 31 + 1}\.\d GiB") as told:
         check_memory("candidates")
     assert "lower candidates.sequence.dim" in str(told.value)
+
+
+@pytest.mark.parametrize("name", ["sequence", "two_tower"])
+def test_each_number_that_is_named_lowers_the_forecast(name):
+    def forecast(**given: int) -> float:
+        values = ", ".join(f"{key}: {value}" for key, value in given.items())
+        params = (CHECKOUT / "params.yaml").read_text()
+        Path("params.yaml").write_text(params.replace(f"{name}: null", f"{name}: {{{values}}}"))
+        return memory_forecast._deep_gib("candidates", DataSize(10**4, 10**4))[name]
+
+    numbers = [key for key, value in memory_forecast.DEEP_DEFAULTS[name].items() if isinstance(value, int)]
+    assert all(forecast(**{key: 4}) < forecast() for key in numbers)
 
 
 @pytest.mark.parametrize(("name", "settings"), [("sequence", SequenceSettings), ("two_tower", TwoTowerSettings)])
