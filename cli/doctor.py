@@ -8,13 +8,16 @@ import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import typer
 
 from cli.output import AsJson, print_json
 from contracts.counted import counted
 from contracts.errors import SlateworkError, refused_by_system
+
+if TYPE_CHECKING:
+    from recommender.generators.deep.environments import GuestEnvironment
 
 State = Literal["ok", "missing", "optional"]
 
@@ -330,6 +333,37 @@ def _spark() -> CheckResult:
     return CheckResult("Spark", "ok", f"pyspark {importlib.metadata.version('pyspark')}, {java() or 'SPARK_REMOTE'}")
 
 
+def _deep_by_torch() -> CheckResult:
+    from recommender.generators.deep.environments import TORCH
+
+    return _guest_environment(TORCH)
+
+
+def _deep_by_tfrs() -> CheckResult:
+    from recommender.generators.deep.environments import TFRS
+
+    return _guest_environment(TFRS)
+
+
+def _guest_environment(environment: GuestEnvironment) -> CheckResult:
+    """Where deep generators are trained: needed where params.yaml has one of them."""
+    from contracts.settings.settings import load_settings
+    from recommender.generators.sets import guests_wanted
+
+    name = f"deep models, {environment.name}"
+    try:
+        guests = guests_wanted(load_settings().candidates)
+    except (SlateworkError, OSError):
+        guests = []  # what is wrong with params.yaml, its own line says
+    wanted_by = [guest.parameter for guest in guests if guest.environment.name == environment.name]
+    found = f"the environment {environment.state}" + (f"; {' and '.join(wanted_by)} wants it" if wanted_by else "")
+    if environment.is_made:
+        return CheckResult(name, "ok", found)
+    if wanted_by:
+        return CheckResult(name, "missing", found, f"Type `{environment.command}`.")
+    return CheckResult(name, "optional", found, f"`{environment.command}` makes it. Nothing in params.yaml needs it.")
+
+
 def _attempt(name: str, look: Callable[[], str]) -> CheckResult:
     try:
         return CheckResult(name, "ok", look())
@@ -361,4 +395,6 @@ CHECKS = (
     _registered,
     _in_production,
     _spark,
+    _deep_by_torch,
+    _deep_by_tfrs,
 )

@@ -20,6 +20,7 @@ from pipelines.rolling.kept_fits import KeptFits
 from pipelines.rolling.window_fit import WindowData, per_person_on, window_data
 from recommender.exclusion import ExclusionRule
 from recommender.generators.factors_on_spark import ASKED_BY_AND_INSTEAD
+from recommender.generators.sets import guests_wanted
 from recommender.judging.windows import OverWindows, over_windows
 from recommender.split import TimeSplit, rolling_splits
 from release.evaluation.cases import WARM
@@ -72,11 +73,11 @@ def judge(
     """Every metric of every person, a mean over the seeds: variant, window, group, system, user_id, and the metrics.
 
     variants: parameters by name, which share windows and seeds. kept: what was fitted before.
-    Raises WrongInput where they exclude differently, EngineMissing where one asks for Spark and there is none, else as
-    the stages.
+    Raises WrongInput where they exclude differently, EngineMissing where one asks for Spark or for a guest's
+    environment and there is none, else as the stages.
     """
     _check_exclusion(variants)
-    _check_spark_for(variants.values())
+    check_engines(variants.values())
     fits = [(name, number, seed) for number in windows.numbers for name in variants for seed in seeds]
     fitter = WindowFitter(tables, windows, kept or KeptFits.nothing())
     rows = list(_rows_of_fits(variants, fitter, progress(fits)))
@@ -85,13 +86,15 @@ def judge(
     return every.agg(pl.col(metrics).mean(), seeds=pl.col(metrics[0]).count())
 
 
-def _check_spark_for(variants: Iterable[Settings]) -> None:
-    """Said before anything is fitted: the parameters as they are come first, and take minutes."""
+def check_engines(variants: Iterable[Settings]) -> None:
+    """Raise EngineMissing, before anything is fitted: the parameters as they are come first, and take minutes."""
     for one in variants:
         if one.features.engine == "spark":
             check_spark()
         if one.candidates.als.engine == "spark":
             check_spark(*ASKED_BY_AND_INSTEAD)
+        for guest in guests_wanted(one.candidates):
+            guest.environment.check_made(guest.parameter)
 
 
 def _check_exclusion(variants: Mapping[str, Settings]) -> None:

@@ -15,7 +15,7 @@ from contracts.home import Home
 from contracts.settings.settings import Settings
 from contracts.tables import CanonicalTables
 from pipelines.rolling.figures import told_metrics
-from pipelines.rolling.judgement import AS_THEY_ARE, Comparer, WindowFitter, Windows, judge
+from pipelines.rolling.judgement import AS_THEY_ARE, Comparer, WindowFitter, Windows, check_engines, judge
 from pipelines.rolling.kept_fits import KeptFits
 from pipelines.runs.overrides import overridden_settings
 from pipelines.tuning.choice import Finalist, finalist_json, finalists, winner_among
@@ -87,8 +87,9 @@ class TuneSession:
         """Search, judge, choose; interrupted at any moment, the same request goes on.
 
         Raises Busy where somebody else searches in the same study; WrongInput where `only` names nothing that is tuned;
-        WorkspaceError where the study's file cannot be read or written.
+        WorkspaceError where the study's file cannot be read or written; EngineMissing as `judge`.
         """
+        check_engines([self.settings])
         space = SearchSpace.of(self.settings, request.only)
         windows = Windows.choosing(self.tables, self.settings)
         fitter = WindowFitter(self.tables, windows, self.kept.saving(space.steps_shared()))

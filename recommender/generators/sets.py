@@ -26,6 +26,8 @@ from recommender.catalogue import Catalogue
 from recommender.generators.als import AlsGenerator
 from recommender.generators.base import FitInputs, Generator
 from recommender.generators.content import ContentGenerator
+from recommender.generators.deep import sequence, two_tower
+from recommender.generators.deep.guest import Guest
 from recommender.generators.deep.sequence import SequenceGenerator
 from recommender.generators.deep.two_tower import TwoTowerGenerator
 from recommender.generators.item_to_item import ItemToItemGenerator
@@ -108,6 +110,16 @@ def fit_one(
     return _fits(known, settings)[name]()
 
 
+def guests_wanted(settings: CandidateSettings) -> list[Guest]:
+    """Those that train a generator of these settings."""
+    guests = []
+    if settings.sequence is not None and "sequence" not in settings.off:
+        guests.append(sequence.GUEST)
+    if settings.two_tower is not None and "two_tower" not in settings.off:
+        guests.append(two_tower.GUESTS[settings.two_tower.engine])
+    return guests
+
+
 def _fits(known: FitInputs, settings: CandidateSettings) -> dict[str, Callable[[], Generator]]:
     """By name, how each generator is fitted; nothing is, before it is called."""
     interactions, catalogue, as_of = known.interactions, known.catalogue, known.as_of
@@ -146,10 +158,10 @@ def _fits_where_given(known: FitInputs, settings: CandidateSettings) -> dict[str
         fits["graph_filter"] = lambda: fit_graph_filter(
             interactions, catalogue, as_of, graph_filter, pairs.history_length
         )
-    if (sequence := settings.sequence) is not None:
-        fits["sequence"] = lambda: SequenceGenerator.fit(known, sequence)
-    if (two_tower := settings.two_tower) is not None:
-        fits["two_tower"] = lambda: TwoTowerGenerator.fit(known, two_tower)
+    if (of_sequence := settings.sequence) is not None:
+        fits["sequence"] = lambda: SequenceGenerator.fit(known, of_sequence)
+    if (of_towers := settings.two_tower) is not None:
+        fits["two_tower"] = lambda: TwoTowerGenerator.fit(known, of_towers)
     return fits
 
 

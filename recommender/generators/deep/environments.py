@@ -50,14 +50,21 @@ class GuestEnvironment:
         """Its interpreter."""
         return self.folder / self.name / "bin" / "python"
 
+    @property
+    def state(self) -> str:
+        """What is found of it, after `which`."""
+        if self.is_made:
+            return "is made"
+        return "is of other versions" if (self.folder / self.name / STAMP).is_file() else "is not there"
+
     def check_made(self, wanted_by: str) -> None:
         """Raise EngineMissing unless it is made; wanted_by: the parameter that asks for it."""
         if self.is_made:
             return
-        state = "is of other versions" if (self.folder / self.name / STAMP).is_file() else "is not there"
         raise EngineMissing(
-            f"{wanted_by} is trained in the environment `{self.name}`, which {state}: {self.folder / self.name}.",
-            f"Type `{self.command}`, and the same command again; or set {wanted_by} to null in params.yaml.",
+            f"{wanted_by} is trained in the environment `{self.name}`, which {self.state}: {self.folder / self.name}.",
+            f"Type `{self.command}`, and the same command again; or do without: null for {wanted_by} in params.yaml, "
+            "and no `--set` of it.",
         )
 
     def make(self) -> None:

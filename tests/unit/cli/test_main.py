@@ -16,10 +16,12 @@ from typer.testing import CliRunner
 
 import cli.main
 from cli.commands import HIDDEN, PANELS, named_command
-from cli.doctor import _baseline, _built, _source
+from cli.doctor import _baseline, _built, _guest_environment, _source
+from contracts.fingerprint import fingerprint_file
 from contracts.home import Home
 from feature_store.server import embedded_redis
 from pipelines.paths import BUNDLE
+from recommender.generators.deep.environments import STAMP, GuestEnvironment
 from tests.unit.release.sample_manifest import MANIFEST_OF_NOTHING
 
 CHECKOUT = Path(__file__).resolve().parents[3]
@@ -98,6 +100,29 @@ def test_doctor_says_what_is_built_and_what_new_data_is_held_against(
     assert f"release {MANIFEST_OF_NOTHING.release_id} in build/release" in _built().found
     replace(MANIFEST_OF_NOTHING, app="shop").save(tmp_path / BUNDLE)
     assert _built().found.endswith("of shop; params.yaml says movies")
+
+
+def test_doctor_says_which_guests_are_made_and_which_are_wanted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    params = (CHECKOUT / "params.yaml").read_text()
+    torch = GuestEnvironment("torch", "make deep", tmp_path)
+    (tmp_path / "params.yaml").write_text(params)
+    found = _guest_environment(torch)
+    assert (found.state, found.found) == ("optional", "the environment is not there")
+    assert "`make deep`" in found.next_step
+    (tmp_path / "params.yaml").write_text(params.replace("two_tower: null", "two_tower: {}"))
+    found = _guest_environment(torch)
+    assert (found.state, found.next_step) == ("missing", "Type `make deep`.")
+    assert found.found == "the environment is not there; candidates.two_tower wants it"
+    assert _guest_environment(GuestEnvironment("tfrs", "make tfrs", tmp_path)).state == "optional"
+    (tmp_path / "torch").mkdir()
+    (tmp_path / "torch" / STAMP).write_text("of before")
+    assert _guest_environment(torch).found.startswith("the environment is of other versions; ")
+    (tmp_path / "torch" / STAMP).write_text(fingerprint_file(torch.requirements))
+    found = _guest_environment(torch)
+    assert (found.state, found.found) == ("ok", "the environment is made; candidates.two_tower wants it")
 
 
 def test_starting_waits_for_no_library_but_the_one_that_parses_the_command_line() -> None:

@@ -6,8 +6,10 @@ import polars as pl
 import pytest
 
 from contracts.errors import EngineMissing, WrongInput
+from contracts.settings.candidates import SequenceSettings, TwoTowerSettings
 from pipelines.rolling.figures import figures_of, table_of, tried_table_of
 from pipelines.rolling.judgement import AS_THEY_ARE, Comparer, Windows, judge
+from recommender.generators.deep.environments import GuestEnvironment
 from release.evaluation.cases import COLD_POPULAR, WARM
 from tests.release_worlds import small_settings
 from tests.worlds import small_world
@@ -109,6 +111,27 @@ def test_spark_that_is_not_there_is_told_before_anything_is_fitted(
     variants = {AS_THEY_ARE: small_settings(), "tried": small_settings(**{group: values})}
     with pytest.raises(EngineMissing, match=rf"`{group}[.a-z]*\.engine: spark` asks for, needs Java"):
         judge(variants, small_world(n_events=1), Windows((), ()), [7])
+
+
+@pytest.mark.parametrize(
+    ("given", "environment"),
+    [({"sequence": {}}, "torch"), ({"two_tower": {}}, "torch"), ({"two_tower": {"engine": "tfrs"}}, "tfrs")],
+)
+def test_a_guest_that_is_not_there_is_told_before_anything_is_fitted(
+    monkeypatch: pytest.MonkeyPatch, given: dict[str, object], environment: str
+) -> None:
+    monkeypatch.setattr(GuestEnvironment, "is_made", False)
+    settings = small_settings()
+    tried = settings.model_copy(update={"candidates": settings.candidates.model_copy(update=deep_settings(given))})
+    variants = {AS_THEY_ARE: settings, "tried": tried}
+    with pytest.raises(EngineMissing, match=rf"candidates\.{next(iter(given))} is trained in .*`{environment}`"):
+        judge(variants, small_world(n_events=1), Windows((), ()), [7])
+
+
+def deep_settings(given: dict[str, object]) -> dict[str, object]:
+    """As params.yaml would be read."""
+    kinds = {"sequence": SequenceSettings, "two_tower": TwoTowerSettings}
+    return {name: kinds[name].model_validate(values) for name, values in given.items()}
 
 
 def test_rules_that_name_the_same_events_in_another_order_exclude_alike() -> None:
