@@ -8,9 +8,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 import polars as pl
+import pytest
 
 from contracts.events import EventType
 from contracts.features import Entity, FeatureSchema, FeatureSpec, History, ReadRows
@@ -63,9 +66,9 @@ ALL_CANDIDATE_SETTINGS = CANDIDATE_SETTINGS.model_copy(
         "own": own_references(),
     }
 )
-# Deep generators, trained by a guest that is not here where the suite runs: what it learnt is kept, and with
-# SLATE_TEST_DEEP=fitted it is learnt again; with SLATE_TEST_DEEP=tfrs, as in `make test-tfrs`, two towers are, by
-# TensorFlow Recommenders.
+# Deep generators, trained by a guest that is not here where the suite runs: what it learnt is kept. With
+# SLATE_TEST_DEEP=fitted it is learnt again, as in `make test-deep`; with SLATE_TEST_DEEP=tfrs, as in `make test-tfrs`,
+# two towers are, by TensorFlow Recommenders.
 DEEP_SETTINGS = {
     "sequence": SequenceSettings(
         dim=8, n_blocks=2, n_heads=2, length=6, horizon=6, decay_days=None, dropout=0.0, n_epochs=40, batch_size=8,
@@ -77,11 +80,20 @@ DEEP_SETTINGS = {
     ),
 }  # fmt: skip
 DEEP_LEARNT = Path(__file__).with_name("golden") / "deep_checkerboard"
-DEEP_FITTED = {
-    None: {},
-    "fitted": DEEP_SETTINGS,
-    "tfrs": {"two_tower": DEEP_SETTINGS["two_tower"].model_copy(update={"engine": "tfrs"})},
-}[os.environ.get("SLATE_TEST_DEEP")]
+
+
+def deep_fitted(asked: str | None) -> dict[str, Any]:
+    """The settings of the deep generators that are learnt again; asked: what SLATE_TEST_DEEP says."""
+    known = {
+        "fitted": DEEP_SETTINGS,
+        "tfrs": {"two_tower": DEEP_SETTINGS["two_tower"].model_copy(update={"engine": "tfrs"})},
+    }
+    if asked and asked not in known:
+        raise ValueError(f"SLATE_TEST_DEEP is {asked}; known are {', '.join(known)}, or leave it unset")
+    return known[asked] if asked else {}
+
+
+DEEP_FITTED = deep_fitted(os.environ.get("SLATE_TEST_DEEP"))
 INDEX_SETTINGS = IndexSettings(
     exact_below=1000, hnsw_links=16, hnsw_ef_construction=100, hnsw_ef_search=64, recall_k=10, min_recall=0.9
 )
@@ -193,7 +205,10 @@ def checkerboard_generators() -> dict[str, Generator]:
 def every_generator(tables: CanonicalTables, catalogue: Catalogue) -> dict[str, Generator]:
     """Every generator, fitted on the interactions of the checkerboard; of the deep ones, see DEEP_SETTINGS."""
     settings = ALL_CANDIDATE_SETTINGS.model_copy(update=DEEP_FITTED)
-    with in_own_project():
+    with in_own_project(), TemporaryDirectory() as home, pytest.MonkeyPatch.context() as patched:
+        patched.setenv(
+            "SLATE_HOME", home
+        )  # where guests are trained: that project is no checkout, which would have one
         fitted = fit_generators(tables, catalogue, CHECKERBOARD_END, settings, seed=7)
     kept = {name: load_generator(DEEP_LEARNT, name, catalogue) for name in DEEP_SETTINGS if name not in fitted}
     return {**fitted, **kept}

@@ -87,6 +87,15 @@ def test_two_trainings_of_the_same_data_give_the_same_bytes(tmp_path: Path, monk
     assert bytes_of(SequenceGenerator.fit(replace(on_checkerboard(), seed=8), SETTINGS)) != fits[0]
 
 
+def test_a_batch_whose_items_are_too_old_to_count_teaches_nothing(monkeypatch, tmp_path: Path):
+    monkeypatch.setenv("SLATE_HOME", str(tmp_path))
+    # One item is told at a time: of visits four days apart, half are as old as 120 times decay_days.
+    settings = SETTINGS.model_copy(
+        update={"decay_days": 0.1, "length": 2, "horizon": 1, "batch_size": 1, "n_epochs": 2}
+    )
+    assert np.isfinite(SequenceGenerator.fit(on_checkerboard(), settings).item_vectors).all()
+
+
 def test_on_real_data_it_is_ahead_of_what_is_popular_for_people_with_a_history():
     sequence, popular = ndcg_beside_popular(lambda inputs: SequenceGenerator.fit(inputs, SequenceSettings()))
     assert sequence > popular

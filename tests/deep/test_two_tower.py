@@ -38,6 +38,12 @@ def test_a_training_that_was_killed_goes_on_and_ends_with_the_bytes_of_one_that_
     assert bytes_of(fitted_after_a_kill(fit, tmp_path / "killed", monkeypatch)) == bytes_of(whole)
 
 
+def test_a_batch_whose_items_are_too_old_to_count_teaches_nothing(monkeypatch, tmp_path: Path):
+    monkeypatch.setenv("SLATE_HOME", str(tmp_path))
+    settings = SETTINGS.model_copy(update={"decay_days": 0.1, "batch_size": 2, "n_epochs": 2})
+    assert np.isfinite(TwoTowerGenerator.fit(on_checkerboard(), settings).item_vectors).all()
+
+
 def test_on_real_data_it_is_ahead_of_what_is_popular_for_people_with_a_history():
     two_tower, popular = ndcg_beside_popular(lambda inputs: TwoTowerGenerator.fit(inputs, TwoTowerSettings(n_epochs=2)))
     assert two_tower > popular

@@ -12,8 +12,10 @@ from recommender.generators.deep.environments import TFRS
 from recommender.generators.deep.two_tower import TwoTowerGenerator
 from tests.deep.towers import bytes_of, check_numpy_computes_what_the_guest_computes
 from tests.deep.trained import asked, fitted_after_a_kill, ndcg_beside_popular, on_checkerboard
+from tests.left_out import needed
 from tests.recommender_worlds import DEEP_SETTINGS
 
+pytestmark = needed(TFRS.is_made, "TensorFlow Recommenders in an environment of its own: `make tfrs`")
 SETTINGS = DEEP_SETTINGS["two_tower"].model_copy(update={"engine": "tfrs", "n_epochs": 60})
 TFRS_PROGRAM = "tests.tfrs.in_tfrs"
 

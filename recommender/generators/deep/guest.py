@@ -65,7 +65,7 @@ def learnt_by(guest: Guest, arrays: Arrays, settings: Mapping[str, Any]) -> dict
     """What a guest learns of these arrays with these settings; equal ones give equal bytes.
 
     Raises EngineMissing where its environment is not made, StepInterrupted where it was killed or failed: its own words
-    stand before the message.
+    stand before the message. ArtefactError where what it learnt is damaged, or holds numbers that are not finite.
     """
     folder = find_home().trainings / _key(guest, arrays, settings)
     if not is_whole(folder / LEARNT):
@@ -74,6 +74,7 @@ def learnt_by(guest: Guest, arrays: Arrays, settings: Mapping[str, Any]) -> dict
             save_arrays(folder / GIVEN, GIVEN, arrays, settings)
         _train(guest, folder)
     learnt = _taken(folder)
+    _check_finite(guest, folder, learnt)
     os.utime(folder)
     _remove_oldest(folder.parent)
     return learnt
@@ -95,6 +96,19 @@ def _taken(folder: Path) -> dict[str, npt.NDArray[Any]]:
         if other.is_dir() and other.name != LEARNT:
             shutil.rmtree(other, ignore_errors=True)
     return {name: np.array(array) for name, array in arrays.items()}
+
+
+def _check_finite(guest: Guest, folder: Path, learnt: Arrays) -> None:
+    """Every score of a vector with NaN in it would be NaN. The training goes: nothing can go on from it."""
+    broken = sorted(name for name, array in learnt.items() if array.dtype.kind == "f" and not np.isfinite(array).all())
+    if not broken:
+        return
+    shutil.rmtree(folder)
+    raise ArtefactError(
+        f"The training of {guest.parameter} ended with numbers that are not finite, in {', '.join(broken)}: NaN, or "
+        "infinite. Steps that are too large end so.",
+        f"Lower {guest.parameter}.learning_rate (to a tenth, say), and the same command again.",
+    )
 
 
 def _train(guest: Guest, folder: Path) -> None:

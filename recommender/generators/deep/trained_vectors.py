@@ -14,6 +14,7 @@ from contracts.errors import DataTooSmall
 from contracts.ids import FloatArray, ItemIdxArray
 from contracts.settings.candidates import DeepSettings
 from recommender.generators.by_vectors import QueryVectors
+from recommender.generators.deep.training.examples import count_for_anything
 from recommender.generators.deep.training.exchange import Arrays
 from recommender.interactions import Interactions
 from recommender.query import QueryBatch
@@ -82,7 +83,8 @@ class Tastes:
         """What a guest learns from: `items` of all people, as places among `learnt`, and their `offsets`; what is to be
         told after an item is one of the items at `first`:`end`; `weights`: how much an item counts where it is told.
 
-        learnt: ascending, the touched items among them. Raises DataTooSmall where there is nothing to tell.
+        learnt: ascending, the touched items among them. Raises DataTooSmall where there is nothing to tell, or nothing
+        that counts.
         """
         first, end = self.ahead(settings.visit_gap_hours, settings.horizon)
         if not (first < end).any():
@@ -93,6 +95,15 @@ class Tastes:
             )
         items = np.searchsorted(learnt, self.items.item_idx).astype(np.int32)
         weights = self.weights(settings.decay_days)
+        is_told = (
+            np.cumsum(np.bincount(first, minlength=len(items) + 1) - np.bincount(end, minlength=len(items) + 1)) > 0
+        )
+        if not count_for_anything(weights[is_told[:-1]]):
+            raise DataTooSmall(
+                f"{parameter} learns from what was wanted of late, and all that there is to tell is so much older than "
+                f"decay_days, {settings.decay_days}, that it counts nothing.",
+                f"Raise {parameter}.decay_days (its default is 60), or set it to null: then all counts alike.",
+            )
         return {"items": items, "offsets": self.offsets, "first": first, "end": end, "weights": weights}
 
 

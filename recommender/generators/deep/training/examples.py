@@ -18,6 +18,8 @@ from recommender.ragged import Offsets, lengths_of, offsets_of, rows_of, spans, 
 
 Numbers = npt.NDArray[np.int64]
 FIRST_VECTORS: Final = 0.1  # the spread of the towers' embeddings before anything is learnt
+SEEDS_A_MODEL: Final = 1_000_003  # apart: a prime, so that no table of a seed begins as one of the next seeds
+SEEDS: Final = 2**31  # as many as every library takes
 
 
 def drawn_targets(asked: Numbers, first: Numbers, end: Numbers, rng: np.random.Generator) -> Numbers:
@@ -25,6 +27,16 @@ def drawn_targets(asked: Numbers, first: Numbers, end: Numbers, rng: np.random.G
     n_ahead = end[asked] - first[asked]
     targets: Numbers = first[asked] + np.floor(rng.random(len(asked)) * n_ahead).astype(np.int64)
     return targets
+
+
+def count_for_anything(weights: FloatArray) -> bool:
+    """Whether what these rows say can be divided by their weights' sum: what is very old weighs 0 in so many bits."""
+    return bool(weights.sum() >= np.finfo(np.float32).tiny)
+
+
+def table_seed(seed: int, number: int) -> int:
+    """For a library that draws each table by a seed of its own: that of one table of the model with this seed."""
+    return (seed * SEEDS_A_MODEL + number) % SEEDS
 
 
 def log_shares(

@@ -20,7 +20,7 @@ from torch import nn
 from torch.nn import functional
 
 from recommender.generators.deep.training.epochs import Epochs
-from recommender.generators.deep.training.examples import drawn_targets, log_shares
+from recommender.generators.deep.training.examples import count_for_anything, drawn_targets, log_shares
 from recommender.generators.deep.training.exchange import Checkpoints, run_training
 from recommender.generators.deep.training.torch_training import as_array, settle_torch, train
 
@@ -134,11 +134,13 @@ def learn(given: Mapping[str, npt.NDArray[Any]], settings: Mapping[str, Any], fo
     pieces = pieces_of(given["offsets"], has_target, length)
     epochs = Epochs.of("sequence", len(pieces), settings)
 
-    def loss_of(rows: npt.NDArray[np.int64], rng: np.random.Generator) -> torch.Tensor:
+    def loss_of(rows: npt.NDArray[np.int64], rng: np.random.Generator) -> torch.Tensor | None:
         batch = pieces[rows]
         is_there = batch != PADDING
         is_asked = is_there & has_target[batch]
         told = drawn_targets(batch[is_asked], given["first"], given["end"], rng)
+        if not count_for_anything(given["weights"][told]):
+            return None
         sequences = np.where(is_there, given["items"][batch], PADDING).astype(np.int64)
         targets = torch.from_numpy(given["items"][told].astype(np.int64)).to(device)
         weights = torch.from_numpy(given["weights"][told]).to(device)

@@ -13,6 +13,7 @@ import torch
 from recommender.generators.deep.training.epochs import Epochs, run_epochs
 from recommender.generators.deep.training.exchange import Arrays, Checkpoints
 
+LossOf = Callable[[npt.NDArray[np.int64], np.random.Generator], torch.Tensor | None]
 SEEDS_AN_EPOCH = 1_000_003  # apart: a prime, so that no two seeds share an epoch's draws
 
 
@@ -24,15 +25,15 @@ def settle_torch() -> None:
 
 def train(
     model: torch.nn.Module,
-    loss_of: Callable[[npt.NDArray[np.int64], np.random.Generator], torch.Tensor],
+    loss_of: LossOf,
     epochs: Epochs,
     settings: Mapping[str, Any],
     checkpoints: Checkpoints,
 ) -> None:
     """Lower the loss of batches by AdamW, from the last checkpoint on.
 
-    loss_of: of these rows; what it draws comes from the generator of the epoch, or from PyTorch's own, which is seeded
-    at each epoch's start. settings: `learning_rate` and `weight_decay`.
+    loss_of: of these rows, None where they teach nothing; what it draws comes from the generator of the epoch, or from
+    PyTorch's own, which is seeded at each epoch's start. settings: `learning_rate` and `weight_decay`.
     """
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=settings["learning_rate"], weight_decay=settings["weight_decay"]
@@ -47,7 +48,7 @@ class _TorchLearner:
 
     model: torch.nn.Module
     optimizer: torch.optim.Optimizer
-    loss_of: Callable[[npt.NDArray[np.int64], np.random.Generator], torch.Tensor]
+    loss_of: LossOf
     seed: int
 
     def begin(self, epoch: int) -> None:
@@ -56,8 +57,9 @@ class _TorchLearner:
 
     def learn(self, rows: npt.NDArray[np.int64], rng: np.random.Generator) -> None:
         self.optimizer.zero_grad(set_to_none=True)
-        self.loss_of(rows, rng).backward()
-        self.optimizer.step()
+        if (loss := self.loss_of(rows, rng)) is not None:
+            loss.backward()
+            self.optimizer.step()
 
     def state(self) -> Arrays:
         arrays = {f"model.{name}": as_array(tensor) for name, tensor in self.model.state_dict().items()}

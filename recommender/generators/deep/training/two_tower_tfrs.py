@@ -19,7 +19,15 @@ import tensorflow as tf
 import tensorflow_recommenders as tfrs
 
 from recommender.generators.deep.training.epochs import Epochs, run_epochs
-from recommender.generators.deep.training.examples import FIRST_VECTORS, Bags, Batch, Examples, log_shares
+from recommender.generators.deep.training.examples import (
+    FIRST_VECTORS,
+    Bags,
+    Batch,
+    Examples,
+    count_for_anything,
+    log_shares,
+    table_seed,
+)
 from recommender.generators.deep.training.exchange import Arrays, Checkpoints, run_training
 from recommender.ragged import rows_of
 
@@ -34,14 +42,21 @@ OF_BAGS: Final = {
 
 
 class Tower(tf.keras.layers.Layer):
-    """Bags -> vectors (n, dim): the sum of the items' own, and what a hidden layer makes of all that is known."""
+    """Bags -> vectors (n, dim): the sum of the items' own, and what a hidden layer makes of all that is known.
 
-    def __init__(self, n_items: int, n_categories: int, n_facts: int, dim: int, width: int, seed: int) -> None:
+    first: the number of its first table among those of the model.
+    """
+
+    def __init__(
+        self, n_items: int, n_categories: int, n_facts: int, dim: int, width: int, seed: int, first: int
+    ) -> None:
         super().__init__()
         n_known = 2 * dim + n_facts
-        self.items = tf.keras.layers.Embedding(n_items, dim, _normal(FIRST_VECTORS, seed))
-        self.categories = tf.keras.layers.Embedding(max(n_categories, 1), dim, _normal(FIRST_VECTORS, seed + 1))
-        self.widen = tf.keras.layers.Dense(width, use_bias=False, kernel_initializer=_normal(n_known**-0.5, seed + 2))
+        self.items = tf.keras.layers.Embedding(n_items, dim, _normal(FIRST_VECTORS, table_seed(seed, first)))
+        of_categories = _normal(FIRST_VECTORS, table_seed(seed, first + 1))
+        self.categories = tf.keras.layers.Embedding(max(n_categories, 1), dim, of_categories)
+        widening = _normal(n_known**-0.5, table_seed(seed, first + 2))
+        self.widen = tf.keras.layers.Dense(width, use_bias=False, kernel_initializer=widening)
         self.widen_bias = self.add_weight("widen_bias", (width,), initializer="zeros")
         self.narrow = tf.keras.layers.Dense(dim, kernel_initializer="zeros")
 
@@ -75,8 +90,8 @@ class TwoTowers(tfrs.Model):
 
     def __init__(self, sizes: Mapping[str, int], seed: int, bias: npt.NDArray[np.float32]) -> None:
         super().__init__()
-        self.person = Tower(**sizes, seed=seed)
-        self.item = Tower(**sizes, seed=seed + 100)
+        self.person = Tower(**sizes, seed=seed, first=0)
+        self.item = Tower(**sizes, seed=seed, first=100)
         self.bias = self.add_weight("bias", bias.shape, initializer=tf.constant_initializer(bias))
         self.task = tfrs.tasks.Retrieval(remove_accidental_hits=True)
 
@@ -155,7 +170,9 @@ class _Learner:
         """Nothing is drawn by TensorFlow itself."""
 
     def learn(self, rows: npt.NDArray[np.int64], rng: np.random.Generator) -> None:
-        self.step(tensors_of(self.examples.drawn(rows, rng)))
+        batch = self.examples.drawn(rows, rng)
+        if count_for_anything(batch.weights):
+            self.step(tensors_of(batch))
 
     def state(self) -> Arrays:
         return {str(number): variable.numpy() for number, variable in enumerate(self.variables)}

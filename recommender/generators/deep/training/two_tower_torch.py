@@ -25,7 +25,14 @@ from torchrec.modules.embedding_modules import EmbeddingBagCollection
 from torchrec.sparse.jagged_tensor import KeyedJaggedTensor
 
 from recommender.generators.deep.training.epochs import Epochs
-from recommender.generators.deep.training.examples import FIRST_VECTORS, Bags, Batch, Examples, log_shares
+from recommender.generators.deep.training.examples import (
+    FIRST_VECTORS,
+    Bags,
+    Batch,
+    Examples,
+    count_for_anything,
+    log_shares,
+)
 from recommender.generators.deep.training.exchange import Checkpoints, run_training
 from recommender.generators.deep.training.torch_training import as_array, settle_torch, train
 
@@ -124,8 +131,10 @@ def learn(given: Mapping[str, npt.NDArray[Any]], settings: Mapping[str, Any], fo
     model = model.to(device)
     epochs = Epochs.of("two_tower", len(examples.asked), settings)
 
-    def loss_of(rows: npt.NDArray[np.int64], rng: np.random.Generator) -> torch.Tensor:
+    def loss_of(rows: npt.NDArray[np.int64], rng: np.random.Generator) -> torch.Tensor | None:
         batch = examples.drawn(rows, rng)
+        if not count_for_anything(batch.weights):
+            return None
         log_chance, told_elsewhere, weights = (
             torch.from_numpy(array).to(device) for array in (batch.log_chance, batch.is_told_elsewhere, batch.weights)
         )

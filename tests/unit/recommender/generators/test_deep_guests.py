@@ -21,10 +21,20 @@ from recommender.generators.deep.environments import STAMP, GuestEnvironment
 from recommender.generators.deep.guest import Guest, learnt_by
 from recommender.generators.deep.sequence import SequenceGenerator
 from recommender.generators.deep.trained_vectors import Tastes
+from recommender.generators.deep.training.examples import table_seed
 from recommender.generators.deep.training.exchange import Checkpoints
 from recommender.generators.deep.two_tower import TwoTowerGenerator
+from recommender.generators.sets import guests_wanted
 from recommender.query import QueryBatch, RetrievalQuery
-from tests.recommender_worlds import CHECKERBOARD_END, DEEP_LEARNT, DEEP_SETTINGS, checkerboard, interactions
+from tests.recommender_worlds import (
+    CANDIDATE_SETTINGS,
+    CHECKERBOARD_END,
+    DEEP_LEARNT,
+    DEEP_SETTINGS,
+    checkerboard,
+    deep_fitted,
+    interactions,
+)
 
 NUMBERS = {"numbers": np.array([1.0, 2.5], np.float32)}
 
@@ -97,6 +107,7 @@ def test_without_its_environment_the_error_says_what_to_type(tmp_path: Path, hom
             generator.fit(inputs, settings)
         assert f"candidates.{name} is trained in the environment `{environment}`, which is not there" in str(told.value)
         assert f"Type `{command}`" in str(told.value)
+        assert f"null for candidates.{name} in params.yaml, and no `--set` of it" in str(told.value)
 
 
 def test_an_environment_of_other_requirements_is_told_apart(tmp_path: Path):
@@ -105,6 +116,26 @@ def test_an_environment_of_other_requirements_is_told_apart(tmp_path: Path):
     (tmp_path / "torch" / STAMP).write_text("of before")
     with pytest.raises(EngineMissing, match="which is of other versions"):
         environment.check_made("candidates.sequence")
+
+
+@pytest.mark.parametrize(("off", "expected"), [((), ["torch", "tfrs"]), (("two_tower",), ["torch"])])
+def test_the_guests_that_are_wanted_are_those_of_generators_that_are_fitted(off, expected):
+    towers = DEEP_SETTINGS["two_tower"].model_copy(update={"engine": "tfrs"})
+    settings = CANDIDATE_SETTINGS.model_copy(
+        update={"sequence": DEEP_SETTINGS["sequence"], "two_tower": towers, "off": off}
+    )
+    assert [guest.environment.name for guest in guests_wanted(settings)] == expected
+    assert guests_wanted(CANDIDATE_SETTINGS) == []
+
+
+def test_numbers_that_are_not_finite_are_refused_and_learnt_again_the_next_time(guest, settings, home: Home):
+    too_large = {"numbers": np.array([1.0, 3e38], np.float32)}  # twice as much is infinite
+    for n_times in (1, 2):
+        with pytest.raises(ArtefactError, match=r"candidates\.twice ended with numbers .* in twice") as told:
+            learnt_by(guest, too_large, settings)
+        assert "Lower candidates.twice.learning_rate" in str(told.value)
+        assert not list(home.trainings.iterdir())
+        assert Path(settings["told"]).read_text() == "0 " * n_times
 
 
 def elsewhere(guest: Guest, folder: Path) -> Guest:
@@ -159,6 +190,33 @@ def test_where_nobody_came_back_the_error_says_what_to_set():
     with pytest.raises(DataTooSmall, match="nobody came back after a pause of 12") as told:
         SequenceGenerator.fit(inputs, DEEP_SETTINGS["sequence"])
     assert "visit_gap_hours to null" in str(told.value)
+
+
+def test_where_all_there_is_to_tell_is_too_old_to_count_the_error_says_what_to_set():
+    def told(decay_days: float | None) -> dict[str, Any]:
+        settings = SequenceSettings(visit_gap_hours=None, decay_days=decay_days)
+        known = interactions(("u1", 5, 1), ("u1", 6, 9), ("u2", 7, 20))  # the last, of today, is told to nobody
+        tastes = Tastes.of(known, CHECKERBOARD_END.timestamp(), "candidates.sequence")
+        return dict(tastes.told(settings, "candidates.sequence", tastes.touched))
+
+    with pytest.raises(DataTooSmall, match=r"decay_days, 0\.1, that it counts nothing") as error:
+        told(0.1)  # 11 days are 110 times as much
+    assert "Raise candidates.sequence.decay_days (its default is 60), or set it to null" in str(error.value)
+    assert told(0.2)["weights"][1] > 0
+    assert told(None)["weights"].tolist() == [1, 1, 1]
+
+
+def test_no_table_of_a_seed_is_drawn_as_one_of_the_seeds_beside_it():
+    numbers = [0, 1, 2, 100, 101, 102]
+    drawn = [table_seed(seed, number) for seed in (0, 7, 8, 9, 2**31 - 2, 2**31 - 1) for number in numbers]
+    assert len(set(drawn)) == len(drawn)
+    assert 0 <= min(drawn) <= max(drawn) < 2**31
+
+
+def test_a_way_of_learning_again_that_is_not_known_names_those_that_are():
+    with pytest.raises(ValueError, match="SLATE_TEST_DEEP is torch; known are fitted, tfrs"):
+        deep_fitted("torch")
+    assert deep_fitted(None) == deep_fitted("") == {}
 
 
 def test_where_nobody_touched_two_items_there_is_nothing_to_learn():
