@@ -50,10 +50,11 @@ test-quick: env ## Run what takes a minute and a half: single rooms, each interf
 test-crash: env ## Kill and resume publish, switch, rollback and collection under readers: ROUNDS of it, 1,000
 	@python -m tests.crash --rounds $(ROUNDS)
 
-test-deep: deep ## Train the deep generators, ask them for the promise of all generators, and judge them on MovieLens 100K
+test-deep: deep ## Train the deep generators, judge them on MovieLens 100K, and ask them for the promise of all generators
 	@python -m pytest tests/deep
+	@SLATE_TEST_DEEP=fitted python -m pytest tests/contract/test_generators.py -k "sequence or two_tower"
 
-test-tfrs: tfrs ## The same of two towers that TensorFlow Recommenders trains; no part of `make test`
+test-tfrs: tfrs ## Test two towers that TensorFlow Recommenders trains as `make test-deep` does its own; no part of `make test`
 	@python -m pytest tests/tfrs
 	@SLATE_TEST_DEEP=tfrs python -m pytest tests/contract/test_generators.py -k two_tower
 
