@@ -5,10 +5,10 @@
 This is the one code that evaluation, golden answers, batch, the MLflow pyfunc and the server call. It takes requests
 in blocks; those of a block that are served alike go through each step together, and what one of them is answered does
 not depend on the others, to the last bit. It degrades rather than fails, and says so: features that cannot be read
-become defaults (and without history the tier falls to what the request tells), a generator that fails is left out,
-retrieval that fails altogether becomes popularity, a ranker that fails leaves the order of retrieval, and reasons that
-cannot be given are not. Where a step fails for several requests, each is answered alone, so that nobody has to do
-without something because of somebody else.
+become defaults (and without history the tier falls to what the request tells), a generator that fails is left out (and
+what is popular is shown where the others would not fill a slate), a ranker that fails leaves the order of retrieval,
+and reasons that cannot be given are not. Where a step fails for several requests, each is answered alone, so that
+nobody has to do without something because of somebody else.
 """
 
 from __future__ import annotations
