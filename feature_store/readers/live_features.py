@@ -352,7 +352,7 @@ def is_same_event(published_days: Any, history_days: Any) -> Any:
 @lru_cache(maxsize=64)  # a server holds a few releases
 def _live_columns(schema: FeatureSchema) -> tuple[_LiveColumns, ...]:
     """One for each set of types that live features of the schema are of."""
-    here = [feature for feature in LIVE_FEATURES if feature.name in schema.names]
+    here = [feature for feature in LIVE_FEATURES if feature.name in schema.columns]
     return tuple(
         _live_columns_of_types(
             schema, event_types, [feature for feature in here if feature.aggregation.event_types == event_types]
@@ -377,10 +377,10 @@ def _live_columns_of_types(schema: FeatureSchema, event_types: EventTypes, featu
 
 
 def _column_positions(schema: FeatureSchema, features: list[LiveFeature]) -> Columns:
-    return np.array([schema.names.index(feature.name) for feature in features], np.intp)
+    return np.array([schema.columns[feature.name] for feature in features], np.intp)
 
 
 def _reach_us(schema: FeatureSchema, feature: LiveFeature) -> int:
     """How far back events count: over the window, and never past the TTL."""
-    ttl = timedelta(days=schema.features[schema.names.index(feature.name)].ttl_days)
+    ttl = timedelta(days=schema.features[schema.columns[feature.name]].ttl_days)
     return (ttl if feature.window is None else min(feature.window, ttl)) // MICROSECOND

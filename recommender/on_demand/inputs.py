@@ -73,7 +73,8 @@ class OnDemandInputs:
 
     def user_values(self, name: str) -> npt.NDArray[np.float64]:
         """(n_queries,) a published feature; NaN where the release does not know the person or the feature."""
-        if name not in self.user_schema.names:
+        column = self.user_schema.columns.get(name)
+        if column is None:
             return np.full(len(self.queries), np.nan)
-        values = self.user_rows.values[:, self.user_schema.names.index(name)].astype(np.float64)
+        values = self.user_rows.values[:, column].astype(np.float64)
         return np.where(self.user_rows.known, values, np.nan)

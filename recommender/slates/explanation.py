@@ -36,7 +36,7 @@ def reasons(
     rows = candidates.rows[shown]
     items = RaggedItems.of_rows(rows, candidates.item_idx[shown], len(queries))
     speaking = _speaking_items(generators, queries, items)
-    titles = catalogue.titles.at(speaking * (speaking != UNKNOWN))  # that of any item where none speaks
+    titles = catalogue.titles.at(np.where(speaking == UNKNOWN, 0, speaking))  # of any item where none speaks
     liked = _liked_categories(catalogue, queries, items)
     sentences = []
     for at, (query, row) in enumerate(zip(rows.tolist(), shown.tolist(), strict=True)):

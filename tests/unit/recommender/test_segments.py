@@ -3,7 +3,9 @@ from __future__ import annotations
 import numpy as np
 
 from contracts.features import Entity, FeatureSchema, FeatureSpec, ReadRows
-from recommender.segments import published_segments, segment_of
+from feature_store.definitions.people import VIEWS
+from recommender.segments import AGE as AGE_NAME
+from recommender.segments import IS_FEMALE, published_segments, segment_of
 
 AGE, FEMALE = FeatureSpec("user_age", 40.0, 9000), FeatureSpec("user_gender_female", 0.5, 9000)
 COUNT = FeatureSpec("user_event_count_total", 0.0, 9000)
@@ -38,3 +40,8 @@ def test_a_default_that_stands_for_what_is_missing_tells_nothing() -> None:
 
 def test_without_these_features_nobody_has_a_segment() -> None:
     assert published_segments(FeatureSchema(Entity.USER, (COUNT,)), rows((3,), (4,))) == [{}, {}]
+
+
+def test_the_features_that_tell_are_features_that_are_published() -> None:
+    published = {feature.name for view in VIEWS for feature in view.features}
+    assert {AGE_NAME, IS_FEMALE} <= published
