@@ -17,10 +17,10 @@ INTERACTION_WORDS: Mapping[str, str] = {
     " fecha heure horodatage instant moment momento hora ora tijd tijdstip created created_at day tag",
     "user_id": "user user_id customer kunde kunden client cliente klant visitor besucher member mitglied account konto"
     " person shopper buyer kaeufer kaufer reader leser subscriber abonnent utilisateur usuario uid nutzer benutzer"
-    " reviewer profile viewer listener acheteur visiteur membre utente gebruiker",
+    " reviewer profile viewer listener acheteur visiteur membre utente gebruiker horer hoerer zuhorer zuhoerer",
     "item_id": "item item_id product produkt producto produit prodotto article artikel articulo articolo sku asin movie"
     " film book buch song track content document offer listing news video show isbn ean gtin ware recipe game"
-    " course stock stock_code stockcode",
+    " course stock stock_code stockcode beitrag sendung folge episode podcast",
     "event_type": "event event_type action aktion ereignis type typ activity behavior behaviour verb vorgang accion"
     " evento evenement interaction kind",
     "session_id": "session sitzung visit besuch invoice invoiceno order orderno order_id basket receipt transaction"
@@ -30,7 +30,8 @@ INTERACTION_WORDS: Mapping[str, str] = {
     "request_id": "request request_id",
     "quantity": "quantity qty menge anzahl stueck stuck quantite cantidad quantita aantal units pieces count",
     "value": "value rating score stars sterne bewertung price preis amount betrag revenue umsatz total prix precio"
-    " importe montant wert duration seconds dwell sales total_price unit_price unitprice",
+    " importe montant wert duration seconds dwell sales total_price unit_price unitprice"
+    " sekunden sekunde dauer minuten",
 }
 ITEM_WORDS: Mapping[str, str] = {
     "item_id": INTERACTION_WORDS["item_id"],
@@ -103,6 +104,9 @@ EMAIL_NAMES = frozenset({"email", "mail", "emails"})
 CODE_NAMES = frozenset({"sku", "asin", "isbn", "ean", "gtin", "upc", "stockcode", "artikelnr", "artikelnummer"})
 ID_WORDS = frozenset({"id", "nr", "nummer", "no", "number", "code", "key", "num"})
 
+VIEW_WORDS = (
+    "view vue gesehen angeseh gehort seen browse detail visit consult read gelesen play watch listen stream ansicht pv"
+)
 # In order: a `remove_from_cart` must not count as a cart.
 EVENT_WORDS: tuple[tuple[EventType | None, str], ...] = (
     (
@@ -125,9 +129,12 @@ EVENT_WORDS: tuple[tuple[EventType | None, str], ...] = (
     (EventType.CLICK, "click klick clic tap"),
     (
         EventType.VIEW,
-        "view vue gesehen angeseh seen browse detail visit consult read gelesen play watch listen stream ansicht pv",
+        VIEW_WORDS,
     ),
 )
+
+# Words with one of another role inside that they are no compound of: seconds are no customers (`kunden`).
+NO_COMPOUNDS = frozenset({"sekunde", "sekunden"})
 
 EXACT, TOKEN, PART = 3.0, 2.0, 1.5
 LONG_ENOUGH = 4  # shorter words stand inside too many others
@@ -153,7 +160,7 @@ def name_score(column: str, words: str) -> float:
     if tokens & known:
         return TOKEN + bonus
     long = [word for word in known if len(word) >= LONG_ENOUGH]
-    return PART + bonus if any(word in token for token in tokens for word in long) else 0.0
+    return PART + bonus if any(word in token for token in tokens - NO_COMPOUNDS for word in long) else 0.0
 
 
 def guess_event(word: str) -> EventType | None:

@@ -17,7 +17,7 @@ from sources.inspection.file_groups import group_files
 from sources.inspection.first_look import guess_encoding, guess_separator, look_at
 from sources.inspection.inspection import _common_folder, _find
 from sources.inspection.proposal import Proposal, propose
-from sources.inspection.role_words import guess_event
+from sources.inspection.role_words import INTERACTION_WORDS, guess_event, name_score
 from tests.unit.sources.exports import write
 
 WEB = ["visitorid,event,itemid,transactionid,timestamp"]
@@ -148,6 +148,22 @@ def test_a_french_shop_is_understood_by_its_words(tmp_path: Path) -> None:
         "created_ts": "date_creation",
     }
     assert found["users"]["columns"] == {"user_id": "client", "signup_ts": "inscrit_le"}
+
+
+def test_seconds_are_no_customers_in_german(tmp_path: Path) -> None:
+    assert (
+        name_score("Sekunden", INTERACTION_WORDS["user_id"]) == 0 < name_score("Kundennr", INTERACTION_WORDS["user_id"])
+    )
+    rows = [
+        f"{1 + n % 28:02d}.09.2026 08:47\tH-{n % 40:05d}\tP{n % 15:04d}\tgehört\t{7 * n % 900 + 1}" for n in range(200)
+    ]
+    heard = "\n".join(["Zeitpunkt\tHörer-Nr.\tBeitrag\tWas\tSekunden", *rows])
+    columns = proposal_of(tmp_path / "in", heard_dot_tsv=heard).files["interactions"]["columns"]
+    assert {role: columns[role] for role in ("user_id", "item_id", "value")} == {
+        "user_id": "Hörer-Nr.",
+        "item_id": "Beitrag",
+        "value": "Sekunden",
+    }
 
 
 def test_what_customers_choose_by_becomes_attributes_and_stock(tmp_path: Path) -> None:
