@@ -28,19 +28,17 @@ from contracts.batches import batches_of
 from contracts.clock import Clock
 from contracts.errors import PublishIncomplete, StoreError, StoreUnavailable
 from contracts.features import FeatureReader, FeatureRows, Person, ReadRows, Visitor
-from contracts.fingerprint import fingerprint_json
-from contracts.ids import FloatArray, ItemId, ItemIdxArray
+from contracts.ids import FloatArray, ItemId
 from contracts.slates import RecommendRequest, Slate, SlateItem, Tier
 from feature_store.readers.default_reader import DefaultFeatureReader
 from recommender.allowed_items import AllowedItems
 from recommender.candidates import CandidateSet, SparedFailures, gather
 from recommender.generators.popular import FILLER
 from recommender.query import QueryBatch, RetrievalQuery
-from recommender.ragged import offsets_of, places_of
+from recommender.ragged import places_of
 from recommender.ranking.ranking_features import assemble
-from recommender.slates.diversity import maximal_marginal_relevance
 from recommender.slates.explanation import reasons
-from recommender.slates.exploration import explore
+from release.answering.arrangement import Arrangement, arrange, policy_suffix
 from release.answering.request_query import read_people, retrieval_query
 from release.answering.tiers import (
     Scorer,
@@ -240,7 +238,7 @@ def _slates_together(group: _Group) -> list[Slate]:
         candidates = _retrieve(group)
     candidates, scores = _score(group, candidates)
     with group.trace.step("arrange"):
-        shown = _arrange(group, candidates, scores)
+        shown = arrange(group.release, group.requests, candidates, scores, group.k)
     with group.trace.step("present"):
         slates = _slate_items(group, candidates, scores, shown)
     return [
@@ -375,62 +373,8 @@ def _rank(group: _Group, candidates: CandidateSet, item_rows: FeatureRows) -> Fl
     return release.ranker.score(matrix.values)
 
 
-@dataclass(frozen=True)
-class _Arrangement:
-    """The candidates that are shown: query q's are rows[offsets[q]:offsets[q + 1]], in the order of their positions.
-
-    rows: of the candidates; propensities: (n_shown,) the chance that each stood where it stands.
-    """
-
-    offsets: npt.NDArray[np.int64]
-    rows: Positions
-    propensities: npt.NDArray[np.float64]
-
-
-def _arrange(group: _Group, candidates: CandidateSet, scores: FloatArray) -> _Arrangement:
-    rules, offsets = group.release.request, candidates.items.offsets
-    order = np.lexsort((candidates.item_idx, -scores, candidates.rows))
-    if rules.relevance_weight == 1 and not rules.exploration_share:
-        rows = order[places_of(offsets) < group.k]
-        return _Arrangement(offsets_of(np.minimum(candidates.items.lengths, group.k)), rows, np.ones(len(rows)))
-    arranged = [
-        _arranged_alone(group, member, candidates.item_idx, scores, order[start:end])
-        for member, start, end in zip(group.members, offsets[:-1].tolist(), offsets[1:].tolist(), strict=True)
-    ]
-    return _Arrangement(
-        offsets_of([len(rows) for rows, _ in arranged]),
-        np.concatenate([rows for rows, _ in arranged]),
-        np.concatenate([propensities for _, propensities in arranged]),
-    )
-
-
-def _arranged_alone(
-    group: _Group, member: _PreparedRequest, item_idx: ItemIdxArray, scores: FloatArray, order: Positions
-) -> tuple[Positions, npt.NDArray[np.float64]]:
-    """(rows, propensities) of one request's slate; order: its candidates, best first."""
-    rules = group.release.request
-    if rules.relevance_weight < 1:
-        order = _diversified_order(group, item_idx, scores, order)
-    return explore(order, group.k, rules.exploration_share, _rng(member.request))
-
-
-def _diversified_order(group: _Group, item_idx: ItemIdxArray, scores: FloatArray, order: Positions) -> Positions:
-    """The order with its first k places taken by what is relevant and unlike; the others follow as they were."""
-    vectors = group.release.catalogue.unit_categories_of(item_idx[order])
-    weight = group.release.request.relevance_weight
-    first = maximal_marginal_relevance(scores[order], vectors, group.k, weight)
-    others = np.setdiff1d(np.arange(len(order)), first)
-    diversified: Positions = order[np.concatenate([first, others])]
-    return diversified
-
-
-def _rng(request: RecommendRequest) -> np.random.Generator:
-    """Draws that depend on the request's seed and id alone, so that it can be answered again."""
-    return np.random.default_rng(int(fingerprint_json([request.seed, request.request_id]), 16))
-
-
 def _slate_items(
-    group: _Group, candidates: CandidateSet, scores: FloatArray, shown: _Arrangement
+    group: _Group, candidates: CandidateSet, scores: FloatArray, shown: Arrangement
 ) -> list[tuple[SlateItem, ...]]:
     """For each member its items, in the order of their positions."""
     catalogue, names = group.release.catalogue, candidates.names
@@ -461,7 +405,7 @@ def _slate_items(
     return [tuple(items[start:end]) for start, end in pairwise(bounds)]
 
 
-def _reasons(group: _Group, candidates: CandidateSet, shown: _Arrangement) -> list[tuple[str, ...]]:
+def _reasons(group: _Group, candidates: CandidateSet, shown: Arrangement) -> list[tuple[str, ...]]:
     """For each item shown, why; nothing for a request that does not ask."""
     sentences: list[tuple[str, ...]] = [()] * len(shown.rows)
     asks = np.array([member.request.explain for member in group.members], bool)
@@ -481,11 +425,10 @@ def _reasons(group: _Group, candidates: CandidateSet, shown: _Arrangement) -> li
 
 
 def _policy_id(group: _Group) -> str:
-    """Which rule chose the slates: the scorer that was used, and how much it was explored around."""
+    """Which rule chose the slates: the scorer that was used, and what was made of its order."""
     ranked = group.plan.scorer is Scorer.RANKER and not {RANKER, RETRIEVAL} & set(group.trace.degraded)
     scorer = Scorer.RANKER if ranked else Scorer.FUSION
-    share = group.release.request.exploration_share
-    return f"{scorer}+explore-{share:g}" if share else str(scorer)
+    return f"{scorer}{policy_suffix(group.release.request)}"
 
 
 def _lost(reader: FeatureReader, n_lost: int) -> PublishIncomplete:
