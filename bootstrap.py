@@ -26,6 +26,7 @@ COMPILED = (
     "recommender.generators.pair_weights",
     "recommender.on_demand.content",
     "recommender.proposals",
+    "recommender.ranking.contributions",
     "recommender.taste",
 )
 STAMP = VENV / "slatework-lock.sha256"

@@ -7,7 +7,8 @@ be one that it writes for a ranker: known keys, arrays as long as the counts say
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 _HEAD_KEYS = frozenset(
     {
@@ -37,8 +38,26 @@ _TREE_KEYS = frozenset(
 )
 _END = "end of trees\n"
 _MAX_LEAVES = 1024  # as ranking.n_leaves: LightGBM walks a tree by recursion
+_TREE_TITLE = re.compile(r"^Tree=[0-9]+\n", re.MULTILINE)
 _INTEGER = re.compile(r"-?[0-9]{1,10}")
 _FLOAT = re.compile(r"-?([0-9]{1,400}(\.[0-9]{0,400})?(e[-+]?[0-9]{1,3})?|inf|nan)")
+
+
+@dataclass(frozen=True)
+class Tree:
+    """One tree; split 0 is its root, and the splits below a split have higher numbers.
+
+    features, thresholds, decisions, left, right: of each split; decisions: LightGBM's bits; a child below 0 is the leaf
+    `-child - 1`. leaf_values, leaf_counts: of each leaf; counts of training rows, none where it is the only leaf.
+    """
+
+    features: Sequence[int]
+    thresholds: Sequence[float]
+    decisions: Sequence[int]
+    left: Sequence[int]
+    right: Sequence[int]
+    leaf_values: Sequence[float]
+    leaf_counts: Sequence[int]
 
 
 def trees_of(text: str, n_features: int) -> str:
@@ -69,6 +88,21 @@ def features_of(text: str) -> tuple[str, ...]:
     """The names of the features of a model that `trees_of` gave, in their order."""
     head = text.partition("\n\n")[0]
     return tuple(_parsed_fields(head.removeprefix("tree\n"), _HEAD_KEYS)["feature_names"].split())
+
+
+def parsed_trees(text: str) -> Iterator[Tree]:
+    """The trees of a model that `trees_of` gave, in their order."""
+    for body in _TREE_TITLE.split(text.removesuffix(_END))[1:]:
+        fields = _parsed_fields(body.strip("\n"), _TREE_KEYS)
+        yield Tree(
+            features=[int(word) for word in fields["split_feature"].split()],
+            thresholds=[float(word) for word in fields["threshold"].split()],
+            decisions=[int(word) for word in fields["decision_type"].split()],
+            left=[int(word) for word in fields["left_child"].split()],
+            right=[int(word) for word in fields["right_child"].split()],
+            leaf_values=[float(word) for word in fields["leaf_value"].split()],
+            leaf_counts=[int(word) for word in fields["leaf_count"].split()],
+        )
 
 
 def _check_tree(text: str, number: int, n_features: int) -> None:

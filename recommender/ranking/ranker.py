@@ -16,6 +16,7 @@ from contracts.counted import counted
 from contracts.errors import ArtefactError, DataTooSmall, ReleaseMismatch, ShapeMismatch
 from contracts.ids import FloatArray
 from contracts.settings.ranking import RankingSettings
+from recommender.ranking.contributions import TreePaths
 from recommender.ranking.model_text import features_of, trees_of
 from recommender.ranking.quick_trees import QuickTrees, probe_rows, quick_trees
 
@@ -129,16 +130,31 @@ class Ranker:
 
     def score(self, values: FloatArray) -> FloatArray:
         """(n,) a score per row; values: (n, n_features), columns in the order of `feature_names`."""
-        if values.ndim != 2 or values.shape[1] != len(self.feature_names):
-            raise ShapeMismatch(
-                f"The ranker got rows of shape {values.shape}; it was trained on {len(self.feature_names)} features.",
-                "Assemble the rows with the schemas and generators of the ranker's own release.",
-            )
+        self._check_shape(values)
         if not len(values):
             return np.empty(0, np.float32)
         if self.quick is not None and not np.isinf(values).any():
             return np.asarray(self.quick.predict(values, n_jobs=self.n_threads), np.float32)
         return np.asarray(self.booster.predict(values, num_threads=self.n_threads), np.float32)
+
+    def contributions(self, values: FloatArray) -> npt.NDArray[np.float64]:
+        """(n, n_features + 1) what each feature adds to each row's score, and last what every row has.
+
+        A row's numbers sum to its score, but for its rounding to 32 bits. values: as of `score`.
+        """
+        self._check_shape(values)
+        return self._paths.contributions(values)
+
+    @cached_property
+    def _paths(self) -> TreePaths:
+        return TreePaths.of(trees_of(self.text, len(self.feature_names)))
+
+    def _check_shape(self, values: FloatArray) -> None:
+        if values.ndim != 2 or values.shape[1] != len(self.feature_names):
+            raise ShapeMismatch(
+                f"The ranker got rows of shape {values.shape}; it was trained on {len(self.feature_names)} features.",
+                "Assemble the rows with the schemas and generators of the ranker's own release.",
+            )
 
     def check_features(self, names: tuple[str, ...]) -> None:
         """Refuse columns other than those it was trained on, in name or order; both are printed."""
