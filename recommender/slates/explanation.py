@@ -1,25 +1,60 @@
-"""Why items are shown, in sentences for people; every sentence is true of what the generators said."""
+"""Why items are shown, in sentences for people; every sentence is true of whoever asks.
+
+Where the ranker scored, a sentence is given only where what it speaks of raised the score: the features of its group
+(`recommender.slates.reason_table`) add to it, and without them it would be less. So what is named is what moved the
+item up. Where nothing of the kind can be said, and where no ranker scored, what proposed the item is told.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from contracts.id_map import UNKNOWN
-from contracts.ids import ItemIdxArray
+from contracts.ids import FloatArray
 from recommender.candidates import CandidateSet
 from recommender.catalogue import Catalogue
 from recommender.generators.base import Generator
 from recommender.generators.item_to_item import ItemToItemGenerator
 from recommender.query import QueryBatch
-from recommender.ragged import RaggedItems
-from recommender.taste import ItemCategories, category_taste
+from recommender.ranking.ranking_features import RankingMatrix, Schemas
+from recommender.slates.reason_facts import RankedInput, ReasonFacts
+from recommender.slates.reason_table import REASON_TABLE, Group, columns_by_group
 
 MOST_REASONS = 3
-# A category is liked when it takes this much more of somebody's taste than of the catalogue.
-LIKED_LIFT = 1.2
+NOT_PROPOSED: Final = 1e9  # a place behind all others; an infinite one is not scored by the quick trees
+
+Sums = npt.NDArray[np.float64]
+Sentences = Mapping[Group, str]
+
+
+class Scorer(Protocol):
+    """As much of a ranker as explains its scores."""
+
+    def score(self, values: FloatArray) -> FloatArray: ...
+
+    def contributions(self, values: FloatArray) -> Sums: ...
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """How the candidates got their scores: who scored, and by what.
+
+    written: (n_candidates,) epoch seconds at which the items' published rows were true, 0 where it is not known.
+    """
+
+    ranker: Scorer
+    matrix: RankingMatrix
+    schemas: Schemas
+    written: npt.NDArray[np.int64]
+
+    def input_of(self, rows: npt.NDArray[np.intp]) -> RankedInput:
+        """What the ranker was handed of some candidates."""
+        names = self.matrix.names
+        return RankedInput(names, self.matrix.values[rows], absent_values(names, self.schemas), self.written[rows])
 
 
 def reasons(
@@ -28,70 +63,95 @@ def reasons(
     queries: QueryBatch,
     candidates: CandidateSet,
     shown: npt.NDArray[np.intp],
+    ranked: Ranked | None = None,
 ) -> list[tuple[str, ...]]:
-    """For each candidate shown, at most three sentences that say why, the most personal first.
+    """For each candidate shown, at most three sentences that say why, what weighs most first.
 
     shown: the rows of the candidates that are explained; those of one query stand together, the queries in their order.
+    ranked: None where no ranker scored; then the most personal come first.
     """
-    rows = candidates.rows[shown]
-    items = RaggedItems.of_rows(rows, candidates.item_idx[shown], len(queries))
-    speaking = _speaking_items(generators, queries, items)
-    titles = catalogue.titles.at(np.where(speaking == UNKNOWN, 0, speaking))  # of any item where none speaks
-    liked = _liked_categories(catalogue, queries, items)
-    sentences = []
-    for at, (query, row) in enumerate(zip(rows.tolist(), shown.tolist(), strict=True)):
-        proposed_by = _proposed_by(candidates, row)
-        beside_an_item = queries.anchors[query] != UNKNOWN
-        of_one = (
-            _because_of_an_item(queries, query, int(speaking[at]), titles[at]),
-            None if liked[at] is None else f"Because you like {liked[at]}",
-            "People with your taste liked it" if "als" in proposed_by and not beside_an_item else None,
-            _because_it_is_popular(proposed_by, queries.segments[query]),
-        )
-        sentences.append(tuple(sentence for sentence in of_one if sentence)[:MOST_REASONS])
-    return sentences
-
-
-def _proposed_by(candidates: CandidateSet, row: int) -> set[str]:
-    return {name for name, proposed in zip(candidates.names, candidates.proposed[row], strict=True) if proposed}
-
-
-def _speaking_items(generators: Mapping[str, Generator], queries: QueryBatch, items: RaggedItems) -> ItemIdxArray:
-    """(n_shown,) the item of each taste that speaks most for the item shown, UNKNOWN (-1) where none does."""
-    generator = generators.get("covisitation_max")
-    if not isinstance(generator, ItemToItemGenerator):
-        return np.full(len(items.item_idx), UNKNOWN, np.int32)
-    return generator.encode(queries).because(items)
-
-
-def _because_of_an_item(queries: QueryBatch, query: int, source: int, title: str) -> str | None:
-    if source == UNKNOWN:
-        return None
-    if queries.anchors[query] != UNKNOWN:
-        return f"More like {title}"
-    stated = source in queries.preferred_items[query] and source not in queries.histories.items[query]
-    return f"Because you like {title}" if stated else f"Because you chose {title}"
-
-
-def _liked_categories(catalogue: Catalogue, queries: QueryBatch, items: RaggedItems) -> list[str | None]:
-    """For each item shown, its category that the person wants most beyond its share of the catalogue, if they do."""
-    lifts = category_taste(catalogue, queries, catalogue.known_of(queries.taste_items)).lift_by_category
-    categories = ItemCategories.of(catalogue, items)
-    best = categories.most_wanted(lifts)
-    has_taste = queries.preferred_categories.any(axis=1) | (queries.taste_items.lengths > 0)
-    is_taste = has_taste & (queries.anchors == UNKNOWN)
-    is_liked = (best >= 0) & is_taste[items.rows]
-    if lifts.size:
-        is_liked &= lifts[items.rows, best] >= LIKED_LIFT
+    handed = None if ranked is None else ranked.input_of(shown)
+    facts = ReasonFacts(catalogue, generators, queries, candidates, shown, handed)
+    sentences = [_sentences(facts, at) for at in range(len(facts))]
+    if ranked is None or handed is None:
+        return [tuple(of_one.values())[:MOST_REASONS] for of_one in sentences]
+    columns = columns_by_group(handed.names, _item_to_item(generators))
+    weights = _weights(ranked.ranker, handed, columns, sentences)
     return [
-        catalogue.category_names[category] if liked else None
-        for category, liked in zip(best.tolist(), is_liked.tolist(), strict=True)
+        _heaviest(of_one, own) if own else _of_a_proposer(of_one, facts.proposed_by(at))
+        for at, (of_one, own) in enumerate(zip(sentences, weights, strict=True))
     ]
 
 
-def _because_it_is_popular(proposed_by: set[str], segment: Mapping[str, str]) -> str | None:
-    if "popular_segment" in proposed_by:
-        return f"Popular among people like you ({', '.join(segment[name] for name in sorted(segment))})"
-    if proposed_by & {"popular_recent", "popular_returning", "popular_newcomers"}:
-        return "Popular this month"
-    return "An all-time favourite" if "popular" in proposed_by else None
+def group_contributions(
+    ranker: Scorer, values: FloatArray, columns: Mapping[Group, Sequence[int]]
+) -> dict[Group, Sums]:
+    """(n,) of each group what its features add to each row's score; values: (n, n_features)."""
+    added = ranker.contributions(values)
+    return {group: _added_up(added, own) for group, own in columns.items()}
+
+
+def absent_values(names: Sequence[str], schemas: Schemas) -> FloatArray:
+    """(n_features,) what the ranker is handed of a feature that is not known.
+
+    The default of a published one; of what generators say, that they have no opinion and did not propose the item.
+    """
+    published = {spec.name: spec.default for schema in (schemas.user, schemas.item) for spec in schema.features}
+    places = {name: NOT_PROPOSED for name in names if name.startswith("rank_") or name == "pair_rank_best"}
+    return np.array([{**places, **published}.get(name, np.nan) for name in names], np.float32)
+
+
+def _sentences(facts: ReasonFacts, at: int) -> Sentences:
+    """What can be said of one item, by what it speaks of."""
+    told = ((group, reason.sentence(facts, at)) for group, reason in REASON_TABLE.items())
+    return {group: sentence for group, sentence in told if sentence is not None}
+
+
+def _item_to_item(generators: Mapping[str, Generator]) -> tuple[str, ...]:
+    return tuple(sorted(name for name, one in generators.items() if isinstance(one, ItemToItemGenerator)))
+
+
+def _weights(
+    ranker: Scorer, handed: RankedInput, columns: Mapping[Group, Sequence[int]], sentences: Sequence[Sentences]
+) -> list[dict[Group, float]]:
+    """For each item, of the groups that raised its score how much they added to it.
+
+    They are those whose features add more than nothing, and without which the score is less.
+    """
+    added = group_contributions(ranker, handed.values, columns)
+    asked = [
+        (at, group)
+        for at, of_one in enumerate(sentences)
+        for group in of_one
+        if group in columns and added[group][at] > 0
+    ]
+    without = handed.values[[at for at, _ in asked]]
+    for row, (_, group) in enumerate(asked):
+        own = list(columns[group])
+        without[row, own] = handed.absent[own]
+    is_less = ranker.score(without) < ranker.score(handed.values)[[at for at, _ in asked]]
+    weights: list[dict[Group, float]] = [{} for _ in sentences]
+    for (at, group), less in zip(asked, is_less.tolist(), strict=True):
+        if less:
+            weights[at][group] = float(added[group][at])
+    return weights
+
+
+def _heaviest(sentences: Sentences, weights: Mapping[Group, float]) -> tuple[str, ...]:
+    """The sentences of the groups that weigh most."""
+    heaviest = sorted(weights, key=lambda group: -weights[group])
+    return tuple(sentences[group] for group in heaviest[:MOST_REASONS])
+
+
+def _of_a_proposer(sentences: Sentences, proposed_by: set[str]) -> tuple[str, ...]:
+    """The sentence of one of the generators that proposed the item, if any has one."""
+    told = (sentence for group, sentence in sentences.items() if proposed_by & {*REASON_TABLE[group].proposers})
+    return tuple(told)[:1]
+
+
+def _added_up(added: Sums, columns: Sequence[int]) -> Sums:
+    """(n,) the sum of some columns, in their order, so that a row's bits are its own."""
+    total = np.zeros(len(added))
+    for column in columns:
+        total += added[:, column]
+    return total

@@ -28,7 +28,7 @@ from contracts.batches import batches_of
 from contracts.clock import Clock
 from contracts.errors import PublishIncomplete, StoreError, StoreUnavailable
 from contracts.features import FeatureReader, FeatureRows, Person, ReadRows, Visitor
-from contracts.ids import FloatArray, ItemId
+from contracts.ids import EpochSeconds, FloatArray, ItemId
 from contracts.slates import RecommendRequest, Slate, SlateItem, Tier
 from feature_store.readers.default_reader import DefaultFeatureReader
 from recommender.allowed_items import AllowedItems
@@ -36,8 +36,8 @@ from recommender.candidates import CandidateSet, SparedFailures, gather
 from recommender.generators.popular import FILLER
 from recommender.query import QueryBatch, RetrievalQuery
 from recommender.ragged import places_of
-from recommender.ranking.ranking_features import assemble
-from recommender.slates.explanation import reasons
+from recommender.ranking.ranking_features import RankingMatrix, assemble
+from recommender.slates.explanation import Ranked, reasons
 from release.answering.arrangement import Arrangement, arrange, policy_suffix
 from release.answering.request_query import read_people, retrieval_query
 from release.answering.tiers import (
@@ -236,11 +236,11 @@ def _slates(group: _Group) -> list[Slate]:
 def _slates_together(group: _Group) -> list[Slate]:
     with group.trace.step("retrieve"):
         candidates = _retrieve(group)
-    candidates, scores = _score(group, candidates)
+    scored = _score(group, candidates)
     with group.trace.step("arrange"):
-        shown = arrange(group.release, group.requests, candidates, scores, group.k)
+        shown = arrange(group.release, group.requests, scored.candidates, scored.scores, group.k)
     with group.trace.step("present"):
-        slates = _slate_items(group, candidates, scores, shown)
+        slates = _slate_items(group, scored, shown)
     return [
         Slate(
             request_id=member.request.request_id,
@@ -288,8 +288,8 @@ def _read_people(
     return [(person, (FEATURES,) if person.n_lost else ()) for person in people]
 
 
-def _read_items(group: _Group, candidates: CandidateSet) -> FeatureRows:
-    """(n_candidates, n_item_features) the rows of the candidates; each item is read once."""
+def _read_items(group: _Group, candidates: CandidateSet) -> tuple[FeatureRows, EpochSeconds]:
+    """(n_candidates, n_item_features) the rows of the candidates, and when each was true; each item is read once."""
     release, reader = group.release, group.reader
     item_idx, of_candidate = np.unique(candidates.item_idx, return_inverse=True)
     item_ids = release.catalogue.ids.named(item_idx)
@@ -301,7 +301,7 @@ def _read_items(group: _Group, candidates: CandidateSet) -> FeatureRows:
     if rows.n_lost:
         group.note_missing(FEATURES, _lost(reader, rows.n_lost))
     group.recorder.note_items(group.requests, item_ids, rows, _split(of_candidate, candidates.items.offsets))
-    return FeatureRows(rows.values[of_candidate], rows.known[of_candidate])
+    return FeatureRows(rows.values[of_candidate], rows.known[of_candidate]), rows.written[of_candidate]
 
 
 def _split(values: Positions, offsets: npt.NDArray[np.int64]) -> list[Positions]:
@@ -335,33 +335,44 @@ def _last_resort(group: _Group, n_ranked: int, error: Exception) -> CandidateSet
     return gather(SparedFailures().encode_all(popular, group.queries), group.queries, {LAST_RESORT: n_ranked}, n_ranked)
 
 
-def _score(group: _Group, candidates: CandidateSet) -> tuple[CandidateSet, FloatArray]:
-    """The candidates with their scores, (n,): the ranker's where the plan asks for it and retrieval went well.
+@dataclass(frozen=True)
+class _Scored:
+    """Candidates with their scores, (n,). ranked: how the ranker came to them; None where it did not."""
+
+    candidates: CandidateSet
+    scores: FloatArray
+    ranked: Ranked | None = None
+
+
+def _score(group: _Group, candidates: CandidateSet) -> _Scored:
+    """The candidates with their scores: the ranker's where the plan asks for it and retrieval went well.
 
     Where ranks are fused, an item's source is the generator that did most for it.
     """
     trace = group.trace
     if group.plan.scorer is Scorer.RANKER and RETRIEVAL not in trace.degraded:
         with trace.step("features"):
-            item_rows = _read_items(group, candidates)
+            item_rows, written = _read_items(group, candidates)
         try:
             with trace.step("rank"):
-                return candidates, _rank(group, candidates, item_rows)
+                release, matrix = group.release, _ranking_matrix(group, candidates, item_rows)
+                scores = release.ranker.score(matrix.values)
+                return _Scored(candidates, scores, Ranked(release.ranker, matrix, release.schemas, written))
         except Exception as error:  # noqa: BLE001 - whatever the ranker dies of, people are answered
             group.note_missing(RANKER, error)
     with trace.step("fuse"):
         weights = None if RETRIEVAL in trace.degraded else group.plan.weights
         fused = fuse_by_rank(candidates, weights)
-    return replace(candidates, sources=fused.sources), fused.scores
+    return _Scored(replace(candidates, sources=fused.sources), fused.scores)
 
 
-def _rank(group: _Group, candidates: CandidateSet, item_rows: FeatureRows) -> FloatArray:
+def _ranking_matrix(group: _Group, candidates: CandidateSet, item_rows: FeatureRows) -> RankingMatrix:
     release = group.release
     people = [member.person.features for member in group.members]
     user_rows = FeatureRows(
         np.concatenate([rows.values for rows in people]), np.concatenate([rows.known for rows in people])
     )
-    matrix = assemble(
+    return assemble(
         release.catalogue,
         group.queries,
         candidates,
@@ -370,14 +381,12 @@ def _rank(group: _Group, candidates: CandidateSet, item_rows: FeatureRows) -> Fl
         release.schemas,
         release.computed_features,
     )
-    return release.ranker.score(matrix.values)
 
 
-def _slate_items(
-    group: _Group, candidates: CandidateSet, scores: FloatArray, shown: Arrangement
-) -> list[tuple[SlateItem, ...]]:
+def _slate_items(group: _Group, scored: _Scored, shown: Arrangement) -> list[tuple[SlateItem, ...]]:
     """For each member its items, in the order of their positions."""
-    catalogue, names = group.release.catalogue, candidates.names
+    catalogue, candidates, scores = group.release.catalogue, scored.candidates, scored.scores
+    names = candidates.names
     item_idx = candidates.item_idx[shown.rows]
     columns = zip(
         catalogue.ids.external(item_idx),
@@ -386,7 +395,7 @@ def _slate_items(
         scores[shown.rows].tolist(),
         candidates.sources[shown.rows].tolist(),
         shown.propensities.tolist(),
-        _reasons(group, candidates, shown),
+        _reasons(group, scored, shown),
         strict=True,
     )
     items = [
@@ -405,7 +414,7 @@ def _slate_items(
     return [tuple(items[start:end]) for start, end in pairwise(bounds)]
 
 
-def _reasons(group: _Group, candidates: CandidateSet, shown: Arrangement) -> list[tuple[str, ...]]:
+def _reasons(group: _Group, scored: _Scored, shown: Arrangement) -> list[tuple[str, ...]]:
     """For each item shown, why; nothing for a request that does not ask."""
     sentences: list[tuple[str, ...]] = [()] * len(shown.rows)
     asks = np.array([member.request.explain for member in group.members], bool)
@@ -415,7 +424,8 @@ def _reasons(group: _Group, candidates: CandidateSet, shown: Arrangement) -> lis
     release, degraded = group.release, group.trace.degraded
     sound = {name: one for name, one in release.generators.items() if GENERATOR.format(name) not in degraded}
     try:
-        of_each = reasons(release.catalogue, sound, group.queries, candidates, shown.rows[explained])
+        rows = shown.rows[explained]
+        of_each = reasons(release.catalogue, sound, group.queries, scored.candidates, rows, scored.ranked)
     except Exception as error:  # noqa: BLE001 - a slate without reasons is better than none
         group.note_missing(REASONS, error)
         return sentences

@@ -66,6 +66,11 @@ class QualityRanker:
     def score(self, values: Any) -> Any:
         return values[:, 1].astype(np.float32)
 
+    def contributions(self, values: Any) -> Any:
+        added = np.zeros((len(values), values.shape[1] + 1))
+        added[:, 1] = values[:, 1]
+        return added
+
 
 class BrokenRanker:
     feature_names = QualityRanker.feature_names
