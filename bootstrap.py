@@ -27,6 +27,7 @@ COMPILED = (
     "recommender.on_demand.content",
     "recommender.proposals",
     "recommender.ranking.contributions",
+    "recommender.slates.greedy_choice",
     "recommender.taste",
 )
 STAMP = VENV / "slatework-lock.sha256"

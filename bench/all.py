@@ -14,6 +14,7 @@ NAMES = (
     "publish",
     "online_read",
     "ranking",
+    "rerank",
     "index",
     "rollback",
     "gates",

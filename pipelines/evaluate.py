@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from contracts.features import FeatureReader
 from contracts.ids import FloatArray
 from contracts.progress import Progress
 from contracts.settings.evaluate import EvaluateSettings
@@ -27,7 +28,8 @@ from pipelines.stage_run import run_stage
 from recommender.exclusion import ExclusionRule
 from release.bundle.bundle import FittedArtefacts, Release, measured_with
 from release.bundle.headline import headline_sentence
-from release.evaluation.cases import EvaluationCase, build_cases, known_days_before, popularity_before
+from release.evaluation.cases import WARM, EvaluationCase, build_cases, known_days_before, popularity_before
+from release.evaluation.diversity_curve import diversity_curve, write_diversity_curve
 from release.evaluation.evaluation import Evaluation, evaluate
 from release.evaluation.judge import Judge, category_vectors
 from release.evaluation.measured_window import save_cases
@@ -62,6 +64,8 @@ def run(settings: Params) -> dict[str, Any]:
     bands = ItemBands.of(popularity, known_days_before(tables, item_ids, split.test_start))
     tracing = Tracing(bands, settings.request.quotas)
     summary = write_report(EVALUATION, evaluation, bootstrap, metric, window, built_with, notes, tracing)
+    curve = diversity_curve(release, measured.reader, measured.groups[WARM], measured.judge, bootstrap)
+    write_diversity_curve(curve, EVALUATION)
     write_page(EVALUATION, fit_of(Cutoff.TEST).ranking)
     for note in notes:
         print(f"note: {note}")
@@ -71,11 +75,16 @@ def run(settings: Params) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Measured:
-    """An evaluation, the questions by group that were asked, and how popular each item was before the window."""
+    """An evaluation, the questions by group that were asked, and what they were asked and judged with.
+
+    popularity: (n_items,) how popular each item was before the window.
+    """
 
     evaluation: Evaluation
     groups: Mapping[str, Sequence[EvaluationCase]]
     popularity: FloatArray
+    reader: FeatureReader
+    judge: Judge
 
 
 def measure(
@@ -94,7 +103,7 @@ def measure(
     excluding = ExclusionRule.of(settings.request.excluding_events, settings.request.excluded_days)
     groups = build_cases(tables, item_ids, release.as_of, max(cutoffs), max_people, rng, excluding)
     reader = OfflineFeatureReader(values, release.schemas, item_ids)
-    return Measured(evaluate(release, reader, groups, judge, progress), groups, popularity)
+    return Measured(evaluate(release, reader, groups, judge, progress), groups, popularity, reader, judge)
 
 
 def fit_of(cutoff: Cutoff) -> FittedArtefacts:

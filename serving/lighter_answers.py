@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from contracts.clock import FixedClock
 from contracts.filters import Filter
+from contracts.settings.diversity import DiversitySettings
 from contracts.slates import MOST_PREFERRED, RecommendRequest, Slate
 from feature_store.readers.default_reader import DefaultFeatureReader
 from release.answering.request_path import answer
@@ -36,7 +37,7 @@ def popular_slate(release: Release, generation_id: str, wanted: Filter | None = 
     So long that as many as any request may ask for are left, whatever it names. wanted: what every item must satisfy.
     """
     length = min(release.request.max_k + MOST_PREFERRED + 1, len(release.catalogue))
-    plain = release.with_rules(max_k=length, exploration_share=0.0, relevance_weight=1.0)
+    plain = release.with_rules(max_k=length, exploration_share=0.0, relevance_weight=1.0, diversity=DiversitySettings())
     reader = DefaultFeatureReader(generation_id, release.schemas)
     request = RecommendRequest("popular", k=length, explain=True, filter=wanted)
     return answer(plain, reader, FixedClock(release.as_of), request)

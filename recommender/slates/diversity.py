@@ -1,4 +1,8 @@
-"""Slates that are not ten times the same."""
+"""The diversity of `request.relevance_weight`: one constant, over categories, without a budget.
+
+Releases from before `request.diversity` stand on it, to the last bit; `greedy_choice` is several times as fast, adds
+up in another order, and may break a tie otherwise.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,7 @@ import numpy.typing as npt
 
 from contracts.errors import ShapeMismatch
 from contracts.ids import FloatArray
+from recommender.slates.relevance import scaled_relevance
 
 
 def maximal_marginal_relevance(
@@ -26,7 +31,7 @@ def maximal_marginal_relevance(
             f"{len(scores)} scores came with vectors of shape {vectors.shape}.",
             "Give one vector per scored item, in the same order.",
         )
-    relevance = _scaled(scores)
+    relevance = scaled_relevance(scores)
     likeness = np.zeros(len(scores), np.float64)
     chosen: list[int] = []
     for _ in range(min(k, len(scores))):
@@ -38,10 +43,3 @@ def maximal_marginal_relevance(
         chosen.append(best)
         likeness = np.maximum(likeness, vectors @ vectors[best])
     return np.array(chosen, np.intp)
-
-
-def _scaled(scores: FloatArray) -> npt.NDArray[np.float64]:
-    if not len(scores):
-        return np.empty(0, np.float64)
-    spread = float(scores.max() - scores.min())
-    return np.asarray((scores.astype(np.float64) - scores.min()) / (spread or 1.0))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +14,8 @@ from contracts.ids import FloatArray, ItemIdxArray
 from contracts.settings.request import RequestSettings
 from contracts.slates import RecommendRequest
 from recommender.candidates import CandidateSet
-from recommender.ragged import Offsets, offsets_of, places_of
+from recommender.ragged import Offsets, RaggedItems, offsets_of, places_of
+from recommender.slates.diversification import Diversification
 from recommender.slates.diversity import maximal_marginal_relevance
 from recommender.slates.exploration import explore
 from release.bundle.bundle import Release
@@ -34,20 +36,26 @@ class Arrangement:
 
 
 def arrange(
-    release: Release, requests: Sequence[RecommendRequest], candidates: CandidateSet, scores: FloatArray, k: int
+    release: Release,
+    requests: Sequence[RecommendRequest],
+    histories: RaggedItems,
+    candidates: CandidateSet,
+    scores: FloatArray,
+    k: int,
 ) -> Arrangement:
     """For each request the slate of at most k items that the release's rules make of its candidates.
 
-    requests: aligned with the rows of the candidates; scores: (n_candidates,). Equal scores: the smaller item_idx.
+    requests: aligned with the rows of histories, what each person touched, oldest first, and with those of the
+    candidates; scores: (n_candidates,). Equal scores: the smaller item_idx.
     """
     rules, offsets = release.request, candidates.items.offsets
     order = np.lexsort((candidates.item_idx, -scores, candidates.rows))
-    if rules.relevance_weight == 1 and not rules.exploration_share:
+    if not _is_diversified(rules) and not rules.exploration_share:
         rows = order[places_of(offsets) < k]
         return Arrangement(offsets_of(np.minimum(candidates.items.lengths, k)), rows, np.ones(len(rows)))
     arranged = [
-        _arranged_alone(release, request, candidates.item_idx, scores, order[start:end], k)
-        for request, start, end in zip(requests, offsets[:-1].tolist(), offsets[1:].tolist(), strict=True)
+        _arranged_alone(release, request, histories[row], candidates.item_idx, scores, order[start:end], k)
+        for row, (request, (start, end)) in enumerate(zip(requests, pairwise(offsets.tolist()), strict=True))
     ]
     return Arrangement(
         offsets_of([len(rows) for rows, _ in arranged]),
@@ -57,13 +65,23 @@ def arrange(
 
 
 def policy_suffix(rules: RequestSettings) -> str:
-    """What the arrangement adds to the name of the policy that scored: how much it is explored around."""
-    return f"+explore-{rules.exploration_share:g}" if rules.exploration_share else ""
+    """What the arrangement adds to the name of the policy that scored: how it is diversified, and explored around.
+
+    relevance_weight has no part in it: the policies of before had these names, and logs hold them.
+    """
+    diversity, share = rules.diversity, rules.exploration_share
+    budget = f"+{diversity.method}-{diversity.strength:g}-loss-{diversity.max_relevance_loss:g}"
+    return f"{'' if diversity.method == 'none' else budget}{f'+explore-{share:g}' if share else ''}"
+
+
+def _is_diversified(rules: RequestSettings) -> bool:
+    return rules.relevance_weight < 1 or rules.diversity.method != "none"
 
 
 def _arranged_alone(
     release: Release,
     request: RecommendRequest,
+    history: ItemIdxArray,
     item_idx: ItemIdxArray,
     scores: FloatArray,
     order: Positions,
@@ -71,20 +89,20 @@ def _arranged_alone(
 ) -> tuple[Positions, npt.NDArray[np.float64]]:
     """(rows, propensities) of one request's slate; order: its candidates, best first."""
     rules = release.request
-    if rules.relevance_weight < 1:
-        order = _diversified_order(release, item_idx, scores, order, k)
+    if _is_diversified(rules):
+        first = _diversified(release, history, item_idx[order], scores[order], k)
+        order = np.concatenate([order[first], np.delete(order, first)])
     return explore(order, k, rules.exploration_share, _rng(request))
 
 
-def _diversified_order(
-    release: Release, item_idx: ItemIdxArray, scores: FloatArray, order: Positions, k: int
+def _diversified(
+    release: Release, history: ItemIdxArray, item_idx: ItemIdxArray, scores: FloatArray, k: int
 ) -> Positions:
-    """The order with its first k places taken by what is relevant and unlike; the others follow as they were."""
-    vectors = release.catalogue.unit_categories_of(item_idx[order])
-    first = maximal_marginal_relevance(scores[order], vectors, k, release.request.relevance_weight)
-    others = np.setdiff1d(np.arange(len(order)), first)
-    diversified: Positions = order[np.concatenate([first, others])]
-    return diversified
+    """The places of a slate of what is relevant and unlike, among candidates that come best first."""
+    rules, catalogue = release.request, release.catalogue
+    if rules.diversity.method == "none":
+        return maximal_marginal_relevance(scores, catalogue.unit_categories_of(item_idx), k, rules.relevance_weight)
+    return Diversification(catalogue, rules.diversity).choose(item_idx, scores, history, k).places
 
 
 def _rng(request: RecommendRequest) -> np.random.Generator:

@@ -238,7 +238,8 @@ def _slates_together(group: _Group) -> list[Slate]:
         candidates = _retrieve(group)
     scored = _score(group, candidates)
     with group.trace.step("arrange"):
-        shown = arrange(group.release, group.requests, scored.candidates, scored.scores, group.k)
+        histories = group.queries.histories.items
+        shown = arrange(group.release, group.requests, histories, scored.candidates, scored.scores, group.k)
     with group.trace.step("present"):
         slates = _slate_items(group, scored, shown)
     return [

@@ -19,6 +19,7 @@ from contracts.whole_files import write_whole
 from recommender.ranking.ranker_report import IMPORTANCE_CSV, LEARNING_CURVE
 from release.bundle.headline import headline_sentence
 from release.evaluation.cases import COLD_CONTEXT, COLD_POPULAR, COLD_SESSION, WARM
+from release.evaluation.diversity_curve import DIVERSITY
 from release.evaluation.drawing import HEIGHT, LEFT, WIDTH, Axes, Bar, interval_bars, set_apart, share_bars
 from release.evaluation.evaluation import SLATES
 from release.evaluation.report import GENERATORS, METRICS, NOTES, PER_SYSTEM, SLICES
@@ -70,6 +71,7 @@ def page(folder: Path, ranker: Path) -> str:
         kinds=_kinds(sliced, k),
         systems=interval_bars(_ndcg_rows(systems, k), SLATES),
         scatter=_scatter(systems, k),
+        budgets=_budgets(folder / DIVERSITY),
         curve=_curve(ranker / LEARNING_CURVE),
         importance=_importance(ranker / IMPORTANCE_CSV),
         figures=[(metric, *cells) for metric, cells in _figures(systems)],
@@ -178,6 +180,36 @@ def _scatter(systems: pl.DataFrame, k: int) -> _Scatter:
         for number, ((name, value), at, mark) in enumerate(zip(relevance.items(), places, marks, strict=True), start=1)
     ]
     return _Scatter(axes, points)
+
+
+@dataclass(frozen=True)
+class _Budgets:
+    """The slates under one budget after the other, by diversity (across) and NDCG (up); rows: cells of a table."""
+
+    axes: Axes
+    path: str
+    served_at: tuple[float, float]
+    rows: list[list[str]]
+
+
+def _budgets(path: Path) -> _Budgets | None:
+    """None of a release whose slates are not diversified."""
+    if not path.is_file():
+        return None
+    table = pl.read_csv(path)
+    diversity, relevance = table["diversity"].to_list(), table["ndcg"].to_list()
+    axes = Axes.around(diversity, relevance)
+    served = table["is_served"].to_list().index(True)
+    rows = [
+        [
+            f"{100 * row['budget']:g}%{', served' if row['is_served'] else ''}",
+            f"{row['ndcg']:.3f}",
+            f"{row['gain']:+.3f} [{row['gain_low']:+.3f}, {row['gain_high']:+.3f}]",
+            *("" if row[name] is None else f"{row[name]:.3f}" for name in ("diversity", "miscalibration", "coverage")),
+        ]
+        for row in table.rows(named=True)
+    ]
+    return _Budgets(axes, axes.path(diversity, relevance), axes.place(diversity[served], relevance[served]), rows)
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from contracts.clock import FixedClock
 from contracts.errors import StoreError, UnknownId
 from contracts.features import ReadRows, ReadsPeopleInTurn
 from contracts.filters import Condition, Not, Operator
+from contracts.settings.diversity import DiversitySettings
 from contracts.slates import Preferences, RecommendRequest, Slate, Surface
 from feature_store.readers.offline_reader import OfflineFeatureReader
 from feature_store.values.values import FeatureValues
@@ -66,28 +67,36 @@ def without_time(slate: Slate) -> Slate:
 
 
 @cache
-def alone(number: int, explored: bool = False) -> Slate:
+def alone(number: int, rules: str) -> Slate:
     release, reader = served()
     return without_time(
-        answer(rules(release, explored), reader, FixedClock(release.as_of), every_kind_of_request()[number])
+        answer(release.with_rules(**RULES[rules]), reader, FixedClock(release.as_of), every_kind_of_request()[number])
     )
 
 
-def rules(release: Release, explored: bool) -> Release:
-    changes = {"relevance_weight": 0.7, "exploration_share": 0.4} if explored else {}
-    return replace(release, request=release.request.model_copy(update=changes))
+def diversified(**settings: Any) -> dict[str, Any]:
+    return {"diversity": DiversitySettings(strength=0.6, max_relevance_loss=0.1, adaptive=0.5, **settings)}
 
 
-@pytest.mark.parametrize("explored", [False, True], ids=["as shipped", "diversified and explored"])
+RULES: dict[str, dict[str, Any]] = {
+    "as shipped": {},
+    "weighted and explored": {"relevance_weight": 0.7, "exploration_share": 0.4},
+    "marginal relevance": diversified(method="mmr", over="both"),
+    "determinant, explored": {**diversified(method="dpp"), "exploration_share": 0.4},
+    "calibration": diversified(method="calibration"),
+}
+
+
+@pytest.mark.parametrize("rules", RULES)
 @given(st.data())
-@settings(max_examples=12, deadline=None)
-def test_every_kind_of_request_gets_the_same_slate_whatever_it_is_answered_with(explored, data):
+@settings(max_examples=8, deadline=None)
+def test_every_kind_of_request_gets_the_same_slate_whatever_it_is_answered_with(rules, data):
     release, reader = served()
     requests = every_kind_of_request()
     numbers = data.draw(st.lists(st.integers(0, len(requests) - 1), min_size=1, max_size=2 * BLOCK))
     chosen = [requests[number] for number in numbers]
-    slates = answer_many(rules(release, explored), reader, FixedClock(release.as_of), chosen)
-    assert [without_time(slate) for slate in slates] == [alone(number, explored) for number in numbers]
+    slates = answer_many(release.with_rules(**RULES[rules]), reader, FixedClock(release.as_of), chosen)
+    assert [without_time(slate) for slate in slates] == [alone(number, rules) for number in numbers]
 
 
 def test_no_requests_have_no_answers():

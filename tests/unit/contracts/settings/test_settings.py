@@ -81,6 +81,8 @@ def test_the_projects_own_parameters_are_right_and_cannot_be_changed() -> None:
         ),
         ("ingest.source", "simulator", "say which under `simulator`"),
         ("request.quotas", {"als": 6000}, r"quotas\.als is 6000; expected 0 to 5000"),
+        ("request.diversity", {"method": "calibration", "over": "both"}, "goes by categories; over is both"),
+        ("request.diversity", {"max_relevance_loss": 1.5}, "max_relevance_loss"),
         ("validate.min_value", 9, "min_value 9 is above max_value 5: no value would pass"),
         ("validate.max_value", float("nan"), r"`validate\.max_value` is nan: .*finite"),
         ("candidates.als.alpha", float("inf"), r"`candidates\.als\.alpha` is inf: .*finite"),

@@ -306,6 +306,27 @@ def test_a_diverse_slate_mixes_categories_and_keeps_the_best_item_first() -> Non
     assert {"i15", "i14", "i13"} & set(shown(diverse))  # a comedy among them
 
 
+@pytest.mark.parametrize("method", ["mmr", "dpp", "calibration"])
+def test_a_diversified_slate_mixes_categories_within_its_loss_and_says_so(method: str) -> None:
+    def diversified(max_loss: float) -> Slate:
+        diversity = {"method": method, "strength": 0.9, "max_relevance_loss": max_loss}
+        reader = made_up_reader({"u1": ["i10", "i11", "i16"]})
+        return ask(made_up_release(diversity=diversity, exploration_share=0.0), reader, user_id="u1", k=4)
+
+    free, bound = diversified(0.9), diversified(0.0)
+    assert shown(bound) == ["i21", "i20", "i19", "i18"]  # dramas alone
+    assert {"i15", "i14", "i13"} & set(shown(free))  # a comedy among them
+    assert (free.policy_id, free.degraded) == (f"ranker+{method}-0.9-loss-0.9", ())
+
+
+def test_what_follows_a_diversified_slate_is_explored_as_ever() -> None:
+    diversity = {"method": "mmr", "strength": 0.5}
+    slate = ask(made_up_release(diversity=diversity, exploration_share=0.9), user_id="u1", k=8)
+    assert slate.policy_id == "ranker+mmr-0.5-loss-0.05+explore-0.9"
+    assert len(set(shown(slate))) == 8
+    assert any(item.propensity < 1 for item in slate.items)
+
+
 def test_reasons_are_given_only_when_asked_for() -> None:
     assert {item.reasons for item in ask(user_id="u1").items} == {()}
     assert all(item.reasons for item in ask(explain=True).items)

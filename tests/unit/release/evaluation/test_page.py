@@ -81,6 +81,16 @@ def test_every_system_stands_in_the_plot_with_its_number(report: Path, ranker: P
     assert {"slates", "popular", "covisitation"} <= set(names)
 
 
+def test_where_slates_are_diversified_it_says_what_that_costs(report: Path, ranker: Path) -> None:
+    assert "What diversity costs" not in page(report, ranker)
+    header = "budget,is_served,ndcg,gain,gain_low,gain_high,diversity,miscalibration,novelty,coverage,gini\n"
+    rows = "0.0,false,0.3,0,0,0,0.5,,2,0.1,0.5\n0.05,true,0.29,-0.01,-0.02,0.0,0.7,,2,0.2,0.4\n"
+    (report / "diversity.csv").write_text(header + rows)
+    told = text_of(page(report, ranker))
+    assert "What diversity costs" in told
+    assert "5%, served 0.290 -0.010 [-0.020, +0.000] 0.700 0.200" in told
+
+
 def test_a_ranker_without_a_curve_leaves_the_rest_of_the_page(report: Path, ranker: Path) -> None:
     (ranker / "learning_curve.csv").unlink()
     assert "This ranker tells no learning curve." in page(report, ranker)
