@@ -1,7 +1,7 @@
 """What does diversity cost, and what does it bring? A simulated application under one rule after the other.
 
     python -m bench.diversity [--app articles] [--windows 2 4] [--people 250] [--days 3]
-                              [--strength 0.1] [--adaptive 0] [--loss 0.02]
+                              [--method mmr dpp calibration] [--strength 0.1] [--adaptive 0] [--loss 0.02]
 
 The application's world is simulated and its models are fitted before rolling windows, as `slate judge` does. Under each
 method of `request.diversity`, people with a history are asked, and their slates held against what the log says they
@@ -65,6 +65,7 @@ def main() -> None:
     parser.add_argument("--windows", nargs="+", type=int, default=[2, 4])
     parser.add_argument("--people", type=int, default=250)
     parser.add_argument("--days", type=int, default=3)
+    parser.add_argument("--method", nargs="+", default=["mmr", "dpp", "calibration"])
     for name, value in {"strength": 0.1, "adaptive": 0.0, "loss": 0.02}.items():
         parser.add_argument(f"--{name}", nargs="+", type=float, default=[value])
     chosen = parser.parse_args()
@@ -117,7 +118,8 @@ def _measured(
 def _rules(chosen: argparse.Namespace) -> Iterator[tuple[str, float, DiversitySettings]]:
     """(name, loss allowed, rule), first the ranker's own order."""
     yield OWN_ORDER, 0.0, DiversitySettings()
-    for method, strength, adaptive, loss in product(METHODS, chosen.strength, chosen.adaptive, chosen.loss):
+    methods = [method for method in METHODS if method["method"] in chosen.method]
+    for method, strength, adaptive, loss in product(methods, chosen.strength, chosen.adaptive, chosen.loss):
         rule = DiversitySettings(strength=strength, adaptive=adaptive, max_relevance_loss=loss, **method)
         yield f"{' '.join(method.values())}, {strength:g}, adaptive {adaptive:g}", loss, rule
 

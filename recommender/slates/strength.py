@@ -29,8 +29,8 @@ def doubt(relevance: Relevance, k: int) -> float:
 
     relevance: (n,) of `scaled_relevance`, descending. 1 where the next are as good, or none is better than another.
 
-    >>> doubt(np.array([1.0, 0.5, 0.3, 0.0]), 2)
-    0.2
+    >>> doubt(np.array([1.0, 0.5, 0.375, 0.0]), 2)
+    0.25
     """
     first, following = relevance[:k], relevance[k : 2 * k]
     if not len(following):
@@ -43,8 +43,8 @@ def adapted_strength(strength: float, adaptive: float, signs: Sequence[float | N
 
     A sign of None is not known, and does not count. adaptive: 0 is the same strength for everybody.
 
-    >>> adapted_strength(0.4, 0.5, [0.5, None, 1.0])
-    0.35
+    >>> adapted_strength(0.5, 0.5, [0.5, None, 1.0])
+    0.4375
     """
     known = [sign for sign in signs if sign is not None]
     mean: np.floating | float = np.mean(known) if known else 1.0
