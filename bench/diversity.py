@@ -1,6 +1,6 @@
 """What does diversity cost, and what does it bring? A simulated application under one rule after the other.
 
-    python -m bench.diversity [--app articles] [--windows 2 4] [--people 250] [--days 3]
+    python -m bench.diversity [--app articles] [--world 7] [--windows 2 4] [--people 150] [--days 3]
                               [--method mmr dpp calibration] [--strength 0.1] [--adaptive 0] [--loss 0.02]
 
 The application's world is simulated and its models are fitted before rolling windows, as `slate judge` does. Under each
@@ -9,7 +9,7 @@ wanted: NDCG, diversity (over categories), miscalibration. Then the world goes o
 the clicks that these are worth by the truth are counted, for everybody: the log follows the policy that wrote it, and
 knows nothing of who tires of what. Both are told beside the ranker's own order, with paired 95% intervals over people;
 a person of two windows counts twice. Defaults of a preset are chosen on it. The last window, which the stage `evaluate`
-reports, is not among them.
+reports, is not among them. --world: the seed of another world of the same kind, which chose nothing.
 """
 
 from __future__ import annotations
@@ -62,30 +62,33 @@ def main() -> None:
     """Simulate, fit, ask, serve, and print a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--app", default="articles")
+    parser.add_argument("--world", type=int, metavar="SEED")
     parser.add_argument("--windows", nargs="+", type=int, default=[2, 4])
-    parser.add_argument("--people", type=int, default=250)
+    parser.add_argument("--people", type=int, default=150)
     parser.add_argument("--days", type=int, default=3)
     parser.add_argument("--method", nargs="+", default=["mmr", "dpp", "calibration"])
     for name, value in {"strength": 0.1, "adaptive": 0.0, "loss": 0.02}.items():
         parser.add_argument(f"--{name}", nargs="+", type=float, default=[value])
     chosen = parser.parse_args()
     settings = overridden_settings(PARAMS.read_bytes(), load_preset(Path(), chosen.app))
-    spec = _spec(settings)
+    spec = _spec(settings, chosen.world)
     tables = simulate_tables(spec)
     splits = every_window(tables, settings)
     measured = [one for number in chosen.windows for one in _measured(settings, spec, tables, splits[number], chosen)]
     bootstrap = Bootstrap(settings.evaluate.n_bootstrap, settings.seed)
     figures = _figures(measured, settings.evaluate.cutoffs[0], bootstrap)
     print_table(COLUMNS, [_cells(figure) for figure in figures])
-    about = {"windows": chosen.windows, "people": chosen.people, "days": chosen.days}
+    about = {"world": spec.seed, "windows": chosen.windows, "people": chosen.people, "days": chosen.days}
     print_figures("diversity", {**about, "rules": figures}, data=f"the world of {chosen.app}", seed=settings.seed)
 
 
-def _spec(settings: Settings) -> WorldSpec:
+def _spec(settings: Settings, seed: int | None) -> WorldSpec:
     world = settings.ingest.simulator
     if world is None:
         raise SystemExit(f"The application {settings.app} is not simulated; name one that is: articles or shop.")
-    return WorldSpec(world_kind(world.kind), world.n_users, world.n_items, world.n_days, world.seed)
+    return WorldSpec(
+        world_kind(world.kind), world.n_users, world.n_items, world.n_days, world.seed if seed is None else seed
+    )
 
 
 @dataclass(frozen=True)

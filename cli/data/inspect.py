@@ -21,7 +21,7 @@ WALL_CLOCK = """\
 # Where people are served while the data goes on, set `serving.clock: wall` in params.yaml, too: with `release`, as it
 # is, the time of answers and events goes on from the end of the data, which suits data that ended long ago."""
 # What a preset says of its own data, and not of an export that is like it.
-OF_ITS_DATA = ("app", "ingest", "validate", "features.n_snapshots")
+OF_ITS_DATA = ("app", "ingest", "validate", "features.n_snapshots", "request.diversity")
 # What a preset has because nothing was judged for applications of its kind, and not because it is known to suit them.
 NOT_JUDGED = ("candidates.covisitation.step_weight", "candidates.next_visit.step_weight", "request.quotas")
 

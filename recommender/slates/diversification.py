@@ -35,12 +35,14 @@ class Diversification:
         """At most k of the candidates, as places among them.
 
         item_idx, scores: (n_candidates,) best first; history: the person's items, oldest first, -1 for unknown ones.
+        Their own order where there is nothing to diversify by, or a score is no finite number: what a loss is of it
+        nobody can say.
         """
         n_competing = max(N_COMPETING, 2 * k)
         item_idx, relevance = item_idx[:n_competing], scaled_relevance(scores[:n_competing])
         known, settings = self.catalogue.known(history), self.settings
         chooser = self._chooser(item_idx, relevance, known, k)
-        if chooser is None:
+        if chooser is None or not np.isfinite(relevance).all():
             return Choice(np.arange(min(k, len(item_idx))), 0.0, 0.0)
         strength = self._strength(item_idx, relevance, known, k)
         return within_loss(chooser, relevance, k, strength, settings.max_relevance_loss)

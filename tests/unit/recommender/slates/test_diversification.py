@@ -115,3 +115,13 @@ def test_what_is_far_behind_does_not_compete() -> None:
     scores = np.linspace(1, 0, n).astype(np.float32)
     choice = rule(catalogue, method="mmr", strength=1.0).choose(np.arange(n, dtype=np.int32), scores, NOTHING, 10)
     assert choice.places.max() < N_COMPETING
+
+
+@pytest.mark.parametrize("method", ["mmr", "dpp", "calibration"])
+@pytest.mark.parametrize("odd", [np.nan, np.inf, -np.inf])
+@pytest.mark.filterwarnings("ignore:invalid value encountered:RuntimeWarning")  # NumPy's, of infinity less infinity
+def test_scores_that_are_no_numbers_leave_the_order_as_it_is(method, odd) -> None:
+    catalogue = of_genres("comedy", "comedy", "drama")
+    scores, items = np.array([3, 2, odd], np.float32), np.arange(3, dtype=np.int32)
+    choice = rule(catalogue, method=method, strength=0.9).choose(items, scores, items, 2)
+    assert (choice.places.tolist(), choice.loss) == ([0, 1], 0)
