@@ -20,6 +20,8 @@ NAMES = (
     "gates",
     "canary",
     "skew",
+    "reasons",
+    "replay",
     "deep",
     "batch",
     "serving",

@@ -36,6 +36,7 @@ from release.promotion.switch import open_switch
 
 SLATE = (sys.executable, "-m", "cli.main")
 LOG_LINES = 20  # of each server, where it does not answer
+MORE_MIXED: Mapping[str, Any] = {"relevance_weight": 0.5}  # slates show by it which release made them
 RANKING = "ranking"  # of a bundle
 WITHIN_S = 120.0  # for anything that a benchmark waits for
 
@@ -105,8 +106,14 @@ def without_a_history(values: FeatureValues) -> FeatureValues:
     return replace(values, histories=values.histories[:-1])
 
 
-def with_other_rules(bundle: Path, folder: Path, seed: int, own_values: FeatureValues | None = None) -> Path:
-    """Make another release at `folder`: the same with slates that are more mixed, and golden answers of its own.
+def with_other_rules(
+    bundle: Path,
+    folder: Path,
+    seed: int,
+    own_values: FeatureValues | None = None,
+    rules: Mapping[str, Any] = MORE_MIXED,
+) -> Path:
+    """Make another release at `folder`: the same with other rules, and golden answers of its own.
 
     own_values: of its generation; without them, it has that of the bundle.
     """
@@ -115,7 +122,7 @@ def with_other_rules(bundle: Path, folder: Path, seed: int, own_values: FeatureV
     values = own_values or FeatureValues.load(folder / VALUES_FOLDER)
     if own_values:
         own_values.save(folder / VALUES_FOLDER)
-    _describe_anew(folder, release.with_rules(relevance_weight=0.5), values, seed)
+    _describe_anew(folder, release.with_rules(**rules), values, seed)
     return folder
 
 

@@ -32,6 +32,8 @@ PANELS: Mapping[str, Mapping[str, Sequence[str]]] = {
         "cli.releases.shadow": ("shadow",),
         "cli.releases.canary": ("canary",),
         "cli.releases.parity": ("parity",),
+        "cli.releases.replay": ("replay",),
+        "cli.releases.why": ("why",),
         "cli.judge": ("judge",),
         "cli.tune": ("tune",),
     },

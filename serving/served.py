@@ -19,6 +19,7 @@ from feature_store.readers.unreachable_reader import UnreachableStoreReader
 from release.answering.request_path import FEATURES, answer_many
 from release.bundle.bundle import Release
 from release.parity.used_values import UsedValues, ValuesRecorder
+from release.replay.logged_answer import Moment
 from serving.lighter_answers import named_as_lighter, popular_for, popular_slate, with_fewer_candidates
 
 LOG = logging.getLogger(__name__)
@@ -37,10 +38,14 @@ class Arm(StrEnum):
 
 @dataclass(frozen=True)
 class Answered:
-    """A slate, and what gives the feature values it stands on: None where nobody wants them, or defaults stood in."""
+    """A slate, and what gives the feature values it stands on: None where nobody wants them, or defaults stood in.
+
+    moment: what it stands on beside its release and generation; None where the store could not be read.
+    """
 
     slate: Slate
     values: Callable[[], UsedValues | None] | None
+    moment: Moment | None = None
 
 
 @dataclass(frozen=True)
@@ -86,6 +91,7 @@ class Served:
                 partial(recorder.used, slate)
                 if FEATURES not in slate.degraded and wants_values(slate.request_id)
                 else None,
+                _moment(recorder, slate),
             )
             for slate in slates
         ]
@@ -139,6 +145,14 @@ class Served:
             LOG.warning("Redis holds what release %s cannot read: %s", self.release_id, error)
             without = UnreachableStoreReader(self.generation_id, error.problem, error.next_step)
             return answer_many(self.release, without, self.clock, requests)
+
+
+def _moment(recorder: ValuesRecorder, slate: Slate) -> Moment | None:
+    read = None if FEATURES in slate.degraded else recorder.read(slate.request_id)
+    if read is None:
+        return None
+    person, now = read
+    return Moment(now, person.session, person.recent)
 
 
 @dataclass(frozen=True)

@@ -16,9 +16,9 @@ class ServingSettings(Group):
     poll_ms: how often a server looks at what it should serve; kept_releases: how many releases of production stay in
     memory, the one served included, so that going back needs no loading; staging_header: whether a request may ask for
     the release in Staging with `X-Slate-Stage: staging`; request_log_length: questions kept in Redis for
-    `slate shadow`, with the ids of who asked; 0 keeps none. values_log_share: of the answers, 0 to 1, those whose
-    feature values are logged for `slate parity`; values_log_length: answers kept so in Redis, some 1.5 KB each; 0
-    keeps none.
+    `slate shadow`, `slate replay` and `slate why`, with the ids of who asked; 0 keeps none. values_log_share: of the
+    answers, 0 to 1, those whose feature values are logged for `slate parity`; values_log_length: answers kept so in
+    Redis, some 1.5 KB each; 0 keeps none.
     values_check_s: how often a server counts whether the values it serves are all in Redis.
     max_waiting: requests for a slate that may wait for the thread that answers; the next gets what is popular, at once.
     max_wait_ms: a request for which nothing was done for so long is refused with 429; an answer that is expected to

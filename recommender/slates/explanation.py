@@ -75,7 +75,7 @@ def reasons(
     sentences = [_sentences(facts, at) for at in range(len(facts))]
     if ranked is None or handed is None:
         return [tuple(of_one.values())[:MOST_REASONS] for of_one in sentences]
-    columns = columns_by_group(handed.names, _item_to_item(generators))
+    columns = columns_by_group(handed.names, item_to_item_names(generators))
     weights = _weights(ranked.ranker, handed, columns, sentences)
     return [
         _heaviest(of_one, own) if own else _of_a_proposer(of_one, facts.proposed_by(at))
@@ -83,11 +83,8 @@ def reasons(
     ]
 
 
-def group_contributions(
-    ranker: Scorer, values: FloatArray, columns: Mapping[Group, Sequence[int]]
-) -> dict[Group, Sums]:
-    """(n,) of each group what its features add to each row's score; values: (n, n_features)."""
-    added = ranker.contributions(values)
+def group_contributions(added: Sums, columns: Mapping[Group, Sequence[int]]) -> dict[Group, Sums]:
+    """(n,) of each group what its features add to each row's score; added: (n, n_features + 1) `contributions`."""
     return {group: _added_up(added, own) for group, own in columns.items()}
 
 
@@ -107,7 +104,8 @@ def _sentences(facts: ReasonFacts, at: int) -> Sentences:
     return {group: sentence for group, sentence in told if sentence is not None}
 
 
-def _item_to_item(generators: Mapping[str, Generator]) -> tuple[str, ...]:
+def item_to_item_names(generators: Mapping[str, Generator]) -> tuple[str, ...]:
+    """Those of the generators that are item to item, whatever their names, in the order of the names."""
     return tuple(sorted(name for name, one in generators.items() if isinstance(one, ItemToItemGenerator)))
 
 
@@ -118,7 +116,7 @@ def _weights(
 
     They are those whose features add more than nothing, and without which the score is less.
     """
-    added = group_contributions(ranker, handed.values, columns)
+    added = group_contributions(ranker.contributions(handed.values), columns)
     asked = [
         (at, group)
         for at, of_one in enumerate(sentences)

@@ -87,12 +87,21 @@ class Recorder(Protocol):
         """The rows of items that were read; candidates: for each request, which of them the ranker was handed."""
         ...
 
+    def note_shown(
+        self, requests: Sequence[RecommendRequest], queries: QueryBatch, scored: Scored, shown: Arrangement
+    ) -> None:
+        """What the generators were asked, the candidates with their scores, and which of them are shown."""
+        ...
+
 
 class _NoRecorder:
     def note_people(self, *_noted: object, **_named: object) -> None:
         pass
 
     def note_items(self, *_noted: object, **_named: object) -> None:
+        pass
+
+    def note_shown(self, *_noted: object, **_named: object) -> None:
         pass
 
 
@@ -240,6 +249,7 @@ def _slates_together(group: _Group) -> list[Slate]:
     with group.trace.step("arrange"):
         histories = group.queries.histories.items
         shown = arrange(group.release, group.requests, histories, scored.candidates, scored.scores, group.k)
+    group.recorder.note_shown(group.requests, group.queries, scored, shown)
     with group.trace.step("present"):
         slates = _slate_items(group, scored, shown)
     return [
@@ -337,7 +347,7 @@ def _last_resort(group: _Group, n_ranked: int, error: Exception) -> CandidateSet
 
 
 @dataclass(frozen=True)
-class _Scored:
+class Scored:
     """Candidates with their scores, (n,). ranked: how the ranker came to them; None where it did not."""
 
     candidates: CandidateSet
@@ -345,7 +355,7 @@ class _Scored:
     ranked: Ranked | None = None
 
 
-def _score(group: _Group, candidates: CandidateSet) -> _Scored:
+def _score(group: _Group, candidates: CandidateSet) -> Scored:
     """The candidates with their scores: the ranker's where the plan asks for it and retrieval went well.
 
     Where ranks are fused, an item's source is the generator that did most for it.
@@ -358,13 +368,13 @@ def _score(group: _Group, candidates: CandidateSet) -> _Scored:
             with trace.step("rank"):
                 release, matrix = group.release, _ranking_matrix(group, candidates, item_rows)
                 scores = release.ranker.score(matrix.values)
-                return _Scored(candidates, scores, Ranked(release.ranker, matrix, release.schemas, written))
+                return Scored(candidates, scores, Ranked(release.ranker, matrix, release.schemas, written))
         except Exception as error:  # noqa: BLE001 - whatever the ranker dies of, people are answered
             group.note_missing(RANKER, error)
     with trace.step("fuse"):
         weights = None if RETRIEVAL in trace.degraded else group.plan.weights
         fused = fuse_by_rank(candidates, weights)
-    return _Scored(replace(candidates, sources=fused.sources), fused.scores)
+    return Scored(replace(candidates, sources=fused.sources), fused.scores)
 
 
 def _ranking_matrix(group: _Group, candidates: CandidateSet, item_rows: FeatureRows) -> RankingMatrix:
@@ -384,7 +394,7 @@ def _ranking_matrix(group: _Group, candidates: CandidateSet, item_rows: FeatureR
     )
 
 
-def _slate_items(group: _Group, scored: _Scored, shown: Arrangement) -> list[tuple[SlateItem, ...]]:
+def _slate_items(group: _Group, scored: Scored, shown: Arrangement) -> list[tuple[SlateItem, ...]]:
     """For each member its items, in the order of their positions."""
     catalogue, candidates, scores = group.release.catalogue, scored.candidates, scored.scores
     names = candidates.names
@@ -415,7 +425,7 @@ def _slate_items(group: _Group, scored: _Scored, shown: Arrangement) -> list[tup
     return [tuple(items[start:end]) for start, end in pairwise(bounds)]
 
 
-def _reasons(group: _Group, scored: _Scored, shown: Arrangement) -> list[tuple[str, ...]]:
+def _reasons(group: _Group, scored: Scored, shown: Arrangement) -> list[tuple[str, ...]]:
     """For each item shown, why; nothing for a request that does not ask."""
     sentences: list[tuple[str, ...]] = [()] * len(shown.rows)
     asks = np.array([member.request.explain for member in group.members], bool)

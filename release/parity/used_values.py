@@ -177,6 +177,14 @@ class ValuesRecorder:
         for request, positions in zip(requests, candidates, strict=True):
             self._items[request.request_id] = _Candidates(item_ids, rows, positions)
 
+    def note_shown(self, *_noted: object) -> None:
+        """Nothing: values are what is logged."""
+
+    def read(self, request_id: str) -> tuple[Person, datetime] | None:
+        """Who asked, and when; None where nothing was read for it."""
+        read = self._people.get(request_id)
+        return None if read is None else (read.person, read.now)
+
     def used(self, slate: Slate) -> UsedValues | None:
         """What the slate stands on; None where nothing was read for it."""
         read, candidates = self._people.get(slate.request_id), self._items.get(slate.request_id)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
+from typing import Any
 
 from contracts.slates import RecommendRequest, Slate
+from release.replay.logged_answer import Moment, answered_fields
 from serving.http.answers import json_bytes
 from serving.http.load import ServiceLevel
 from serving.logs import records
@@ -30,7 +32,10 @@ class Asked:
 
 @dataclass(frozen=True)
 class Shown:
-    """A slate as it is sent, and what is logged of it then. values: what gives those it stands on, where logged."""
+    """A slate as it is sent, and what is logged of it then. values: what gives those it stands on, where logged.
+
+    moment: what else it stands on; None where it cannot be given again.
+    """
 
     level: ServiceLevel
     request: RecommendRequest
@@ -39,6 +44,7 @@ class Shown:
     arm: Arm
     now: datetime
     body: bytes
+    moment: Moment | None = None
 
 
 @dataclass(frozen=True)
@@ -80,7 +86,9 @@ class Slates:
         now = served.clock.now()
         self.metrics.answered_together.observe(len(asked))
         return [
-            self._shown(level, served, one.request, _with_wait(made.slate, began - one.came), made.values, now)
+            self._shown(
+                level, served, one.request, _with_wait(made.slate, began - one.came), made.values, now, made.moment
+            )
             for one, made in zip(asked, answered, strict=True)
         ]
 
@@ -100,7 +108,7 @@ class Slates:
         if shown.level is ServiceLevel.POPULAR:
             self.log.requests.leave_out()
         else:
-            self.log.requests.append(shown.request, shown.arm, shown.now)
+            self.log.requests.append(shown.request, shown.arm, shown.now, _answered(shown))
         if shown.values is not None:
             self.log.values.append(shown.values, shown.arm)
         if shown.slate.items:
@@ -120,9 +128,10 @@ class Slates:
         slate: Slate,
         values: Values | None,
         now: datetime,
+        moment: Moment | None = None,
     ) -> Shown:
         self.metrics.slate_answered(slate, served.arm)
-        return Shown(level, request, slate, values, served.arm, now, _body(slate, served.arm))
+        return Shown(level, request, slate, values, served.arm, now, _body(slate, served.arm), moment)
 
 
 def _popular_head(served: Served, request: RecommendRequest) -> _PopularHead:
@@ -131,6 +140,11 @@ def _popular_head(served: Served, request: RecommendRequest) -> _PopularHead:
 
 def _body(slate: Slate, arm: Arm) -> bytes:
     return json_bytes({**vars(slate), "arm": arm})
+
+
+def _answered(shown: Shown) -> Callable[[], dict[str, Any]] | None:
+    """What gives the log's account of the answer, called when it is written."""
+    return None if shown.moment is None else partial(answered_fields, shown.slate, shown.moment)
 
 
 def _records(shown: Shown) -> list[bytes]:

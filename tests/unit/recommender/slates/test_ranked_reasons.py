@@ -216,6 +216,6 @@ def test_the_groups_of_a_row_sum_to_what_its_features_add():
     names = ("user_age", "item_age_days", "score_als", "rank_als", "score_of_our_own")
     ranker = LinearRanker(dict.fromkeys(names, 0.25), names, absent_values(names, SCHEMAS))
     values = np.array([[20, 3, 0.5, 1, 4], [70, 90, 1.5, 9, 2]], np.float32)
-    groups = group_contributions(ranker, values, columns_by_group(names))
+    groups = group_contributions(ranker.contributions(values), columns_by_group(names))
     assert groups.keys() == {Group.PERSON, Group.NEWNESS, Group.TASTE, Group.OTHERS}
     assert np.allclose(sum(groups.values()), ranker.contributions(values)[:, :-1].sum(axis=1))

@@ -52,6 +52,9 @@ class Candidates:
     def note_people(self, requests: Sequence[RecommendRequest], people: Sequence[Person], now: Any) -> None:
         pass
 
+    def note_shown(self, *_noted: Any) -> None:
+        pass
+
     def note_items(self, requests: Any, item_ids: Any, rows: Any, candidates: Any) -> None:
         for request, own in zip(requests, candidates, strict=True):
             self.by_user[str(request.user_id)] = {item_ids[at] for at in own.tolist()}

@@ -32,7 +32,7 @@ class FakeLog:
         self.questions: list[Any] = []
         self.asked_of_values: list[Any] = []
         self.requests = SimpleNamespace(
-            append=lambda request, arm, now: self.questions.append(request.request_id),
+            append=lambda request, arm, now, answered: self.questions.append(request.request_id),
             leave_out=lambda: self.questions.append("left out"),
         )
         self.values = SimpleNamespace(

@@ -1,0 +1,1 @@
+"""Logged requests answered again as they were, and everything about one answer."""
