@@ -15,6 +15,9 @@ class RankingSettings(Group):
 
     max_queries: that are asked, to learn from the answers. Of many people the latest snapshots are enough, and of each
     of them a sample.
+    monotone: whether a candidate is never scored lower because a generator scores it higher or ranks it better.
+    truncation_level: places from the top that LambdaRank looks at, LightGBM's `lambdarank_truncation_level`.
+    unwanted_share: of the candidates that nobody wanted, how many are learnt from, drawn once.
     """
 
     n_trees: Annotated[int, SearchRange(50, 600)] = Field(ge=1, le=10_000)
@@ -27,3 +30,7 @@ class RankingSettings(Group):
     early_stopping_rounds: int = Field(ge=1)
     n_threads: int = Field(ge=1, le=64)
     max_queries: int = Field(ge=100)
+    # Files of before these parameters have none of them.
+    monotone: bool = False
+    truncation_level: Annotated[int, SearchRange(5, 40)] = Field(default=20, ge=1, le=1000)
+    unwanted_share: Annotated[float, SearchRange(0.2, 1)] = Field(default=1.0, gt=0, le=1)

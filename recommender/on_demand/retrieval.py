@@ -9,11 +9,13 @@ from contracts.ids import FloatArray
 from contracts.on_demand import OnDemandView
 from recommender.on_demand.inputs import OnDemandInputs
 
+RANK_BEST = "pair_rank_best"
+
 
 def _best_rank(inputs: OnDemandInputs) -> dict[str, FloatArray]:
     candidates = inputs.candidates
     proposed = np.where(candidates.proposed, candidates.ranks, np.inf)
-    return {"pair_rank_best": proposed.min(axis=1, initial=np.inf)}
+    return {RANK_BEST: proposed.min(axis=1, initial=np.inf)}
 
 
 VIEWS = (
@@ -23,7 +25,7 @@ VIEWS = (
         window="what the generators propose at the request",
         owner=OWNER,
         description="How well the generators placed an item.",
-        features={"pair_rank_best": "its best rank among those who proposed it; 1 is first"},
+        features={RANK_BEST: "its best rank among those who proposed it; 1 is first"},
         compute=_best_rank,
     ),
 )

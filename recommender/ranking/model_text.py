@@ -36,6 +36,7 @@ _TREE_KEYS = frozenset(
     {*_PER_SPLIT, *_PER_SPLIT_INTS, "num_leaves", "num_cat", "is_linear", "shrinkage"}
     | {"leaf_value", "leaf_weight", "leaf_count"}
 )
+_CONSTRAINTS = re.compile(r"\nmonotone_constraints=[-01 ]*")  # learning kept to them; scoring reads none
 _END = "end of trees\n"
 _MAX_LEAVES = 1024  # as ranking.n_leaves: LightGBM walks a tree by recursion
 _TREE_TITLE = re.compile(r"^Tree=[0-9]+\n", re.MULTILINE)
@@ -66,6 +67,7 @@ def trees_of(text: str, n_features: int) -> str:
     Raises ValueError where that part is not what LightGBM writes for a ranker of so many features.
     """
     head, blank, trees = text.partition("\n\n")
+    head = _CONSTRAINTS.sub("", head, count=1)
     if not (head + trees.partition(_END)[0]).isascii():
         # Its sizes count bytes, and LightGBM ends the process where it finds a digit of another alphabet.
         raise ValueError("a character is no ASCII, and LightGBM writes no other")

@@ -19,6 +19,7 @@ from contracts.settings.ranking import RankingSettings
 from recommender.ranking.contributions import TreePaths
 from recommender.ranking.model_text import features_of, trees_of
 from recommender.ranking.quick_trees import QuickTrees, probe_rows, quick_trees
+from recommender.ranking.ranking_features import monotone_directions
 
 if TYPE_CHECKING:
     import lightgbm as lgb
@@ -60,6 +61,15 @@ class RankingRows:
             self.moments[chosen],
             self.weights[chosen],
         )
+
+    def with_unwanted(self, share: float, rng: np.random.Generator) -> RankingRows:
+        """All that is wanted, and of the rest this share, drawn evenly; the rows themselves where it is 1."""
+        if share == 1:
+            return self
+        kept = (self.labels > 0) | (rng.random(len(self.labels)) < share)
+        query = np.repeat(np.arange(len(self.group_sizes)), self.group_sizes)
+        sizes = np.bincount(query[kept], minlength=len(self.group_sizes)).astype(np.int32)
+        return replace(self, values=self.values[kept], labels=self.labels[kept], group_sizes=sizes)
 
 
 @dataclass(frozen=True)
@@ -115,9 +125,11 @@ class Ranker:
 
         _check_snapshots(rows)
         held_back = _latest_quarter(rows.moments)
-        curve = _choose_trees(rows.of_queries(~held_back), rows.of_queries(held_back), settings, seed)
+        learnt = rows.with_unwanted(settings.unwanted_share, np.random.default_rng(seed))
+        # What is held back keeps all of its candidates: it stands for the requests that will be ranked.
+        curve = _choose_trees(learnt.of_queries(~held_back), rows.of_queries(held_back), settings, seed)
         n_trees = _best_n_trees(curve.held_back)
-        booster = lgb.train(_parameters(settings, seed), _dataset(rows), num_boost_round=n_trees)
+        booster = lgb.train(_parameters(settings, rows.names, seed), _dataset(learnt), num_boost_round=n_trees)
         text = booster.model_to_string()
         return cls(text, rows.names, dict(built_with), n_trees, settings.n_threads, curve, trained=booster)
 
@@ -239,7 +251,7 @@ def _choose_trees(learnt: RankingRows, held_back: RankingRows, settings: Ranking
     # The curve on all that was learnt from would take as long as the learning.
     shown = learnt.of_queries(_latest_quarter(learnt.moments))
     lgb.train(
-        _parameters(settings, seed),
+        _parameters(settings, learnt.names, seed),
         dataset,
         num_boost_round=settings.n_trees,
         valid_sets=[_dataset(held_back, reference=dataset), _dataset(shown, reference=dataset)],
@@ -283,13 +295,15 @@ def _row_weights(rows: RankingRows) -> npt.NDArray[np.float64] | None:
     return np.repeat(rows.weights / rows.weights.mean(), rows.group_sizes)
 
 
-def _parameters(settings: RankingSettings, seed: int) -> dict[str, Any]:
+def _parameters(settings: RankingSettings, names: tuple[str, ...], seed: int) -> dict[str, Any]:
+    directions = {"monotone_constraints": monotone_directions(names)} if settings.monotone else {}
     return {
+        **directions,
         "objective": "lambdarank",
         "metric": "ndcg",
         "eval_at": [NDCG_AT],
         "label_gain": [0, 1],
-        "lambdarank_truncation_level": 2 * NDCG_AT,
+        "lambdarank_truncation_level": settings.truncation_level,
         "learning_rate": settings.learning_rate,
         "num_leaves": settings.n_leaves,
         "min_data_in_leaf": settings.min_rows_per_leaf,

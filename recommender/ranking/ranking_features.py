@@ -15,7 +15,10 @@ from recommender import on_demand
 from recommender.candidates import CandidateSet
 from recommender.catalogue import Catalogue
 from recommender.on_demand.inputs import OnDemandInputs
+from recommender.on_demand.retrieval import RANK_BEST
 from recommender.query import QueryBatch
+
+SCORE_OF, RANK_OF = "score_", "rank_"  # of a generator, before its name
 
 
 class Schemas(Protocol):
@@ -47,8 +50,21 @@ def feature_names(
         *schemas.user.names,
         *schemas.item.names,
         *computed,
-        *(f"score_{name}" for name in generator_names),
-        *(f"rank_{name}" for name in generator_names),
+        *(f"{SCORE_OF}{name}" for name in generator_names),
+        *(f"{RANK_OF}{name}" for name in generator_names),
+    )
+
+
+def monotone_directions(names: Sequence[str]) -> tuple[int, ...]:
+    """For each column which way a candidate's score may go as it grows: 1 up alone, -1 down alone, 0 either way.
+
+    What a generator scores higher, or has at a better (lower) rank, is never the worse for it.
+
+    >>> monotone_directions(("user_age", "score_als", "rank_als", "pair_rank_best"))
+    (0, 1, -1, -1)
+    """
+    return tuple(
+        1 if name.startswith(SCORE_OF) else -1 if name == RANK_BEST or name.startswith(RANK_OF) else 0 for name in names
     )
 
 

@@ -231,3 +231,54 @@ def test_a_query_counts_by_its_weight():
         low, high = Ranker.fit(mixed, RANKING_SETTINGS, 7, {}).score(np.array([[0.05, 0.5], [0.95, 0.5]], np.float32))
         learnt[heavier] = "up" if high > low else "down"
     assert learnt == {"up": "up", "down": "down"}
+
+
+def of_a_generator(name: str) -> RankingRows:
+    """One feature, named `name`: one half of the queries wants its largest values, the other its smallest."""
+    learnt = rows()
+    half = len(learnt.values) // 2
+    learnt.values[half:, 0] = 1 - learnt.values[half:, 0]
+    return replace(learnt, names=(name, "noise"))
+
+
+@pytest.mark.parametrize(("name", "falls"), [("score_als", False), ("rank_als", True), ("pair_rank_best", True)])
+def test_monotone_a_better_word_of_a_generator_never_lowers_a_score(name: str, falls: bool):
+    settings = RANKING_SETTINGS.model_copy(update={"monotone": True})
+    learnt = of_a_generator(name)
+    grid = np.column_stack([np.linspace(0, 1, 101), np.full(101, 0.5)]).astype(np.float32)
+    steps = np.diff(Ranker.fit(learnt, settings, 7, BUILT_WITH).score(grid))
+    assert ((steps <= 0) if falls else (steps >= 0)).all()
+    free = np.diff(Ranker.fit(learnt, RANKING_SETTINGS, 7, BUILT_WITH).score(grid))
+    assert (free < 0).any()
+    assert (free > 0).any()
+
+
+def test_a_monotone_ranker_is_saved_and_loaded_with_the_same_scores(tmp_path: Path):
+    settings = RANKING_SETTINGS.model_copy(update={"monotone": True})
+    fitted = Ranker.fit(of_a_generator("score_als"), settings, 7, BUILT_WITH)
+    fitted.save(tmp_path)
+    assert "\nmonotone_constraints=1 0\n" in (tmp_path / MODEL).read_text(encoding="utf-8")
+    loaded = Ranker.load(tmp_path)
+    assert loaded.quick is not None
+    np.testing.assert_array_equal(loaded.score(rows().values), fitted.score(rows().values))
+
+
+def test_of_the_unwanted_a_share_is_kept_and_of_the_wanted_all():
+    every = rows()
+    third = every.with_unwanted(1 / 3, np.random.default_rng(7))
+    assert third.labels.sum() == every.labels.sum()
+    assert (third.labels == 0).sum() == pytest.approx((every.labels == 0).sum() / 3, rel=0.05)
+    ends = np.cumsum(third.group_sizes)[:-1]
+    assert [part.sum() for part in np.split(third.labels, ends)] == [3] * len(third.group_sizes)
+    assert third.values.shape == (third.group_sizes.sum(), 2)
+    wanted_of = [part.reshape(-1, 2)[:, 0].min() for part in np.split(third.values[third.labels == 1], len(ends) + 1)]
+    assert wanted_of == [part[:, 0].min() for part in np.split(every.values[every.labels == 1], len(ends) + 1)]
+    assert every.with_unwanted(1, np.random.default_rng(7)) is every
+
+
+def test_a_ranker_of_a_share_of_the_unwanted_still_tells_them_apart():
+    settings = RANKING_SETTINGS.model_copy(update={"unwanted_share": 0.3})
+    unseen = rows(seed=99)
+    scores = Ranker.fit(rows(), settings, 7, BUILT_WITH).score(unseen.values)
+    assert scores[unseen.labels == 1].min() > np.median(scores[unseen.labels == 0])
+    assert not np.array_equal(scores, Ranker.fit(rows(), RANKING_SETTINGS, 7, BUILT_WITH).score(unseen.values))
