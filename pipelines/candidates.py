@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from contracts.errors import WorkspaceError
-from contracts.settings.candidates import CandidateSettings
+from contracts.settings.candidates import CandidateSettings, ContentVectorSettings
 from contracts.settings.group import Group
 from contracts.settings.group_names import Seed
 from contracts.stage_code import GRAPH, dependencies_of_stage, own_code
@@ -35,15 +35,15 @@ def run(settings: Params, cutoff: Cutoff) -> dict[str, Any]:
     check_own_code_is_named(settings.candidates.own)
     tables = CanonicalTables.load(VALID, impressions=False)
     as_of = load_split().end(cutoff)
-    catalogue = catalogue_of(tables, as_of, settings.seed)
+    catalogue = catalogue_of(tables, as_of, settings.candidates.content_vectors, settings.seed)
     generators = fit_generators(tables, catalogue, as_of, settings.candidates, settings.seed)
     meta = save_generators(emptied(CANDIDATES / cutoff), catalogue, generators)
     return {"n_items": len(catalogue), "n_generators": len(generators), "fingerprint": meta.fingerprint}
 
 
-def catalogue_of(tables: CanonicalTables, as_of: datetime, seed: int) -> Catalogue:
+def catalogue_of(tables: CanonicalTables, as_of: datetime, settings: ContentVectorSettings, seed: int) -> Catalogue:
     """The items; what their texts are about is learnt from those that were there before as_of."""
-    return Catalogue.from_items(tables.items, content_vectors(tables.items, as_of, seed))
+    return Catalogue.from_items(tables.items, content_vectors(tables.items, as_of, settings, seed))
 
 
 def check_own_code_is_named(own: Sequence[str]) -> None:

@@ -17,7 +17,6 @@ from contracts.fingerprint import fingerprint_json
 from contracts.id_map import IdMap
 from contracts.ids import FloatArray, ItemId, ItemIdxArray
 from contracts.texts import Texts
-from recommender.content_vectors import DIM
 from recommender.item_attributes import (
     Attribute,
     attribute_arrays,
@@ -47,7 +46,7 @@ class Catalogue:
     category_offsets: (n_items + 1,); item i is of category_idx[category_offsets[i]:category_offsets[i + 1]], ascending
     places among `category_names`.
     release_year, price: (n_items,) float32, NaN where unknown.
-    content: (n_items, DIM) float32, rows of unit length (`content_vectors`), or zero where the text says nothing.
+    content: (n_items, dim) float32, rows of unit length (`content_vectors`), or zero where the text says nothing.
     in_stock: (n_items,) False for what is known to be out of stock. attributes: by name, sorted.
     dense_fingerprint: of a catalogue saved when categories had a column each, the fingerprint of that array: by it,
     what was built with the catalogue knows it.
@@ -220,7 +219,7 @@ class Catalogue:
                 category_idx,
                 load_array(folder, "release_year", np.float32, (len(ids),)),
                 _load_later_array(folder, meta, "price", np.full(len(ids), np.nan, np.float32)),
-                _load_later_array(folder, meta, "content", _no_content(len(ids))),
+                _load_content(folder, meta, len(ids)),
                 _load_later_array(folder, meta, "in_stock", np.ones(len(ids), bool)),
                 load_attributes(folder, values.get("attributes", ()), len(ids)),
                 dense_fingerprint,
@@ -232,8 +231,14 @@ def _load_later_array(folder: Path, meta: Meta, name: str, default: npt.NDArray[
     return load_array(folder, name, default.dtype, default.shape) if f"{name}.npy" in meta.files else default
 
 
+def _load_content(folder: Path, meta: Meta, n_items: int) -> FloatArray:
+    if "content.npy" not in meta.files:
+        return _no_content(n_items)
+    return load_array(folder, "content", np.float32, (n_items, None))
+
+
 def _no_content(n_items: int) -> FloatArray:
-    return np.zeros((n_items, DIM), np.float32)
+    return np.zeros((n_items, 1), np.float32)
 
 
 def _texts(values: object) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
@@ -27,6 +27,7 @@ from contracts.settings.candidates import (
     ItemToItemSettings,
     PopularSettings,
     SequenceSettings,
+    SimilarTextsSettings,
     TwoTowerSettings,
 )
 from contracts.settings.index import IndexSettings
@@ -35,7 +36,7 @@ from contracts.tables import INTERACTIONS_SCHEMA, ITEMS_SCHEMA, USERS_SCHEMA, Ca
 from recommender.candidates import CandidateSet, encode_all, gather
 from recommender.catalogue import Catalogue
 from recommender.generators.base import Generator
-from recommender.generators.sets import fit_generators, load_generator
+from recommender.generators.sets import fit_generators, fit_one, load_generator
 from recommender.interactions import Interactions
 from recommender.query import QueryBatch, RetrievalQuery
 from recommender.ragged import RaggedItems
@@ -62,6 +63,7 @@ ALL_CANDIDATE_SETTINGS = CANDIDATE_SETTINGS.model_copy(
     update={
         "ease": EaseSettings(regularization=10, n_neighbours=50),
         "graph_filter": GraphFilterSettings(dim=2, n_neighbours=50),
+        "similar_texts": SimilarTextsSettings(n_neighbours=50),
         "item_to_item": FURTHER,
         "own": own_references(),
     }
@@ -210,6 +212,9 @@ def every_generator(tables: CanonicalTables, catalogue: Catalogue) -> dict[str, 
             "SLATE_HOME", home
         )  # where guests are trained: that project is no checkout, which would have one
         fitted = fit_generators(tables, catalogue, CHECKERBOARD_END, settings, seed=7)
+        # What is written of an even item is like what is written of the others, and unlike what is of an odd one.
+        written = replace(catalogue, content=np.eye(2, dtype=np.float32)[np.arange(len(catalogue)) % 2])
+        fitted["similar_texts"] = fit_one("similar_texts", tables, written, CHECKERBOARD_END, settings, seed=7)
     kept = {name: load_generator(DEEP_LEARNT, name, catalogue) for name in DEEP_SETTINGS if name not in fitted}
     return {**fitted, **kept}
 

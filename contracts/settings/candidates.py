@@ -26,7 +26,7 @@ ALWAYS_THERE: Final = (
     "popular_segment",
 )
 # Fitted where they are given.
-WHERE_GIVEN: Final = ("ease", "graph_filter", "sequence", "two_tower")
+WHERE_GIVEN: Final = ("ease", "graph_filter", "sequence", "similar_texts", "two_tower")
 NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,62}")
 NAME_RULE: Final = "a letter, and then letters, digits and _, all of them small, 63 at most"
 # What a release cannot do without, and why.
@@ -217,6 +217,23 @@ class TwoTowerSettings(DeepSettings):
         return self
 
 
+class ContentVectorSettings(Group):
+    """What an item's title and text become: a vector of `dim` numbers. It tells the ranker how like two items are, and
+    `similar_texts` what to propose. model: `words`, learnt of these very texts (TF-IDF and latent semantic analysis),
+    or `sentences`, a static model of English that comes with the package wordllama (`make sentences`)."""
+
+    model: Literal["words", "sentences"] = "words"
+    dim: int = Field(default=12, ge=2, le=256)
+
+
+class SimilarTextsSettings(Group):
+    """What is most like the items of a history by title and text, whoever touched it. n_neighbours: kept of each item;
+    step_weight: as in the other item-to-item generators."""
+
+    n_neighbours: int = Field(default=100, ge=1, le=10_000)
+    step_weight: float = Field(default=0.8, gt=0, le=1)
+
+
 class PopularSettings(Group):
     """recent_days: the window of what is popular of late.
     segment_smoothing: everybody's events mixed into a segment's own."""
@@ -228,7 +245,8 @@ class PopularSettings(Group):
 class CandidateSettings(Group):
     """One group per family of generators; all that are popular, in whatever window or segment, share theirs.
 
-    ease, graph_filter: there where they are given; so are sequence and two_tower, which guests train (docs/deep.md).
+    ease, graph_filter, similar_texts: there where they are given; so are sequence and two_tower, which guests train
+    (docs/deep.md).
     item_to_item: further generators, by name.
     own: classes of the project's own, as package.module:Class (docs/own-generator.md).
     off: generators that are not there at all: neither fitted, nor stored, asked, or a feature of the ranker. (One with
@@ -239,9 +257,11 @@ class CandidateSettings(Group):
     covisitation: CovisitationSettings
     next_visit: NextVisitSettings = NextVisitSettings()
     popular: PopularSettings
+    content_vectors: ContentVectorSettings = ContentVectorSettings()
     ease: EaseSettings | None = None
     graph_filter: GraphFilterSettings | None = None
     sequence: SequenceSettings | None = None
+    similar_texts: SimilarTextsSettings | None = None
     two_tower: TwoTowerSettings | None = None
     item_to_item: dict[str, ItemToItemSettings] = Field(default_factory=dict)
     own: tuple[str, ...] = ()

@@ -52,7 +52,7 @@ STAGES_OF: Final[Mapping[str, tuple[str, ...]]] = {
 }
 STEPS: Final = frozenset(STAGES_OF)
 COMPUTING: Final = (
-    "duckdb", "faiss-cpu", "implicit", "lightgbm", "numba", "numpy", "polars", "pylignum", "scipy",
+    "duckdb", "faiss-cpu", "implicit", "lightgbm", "numba", "numpy", "polars", "pylignum", "scipy", "wordllama",
 )  # fmt: skip
 GIB: Final = 2**30
 

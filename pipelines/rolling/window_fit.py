@@ -160,8 +160,9 @@ class _WindowFit:
         """Those that propose in the window, and the catalogue that all share."""
 
         def fitted() -> GeneratorSet:
-            catalogue, data = catalogue_of(self.data.tables, self._start, self.seed), self.data
-            by_name = fit_generators(data.tables, catalogue, self._start, self.settings.candidates, self.seed)
+            settings, data = self.settings.candidates, self.data
+            catalogue = catalogue_of(data.tables, self._start, settings.content_vectors, self.seed)
+            by_name = fit_generators(data.tables, catalogue, self._start, settings, self.seed)
             return GeneratorSet(catalogue, by_name, UNSAVED)
 
         return self.kept.made(GENERATORS, self._read_by_generators(self._start), load_generators, fitted, _save_set)

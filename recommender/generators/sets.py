@@ -62,6 +62,7 @@ _LOADERS: dict[str, Callable[[Path, Catalogue], Generator]] = {
     "popular_returning": partial(PopularGenerator.load, name="popular_returning"),
     "popular_segment": PopularSegmentGenerator.load,
     "sequence": SequenceGenerator.load,
+    "similar_texts": partial(ItemToItemGenerator.load, name="similar_texts"),
     "two_tower": TwoTowerGenerator.load,
 }
 GENERATOR_NAMES = tuple(_LOADERS)
@@ -145,6 +146,7 @@ def _fits_of_own(known: FitInputs, settings: CandidateSettings) -> dict[str, Cal
 def _fits_where_given(known: FitInputs, settings: CandidateSettings) -> dict[str, Callable[[], Generator]]:
     # The server loads generators and never fits: it need not pay for the libraries of these.
     from recommender.generators.dense_pairs import fit_ease, fit_graph_filter  # noqa: PLC0415 see above
+    from recommender.generators.similar_texts import fit_similar_texts  # noqa: PLC0415 see above
 
     interactions, catalogue, as_of = known.interactions, known.catalogue, known.as_of
     pairs, ease, graph_filter = settings.covisitation, settings.ease, settings.graph_filter
@@ -160,6 +162,8 @@ def _fits_where_given(known: FitInputs, settings: CandidateSettings) -> dict[str
         )
     if (of_sequence := settings.sequence) is not None:
         fits["sequence"] = lambda: SequenceGenerator.fit(known, of_sequence)
+    if (of_texts := settings.similar_texts) is not None:
+        fits["similar_texts"] = lambda: fit_similar_texts(catalogue, of_texts, pairs.history_length)
     if (of_towers := settings.two_tower) is not None:
         fits["two_tower"] = lambda: TwoTowerGenerator.fit(known, of_towers)
     return fits

@@ -27,13 +27,13 @@ def _similarity(inputs: OnDemandInputs) -> dict[str, FloatArray]:
 
 
 def _candidate_vectors(inputs: OnDemandInputs) -> FloatArray:
-    """(n_candidates, DIM) their vectors, NaN where title and text say nothing."""
+    """(n_candidates, dim) their vectors, NaN where title and text say nothing."""
     vectors = inputs.catalogue.content[inputs.candidates.item_idx]
     return np.where(vectors.any(axis=1, keepdims=True), vectors, np.float32(np.nan))
 
 
 def _directions(vectors: FloatArray, items: RaggedItems) -> FloatArray:
-    """(n_queries, DIM) of unit length, where each one's items point together; NaN where none of them says anything."""
+    """(n_queries, dim) of unit length, where each one's items point together; NaN where none of them says anything."""
     total = _sums(items.offsets, items.item_idx, vectors)
     length = np.sqrt((total * total).sum(axis=1, keepdims=True))
     return np.where(length > 0, total / np.where(length > 0, length, 1), np.nan).astype(np.float32)

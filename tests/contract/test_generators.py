@@ -64,6 +64,7 @@ PERSONAL = (
     "covisitation_max",
     "ease",
     "graph_filter",
+    "similar_texts",
     "two_tower",
     *FURTHER,
 )

@@ -13,7 +13,6 @@ from contracts.id_map import UNKNOWN
 from recommender import on_demand
 from recommender.candidates import CandidateSet
 from recommender.catalogue import Catalogue
-from recommender.content_vectors import DIM
 from recommender.on_demand import NAMES as COMPUTED
 from recommender.on_demand import VIEWS, on_demand_names
 from recommender.on_demand.release_years import SECONDS_PER_YEAR
@@ -164,7 +163,7 @@ def test_every_feature_is_filled_by_somebody_in_a_session_where_items_have_price
 def priced() -> Catalogue:
     """The checkerboard where item n costs n + 1, even items say one thing and odd ones another."""
     numbers = np.arange(12)
-    content = np.zeros((12, DIM), np.float32)
+    content = np.zeros((12, 2), np.float32)
     content[numbers, numbers % 2] = 1
     return replace(checkerboard().catalogue, price=(numbers + 1).astype(np.float32), content=content)
 

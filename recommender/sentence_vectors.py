@@ -1,0 +1,43 @@
+"""What a text says by a static model of English: the mean of what its pieces of words stand for.
+
+The model, its 256 numbers of 32,000 pieces, comes within the package wordllama, so that nothing is fetched. It was
+trained so that the first numbers of a vector tell most, and are a vector of their own.
+Source: wordllama (MIT), with weights distilled from Llama's embeddings; Kusupati et al., "Matryoshka Representation
+Learning", NeurIPS 2022.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from contracts.errors import EngineMissing
+
+AT_ONCE = 64  # texts: a batch is as long as its longest
+
+
+def sentence_vectors(documents: Sequence[str], dim: int) -> npt.NDArray[np.float64]:
+    """(n_documents, dim) of any length, dim at most 256; zero for a text without a word.
+
+    Raises EngineMissing where the package is not installed.
+    """
+    model, vectors = _model(), np.zeros((len(documents), dim))
+    for start in range(0, len(documents), AT_ONCE):
+        vectors[start : start + AT_ONCE] = model.embed(list(documents[start : start + AT_ONCE]))[:, :dim]
+    return vectors
+
+
+def _model() -> Any:
+    try:
+        import wordllama  # type: ignore[import-not-found]  # noqa: PLC0415 - an extra
+    except ImportError as error:
+        raise EngineMissing(
+            "`candidates.content_vectors.model: sentences` needs the package wordllama, which is not installed.",
+            "Type `make sentences`, and the same command again; or set it to `words` in params.yaml.",
+        ) from error
+    # It looks for its own tokenizer beside its folder, and then in the cache that it is told of.
+    return wordllama.WordLlama.load(cache_dir=Path(wordllama.__file__).parent, disable_download=True)
