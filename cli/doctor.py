@@ -333,6 +333,17 @@ def _spark() -> CheckResult:
     return CheckResult("Spark", "ok", f"pyspark {importlib.metadata.version('pyspark')}, {java() or 'SPARK_REMOTE'}")
 
 
+def _sentences() -> CheckResult:
+    from contracts.errors import EngineMissing
+    from recommender.sentence_vectors import check_sentences
+
+    try:
+        version = check_sentences()
+    except EngineMissing as error:
+        return CheckResult("Sentences", "optional", error.problem, f"{error.next_step} Nothing else needs it.")
+    return CheckResult("Sentences", "ok", f"wordllama {version}")
+
+
 def _deep_by_torch() -> CheckResult:
     from recommender.generators.deep.environments import TORCH
 
@@ -395,6 +406,7 @@ CHECKS = (
     _registered,
     _in_production,
     _spark,
+    _sentences,
     _deep_by_torch,
     _deep_by_tfrs,
 )

@@ -9,6 +9,7 @@ Learning", NeurIPS 2022.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import numpy.typing as npt
 
 from contracts.errors import EngineMissing
 
+PACKAGE = "wordllama"
 AT_ONCE = 64  # texts: a batch is as long as its longest
 
 
@@ -31,13 +33,20 @@ def sentence_vectors(documents: Sequence[str], dim: int) -> npt.NDArray[np.float
     return vectors
 
 
-def _model() -> Any:
+def check_sentences() -> str:
+    """The version of the package that is installed; raises EngineMissing where none is."""
     try:
-        import wordllama  # type: ignore[import-not-found]  # noqa: PLC0415 - an extra
-    except ImportError as error:
+        return version(PACKAGE)
+    except PackageNotFoundError as error:
         raise EngineMissing(
-            "`candidates.content_vectors.model: sentences` needs the package wordllama, which is not installed.",
+            f"`candidates.content_vectors.model: sentences` needs the package {PACKAGE}, which is not installed.",
             "Type `make sentences`, and the same command again; or set it to `words` in params.yaml.",
         ) from error
+
+
+def _model() -> Any:
+    check_sentences()
+    import wordllama  # type: ignore[import-not-found]  # noqa: PLC0415 - an extra
+
     # It looks for its own tokenizer beside its folder, and then in the cache that it is told of.
     return wordllama.WordLlama.load(cache_dir=Path(wordllama.__file__).parent, disable_download=True)

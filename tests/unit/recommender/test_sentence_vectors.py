@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import importlib.util
-import sys
 from datetime import UTC, datetime
 
 import numpy as np
@@ -50,6 +49,6 @@ def test_items_are_of_unit_length_and_zero_without_a_word():
 
 
 def test_without_the_package_it_says_what_to_type(monkeypatch):
-    monkeypatch.setitem(sys.modules, "wordllama", None)
+    monkeypatch.setattr("recommender.sentence_vectors.PACKAGE", "no-such-package")
     with pytest.raises(EngineMissing, match="make sentences"):
         sentence_vectors(["a text"], 12)
