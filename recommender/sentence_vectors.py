@@ -46,7 +46,7 @@ def check_sentences() -> str:
 
 def _model() -> Any:
     check_sentences()
-    import wordllama  # type: ignore[import-not-found]  # noqa: PLC0415 - an extra
+    import wordllama  # noqa: PLC0415 - an extra
 
     # It looks for its own tokenizer beside its folder, and then in the cache that it is told of.
     return wordllama.WordLlama.load(cache_dir=Path(wordllama.__file__).parent, disable_download=True)
