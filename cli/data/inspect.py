@@ -22,10 +22,10 @@ WALL_CLOCK = """\
 # is, the time of answers and events goes on from the end of the data, which suits data that ended long ago."""
 # What a preset says of its own data, and not of an export that is like it.
 OF_ITS_DATA = ("app", "ingest", "validate", "features.n_snapshots", "request.diversity")
-# What a preset has because nothing was judged for applications of its kind, and not because it is known to suit them.
-NOT_JUDGED = ("candidates.covisitation.step_weight", "candidates.next_visit.step_weight", "request.quotas")
+# What a preset has because it was judged on its own simulated data alone, and not because it is known to suit others.
+JUDGED_ON_ITS_DATA = ("candidates.covisitation.step_weight", "candidates.next_visit.step_weight", "request.quotas")
 
-_NOT_TOLD = tuple(f"{key}." for key in (*OF_ITS_DATA, *NOT_JUDGED))
+_NOT_TOLD = tuple(f"{key}." for key in (*OF_ITS_DATA, *JUDGED_ON_ITS_DATA))
 
 Paths = Annotated[list[str], typer.Argument(help="Files, folders, quoted patterns or URLs of one export.")]
 
@@ -125,7 +125,7 @@ def _to_be_mended(n_stopping: int, n_problems: int) -> str:
 
 
 def _preset_block(preset: FittingPreset) -> dict[str, str]:
-    """What the preset and the export say otherwise than params.yaml, as text; not OF_ITS_DATA, nor NOT_JUDGED.
+    """What the preset and the export say otherwise than params.yaml, as text; not OF_ITS_DATA, nor JUDGED_ON_ITS_DATA.
 
     Where the file of the preset is not there, it is what the export says alone.
     """
