@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from contracts.errors import WorkspaceError
+from contracts.progress import Progress
 from contracts.settings.candidates import CandidateSettings, ContentVectorSettings
 from contracts.settings.group import Group
 from contracts.settings.group_names import Seed
@@ -36,7 +38,8 @@ def run(settings: Params, cutoff: Cutoff) -> dict[str, Any]:
     tables = CanonicalTables.load(VALID, impressions=False)
     as_of = load_split().end(cutoff)
     catalogue = catalogue_of(tables, as_of, settings.candidates.content_vectors, settings.seed)
-    generators = fit_generators(tables, catalogue, as_of, settings.candidates, settings.seed)
+    progress = partial(Progress, desc=f"candidates@{cutoff}", unit="generator")
+    generators = fit_generators(tables, catalogue, as_of, settings.candidates, settings.seed, progress)
     meta = save_generators(emptied(CANDIDATES / cutoff), catalogue, generators)
     return {"n_items": len(catalogue), "n_generators": len(generators), "fingerprint": meta.fingerprint}
 

@@ -8,6 +8,7 @@ models/candidates/<cutoff>, data/valid, data/features/split.json -> models/index
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from typing import Any, Final
 
 import numpy as np
@@ -27,7 +28,7 @@ from recommender.allowed_items import AllowedItems
 from recommender.catalogue import Catalogue
 from recommender.filters import CatalogueFilters
 from recommender.generators.als import AlsGenerator
-from recommender.generators.sets import load_generators
+from recommender.generators.sets import GeneratorSet, load_generators
 from recommender.index.recall import with_recall
 from recommender.index.vector_index import VectorIndex
 from recommender.interactions import Interactions
@@ -49,17 +50,8 @@ class Params(Group):
 def run(settings: Params, cutoff: Cutoff) -> dict[str, Any]:
     """Write the index with its recall; returns what it is. Raises ArtefactError under `index.min_recall`."""
     generators = load_generators(CANDIDATES / cutoff)
-    als = generators.by_name["als"]
-    if not isinstance(als, AlsGenerator):
-        raise ArtefactError(f"{CANDIDATES / cutoff} holds no ALS to index.", "Run `dvc repro candidates`.")
     interactions = CanonicalTables.load(VALID, impressions=False).interactions
-    seen = interactions.filter(pl.col("event_ts") < load_split().end(cutoff))
-    queries = sample_user_vectors(
-        als, Interactions.of(seen, generators.catalogue.ids), np.random.default_rng(settings.seed)
-    )
-    filters = category_filters(generators.catalogue)
-    measured = best_index(als.item_factors, generators.catalogue.ids, queries, filters, settings.index)
-    check_recall(measured, settings.index)
+    measured = index_of(generators, interactions, load_split().end(cutoff), settings.index, settings.seed)
     measured.save(emptied(INDEX / cutoff))
     least, _ = measured.least_recall
     return {
@@ -68,6 +60,23 @@ def run(settings: Params, cutoff: Cutoff) -> dict[str, Any]:
         "recall": measured.recall,
         "least_recall_of_a_category": least,
     }
+
+
+def index_of(
+    generators: GeneratorSet, interactions: pl.DataFrame, end: datetime, settings: IndexSettings, seed: int
+) -> VectorIndex:
+    """The index of these generators, its recall measured with people as they were before `end`.
+
+    Raises ArtefactError under `index.min_recall`, and where there is no ALS.
+    """
+    als, catalogue = generators.by_name["als"], generators.catalogue
+    if not isinstance(als, AlsGenerator):
+        raise ArtefactError("The generators hold no ALS to index.", "Run `dvc repro candidates`.")
+    seen = Interactions.of(interactions.filter(pl.col("event_ts") < end), catalogue.ids)
+    queries = sample_user_vectors(als, seen, np.random.default_rng(seed))
+    measured = best_index(als.item_factors, catalogue.ids, queries, category_filters(catalogue), settings)
+    check_recall(measured, settings)
+    return measured
 
 
 def best_index(

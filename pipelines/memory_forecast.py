@@ -78,6 +78,11 @@ DEEP_DEFAULTS: Final[Mapping[str, Mapping[str, Any]]] = {
     "sequence": {"dim": 32, "length": 100, "batch_size": 16, "n_negatives": 512},
     "two_tower": {"engine": "torch", "dim": 32, "width": 64, "length": 100, "batch_size": 512},
 }
+# Of each item beyond what params.yaml ships, for which NEEDS stand: what stages that fit generators hold of it.
+SHIPPED_FACTORS, SHIPPED_DIM, SHIPPED_NEIGHBOURS = 32, 12, 100
+SHIPPED_ITEM_TO_ITEM = 3
+BYTES_A_NUMBER: Final = 4 * 3  # of a vector: read, worked on and kept
+BYTES_A_NEIGHBOUR: Final = 8 * 2  # a place and a weight, twice while they are put in order
 # Upper ends of what `python -m bench.scale` measures. Stages that are not named stream: of 25 million events `validate`
 # takes 2.6 GiB.
 NEEDS: Final[Mapping[str, Need]] = {
@@ -105,7 +110,7 @@ def check_memory(stage: str) -> None:
     size = _data_size(VALID, limits)
     of_pairs, deep, budget = _ease_gib(stage, size), _deep_gib(stage, size), limits.resources.memory_gib
     # One deep model is trained after the other.
-    needed = NEEDS[stage].gib(size) + of_pairs + max(deep.values(), default=0)
+    needed = NEEDS[stage].gib(size) + of_pairs + _wider_gib(stage, size) + max(deep.values(), default=0)
     available = _available_gib(limits)
     if needed <= available:
         return
@@ -136,6 +141,22 @@ def _ease_gib(stage: str, size: DataSize) -> float:
     if ease.get("n_regressors") is None:
         return EASE_BYTES_A_PAIR * size.n_items**2 / GIB
     return EASE_BYTES_A_TOUCHED_PAIR * min(size.n_items**2, _touched_pairs(VALID)) / GIB
+
+
+def _wider_gib(stage: str, size: DataSize) -> float:
+    """What wider vectors, more neighbours and further item to item take than those that are shipped."""
+    if stage not in FIT_GENERATORS or not PARAMS.is_file():
+        return 0
+    given = _given_candidates()
+    numbers = given.get("als", {}).get("factors", 0) - SHIPPED_FACTORS
+    numbers = max(numbers, 0) + max(given.get("content_vectors", {}).get("dim", 0) - SHIPPED_DIM, 0)
+    n_neighbours = given.get("covisitation", {}).get("n_neighbours", SHIPPED_NEIGHBOURS)
+    neighbours = SHIPPED_ITEM_TO_ITEM * max(n_neighbours - SHIPPED_NEIGHBOURS, 0)
+    neighbours += n_neighbours * len(given.get("item_to_item") or {})
+    for name in ("ease", "graph_filter", "similar_texts"):
+        if (of_one := given.get(name)) is not None:
+            neighbours += of_one.get("n_neighbours", SHIPPED_NEIGHBOURS)
+    return float(BYTES_A_NUMBER * numbers + BYTES_A_NEIGHBOUR * neighbours) * size.n_items / GIB
 
 
 def _given_candidates() -> dict[str, Any]:

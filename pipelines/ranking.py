@@ -66,7 +66,13 @@ def _train(
 ) -> dict[str, int]:
     print(f"ranking@{cutoff}: learning from {len(rows.labels):,} rows of {len(rows.group_sizes):,} queries", flush=True)
     built_with = {"generators": generators.fingerprint, "feature schemas": schemas.fingerprint}
-    ranker = Ranker.fit(rows, settings.ranking, settings.seed, built_with)
+    with Progress(desc=f"ranking@{cutoff}", unit="tree", total=2 * settings.ranking.n_trees) as bar:
+
+        def on_tree(n_learnt: int, most: int) -> None:
+            bar.total = most
+            bar.update(n_learnt - bar.n)
+
+        ranker = Ranker.fit(rows, settings.ranking, settings.seed, built_with, on_tree)
     folder = emptied(RANKING / cutoff)
     write_ranker_report(folder, ranker)
     ranker.save(folder)

@@ -83,6 +83,6 @@ def _topic_directions(weights: Any, dim: int, seed: int) -> npt.NDArray[np.float
     return directions
 
 
-def _unit_length(vectors: npt.NDArray[np.float64]) -> FloatArray:
+def _unit_length(vectors: FloatArray | npt.NDArray[np.float64]) -> FloatArray:
     length = np.linalg.norm(vectors, axis=1, keepdims=True)
     return np.asarray(vectors / np.where(length > 0, length, 1), np.float32)

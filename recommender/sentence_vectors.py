@@ -14,20 +14,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from contracts.errors import EngineMissing
+from contracts.ids import FloatArray
 
 PACKAGE = "wordllama"
 AT_ONCE = 64  # texts: a batch is as long as its longest
 
 
-def sentence_vectors(documents: Sequence[str], dim: int) -> npt.NDArray[np.float64]:
-    """(n_documents, dim) of any length, dim at most 256; zero for a text without a word.
+def sentence_vectors(documents: Sequence[str], dim: int) -> FloatArray:
+    """(n_documents, dim) float32 rows of whatever length, dim at most 256; zero for a text without a word.
 
     Raises EngineMissing where the package is not installed.
     """
-    model, vectors = _model(), np.zeros((len(documents), dim))
+    model, vectors = _model(), np.empty((len(documents), dim), np.float32)
     for start in range(0, len(documents), AT_ONCE):
         vectors[start : start + AT_ONCE] = model.embed(list(documents[start : start + AT_ONCE]))[:, :dim]
     return vectors

@@ -52,7 +52,8 @@ STAGES_OF: Final[Mapping[str, tuple[str, ...]]] = {
 }
 STEPS: Final = frozenset(STAGES_OF)
 COMPUTING: Final = (
-    "duckdb", "faiss-cpu", "implicit", "lightgbm", "numba", "numpy", "polars", "pylignum", "scipy", "wordllama",
+    "duckdb", "faiss-cpu", "implicit", "lightgbm", "numba", "numpy", "polars", "pylignum", "pyspark",
+    "scikit-learn", "scipy", "wordllama",
 )  # fmt: skip
 GIB: Final = 2**30
 

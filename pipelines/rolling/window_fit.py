@@ -15,7 +15,6 @@ from typing import Any, Final
 
 import polars as pl
 
-from contracts.errors import ArtefactError
 from contracts.features import Entity
 from contracts.settings.group import Group
 from contracts.settings.settings import Settings
@@ -25,14 +24,13 @@ from feature_store.values.values import FeatureSchemas, FeatureValues, load_sche
 from pipelines import evaluate, ranking
 from pipelines.candidates import catalogue_of
 from pipelines.features import learn_schemas, training_spines
+from pipelines.index import index_of
 from pipelines.memory_forecast import engine_gib
 from pipelines.paths import Cutoff
 from pipelines.rolling.kept_fits import FEATURES, GENERATORS, MEASURED, RANKER, ROWS, KeptFits
 from pipelines.rolling.kept_rows import load_rows, save_rows
-from recommender.generators.als import AlsGenerator
 from recommender.generators.base import Generator
 from recommender.generators.sets import GeneratorSet, fit_at_each, fit_generators, load_generators, save_generators
-from recommender.index.vector_index import VectorIndex
 from recommender.ranking.ranker import Ranker, RankingRows
 from recommender.ranking.training_rows import Fit, build_ranking_rows
 from recommender.split import TimeSplit
@@ -143,11 +141,8 @@ class _WindowFit:
     kept: KeptFits
 
     def release(self) -> Release:
-        generators = self._generators
-        als = generators.by_name["als"]
-        if not isinstance(als, AlsGenerator):
-            raise ArtefactError("The generators have no ALS to index.", "Look at recommender/generators/sets.py.")
-        index = VectorIndex.build(als.item_factors, generators.catalogue.ids, self.settings.index)
+        generators, known = self._generators, self.data.tables.interactions
+        index = index_of(generators, known, self._start, self.settings.index, self.seed)
         request, generation_id = self.settings.request, self.data.values.generation_id
         return Release.of_fit(generators, index, self._ranker(), self.data.schemas, request, self._start, generation_id)
 

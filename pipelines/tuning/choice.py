@@ -70,7 +70,9 @@ def winner_among(judged: Sequence[Finalist]) -> Finalist | None:
 
 def request_cost(settings: Settings) -> float:
     """What ranking one request takes at most, in decisions: candidates x trees x the depth of a balanced tree."""
-    n_candidates = min(sum(settings.request.quotas.values()), settings.request.n_ranked)
+    silent = () if settings.request.segments_of_people else ("popular_segment",)  # to people with a history
+    asked = sum(quota for name, quota in settings.request.quotas.items() if name not in silent)
+    n_candidates = min(asked, settings.request.n_ranked)
     return n_candidates * settings.ranking.n_trees * log2(settings.ranking.n_leaves)
 
 

@@ -31,6 +31,7 @@ MOST_PAIRS_AT_ONCE = 4_000_000
 LONG_ROW = 4  # times the neighbours that are kept
 
 Weights = npt.NDArray[np.float64]
+AnyWeights = npt.NDArray[np.float64] | npt.NDArray[np.float32]
 
 
 def fit_ease(
@@ -92,7 +93,7 @@ def fit_graph_filter(
     return generator_of_nearest("graph_filter", nearest, Pooling.MEAN, catalogue, history_length, settings.step_weight)
 
 
-def nearest_of(weights: Callable[[slice], Weights], n_items: int, n_neighbours: int) -> Proposals:
+def nearest_of(weights: Callable[[slice], AnyWeights], n_items: int, n_neighbours: int) -> Proposals:
     """Each item's n_neighbours with the largest weights above 0, equal ones in the order of the index; not itself.
 
     weights: (n_rows, n_items) what the items of some rows, which follow each other, say of all.
@@ -105,7 +106,7 @@ def nearest_of(weights: Callable[[slice], Weights], n_items: int, n_neighbours: 
     return Proposals(offsets_of(lengths), item_idx, scores)
 
 
-def _nearest_of_rows(weights: Weights, start: int, n_neighbours: int) -> Proposals:
+def _nearest_of_rows(weights: AnyWeights, start: int, n_neighbours: int) -> Proposals:
     n_rows, n_items = weights.shape
     narrow = weights.astype(np.float32)
     narrow[np.arange(n_rows), np.arange(start, start + n_rows)] = 0

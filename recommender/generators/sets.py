@@ -7,7 +7,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -66,6 +66,7 @@ _LOADERS: dict[str, Callable[[Path, Catalogue], Generator]] = {
     "two_tower": TwoTowerGenerator.load,
 }
 GENERATOR_NAMES = tuple(_LOADERS)
+OF_ITEMS_ALONE = frozenset({"similar_texts"})  # that no event has a part in: of equal catalogues they are equal
 ITEM_TO_ITEM = "item_to_item"  # the kind of further item-to-item generators, whatever their names
 
 
@@ -79,27 +80,42 @@ class GeneratorSet:
 
 
 def fit_generators(
-    tables: CanonicalTables, catalogue: Catalogue, as_of: datetime, settings: CandidateSettings, seed: int
+    tables: CanonicalTables,
+    catalogue: Catalogue,
+    as_of: datetime,
+    settings: CandidateSettings,
+    seed: int,
+    progress: Callable[[Sequence[str]], Iterable[str]] = iter,
 ) -> dict[str, Generator]:
-    """Fit every generator that is not off on what happened strictly before `as_of`.
+    """Fit every generator that is not off on what happened strictly before `as_of`; progress: over their names.
 
     Purchases that were taken back by then have not happened.
     """
-    (generators,) = fit_at_each(tables, [(as_of, catalogue)], settings, seed)
+    (generators,) = fit_at_each(tables, [(as_of, catalogue)], settings, seed, progress)
     return generators
 
 
 def fit_at_each(
-    tables: CanonicalTables, moments: Sequence[tuple[datetime, Catalogue]], settings: CandidateSettings, seed: int
+    tables: CanonicalTables,
+    moments: Sequence[tuple[datetime, Catalogue]],
+    settings: CandidateSettings,
+    seed: int,
+    progress: Callable[[Sequence[str]], Iterable[str]] = iter,
 ) -> Iterator[dict[str, Generator]]:
     """The generators as `fit_generators` fits them, to the byte, as of each moment; the catalogues have the same items.
 
     What the fits have in common is worked out once.
     """
     events, segments = KnownEvents.of(tables.interactions, moments[0][1].ids), segments_of_users(tables.users)
+    before: tuple[Catalogue, dict[str, Generator]] | None = None
     for as_of, catalogue in moments:
         known = FitInputs(events.before(as_of), catalogue, as_of.timestamp(), segments, seed)
-        yield {name: fit() for name, fit in _fits(known, settings).items() if name not in settings.off}
+        fits = {name: fit for name, fit in _fits(known, settings).items() if name not in settings.off}
+        if before is not None and before[0] is catalogue:
+            fits |= {name: partial(before[1].__getitem__, name) for name in OF_ITEMS_ALONE & fits.keys()}
+        generators = {name: fits[name]() for name in progress(list(fits))}
+        before = catalogue, {name: generators[name] for name in OF_ITEMS_ALONE & generators.keys()}
+        yield generators
 
 
 def fit_one(

@@ -18,9 +18,9 @@ def fit_similar_texts(catalogue: Catalogue, settings: SimilarTextsSettings, hist
     Nothing is learnt from events, so that an item nobody has touched is proposed as any other is. Time goes by the
     square of the number of items.
     """
-    vectors = catalogue.content.astype(np.float64)
+    vectors = catalogue.content
 
-    def cosines(rows: slice) -> npt.NDArray[np.float64]:
+    def cosines(rows: slice) -> npt.NDArray[np.float32]:
         return np.asarray(vectors[rows] @ vectors.T)
 
     nearest = nearest_of(cosines, len(catalogue), settings.n_neighbours)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -116,9 +116,17 @@ class Ranker:
     trained: lgb.Booster | None = None
 
     @classmethod
-    def fit(cls, rows: RankingRows, settings: RankingSettings, seed: int, built_with: Mapping[str, str]) -> Ranker:
+    def fit(
+        cls,
+        rows: RankingRows,
+        settings: RankingSettings,
+        seed: int,
+        built_with: Mapping[str, str],
+        on_tree: Callable[[int, int], object] = lambda _learnt, _most: None,
+    ) -> Ranker:
         """Choose the number of trees on the latest snapshots, held back, and then learn that many from all rows.
 
+        on_tree: is told after each tree how many were learnt, of how many at most.
         Equal rows, settings and seed give an equal model. Raises DataTooSmall with fewer than two snapshots.
         """
         import lightgbm as lgb  # noqa: PLC0415 - who scores does without
@@ -127,9 +135,15 @@ class Ranker:
         held_back = _latest_quarter(rows.moments)
         learnt = rows.with_unwanted(settings.unwanted_share, np.random.default_rng(seed))
         # What is held back keeps all of its candidates: it stands for the requests that will be ranked.
-        curve = _choose_trees(learnt.of_queries(~held_back), rows.of_queries(held_back), settings, seed)
-        n_trees = _best_n_trees(curve.held_back)
-        booster = lgb.train(_parameters(settings, rows.names, seed), _dataset(learnt), num_boost_round=n_trees)
+        tell_tried = _telling(on_tree, 0, 2 * settings.n_trees)
+        curve = _choose_trees(learnt.of_queries(~held_back), rows.of_queries(held_back), settings, seed, tell_tried)
+        n_trees, n_tried = _best_n_trees(curve.held_back), len(curve.held_back)
+        booster = lgb.train(
+            _parameters(settings, rows.names, seed),
+            _dataset(learnt),
+            num_boost_round=n_trees,
+            callbacks=[_telling(on_tree, n_tried, n_tried + n_trees)],
+        )
         text = booster.model_to_string()
         return cls(text, rows.names, dict(built_with), n_trees, settings.n_threads, curve, trained=booster)
 
@@ -243,7 +257,18 @@ def _latest_quarter(moments: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
     return np.isin(moments, snapshots[-max(1, len(snapshots) // 4) :])
 
 
-def _choose_trees(learnt: RankingRows, held_back: RankingRows, settings: RankingSettings, seed: int) -> LearningCurve:
+def _telling(on_tree: Callable[[int, int], object], n_before: int, most: int) -> Callable[[Any], None]:
+    """What LightGBM calls after each tree."""
+
+    def tell(state: Any) -> None:
+        on_tree(n_before + state.iteration + 1, most)
+
+    return tell
+
+
+def _choose_trees(
+    learnt: RankingRows, held_back: RankingRows, settings: RankingSettings, seed: int, tell: Callable[[Any], None]
+) -> LearningCurve:
     import lightgbm as lgb  # noqa: PLC0415 - who scores does without
 
     curve: dict[str, dict[str, list[float]]] = {}
@@ -260,6 +285,7 @@ def _choose_trees(learnt: RankingRows, held_back: RankingRows, settings: Ranking
         callbacks=[
             lgb.early_stopping(settings.early_stopping_rounds, verbose=False),
             lgb.record_evaluation(curve),
+            tell,
         ],
     )
     metric = f"ndcg@{NDCG_AT}"

@@ -177,3 +177,24 @@ def test_each_number_that_is_named_lowers_the_forecast(name):
 def test_the_forecast_knows_the_defaults_of_deep_models(name, settings):
     shipped, written = settings().model_dump(), memory_forecast.DEEP_DEFAULTS[name]
     assert {key: shipped[key] for key in written} == written
+
+
+@pytest.mark.parametrize(
+    ("shipped", "given", "expected"),
+    [
+        ("    factors: 32", "    factors: 132", 4 * 3 * 100),
+        ("    dim: 12", "    dim: 22", 4 * 3 * 10),
+        ("    n_neighbours: 100", "    n_neighbours: 150", 8 * 2 * 3 * 50),
+        ("  similar_texts: null", "  similar_texts: {n_neighbours: 7}", 8 * 2 * 7),
+        ("  item_to_item: {}", "  item_to_item: {ever: {}, days: {decay_days: 5}}", 8 * 2 * 2 * 100),
+        ("  graph_filter: null", "  graph_filter: {}", 8 * 2 * 100),
+    ],
+)
+def test_what_is_wider_than_what_is_shipped_is_forecast(shipped, given, expected):
+    params = (CHECKOUT / "params.yaml").read_text()
+    assert shipped in params
+    size = DataSize(10**9, n_items=GIB)
+    for text, bytes_an_item in ((params, 0), (params.replace(shipped, given), expected)):
+        Path("params.yaml").write_text(text)
+        assert memory_forecast._wider_gib("candidates", size) == bytes_an_item
+    assert memory_forecast._wider_gib("evaluate", size) == 0

@@ -79,3 +79,13 @@ def test_the_diff_shows_what_changes_beside_what_stays() -> None:
     assert params_diff(before, after) == (
         "--- a/params.yaml\n+++ b/params.yaml\n@@ -1,3 +1,3 @@\n a: 1 # why\n-b: 2\n+b: 5\n c: 3\n"
     )
+
+
+def test_a_segment_that_proposes_nothing_to_people_with_a_history_costs_their_requests_nothing() -> None:
+    settings = load_settings(PARAMS)
+    assert not settings.request.segments_of_people
+    without = dict(settings.request.quotas, popular_segment=0)
+    silent = settings.model_copy(update={"request": settings.request.model_copy(update={"quotas": without})})
+    assert request_cost(silent) == request_cost(settings)
+    speaking = settings.request.model_copy(update={"segments_of_people": True})
+    assert request_cost(settings.model_copy(update={"request": speaking})) > request_cost(settings)

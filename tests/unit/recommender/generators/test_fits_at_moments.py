@@ -10,10 +10,11 @@ import numpy as np
 import polars as pl
 
 from contracts.returns import without_taken_back
+from contracts.settings.candidates import SimilarTextsSettings
 from contracts.tables import INTERACTIONS_SCHEMA
 from recommender.catalogue import Catalogue
 from recommender.generators.base import Generator
-from recommender.generators.sets import fit_at_each, fit_generators
+from recommender.generators.sets import fit_at_each, fit_generators, fit_one
 from recommender.interactions import Interactions, KnownEvents
 from tests.recommender_worlds import CANDIDATE_SETTINGS, START
 from tests.worlds import small_world
@@ -33,6 +34,21 @@ def test_the_fits_of_several_moments_are_to_the_byte_what_each_is_alone(tmp_path
         alone = fit_generators(TABLES, CATALOGUE, moment, CANDIDATE_SETTINGS, seed=1)
         named = f"{moment:%j}"
         assert fingerprints(generators, tmp_path / named) == fingerprints(alone, tmp_path / "alone" / named)
+
+
+def test_what_is_written_of_the_items_is_looked_at_once_for_all_moments_of_one_catalogue():
+    content = np.random.default_rng(3).normal(size=(len(CATALOGUE), 4)).astype(np.float32)
+    written, other = replace(CATALOGUE, content=content), replace(CATALOGUE, content=content[::-1].copy())
+    settings = CANDIDATE_SETTINGS.model_copy(update={"similar_texts": SimilarTextsSettings(n_neighbours=5)})
+    moments = list(zip(MOMENTS, (written, written, other), strict=True))
+    first, second, third = (fits["similar_texts"] for fits in fit_at_each(TABLES, moments, settings, seed=1))
+    assert first is second
+    alone = [
+        fit_one("similar_texts", TABLES, catalogue, MOMENTS[0], settings, seed=1) for catalogue in (written, other)
+    ]
+    for found, expected in zip((first, third), alone, strict=True):
+        np.testing.assert_array_equal(found.neighbours, expected.neighbours)
+    assert not np.array_equal(first.neighbours, third.neighbours)
 
 
 def test_what_comes_after_a_moment_changes_none_of_its_fits(tmp_path):

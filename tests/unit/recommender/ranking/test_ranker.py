@@ -282,3 +282,12 @@ def test_a_ranker_of_a_share_of_the_unwanted_still_tells_them_apart():
     scores = Ranker.fit(rows(), settings, 7, BUILT_WITH).score(unseen.values)
     assert scores[unseen.labels == 1].min() > np.median(scores[unseen.labels == 0])
     assert not np.array_equal(scores, Ranker.fit(rows(), RANKING_SETTINGS, 7, BUILT_WITH).score(unseen.values))
+
+
+def test_each_tree_is_told_with_how_many_are_to_come_and_the_last_is_the_last():
+    told = []
+    ranker = Ranker.fit(rows(), RANKING_SETTINGS, 7, BUILT_WITH, on_tree=lambda *counts: told.append(counts))
+    learnt, most = zip(*told, strict=True)
+    assert learnt == tuple(range(1, len(told) + 1))
+    assert told[0] == (1, 2 * RANKING_SETTINGS.n_trees)
+    assert learnt[-1] == most[-1] == len(ranker.curve.held_back) + ranker.n_trees
