@@ -23,6 +23,7 @@ NAMES = (
     "reasons",
     "replay",
     "deep",
+    "metrics",
     "batch",
     "serving",
 )
