@@ -28,6 +28,7 @@ COMPILED = (
     "recommender.proposals",
     "recommender.ranking.contributions",
     "recommender.slates.greedy_choice",
+    "recommender.slates.rules",
     "recommender.taste",
 )
 STAMP = VENV / "slatework-lock.sha256"

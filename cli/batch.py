@@ -11,7 +11,7 @@ import typer
 
 from cli.output import AsJson, print_result
 from cli.parameters import load_settings
-from cli.serving import FILTER, one_thread_each
+from cli.serving import FILTER, PLACEMENT, one_thread_each
 from contracts.cores import n_cores
 from contracts.counted import counted
 from contracts.errors import WrongInput
@@ -46,6 +46,7 @@ def batch(
         Engine, typer.Option(help="What answers: processes of this machine, or Spark, as its own configuration says.")
     ] = Engine.PROCESSES,
     wanted: Annotated[str | None, FILTER] = None,
+    placement: Annotated[str | None, PLACEMENT] = None,
     as_json: AsJson = False,
 ) -> None:
     """Write a slate for everybody, as the release in production answers now; goes on where it was stopped."""
@@ -60,7 +61,7 @@ def batch(
         )
     n_processes = processes or n_cores()
     passing = None if wanted is None else filter_in(wanted)
-    header = write_slates(find_home(), load_settings(), out, people, k, n_processes, passing, engine.value)
+    header = write_slates(find_home(), load_settings(), out, people, k, n_processes, passing, engine.value, placement)
     people_asked = {"people": header.n_people, "guests": header.n_guests, "unknown": header.n_unknown}
     counts = {**people_asked, "rows": header.n_rows, "folder": str(out)}
     result = {**counts, "release_id": header.release_id, "generation_id": header.generation_id}

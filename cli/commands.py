@@ -39,6 +39,7 @@ PANELS: Mapping[str, Mapping[str, Sequence[str]]] = {
     },
     "Serve": {
         "cli.serving": ("serve", "recommend"),
+        "cli.preview": ("preview",),
         "cli.batch": ("batch",),
         "cli.data.features": ("features",),
         "cli.releases.collect": ("collect",),

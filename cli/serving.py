@@ -20,6 +20,7 @@ FILTER = typer.Option(
     "--filter",
     help='What every item must satisfy, as JSON: {"field": "price", "operator": "at_most", "value": 50}.',
 )
+PLACEMENT = typer.Option("--placement", help="Where it is shown: one of placements.yaml. Left out: home, or item.")
 TITLE_WIDTH = 44
 SOURCE_WIDTH = 20
 
@@ -67,6 +68,7 @@ def recommend(
     category: Annotated[list[str] | None, typer.Option(help="A category a newcomer likes; may be repeated.")] = None,
     k: Annotated[int, typer.Option("-k", min=1, max=500, help="Items wanted.")] = 10,
     wanted: Annotated[str | None, FILTER] = None,
+    placement: Annotated[str | None, PLACEMENT] = None,
     as_json: AsJson = False,
 ) -> None:
     """Print the slate that the release in production answers, without a server."""
@@ -89,16 +91,18 @@ def recommend(
         seed=settings.seed,
         explain=True,
         filter=None if wanted is None else filter_in(wanted),
+        placement=placement,
     )
     with working(f"slate recommend: the release of {settings.app} in production is loaded, and answers"):
         slate = answer_once(home, settings, request)
     if as_json:
         print_json(asdict(slate), indented=True)
     else:
-        print(_as_table(slate) if slate.items else f"{_head(slate)}\n{_why_none(is_filtered=wanted is not None)}")
+        print(_as_table(slate) if slate.items else f"{head(slate)}\n{_why_none(is_filtered=wanted is not None)}")
 
 
-def _head(slate: Slate) -> str:
+def head(slate: Slate) -> str:
+    """Which release answered, for whom, and without what."""
     missing = f", without {', '.join(slate.degraded)}" if slate.degraded else ""
     return f"release {slate.release_id}, generation {slate.generation_id}, tier {slate.tier}{missing}"
 
@@ -112,14 +116,15 @@ def _why_none(*, is_filtered: bool) -> str:
 def _as_table(slate: Slate) -> str:
     columns = f"{'#':>3}  {'title':{TITLE_WIDTH}}{'score':>9}  {'source':{SOURCE_WIDTH}}reasons"
     rows = [
-        f"{item.position:>3}  {_shortened(item.title, TITLE_WIDTH - 2):{TITLE_WIDTH}}{item.score:>9.3f}  "
+        f"{item.position:>3}  {shortened(item.title, TITLE_WIDTH - 2):{TITLE_WIDTH}}{item.score:>9.3f}  "
         f"{item.source:{SOURCE_WIDTH}}{'; '.join(item.reasons)}"
         for item in slate.items
     ]
-    return "\n".join([_head(slate), columns, *map(printable_line, rows)])
+    return "\n".join([head(slate), columns, *map(printable_line, rows)])
 
 
-def _shortened(text: str, width: int) -> str:
+def shortened(text: str, width: int) -> str:
+    """The text, or as much of its beginning as fits, with an ellipsis."""
     return text if len(text) <= width else text[: width - 1] + "…"
 
 

@@ -3,7 +3,8 @@
     {"event_type": "slate", "format_version": 1, "event_ts", "request_id", "user_id", "session_id", "surface",
      "policy_id", "release_id", "generation_id", "arm", "tier", "degraded", "item_ids": [...], "propensity": ...}
 
-`filter` beside these where the slate was made under one. The items stand in their order, from position 1.
+`filter` beside these where the slate was made under one, `placement` where the request named one. The items stand in
+their order, from position 1.
 `propensity`: one number where all have the same, else one for each item. Before, each impression was a record of its
 own, with `item_id`, `position` and `event_id`; logs hold both.
 """

@@ -24,8 +24,10 @@ from feature_store.readers.offline_reader import OfflineFeatureReader
 from feature_store.values.values import FeatureValues, load_schemas
 from pipelines.matrix_run import emptied, load_split
 from pipelines.paths import CANDIDATES, EVALUATION, FEATURES, INDEX, RANKING, VALID, Cutoff, feature_values
+from pipelines.placements import compiled_placements
 from pipelines.stage_run import run_stage
 from recommender.exclusion import ExclusionRule
+from recommender.generators.sets import load_generators
 from release.bundle.bundle import FittedArtefacts, Release, measured_with
 from release.bundle.headline import headline_sentence
 from release.evaluation.cases import WARM, EvaluationCase, build_cases, known_days_before, popularity_before
@@ -51,7 +53,9 @@ def run(settings: Params) -> dict[str, Any]:
     """Write the reports, and the questions that were asked; returns the headline."""
     tables, split = CanonicalTables.load(VALID, impressions=False), load_split()
     values, schemas = FeatureValues.load(feature_values(Cutoff.TEST)), load_schemas(FEATURES)
-    release = Release.assemble(fit_of(Cutoff.TEST), schemas, settings.request, split.test_start, values.generation_id)
+    request = compiled_placements(settings.request, load_generators(fit_of(Cutoff.TEST).candidates))
+    settings = settings.model_copy(update={"request": request})
+    release = Release.assemble(fit_of(Cutoff.TEST), schemas, request, split.test_start, values.generation_id)
     measured = measure(release, tables, values, settings, partial(Progress, desc="evaluate", unit="person"))
     evaluation, item_ids, popularity = measured.evaluation, release.catalogue.ids, measured.popularity
     save_cases(emptied(EVALUATION), measured.groups, item_ids, popularity)

@@ -14,7 +14,9 @@ from contracts.tables import SCHEMAS, CanonicalTables
 from pipelines.evaluate import fit_of
 from pipelines.matrix_run import load_split
 from pipelines.paths import BUNDLE, EVALUATION, FEATURES, VALID, VALIDATION_RESULT, Cutoff, feature_values
+from pipelines.placements import compiled_placements
 from pipelines.stage_run import run_stage
+from recommender.generators.sets import load_generators
 from release.bundle.code_version import code_fingerprint
 from release.bundle_build import Ingredients, build_bundle
 from release.evaluation.cases import known_contexts
@@ -23,10 +25,11 @@ from release.evaluation.cases import known_contexts
 def run(settings: ReleasedSettings) -> dict[str, Any]:
     """Build the bundle; returns its names and size."""
     split, contexts = load_split(), known_contexts(CanonicalTables.load(VALID, impressions=False).users)
+    request = compiled_placements(settings.request, load_generators(fit_of(Cutoff.ALL).candidates))
     built = build_bundle(
         BUNDLE,
         Ingredients(
-            settings=settings,
+            settings=settings.model_copy(update={"request": request}),
             shipped=fit_of(Cutoff.ALL),
             measured=fit_of(Cutoff.TEST),
             schemas=FEATURES,

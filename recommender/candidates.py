@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +16,7 @@ from recommender.compiled import INDICES, NUMBER, SCORES, TABLE, compiled, sort
 from recommender.generators.base import EncodedQueries, Generator
 from recommender.proposals import Proposals
 from recommender.query import QueryBatch
-from recommender.ragged import Offsets, RaggedItems, Rows
+from recommender.ragged import Offsets, RaggedItems, Rows, is_among
 
 # An entry of a merge: the item in the upper 32 bits, then the place, and the generator in the last ones.
 GENERATOR_BITS: Final = 8
@@ -144,6 +144,32 @@ def gather(
     items = RaggedItems(offsets, item_idx)
     scores = [encoded[name].score(items) for name in names]
     return CandidateSet(items, _columns(scores, len(item_idx)), ranks, ranks < outside, sources, names)
+
+
+def joined(first: CandidateSet, further: CandidateSet, quotas: Mapping[str, int]) -> CandidateSet:
+    """The candidates of the first set, and behind them those of the other one that a query does not have yet.
+
+    Both are of the same queries and generators. quotas: by which the first ones were proposed. The others were the best
+    of fewer items: their ranks begin where those of the first set end.
+    """
+    new = ~is_among(further.items.keys, np.sort(first.items.keys))
+    rows = np.concatenate([first.rows, further.rows[new]])
+    order = np.argsort(rows, kind="stable")
+    outside = np.array([quotas.get(name, 0) + 1 for name in first.names], np.float32)
+    behind = outside + np.where(further.proposed, further.ranks, np.float32(0))[new]
+
+    def both(ours: Any, theirs: Any) -> Any:
+        return np.concatenate([ours, theirs])[order]
+
+    item_idx = both(first.item_idx, further.item_idx[new])
+    return CandidateSet(
+        RaggedItems.of_rows(rows[order], item_idx, len(first.items)),
+        both(first.scores, further.scores[new]),
+        both(first.ranks, behind),
+        both(first.proposed, further.proposed[new]),
+        both(first.sources, further.sources[new]),
+        first.names,
+    )
 
 
 @compiled(TABLE, INDICES, SCORES, NUMBER, NUMBER)

@@ -7,6 +7,7 @@ with a filter that was met lately pays for neither.
 from __future__ import annotations
 
 import difflib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache, reduce
 from typing import Any, Final, Protocol
@@ -115,6 +116,7 @@ class CatalogueFilters:
         self._fields = _fields_of(catalogue)
         self._condition_bits = lru_cache(MOST_CONDITIONS)(self._bits_of_condition)
         self._allowed = lru_cache(MOST_FILTERS)(self._compiled)
+        self._allowed_by_all = lru_cache(MOST_FILTERS)(self._all_compiled)
 
     @property
     def fields(self) -> dict[str, str]:
@@ -126,7 +128,21 @@ class CatalogueFilters:
 
         Raises UnknownId for a field that the release has not, WrongInput for a value of another type than the field's.
         """
+        if isinstance(wanted, AllOf):  # part by part, so that several filters may be joined, whatever bounds each has
+            return self.allowed_by_all(wanted.parts)
         return None if wanted is None else self._allowed(filter_text(wanted))
+
+    def allowed_by_all(self, wanted: Sequence[Filter]) -> AllowedItems | None:
+        """The items that every one of these filters lets through, each within the bounds of a filter; None without any.
+
+        Raises as `allowed`.
+        """
+        if len(wanted) < 2:
+            return self.allowed(wanted[0] if wanted else None)
+        return self._allowed_by_all(tuple(filter_text(one) for one in wanted))
+
+    def _all_compiled(self, keys: tuple[str, ...]) -> AllowedItems:
+        return AllowedItems(reduce(np.bitwise_and, [self._allowed(key).bits for key in keys]), self._n_items)
 
     # By its canonical JSON: as values, True and 1.0 would be one condition.
     def _compiled(self, key: str) -> AllowedItems:

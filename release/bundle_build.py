@@ -104,7 +104,9 @@ def _copy_parts(folder: Path, ingredients: Ingredients) -> None:
     shutil.copyfile(ingredients.evaluation / "metrics.json", folder / EVALUATION)
     shutil.copyfile(ingredients.validation, folder / VALIDATION)
     built_with = {"generators": generators_fingerprint(ingredients.shipped)}
-    rules = {BUILT_WITH: built_with, **ingredients.settings.request.model_dump(mode="json")}
+    request = ingredients.settings.request
+    left_out = set() if request.placements else {"placements"}  # without any, rules.json is as it was before them
+    rules = {BUILT_WITH: built_with, **request.model_dump(mode="json", exclude=left_out)}
     write_json(rules, folder / RULES)
 
 

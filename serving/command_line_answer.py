@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from contracts.errors import UnknownId
 from contracts.home import Home
 from contracts.settings.settings import Settings
@@ -20,11 +22,17 @@ def answer_once(home: Home, settings: Settings, request: RecommendRequest) -> Sl
     where a server answers as to a newcomer. Raises WrongInput for what HTTP would not take either,
     StoreError when nothing is in production, or Redis is away.
     """
+    return answer_each(home, settings, [request])[0]
+
+
+def answer_each(home: Home, settings: Settings, requests: Sequence[RecommendRequest]) -> list[Slate]:
+    """As `answer_once` for each of several requests, all of one release and generation."""
     with served_now(home, settings) as served:
-        _check_bounds(served.release, request)
-        check_known(served.release, request)
-        _check_person(served, request)
-        return served.answer(request)
+        for request in requests:
+            _check_bounds(served.release, request)
+            check_known(served.release, request)
+            _check_person(served, request)
+        return [served.answer(request) for request in requests]
 
 
 def _check_bounds(release: Release, request: RecommendRequest) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable
 
 from contracts.errors import UnknownId
 from contracts.slates import RecommendRequest
+from release.answering.placing import place_of
 from release.bundle.bundle import Release
 
 SHOWN_IDS = 5
@@ -15,10 +16,14 @@ SHOWN_LENGTH = 80
 
 
 def check_known(release: Release, request: RecommendRequest) -> None:
-    """Raise UnknownId when the question names an item, a category or a filter's field that the release does not hold.
+    """Raise UnknownId when the question names an item, a category, a filter's field, a placement or a rule of one that
+    the release does not hold.
 
-    Raises WrongInput where its filter compares a field with a value of another type.
+    Raises WrongInput where its filter compares a field with a value of another type, or an item is named where the
+    placement stands beside none, or is missing where it stands beside one.
     """
+    if request.placement is not None:
+        place_of(release, request)
     anchor = [] if request.item_id is None else [request.item_id]
     _check_items(release, [*anchor, *request.preferences.item_ids])
     check_categories(release, request.preferences.categories)

@@ -6,10 +6,11 @@ import math
 from dataclasses import replace
 
 from contracts.clock import FixedClock
-from contracts.filters import Filter
+from contracts.filters import AllOf, Filter
 from contracts.settings.diversity import DiversitySettings
-from contracts.slates import MOST_PREFERRED, RecommendRequest, Slate
+from contracts.slates import MOST_PREFERRED, RecommendRequest, Slate, Tier
 from feature_store.readers.default_reader import DefaultFeatureReader
+from release.answering.placing import place_of
 from release.answering.request_path import answer
 from release.bundle.bundle import Release
 
@@ -35,12 +36,24 @@ def popular_slate(release: Release, generation_id: str, wanted: Filter | None = 
     """What is popular, nothing being known of who asks: without exploration, and with the reasons.
 
     So long that as many as any request may ask for are left, whatever it names. wanted: what every item must satisfy.
+    No rule of a placement holds but those that `wanted` says.
     """
     length = min(release.request.max_k + MOST_PREFERRED + 1, len(release.catalogue))
-    plain = release.with_rules(max_k=length, exploration_share=0.0, relevance_weight=1.0, diversity=DiversitySettings())
+    plain = release.with_rules(
+        max_k=length, placements={}, exploration_share=0.0, relevance_weight=1.0, diversity=DiversitySettings()
+    )
     reader = DefaultFeatureReader(generation_id, release.schemas)
     request = RecommendRequest("popular", k=length, explain=True, filter=wanted)
     return answer(plain, reader, FixedClock(release.as_of), request)
+
+
+def popular_filter(release: Release, request: RecommendRequest) -> Filter | None:
+    """What every item must satisfy where nothing is known of who asks: what the request says, its placement, and of
+    its rules those that block; None for no condition.
+    """
+    place = place_of(release, request)
+    filters = place.filters_of(place.holding(Tier.POPULAR, request.context, request.without_rules), request.filter)
+    return AllOf(tuple(filters)) if len(filters) > 1 else next(iter(filters), None)
 
 
 def popular_for(popular: Slate, request: RecommendRequest) -> Slate:
@@ -57,6 +70,7 @@ def popular_for(popular: Slate, request: RecommendRequest) -> Slate:
     return replace(
         popular,
         request_id=request.request_id,
+        placement=request.placement or str(request.surface),
         policy_id="popular",
         degraded=(PERSON,),
         items=tuple(items),

@@ -20,7 +20,7 @@ from release.answering.request_path import FEATURES, answer_many
 from release.bundle.bundle import Release
 from release.parity.used_values import UsedValues, ValuesRecorder
 from release.replay.logged_answer import Moment
-from serving.lighter_answers import named_as_lighter, popular_for, popular_slate, with_fewer_candidates
+from serving.lighter_answers import named_as_lighter, popular_filter, popular_for, popular_slate, with_fewer_candidates
 
 LOG = logging.getLogger(__name__)
 MOST_KEPT = 16  # things made of what is served: of whatever may be asked, a few are asked again and again
@@ -99,12 +99,14 @@ class Served:
     def popular(self, request: RecommendRequest) -> Slate:
         """What is popular, without a look at who asks: nothing is read or ranked for it.
 
-        The first time that a filter is asked for, a slate is made through it; raises as `answer` does of a filter.
+        Of the request's placement, filters and blocks hold. The first time that a filter is asked for, a slate is made
+        through it; raises as `answer` does of a filter.
         """
-        allowed = self.release.filters.allowed(request.filter)
+        wanted = popular_filter(self.release, request)
+        allowed = self.release.filters.allowed(wanted)
         if allowed is None:
             return self._without_missing(popular_for(self.popular_slate, request))
-        names = self.release, self.generation_id, request.filter
+        names = self.release, self.generation_id, wanted
         filtered = allowed.kept(("popular slate", self.generation_id), lambda: popular_slate(*names))
         return self._without_missing(popular_for(filtered, request))
 

@@ -116,14 +116,21 @@ class Question(Incoming):
                 {"preferences": {"categories": ["Comedy"]}, "context": {"age": "34"}, "k": 5, "explain": True},
                 {"session_id": "s-7", "surface": "item", "item_id": "50", "k": 10},
                 {"user_id": "42", "filter": {"field": "in_stock", "operator": "equals", "value": True}},
+                {"user_id": "42", "placement": "home", "k": 10},
             ]
         }
     )
 
     user_id: Id | None = Field(default=None, description="Somebody unknown is answered as a newcomer.")
     session_id: Id | None = Field(default=None, description="The session whose clicks were sent to /v1/events.")
-    surface: Literal["home", "item"] = Field(default="home", description="Where the slate is shown.")
-    item_id: Id | None = Field(default=None, description="The item looked at; with surface `item`, and only there.")
+    surface: Literal["home", "item"] = Field(default="home", description="Where the slate is shown, in two words.")
+    placement: Id | None = Field(
+        default=None, description="Where the slate is shown: a placement of the release. Named, `surface` is left out."
+    )
+    item_id: Id | None = Field(
+        default=None,
+        description="The item looked at: with surface `item`, or a placement beside an item.",
+    )
     preferences: StatedPreferences = StatedPreferences()
     context: dict[ContextName, ContextValue] = Field(
         default={},
@@ -148,7 +155,10 @@ class Question(Incoming):
 
     @model_validator(mode="after")
     def _an_item_where_one_is_looked_at(self) -> Self:
-        if (self.item_id is not None) != (self.surface == "item"):
+        if self.placement is not None:
+            if self.surface != "home":
+                raise ValueError("send `placement` or `surface`, not both")
+        elif (self.item_id is not None) != (self.surface == "item"):
             raise ValueError("surface `item` needs an `item_id`, and surface `home` takes none")
         return self
 
@@ -168,6 +178,7 @@ class Question(Incoming):
             seed=seed,
             explain=self.explain,
             filter=self.filter,
+            placement=self.placement,
         )
 
 
@@ -250,6 +261,7 @@ class ShownItem(BaseModel):
     source: str = Field(description="The generator that placed the item best, or did most for it.")
     propensity: float = Field(description="The chance that the policy shows this item at this position.")
     reasons: list[str]
+    rules: list[str] = Field(description="Of the placement: those that moved its score, or put it there.")
 
 
 class SlateAnswer(BaseModel):
@@ -268,6 +280,8 @@ class SlateAnswer(BaseModel):
     )
     items: list[ShownItem]
     timings_ms: dict[str, float]
+    placement: str = Field(description="Where it is shown.")
+    rules: list[str] = Field(description="Those of the placement that held for this question.")
 
 
 class EventsAnswer(BaseModel):

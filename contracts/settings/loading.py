@@ -16,6 +16,7 @@ from contracts.settings.group import Group
 from contracts.settings.group_names import NAMES
 from contracts.settings.params_file import read_params
 from contracts.settings.params_path import PARAMS
+from contracts.settings.placements_file import WITHIN, Origins, with_declared
 
 Kind = TypeVar("Kind", bound=Group)
 
@@ -41,13 +42,24 @@ def checked_whole(kind: type[Kind], values: Mapping[str, Any], path: Path) -> Ki
 
 def _checked(kind: type[Kind], chosen: Mapping[str, Any], in_file: Mapping[str, Any], path: Path) -> Kind:
     try:
-        return kind.model_validate(chosen)
+        return kind.model_validate(with_declared(chosen, path))
     except ValidationError as error:
-        problems = "\n".join(f"  {path}: {_problem_text(problem, kind, in_file)}" for problem in error.errors())
+        problems = "\n".join(
+            f"  {_where(problem, path)}: {_problem_text(problem, kind, in_file)}" for problem in error.errors()
+        )
         raise SettingsError(
             f"{counted(error.error_count(), 'parameter is', 'parameters are')} wrong:\n{problems}",
             f"Mend them in {path}; contracts/settings/ explains each group in the module of its name.",
         ) from error
+
+
+def _where(problem: Any, path: Path) -> str:
+    """The file that says what is wrong; of placements, which two files may say, with the line."""
+    names = tuple(str(part) for part in problem["loc"])
+    if names[: len(WITHIN)] != WITHIN:
+        return str(path)
+    origin = Origins(path).of(names[len(WITHIN) :])
+    return f"{origin.file}:{origin.line}"
 
 
 def _problem_text(problem: Any, kind: type[BaseModel], in_file: Mapping[str, Any]) -> str:

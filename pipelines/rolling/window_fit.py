@@ -27,6 +27,7 @@ from pipelines.features import learn_schemas, training_spines
 from pipelines.index import index_of
 from pipelines.memory_forecast import engine_gib
 from pipelines.paths import Cutoff
+from pipelines.placements import compiled_placements
 from pipelines.rolling.kept_fits import FEATURES, GENERATORS, MEASURED, RANKER, ROWS, KeptFits
 from pipelines.rolling.kept_rows import load_rows, save_rows
 from recommender.generators.base import Generator
@@ -143,7 +144,7 @@ class _WindowFit:
     def release(self) -> Release:
         generators, known = self._generators, self.data.tables.interactions
         index = index_of(generators, known, self._start, self.settings.index, self.seed)
-        request, generation_id = self.settings.request, self.data.values.generation_id
+        request, generation_id = compiled_placements(self.settings.request, generators), self.data.values.generation_id
         return Release.of_fit(generators, index, self._ranker(), self.data.schemas, request, self._start, generation_id)
 
     @property

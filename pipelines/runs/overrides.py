@@ -16,6 +16,7 @@ from contracts.errors import SettingsError
 from contracts.settings.loading import checked_whole, parameter_names
 from contracts.settings.params_file import params_in, read_params
 from contracts.settings.params_path import PARAMS
+from contracts.settings.placements_file import WITHIN
 from contracts.settings.settings import Settings
 from contracts.whole_files import write_whole
 
@@ -99,7 +100,8 @@ def _yaml() -> YAML:
 
 def _set(params: Any, key: str, value: Any) -> None:
     *groups, name = key.split(".")
-    holder, is_known = params, key in parameter_names(Settings)
+    # What is laid over placements.yaml may name what stands there alone.
+    holder, is_known = params, key in parameter_names(Settings) or key.startswith(f"{'.'.join(WITHIN)}.")
     for group in groups:
         if is_known and isinstance(holder, dict):
             holder.setdefault(group, {})  # a group that the file leaves to its defaults

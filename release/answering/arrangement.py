@@ -18,9 +18,11 @@ from recommender.ragged import Offsets, RaggedItems, offsets_of, places_of
 from recommender.slates.diversification import Diversification
 from recommender.slates.diversity import maximal_marginal_relevance
 from recommender.slates.exploration import explore
+from recommender.slates.rules import SlateRules, placed
 from release.bundle.bundle import Release
 
 Positions = npt.NDArray[np.intp]
+NO_RULES = SlateRules()
 
 
 @dataclass(frozen=True)
@@ -42,19 +44,38 @@ def arrange(
     candidates: CandidateSet,
     scores: FloatArray,
     k: int,
+    placing: SlateRules = NO_RULES,
 ) -> Arrangement:
     """For each request the slate of at most k items that the release's rules make of its candidates.
 
     requests: aligned with the rows of histories, what each person touched, oldest first, and with those of the
     candidates; scores: (n_candidates,). Equal scores: the smaller item_idx.
+    placing: fills places with the candidates in the order that all of this gives them; then nothing is explored.
     """
+    if not placing.fill_places:
+        return _arranged(release, requests, histories, candidates, scores, k, k)
+    every = _arranged(release, requests, histories, candidates, scores, k, max(len(candidates), 1))
+    offsets, at = placed(every.offsets, candidates.item_idx[every.rows], k, placing, release.catalogue)
+    return Arrangement(offsets, every.rows[at], np.ones(len(at)))
+
+
+def _arranged(
+    release: Release,
+    requests: Sequence[RecommendRequest],
+    histories: RaggedItems,
+    candidates: CandidateSet,
+    scores: FloatArray,
+    k: int,
+    n_kept: int,
+) -> Arrangement:
+    """As `arrange` without rules that fill places, and n_kept of each request, of which the first k are its slate."""
     rules, offsets = release.request, candidates.items.offsets
     order = np.lexsort((candidates.item_idx, -scores, candidates.rows))
     if not _is_diversified(rules) and not rules.exploration_share:
-        rows = order[places_of(offsets) < k]
-        return Arrangement(offsets_of(np.minimum(candidates.items.lengths, k)), rows, np.ones(len(rows)))
+        rows = order[places_of(offsets) < n_kept]
+        return Arrangement(offsets_of(np.minimum(candidates.items.lengths, n_kept)), rows, np.ones(len(rows)))
     arranged = [
-        _arranged_alone(release, request, histories[row], candidates.item_idx, scores, order[start:end], k)
+        _arranged_alone(release, request, histories[row], candidates.item_idx, scores, order[start:end], k, n_kept)
         for row, (request, (start, end)) in enumerate(zip(requests, pairwise(offsets.tolist()), strict=True))
     ]
     return Arrangement(
@@ -86,13 +107,14 @@ def _arranged_alone(
     scores: FloatArray,
     order: Positions,
     k: int,
+    n_kept: int,
 ) -> tuple[Positions, npt.NDArray[np.float64]]:
     """(rows, propensities) of one request's slate; order: its candidates, best first."""
     rules = release.request
     if _is_diversified(rules):
         first = _diversified(release, history, item_idx[order], scores[order], k)
         order = np.concatenate([order[first], np.delete(order, first)])
-    return explore(order, k, rules.exploration_share, _rng(request))
+    return explore(order, n_kept, rules.exploration_share, _rng(request))
 
 
 def _diversified(

@@ -14,7 +14,8 @@ from contracts.ids import UserId
 from contracts.slates import DEFAULT_K, RecommendRequest, Slate
 from feature_store.readers.offline_reader import OfflineFeatureReader
 from feature_store.values.values import FeatureValues
-from release.answering.request_limits import check_length, filter_cell, length_of, user_id_of
+from release.answering.placing import place_of
+from release.answering.request_limits import check_length, filter_cell, length_of, placement_cell, user_id_of
 from release.answering.request_path import answer_many
 from release.bundle.bundle import Release, load_bundle
 
@@ -50,8 +51,9 @@ class BatchRecommender:
     def answer(self, people: pl.DataFrame) -> pl.DataFrame:
         """One row per person and position, in the order asked; people nobody knows get what is popular.
 
-        people: column user_id (null for an anonymous visitor), k where not everybody wants 10, and `filter`, as JSON,
-        where items must satisfy something. Lists in a row are as many rows: a mapping of columns may come like that.
+        people: column user_id (null for an anonymous visitor), k where not everybody wants 10, `filter`, as JSON, where
+        items must satisfy something, and `placement` where it is another than home. Lists in a row are as many rows: a
+        mapping of columns may come like that.
         Raises ShapeMismatch when user_id is missing, WrongInput naming the row for what HTTP would not take either,
         UnknownId for a filter's field that the release has not; then nobody is answered.
         """
@@ -73,13 +75,16 @@ class BatchRecommender:
             check_length(k, self._release.request.max_k, self._release.release_id)
             wanted = filter_cell(person.get("filter"))
             self._release.filters.allowed(wanted)
+            placement = placement_cell(person.get("placement"))
+            request = RecommendRequest("batch", user_id=user_id, k=k, filter=wanted, placement=placement)
+            place_of(self._release, request)
         except (WrongInput, UnknownId) as error:
             raise type(error)(f"Row {number}: {error.problem}", error.next_step) from error
-        return RecommendRequest("batch", user_id=user_id, k=k, filter=wanted)
+        return request
 
 
 def _a_row_each(people: pl.DataFrame) -> Iterator[dict[str, Any]]:
-    lists = [name for name in ("user_id", "k", "filter") if isinstance(people.schema.get(name), pl.List)]
+    lists = [name for name in ("user_id", "k", "filter", "placement") if isinstance(people.schema.get(name), pl.List)]
     try:
         yield from (people.explode(lists) if lists else people).iter_rows(named=True)
     except pl.exceptions.ShapeError as error:

@@ -68,3 +68,10 @@ def filter_cell(value: Any) -> Filter | None:
     if not isinstance(value, str):
         raise WrongInput(f"filter is {value!r:.80}; expected JSON as a text.", "Write it with json.dumps.")
     return filter_in(value)
+
+
+def placement_cell(value: object) -> str | None:
+    """The name of a placement in a table; raises WrongInput for what is no text."""
+    if value is None or isinstance(value, str):
+        return value
+    raise WrongInput(f"The placement is {value!r:.60}; expected the name of one.", "Leave it out for `home`.")

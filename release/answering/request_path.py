@@ -1,6 +1,7 @@
 """The request path: a release, a feature reader and a clock make slates, of one request or of many.
 
-    read the people -> identify the tier -> rules -> retrieve -> features -> rank -> diversify -> explore -> explain
+    read the people -> find the placement -> identify the tier -> retrieve within its filters -> features -> rank
+      -> boost -> diversify -> fill places by rules -> explore -> explain
 
 This is the one code that evaluation, golden answers, batch, the MLflow pyfunc and the server call. It takes requests
 in blocks; those of a block that are served alike go through each step together, and what one of them is answered does
@@ -14,7 +15,7 @@ nobody has to do without something because of somebody else.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
@@ -32,20 +33,21 @@ from contracts.ids import EpochSeconds, FloatArray, ItemId
 from contracts.slates import RecommendRequest, Slate, SlateItem, Tier
 from feature_store.readers.default_reader import DefaultFeatureReader
 from recommender.allowed_items import AllowedItems
-from recommender.candidates import CandidateSet, SparedFailures, gather
+from recommender.candidates import CandidateSet, SparedFailures, gather, joined
 from recommender.generators.popular import FILLER
 from recommender.query import QueryBatch, RetrievalQuery
 from recommender.ragged import places_of
 from recommender.ranking.ranking_features import RankingMatrix, assemble
 from recommender.slates.explanation import Ranked, reasons
+from recommender.slates.rules import SlateRules, boosted
 from release.answering.arrangement import Arrangement, arrange, policy_suffix
+from release.answering.placing import Place, place_of
 from release.answering.request_query import read_people, retrieval_query
 from release.answering.tiers import (
     Scorer,
     TierPlan,
     fuse_by_rank,
     identify_tier,
-    plan_for,
     plan_generators,
     plan_quotas,
 )
@@ -109,10 +111,13 @@ class _NoRecorder:
 class _PreparedRequest:
     """One request with everything that was made out of it before candidates are asked for.
 
-    missing: what its answer has to do without already; allowed: the items that its filter lets through, None for all.
+    missing: what its answer has to do without already; allowed: the items that its filter and its placement let
+    through, None for all; rules: the names of the rules of the placement that hold.
     """
 
     request: RecommendRequest
+    place: Place
+    rules: tuple[str, ...]
     person: Person
     query: RetrievalQuery
     tier: Tier
@@ -124,7 +129,9 @@ class _PreparedRequest:
 
 @dataclass(frozen=True)
 class _Group:
-    """Requests of one block that are served alike: by one plan, with as many items, and through one filter."""
+    """Requests of one block that are served alike: at one place, by one plan and the same rules, with as many items,
+    and through one filter. release: as it answers at that place.
+    """
 
     release: Release
     reader: FeatureReader
@@ -144,6 +151,17 @@ class _Group:
     @property
     def k(self) -> int:
         return self.members[0].k
+
+    @property
+    def rules(self) -> SlateRules:
+        """Those of the placement that hold."""
+        return self.members[0].place.rules(self.members[0].rules)
+
+    @property
+    def needed(self) -> list[AllowedItems]:
+        """The items of which there must be candidates, for a rule puts some of them into the slate."""
+        first = self.members[0]
+        return first.place.needed(first.rules, first.request.filter)
 
     @cached_property
     def queries(self) -> QueryBatch:
@@ -170,8 +188,8 @@ def answer(release: Release, reader: FeatureReader, clock: Clock, request: Recom
     reader: of one generation; person and items are both read from it. The same release, values, time and request
     (with its seed) give the same slate.
     Raises UnknownId where the surface is an item's page and the release does not know the item, or where the filter
-    names a field that it has not; WrongInput where the filter compares a field with a value of another type. Nothing
-    else is refused.
+    names a field, or the request a placement or one of its rules, that it has not; WrongInput where the filter compares
+    a field with a value of another type, or an item is named where none belongs, or missing. Nothing else is refused.
 
     >>> from pathlib import Path
     >>> from contracts.clock import FixedClock
@@ -220,16 +238,18 @@ def _answer_block(
     spent_ms, slates = trace.timings_ms(), dict[int, Slate]()
     for numbers in _served_alike(prepared):
         members = [prepared[number] for number in numbers]
-        group = _Group(release, reader, recorder, now, members, Trace(len(members), spent_ms))
+        here = release.at(members[0].place.name)
+        group = _Group(here, reader, recorder, now, members, Trace(len(members), spent_ms))
         slates.update(zip(numbers, _slates(group), strict=True))
     return [slates[number] for number in range(len(requests))]
 
 
 def _served_alike(prepared: Sequence[_PreparedRequest]) -> list[list[int]]:
-    """The numbers of the requests, those together that have one plan, one length and one filter."""
-    alike: dict[tuple[int, int, int], list[int]] = {}
+    """The numbers of the requests, those together that have one place, plan, length and filter, and the same rules."""
+    alike: dict[tuple[str, int, int, int, tuple[str, ...]], list[int]] = {}
     for number, one in enumerate(prepared):
-        alike.setdefault((id(one.plan), one.k, id(one.allowed)), []).append(number)
+        key = (one.place.name, id(one.plan), one.k, id(one.allowed), one.rules)
+        alike.setdefault(key, []).append(number)
     return list(alike.values())
 
 
@@ -247,8 +267,11 @@ def _slates_together(group: _Group) -> list[Slate]:
         candidates = _retrieve(group)
     scored = _score(group, candidates)
     with group.trace.step("arrange"):
-        histories = group.queries.histories.items
-        shown = arrange(group.release, group.requests, histories, scored.candidates, scored.scores, group.k)
+        moved = boosted(scored.scores, candidates.items.offsets, candidates.item_idx, group.rules.boosts)
+        scored, histories = replace(scored, scores=moved), group.queries.histories.items
+        shown = arrange(
+            group.release, group.requests, histories, scored.candidates, scored.scores, group.k, group.rules
+        )
     group.recorder.note_shown(group.requests, group.queries, scored, shown)
     with group.trace.step("present"):
         slates = _slate_items(group, scored, shown)
@@ -258,10 +281,12 @@ def _slates_together(group: _Group) -> list[Slate]:
             release_id=group.release.release_id,
             generation_id=group.reader.generation_id,
             tier=member.tier,
-            policy_id=_policy_id(group),
+            policy_id=_policy_id(group) + member.place.policy_suffix(member.request.without_rules),
             degraded=tuple(dict.fromkeys([*member.missing, *group.trace.degraded])),
             items=items,
             timings_ms=group.trace.timings_ms(),
+            placement=member.place.name,
+            rules=member.rules,
         )
         for member, items in zip(group.members, slates, strict=True)
     ]
@@ -270,16 +295,21 @@ def _slates_together(group: _Group) -> list[Slate]:
 def _prepare(
     release: Release, request: RecommendRequest, now: datetime, person: Person, missing: tuple[str, ...]
 ) -> _PreparedRequest:
-    query = retrieval_query(release, request, person, now)
+    place = place_of(release, request)
+    rules_of_request = release.at(place.name).request
+    if request.placement:
+        request = replace(request, surface=place.surface)
+    query = retrieval_query(release.at(place.name), request, person, now)
     tier = identify_tier(
         query,
         has_account=request.user_id is not None,
-        personal_min_events=release.request.personal_min_events,
+        personal_min_events=rules_of_request.personal_min_events,
     )
-    k = min(request.k, release.request.max_k)
-    allowed = release.filters.allowed(request.filter)
-    plan = plan_for(tier, request.surface, filtered=allowed is not None)
-    return _PreparedRequest(request, person, query, tier, plan, k, missing, allowed)
+    k = min(request.k, rules_of_request.max_k)
+    rules = place.holding(tier, request.context, request.without_rules)
+    allowed = release.filters.allowed_by_all(place.filters_of(rules, request.filter))
+    plan = place.plan(tier, rules, request.filter)
+    return _PreparedRequest(request, place, rules, person, query, tier, plan, k, missing, allowed)
 
 
 def _read_people(
@@ -330,6 +360,8 @@ def _retrieve(group: _Group) -> CandidateSet:
     asked, spared = plan_generators(group.plan, release.generators), SparedFailures()
     try:
         candidates = gather(spared.encode_all(asked, queries), queries, quotas, n_ranked)
+        for allowed in group.needed:
+            candidates = joined(candidates, _among(group, allowed, spared, quotas), quotas)
     except Exception as error:  # noqa: BLE001 - whatever the merge or the index dies of, people are answered
         return _last_resort(group, n_ranked, error)
     for name, failure in spared.failures.items():
@@ -337,6 +369,13 @@ def _retrieve(group: _Group) -> CandidateSet:
     if spared.failures and len(candidates) < group.k:
         return _last_resort(group, n_ranked, next(iter(spared.failures.values())))
     return candidates
+
+
+def _among(group: _Group, allowed: AllowedItems, spared: SparedFailures, quotas: Mapping[str, int]) -> CandidateSet:
+    """The best k candidates of each request among some items, of whom a rule puts some into the slate."""
+    queries, k = replace(group.queries, allowed=allowed), group.k
+    asked = spared.encode_all(plan_generators(group.plan, group.release.generators), queries)
+    return gather(asked, queries, {name: min(quota, k) for name, quota in quotas.items()}, k)
 
 
 def _last_resort(group: _Group, n_ranked: int, error: Exception) -> CandidateSet:
@@ -407,6 +446,7 @@ def _slate_items(group: _Group, scored: Scored, shown: Arrangement) -> list[tupl
         candidates.sources[shown.rows].tolist(),
         shown.propensities.tolist(),
         _reasons(group, scored, shown),
+        group.rules.names_of(item_idx, places_of(shown.offsets) + 1),
         strict=True,
     )
     items = [
@@ -418,8 +458,9 @@ def _slate_items(group: _Group, scored: Scored, shown: Arrangement) -> list[tupl
             source=names[source],
             propensity=propensity,
             reasons=sentences,
+            rules=rules,
         )
-        for item_id, title, place, score, source, propensity, sentences in columns
+        for item_id, title, place, score, source, propensity, sentences, rules in columns
     ]
     bounds = shown.offsets.tolist()
     return [tuple(items[start:end]) for start, end in pairwise(bounds)]

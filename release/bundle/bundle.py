@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from contracts.artefact import META, check_built_with, load_meta, reading
 from contracts.errors import ArtefactError, ReleaseMismatch
@@ -164,9 +164,29 @@ class Release:
         """What requests may ask of items, and what was compiled of it lately."""
         return CatalogueFilters(self.catalogue, self.release_id)
 
+    @cached_property
+    def places(self) -> dict[str, Any]:
+        """What the request path makes of each placement, once, by its name."""
+        return {}
+
     def with_rules(self, **changes: object) -> Release:
         """The same release, answering by other rules of `request`; filters are of its catalogue, and shared."""
-        other = replace(self, request=self.request.model_copy(update=changes))
+        return self._answering_by(self.request.model_copy(update=changes))
+
+    def at(self, placement: str) -> Release:
+        """The same release, answering by the parameters of one of its placements; made once, and kept."""
+        if not self.request.all_placements[placement].request:
+            return self
+        if placement not in self._at:
+            self._at[placement] = self._answering_by(self.request.at(placement))
+        return self._at[placement]
+
+    @cached_property
+    def _at(self) -> dict[str, Release]:
+        return {}
+
+    def _answering_by(self, request: RequestSettings) -> Release:
+        other = replace(self, request=request)
         vars(other)["filters"] = self.filters
         return other
 

@@ -25,6 +25,7 @@ from recommender.generators.base import Generator
 from recommender.judging.intervals import PerPerson
 from recommender.query import QueryBatch
 from recommender.ragged import RaggedItems
+from release.answering.placing import place_of
 from release.answering.request_path import BLOCK, answer_many
 from release.answering.request_query import read_people, retrieval_query
 from release.answering.session_reader import SessionReader
@@ -141,16 +142,16 @@ def _ask(
     slates = answer_many(release, with_sessions, FixedClock(now), requests)
     for case, slate in zip(cases, slates, strict=True):
         _check_whole(case, slate)
-    people = read_people(release, with_sessions, requests, now)
+    people, place = read_people(release, with_sessions, requests, now), place_of(release, requests[0])
+    here, passing = release.at(place.name), release.filters.allowed_by_all(place.filters_of((), None))
     queries = QueryBatch.of(
-        [retrieval_query(release, request, person, now) for request, person in zip(requests, people, strict=True)]
+        [retrieval_query(here, request, person, now) for request, person in zip(requests, people, strict=True)], passing
     )
     proposed = {
-        name: one.encode(queries).propose(n_to_propose(release, name, requests[0].k))
-        for name, one in generators.items()
+        name: one.encode(queries).propose(n_to_propose(here, name, requests[0].k)) for name, one in generators.items()
     }
     shown = RaggedItems.of(item_ids.indices(item.item_id for item in slate.items) for slate in slates)
-    return AskedBlock(release, cases, queries, slates, shown, proposed, to_judge)
+    return AskedBlock(here, cases, queries, slates, shown, proposed, to_judge)
 
 
 def _answered_cases(block: AskedBlock) -> Iterator[_AnsweredCase]:

@@ -20,7 +20,8 @@ from recommender.candidates import CandidateSet, gather
 from recommender.proposals import Proposals
 from recommender.query import QueryBatch
 from recommender.ragged import RaggedItems, is_among, offsets_of, pair_keys, places_of
-from release.answering.tiers import TierPlan, plan_for, plan_quotas
+from release.answering.placing import place_of
+from release.answering.tiers import TierPlan, plan_quotas
 from release.bundle.bundle import Release
 from release.evaluation.cases import EvaluationCase
 
@@ -30,8 +31,9 @@ WITHOUT: Final = "without_"  # whether the item is a candidate when that generat
 
 @dataclass(frozen=True)
 class AskedBlock:
-    """Cases that were asked together. slates: what they were answered; proposed: by generator, at least its quota.
+    """Cases that were asked together. release: as it answers where they were asked.
 
+    slates: what they were answered; proposed: by generator, at least its quota.
     to_judge: (n_items,) the judge's index of the release's items.
     """
 
@@ -45,7 +47,10 @@ class AskedBlock:
 
     def plans(self) -> list[TierPlan]:
         """How each case was served."""
-        return [plan_for(slate.tier, case.request.surface) for slate, case in zip(self.slates, self.cases, strict=True)]
+        return [
+            place_of(self.release, case.request).plan(slate.tier, slate.rules, case.request.filter)
+            for slate, case in zip(self.slates, self.cases, strict=True)
+        ]
 
 
 def n_to_propose(release: Release, name: str, k: int) -> int:

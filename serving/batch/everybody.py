@@ -19,6 +19,7 @@ from contracts.fingerprint import fingerprint_json, hashed_once
 from contracts.home import Home
 from contracts.progress import Progress
 from contracts.settings.settings import Settings
+from contracts.slates import RecommendRequest
 from contracts.tables import GUEST
 from feature_store.readers.values_stream import PeopleChunk, people_chunks
 from feature_store.values.values_folder import ValuesFolder
@@ -29,6 +30,7 @@ from serving.batch.parts import BatchHeader, begun, count_rows, part_path
 from serving.batch.people_file import named_people
 from serving.batch.processes import written_by_processes
 from serving.current_release import served_now
+from serving.known_ids import check_known
 from serving.live.production import store_url
 
 EngineName = Literal["processes", "spark"]
@@ -44,20 +46,21 @@ def write_slates(
     n_processes: int,
     passing: Filter | None = None,
     engine: EngineName = "processes",
+    placement: str | None = None,
 ) -> BatchHeader:
     """Write a slate of k for everybody of the generation that is served, or for the people of a file.
 
     people: a Parquet or CSV file with a column `user_id`; passing: what every item must satisfy; engine: what answers,
-    `n_processes` of this machine or Spark, which changes no row. Goes on where an earlier run into the folder was
-    stopped.
+    `n_processes` of this machine or Spark, which changes no row; placement: where they are shown, home if None. Goes on
+    where an earlier run into the folder was stopped.
     Raises Busy while another process writes into the folder; WrongInput for a k, a filter or a file that can't be, or a
-    folder of other slates; UnknownId for a filter's field that the release has not; StoreError when nothing is in
+    folder of other slates; UnknownId for a filter's field or a placement that is none; StoreError when nothing is in
     production or Redis is away; ArtefactError when an answer would have to do without something, or a part that is
     there is damaged; EngineMissing where Spark is asked for and is not there.
     """
     with _alone_in(folder, home), hashed_once() as hashed, served_now(home, settings) as served:
         check_length(k, served.release.request.max_k, served.release_id)
-        served.release.filters.allowed(passing)
+        check_known(served.release, RecommendRequest("batch", filter=passing, placement=placement))
         named = None if people is None else named_people(people)
         wanted = BatchHeader(
             served.release_id,
@@ -67,6 +70,7 @@ def write_slates(
             None if named is None else fingerprint_json(named),
             PEOPLE_PER_PART,
             filter=None if passing is None else filter_text(passing),
+            placement=placement,
         )
         header = begun(folder, wanted)
         if header.is_whole:

@@ -81,7 +81,12 @@ class PartAnswers:
         self.reader.take(part.chunk, recent)
         requests = [
             RecommendRequest(
-                f"batch-{user_id}", user_id=UserId(user_id), k=header.k, seed=self.job.seed, filter=self.job.filter
+                f"batch-{user_id}",
+                user_id=UserId(user_id),
+                k=header.k,
+                seed=self.job.seed,
+                filter=self.job.filter,
+                placement=header.placement,
             )
             for user_id in part.user_ids
         ]

@@ -41,7 +41,8 @@ class BatchHeader:
     now: the moment at which all of them are asked for; people: the fingerprint of the list of people, None for
     everybody; people_per_part: how many a part is made of; n_people, n_rows: None until all parts are there; filter:
     what every item satisfies, as JSON, None where nothing was asked for; n_guests, n_unknown: of those asked for, the
-    guests, and those of `people` of whom the generation knows nothing; None as for n_people, and in older folders.
+    guests, and those of `people` of whom the generation knows nothing; None as for n_people, and in older folders;
+    placement: where they are shown, None for home.
     """
 
     release_id: str
@@ -56,6 +57,7 @@ class BatchHeader:
     filter: str | None = None
     n_guests: int | None = None
     n_unknown: int | None = None
+    placement: str | None = None
 
     @property
     def is_whole(self) -> bool:

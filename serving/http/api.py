@@ -27,6 +27,7 @@ from serving.http.arrivals import Arrival, RequestIds
 from serving.http.load import ServiceLevel
 from serving.http.slates import Asked, Shown, Slates
 from serving.known_ids import check_known, unknown_items
+from serving.lighter_answers import popular_filter
 from serving.live.clocks import moment_by_clock
 from serving.live.live_release import LiveRelease
 from serving.live.live_state import LiveState
@@ -141,7 +142,7 @@ class Api:
 
     async def _popular(self, served: Served, asked: Asked) -> Shown:
         """At once; through a filter not in the loop, for it may be made for the first time."""
-        if asked.request.filter is None:
+        if popular_filter(served.release, asked.request) is None:
             return self.slates.popular(served, asked)
         return await anyio.to_thread.run_sync(self.slates.popular, served, asked, limiter=self.filters_thread)
 

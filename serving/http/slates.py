@@ -13,6 +13,7 @@ from contracts.slates import RecommendRequest, Slate
 from release.replay.logged_answer import Moment, answered_fields
 from serving.http.answers import json_bytes
 from serving.http.load import ServiceLevel
+from serving.lighter_answers import popular_filter
 from serving.logs import records
 from serving.logs.event_log import EventLog
 from serving.logs.values_log import Values
@@ -95,10 +96,13 @@ class Slates:
     def popular(self, served: Served, asked: Asked) -> Shown:
         """What is popular, made without waiting for anything."""
         request, now = asked.request, served.clock.now()
-        if request.filter is not None or request.item_id is not None or request.preferences.item_ids:
+        names_items = request.item_id is not None or request.preferences.item_ids
+        if names_items or popular_filter(served.release, request) is not None:
             slate = _with_wait(served.popular(request), 0.0)
             return self._shown(ServiceLevel.POPULAR, served, request, slate, None, now)
-        head = served.kept(("popular head", request.k, request.explain), partial(_popular_head, served, request))
+        head = served.kept(
+            ("popular head", request.placement, request.k, request.explain), partial(_popular_head, served, request)
+        )
         slate = replace(head.slate, request_id=request.request_id)
         self.metrics.slate_answered(slate, served.arm)
         return Shown(ServiceLevel.POPULAR, request, slate, None, served.arm, now, head.body(request.request_id))

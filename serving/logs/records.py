@@ -16,7 +16,7 @@ from serving.wire import SentEvent
 
 
 def shown(request: RecommendRequest, slate: Slate, arm: Arm, shown_at: datetime) -> dict[str, Any]:
-    """One record for all items of the slate; with the filter that it was shown under, where there was one."""
+    """One record for all items of the slate; with the filter and the placement that it was shown under, where named."""
     common: dict[str, Any] = {
         "event_ts": shown_at.isoformat(),
         "request_id": slate.request_id,
@@ -32,6 +32,8 @@ def shown(request: RecommendRequest, slate: Slate, arm: Arm, shown_at: datetime)
     }
     if request.filter is not None:
         common["filter"] = filter_text(request.filter)
+    if request.placement is not None:
+        common["placement"] = request.placement
     return slate_record(common, [item.item_id for item in slate.items], [item.propensity for item in slate.items])
 
 

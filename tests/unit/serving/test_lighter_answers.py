@@ -11,6 +11,7 @@ from contracts.filters import Condition, Operator
 from contracts.slates import Preferences, RecommendRequest, Slate, Surface, Tier
 from release.bundle.bundle import Release
 from serving.served import Arm, Served
+from tests.placed_releases import with_placements
 from tests.unit.release.made_up_release import ITEM_IDS, NOW, AwayReader, made_up_reader, made_up_release
 
 HISTORIES = {"u1": ["i10", "i11", "i12"]}
@@ -99,3 +100,22 @@ def test_what_is_popular_is_made_without_the_store_and_without_exploration() -> 
 def test_what_is_lighter_is_made_once(count: str) -> None:
     one = served()
     assert getattr(one, count) is getattr(one, count)
+
+
+def test_of_a_placement_its_filters_and_blocks_hold_though_nobody_is_looked_at() -> None:
+    rules = {
+        "calm": {"block": '"drama" in categories', "when": 'context.mood == "calm"'},
+        "house": {"promote": '"drama" in categories', "share": 0.5},
+    }
+    one = served(with_placements(made_up_release(), {"cart": {"where": "release_year >= 1990", "rules": rules}}))
+    lively, calm = (popular(one, k=8, placement="cart", context=context) for context in ({}, {"mood": "calm"}))
+    assert shown(lively) == ITEM_IDS[:8]  # as popular as they are: nothing is promoted
+    assert shown(calm) == ITEM_IDS[:6]
+    assert calm.placement == "cart"
+
+
+def test_a_rule_of_home_is_no_rule_of_what_is_popular_elsewhere() -> None:
+    home = {"home": {"where": '"drama" in categories'}, "cart": {"where": '"comedy" in categories'}}
+    one = served(with_placements(made_up_release(), home))
+    assert shown(popular(one, placement="cart")) == ITEM_IDS[:3]
+    assert shown(popular(one)) == ITEM_IDS[6:9]

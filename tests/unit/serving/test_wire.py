@@ -46,6 +46,13 @@ def test_a_question_becomes_the_request_it_asks_for() -> None:
     )
 
 
+def test_a_question_may_name_its_placement_and_an_item_beside_it() -> None:
+    beside = Question.model_validate({"placement": "more_like_it", "item_id": "i1001"})
+    assert beside.to_request("q1", seed=5) == RecommendRequest("q1", item_id="i1001", placement="more_like_it", seed=5)
+    with pytest.raises(ValidationError, match="send `placement` or `surface`, not both"):
+        Question.model_validate({"placement": "more_like_it", "surface": "item", "item_id": "i1001"})
+
+
 def test_an_empty_question_asks_for_what_is_popular() -> None:
     assert Question.model_validate({}).to_request("q1", seed=0) == RecommendRequest(request_id="q1")
 
@@ -73,6 +80,8 @@ def test_an_empty_question_asks_for_what_is_popular() -> None:
         ("preferences", {"moods": []}),
         ("usr_id", "42"),
         ("explain", "yes"),
+        ("placement", ""),
+        ("placement", 5),
         ("filter", "price < 5"),
         ("filter", {"field": "price", "operator": "below", "value": 5}),
     ],

@@ -27,6 +27,26 @@ def answered(recommender: BatchRecommender, **columns: Any) -> list[tuple[str | 
     return list(slates.group_by("user_id", maintain_order=True).len().rows())
 
 
+def test_a_row_may_name_its_placement(recommender: BatchRecommender) -> None:
+    people = answered(recommender, user_id=["u500", "u501"], k=[2, 2], placement=["home", None])
+    assert people == [("u500", 2), ("u501", 2)]
+
+
+@pytest.mark.parametrize(
+    ("placement", "refusal", "problem"),
+    [
+        ("hoem", UnknownId, r"Row 1: Release r-\w+ has no placement 'hoem'"),
+        ("item", WrongInput, "Row 1: Placement item stands beside an item"),
+        (5, WrongInput, "Row 1: The placement is 5"),
+    ],
+)
+def test_a_placement_that_is_none_is_refused_with_its_row(
+    recommender: BatchRecommender, placement: Any, refusal: type[Exception], problem: str
+) -> None:
+    with pytest.raises(refusal, match=problem):
+        answered(recommender, user_id=["u500"], k=[2], placement=[placement])
+
+
 @pytest.mark.parametrize("k", [-1, 0, 101, 1000])
 def test_a_length_out_of_bounds_is_refused_with_its_row_and_the_releases_limit(
     recommender: BatchRecommender, k: int

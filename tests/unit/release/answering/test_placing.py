@@ -1,0 +1,195 @@
+"""A slate is what its placement says: filters before the best are chosen, rules after; home is as it was before."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from contracts.clock import FixedClock
+from contracts.errors import UnknownId, WrongInput
+from contracts.filters import Condition, Operator
+from contracts.slates import RecommendRequest, Slate, Surface
+from release.answering.request_path import answer, answer_many
+from release.bundle.bundle import Release
+from tests.placed_releases import with_placements
+from tests.unit.release.made_up_release import ITEM_IDS, NOW, made_up_reader, made_up_release
+
+# Twelve items, i10 to i21; the first six are comedies. Who has no history gets them in this order, who has one in the
+# reverse order.
+DRAMA = '"drama" in categories'
+COMEDY = '"comedy" in categories'
+
+
+def placed(placements: dict[str, Any], **changes: Any) -> Release:
+    return with_placements(made_up_release(**changes), placements)
+
+
+def asked(release: Release, placement: str | None = None, **named: Any) -> Slate:
+    request = RecommendRequest("q", placement=placement, **{"k": 5, **named})
+    return answer(release, made_up_reader({"u1": ["i10", "i12"]}), FixedClock(NOW), request)
+
+
+def ids(slate: Slate) -> list[str]:
+    return [item.item_id for item in slate.items]
+
+
+def test_a_request_that_names_no_placement_gets_home_and_beside_an_item_item() -> None:
+    release = made_up_release()
+    assert asked(release).placement == "home"
+    assert asked(release, surface=Surface.ITEM, item_id="i15").placement == "item"
+    assert replace(asked(release, "home"), timings_ms={}) == replace(asked(release), timings_ms={})
+
+
+def test_the_placement_item_is_the_surface_of_that_name() -> None:
+    release = made_up_release()
+    assert ids(asked(release, "item", item_id="i15")) == ids(asked(release, surface=Surface.ITEM, item_id="i15"))
+
+
+def test_a_placement_filters_before_the_best_are_chosen() -> None:
+    slate = asked(placed({"cart": {"where": DRAMA}}), "cart")
+    assert ids(slate) == ["i16", "i17", "i18", "i19", "i20"]
+    assert slate.placement == "cart"
+
+
+def test_the_request_may_ask_for_less_than_the_placement_lets_through() -> None:
+    release = placed({"cart": {"where": DRAMA}})
+    asked_for = Condition("categories", Operator.EQUALS, "comedy")
+    assert ids(asked(release, "cart", filter=asked_for)) == []
+
+
+def test_a_block_holds_where_its_condition_on_the_request_does() -> None:
+    release = placed({"cart": {"rules": {"calm": {"block": COMEDY, "when": 'context.mood == "calm"'}}}})
+    assert ids(asked(release, "cart"))[0] == "i10"
+    assert ids(asked(release, "cart", context={"mood": "Calm"}))[0] == "i16"
+    assert asked(release, "cart").rules == ()
+    assert asked(release, "cart", context={"mood": "calm"}).rules == ("calm",)
+
+
+def test_a_rule_may_be_for_one_tier() -> None:
+    release = placed({"home": {"rules": {"calm": {"block": COMEDY, "when": 'tier == "popular"'}}}})
+    assert ids(asked(release))[0] == "i16"
+    assert asked(release, user_id="u1").rules == ()
+
+
+def test_a_boost_moves_scores_by_the_spread_of_the_candidates() -> None:
+    plain, moved = (
+        asked(placed({"home": {"rules": rules}})) for rules in ({}, {"new": {"boost": DRAMA, "strength": 1.0}})
+    )
+    assert ids(plain) == ["i10", "i11", "i12", "i13", "i14"]
+    assert ids(moved) == ["i16", "i17", "i18", "i19", "i20"]
+    assert moved.items[0].rules == ("new",)
+    buried = asked(placed({"home": {"rules": {"old": {"bury": COMEDY, "strength": 1.0}}}}))
+    assert ids(buried) == ids(moved)
+
+
+@pytest.mark.parametrize("named", [{}, {"user_id": "u1"}])
+def test_a_promotion_takes_its_share_though_nobody_else_would_propose_its_items(named: dict[str, Any]) -> None:
+    quotas = {"content": 0, "covisitation": 2, "popular": 0, "popular_recent": 2, "popular_segment": 0}
+    rules = {"house": {"promote": '"drama" in categories && release_year >= 1990', "share": 0.4}}
+    slate = asked(placed({"home": {"rules": rules}}, quotas=quotas), **named)
+    promoted = [item.position for item in slate.items if "house" in item.rules]
+    assert promoted == [3, 5]
+    assert [item.position for item in slate.items if int(item.item_id[1:]) >= 16] == promoted
+
+
+def test_a_limit_mixes_what_would_be_all_of_one_kind() -> None:
+    rules = {"mixed": {"limit": "each category", "most": 1, "within": 2}}
+    slate = asked(placed({"home": {"rules": rules}}), k=6)
+    assert ids(slate) == ["i10", "i16", "i11", "i17", "i12", "i18"]
+
+
+def test_a_pinned_item_stands_where_it_is_pinned_for_everybody() -> None:
+    release = placed(
+        {"home": {"rules": {"hero": {"pin": 'release_year == 1990 && "drama" in categories', "position": 2}}}}
+    )
+    for named in ({}, {"user_id": "u1"}, {"context": {"gender": "F"}}):
+        slate = asked(release, **named)
+        assert slate.items[1].rules == ("hero",)
+        assert int(slate.items[1].item_id[1:]) >= 16
+
+
+def test_a_rule_may_be_left_out_to_see_what_it_does() -> None:
+    release = placed({"home": {"rules": {"new": {"boost": DRAMA, "strength": 1.0}, "calm": {"block": DRAMA}}}})
+    assert asked(release).rules == ("calm", "new")
+    without = asked(release, without_rules=("calm",))
+    assert without.rules == ("new",)
+    assert ids(without)[0] == "i16"
+    assert without.policy_id == "fusion+at-home-without-calm"
+
+
+def test_parameters_of_the_request_may_be_others_at_a_placement() -> None:
+    release = placed({"mail": {"request": {"max_k": 2}}})
+    assert len(asked(release, "mail").items) == 2
+    assert len(asked(release).items) == 5
+
+
+def test_generators_of_a_placement_are_fused_by_their_weights() -> None:
+    release = placed({"cart": {"generators": {"covisitation": 1.0, "popular": 0.0001}}})
+    slate = asked(release, "cart", user_id="u1", k=3)
+    assert slate.policy_id == "fusion+at-cart"
+    assert {item.source for item in slate.items[:2]} == {"covisitation"}
+
+
+def test_the_policy_of_a_plain_placement_has_the_name_of_before() -> None:
+    assert asked(made_up_release(), "home").policy_id == "fusion"
+
+
+def test_who_is_asked_about_together_is_answered_as_alone() -> None:
+    rules = {
+        "calm": {"block": COMEDY, "when": 'context.mood == "calm"'},
+        "house": {"promote": DRAMA, "share": 0.4},
+        "mixed": {"limit": "each category", "most": 2, "within": 3},
+        "new": {
+            "boost": 'release_year >= 1990 && "drama" in categories',
+            "strength": 0.3,
+            "when": 'tier == "personal"',
+        },
+    }
+    release = placed({"home": {"rules": rules}, "cart": {"where": COMEDY, "rules": rules}})
+    reader = made_up_reader({"u1": ["i10", "i12"], "u2": ["i15", "i20", "i21"]})
+    requests = [
+        RecommendRequest(f"q-{user}-{placement}-{mood}-{k}", user_id=user, placement=placement, context=context, k=k)
+        for user in ("u1", "u2", None)
+        for placement in (None, "cart", "item")
+        for mood, context in (("none", {}), ("calm", {"mood": "calm"}))
+        for k in (3, 5)
+    ]
+    requests = [replace(one, item_id="i14") if one.placement == "item" else one for one in requests]
+    together = answer_many(release, reader, FixedClock(NOW), requests)
+    alone = [answer(release, reader, FixedClock(NOW), request) for request in requests]
+    assert [replace(slate, timings_ms={}) for slate in together] == [replace(slate, timings_ms={}) for slate in alone]
+
+
+@pytest.mark.parametrize(
+    ("named", "problem"),
+    [
+        (
+            {"placement": "crat"},
+            r"no placement 'crat'\.\n  Did you mean 'cart'\? Its placements are home, item, cart",
+        ),
+        (
+            {"placement": "cart", "without_rules": ("nwe",)},
+            r"no rule 'nwe' at placement cart\.\n  Did you mean 'new'",
+        ),
+    ],
+)
+def test_a_name_that_is_none_is_refused_with_the_nearest_one(named: dict[str, Any], problem: str) -> None:
+    release = placed({"cart": {"where": DRAMA, "rules": {"new": {"boost": DRAMA, "strength": 1.0}}}})
+    with pytest.raises(UnknownId, match=problem):
+        asked(release, **named)
+
+
+def test_an_item_is_named_where_the_placement_stands_beside_one_and_nowhere_else() -> None:
+    release = placed({"cart": {"where": DRAMA}})
+    with pytest.raises(WrongInput, match="Placement item stands beside an item, and the request names none"):
+        asked(release, "item")
+    with pytest.raises(WrongInput, match="Placement cart stands beside no item"):
+        asked(release, "cart", item_id=ITEM_IDS[0])
+
+
+def test_more_conditions_than_a_filter_may_have_are_no_error_where_they_come_from_two_sides() -> None:
+    many = " || ".join([f"release_year == {year}" for year in range(1980, 2012)])
+    release = placed({"cart": {"where": many}})
+    assert len(asked(release, "cart", filter=Condition("categories", Operator.EQUALS, "drama")).items) == 5
