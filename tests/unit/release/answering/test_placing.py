@@ -125,6 +125,23 @@ def test_parameters_of_the_request_may_be_others_at_a_placement() -> None:
     assert len(asked(release).items) == 5
 
 
+def test_of_a_group_of_parameters_one_may_be_another_at_a_placement() -> None:
+    release = placed({"mail": {"request": {"quotas": {"content": 1}, "diversity": {"method": "mmr"}}}})
+    here = release.at("mail").request
+    assert here.quotas == {**release.request.quotas, "content": 1}
+    assert here.diversity == release.request.diversity.model_copy(update={"method": "mmr"})
+    assert release.at("home") is release
+    assert len(asked(release, "mail", user_id="u1").items) == 5
+
+
+def test_places_are_filled_in_the_order_that_diversity_gives() -> None:
+    pin = {"hero": {"pin": DRAMA, "position": 5}}
+    diverse = {"request": {"relevance_weight": 0.5}}
+    slates = [asked(placed({"home": {**diverse, "rules": rules}})) for rules in ({}, pin)]
+    assert ids(slates[0])[:2] == ["i10", "i16"]
+    assert [item for item in ids(slates[1]) if item != "i16"] == [item for item in ids(slates[0]) if item != "i16"][:4]
+
+
 def test_generators_of_a_placement_are_fused_by_their_weights() -> None:
     release = placed({"cart": {"generators": {"covisitation": 1.0, "popular": 0.0001}}})
     slate = asked(release, "cart", user_id="u1", k=3)
