@@ -34,6 +34,7 @@ PANELS: Mapping[str, Mapping[str, Sequence[str]]] = {
         "cli.releases.parity": ("parity",),
         "cli.releases.replay": ("replay",),
         "cli.releases.why": ("why",),
+        "cli.rules": ("rules",),
         "cli.judge": ("judge",),
         "cli.tune": ("tune",),
     },

@@ -98,6 +98,6 @@ def _rows(slate: Slate, shown: Slate | None) -> list[str]:
     return [
         f"{item.position:>3}{'' if shown is None else f'{places.get(item.item_id, 0) or chr(45):>7}'}  "
         f"{shortened(item.title, TITLE_WIDTH - 2):{TITLE_WIDTH}}{item.score:>9.3f}  {item.source:{SOURCE_WIDTH}}"
-        f"{', '.join(item.rules)}"
+        f"{', '.join(item.rules)}".rstrip()
         for item in slate.items
     ]

@@ -191,6 +191,16 @@ def test_a_pinned_item_stands_at_its_place_and_nowhere_else() -> None:
     assert slate([3, 1], 4, rules) == [3, 1]
 
 
+def test_a_limit_looks_ahead_to_what_is_pinned() -> None:
+    rules = SlateRules(pins=(Pin("hero", items(2), 3),), limits=(Limit("mixed", items(0, 2, 4), 1, 3, strict=False),))
+    assert slate([0, 1, 2, 3, 5, 7, 4], 5, rules) == [1, 3, 2, 5, 7]
+
+
+def test_a_share_is_what_was_written_and_not_what_binary_numbers_make_of_it() -> None:
+    promoted = Promotion("sale", items(20, 21), 1 - 0.9, strict=False)  # 0.09999999999999998
+    assert slate(list(range(N_ITEMS)), 10, SlateRules(promotions=(promoted,)))[-1] == 20
+
+
 def test_at_most_one_of_a_category_in_two_places_takes_turns() -> None:
     rules = SlateRules(limits=(Limit("mixed", items(0, 2, 4, 6), 1, 2, strict=False),))
     assert slate([0, 2, 4, 6, 1, 3], 6, rules) == [0, 1, 2, 3, 4, 6]

@@ -163,6 +163,7 @@ def test_who_is_asked_about_together_is_answered_as_alone() -> None:
             "strength": 0.3,
             "when": 'tier == "personal"',
         },
+        "bold": {"boost": COMEDY, "strength": 0.6, "when": 'context.mood == "bold"'},
     }
     release = placed({"home": {"rules": rules}, "cart": {"where": COMEDY, "rules": rules}})
     reader = made_up_reader({"u1": ["i10", "i12"], "u2": ["i15", "i20", "i21"]})
@@ -170,7 +171,7 @@ def test_who_is_asked_about_together_is_answered_as_alone() -> None:
         RecommendRequest(f"q-{user}-{placement}-{mood}-{k}", user_id=user, placement=placement, context=context, k=k)
         for user in ("u1", "u2", None)
         for placement in (None, "cart", "item")
-        for mood, context in (("none", {}), ("calm", {"mood": "calm"}))
+        for mood, context in (("none", {}), ("calm", {"mood": "calm"}), ("bold", {"mood": "bold"}))
         for k in (3, 5)
     ]
     requests = [replace(one, item_id="i14") if one.placement == "item" else one for one in requests]
