@@ -26,8 +26,9 @@ from recommender.ragged import RaggedItems
 from recommender.slates.explanation import group_contributions, item_to_item_names
 from recommender.slates.reason_table import columns_by_group
 from release.answering.arrangement import Arrangement
+from release.answering.placing import place_of
 from release.answering.request_path import Scored
-from release.answering.tiers import FUSION_CONSTANT, TierPlan, plan_for, plan_generators, plan_quotas
+from release.answering.tiers import FUSION_CONSTANT, TierPlan, plan_generators, plan_quotas
 from release.bundle.bundle import Release
 
 Positions = npt.NDArray[np.intp]
@@ -71,7 +72,8 @@ def account_of(release: Release, request: RecommendRequest, slate: Slate, noted:
     if noted.queries is None or noted.scored is None or noted.shown is None or noted.now is None:
         raise ValueError(f"nothing was noted of request {request.request_id!r}")
     queries, scored, shown = noted.queries, noted.scored, noted.shown
-    plan = plan_for(slate.tier, request.surface, filtered=queries.allowed is not None)
+    place = place_of(release, request)
+    release, plan = release.at(place.name), place.plan(slate.tier, slate.rules, request.filter)
     return {
         "request": request.to_json(),
         "release_id": slate.release_id,
@@ -81,7 +83,11 @@ def account_of(release: Release, request: RecommendRequest, slate: Slate, noted:
         "policy_id": slate.policy_id,
         "degraded": list(slate.degraded),
         "person": _person_fields(release.schemas.user, noted.people[0], noted.now),
-        "rules": _rule_fields(release, request, queries),
+        "rules": {
+            **_rule_fields(release, request, queries),
+            "placement": slate.placement,
+            "of_placement": list(slate.rules),
+        },
         "generators": _generator_fields(release, plan, min(request.k, release.request.max_k), queries, scored, shown),
         "items": _item_fields(release, plan, slate, scored, shown, noted),
     }
