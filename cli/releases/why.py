@@ -109,12 +109,13 @@ def _text(account: dict[str, Any]) -> str:
 
 
 def _head(account: dict[str, Any]) -> str:
-    request, without = account["request"], ", ".join(account["degraded"]) or "nothing"
+    request = account["request"]
+    missing = f"without {', '.join(account['degraded'])}" if account["degraded"] else "nothing missing"
     who = request["user_id"] or request["session_id"] or "nobody known"
     lines = [
         f"request {request['request_id']} of {who}, {request['surface']}, k {request['k']}, at {account['now']}",
         f"release {account['release_id']}, generation {account['generation_id']}, arm {account['arm']}",
-        f"tier {account['tier']}, policy {account['policy_id']}, without {without}",
+        f"tier {account['tier']}, policy {account['policy_id']}, {missing}",
     ]
     if account["logged_degraded"]:
         lines.append(f"it was answered without {', '.join(account['logged_degraded'])}; here it has everything")

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from contracts.calendar import SECONDS_PER_DAY
 from contracts.events import EVENT_TYPE_OF, EventType
 from contracts.id_map import UNKNOWN
-from contracts.ids import FloatArray, ItemIdxArray
+from contracts.ids import FloatArray
 from recommender.candidates import CandidateSet
 from recommender.catalogue import Catalogue
 from recommender.generators.base import Generator
@@ -77,7 +77,10 @@ class ReasonFacts:
         self._rows = candidates.rows[shown]
         self._item_idx = candidates.item_idx[shown]
         self._ranked = ranked
+        self._columns = {} if ranked is None else {name: column for column, name in enumerate(ranked.names)}
+        # Many items of a slate share a category, and all of them a history.
         self._speaking = cache(self._speaking_items)
+        self._chosen = cache(self._chosen_of_category)
 
     def __len__(self) -> int:
         return len(self._item_idx)
@@ -88,10 +91,9 @@ class ReasonFacts:
 
     def value(self, name: str, at: int) -> float:
         """A feature of the ranker; NaN where it has none of this name, and where its value is not known."""
-        ranked = self._ranked
-        if ranked is None or name not in ranked.names:
+        ranked, column = self._ranked, self._columns.get(name)
+        if ranked is None or column is None:
             return float("nan")
-        column = ranked.names.index(name)
         value = ranked.values[at, column]
         return float("nan") if value == ranked.absent[column] else float(value)
 
@@ -104,7 +106,7 @@ class ReasonFacts:
 
     def proposed_by(self, at: int) -> set[str]:
         """The generators that proposed the item."""
-        return {name for name, proposed in zip(self._names, self._proposed[at], strict=True) if proposed}
+        return self._proposers[at]
 
     def is_beside_an_item(self, at: int) -> bool:
         """Whether the slate stands on an item's page."""
@@ -117,17 +119,11 @@ class ReasonFacts:
 
     def speaking_title(self, generator: str, at: int) -> SpeakingItem | None:
         """The item that speaks most for this one, of those that tell what is wanted, where one does."""
-        source, query = int(self._speaking(generator)[at]), int(self._rows[at])
-        if source == UNKNOWN:
-            return None
-        queries = self._queries
-        is_stated = source in queries.preferred_items[query] and source not in queries.histories.items[query]
-        return SpeakingItem(self._catalogue.titles[source], is_stated)
+        return self._speaking(generator)[at]
 
     def last_title(self, at: int) -> str | None:
         """The title of what was chosen last, of what the catalogue has."""
-        last = self._last_items[int(self._rows[at])]
-        return self._catalogue.titles[int(last[-1])] if len(last) else None
+        return self._last_titles[int(self._rows[at])]
 
     def liked_category(self, at: int, least_lift: float) -> int | None:
         """The item's category that the person wants most beyond its share of the catalogue, if so much more."""
@@ -142,7 +138,10 @@ class ReasonFacts:
 
     def chosen_of_category(self, at: int, category: int, days: float) -> tuple[int, str]:
         """How many different items of this category were chosen within so many days, and what was done with them."""
-        row, histories = int(self._rows[at]), self._queries.histories
+        return self._chosen(int(self._rows[at]), category, days)
+
+    def _chosen_of_category(self, row: int, category: int, days: float) -> tuple[int, str]:
+        histories = self._queries.histories
         own = slice(int(histories.offsets[row]), int(histories.offsets[row + 1]))
         lately = histories.event_ts[own] >= self._queries.now[row] - days * SECONDS_PER_DAY
         item_idx, codes = histories.item_idx[own][lately], histories.event_types[own][lately]
@@ -158,20 +157,39 @@ class ReasonFacts:
         own = catalogue.category_idx[catalogue.category_offsets[item] : catalogue.category_offsets[item + 1]]
         return category in own
 
-    def _speaking_items(self, name: str) -> ItemIdxArray:
-        """(n_shown,) the item of each taste that speaks most for the item shown, UNKNOWN (-1) where none does."""
+    def _speaking_items(self, name: str) -> list[SpeakingItem | None]:
+        """For each item shown the one of the taste that speaks most for it, if any does."""
         generator = self._generators.get(name)
         if not isinstance(generator, ItemToItemGenerator):
-            return np.full(len(self), UNKNOWN, np.int32)
-        return generator.encode(self._queries).because(self._items)
+            return [None] * len(self)
+        sources = generator.encode(self._queries).because(self._items)
+        titles = self._catalogue.titles.at(np.where(sources == UNKNOWN, 0, sources))  # of any item where none speaks
+        return [
+            None if source == UNKNOWN else SpeakingItem(title, self._is_stated(source, row))
+            for source, title, row in zip(sources.tolist(), titles, self._rows.tolist(), strict=True)
+        ]
+
+    def _is_stated(self, item: int, row: int) -> bool:
+        stated = self._queries.preferred_items[row]
+        return len(stated) > 0 and item in stated and item not in self._queries.histories.items[row]
+
+    @cached_property
+    def _proposers(self) -> list[set[str]]:
+        return [
+            {name for name, proposed in zip(self._names, of_one, strict=True) if proposed}
+            for of_one in self._proposed.tolist()
+        ]
 
     @cached_property
     def _items(self) -> RaggedItems:
         return RaggedItems.of_rows(self._rows, self._item_idx, len(self._queries))
 
     @cached_property
-    def _last_items(self) -> RaggedItems:
-        return self._catalogue.known_of(self._queries.taste_items).latest(1)
+    def _last_titles(self) -> list[str | None]:
+        """For each query the title of what was chosen last, of what the catalogue has."""
+        last = self._catalogue.known_of(self._queries.taste_items).latest(1)
+        titles = dict(zip(last.rows.tolist(), self._catalogue.titles.at(last.item_idx), strict=True))
+        return [titles.get(row) for row in range(len(self._queries))]
 
     @cached_property
     def _lifts(self) -> npt.NDArray[np.float64]:

@@ -90,7 +90,7 @@ def _of_categories(facts: ReasonFacts, at: int) -> str | None:
         count, verb = facts.chosen_of_category(at, liked, days)
         if count > 1:
             number = _COUNTED[count] if count < len(_COUNTED) else str(count)
-            return f"Because you {verb} {number} of {facts.category_name(liked)} {when}"
+            return f"Because you {verb} {number} in {facts.category_name(liked)} {when}"
     return f"Because you like {facts.category_name(liked)}"
 
 
@@ -179,7 +179,7 @@ REASON_TABLE: Final[dict[Group, ReasonGroup]] = {
     ),
     Group.SESSION: ReasonGroup(("pair_category_affinity_session", "session_*"), _in_this_visit),
     Group.ORDER: ReasonGroup(_said_by(*BY_ORDER), _chosen_next),
-    Group.CONTENT: ReasonGroup(("pair_content_similarity_*", *_said_by("content")), _described_alike),
+    Group.CONTENT: ReasonGroup(("pair_content_similarity_*", *_said_by("content", "similar_texts")), _described_alike),
     Group.PERIOD: ReasonGroup(("pair_release_year_gap_*",), _of_that_period),
     Group.PRICE: ReasonGroup(("pair_price_*",), _of_that_price),
     Group.NEWNESS: ReasonGroup(("item_age_days", "item_event_tenure_*", *_said_by("new_arrivals")), _new),

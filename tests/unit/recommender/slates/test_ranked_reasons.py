@@ -85,17 +85,17 @@ UP = {"pair_category_affinity_all": 1.0}
 
 def test_what_was_chosen_of_a_category_this_week_is_counted():
     done = [*LIKES_ODD, (7, EventType.PURCHASE, 6.9), (9, EventType.PURCHASE, 2), (9, EventType.PURCHASE, 1)]
-    assert why(CATEGORY, UP, history_of(*done)) == ("Because you bought two of odd this week",)
+    assert why(CATEGORY, UP, history_of(*done)) == ("Because you bought two in odd this week",)
 
 
 def test_what_was_done_just_before_the_week_counts_for_the_month():
     done = [(7, EventType.RATING, 7.1), (9, EventType.RATING, 2), (5, EventType.RATING, 29)]
-    assert why(CATEGORY, UP, history_of(*done)) == ("Because you rated three of odd this month",)
+    assert why(CATEGORY, UP, history_of(*done)) == ("Because you rated three in odd this month",)
 
 
 def test_of_several_things_done_it_is_said_that_they_were_chosen():
     done = [(7, EventType.VIEW, 3), (9, EventType.PURCHASE, 2), (5, EventType.VIEW, 1)]
-    assert why(CATEGORY, UP, history_of(*done)) == ("Because you chose three of odd this week",)
+    assert why(CATEGORY, UP, history_of(*done)) == ("Because you chose three in odd this week",)
 
 
 def test_a_category_liked_long_ago_is_liked():
