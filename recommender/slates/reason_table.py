@@ -199,17 +199,13 @@ def group_of(name: str, item_to_item: Collection[str] = ()) -> Group:
 
     What no pattern names (a generator or a view of a team's own) is of the others.
     """
-    generator = name.partition("_")[2] if name.startswith(("score_", "rank_")) else None
-    if generator in item_to_item and generator not in BY_ORDER:
-        return Group.TOGETHER
-    return next(
-        (
-            group
-            for group, reason in REASON_TABLE.items()
-            if any(fnmatchcase(name, pattern) for pattern in reason.features)
-        ),
-        Group.OTHERS,
+    named = (
+        group
+        for group, reason in REASON_TABLE.items()
+        if any(fnmatchcase(name, pattern) for pattern in reason.features)
     )
+    is_together = name.startswith(("score_", "rank_")) and name.partition("_")[2] in item_to_item
+    return next(named, Group.TOGETHER if is_together else Group.OTHERS)
 
 
 @lru_cache(maxsize=64)  # as many releases as one server ever answers with, and more

@@ -35,6 +35,7 @@ def test_a_generator_of_a_teams_own_is_of_the_others_and_further_item_to_item_of
     assert group_of("score_our_own") is Group.OTHERS
     assert group_of("rank_viewed_together", item_to_item=["viewed_together"]) is Group.TOGETHER
     assert group_of("score_next_visit", item_to_item=["next_visit"]) is Group.ORDER
+    assert group_of("score_similar_texts", item_to_item=["similar_texts"]) is Group.CONTENT
 
 
 def test_the_columns_of_all_groups_are_all_columns_once() -> None:
