@@ -24,6 +24,7 @@ NAMES = (
     "replay",
     "deep",
     "metrics",
+    "coldstart",
     "batch",
     "serving",
 )
