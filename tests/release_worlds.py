@@ -13,6 +13,8 @@ from contracts.tables import CanonicalTables
 from pipelines import candidates, evaluate, features, index, ranking
 from pipelines.matrix_run import load_split
 from pipelines.paths import EVALUATION, FEATURES, VALID, VALIDATION_RESULT, Cutoff, feature_values
+from pipelines.placements import compiled_placements
+from recommender.generators.sets import load_generators
 from release.bundle.bundle import FittedArtefacts
 from release.bundle_build import Ingredients
 from release.evaluation.cases import known_contexts
@@ -65,8 +67,9 @@ def ingredients_of(workspace: Path, settings: Settings) -> Ingredients:
     """What the stages left in the folder, as the stage `release` would take it; the code has a fixed fingerprint."""
     with chdir(workspace):
         split, contexts = load_split(), known_contexts(CanonicalTables.load(VALID).users)
+        request = compiled_placements(settings.request, load_generators(evaluate.fit_of(Cutoff.ALL).candidates))
     return Ingredients(
-        settings=settings,
+        settings=settings.model_copy(update={"request": request}),
         shipped=_below(workspace, Cutoff.ALL),
         measured=_below(workspace, Cutoff.TEST),
         schemas=workspace / FEATURES,
