@@ -112,8 +112,9 @@ def _head(account: dict[str, Any]) -> str:
     request = account["request"]
     missing = f"without {', '.join(account['degraded'])}" if account["degraded"] else "nothing missing"
     who = request["user_id"] or request["session_id"] or "nobody known"
+    place = account["rules"]["placement"]
     lines = [
-        f"request {request['request_id']} of {who}, {request['surface']}, k {request['k']}, at {account['now']}",
+        f"request {request['request_id']} of {who}, {place}, k {request['k']}, at {account['now']}",
         f"release {account['release_id']}, generation {account['generation_id']}, arm {account['arm']}",
         f"tier {account['tier']}, policy {account['policy_id']}, {missing}",
     ]
@@ -139,11 +140,29 @@ def _person(account: dict[str, Any]) -> str:
 
 
 def _rules(account: dict[str, Any]) -> str:
+    return "\n".join([_placement(account["rules"]), *_rules_that_held(account["rules"]), _request_rules(account)])
+
+
+def _placement(rules: dict[str, Any]) -> str:
+    where = f"where {rules['where']}" if rules["where"] else "every item may stand there"
+    return f"placement {rules['placement']}: {where}; {'rules that held:' if rules['of_placement'] else 'no rule held'}"
+
+
+def _rules_that_held(rules: dict[str, Any]) -> list[str]:
+    return [
+        f"  {rule['name']}: {rule['does']} {rule['items']}"
+        + "".join(f", {option} {value}" for option, value in rule["options"].items())
+        + (f", when {rule['when']}" if "when" in rule else "")
+        for rule in rules["of_placement"]
+    ]
+
+
+def _request_rules(account: dict[str, Any]) -> str:
     rules = account["rules"]
     events = ", ".join(rules["excluding_events"] or ()) or "any event"
     span = "for ever" if rules["excluded_days"] is None else f"for {rules['excluded_days']:g} days"
     return (
-        f"rules: {rules['excluded_items']} items excluded (after {events}, {span}); filter "
+        f"request: {rules['excluded_items']} items excluded (after {events}, {span}); its own filter "
         f"{rules['filter'] or 'none'}; "
         f"at most {rules['n_ranked']} ranked; relevance weight {rules['relevance_weight']:g}, "
         f"diversity {rules['diversity']['method']}, "
@@ -155,25 +174,44 @@ def _generators(account: dict[str, Any]) -> str:
     columns = ("name", "quota", "excluded", "filtered", "proposed", "not_ranked", "ranked_below", "shown")
     header = ("generator", *(column.replace("_", " ") for column in columns[1:]))
     rows = [tuple(one[column] for column in columns) for one in account["generators"]]
+    further = account["by_rules"]
+    if further["proposed"]:
+        rows.append(("by rules", *(further.get(column, "") for column in columns[1:])))
     return aligned([header, *rows], n_left=1)
 
 
 def _item(item: dict[str, Any]) -> str:
-    moved = "" if item["place_by_score"] == item["position"] else f", place {item['place_by_score']} by score"
+    moved = _moved(item)
     by = ", ".join(f"{name} {told['place']}" for name, told in item["proposed_by"].items())
     head = f"{item['position']}. {item['title']} ({item['item_id']}): score {item['score']:.4f}{moved}"
     lines = [f"{head}, propensity {item['propensity']:g}", f"   proposed by {by or 'nobody'}"]
+    lines += [f"   rules {', '.join(item['rules'])}"] if item["rules"] else []
     lines += [f"   {reason}" for reason in item["reasons"]]
     if "groups" in item:
         lines += ["   " + _sum_text(item), *(f"     {text}" for text in _feature_texts(item))]
+    elif item["boosts"]:
+        fused = item["score"] - sum(item["boosts"].values())
+        lines.append("   " + ", ".join([f"score = ranks fused {fused:.4f}", *_boost_texts(item)]))
     return "\n".join(lines)
+
+
+def _moved(item: dict[str, Any]) -> str:
+    """The places that it would have by its own score, and by that with boosts, where they are others."""
+    by_score, boosted = item["place_by_score"], item["place_after_boosts"]
+    told = [f"place {by_score} by score"] if by_score != item["position"] or boosted != by_score else []
+    told += [f"{boosted} with boosts"] if boosted != by_score else []
+    return "".join(f", {text}" for text in told)
+
+
+def _boost_texts(item: dict[str, Any]) -> list[str]:
+    return [f"rule {name} {added:+.4f}" for name, added in item["boosts"].items()]
 
 
 def _sum_text(item: dict[str, Any]) -> str:
     groups = list(item["groups"].items())
     told = [f"{group} {added:+.4f}" for group, added in groups[:N_GROUPS]]
     rest = sum(added for _, added in groups[N_GROUPS:])
-    return f"score = base {item['base']:.4f}, {', '.join([*told, f'others {rest:+.4f}'])}"
+    return f"score = base {item['base']:.4f}, {', '.join([*told, f'others {rest:+.4f}', *_boost_texts(item)])}"
 
 
 def _feature_texts(item: dict[str, Any]) -> list[str]:

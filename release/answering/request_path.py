@@ -268,7 +268,7 @@ def _slates_together(group: _Group) -> list[Slate]:
     scored = _score(group, candidates)
     with group.trace.step("arrange"):
         moved = boosted(scored.scores, candidates.items.offsets, candidates.item_idx, group.rules.boosts)
-        scored, histories = replace(scored, scores=moved), group.queries.histories.items
+        scored, histories = replace(scored, scores=moved, unboosted=scored.scores), group.queries.histories.items
         shown = arrange(
             group.release, group.requests, histories, scored.candidates, scored.scores, group.k, group.rules
         )
@@ -387,11 +387,15 @@ def _last_resort(group: _Group, n_ranked: int, error: Exception) -> CandidateSet
 
 @dataclass(frozen=True)
 class Scored:
-    """Candidates with their scores, (n,). ranked: how the ranker came to them; None where it did not."""
+    """Candidates with their scores, (n,). ranked: how the ranker came to them; None where it did not.
+
+    unboosted: the scores before rules moved them; None until then.
+    """
 
     candidates: CandidateSet
     scores: FloatArray
     ranked: Ranked | None = None
+    unboosted: FloatArray | None = None
 
 
 def _score(group: _Group, candidates: CandidateSet) -> Scored:

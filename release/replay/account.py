@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +17,8 @@ import numpy.typing as npt
 from contracts.calendar import SECONDS_PER_DAY
 from contracts.features import FeatureSchema, Person, ReadRows
 from contracts.filters import filter_text
-from contracts.ids import ItemId, ItemIdxArray
+from contracts.ids import FloatArray, ItemId, ItemIdxArray
+from contracts.settings.placements import Rule
 from contracts.slates import RecommendRequest, Slate
 from recommender.candidates import CandidateSet
 from recommender.generators.base import Generator
@@ -25,13 +26,16 @@ from recommender.query import QueryBatch
 from recommender.ragged import RaggedItems
 from recommender.slates.explanation import group_contributions, item_to_item_names
 from recommender.slates.reason_table import columns_by_group
+from recommender.slates.rules import Boost, boosted
 from release.answering.arrangement import Arrangement
-from release.answering.placing import place_of
+from release.answering.placing import Place, place_of
 from release.answering.request_path import Scored
 from release.answering.tiers import FUSION_CONSTANT, TierPlan, plan_generators, plan_quotas
 from release.bundle.bundle import Release
 
 Positions = npt.NDArray[np.intp]
+
+_NO_ITEMS: Final[ItemIdxArray] = np.empty(0, np.int32)
 
 
 @dataclass
@@ -74,6 +78,7 @@ def account_of(release: Release, request: RecommendRequest, slate: Slate, noted:
     queries, scored, shown = noted.queries, noted.scored, noted.shown
     place = place_of(release, request)
     release, plan = release.at(place.name), place.plan(slate.tier, slate.rules, request.filter)
+    k, rules = min(request.k, release.request.max_k), place.rules(slate.rules)
     return {
         "request": request.to_json(),
         "release_id": slate.release_id,
@@ -83,13 +88,9 @@ def account_of(release: Release, request: RecommendRequest, slate: Slate, noted:
         "policy_id": slate.policy_id,
         "degraded": list(slate.degraded),
         "person": _person_fields(release.schemas.user, noted.people[0], noted.now),
-        "rules": {
-            **_rule_fields(release, request, queries),
-            "placement": slate.placement,
-            "of_placement": list(slate.rules),
-        },
-        "generators": _generator_fields(release, plan, min(request.k, release.request.max_k), queries, scored, shown),
-        "items": _item_fields(release, plan, slate, scored, shown, noted),
+        "rules": {**_rule_fields(release, request, queries), **_placement_fields(place, slate.rules)},
+        **_candidate_fields(release, plan, k, queries, scored, shown, puts_items=rules.put_items),
+        "items": _item_fields(release, plan, slate, scored, shown, noted, rules.boosts),
     }
 
 
@@ -129,38 +130,75 @@ def _rule_fields(release: Release, request: RecommendRequest, queries: QueryBatc
     }
 
 
-def _generator_fields(
-    release: Release, plan: TierPlan, k: int, queries: QueryBatch, scored: Scored, shown: Arrangement
-) -> list[dict[str, Any]]:
-    """For each generator that took part, what became of its proposals."""
-    quotas = plan_quotas(plan, release.quotas, k)
+def _placement_fields(place: Place, holding: Sequence[str]) -> dict[str, Any]:
+    """What the placement says in words: what its items satisfy, and the rules that held.
+
+    where: None where every item may stand there; of_placement: of each rule its name, what it does, to which items.
+    """
+    where, rules = place.placement.where, place.placement.rules
+    return {
+        "placement": place.name,
+        "where": where.text if where else None,
+        "of_placement": [_fields_of_rule(name, rules[name]) for name in holding],
+    }
+
+
+def _fields_of_rule(name: str, rule: Rule) -> dict[str, Any]:
+    options = rule.model_dump(mode="json", exclude_none=True, exclude={rule.kind, "when"})
+    when = {"when": rule.when.text} if rule.when else {}
+    return {"name": name, "does": rule.kind, "items": rule.items.text, "options": options, **when}
+
+
+def _candidate_fields(
+    release: Release,
+    plan: TierPlan,
+    k: int,
+    queries: QueryBatch,
+    scored: Scored,
+    shown: Arrangement,
+    *,
+    puts_items: bool,
+) -> dict[str, Any]:
+    """generators: of each that took part, what became of its proposals; by_rules: of the candidates that were looked
+    for beside those, because a rule puts some of them into the slate (puts_items).
+    """
+    quotas, candidates = plan_quotas(plan, release.quotas, k), scored.candidates
     asked = sorted(plan_generators(plan, release.generators).items())
-    is_shown = scored.candidates.item_idx[shown.rows]
-    return [
-        {"name": name, "quota": quotas.get(name, 0), **_fates(one, quotas.get(name, 0), queries, scored, is_shown)}
+    proposed = {name: _proposed(one, quotas.get(name, 0), queries, candidates) for name, one in asked}
+    is_shown = candidates.item_idx[shown.rows]
+    further = np.setdiff1d(candidates.item_idx, np.concatenate(list(proposed.values()))) if puts_items else _NO_ITEMS
+    generators = [
+        {
+            "name": name,
+            "quota": quotas.get(name, 0),
+            **_removed(one, quotas.get(name, 0), queries, candidates),
+            **_fates(proposed[name], candidates, is_shown),
+        }
         for name, one in asked
     ]
+    return {"generators": generators, "by_rules": _fates(further, candidates, is_shown)}
 
 
-def _fates(
-    generator: Generator, quota: int, queries: QueryBatch, scored: Scored, shown: ItemIdxArray
-) -> dict[str, int]:
-    """How many of a generator's proposals went where.
-
-    excluded, filtered: of what it would propose without rules; proposed: of those that remain, as many as its quota; of
-    these the ones that were not ranked, were ranked below those shown, and were shown.
-    """
-    candidates: CandidateSet = scored.candidates
+def _proposed(generator: Generator, quota: int, queries: QueryBatch, candidates: CandidateSet) -> ItemIdxArray:
+    """What a generator proposed within its quota; nothing where it was not asked."""
     if not quota or generator.name not in candidates.names:
-        return dict.fromkeys(("excluded", "filtered", "proposed", "not_ranked", "ranked_below", "shown"), 0)
-    free = replace(queries, excluded=RaggedItems.of([np.empty(0, np.int32)]), allowed=None)
-    wanted, _ = generator.encode(free).propose(quota).of_query(0)
-    proposed, _ = generator.encode(queries).propose(quota).of_query(0)
+        return _NO_ITEMS
+    return generator.encode(queries).propose(quota).of_query(0)[0]
+
+
+def _removed(generator: Generator, quota: int, queries: QueryBatch, candidates: CandidateSet) -> dict[str, int]:
+    """Of what a generator would propose without rules, how much was excluded, and how much filtered."""
+    free = replace(queries, excluded=RaggedItems.of([_NO_ITEMS]), allowed=None)
+    wanted = _proposed(generator, quota, free, candidates)
     is_excluded = np.isin(wanted, queries.excluded[0])
+    is_filtered = ~is_excluded & ~np.isin(wanted, queries.allowed_of(wanted))
+    return {"excluded": int(is_excluded.sum()), "filtered": int(is_filtered.sum())}
+
+
+def _fates(proposed: ItemIdxArray, candidates: CandidateSet, shown: ItemIdxArray) -> dict[str, int]:
+    """Of items that were proposed, how many were not ranked, were ranked below those shown, and were shown."""
     is_ranked, is_shown = np.isin(proposed, candidates.item_idx), np.isin(proposed, shown)
     return {
-        "excluded": int(is_excluded.sum()),
-        "filtered": int((~is_excluded & ~np.isin(wanted, queries.allowed_of(wanted))).sum()),
         "proposed": len(proposed),
         "not_ranked": int((~is_ranked).sum()),
         "ranked_below": int((is_ranked & ~is_shown).sum()),
@@ -169,12 +207,19 @@ def _fates(
 
 
 def _item_fields(
-    release: Release, plan: TierPlan, slate: Slate, scored: Scored, shown: Arrangement, noted: AnswerRecorder
+    release: Release,
+    plan: TierPlan,
+    slate: Slate,
+    scored: Scored,
+    shown: Arrangement,
+    noted: AnswerRecorder,
+    boosts: Sequence[Boost],
 ) -> list[dict[str, Any]]:
     candidates, rows = scored.candidates, shown.rows.tolist()
-    order = np.lexsort((candidates.item_idx, -scored.scores))
-    places = {row: place for place, row in enumerate(order.tolist(), start=1)}
+    unboosted = scored.scores if scored.unboosted is None else scored.unboosted
+    places, boosted_places = _places(candidates, unboosted), _places(candidates, scored.scores)
     added = _contribution_fields(release, scored, shown.rows)
+    by_boost = _added_by_boosts(candidates, unboosted, boosts)
     return [
         {
             "position": item.position,
@@ -182,6 +227,9 @@ def _item_fields(
             "title": item.title,
             "score": item.score,
             "place_by_score": places[row],
+            "place_after_boosts": boosted_places[row],
+            "rules": list(item.rules),
+            "boosts": {name: float(values[row]) for name, values in by_boost.items() if values[row]},
             "source": item.source,
             "propensity": item.propensity,
             "reasons": list(item.reasons),
@@ -191,6 +239,18 @@ def _item_fields(
         }
         for item, row, of_item in zip(slate.items, rows, added, strict=True)
     ]
+
+
+def _places(candidates: CandidateSet, scores: FloatArray) -> dict[int, int]:
+    """By row of a candidate, its place in the order of the scores, from 1."""
+    order = np.lexsort((candidates.item_idx, -scores))
+    return {row: place for place, row in enumerate(order.tolist(), start=1)}
+
+
+def _added_by_boosts(candidates: CandidateSet, scores: FloatArray, boosts: Sequence[Boost]) -> dict[str, FloatArray]:
+    """By rule that boosts or buries, (n_candidates,) what it adds to the scores."""
+    offsets, item_idx = candidates.items.offsets, candidates.item_idx
+    return {boost.name: boosted(scores, offsets, item_idx, (boost,)) - scores for boost in boosts}
 
 
 def _item_row(release: Release, item_id: ItemId, noted: AnswerRecorder) -> list[dict[str, Any]]:
