@@ -12,6 +12,7 @@ from pydantic import Field, model_validator
 
 from contracts.filters import Filter, filter_of
 from contracts.settings.group import Group
+from contracts.settings.placement_names import HOME, ITEM
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,31}$")]
 
@@ -131,7 +132,5 @@ class Placement(Group):
         return any(rule.kind in ("pin", "promote", "limit") for rule in self.rules.values())
 
 
-HOME: Final = "home"
-ITEM: Final = "item"
 # The placements that every release has, unless it declares them otherwise.
 BUILT_IN: Final[Mapping[str, Placement]] = {HOME: Placement(), ITEM: Placement(beside_item=True)}

@@ -12,6 +12,7 @@ from ruamel.yaml.error import YAMLError
 from ruamel.yaml.scalarstring import DoubleQuotedScalarString, ScalarString, SingleQuotedScalarString
 
 from contracts.errors import SettingsError
+from contracts.settings.placement_names import HOME
 
 FILE: Final = Path("placements.yaml")
 _QUOTED: Final = (DoubleQuotedScalarString, SingleQuotedScalarString)
@@ -22,13 +23,37 @@ def with_declared(values: Mapping[str, Any], params: Path) -> dict[str, Any]:
     """The values of a parameter file, its `request.placements` laid over what placements.yaml beside it declares.
 
     A placement, a rule and an option of one are each laid over by itself. Values without a group `request`, or whose
-    placements are no mapping, stay as they are. Raises SettingsError where placements.yaml is no YAML mapping.
+    placements are no mapping, stay as they are. Raises SettingsError where placements.yaml is no YAML mapping, or a
+    parameter is changed at `home`.
     """
     request = values.get("request")
     own = request.get("placements", {}) if isinstance(request, Mapping) else None
     if not isinstance(request, Mapping) or not isinstance(own, Mapping):
         return dict(values)
-    return {**values, "request": {**request, "placements": _laid_over(own, _declared(params.parent / FILE))}}
+    placements = _laid_over(own, _declared(params.parent / FILE))
+    _check_home(placements, params)
+    return {**values, "request": {**request, "placements": placements}}
+
+
+def _check_home(placements: Mapping[str, Any], params: Path) -> None:
+    """Refuse parameters of `home`: the ranker learns by those of `request`, and evaluation reports them."""
+    home = placements.get(HOME)
+    changed = home.get("request") if isinstance(home, Mapping) else None
+    if not changed or not isinstance(changed, Mapping):
+        return
+    names = _first_set(changed)
+    origin, name = Origins(params).of((HOME, "request", *names)), ".".join(names)
+    raise SettingsError(
+        f"{origin.file}:{origin.line}: home.request.{name}: home has the parameters `request` themselves, by which the "
+        "ranker learns and evaluation measures.",
+        f"Say request.{name} in {params}, and at each other placement what is otherwise there.",
+    )
+
+
+def _first_set(values: Mapping[str, Any]) -> list[str]:
+    """The name of the first parameter that is set, from the group down."""
+    name, value = next(iter(values.items()))
+    return [str(name), *(_first_set(value) if isinstance(value, Mapping) and value else [])]
 
 
 def _laid_over(upper: Mapping[str, Any], lower: Mapping[str, Any]) -> dict[str, Any]:

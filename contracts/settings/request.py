@@ -11,7 +11,8 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from contracts.events import POSITIVE_EVENTS, EventType
 from contracts.settings.diversity import DiversitySettings
 from contracts.settings.group import Group
-from contracts.settings.placements import BUILT_IN, ITEM, Name, Placement
+from contracts.settings.placement_names import ITEM
+from contracts.settings.placements import BUILT_IN, Name, Placement
 from contracts.settings.search_range import SearchRange
 
 
