@@ -18,7 +18,7 @@ from contracts.settings.placements_file import Origins
 from contracts.settings.request import RequestSettings
 from contracts.slates import Tier
 from recommender.filters import CatalogueFilters
-from recommender.generators.sets import GeneratorSet
+from recommender.generators.sets import GeneratorSet, asked_in_vain
 
 TIER: Final = "tier"
 CONTEXT: Final = "context."
@@ -30,11 +30,13 @@ def compiled_placements(request: RequestSettings, generators: GeneratorSet, para
 
     params: the file that they were read from, with placements.yaml beside it: for messages.
     Raises SettingsError, with file, line and the nearest name, for an expression that cannot be compiled, a field, a
-    tier or a generator that is none, or a value of another type than its field's.
+    tier or a generator (also of a quota) that is none, or a value of another type than its field's.
     """
     fields = item_fields(CatalogueFilters(generators.catalogue, "being built"))
-    compiler = _Compiler(Origins(params), fields, sorted(generators.by_name), request.quotas)
-    compiled = {name: compiler.placement(name, one) for name, one in sorted(request.placements.items())}
+    compiler = _Compiler(Origins(params), fields, sorted(generators.by_name))
+    compiled = {
+        name: compiler.placement(name, one, request.at(name).quotas) for name, one in sorted(request.placements.items())
+    }
     other = {name: one for name, one in compiled.items() if not _is_built_in(name, one)}
     return request.model_copy(update={"placements": other})
 
@@ -53,14 +55,16 @@ class _Compiler:
     origins: Origins
     fields: Mapping[str, Kind]
     generators: list[str]
-    quotas: Mapping[str, int]
 
-    def placement(self, name: str, placement: Placement) -> Placement:
+    def placement(self, name: str, placement: Placement, quotas: Mapping[str, int]) -> Placement:
+        """The placement, compiled. quotas: as they are there."""
+        for generator in asked_in_vain(placement.request.get("quotas", {}), self.generators):
+            raise self._unknown((name, "request", "quotas", generator), "generator", generator, self.generators)
         for generator in placement.generators or ():
             names = (name, "generators", generator)
             if generator not in self.generators:
                 raise self._unknown(names, "generator", generator, self.generators)
-            if generator not in self.quotas:
+            if generator not in quotas:
                 raise self._error(names, f"`{generator}` has no quota. Say request.quotas.{generator}; 0 will do")
         where = placement.where and self._about_items(placement.where, (name, "where"))
         rules = {rule: self._rule(one, (name, "rules", rule)) for rule, one in sorted(placement.rules.items())}

@@ -7,7 +7,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -68,6 +68,12 @@ _LOADERS: dict[str, Callable[[Path, Catalogue], Generator]] = {
 GENERATOR_NAMES = tuple(_LOADERS)
 OF_ITEMS_ALONE = frozenset({"similar_texts"})  # that no event has a part in: of equal catalogues they are equal
 ITEM_TO_ITEM = "item_to_item"  # the kind of further item-to-item generators, whatever their names
+
+
+def asked_in_vain(quotas: Mapping[str, int], there: Collection[str]) -> list[str]:
+    """The names of quotas that are of no generator that is there; one that is off may still have the quota 0."""
+    missing = sorted(quotas.keys() - set(there))
+    return [name for name in missing if quotas[name] or name not in GENERATOR_NAMES]
 
 
 @dataclass(frozen=True)

@@ -34,8 +34,8 @@ from recommender.filters import CatalogueFilters
 from recommender.generators.als import AlsGenerator
 from recommender.generators.base import Generator
 from recommender.generators.indexed import IndexedGenerator
-from recommender.generators.sets import GENERATOR_NAMES, GeneratorSet, load_generators
 from recommender.generators.sets import KIND as GENERATORS
+from recommender.generators.sets import GeneratorSet, asked_in_vain, load_generators
 from recommender.index.vector_index import VectorIndex
 from recommender.on_demand import on_demand_names
 from recommender.ranking.ranker import Ranker
@@ -304,8 +304,7 @@ def _rules_fingerprint(request: RequestSettings) -> str:
 
 
 def _check_quotas(request: RequestSettings, generators: GeneratorSet) -> None:
-    missing = sorted(request.quotas.keys() - generators.by_name.keys())
-    unknown = [name for name in missing if request.quotas[name] or name not in GENERATOR_NAMES]
+    unknown = asked_in_vain(request.quotas, generators.by_name)
     if unknown:
         raise ReleaseMismatch(
             f"The rules {_rules_fingerprint(request)} ask {', '.join(unknown)} for candidates; the generators "

@@ -107,6 +107,8 @@ def test_a_form_lays_one_option_of_one_rule_over_the_file(tmp_path: Path) -> Non
         ("rules.house.when", "price < 5", r"there is no field `price`\. There are tier \(text\), context\.<name>"),
         ("generators", {"poplar": 1.0}, r"there is no generator `poplar`\. Did you mean `popular`\?"),
         ("generators", {"in_order": 1.0}, r"`in_order` has no quota\. Say request\.quotas\.in_order; 0 will do"),
+        ("request", {"quotas": {"alz": 50}}, r"cart\.request\.quotas\.alz: there is no generator `alz`\. .* `als`\?"),
+        ("request", {"quotas": {"sequence": 50}}, r"cart\.request\.quotas\.sequence: there is no generator `sequence`"),
         ("rules.house.share", 0.0, r"`request\.placements\.cart\.rules\.house\.share` is 0\.0: .*greater than 0"),
         ("rules.house.most", 3, "`most` says nothing of a rule that says `promote`"),
         ("rules.mixed.most", None, "a rule that says `limit` needs `most`"),
@@ -123,6 +125,27 @@ def test_what_is_wrong_is_named(tmp_path: Path, key: str, value: Any, problem: s
         over = {name: over}
     with pytest.raises(SettingsError, match=problem):
         compiled(checkout(tmp_path, CART, over))
+
+
+def test_a_generator_may_have_its_quota_from_the_placement_alone(tmp_path: Path) -> None:
+    over = {"cart": {"generators": {"in_order": 1.0}, "request": {"quotas": {"in_order": 5, "sequence": 0}}}}
+    request = compiled(checkout(tmp_path, CART, over))
+    assert request.at("cart").quotas["in_order"] == 5
+
+
+@pytest.mark.parametrize("where", ["params.yaml", "placements.yaml"])
+def test_what_holds_at_home_is_set_under_request_itself(tmp_path: Path, where: str) -> None:
+    said = {"home": {"request": {"quotas": {"als": 50}, "max_k": 5}}}
+    over, text = (said, "") if where == "params.yaml" else ({}, "home:\n  request:\n    quotas: {als: 50}")
+    with pytest.raises(SettingsError) as refused:
+        loaded(checkout(tmp_path, text, over))
+    assert f"{where}:" in str(refused.value)
+    assert "home.request.quotas.als: home has the parameters `request` themselves" in str(refused.value)
+    assert "Say request.quotas.als" in str(refused.value)
+
+
+def test_home_may_say_that_it_changes_no_parameter(tmp_path: Path) -> None:
+    assert loaded(checkout(tmp_path, "home: {request: {}}")).placements["home"].request == {}
 
 
 def test_the_line_is_that_of_the_file_that_says_it(tmp_path: Path) -> None:
