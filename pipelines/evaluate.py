@@ -18,6 +18,7 @@ from contracts.progress import Progress
 from contracts.settings.evaluate import EvaluateSettings
 from contracts.settings.group import Group
 from contracts.settings.group_names import Seed
+from contracts.settings.placement_names import HOME
 from contracts.settings.request import RequestSettings
 from contracts.tables import CanonicalTables
 from feature_store.readers.offline_reader import OfflineFeatureReader
@@ -38,7 +39,7 @@ from release.evaluation.measured_window import save_cases
 from release.evaluation.page import write_page
 from release.evaluation.report import Tracing, write_report
 from release.evaluation.stage_summary import ItemBands
-from release.evaluation.summary import Bootstrap, idle_best_generator
+from release.evaluation.summary import Bootstrap, idle_best_generator, rules_beside_quotas
 
 
 class Params(Group):
@@ -64,7 +65,7 @@ def run(settings: Params) -> dict[str, Any]:
     built_with = measured_with(fit_of(Cutoff.TEST), schemas, settings.request)
     metric = f"ndcg_at_{settings.evaluate.cutoffs[0]}"
     idle = idle_best_generator(evaluation, settings.request.quotas, metric)
-    notes = [idle] if idle else []
+    notes = [note for note in (idle, rules_beside_quotas(request.all_placements[HOME])) if note]
     bands = ItemBands.of(popularity, known_days_before(tables, item_ids, split.test_start))
     tracing = Tracing(bands, settings.request.quotas)
     summary = write_report(EVALUATION, evaluation, bootstrap, metric, window, built_with, notes, tracing)

@@ -17,7 +17,7 @@ import polars as pl
 from contracts.batches import batches_of
 from contracts.clock import FixedClock
 from contracts.errors import ArtefactError
-from contracts.features import FeatureReader
+from contracts.features import FeatureReader, Person
 from contracts.id_map import UNKNOWN, IdMap
 from contracts.ids import ItemIdxArray
 from contracts.slates import Slate
@@ -94,9 +94,9 @@ def evaluate(
     for group, cases in groups.items():
         answered: list[_AnsweredCase] = []
         for together in _asked_together(progress(cases)):
-            block = _ask(release, reader, together, to_judge, judge.item_ids, generators)
-            answered += _answered_cases(block)
-            wanted += [wanted_items(group, block)] if alone is None else []
+            for block in _ask(release, reader, together, to_judge, judge.item_ids, generators):
+                answered += _answered_cases(block)
+                wanted += [wanted_items(group, block)] if alone is None else []
         systems = _answering_systems(answered)
         rows += [
             _person_rows(group, system, part, judge)
@@ -132,9 +132,10 @@ def _ask(
     to_judge: ItemIdxArray,
     item_ids: IdMap,
     generators: Mapping[str, Generator],
-) -> AskedBlock:
+) -> Iterator[AskedBlock]:
     """The slates, and what each generator proposes to the same queries; all cases ask at one moment for as many items.
 
+    A block for those cases of which the same rules held, as they are served: what rules keep away is no candidate.
     to_judge: (n_items,) the judge's index of the release's items.
     """
     with_sessions, now = SessionReader(reader, sessions_of(cases)), cases[0].now
@@ -142,16 +143,39 @@ def _ask(
     slates = answer_many(release, with_sessions, FixedClock(now), requests)
     for case, slate in zip(cases, slates, strict=True):
         _check_whole(case, slate)
-    people, place = read_people(release, with_sessions, requests, now), place_of(release, requests[0])
-    here, passing = release.at(place.name), release.filters.allowed_by_all(place.filters_of((), None))
-    queries = QueryBatch.of(
-        [retrieval_query(here, request, person, now) for request, person in zip(requests, people, strict=True)], passing
-    )
+    people = read_people(release, with_sessions, requests, now)
+    for held in dict.fromkeys(slate.rules for slate in slates):
+        alike = [number for number, slate in enumerate(slates) if slate.rules == held]
+        chosen = [_Served(cases[number], people[number], slates[number]) for number in alike]
+        yield _asked_block(release, chosen, to_judge, item_ids, generators)
+
+
+@dataclass(frozen=True)
+class _Served:
+    case: EvaluationCase
+    person: Person
+    slate: Slate
+
+
+def _asked_block(
+    release: Release,
+    served: Sequence[_Served],
+    to_judge: ItemIdxArray,
+    item_ids: IdMap,
+    generators: Mapping[str, Generator],
+) -> AskedBlock:
+    """Cases of which the same rules held."""
+    request, now = served[0].case.request, served[0].case.now
+    place = place_of(release, request)
+    here = release.at(place.name)
+    passing = release.filters.allowed_by_all(place.filters_of(served[0].slate.rules, None))
+    queries = QueryBatch.of([retrieval_query(here, one.case.request, one.person, now) for one in served], passing)
     proposed = {
-        name: one.encode(queries).propose(n_to_propose(here, name, requests[0].k)) for name, one in generators.items()
+        name: one.encode(queries).propose(n_to_propose(here, name, request.k)) for name, one in generators.items()
     }
+    slates = [one.slate for one in served]
     shown = RaggedItems.of(item_ids.indices(item.item_id for item in slate.items) for slate in slates)
-    return AskedBlock(here, cases, queries, slates, shown, proposed, to_judge)
+    return AskedBlock(here, [one.case for one in served], queries, slates, shown, proposed, to_judge)
 
 
 def _answered_cases(block: AskedBlock) -> Iterator[_AnsweredCase]:

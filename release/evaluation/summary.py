@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 
 from contracts.fingerprint import fingerprint_json
+from contracts.settings.placements import Placement
 from recommender.judging.intervals import (
     Interval,
     bootstrap_interval,
@@ -98,6 +99,17 @@ def idle_best_generator(evaluation: Evaluation, quotas: Mapping[str, int], metri
     return (
         f"{best} alone has the best {metric} of all generators on this data ({means[best]:.3f}{beside}), and proposes "
         f"nothing: its quota is 0. Try request.quotas.{best} in params.yaml, and compare; no quota is changed for you."
+    )
+
+
+def rules_beside_quotas(placement: Placement) -> str | None:
+    """What to know where rules put items into the slates that were measured; None where none does."""
+    names = sorted(name for name, rule in placement.rules.items() if rule.kind in ("pin", "promote"))
+    if not names:
+        return None
+    return (
+        f"Candidates of the rules {', '.join(names)} are looked for beside the quotas: slates are measured with them, "
+        "and the stages of retrieval and the generators alone without them."
     )
 
 

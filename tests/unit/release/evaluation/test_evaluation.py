@@ -13,13 +13,23 @@ import pytest
 from contracts.errors import ArtefactError
 from contracts.id_map import IdMap
 from contracts.ids import UserId
+from contracts.settings.placements import Placement
 from contracts.slates import RecommendRequest
 from release.evaluation.cases import COLD_POPULAR, COLD_SESSION, WARM, EvaluationCase
 from release.evaluation.evaluation import SLATES, Evaluation, evaluate, values_of
 from release.evaluation.judge import Judge, category_vectors
 from release.evaluation.report import Tracing, glance, write_report
 from release.evaluation.stage_summary import ItemBands
-from release.evaluation.summary import Bootstrap, best_generator, idle_best_generator, per_system, slices, summarise
+from release.evaluation.summary import (
+    Bootstrap,
+    best_generator,
+    idle_best_generator,
+    per_system,
+    rules_beside_quotas,
+    slices,
+    summarise,
+)
+from tests.placed_releases import with_placements
 from tests.unit.release.made_up_release import (
     N_ITEMS,
     NOW,
@@ -116,6 +126,26 @@ def test_a_session_is_judged_by_what_came_after_its_clicks() -> None:
     assert values_of(found.per_person, COLD_SESSION, SLATES, "ndcg_at_2") == pytest.approx([1])
     assert found.per_person["tier"].unique().to_list() == ["session"]
     assert found.per_person["n_seen"].unique().to_list() == [2]
+
+
+def test_what_a_rule_of_home_blocks_for_some_is_no_candidate_of_theirs_and_one_of_the_others() -> None:
+    block = {"block": '"comedy" in categories', "when": 'tier == "popular"'}
+    release = with_placements(made_up_release(), {"home": {"rules": {"no-comedies": block}}})
+    stranger = EvaluationCase("u3", RecommendRequest("cold/u3", k=4), NOW, np.array([0, 6], np.int32))
+    found = evaluate(release, made_up_reader(HISTORIES), {WARM: (case("u1", 3), stranger)}, judge())
+    # popular alone shows u1, who has seen 0, 1 and 2, the items from 3 on, and the stranger the dramas: 6 and on.
+    assert values_of(found.per_person, WARM, "popular", "mrr_at_4") == pytest.approx([1, 1])
+    assert found.wanted is not None
+    proposed = found.wanted.select("user_id", "item_idx", "is_proposed").rows()
+    assert proposed == [("u1", 3, True), ("u3", 0, False), ("u3", 6, True)]
+
+
+def test_rules_that_put_items_there_are_a_note_of_the_report() -> None:
+    rules = {"house": {"promote": "in_stock", "share": 0.1}, "first": {"pin": "in_stock", "position": 1}}
+    note = rules_beside_quotas(Placement.model_validate({"rules": rules}))
+    assert note is not None
+    assert note.startswith("Candidates of the rules first, house are looked for beside the quotas")
+    assert rules_beside_quotas(Placement.model_validate({"rules": {"calm": {"block": "in_stock"}}})) is None
 
 
 def test_a_degraded_answer_is_not_measured() -> None:
