@@ -13,6 +13,7 @@ What travels in the release is the filter; a server does not import this module.
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -24,7 +25,7 @@ from lark import Token, Tree
 
 from contracts.attributes import PREFIX
 from contracts.errors import SettingsError, WrongInput
-from contracts.filters import AllOf, AnyOf, Condition, Filter, Not, Operator, Value, filter_of
+from contracts.filters import MOST_DEPTH, AllOf, AnyOf, Condition, Filter, Not, Operator, Value, filter_of
 
 ADVICE: Final = "docs/placements.md has what expressions can say, with examples."
 SHOWN_FIELDS: Final = 30
@@ -61,6 +62,8 @@ def compile_expression(expression: Expression, fields: Mapping[str, Kind], open_
         return filter_of(compiler.filter(_parsed(expression)).to_json())
     except WrongInput as error:
         raise _error(expression, 1, error.problem.removesuffix(".")) from error
+    except RecursionError as error:
+        raise _error(expression, 1, f"it is deeper than {MOST_DEPTH} filters within each other") from error
 
 
 def _parsed(expression: Expression) -> Tree[Token]:
@@ -200,7 +203,7 @@ class _Compiler:
             case "STRING_LIT" | "MLSTRING_LIT":
                 return str(celstr(token))
             case "INT_LIT" | "UINT_LIT":
-                return float(int(token.rstrip("uU"), 0))
+                return _number(token.rstrip("uU"))
             case "FLOAT_LIT":
                 return float(token)
             case "BOOL_LIT":
@@ -293,6 +296,17 @@ def _elements(tree: Tree[Token]) -> list[Tree[Token]]:
 def _line_of(tree: Tree[Token]) -> int:
     lines = (token.line for token in tree.scan_values(lambda value: isinstance(value, Token)))
     return next((line for line in lines if line), 1)
+
+
+def _number(integer: str) -> float:
+    """An integer in tens, whatever zeros it begins with, or with `0x` in sixteens; infinity past the largest float.
+
+    A filter takes no infinity.
+    """
+    try:
+        return float(int(integer, 16) if "x" in integer else float(integer))
+    except OverflowError:
+        return math.copysign(math.inf, -1 if integer.startswith("-") else 1)
 
 
 def _kind_of(value: Value) -> Kind:

@@ -13,15 +13,13 @@ from contracts.expressions import ADVICE, Kind, compile_expression
 from contracts.expressions import Expression as Source
 from contracts.filters import AllOf, AnyOf, Condition, Filter, Not
 from contracts.settings.params_path import PARAMS
-from contracts.settings.placements import BUILT_IN, Expression, Placement, Rule
+from contracts.settings.placements import CONTEXT, TIER, Expression, Placement, Rule, is_built_in
 from contracts.settings.placements_file import Origins
 from contracts.settings.request import RequestSettings
 from contracts.slates import Tier
 from recommender.filters import CatalogueFilters
 from recommender.generators.sets import GeneratorSet, asked_in_vain
 
-TIER: Final = "tier"
-CONTEXT: Final = "context."
 CATEGORIES: Final = "categories"  # the one field of which an item has several
 
 
@@ -37,17 +35,13 @@ def compiled_placements(request: RequestSettings, generators: GeneratorSet, para
     compiled = {
         name: compiler.placement(name, one, request.at(name).quotas) for name, one in sorted(request.placements.items())
     }
-    other = {name: one for name, one in compiled.items() if not _is_built_in(name, one)}
+    other = {name: one for name, one in compiled.items() if not is_built_in(name, one)}
     return request.model_copy(update={"placements": other})
 
 
 def item_fields(filters: CatalogueFilters) -> dict[str, Kind]:
     """What expressions about items may name."""
     return {name: Kind.TEXTS if name == CATEGORIES else Kind(kind) for name, kind in filters.fields.items()}
-
-
-def _is_built_in(name: str, placement: Placement) -> bool:
-    return BUILT_IN.get(name) == placement.model_copy(update={"description": ""})
 
 
 @dataclass(frozen=True)

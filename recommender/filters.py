@@ -1,14 +1,14 @@
 """Filters over one catalogue: which fields there are, and which items a filter lets through.
 
-Every condition is evaluated over the whole catalogue once, into a bitmap, and kept; so are whole filters. A request
-with a filter that was met lately pays for neither.
+Every condition is evaluated over the whole catalogue once, into a bitmap, and kept; so is what a request asks for as a
+whole, one entry for all its filters together. A request with a filter that was met lately pays for neither.
 """
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache, reduce
 from typing import Any, Final, Protocol
 
@@ -116,7 +116,6 @@ class CatalogueFilters:
         self._fields = _fields_of(catalogue)
         self._condition_bits = lru_cache(MOST_CONDITIONS)(self._bits_of_condition)
         self._allowed = lru_cache(MOST_FILTERS)(self._compiled)
-        self._allowed_by_all = lru_cache(MOST_FILTERS)(self._all_compiled)
 
     @property
     def fields(self) -> dict[str, str]:
@@ -128,25 +127,21 @@ class CatalogueFilters:
 
         Raises UnknownId for a field that the release has not, WrongInput for a value of another type than the field's.
         """
-        if isinstance(wanted, AllOf):  # part by part, so that several filters may be joined, whatever bounds each has
-            return self.allowed_by_all(wanted.parts)
-        return None if wanted is None else self._allowed(filter_text(wanted))
+        return self.allowed_by_all([] if wanted is None else [wanted])
 
     def allowed_by_all(self, wanted: Sequence[Filter]) -> AllowedItems | None:
-        """The items that every one of these filters lets through, each within the bounds of a filter; None without any.
+        """The items that every one of these filters lets through, as one of those kept; None without any.
 
         Raises as `allowed`.
         """
-        if len(wanted) < 2:
-            return self.allowed(wanted[0] if wanted else None)
-        return self._allowed_by_all(tuple(filter_text(one) for one in wanted))
+        return self._allowed(_Joined.of(wanted)) if wanted else None
 
-    def _all_compiled(self, keys: tuple[str, ...]) -> AllowedItems:
-        return AllowedItems(reduce(np.bitwise_and, [self._allowed(key).bits for key in keys]), self._n_items)
+    def compiled(self, wanted: Sequence[Filter]) -> AllowedItems:
+        """As `allowed_by_all` of at least one, made anew: for whoever keeps it, out of reach of what requests ask."""
+        return AllowedItems(reduce(np.bitwise_and, map(self._bits, wanted)), self._n_items)
 
-    # By its canonical JSON: as values, True and 1.0 would be one condition.
-    def _compiled(self, key: str) -> AllowedItems:
-        return AllowedItems(self._bits(filter_in(key)), self._n_items)
+    def _compiled(self, wanted: _Joined) -> AllowedItems:
+        return self.compiled(wanted.filters)
 
     def _bits(self, wanted: Filter) -> Bits:
         match wanted:
@@ -187,6 +182,18 @@ class CatalogueFilters:
             f"Release {self._release_id} has no field {name!r:.80} to filter by.",
             f"{meant}Its fields are {', '.join(shown)}{more}.",
         )
+
+
+@dataclass(frozen=True)
+class _Joined:
+    """Filters that all must hold, the same where their texts are: as values, True and 1.0 would be one condition."""
+
+    texts: tuple[str, ...]
+    filters: tuple[Filter, ...] = field(compare=False)
+
+    @classmethod
+    def of(cls, filters: Sequence[Filter]) -> _Joined:
+        return cls(tuple(map(filter_text, filters)), tuple(filters))
 
 
 _FITTING: Final = {

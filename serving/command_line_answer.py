@@ -8,6 +8,7 @@ from contracts.errors import UnknownId
 from contracts.home import Home
 from contracts.settings.settings import Settings
 from contracts.slates import RecommendRequest, Slate
+from release.answering.placing import most_items
 from release.answering.request_limits import check_id, check_length
 from release.bundle.bundle import Release
 from serving.current_release import served_now
@@ -36,7 +37,7 @@ def answer_each(home: Home, settings: Settings, requests: Sequence[RecommendRequ
 
 
 def _check_bounds(release: Release, request: RecommendRequest) -> None:
-    check_length(request.k, release.request.max_k, release.release_id)
+    check_length(request.k, most_items(release, request), release.release_id)
     named = {"the person": request.user_id, "the session": request.session_id, "the item": request.item_id}
     for what, value in named.items():
         if value is not None:

@@ -105,10 +105,10 @@ class Served:
         wanted = popular_filter(self.release, request)
         allowed = self.release.filters.allowed(wanted)
         if allowed is None:
-            return self._without_missing(popular_for(self.popular_slate, request))
+            return self._without_missing(popular_for(self.release, self.popular_slate, request))
         names = self.release, self.generation_id, wanted
         filtered = allowed.kept(("popular slate", self.generation_id), lambda: popular_slate(*names))
-        return self._without_missing(popular_for(filtered, request))
+        return self._without_missing(popular_for(self.release, filtered, request))
 
     @cached_property
     def popular_slate(self) -> Slate:

@@ -13,12 +13,15 @@ from pydantic import Field, model_validator
 from contracts.filters import Filter, filter_of
 from contracts.settings.group import Group
 from contracts.settings.placement_names import HOME, ITEM
+from contracts.slates import MOST_ITEMS
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,31}$")]
 
 EACH_CATEGORY: Final = "each category"
 MOST_RULES: Final = 32  # of a placement
-LONGEST_SLATE: Final = 500
+# What conditions on requests name: the tier, and whatever the request tells.
+TIER: Final = "tier"
+CONTEXT: Final = "context."
 # What a rule does, and what it needs and may have beside it.
 _NEEDED: Final[Mapping[str, tuple[str, ...]]] = {
     "boost": ("strength",), "bury": ("strength",), "block": (), "pin": ("position",), "promote": ("share",),
@@ -66,9 +69,9 @@ class Rule(Group):
     promote: Expression | None = None
     limit: Expression | None = None
     strength: float | None = Field(default=None, gt=0, le=10)
-    position: int | None = Field(default=None, ge=1, le=LONGEST_SLATE)
+    position: int | None = Field(default=None, ge=1, le=MOST_ITEMS)
     share: float | None = Field(default=None, gt=0, le=1)
-    most: int | None = Field(default=None, ge=1, le=LONGEST_SLATE)
+    most: int | None = Field(default=None, ge=1, le=MOST_ITEMS)
     within: int | None = Field(default=None, ge=2, le=50)
     strict: bool | None = None
     when: Expression | None = None
@@ -134,3 +137,8 @@ class Placement(Group):
 
 # The placements that every release has, unless it declares them otherwise.
 BUILT_IN: Final[Mapping[str, Placement]] = {HOME: Placement(), ITEM: Placement(beside_item=True)}
+
+
+def is_built_in(name: str, placement: Placement) -> bool:
+    """Whether it is a placement that every release has, as every release has it."""
+    return placement.model_copy(update={"description": ""}) == BUILT_IN.get(name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
@@ -14,6 +14,9 @@ from contracts.settings.group import Group
 from contracts.settings.placement_names import ITEM
 from contracts.settings.placements import BUILT_IN, Name, Placement
 from contracts.settings.search_range import SearchRange
+from contracts.slates import MOST_ITEMS
+
+LEAST_RANKED: Final = 10  # the fewest candidates that a release may be set to rank
 
 
 class RequestSettings(Group):
@@ -28,11 +31,11 @@ class RequestSettings(Group):
     """
 
     quotas: Annotated[dict[str, int], SearchRange(0, 200, step=10)]
-    n_ranked: Annotated[int, SearchRange(50, 1000, log=True)] = Field(ge=10, le=5000)
+    n_ranked: Annotated[int, SearchRange(50, 1000, log=True)] = Field(ge=LEAST_RANKED, le=5000)
     personal_min_events: Annotated[int, SearchRange(1, 20)] = Field(ge=1)
     relevance_weight: Annotated[float, SearchRange(0.5, 1)] = Field(gt=0, le=1)
     exploration_share: float = Field(ge=0, lt=1)
-    max_k: int = Field(ge=1, le=500)
+    max_k: int = Field(ge=1, le=MOST_ITEMS)
     # Releases from before these parameters have none of them.
     excluding_events: tuple[EventType, ...] | None = Field(default=None, min_length=1)
     excluded_days: float | None = Field(default=None, gt=0)
@@ -77,6 +80,8 @@ class RequestSettings(Group):
             if name in BUILT_IN and placement.beside_item is not BUILT_IN[name].beside_item:
                 expected = str(BUILT_IN[name].beside_item).lower()
                 raise ValueError(f"placements.{name}.beside_item is always {expected}")
+            if "placements" in placement.request:
+                raise ValueError(f"placements.{name}.request.placements is unknown: no placement has others within it")
             try:
                 changed = self._changed_by(placement)
             except ValidationError as error:

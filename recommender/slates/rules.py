@@ -21,9 +21,8 @@ from recommender.compiled import COUNTS, INDICES, NUMBER, SUMS_TABLE, TABLE, com
 from recommender.ragged import Offsets, lengths_of, offsets_of, rows_of, spans
 
 Positions = npt.NDArray[np.intp]
-Masks = npt.NDArray[np.int64]  # of each candidate, a bit for each rule
+Masks = npt.NDArray[np.int64]  # of each candidate, a bit for each rule of a kind
 
-MOST_RULES: Final = 32  # of a kind: bits of a mask
 ROUNDING: Final = 1e-9  # a share of 0.3 is three places in ten, whatever 0.3 is in binary
 
 # How well a candidate stands at a place, best first: owed to a promotion, of none, more than a share, past a limit.
@@ -89,7 +88,7 @@ class SlateRules:
     limits: tuple[Limit, ...] = ()
 
     @property
-    def fill_places(self) -> bool:
+    def fills_places(self) -> bool:
         """Whether the order alone does not say what is shown."""
         return bool(self.pins or self.promotions or self.limits)
 

@@ -52,7 +52,7 @@ def arrange(
     candidates; scores: (n_candidates,). Equal scores: the smaller item_idx.
     placing: fills places with the candidates in the order that all of this gives them; then nothing is explored.
     """
-    if not placing.fill_places:
+    if not placing.fills_places:
         return _arranged(release, requests, histories, candidates, scores, k, k)
     every = _arranged(release, requests, histories, candidates, scores, k, max(len(candidates), 1))
     offsets, at = placed(every.offsets, candidates.item_idx[every.rows], k, placing, release.catalogue)

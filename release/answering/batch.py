@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from contracts.ids import UserId
 from contracts.slates import DEFAULT_K, RecommendRequest, Slate
 from feature_store.readers.offline_reader import OfflineFeatureReader
 from feature_store.values.values import FeatureValues
-from release.answering.placing import place_of
+from release.answering.placing import most_items
 from release.answering.request_limits import check_length, filter_cell, length_of, placement_cell, user_id_of
 from release.answering.request_path import answer_many
 from release.bundle.bundle import Release, load_bundle
@@ -71,16 +72,16 @@ class BatchRecommender:
 
     def _request(self, number: int, person: dict[str, Any]) -> RecommendRequest:
         try:
-            user_id, k = user_id_of(person["user_id"]), length_of(person.get("k"), DEFAULT_K)
-            check_length(k, self._release.request.max_k, self._release.release_id)
-            wanted = filter_cell(person.get("filter"))
+            user_id, wanted = user_id_of(person["user_id"]), filter_cell(person.get("filter"))
             self._release.filters.allowed(wanted)
             placement = placement_cell(person.get("placement"))
-            request = RecommendRequest("batch", user_id=user_id, k=k, filter=wanted, placement=placement)
-            place_of(self._release, request)
+            request = RecommendRequest("batch", user_id=user_id, filter=wanted, placement=placement)
+            most = most_items(self._release, request)
+            k = length_of(person.get("k"), DEFAULT_K)
+            check_length(k, most, self._release.release_id)
         except (WrongInput, UnknownId) as error:
             raise type(error)(f"Row {number}: {error.problem}", error.next_step) from error
-        return request
+        return replace(request, k=k)
 
 
 def _a_row_each(people: pl.DataFrame) -> Iterator[dict[str, Any]]:

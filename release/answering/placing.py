@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Final
 
 from contracts.errors import UnknownId, WrongInput
 from contracts.filters import AllOf, AnyOf, Condition, Filter, Not
 from contracts.ids import ItemId
-from contracts.settings.placements import BUILT_IN, Placement, Rule
+from contracts.settings.placements import CONTEXT, TIER, Placement, Rule, is_built_in
 from contracts.slates import RecommendRequest, Surface, Tier
 from recommender.allowed_items import AllowedItems
 from recommender.filters import CatalogueFilters
@@ -19,8 +19,7 @@ from recommender.slates.rules import Boost, Limit, Pin, Promotion, SlateRules
 from release.answering.tiers import Scorer, TierPlan, plan_for
 from release.bundle.bundle import Release
 
-TIER: Final = "tier"
-CONTEXT: Final = "context."
+MOST_KEPT: Final = 64  # combinations of rules of a placement: which of them hold is for the client to say
 
 
 @dataclass(frozen=True)
@@ -40,11 +39,6 @@ class Place:
     @cached_property
     def _filled_plan(self) -> TierPlan | None:
         return self._plan and self._plan.filled
-
-    @cached_property
-    def _rules(self) -> dict[tuple[str, ...], SlateRules]:
-        """Those made so far, by the names of the rules that hold: one object for all requests that are served alike."""
-        return {}
 
     def plan(self, tier: Tier, holding: tuple[str, ...], asked: Filter | None) -> TierPlan:
         """Who proposes and who puts in order here, for a request of this tier and filter, while these rules hold."""
@@ -68,53 +62,86 @@ class Place:
 
     def policy_suffix(self, without: Sequence[str]) -> str:
         """What this place adds to the name of the policy that scored; nothing where it is as every release has it."""
-        if self.placement.model_copy(update={"description": ""}) == BUILT_IN.get(self.name):
+        if is_built_in(self.name, self.placement):
             return ""
         return f"+at-{self.name}{''.join(f'-without-{rule}' for rule in sorted(without))}"
 
+    def blocks_of(self, holding: Sequence[str]) -> tuple[str, ...]:
+        """Of these rules those that say what is not shown."""
+        return tuple(name for name in holding if self.placement.rules[name].kind == "block")
+
     def filters_of(self, holding: Sequence[str], asked: Filter | None) -> list[Filter]:
         """What every item must satisfy: by this placement, by its rules that hold, and by the request."""
-        blocks: list[Filter] = [Not(rule.items.filter) for rule in self._of(holding) if rule.kind == "block"]
+        blocks: list[Filter] = [Not(rule.items.filter) for rule in self._of(self.blocks_of(holding))]
         own = [self.placement.where.filter] if self.placement.where else []
         return [*own, *blocks, *([asked] if asked else [])]
 
+    def allowed(self, holding: Sequence[str], asked: Filter | None) -> AllowedItems | None:
+        """The items that satisfy all of `filters_of`; None for every item."""
+        return self._allowed(holding, asked, None)
+
     def needed(self, holding: Sequence[str], asked: Filter | None) -> list[AllowedItems]:
         """For each rule that puts its items there: those of them that may be shown, of which candidates are needed."""
-        rules = [rule for rule in self._of(holding) if rule.kind in ("pin", "promote")]
-        everywhere = self.filters_of(holding, asked)
-        allowed = [self.filters.allowed_by_all([*everywhere, rule.items.filter]) for rule in rules]
+        putting = [name for name in holding if self.placement.rules[name].kind in ("pin", "promote")]
+        allowed = [self._allowed(holding, asked, name) for name in putting]
         return [items for items in allowed if items is not None]
 
     def rules(self, holding: tuple[str, ...]) -> SlateRules:
         """What these rules do to ranked candidates."""
-        if holding not in self._rules:
-            self._rules[holding] = self._slate_rules(holding)
-        return self._rules[holding]
+        return self._slate_rules(holding)
 
-    def _slate_rules(self, holding: Sequence[str]) -> SlateRules:
-        of_kind: dict[str, list[tuple[str, Rule]]] = {}
-        for name, rule in zip(holding, self._of(holding), strict=True):
-            of_kind.setdefault(rule.kind, []).append((name, rule))
-        boosts = [(name, rule, 1.0) for name, rule in of_kind.get("boost", [])]
-        boosts += [(name, rule, -1.0) for name, rule in of_kind.get("bury", [])]
+    def _allowed(self, holding: Sequence[str], asked: Filter | None, putting: str | None) -> AllowedItems | None:
+        """As `allowed`; of the items of one rule alone, where one is named.
+
+        What the placement alone says is kept by the placement: no request takes its room.
+        """
+        if asked is None:
+            return self._allowed_here(self.blocks_of(holding), putting)
+        return self.filters.allowed_by_all([*self.filters_of(holding, asked), *self._own_items(putting)])
+
+    @cached_property
+    def _allowed_here(self) -> Callable[[tuple[str, ...], str | None], AllowedItems | None]:
+        return lru_cache(MOST_KEPT)(self._compiled_here)
+
+    def _compiled_here(self, blocks: tuple[str, ...], putting: str | None) -> AllowedItems | None:
+        filters = [*self.filters_of(blocks, None), *self._own_items(putting)]
+        return self.filters.compiled(filters) if filters else None
+
+    def _own_items(self, rule: str | None) -> list[Filter]:
+        return [] if rule is None else [self.placement.rules[rule].items.filter]
+
+    @cached_property
+    def _slate_rules(self) -> Callable[[tuple[str, ...]], SlateRules]:
+        return lru_cache(MOST_KEPT)(self._joined_rules)
+
+    def _joined_rules(self, holding: tuple[str, ...]) -> SlateRules:
+        rules = [self._compiled_rules[name] for name in holding if name in self._compiled_rules]
         return SlateRules(
-            boosts=tuple(Boost(name, self._items(rule), sign * (rule.strength or 0)) for name, rule, sign in boosts),
-            pins=tuple(Pin(name, self._items(rule), rule.position or 1) for name, rule in of_kind.get("pin", [])),
-            promotions=tuple(
-                Promotion(name, self._items(rule), rule.share or 0, bool(rule.strict))
-                for name, rule in of_kind.get("promote", [])
-            ),
-            limits=tuple(self._limit(name, rule) for name, rule in of_kind.get("limit", [])),
+            boosts=tuple(rule for rule in rules if isinstance(rule, Boost)),
+            pins=tuple(rule for rule in rules if isinstance(rule, Pin)),
+            promotions=tuple(rule for rule in rules if isinstance(rule, Promotion)),
+            limits=tuple(rule for rule in rules if isinstance(rule, Limit)),
         )
 
-    def _limit(self, name: str, rule: Rule) -> Limit:
-        items = None if rule.of_each_category else self._items(rule)
-        return Limit(name, items, rule.most or 1, rule.within or 0, bool(rule.strict))
+    @cached_property
+    def _compiled_rules(self) -> dict[str, Boost | Pin | Promotion | Limit]:
+        """What each rule does to ranked candidates, by its name: compiled once, whichever of them hold."""
+        rules = self.placement.rules.items()
+        return {name: self._compiled_rule(name, rule) for name, rule in rules if rule.kind != "block"}
 
-    def _items(self, rule: Rule) -> AllowedItems:
-        items = self.filters.allowed(rule.items.filter)
-        assert items is not None  # noqa: S101 - of a filter that is there
-        return items
+    def _compiled_rule(self, name: str, rule: Rule) -> Boost | Pin | Promotion | Limit:
+        if rule.of_each_category:
+            return Limit(name, None, rule.most or 1, rule.within or 0, bool(rule.strict))
+        items = self.filters.compiled([rule.items.filter])
+        match rule.kind:
+            case "pin":
+                return Pin(name, items, rule.position or 1)
+            case "promote":
+                return Promotion(name, items, rule.share or 0, bool(rule.strict))
+            case "limit":
+                return Limit(name, items, rule.most or 1, rule.within or 0, bool(rule.strict))
+            case kind:
+                return Boost(name, items, (-1.0 if kind == "bury" else 1.0) * (rule.strength or 0))
 
     def _of(self, holding: Sequence[str]) -> list[Rule]:
         return [self.placement.rules[name] for name in holding]
@@ -136,10 +163,12 @@ def place_of(release: Release, request: RecommendRequest) -> Place:
         if rule not in known[name].rules:
             rules = list(known[name].rules)
             raise _unknown(release, f"has no rule {rule!r:.80} at placement {name}", rule, rules, "Its rules there are")
-    if name not in release.places:
-        release.places[name] = Place(name, known[name], release.filters)
-    place: Place = release.places[name]
-    return place
+    return release.kept((Place, name), lambda: Place(name, known[name], release.filters))
+
+
+def most_items(release: Release, request: RecommendRequest) -> int:
+    """How many items may be asked for where the request's slate is shown; raises as `place_of`."""
+    return release.at(place_of(release, request).name).request.max_k
 
 
 def _check_item(name: str, item_id: ItemId | None, *, beside_item: bool) -> None:
@@ -156,7 +185,10 @@ def _unknown(release: Release, problem: str, name: str, known: Sequence[str], th
 
 
 def _holds(said: Filter, told: Mapping[str, str]) -> bool:
-    """Whether a condition on requests holds; without regard to case, and never for what is not told."""
+    """Whether a condition on requests holds, without regard to case.
+
+    A comparison never holds of what is not told, so its denial does: `context.device != "phone"` where no device is.
+    """
     match said:
         case Condition():
             values = said.value if isinstance(said.value, tuple) else (said.value,)

@@ -19,7 +19,7 @@ from release.answering.batch import BatchRecommender
 
 
 class SlateModel(PythonModel):
-    """A table of `user_id` (and `k` and `filter`, if you like) in; one row per person and position out.
+    """A table of `user_id` (and `k`, `filter` and `placement`, if you like) in; one row per person and position out.
 
     >>> context = PythonModelContext({"bundle": "tests/golden/bundle_v3"}, model_config=None)
     >>> model = SlateModel()

@@ -11,12 +11,21 @@ from contracts.errors import WrongInput
 from contracts.filters import Filter, filter_in
 from contracts.ids import UserId
 from contracts.printable import is_whole_text
+from contracts.slates import DEFAULT_K
 from contracts.tables import MAX_ID_LENGTH
 
 
+def is_too_long(k: int, most: int) -> bool:
+    """Whether so many items are more than may be asked for at a placement. most: its `request.max_k`.
+
+    DEFAULT_K, which nobody has to say, never is: where a placement has fewer at most, there are so many.
+    """
+    return k > most and k != DEFAULT_K
+
+
 def check_length(k: int, most: int, release_id: str) -> None:
-    """Raise WrongInput where this many items cannot be asked of a release. most: its `request.max_k`."""
-    if not 1 <= k <= most:
+    """Raise WrongInput where this many items cannot be asked of a release. most: as of `is_too_long`."""
+    if k < 1 or is_too_long(k, most):
         raise WrongInput(
             f"{k} items are wanted; release {release_id} answers 1 to {most} (request.max_k).",
             f"Ask for at least 1 and at most {most}.",

@@ -307,7 +307,7 @@ def _prepare(
     )
     k = min(request.k, rules_of_request.max_k)
     rules = place.holding(tier, request.context, request.without_rules)
-    allowed = release.filters.allowed_by_all(place.filters_of(rules, request.filter))
+    allowed = place.allowed(rules, request.filter)
     plan = place.plan(tier, rules, request.filter)
     return _PreparedRequest(request, place, rules, person, query, tier, plan, k, missing, allowed)
 

@@ -15,12 +15,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar, cast
 
 from contracts.artefact import META, check_built_with, load_meta, reading
 from contracts.errors import ArtefactError, ReleaseMismatch
@@ -42,6 +42,8 @@ from recommender.ranking.ranker import Ranker
 from recommender.ranking.ranking_features import feature_names
 from release.bundle.manifest import REBUILD, VALUES_FOLDER, Manifest
 from release.bundle.parts import BUILT_WITH, check_whole
+
+Kept = TypeVar("Kept")
 
 # What a release calls itself before its bundle has a manifest, and with it an id.
 UNRELEASED: Final = "unreleased"
@@ -164,9 +166,14 @@ class Release:
         """What requests may ask of items, and what was compiled of it lately."""
         return CatalogueFilters(self.catalogue, self.release_id)
 
+    def kept(self, key: Hashable, make: Callable[[], Kept]) -> Kept:
+        """What `make` gives, made once for as long as the release is kept. key: of few; what it is, and of what."""
+        if key not in self._kept:
+            self._kept[key] = make()
+        return cast("Kept", self._kept[key])
+
     @cached_property
-    def places(self) -> dict[str, Any]:
-        """What the request path makes of each placement, once, by its name."""
+    def _kept(self) -> dict[Hashable, Any]:
         return {}
 
     def with_rules(self, **changes: object) -> Release:

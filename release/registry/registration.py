@@ -214,7 +214,8 @@ def _signature() -> ModelSignature:
         "source": "string",
         "release_id": "string",
     }
-    options = {"k": "long", "filter": "string"}
+    # Whatever column is not named here MLflow drops without a word.
+    options = {"k": "long", "filter": "string", "placement": "string"}
     question: list[ColSpec | TensorSpec] = [ColSpec("string", "user_id")]
     question += [ColSpec(kind, name, required=False) for name, kind in options.items()]
     return ModelSignature(Schema(question), Schema([ColSpec(kind, name) for name, kind in answer.items()]))

@@ -23,6 +23,7 @@ from contracts.slates import RecommendRequest
 from contracts.tables import GUEST
 from feature_store.readers.values_stream import PeopleChunk, people_chunks
 from feature_store.values.values_folder import ValuesFolder
+from release.answering.placing import most_items
 from release.answering.request_limits import check_length
 from release.bundle.generation_store import GenerationStore
 from serving.batch.part_answers import BatchJob, Part
@@ -59,8 +60,9 @@ def write_slates(
     there is damaged; EngineMissing where Spark is asked for and is not there.
     """
     with _alone_in(folder, home), hashed_once() as hashed, served_now(home, settings) as served:
-        check_length(k, served.release.request.max_k, served.release_id)
-        check_known(served.release, RecommendRequest("batch", filter=passing, placement=placement))
+        request = RecommendRequest("batch", filter=passing, placement=placement)
+        check_known(served.release, request)
+        check_length(k, most_items(served.release, request), served.release_id)
         named = None if people is None else named_people(people)
         wanted = BatchHeader(
             served.release_id,

@@ -21,6 +21,8 @@ from contracts.events import EVENT_CODES, EventType
 from contracts.ids import ItemId, SessionId, UserId
 from feature_store.online.recent_events import RecentEvent
 from feature_store.online.serving_targets import Canary, Staged
+from release.answering.placing import most_items
+from release.answering.request_limits import is_too_long
 from serving.http.answering_queue import COME_AGAIN_S, AnsweringQueue, ClientGone
 from serving.http.answers import JsonAnswer, error_answer, error_fields
 from serving.http.arrivals import Arrival, RequestIds
@@ -115,9 +117,10 @@ class Api:
 
     async def _answer(self, question: Question, arrival: Arrival, served: Served) -> Response:
         """The answer, in its turn; what is shown is logged while its client is there, and before it can click."""
-        if question.k > served.release.request.max_k:
-            return _too_many(served)
         asked = Asked(question.to_request(self.request_ids.next(), self.seed), arrival.came)
+        most = most_items(served.release, asked.request)
+        if is_too_long(question.k, most):
+            return _too_many(most)
         await self._check_known(served, asked)
         level = self.level(arrival)
         if level is ServiceLevel.NOTHING:
@@ -301,8 +304,7 @@ def _nothing_staged(state: LiveState) -> Response:
     )
 
 
-def _too_many(served: Served) -> Response:
-    most = served.release.request.max_k
+def _too_many(most: int) -> Response:
     return error_answer(422, "WrongInput", f"`k` is larger than {most}.", f"Ask for at most {most} items at once.")
 
 

@@ -116,6 +116,7 @@ def test_a_form_lays_one_option_of_one_rule_over_the_file(tmp_path: Path) -> Non
         ("rules.other", {"promote": "in_stock", "share": 0.8}, r"the shares of its promotions are 1\.1 together"),
         ("rules.house.shares", 0.3, r"`request\.placements\.cart\.rules\.house\.shares` is unknown"),
         ("request", {"max_kk": 3}, r"placements\.cart\.request\.max_kk is unknown\. Did you mean max_k\?"),
+        ("request", {"placements": {}}, r"placements\.cart\.request\.placements is unknown"),
         ("request", {"exploration_share": 0.1}, "what is drawn at random keeps no rule"),
     ],
 )

@@ -110,6 +110,11 @@ def test_a_chain_is_one_condition_of_many_parts() -> None:
     )
 
 
+@pytest.mark.parametrize(("integer", "number"), [("007", 7.0), ("-07", -7.0), ("0x1F", 31.0), ("12u", 12.0)])
+def test_an_integer_is_in_tens_or_with_0x_in_sixteens(integer: str, number: float) -> None:
+    assert compiled(f"price == {integer}") == Condition("price", Operator.EQUALS, number)
+
+
 def test_a_strict_bound_does_not_hold_where_nothing_is_known() -> None:
     some = Catalogue.from_items(
         pl.DataFrame(
@@ -156,6 +161,10 @@ def test_a_strict_bound_does_not_hold_where_nothing_is_known() -> None:
         ("attributes[1] == 'x'", "a field is a name"),
         ("true", "True alone says nothing of a field"),
         ("", "`` is no expression at column 1"),
+        ("price < " + "9" * 400, "inf; expected a text"),
+        ("price < 0x" + "f" * 400, "inf; expected a text"),
+        ("!" * 1500 + "in_stock", "is deeper than 8 filters within each other"),
+        ("!" * 9 + "in_stock", "is deeper than 8 filters within each other"),
         (" || ".join(["in_stock"] * 33), "a filter has at most 32"),
     ],
 )

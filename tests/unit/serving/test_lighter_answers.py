@@ -40,14 +40,24 @@ def test_of_fewer_candidates_a_slate_is_made_as_ever_and_says_so() -> None:
 
 
 def test_a_fifth_is_ranked_of_the_same_release() -> None:
-    fewer = served(made_up_release(n_ranked=11)).lighter
-    assert fewer.release.request.n_ranked == 3  # 2.2, rounded up
+    fewer = served(made_up_release(n_ranked=61)).lighter
+    assert fewer.release.request.n_ranked == 13  # 12.2, rounded up
     assert fewer.release_id == served().release_id
+
+
+def test_a_fifth_is_ranked_at_a_placement_that_ranks_as_many_as_it_says() -> None:
+    own = {"cart": {"request": {"n_ranked": 400}}, "mail": {"request": {"max_k": 3}}}
+    few, fewest = (
+        served(with_placements(made_up_release(n_ranked=n_ranked), own)).lighter.release for n_ranked in (100, 11)
+    )
+    assert [few.at(name).request.n_ranked for name in ("home", "cart", "mail")] == [20, 80, 20]
+    # Not fewer than a release may be set to.
+    assert [fewest.at(name).request.n_ranked for name in ("home", "cart", "mail")] == [10, 80, 10]
 
 
 def test_a_slate_longer_than_so_few_candidates_is_as_long_as_asked() -> None:
     few = served(made_up_release(n_ranked=10)).lighter
-    assert [len(few.answer(RecommendRequest("q", "u1", k=k)).items) for k in (2, 7)] == [2, 7]
+    assert [len(few.answer(RecommendRequest("q", k=k)).items) for k in (2, 12)] == [2, 12]
 
 
 def test_what_is_popular_is_what_somebody_unknown_gets() -> None:
@@ -112,6 +122,14 @@ def test_of_a_placement_its_filters_and_blocks_hold_though_nobody_is_looked_at()
     assert shown(lively) == ITEM_IDS[:8]  # as popular as they are: nothing is promoted
     assert shown(calm) == ITEM_IDS[:6]
     assert calm.placement == "cart"
+    assert (lively.rules, calm.rules) == ((), ("calm",))
+
+
+def test_a_slate_of_what_is_popular_is_as_long_as_its_placement_lets_it_be() -> None:
+    lengths = {"cart": {"request": {"max_k": 2}}, "mail": {"request": {"max_k": 12}}}
+    one = served(with_placements(made_up_release(max_k=5), lengths))
+    asked = [(None, 5), ("cart", 5), ("mail", 12)]
+    assert [len(popular(one, placement=placement, k=k).items) for placement, k in asked] == [5, 2, 12]
 
 
 def test_a_rule_of_home_is_no_rule_of_what_is_popular_elsewhere() -> None:

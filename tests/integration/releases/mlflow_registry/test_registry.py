@@ -194,23 +194,36 @@ def test_a_registration_that_was_killed_is_finished_by_the_next(studio: Studio, 
     assert len(runs_of(studio.registry)) == n_runs
 
 
-def test_slates_come_out_of_the_production_stage_in_batch_from_any_folder(studio: Studio, tmp_path: Path) -> None:
-    studio.set_stage(2, Stage.PRODUCTION)
+def predicted_in_production(studio: Studio, folder: Path, people: str) -> subprocess.CompletedProcess[str]:
+    """What the model in production says of these people, in a process of its own; people: the columns, as Python."""
     code = (
         "import mlflow, pandas, sys; mlflow.set_tracking_uri(sys.argv[1]);"
         "model = mlflow.pyfunc.load_model('models:/movies/Production');"
-        "people = pandas.DataFrame({'user_id': ['u501', 'nobody'], 'k': [3, 2]});"
-        "model.predict(people).to_json(sys.argv[2], orient='records')"
+        f"model.predict(pandas.DataFrame({people})).to_json(sys.stdout, orient='records')"
     )
-    answer = tmp_path / "answer.json"
-    command = [sys.executable, "-W", "ignore", "-c", code, studio.registry.connection.uri, str(answer)]
-    subprocess.run(command, cwd=tmp_path, check=True)
-    rows = json.loads(answer.read_text())
+    command = [sys.executable, "-W", "ignore", "-c", code, studio.registry.connection.uri]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+
+
+def test_slates_come_out_of_the_production_stage_in_batch_from_any_folder(studio: Studio, tmp_path: Path) -> None:
+    studio.set_stage(2, Stage.PRODUCTION)
+    answer = predicted_in_production(studio, tmp_path, "{'user_id': ['u501', 'nobody'], 'k': [3, 2]}")
+    answer.check_returncode()
+    rows = json.loads(answer.stdout)
     assert [(row["user_id"], row["position"]) for row in rows] == [
         ("u501", 1), ("u501", 2), ("u501", 3), ("nobody", 1), ("nobody", 2),
     ]  # fmt: skip
     assert {row["release_id"] for row in rows} == {studio.registry.version(2).release_id}
     assert all(row["title"].startswith("Film") and row["item_id"].startswith("i1") for row in rows)
+
+
+def test_the_model_takes_a_placement_and_refuses_one_that_is_none(studio: Studio, tmp_path: Path) -> None:
+    studio.set_stage(2, Stage.PRODUCTION)
+    at_home = predicted_in_production(studio, tmp_path, "{'user_id': ['u501'], 'k': [2], 'placement': ['home']}")
+    assert (at_home.returncode, len(json.loads(at_home.stdout))) == (0, 2)
+    refused = predicted_in_production(studio, tmp_path, "{'user_id': ['u501'], 'k': [2], 'placement': ['hoem']}")
+    assert refused.returncode
+    assert "has no placement 'hoem'" in refused.stderr
 
 
 def test_a_bundle_can_be_had_back_from_the_registry(studio: Studio, tmp_path: Path) -> None:

@@ -230,4 +230,4 @@ def test_rules_name_what_they_moved() -> None:
 
 @pytest.mark.parametrize("rules", [SlateRules(), SlateRules(boosts=(Boost("new", items(1), 0.5),))])
 def test_boosts_alone_leave_places_to_the_order(rules: SlateRules) -> None:
-    assert not rules.fill_places
+    assert not rules.fills_places

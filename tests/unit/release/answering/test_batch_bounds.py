@@ -12,6 +12,7 @@ import pytest
 from contracts.errors import ShapeMismatch, UnknownId, WrongInput
 from release.answering.batch import BatchRecommender
 from release.answering.request_limits import check_id, check_length
+from tests.placed_releases import with_placements
 
 BUNDLE = Path("tests/golden/bundle_v3")
 
@@ -53,6 +54,17 @@ def test_a_length_out_of_bounds_is_refused_with_its_row_and_the_releases_limit(
 ) -> None:
     with pytest.raises(WrongInput, match=rf"Row 2: {k} items are wanted; release r-\w+ answers 1 to 100"):
         answered(recommender, user_id=["u500", "u501"], k=[2, k])
+
+
+def test_the_limit_is_that_of_the_placement(recommender: BatchRecommender, monkeypatch: pytest.MonkeyPatch) -> None:
+    lengths = {"cart": {"request": {"max_k": 3}}, "mail": {"request": {"max_k": 120}}}
+    monkeypatch.setattr(recommender, "_release", with_placements(recommender._release, lengths))
+    named = {"user_id": ["u500"], "placement": ["cart"]}
+    assert answered(recommender, **named, k=[3]) == answered(recommender, **named) == [("u500", 3)]
+    with pytest.raises(WrongInput, match=r"Row 1: 4 items are wanted; release r-\w+ answers 1 to 3"):
+        answered(recommender, **named, k=[4])
+    ((_, longer),) = answered(recommender, user_id=["u500"], placement=["mail"], k=[101])
+    assert longer > 0
 
 
 @pytest.mark.parametrize("k", [2.5, "3", True])

@@ -11,6 +11,8 @@ from contracts.clock import FixedClock
 from contracts.errors import UnknownId, WrongInput
 from contracts.filters import Condition, Operator
 from contracts.slates import RecommendRequest, Slate, Surface
+from recommender.filters import MOST_FILTERS
+from release.answering.placing import MOST_KEPT, Place, place_of
 from release.answering.request_path import answer, answer_many
 from release.bundle.bundle import Release
 from tests.placed_releases import with_placements
@@ -211,3 +213,41 @@ def test_more_conditions_than_a_filter_may_have_are_no_error_where_they_come_fro
     many = " || ".join([f"release_year == {year}" for year in range(1980, 2012)])
     release = placed({"cart": {"where": many}})
     assert len(asked(release, "cart", filter=Condition("categories", Operator.EQUALS, "drama")).items) == 5
+
+
+def here(release: Release, placement: str) -> Place:
+    return place_of(release, RecommendRequest("q", placement=placement))
+
+
+def test_what_a_placement_lets_through_is_kept_whatever_requests_ask_for() -> None:
+    place = here(placed({"cart": {"where": DRAMA, "rules": {"hero": {"pin": DRAMA, "position": 1}}}}), "cart")
+    through, needed = place.allowed((), None), place.needed(("hero",), None)
+    for year in range(MOST_FILTERS + 1):
+        place.allowed((), Condition("release_year", Operator.AT_LEAST, float(year)))
+    assert place.allowed((), None) is through
+    assert place.needed(("hero",), None)[0] is needed[0]
+
+
+def test_a_rule_is_compiled_once_and_of_combinations_of_rules_so_many_are_kept() -> None:
+    rules = {f"r{number}": {"boost": DRAMA, "strength": 1.0} for number in range(8)}
+    place = here(placed({"cart": {"rules": rules}}), "cart")
+    (compiled,) = place.rules(("r3",)).boosts
+    for combination in range(2**8):
+        holding = tuple(name for number, name in enumerate(rules) if combination >> number & 1)
+        assert all(boost is compiled for boost in place.rules(holding).boosts if boost.name == "r3")
+    assert place._slate_rules.cache_info().currsize == MOST_KEPT
+
+
+def test_a_block_may_be_as_deep_as_an_expression() -> None:
+    blocked = placed({"cart": {"rules": {"calm": {"block": f"{'!(' * 7}{DRAMA}{')' * 7}"}}}})
+    assert ids(asked(blocked, "cart"))[0] == "i16"
+
+
+def test_of_what_is_not_told_no_comparison_holds_and_each_denial_does() -> None:
+    rules = {
+        "named": {"block": DRAMA, "when": 'context.device == "phone"'},
+        "other": {"block": COMEDY, "when": 'context.device != "phone"'},
+    }
+    release = placed({"cart": {"rules": rules}})
+    assert asked(release, "cart").rules == ("other",)
+    assert asked(release, "cart", context={"device": "phone"}).rules == ("named",)
