@@ -39,7 +39,6 @@ class Preferences:
 
 DEFAULT_K: Final = 10  # items, where nobody says how many
 MOST_PREFERRED: Final = 100  # items that a request may say are liked
-MOST_ITEMS: Final = 500  # the most any release may be set to answer; each has its own `request.max_k` below it
 
 
 @dataclass(frozen=True)

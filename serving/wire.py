@@ -24,7 +24,8 @@ from contracts.calendar import EPOCH
 from contracts.errors import WrongInput
 from contracts.filters import Filter, filter_of
 from contracts.ids import ItemId, SessionId, UserId
-from contracts.slates import DEFAULT_K, MOST_ITEMS, MOST_PREFERRED, Preferences, RecommendRequest, Surface
+from contracts.settings.placements import MOST_ITEMS
+from contracts.slates import DEFAULT_K, MOST_PREFERRED, Preferences, RecommendRequest, Surface
 from contracts.tables import MAX_ID_LENGTH
 
 MAX_HEAD_BYTES = 16 * 1024  # request line and headers

@@ -13,12 +13,12 @@ from pydantic import Field, model_validator
 from contracts.filters import Filter, filter_of
 from contracts.settings.group import Group
 from contracts.settings.placement_names import HOME, ITEM
-from contracts.slates import MOST_ITEMS
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,31}$")]
 
 EACH_CATEGORY: Final = "each category"
 MOST_RULES: Final = 32  # of a placement
+MOST_ITEMS: Final = 500  # the most any release may be set to answer; each has its own `request.max_k` below it
 # What conditions on requests name: the tier, and whatever the request tells.
 TIER: Final = "tier"
 CONTEXT: Final = "context."

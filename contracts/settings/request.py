@@ -12,9 +12,8 @@ from contracts.events import POSITIVE_EVENTS, EventType
 from contracts.settings.diversity import DiversitySettings
 from contracts.settings.group import Group
 from contracts.settings.placement_names import ITEM
-from contracts.settings.placements import BUILT_IN, Name, Placement
+from contracts.settings.placements import BUILT_IN, MOST_ITEMS, Name, Placement
 from contracts.settings.search_range import SearchRange
-from contracts.slates import MOST_ITEMS
 
 LEAST_RANKED: Final = 10  # the fewest candidates that a release may be set to rank
 

@@ -25,8 +25,8 @@ Masks = npt.NDArray[np.int64]  # of each candidate, a bit for each rule of a kin
 
 ROUNDING: Final = 1e-9  # a share of 0.3 is three places in ten, whatever 0.3 is in binary
 
-# How well a candidate stands at a place, best first: owed to a promotion, of none, more than a share, past a limit.
-OWED: Final = 0
+# How well a candidate stands at a place, best first: owed to n promotions is -n, and then of none, more than a share,
+# past a limit.
 FREE: Final = 1
 BEYOND_SHARE: Final = 2
 BEYOND_LIMIT: Final = 3
@@ -55,6 +55,8 @@ class Pin:
 class Promotion:
     """These items take floor(i * share) of the first i places, for every i, and no others.
 
+    Of several promotions one may be late, by fewer places than there are promotions: two may be owed one place, and an
+    item of two is of both, so that it waits until neither has its share.
     strict: rather a shorter slate than more of them, where nothing else is left.
     """
 
@@ -138,10 +140,11 @@ def placed(
     """The k places of each query's slate, filled by its candidates as the rules say.
 
     offsets, item_idx: the candidates, query by query, best first. Returns (offsets, positions in item_idx), in the
-    order of the places. A pinned item stands where it is pinned. Every other place takes the best candidate that is
-    owed to a promotion; where none is owed, or there is none, the best of no promotion. Where none of those is left
-    that keeps the limits, first the shares of promotions and then the limits give way, unless they are strict: so there
-    are k items where there are k candidates.
+    order of the places. A pinned item stands where it is pinned. Every other place takes a candidate that is owed to
+    promotions, to as many as can be, and the best of those; where none is owed, or there is none, the best of no
+    promotion. Where none of those is left that keeps the limits, first the shares of promotions and then the limits
+    give way, unless they are strict: so there are k items where there are k candidates. Where nothing may stand at a
+    place the slate ends before it, and what is pinned behind is not shown.
     """
     groups = _groups(item_idx, rules.limits, catalogue)
     chosen_offsets, chosen = _placed(
@@ -207,40 +210,68 @@ def _categories(item_idx: ItemIdxArray, catalogue: Catalogue) -> tuple[npt.NDArr
 
 
 @inlined
+def _is_of(group: int, candidate: int, grouped: Any) -> int:  # pragma: no cover - compiled
+    """1 where the candidate is of the group, 0 where not, and where there is none (-1)."""
+    group_offsets, groups = grouped[0], grouped[1]
+    if candidate >= 0:
+        for at in range(group_offsets[candidate], group_offsets[candidate + 1]):
+            if groups[at] == group:
+                return 1
+    return 0
+
+
+@inlined
 def _most_beside(group: int, window: int, slots: Any, place: int, grouped: Any) -> int:  # pragma: no cover - compiled
     """Of the windows that hold the place, the most items of the group that one of them has already.
 
     slots: of each place, the candidate that stands there, or -1; those pinned stand there from the beginning.
     """
-    group_offsets, groups, _, _ = grouped
     k = len(slots)
     first, last = max(0, place - window + 1), min(place, max(0, k - window))
-    worst = 0
-    for start in range(first, last + 1):
-        n = 0
-        for other in range(start, min(start + window, k)):
-            candidate = slots[other]
-            if candidate >= 0:
-                for at in range(group_offsets[candidate], group_offsets[candidate + 1]):
-                    n += groups[at] == group
+    n = 0
+    for other in range(first, min(first + window, k)):
+        n += _is_of(group, slots[other], grouped)
+    worst = n
+    for start in range(first + 1, last + 1):  # one place further: one leaves the window, and one enters
+        n -= _is_of(group, slots[start - 1], grouped)
+        n += _is_of(group, slots[start + window - 1], grouped)
         worst = max(worst, n)
     return worst
 
 
 @inlined
-def _class_of(
+def _is_full(at: int, slots: Any, place: int, grouped: Any) -> bool:  # pragma: no cover - compiled
+    """Whether the group in entry `at` has as many beside the place as its limit lets it; counted once for a place."""
+    _, groups, limit_of_group, limits, counted = grouped
+    group, limit = groups[at], limit_of_group[at]
+    if counted[group, 0] != place:
+        counted[group, 0] = place
+        counted[group, 1] = _most_beside(group, limits[limit, 1], slots, place, grouped)
+    return bool(counted[group, 1] >= limits[limit, 0])
+
+
+@inlined
+def _n_bits(mask: np.int64) -> int:  # pragma: no cover - compiled
+    n = 0
+    while mask:
+        mask &= mask - np.int64(1)
+        n += 1
+    return n
+
+
+@inlined
+def _standing(
     candidate: int, promoted: np.int64, owed: np.int64, strict: np.int64, slots: Any, place: int, grouped: Any
 ) -> int:  # pragma: no cover - compiled
-    """How well a candidate stands at a place: OWED, FREE, BEYOND_SHARE or BEYOND_LIMIT, the least of them; or NEVER."""
-    group_offsets, groups, limit_of_group, limits = grouped
+    """How well a candidate stands at a place: -n where it is owed to n promotions, FREE and so on; or NEVER."""
+    group_offsets, limit_of_group, limits = grouped[0], grouped[2], grouped[3]
     beyond = promoted & ~owed
     if beyond & strict:
         return NEVER
-    found = BEYOND_SHARE if beyond else (OWED if promoted else FREE)
+    found = BEYOND_SHARE if beyond else (-_n_bits(promoted) if promoted else FREE)
     for at in range(group_offsets[candidate], group_offsets[candidate + 1]):
-        limit = limit_of_group[at]
-        if _most_beside(groups[at], limits[limit, 1], slots, place, grouped) >= limits[limit, 0]:
-            if limits[limit, 2]:
+        if _is_full(at, slots, place, grouped):
+            if limits[limit_of_group[at], 2]:
                 return NEVER
             found = BEYOND_LIMIT
     return found
@@ -258,14 +289,14 @@ def _best(
     place: int,
     grouped: Any,
 ) -> int:  # pragma: no cover - compiled
-    """The first candidate of the best class that there is; -1 where none may stand at this place."""
-    best, best_class = -1, NEVER
-    sought = OWED if owed else FREE
+    """The first candidate of those that stand best; -1 where none may stand at this place."""
+    best, best_standing = -1, NEVER
+    sought = -_n_bits(owed) if owed else FREE
     for candidate in range(start, end):
         if not shown[candidate]:
-            found = _class_of(candidate, promoted[candidate], owed, strict, slots, place, grouped)
-            if found < best_class:
-                best, best_class = candidate, found
+            found = _standing(candidate, promoted[candidate], owed, strict, slots, place, grouped)
+            if found < best_standing:
+                best, best_standing = candidate, found
                 if found <= sought:
                     break
     return best
@@ -322,7 +353,11 @@ def _placed(
     chosen = np.empty(min(n_queries * k, offsets[n_queries]), np.int64)
     taken, slots = np.zeros(n_promotions, np.int64), np.empty(k, np.int64)
     shown = np.zeros(offsets[n_queries], np.bool_)
-    grouped = (group_offsets, groups, limit_of_group, limits)
+    n_groups = 0
+    for at in range(len(groups)):
+        n_groups = max(n_groups, groups[at] + 1)
+    counted = np.empty((n_groups, 2), np.int64)  # of each group: the place that it was counted for last, and the count
+    grouped = (group_offsets, groups, limit_of_group, limits, counted)
     strict, written = np.int64(0), 0
     for promotion in range(n_promotions):
         strict |= np.int64(shares[promotion, 1]) << promotion
@@ -330,10 +365,8 @@ def _placed(
         start, end = offsets[query], offsets[query + 1]
         taken[:] = 0
         slots[:] = -1
+        counted[:] = -1
         _pin(start, end, pinned, pin_places, slots, shown)
-        for place in range(k):
-            if slots[place] >= 0:
-                _count(promoted[slots[place]], taken)
         for place in range(min(k, end - start)):
             if slots[place] < 0:
                 owed = _owed(taken, shares, place + 1)
@@ -341,7 +374,7 @@ def _placed(
                 if best < 0:
                     break
                 slots[place], shown[best] = best, True
-                _count(promoted[best], taken)
+            _count(promoted[slots[place]], taken)
             chosen[written] = slots[place]
             written += 1
         chosen_offsets[query + 1] = written

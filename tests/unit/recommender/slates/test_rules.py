@@ -80,7 +80,9 @@ def slowly_placed(order: list[int], k: int, rules: SlateRules) -> list[int]:
     for place in range(n_places):
         if slots[place] is not None:
             continue
-        taken = {rule.name: sum(one is not None and holds(rule, one) for one in slots) for rule in rules.promotions}
+        taken = {
+            rule.name: sum(one is not None and holds(rule, one) for one in slots[:place]) for rule in rules.promotions
+        }
         owed = {rule.name for rule in rules.promotions if taken[rule.name] < int((place + 1) * rule.share + 1e-9)}
         classes: dict[int, int] = {}
         for item in order:
@@ -89,7 +91,7 @@ def slowly_placed(order: list[int], k: int, rules: SlateRules) -> list[int]:
             broken = [limit for limit in rules.limits if breaks(limit, slots, place, item)]
             if item in slots or any(rule.strict for rule in [*beyond, *broken]):
                 continue
-            classes.setdefault(3 if broken else 2 if beyond else 0 if of else 1, item)
+            classes.setdefault(3 if broken else 2 if beyond else -len(of) if of else 1, item)
         if not classes:
             return [one for one in slots[:place] if one is not None]
         slots[place] = classes[min(classes)]
@@ -150,6 +152,25 @@ def test_a_promotion_takes_its_share_of_every_head_and_no_more(
     ]
 
 
+@given(st.permutations(range(N_ITEMS)), st.sampled_from(["apart", "one within the other"]), shares, shares)
+@settings(max_examples=60, deadline=None)
+def test_of_two_promotions_each_has_its_share_of_every_head_or_is_one_late(
+    order: list[int], how: str, larger: float, smaller: float
+) -> None:
+    smaller, larger = sorted([smaller, larger])
+    outer, inner = range(8), (range(8, 16) if how == "apart" else range(4))
+    both = (
+        Promotion("sale", items(*outer), larger, strict=True),
+        Promotion("garden", items(*inner), smaller, strict=True),
+    )
+    shown = slate(order, 8, SlateRules(promotions=both))
+    assert len(shown) == 8
+    for n in range(1, len(shown) + 1):
+        for rule in both:
+            due = int(n * rule.share + 1e-9)
+            assert due - 1 <= sum(holds(rule, item) for item in shown[:n]) <= due
+
+
 @given(orders, st.integers(1, 12), limits)
 @settings(max_examples=60, deadline=None)
 def test_there_are_at_most_so_many_in_every_window_where_the_limit_is_strict(
@@ -189,6 +210,29 @@ def test_a_pinned_item_stands_at_its_place_and_nowhere_else() -> None:
     rules = SlateRules(pins=(Pin("hero", items(5, 9), 2),))
     assert slate([5, 3, 9, 1], 4, rules) == [3, 5, 9, 1]
     assert slate([3, 1], 4, rules) == [3, 1]
+
+
+def test_what_is_pinned_late_counts_from_its_place_on() -> None:
+    rules = SlateRules(
+        pins=(Pin("hero", items(20), 10),), promotions=(Promotion("sale", items(*range(12, 24)), 0.5, strict=False),)
+    )
+    shown = slate(list(range(N_ITEMS)), 10, rules)
+    assert [sum(item >= 12 for item in shown[:n]) for n in range(1, 11)] == [0, 1, 1, 2, 2, 3, 3, 4, 4, 5]
+    assert shown[9] == 20
+
+
+def test_of_promotions_within_one_another_the_inner_one_has_its_items() -> None:
+    garden = Promotion("garden", items(20, 21), 0.2, strict=False)
+    sale = Promotion("sale", items(*range(16, 22)), 0.5, strict=False)
+    shown = slate(list(range(N_ITEMS)), 10, SlateRules(promotions=(garden, sale)))
+    assert shown == [0, 16, 1, 17, 2, 20, 3, 18, 4, 21]
+
+
+def test_a_slate_that_a_strict_rule_ends_does_not_show_what_is_pinned_behind() -> None:
+    rules = SlateRules(
+        pins=(Pin("hero", items(9), 5),), promotions=(Promotion("sale", items(2, 3, 5), 0.5, strict=True),)
+    )
+    assert slate([1, 2, 3, 5, 9], 6, rules) == [1, 2]
 
 
 def test_a_limit_looks_ahead_to_what_is_pinned() -> None:
