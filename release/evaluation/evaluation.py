@@ -168,7 +168,7 @@ def _asked_block(
     request, now = served[0].case.request, served[0].case.now
     place = place_of(release, request)
     here = release.at(place.name)
-    passing = release.filters.allowed_by_all(place.filters_of(served[0].slate.rules, None))
+    passing = place.allowed(served[0].slate.rules, request.filter)
     queries = QueryBatch.of([retrieval_query(here, one.case.request, one.person, now) for one in served], passing)
     proposed = {
         name: one.encode(queries).propose(n_to_propose(here, name, request.k)) for name, one in generators.items()
