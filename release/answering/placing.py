@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -19,7 +20,16 @@ from recommender.slates.rules import Boost, Limit, Pin, Promotion, SlateRules
 from release.answering.tiers import Scorer, TierPlan, plan_for
 from release.bundle.bundle import Release
 
+LEAST_NEEDED: Final = 10  # candidates that are looked for because of a rule, so that the ranker has a choice
 MOST_KEPT: Final = 64  # combinations of rules of a placement: which of them hold is for the client to say
+
+
+@dataclass(frozen=True)
+class Needed:
+    """Items of which a rule puts some into the slate. n: how many candidates among them are looked for."""
+
+    items: AllowedItems
+    n: int
 
 
 @dataclass(frozen=True)
@@ -80,11 +90,21 @@ class Place:
         """The items that satisfy all of `filters_of`; None for every item."""
         return self._allowed(holding, asked, None)
 
-    def needed(self, holding: Sequence[str], asked: Filter | None) -> list[AllowedItems]:
-        """For each rule that puts its items there: those of them that may be shown, of which candidates are needed."""
+    def needed(self, holding: Sequence[str], asked: Filter | None, k: int) -> list[Needed]:
+        """Of each rule that puts its items into a slate of k: those that may be shown, and how many candidates of them.
+
+        As many as the rules have places would leave no choice: twice as many, and at least LEAST_NEEDED; and one for
+        each of these rules, which may be about the same items. Never more than k.
+        """
         putting = [name for name in holding if self.placement.rules[name].kind in ("pin", "promote")]
-        allowed = [self._allowed(holding, asked, name) for name in putting]
-        return [items for items in allowed if items is not None]
+        least = max(LEAST_NEEDED, len(putting))
+        needed = []
+        for name in putting:
+            n_places = math.ceil(k * (self.placement.rules[name].share or 0))
+            items = self._allowed(holding, asked, name)
+            if items is not None:
+                needed.append(Needed(items, min(k, max(least, 2 * n_places))))
+        return needed
 
     def rules(self, holding: tuple[str, ...]) -> SlateRules:
         """What these rules do to ranked candidates."""

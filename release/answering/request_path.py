@@ -41,7 +41,7 @@ from recommender.ranking.ranking_features import RankingMatrix, assemble
 from recommender.slates.explanation import Ranked, reasons
 from recommender.slates.rules import SlateRules, boosted
 from release.answering.arrangement import Arrangement, arrange, policy_suffix
-from release.answering.placing import Place, place_of
+from release.answering.placing import Needed, Place, place_of
 from release.answering.request_query import read_people, retrieval_query
 from release.answering.tiers import (
     Scorer,
@@ -158,10 +158,10 @@ class _Group:
         return self.members[0].place.rules(self.members[0].rules)
 
     @property
-    def needed(self) -> list[AllowedItems]:
+    def needed(self) -> list[Needed]:
         """The items of which there must be candidates, for a rule puts some of them into the slate."""
         first = self.members[0]
-        return first.place.needed(first.rules, first.request.filter)
+        return first.place.needed(first.rules, first.request.filter, first.k)
 
     @cached_property
     def queries(self) -> QueryBatch:
@@ -360,8 +360,8 @@ def _retrieve(group: _Group) -> CandidateSet:
     asked, spared = plan_generators(group.plan, release.generators), SparedFailures()
     try:
         candidates = gather(spared.encode_all(asked, queries), queries, quotas, n_ranked)
-        for allowed in group.needed:
-            candidates = joined(candidates, _among(group, allowed, spared, quotas), quotas)
+        for needed in group.needed:
+            candidates = joined(candidates, _among(group, needed, spared, quotas), quotas)
     except Exception as error:  # noqa: BLE001 - whatever the merge or the index dies of, people are answered
         return _last_resort(group, n_ranked, error)
     for name, failure in spared.failures.items():
@@ -371,11 +371,11 @@ def _retrieve(group: _Group) -> CandidateSet:
     return candidates
 
 
-def _among(group: _Group, allowed: AllowedItems, spared: SparedFailures, quotas: Mapping[str, int]) -> CandidateSet:
-    """The best k candidates of each request among some items, of whom a rule puts some into the slate."""
-    queries, k = replace(group.queries, allowed=allowed), group.k
+def _among(group: _Group, needed: Needed, spared: SparedFailures, quotas: Mapping[str, int]) -> CandidateSet:
+    """The best candidates of each request among items of which a rule puts some into the slate."""
+    queries, n = replace(group.queries, allowed=needed.items), needed.n
     asked = spared.encode_all(plan_generators(group.plan, group.release.generators), queries)
-    return gather(asked, queries, {name: min(quota, k) for name, quota in quotas.items()}, k)
+    return gather(asked, queries, {name: min(quota, n) for name, quota in quotas.items()}, n)
 
 
 def _last_resort(group: _Group, n_ranked: int, error: Exception) -> CandidateSet:

@@ -24,6 +24,7 @@ from feature_store.readers.offline_reader import OfflineFeatureReader
 from feature_store.values.values import FeatureValues
 from release.answering.request_path import BLOCK, answer, answer_many
 from release.bundle.bundle import Release, load_bundle
+from tests.placed_releases import with_placements
 from tests.unit.release.made_up_release import AwayReader, made_up_reader, made_up_release
 
 BUNDLE = Path("tests/golden/bundle_v4")
@@ -68,10 +69,8 @@ def without_time(slate: Slate) -> Slate:
 
 @cache
 def alone(number: int, rules: str) -> Slate:
-    release, reader = served()
-    return without_time(
-        answer(release.with_rules(**RULES[rules]), reader, FixedClock(release.as_of), every_kind_of_request()[number])
-    )
+    release, requests = answering(rules)
+    return without_time(answer(release, served()[1], FixedClock(release.as_of), requests[number]))
 
 
 def diversified(**settings: Any) -> dict[str, Any]:
@@ -87,16 +86,60 @@ RULES: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("rules", RULES)
+PLACED = "at placements, by rules"
+CALM = {"block": '"comedy" in categories', "when": 'context.mood == "calm"'}
+HERO = {"pin": "release_year >= 1988", "position": 2}
+HOUSE = {"promote": '"drama" in categories', "share": 0.3}
+MIXED = {"limit": "each category", "most": 2, "within": 4}
+NEW = {"boost": "release_year >= 1990", "strength": 0.4, "when": 'context.mood == "bold"'}
+PLACEMENTS: dict[str, Any] = {
+    "home": {"rules": {"calm": CALM, "mixed": MIXED, "new": NEW}},
+    "item": {"rules": {"hero": HERO, "calm": CALM}},
+    "cart": {
+        "where": "release_year >= 1985",
+        "request": {"n_ranked": 60, "diversity": {"method": "mmr", "strength": 0.6, "max_relevance_loss": 0.1}},
+        "rules": {"hero": HERO, "house": HOUSE, "mixed": MIXED},
+    },
+    "mail": {"generators": {"popular": 1.0, "content": 0.5}, "rules": {"calm": CALM, "house": HOUSE, "new": NEW}},
+}
+
+
+@cache
+def answering(rules: str) -> tuple[Release, tuple[RecommendRequest, ...]]:
+    """The release by these rules, and what is asked of it; for PLACED at its placements, in several moods."""
+    release, requests = served()[0], every_kind_of_request()
+    if rules != PLACED:
+        return release.with_rules(**RULES[rules]), requests
+    places, moods = (None, "cart", "mail"), ({}, {"mood": "calm"}, {"mood": "bold"}, {})
+    placed = (
+        replace(
+            request,
+            placement=places[number % len(places)] if request.item_id is None else None,
+            context={**request.context, **moods[number % len(moods)]},
+        )
+        for number, request in enumerate(requests)
+    )
+    return with_placements(release, PLACEMENTS), tuple(placed)
+
+
+@pytest.mark.parametrize("rules", [*RULES, PLACED])
 @given(st.data())
 @settings(max_examples=8, deadline=None)
 def test_every_kind_of_request_gets_the_same_slate_whatever_it_is_answered_with(rules, data):
-    release, reader = served()
-    requests = every_kind_of_request()
+    release, requests = answering(rules)
     numbers = data.draw(st.lists(st.integers(0, len(requests) - 1), min_size=1, max_size=2 * BLOCK))
     chosen = [requests[number] for number in numbers]
-    slates = answer_many(release.with_rules(**RULES[rules]), reader, FixedClock(release.as_of), chosen)
+    slates = answer_many(release, served()[1], FixedClock(release.as_of), chosen)
     assert [without_time(slate) for slate in slates] == [alone(number, rules) for number in numbers]
+
+
+def test_requests_of_every_placement_and_mood_are_answered_together_as_each_alone():
+    release, requests = answering(PLACED)
+    slates = answer_many(release, served()[1], FixedClock(release.as_of), requests)
+    assert [without_time(slate) for slate in slates] == [alone(number, PLACED) for number in range(len(requests))]
+    assert {slate.placement for slate in slates} == {"home", "item", *PLACEMENTS}
+    assert {rule for slate in slates for rule in slate.rules} == {"calm", "hero", "house", "mixed", "new"}
+    assert {rule for slate in slates for item in slate.items for rule in item.rules} == {"hero", "house", "new"}
 
 
 def test_no_requests_have_no_answers():

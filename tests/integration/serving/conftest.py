@@ -24,10 +24,20 @@ from tests.once import built_once
 from tests.release_worlds import link_code
 
 CHECKOUT = Path(__file__).resolve().parents[3]
+CART = {
+    "where": '"drama" in categories || "comedy" in categories',
+    "request": {"max_k": 6},
+    "rules": {
+        "calm": {"block": '"comedy" in categories', "when": 'context.mood == "calm"'},
+        "hero": {"pin": '"drama" in categories', "position": 2},
+        "mixed": {"limit": "each category", "most": 2, "within": 3},
+    },
+}
 # A small world needs small models; everything else is as in the checkout's params.yaml.
 SMALLER: dict[str, dict[str, Any]] = {
     "features": {"n_snapshots": 3},
     "index": {"recall_k": 10},
+    "request": {"placements": {"cart": CART}},
     "ranking": {"n_trees": 20, "min_rows_per_leaf": 5, "n_threads": 1},
     "evaluate": {"n_bootstrap": 100},
     "release": {"n_golden_queries": 6},

@@ -56,7 +56,9 @@ def answered_online(stage: Stage, user_id: str, header: BatchHeader) -> list[tup
         stage.redis, stage.settings.app, header.generation_id, release.schemas, release.catalogue.ids
     )
     passing = None if header.filter is None else filter_in(header.filter)
-    request = RecommendRequest("q", user_id=user_id, k=header.k, seed=stage.settings.seed, filter=passing)
+    request = RecommendRequest(
+        "q", user_id=user_id, k=header.k, seed=stage.settings.seed, filter=passing, placement=header.placement
+    )
     slate = answer(release, reader, FixedClock(header.now), request)
     served = (str(slate.tier), slate.release_id, slate.generation_id)
     return [(user_id, item.position, item.item_id, item.score, item.source, *served) for item in slate.items]
@@ -85,6 +87,18 @@ def test_everybody_gets_what_the_api_answers_them_at_that_moment_recent_clicks_i
         own = rows.filter(pl.col("user_id") == user_id).rows()
         assert own == answered_online(stage, user_id, header)
     assert item not in rows.filter(pl.col("user_id") == users[0])["item_id"].to_list()
+
+
+def test_a_batch_for_a_placement_has_the_slates_of_that_placement(stage: Stage, tmp_path: Path) -> None:
+    stage.point_at(0)
+    people = tmp_path / "people.csv"
+    people.write_text("user_id\nu500\nu501\n")
+    header = write_slates(stage.home, stage.settings, tmp_path / "cart", people, 5, n_processes=1, placement="cart")
+    for user_id in ("u500", "u501"):
+        own = slates(tmp_path / "cart").filter(pl.col("user_id") == user_id).rows()
+        assert own == answered_online(stage, user_id, header)
+    with pytest.raises(WrongInput, match=r"7 items are wanted; release .* answers 1 to 6"):
+        write_slates(stage.home, stage.settings, tmp_path / "more", people, 7, n_processes=1, placement="cart")
 
 
 def test_a_run_that_was_stopped_goes_on_at_its_own_moment_and_gives_the_same_rows(

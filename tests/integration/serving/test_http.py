@@ -103,6 +103,31 @@ def test_beside_an_item_others_are_shown(client: Any) -> None:
     assert "i1004" not in shown(ask(client, surface="item", item_id="i1004"))
 
 
+def test_at_a_placement_its_filter_its_rules_and_its_length_hold(client: Any) -> None:
+    at_cart = {"placement": "cart", "user_id": "u500"}
+    lively, calm = (ask(client, **at_cart, context=context, k=5) for context in ({}, {"mood": "calm"}))
+    assert (lively["placement"], lively["rules"]) == ("cart", ["hero", "mixed"])
+    assert calm["rules"] == ["calm", "hero", "mixed"]
+    assert "hero" in lively["items"][1]["rules"]
+    assert lively["items"][1]["title"].endswith("(drama)")
+    assert {item["title"].split()[-1] for item in calm["items"]} == {"(drama)"}
+    assert [len(ask(client, **at_cart, **length)["items"]) for length in ({}, {"k": 6})] == [6, 6]
+
+
+@pytest.mark.parametrize(
+    ("question", "problem"),
+    [
+        ({"placement": "cart", "k": 7}, "`k` is larger than 6."),
+        ({"placement": "crat"}, "no placement 'crat'"),
+        ({"placement": "cart", "item_id": "i1004"}, "Placement cart stands beside no item"),
+    ],
+)
+def test_what_a_placement_does_not_take_is_refused(client: Any, question: dict[str, Any], problem: str) -> None:
+    answer = client.post("/v1/recommend", json=question)
+    assert answer.status_code == 422
+    assert problem in answer.text
+
+
 def test_every_item_shown_and_everything_done_is_logged(stage: Stage) -> None:
     stage.point_at(0)
     with stage.client() as client:

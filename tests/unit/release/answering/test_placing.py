@@ -221,11 +221,27 @@ def here(release: Release, placement: str) -> Place:
 
 def test_what_a_placement_lets_through_is_kept_whatever_requests_ask_for() -> None:
     place = here(placed({"cart": {"where": DRAMA, "rules": {"hero": {"pin": DRAMA, "position": 1}}}}), "cart")
-    through, needed = place.allowed((), None), place.needed(("hero",), None)
+    through, needed = place.allowed((), None), place.needed(("hero",), None, 5)
     for year in range(MOST_FILTERS + 1):
         place.allowed((), Condition("release_year", Operator.AT_LEAST, float(year)))
     assert place.allowed((), None) is through
-    assert place.needed(("hero",), None)[0] is needed[0]
+    assert place.needed(("hero",), None, 5)[0].items is needed[0].items
+
+
+def test_a_rule_that_puts_items_there_looks_for_few_of_them() -> None:
+    pins = {f"p{number}": {"pin": DRAMA, "position": number + 1} for number in range(12)}
+    promoted = {"house": {"promote": DRAMA, "share": 0.2}}
+    place = here(placed({"cart": {"rules": {**pins, **promoted}}}), "cart")
+    # Of a promotion twice its places, of a pin some to choose from, of thirteen such rules one for each; at most k.
+    assert [one.n for one in place.needed(("house",), None, 100)] == [40]
+    assert [one.n for one in place.needed(("house", "p0"), None, 20)] == [10, 10]
+    assert [one.n for one in place.needed(tuple(sorted([*pins, "house"])), None, 100)] == [40, *[13] * 12]
+    assert [one.n for one in place.needed(("house", "p0"), None, 3)] == [3, 3]
+
+
+def test_as_many_pins_about_the_same_items_are_shown_as_there_are() -> None:
+    pins = {f"p{number}": {"pin": DRAMA, "position": number + 1} for number in range(6)}
+    assert sorted(ids(asked(placed({"home": {"rules": pins}}), k=6))) == ITEM_IDS[6:]
 
 
 def test_a_rule_is_compiled_once_and_of_combinations_of_rules_so_many_are_kept() -> None:
