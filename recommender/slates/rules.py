@@ -55,8 +55,8 @@ class Pin:
 class Promotion:
     """These items take floor(i * share) of the first i places, for every i, and no others.
 
-    Of several promotions one may be late, by fewer places than there are promotions: two may be owed one place, and an
-    item of two is of both, so that it waits until neither has its share.
+    Of several promotions one may be late: two may be owed one place, and an item of two waits until both are owed. So
+    a promotion of a part of another one has no more than the share of that one.
     strict: rather a shorter slate than more of them, where nothing else is left.
     """
 
