@@ -6,7 +6,8 @@ For each application the models are fitted on what lies before each of the lates
 (`slate judge`), and people who were never seen before are asked about. Each one is asked after their first n items as
 a visitor in a session, by the request path, and all answers are judged on **the same** items: those that came after
 the largest n. What was touched up to then is taken out of every slate, whether it was known of already or not; so a
-longer history is no head start. Beside the slates stand what is popular and each generator alone.
+longer history is no head start. So slates are longer when they are asked for, and diversity, whose budget is of a whole
+slate, is off. Beside the slates stand what is popular and each generator alone.
 
 `movies` needs the valid tables of this checkout (`dvc repro validate`); the others are simulated. Prints a table for
 each application; where so few people have ten items that nothing could be told, the largest n is smaller.
@@ -84,7 +85,8 @@ def main() -> None:
     asked = parser.parse_args()
     figures: dict[str, Any] = {}
     for app in asked.apps:
-        settings = overridden_settings(PARAMS.read_bytes(), load_preset(Path(), app))
+        changes = load_preset(Path(), app) | {"request.diversity.method": "none"}
+        settings = overridden_settings(PARAMS.read_bytes(), changes)
         figures[app] = _told(app, settings, _measured(settings, _tables(settings), asked.windows))
     if asked.plot is not None:
         _plot(figures, asked.plot)

@@ -21,7 +21,15 @@ WALL_CLOCK = """\
 # Where people are served while the data goes on, set `serving.clock: wall` in params.yaml, too: with `release`, as it
 # is, the time of answers and events goes on from the end of the data, which suits data that ended long ago."""
 # What a preset says of its own data, and not of an export that is like it.
-OF_ITS_DATA = ("app", "ingest", "validate", "features.n_snapshots", "request.diversity")
+OF_ITS_DATA = (
+    "app",
+    "ingest",
+    "validate",
+    "features.n_snapshots",
+    "candidates.item_to_item",
+    "request.diversity",
+    "request.placements",
+)
 # What a preset has because it was judged on its own simulated data alone, and not because it is known to suit others.
 JUDGED_ON_ITS_DATA = ("candidates.covisitation.step_weight", "candidates.next_visit.step_weight", "request.quotas")
 

@@ -13,6 +13,7 @@ from contracts.settings.group import Group
 from contracts.settings.group_names import App, Seed
 from contracts.settings.index import IndexSettings
 from contracts.settings.ingest import IngestSettings
+from contracts.settings.placements import declared_placements
 from contracts.settings.ranking import RankingSettings
 from contracts.settings.release import ReleaseSettings
 from contracts.settings.request import RequestSettings
@@ -39,8 +40,12 @@ class ReleasedSettings(Group):
 
 
 def released_params(settings: ReleasedSettings) -> dict[str, Any]:
-    """The parameters that belong to a release's identity, as JSON says them."""
+    """The parameters that belong to a release's identity, as JSON says them; of placements what was declared.
+
+    So they are equal whether a release was built with them, and compiled its placements, or they are read of a file.
+    """
     values = settings.model_dump(mode="json", by_alias=True, include=set(ReleasedSettings.model_fields))
     for group, paths in PATH_PARAMS.items():
         values[group] = {name: value for name, value in values[group].items() if name not in paths}
+    values["request"]["placements"] = declared_placements(settings.request.placements)
     return values

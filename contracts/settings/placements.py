@@ -139,6 +139,23 @@ class Placement(Group):
 BUILT_IN: Final[Mapping[str, Placement]] = {HOME: Placement(), ITEM: Placement(beside_item=True)}
 
 
+def declared_placements(placements: Mapping[str, Placement]) -> dict[str, Any]:
+    """As JSON, what files declare: expressions as their text, compiled or not, without what is as built in."""
+    return {
+        name: _with_texts(placement.model_dump(mode="json", exclude_none=True))
+        for name, placement in sorted(placements.items())
+        if not is_built_in(name, placement)
+    }
+
+
+def _with_texts(value: Any) -> Any:
+    if not isinstance(value, dict):
+        return value
+    if isinstance(value.get("text"), str) and value.keys() <= Expression.model_fields.keys():
+        return value["text"]
+    return {name: _with_texts(one) for name, one in value.items()}
+
+
 def is_built_in(name: str, placement: Placement) -> bool:
     """Whether it is a placement that every release has, as every release has it."""
     return placement.model_copy(update={"description": ""}) == BUILT_IN.get(name)

@@ -111,14 +111,21 @@ def test_touched_files_are_the_same_release(bundle: Path) -> None:
     [
         {"code": "other code"},
         {"data": {"interactions": "other", "items": "small", "users": "small"}},
-        {"settings": small_settings(release={"n_golden_queries": 3})},
     ],
-    ids=["code", "data", "golden queries"],
+    ids=["code", "data"],
 )
 def test_other_ingredients_make_another_release(
     built: Release, ingredients: Ingredients, tmp_path: Path, change: dict[str, Any]
 ) -> None:
     assert build_bundle(tmp_path / "other", replace(ingredients, **change)).release_id != built.release_id
+
+
+def test_another_number_of_golden_queries_makes_another_release(
+    built: Release, ingredients: Ingredients, tmp_path: Path
+) -> None:
+    settings = ingredients.settings
+    fewer = settings.model_copy(update={"release": settings.release.model_copy(update={"n_golden_queries": 3})})
+    assert build_bundle(tmp_path / "other", replace(ingredients, settings=fewer)).release_id != built.release_id
 
 
 def test_the_measured_fit_travels_along_and_ends_where_the_test_window_starts(

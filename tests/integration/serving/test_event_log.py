@@ -337,7 +337,8 @@ def test_a_question_is_kept_with_everything_needed_to_ask_it_again(
     [kept] = questions(switch)
     assert (kept["ts"], kept["arm"]) == ("2020-04-10T12:00:00+00:00", "canary")
     everything = json.loads(json.dumps(asdict(QUESTION)))
-    assert everything.pop("filter") is None  # left out where there is none
+    left_out = {name: everything.pop(name) for name in ("filter", "placement", "without_rules")}
+    assert left_out == {"filter": None, "placement": None, "without_rules": []}  # where there is none
     assert kept["request"] == everything
     assert asked(metrics, "written") == 1
 

@@ -167,7 +167,9 @@ def test_what_scores_is_kept_and_scores_the_same() -> None:
         ("num_class=1", "num_class=3"),
         ("tree_sizes=", "tree_sizes=1"),
         ("tree_sizes=", "tree_sizes=-1 "),
-        ("version=v4", "version=v4\nmonotone_constraints=1 1 1"),
+        ("version=v4", "version=v4\nmonotone_constraints=1 up 1"),
+        ("version=v4", "version=v4\nmonotone_constraints=1\nmonotone_constraints=1"),
+        ("version=v4", "version=v4\nmonotone_penalty=1"),
         ("end of trees", "end"),
     ],
 )
